@@ -1,0 +1,83 @@
+"""The connection to Redis: arq's client on a pool with timeouts and a retry; arq's own has none."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from arq.connections import ArqRedis
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jobs.errors import ConfigurationError, QueueUnavailable
+from jobs.settings import Settings
+from jobs.wire import deserialize, serialize
+
+SOCKET_TIMEOUT = 5.0
+"""Seconds without an answer after which a connection counts as dead; well above any blocking pop."""
+
+UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
+
+
+def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
+    """A client that has not connected yet. Raises ConfigurationError for an address that is none."""
+    try:
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            settings.redis_url,
+            max_connections=connections,
+            timeout=SOCKET_TIMEOUT,
+            socket_timeout=SOCKET_TIMEOUT,
+            socket_connect_timeout=2.0,
+            socket_keepalive=True,
+            socket_keepalive_options=_keepalive(),
+            health_check_interval=15,
+            # one retry only: the scripts are safe to send twice, and the caller knows better when to give up
+            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), retries=1),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"BATCHLINE_REDIS_URL: {error}") from None
+    return ArqRedis(pool, job_serializer=serialize, job_deserializer=deserialize)
+
+
+def _keepalive() -> dict[int, int]:
+    """Finds a peer that vanished within 15 s, where the platform can be told so."""
+    wanted = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+
+
+async def check(redis: ArqRedis, settings: Settings) -> None:
+    """Asks the server whether it can hold the queue. Raises ConfigurationError when it cannot."""
+    try:
+        await redis.ping()
+        policy = (await redis.info("memory")).get("maxmemory_policy", "noeviction")
+    except UNREACHABLE as error:
+        raise ConfigurationError(f"Redis at {_redacted(settings)} cannot be reached: {error}") from None
+    except RedisError as error:
+        raise ConfigurationError(f"Redis at {_redacted(settings)} refuses: {error}") from None
+    if policy != "noeviction":
+        raise ConfigurationError(
+            f"Redis at {_redacted(settings)} evicts keys ({policy}) and would lose jobs:"
+            " set maxmemory-policy to noeviction"
+        )
+
+
+def _redacted(settings: Settings) -> str:
+    """The server's address without its password."""
+    return settings.redis_url.rpartition("@")[2].removeprefix("redis://")
+
+
+@asynccontextmanager
+async def availability() -> AsyncIterator[None]:
+    """Turns what redis-py raises when the server is away, full or read-only into QueueUnavailable."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
+    except ResponseError as error:
+        if str(error).startswith(("OOM", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN")):
+            raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
+        raise

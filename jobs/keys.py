@@ -1,0 +1,94 @@
+"""Every Redis key and channel: its type, who writes it and how long it lives. No other file spells a key.
+
+The ledger is arq's own keys (`arq:*`, names from `arq.constants`), so that a stock arq client reads
+it; Batchline adds one sorted set of deadlines and one counter for each model, and a few short-lived
+keys. docs/architecture.md shows the same table.
+"""
+
+from dataclasses import dataclass
+
+from arq.constants import (
+    abort_jobs_ss,
+    in_progress_key_prefix,
+    job_key_prefix,
+    result_key_prefix,
+    retry_key_prefix,
+)
+
+RUNNING = 10**15
+"""Scores of a queue below this are due times in Unix ms: the job waits. From this on the job is leased,
+and the score is RUNNING + the lease's end in Unix ms. So a claimed job leaves the due range, stays a
+member of its queue (as a stock client expects), and a lease that ran out is found by its score."""
+
+EVENTS = "batchline:events"
+"""Channel: msgpack list of [id, state, record or nil], one message for each transition of many jobs."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One kind of key: `pattern` with `*` for the variable part."""
+
+    pattern: str
+    type: str
+    owner: str
+    lifetime: str
+    holds: str
+    permanent: bool = False
+
+    def of(self, name: str) -> str:
+        return self.pattern.replace("*", name)
+
+
+JOB = Key(
+    f"{job_key_prefix}*",
+    "string",
+    "jobs",
+    "none while waiting or running, then result_ttl",
+    "payload, msgpack",
+)
+RESULT = Key(
+    f"{result_key_prefix}*", "string", "worker, or who ends the job", "result_ttl", "record, msgpack"
+)
+LEASE = Key(
+    f"{in_progress_key_prefix}*", "string", "worker", "lease", "<token of 32 hex digits><start in Unix ms>"
+)
+ATTEMPTS = Key(f"{retry_key_prefix}*", "string", "worker", "a day after the last claim", "claims so far")
+ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
+QUEUE = Key("batchline:queue:*", "zset", "jobs", "permanent", "id -> due time, or RUNNING + lease end", True)
+DEADLINES = Key("batchline:deadlines:*", "zset", "jobs", "permanent", "id -> latest start in Unix ms", True)
+BYTES = Key("batchline:bytes:*", "string", "jobs", "permanent", "bytes of the unfinished payloads", True)
+DOORBELL = Key(
+    "batchline:doorbell:*", "list", "jobs", "a minute", "a token for each waiting claim, at most 16"
+)
+IDEMPOTENCY = Key(
+    "batchline:idempotency:*", "string", "api", "idempotency_ttl", "<fingerprint of 32 hex digits><job id>"
+)
+RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
+HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
+ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
+
+ALL = (
+    JOB,
+    RESULT,
+    LEASE,
+    ATTEMPTS,
+    ABORT,
+    QUEUE,
+    DEADLINES,
+    BYTES,
+    DOORBELL,
+    IDEMPOTENCY,
+    RECENT,
+    HEARTBEAT,
+    ROSTER,
+)
+
+
+def queue_name(model: str) -> str:
+    """The arq queue of a model: what a stock client passes as `_queue_name`."""
+    return QUEUE.of(model)
+
+
+def model_of(queue: str) -> str:
+    """The model that a queue belongs to."""
+    return queue.removeprefix(QUEUE.pattern.removesuffix("*"))

@@ -1,0 +1,288 @@
+"""JobQueue: every transition of a job, each one script and one round trip, on arq's own keys.
+
+The client's side (submit, read, cancel, list, count) is what the API uses; the worker's side
+(claim, renew, finish, release, sweep) is what `worker/batch_worker.py` uses. What each script reads
+and writes is told in its header in `jobs/scripts/`.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from arq.connections import ArqRedis
+from redis.commands.core import AsyncScript
+
+from jobs import keys, lua, views
+from jobs.connection import availability
+from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
+from jobs.ids import created_ms, new_id
+from jobs.schema import Job, JobState, NewJob
+from jobs.settings import Settings
+from jobs.wire import encode_payload, record_head
+
+HEAD_STARTS = {"high": 2, "normal": 1, "low": 0}
+"""Priorities as multiples of `head_start`; a score must not lie in the future, so the low have none."""
+
+SWEEP_LIMIT = 1_000
+"""Most jobs that one sweep moves for each reason, so that it never blocks the server for long."""
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """A model's unfinished jobs, and the bytes of their payloads."""
+
+    waiting: int
+    deferred: int
+    running: int
+    bytes: int
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A job leased to this worker."""
+
+    id: str
+    token: str
+    payload: bytes
+    score: int
+    attempt: int
+    claimed_ms: int
+    """Unix ms by the server's clock."""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a leased job ended: `head` is its record less the finish time, which the script adds."""
+
+    id: str
+    token: str
+    state: JobState
+    head: bytes
+
+
+class JobQueue:
+    """The durable queue of all models on one Redis."""
+
+    def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
+        self.redis = redis
+        self.settings = settings
+        self.models = tuple(models)
+        self._submit = lua.script(redis, "submit")
+        self._read = lua.script(redis, "read")
+        self._cancel = lua.script(redis, "cancel")
+        self._depth = lua.script(redis, "depth")
+        self._sweep = lua.script(redis, "sweep")
+        self._claim = lua.script(redis, "claim")
+        self._renew = lua.script(redis, "renew")
+        self._finish = lua.script(redis, "finish")
+        self._release = lua.script(redis, "release")
+        self._ttl = int(settings.result_ttl * 1000)
+        self._ended = record_head(success=False)
+        self._prefixes = [key.of("") for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
+
+    # The client's side
+
+    async def submit(
+        self, job: NewJob, *, idempotency_key: str | None = None, job_id: str | None = None
+    ) -> tuple[Job, bool]:
+        """Accepts a job, or finds the one accepted before under the same idempotency key.
+
+        Returns the job and whether it is a replay. Raises QueueFull, IdempotencyMismatch (the key was used
+        with another request), JobGone (the earlier job's lifetime is over) and QueueUnavailable.
+        """
+        job_id = job_id or new_id()
+        extras: dict[str, Any] = {"n": job.count, "priority": job.priority, "parameters": job.parameters}
+        if job.expires_in is not None:
+            extras["expires_in"] = job.expires_in
+        payload = encode_payload(job.inputs, extras)
+        settings = self.settings
+        answer = await self._run(
+            self._submit,
+            [
+                keys.JOB.of(job_id),
+                keys.RESULT.of(job_id),
+                keys.IDEMPOTENCY.of(hashlib.sha256((idempotency_key or "").encode()).hexdigest()),
+                keys.QUEUE.of(job.model),
+                keys.DEADLINES.of(job.model),
+                keys.BYTES.of(job.model),
+                keys.DOORBELL.of(job.model),
+                keys.RECENT.pattern,
+            ],
+            [
+                job_id,
+                payload,
+                int(settings.head_start * 1000) * HEAD_STARTS[job.priority],
+                int((job.expires_in or 0) * 1000),
+                settings.max_queued_jobs,
+                settings.max_queued_bytes,
+                _fingerprint(job.model, payload) if idempotency_key is not None else "",
+                int(settings.idempotency_ttl * 1000),
+                settings.recent_jobs,
+            ],
+        )
+        match answer:
+            case [b"accepted", created, position]:
+                return views.accepted(job_id, job, created, position), False
+            case [b"replayed", known]:
+                return await self.read(known.decode()), True
+            case [b"mismatch"]:
+                raise IdempotencyMismatch("this idempotency key was used before with a different request")
+            case [b"full", reason, depth]:
+                what = "jobs" if reason == b"jobs" else "bytes of unfinished jobs"
+                raise QueueFull(
+                    f"the queue of {job.model!r} holds its limit of {what}",
+                    model=job.model,
+                    reason=reason.decode(),
+                    depth=depth,
+                )
+        raise AssertionError(f"submit answered {answer!r} for {job_id}")
+
+    async def read(self, job_id: str) -> Job:
+        """The job as it is now. Raises JobNotFound, or JobGone when its lifetime is over."""
+        answer = await self._run(
+            self._read, [*self._job_keys(job_id), *(keys.QUEUE.of(model) for model in self.models)], [job_id]
+        )
+        match answer:
+            case [record]:
+                return views.terminal(record)
+            case [payload, lease, attempts, index, place]:
+                return views.unfinished(
+                    job_id, self.models[index], payload, lease, int(attempts or 0), place or None
+                )
+        raise self._missing(job_id)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancels the job unless it is terminal, and returns it. Raises JobNotFound or JobGone."""
+        queues = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
+        record = await self._run(
+            self._cancel,
+            [*self._job_keys(job_id), keys.ABORT.pattern, *queues],
+            [job_id, self._ttl, keys.EVENTS, self._ended],
+        )
+        if record is None:
+            raise self._missing(job_id)
+        return views.terminal(record)
+
+    async def inputs(self, job_id: str) -> Sequence[object]:
+        """The job's inputs, for people to read; empty once its lifetime is over."""
+        async with availability():
+            payload = await self.redis.get(keys.JOB.of(job_id))
+        return views.inputs(payload) if payload else []
+
+    async def recent(self, limit: int, before: int | None = None) -> tuple[list[Job], int | None]:
+        """The newest jobs, created up to `before` (Unix ms, exclusive), and the `before` of the next page."""
+        async with availability():
+            newest = await self.redis.zrevrangebyscore(
+                keys.RECENT.pattern,
+                "+inf" if before is None else f"({before}",
+                "-inf",
+                start=0,
+                num=limit,
+                withscores=True,
+            )
+        jobs = []
+        for job_id, _ in newest:
+            try:
+                jobs.append(await self.read(job_id.decode()))
+            except (JobGone, JobNotFound):
+                continue
+        return jobs, int(newest[-1][1]) if len(newest) == limit else None
+
+    async def depth(self) -> dict[str, Depth]:
+        """Each model's unfinished jobs."""
+        counted = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.BYTES)]
+        counts = await self._run(self._depth, counted, [])
+        return {model: Depth(*counts[4 * i : 4 * i + 4]) for i, model in enumerate(self.models)}
+
+    async def sweep(self, model: str) -> tuple[int, int, int]:
+        """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.
+
+        Workers sweep before they claim; the API sweeps as well, so that deadlines hold with no worker alive.
+        """
+        given_back, expired, aborted = await self._run(
+            self._sweep,
+            [*self._queue_keys(model), keys.ABORT.pattern, keys.DOORBELL.of(model)],
+            [SWEEP_LIMIT, self._ttl, keys.EVENTS, *self._prefixes, self._ended, self._ended],
+        )
+        return given_back, expired, aborted
+
+    # The worker's side
+
+    async def claim(self, model: str, jobs: int) -> tuple[list[Claimed], int]:
+        """Leases up to `jobs` of the most urgent waiting jobs; returns them and how many are left waiting."""
+        token = secrets.token_hex(16)
+        answer = await self._run(
+            self._claim,
+            [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern],
+            [
+                jobs,
+                self.settings.window_bytes,
+                int(self.settings.lease * 1000),
+                token,
+                self.settings.recent_jobs,
+                keys.EVENTS,
+                self._ttl,
+                self._ended,
+                *self._prefixes,
+            ],
+        )
+        now, left, *rest = answer
+        claimed = [
+            Claimed(rest[i].decode(), token, rest[i + 1], int(float(rest[i + 2])), rest[i + 3], now)
+            for i in range(0, len(rest), 4)
+        ]
+        return claimed, left
+
+    async def renew(self, model: str, jobs: Iterable[Claimed]) -> set[str]:
+        """Extends the leases; returns the ids of those that are lost."""
+        pairs = [part for job in jobs for part in (job.id, job.token)]
+        lost = await self._run(
+            self._renew, [keys.QUEUE.of(model)], [int(self.settings.lease * 1000), keys.LEASE.of(""), *pairs]
+        )
+        return {job_id.decode() for job_id in lost}
+
+    async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
+        """Ends the jobs whose lease still holds, in one step; returns the ids of those that were refused."""
+        parts = [part for e in endings for part in (e.id, e.token, e.state, e.head)]
+        refused = await self._run(
+            self._finish,
+            [*self._queue_keys(model), keys.ABORT.pattern],
+            [self._ttl, self.settings.inline_bytes, keys.EVENTS, *self._prefixes, *parts],
+        )
+        return {job_id.decode() for job_id in refused}
+
+    async def release(self, model: str, jobs: Sequence[tuple[Claimed, int]]) -> int:
+        """Gives back jobs that were not started, with their latest start (Unix ms, 0 for none), uncharged."""
+        parts = [part for job, by in jobs for part in (job.id, job.token, job.score, by)]
+        given_back: int = await self._run(
+            self._release,
+            [keys.QUEUE.of(model), keys.DEADLINES.of(model), keys.DOORBELL.of(model)],
+            [keys.EVENTS, keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts],
+        )
+        return given_back
+
+    async def doorbell(self, model: str, seconds: float) -> None:
+        """Waits until a submit rings, or `seconds`; a ring that nobody hears costs no job, only this wait."""
+        async with availability():
+            await self.redis.execute_command("BLPOP", keys.DOORBELL.of(model), seconds)  # type: ignore[no-untyped-call]
+
+    async def _run(self, script: AsyncScript, script_keys: list[str], args: list[Any]) -> Any:
+        async with availability():
+            return await script(keys=script_keys, args=args)
+
+    def _job_keys(self, job_id: str) -> list[str]:
+        return [key.of(job_id) for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
+
+    def _queue_keys(self, model: str) -> list[str]:
+        return [key.of(model) for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
+
+    def _missing(self, job_id: str) -> JobGone | JobNotFound:
+        """An id tells its age: one older than the lifetime of results was probably a job once."""
+        created = created_ms(job_id)
+        if created is not None and created < views.now_ms() - self._ttl:
+            return JobGone(f"job {job_id} ended and its lifetime is over")
+        return JobNotFound(f"there is no job {job_id}")
+
+
+def _fingerprint(model: str, payload: bytes) -> str:
+    """32 hex digits that tell whether two requests are the same."""
+    return hashlib.sha256(model.encode() + b"\0" + payload).hexdigest()[:32]

@@ -1,0 +1,159 @@
+"""What a client says and sees: the request, the job, its states and the transitions between them."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from jobs import tasks
+from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+
+WEEK = 7 * 86_400
+
+Priority = Literal["high", "normal", "low"]
+
+
+class JobState(StrEnum):
+    """A job's one state."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def terminal(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED}),
+    JobState.RUNNING: frozenset(
+        # back to queued when a lease runs out or a worker gives the job back unstarted
+        {JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+    ),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+
+class JobRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of `POST /v1/jobs`."""
+
+    inputs: Any
+    """One input or a list of inputs: texts, or for a model with `input = "json"` any JSON values."""
+    model: str | UnsetType = UNSET
+    """The model's name; by default the first of `models.toml`."""
+    parameters: dict[str, Any] = {}
+    """What the model's task allows."""
+    priority: Priority = "normal"
+    expires_in: Annotated[float, Meta(gt=0, le=WEEK)] | UnsetType = UNSET
+    """Seconds within which the job must start; an overdue one ends as `expired`."""
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A request that can be run: validated against its model."""
+
+    model: str
+    inputs: Any
+    count: int
+    parameters: dict[str, Any]
+    priority: Priority
+    expires_in: float | None
+
+
+def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
+    """Checks the request against its model. Raises InvalidRequest, which points at the offending part."""
+    many = isinstance(request.inputs, list)
+    items = request.inputs if many else [request.inputs]
+    if not items:
+        raise InvalidRequest("inputs: give at least one input", pointer="/inputs")
+    if len(items) > spec.max_inputs:
+        raise InvalidRequest(
+            f"inputs: {len(items)} inputs are more than this model's {spec.max_inputs}", pointer="/inputs"
+        )
+    for index, item in enumerate(items):
+        _check_input(item, spec, f"/inputs/{index}" if many else "/inputs")
+    return NewJob(
+        model=spec.name,
+        inputs=request.inputs,
+        count=len(items),
+        parameters=tasks.validate(request.parameters, spec.parameter_type),
+        priority=request.priority,
+        expires_in=None if request.expires_in is UNSET else request.expires_in,
+    )
+
+
+def _check_input(item: Any, spec: ModelSpec, pointer: str) -> None:
+    if spec.input == "text":
+        if not isinstance(item, str):
+            raise InvalidRequest("inputs: expected a text or a list of texts", pointer=pointer)
+        size = len(item)
+    else:
+        size = len(msgspec.json.encode(item))
+    if size > spec.max_input_chars:
+        raise InvalidRequest(
+            f"inputs: {size} characters are more than this model's {spec.max_input_chars}", pointer=pointer
+        )
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How a job's inputs fared."""
+
+    total: int
+    succeeded: int
+    failed: int
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Milliseconds; null while not known."""
+
+    queued_ms: float | None
+    compute_ms: float | None
+    total_ms: float | None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The micro-batch that a job went in; the mean, for a job whose inputs went in several."""
+
+    size: float
+    padding: float
+    """Share of padding among the batch's tokens, 0 to 1."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as a client sees it."""
+
+    id: str
+    model: str
+    status: JobState
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = 0
+    position: int | None = None
+    """Place among the waiting jobs of its model, from 1."""
+    results: msgspec.Raw | None = None
+    """JSON, as the engine encoded it: a list aligned with the inputs."""
+    counts: Counts
+    timings: Timings
+    batch: Batch | None = None
+    urls: dict[str, str]
+
+
+def urls(job_id: str) -> dict[str, str]:
+    """Where everything about a job is found."""
+    here = f"/v1/jobs/{job_id}"
+    return {"self": here, "result": f"{here}/result", "events": f"{here}/events", "page": f"/jobs/{job_id}"}
+
+
+def from_ms(unix_ms: int) -> datetime:
+    """A time of the ledger as a client sees it."""
+    return datetime.fromtimestamp(unix_ms / 1000, tz=UTC)

@@ -1,0 +1,27 @@
+-- Included by the scripts that write msgpack: just enough of an encoder, and the clock.
+-- Strings that come from Python are already encoded; only what Redis alone knows is added here.
+
+local RUNNING = 1e15                         -- keys.RUNNING
+
+local function clock()                       -- Unix ms by the server's clock, the only clock that counts
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function str(s)
+  if #s < 256 then return '\217' .. string.char(#s) .. s end
+  return '\218' .. struct.pack('>I2', #s) .. s
+end
+
+local function uint(n) return '\207' .. struct.pack('>I8', n) end
+
+local function event(id, state, record)      -- [id, state, record or nil]
+  local carried = record and '\198' .. struct.pack('>I4', #record) .. record or '\192'
+  return '\147' .. str(id) .. str(state) .. carried
+end
+
+local function publish(channel, events)
+  if #events > 0 then
+    redis.call('PUBLISH', channel, '\221' .. struct.pack('>I4', #events) .. table.concat(events))
+  end
+end

@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- Ends the jobs of a batch, each only if its lease still holds, and tells the waiters in one message.
+-- KEYS  1 queue  2 deadlines  3 bytes  4 abort
+-- ARGV  1 result lifetime, ms  2 most bytes of a record that travels with the message  3 events channel
+--       4 payload prefix  5 result prefix  6 lease prefix  7 attempts prefix,
+--       then id, token, state, record less the value of its last field, the finish time, for each
+-- Answers the ids that were refused. A batch sent again because its answer was lost is not refused.
+--@include codec.lua
+--@include terminate.lua
+
+local now, refused, events = clock(), {}, {}
+for i = 8, #ARGV, 4 do
+  local id, token, state, head = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local lease = redis.call('GET', ARGV[6] .. id)
+  if lease and string.sub(lease, 1, 32) == token then
+    local record = head .. uint(now)
+    redis.call('SET', ARGV[5] .. id, record, 'PX', ARGV[1])
+    forget(ARGV[4] .. id, KEYS[3], ARGV[1])
+    redis.call('DEL', ARGV[6] .. id, ARGV[7] .. id)
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('ZREM', KEYS[2], id)
+    redis.call('ZREM', KEYS[4], id)
+    events[#events + 1] = event(id, state, #record <= tonumber(ARGV[2]) and record or nil)
+  else
+    local result = redis.call('GET', ARGV[5] .. id)
+    if not result or string.sub(result, 1, #head) ~= head then refused[#refused + 1] = id end
+  end
+end
+publish(ARGV[3], events)
+return refused

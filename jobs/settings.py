@@ -1,0 +1,92 @@
+"""Every setting, once: its default, its unit and its reason. Read from `BATCHLINE_*` environment variables.
+
+What concerns a single model is in `models.toml` (`jobs/models.py`), not here.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobs.errors import ConfigurationError
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The process's settings; frozen, made once at start and handed down."""
+
+    model_config = SettingsConfigDict(env_prefix="BATCHLINE_", frozen=True)
+
+    # Where things are
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """The Redis or Valkey server that holds the queue. `make run` starts its own when this is unset."""
+    models_file: Path = Path("models.toml")
+    """The models that are served."""
+    host: str = "127.0.0.1"
+    """The address that the API listens on."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8000
+    """The port that the API listens on."""
+    data_dir: Path = Path(".data")
+    """Where `make run` keeps its embedded server's append-only file between runs."""
+
+    # Admission: beyond these a submit is answered 503 with Retry-After
+    max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
+    """Jobs accepted and not finished, per model."""
+    max_queued_bytes: Annotated[int, Field(ge=1)] = 256 * MIB
+    """Bytes of their payloads, per model."""
+    max_request_bytes: Annotated[int, Field(ge=1)] = 8 * MIB
+    """Bytes of one request's body; more is answered 413."""
+
+    # Lifetimes
+    result_ttl: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds that a finished job and its results can be read."""
+    idempotency_ttl: Annotated[float, Field(gt=0)] = 86_400.0
+    """Seconds that an Idempotency-Key is remembered."""
+    recent_jobs: Annotated[int, Field(ge=1)] = 10_000
+    """Newest jobs that the listing remembers, over all models."""
+
+    # Waiting
+    max_wait: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds that one request may wait for its job; longer waits are cut to this."""
+    inline_bytes: Annotated[int, Field(ge=0)] = 16_384
+    """Results up to this many bytes travel with the notification, so that no waiter reads again."""
+
+    # Leases: a dead worker's jobs run again within lease + one sweep
+    lease: Annotated[float, Field(gt=0)] = 8.0
+    """Seconds that a worker's right to a job lasts unless renewed."""
+    renew_every: Annotated[float, Field(gt=0)] = 2.0
+    """Seconds between renewals; three may fail before a lease runs out."""
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+    """Claims of a job before it fails; one that kills workers must not come back for ever."""
+
+    # Scheduling
+    head_start: Annotated[float, Field(ge=0)] = 30.0
+    """Seconds by which a priority overtakes the next lower one."""
+    window_items: Annotated[int, Field(ge=1)] = 256
+    """Items that a worker claims ahead to find companions of like length in."""
+    window_bytes: Annotated[int, Field(ge=1)] = 16 * MIB
+    """Bytes of payloads that one claim may return."""
+
+    # Stopping
+    shutdown_grace: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds that a worker may take to finish its running batch after SIGTERM."""
+
+    # Logs
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lines below this level are not written."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto` is coloured on a terminal and JSON elsewhere."""
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings from the environment. Raises ConfigurationError, in one sentence."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"BATCHLINE_{fault['loc'][0]}".upper() if fault["loc"] else "settings"
+        raise ConfigurationError(f"{name}: {fault['msg']}, not {fault['input']!r}") from None

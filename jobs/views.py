@@ -1,0 +1,101 @@
+"""Turns what the ledger holds (payloads, leases, records) into the Job that a client sees."""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from jobs import keys
+from jobs.schema import Batch, Counts, Job, JobState, NewJob, Timings, from_ms, urls
+from jobs.wire import Record, decode_payload, decode_record
+
+TOKEN = 32
+"""Hex digits of a lease's token; the rest of the lease is the start in Unix ms."""
+
+
+def now_ms() -> int:
+    """Unix ms by this machine's clock: good for ages of ids, never for deadlines."""
+    return time.time_ns() // 1_000_000
+
+
+def accepted(job_id: str, job: NewJob, created: int, position: int) -> Job:
+    """A job that `submit` has just accepted."""
+    return Job(
+        id=job_id,
+        model=job.model,
+        status=JobState.QUEUED,
+        created_at=from_ms(created),
+        position=position,
+        counts=Counts(job.count, 0, 0),
+        timings=Timings(None, None, None),
+        urls=urls(job_id),
+    )
+
+
+def unfinished(
+    job_id: str, model: str, payload: bytes, lease: bytes | None, attempts: int, position: int | None
+) -> Job:
+    """A job that waits or is leased. A payload that cannot be decoded still has a state."""
+    try:
+        decoded = decode_payload(payload)
+        created, total = decoded.et, input_count(decoded.a, decoded.k)
+    except msgspec.MsgspecError:
+        created, total = 0, 1
+    started = int(lease[TOKEN:]) if lease else None
+    return Job(
+        id=job_id,
+        model=model,
+        status=JobState.RUNNING if lease else JobState.QUEUED,
+        created_at=from_ms(created),
+        started_at=from_ms(started) if started else None,
+        attempts=attempts,
+        position=position,
+        counts=Counts(total, 0, 0),
+        timings=Timings(float(started - created) if started else None, None, None),
+        urls=urls(job_id),
+    )
+
+
+def terminal(data: bytes) -> Job:
+    """A job that ended, from its record."""
+    record = decode_record(data)
+    state = JobState(record.state)
+    ran = record.r is not None
+    started = record.st if record.t else None
+    return Job(
+        id=record.id,
+        model=keys.model_of(record.q),
+        status=state,
+        created_at=from_ms(record.et),
+        started_at=from_ms(started) if started else None,
+        finished_at=from_ms(record.ft),
+        attempts=record.t,
+        results=msgspec.Raw(record.r) if record.r is not None else None,
+        counts=Counts(record.n, record.n - record.failed if ran else 0, record.failed),
+        timings=_timings(record, started),
+        batch=Batch(*record.batch) if record.batch else None,
+        urls=urls(record.id),
+    )
+
+
+def _timings(record: Record, started: int | None) -> Timings:
+    queued = float((started or record.ft) - record.et)
+    return Timings(queued, record.compute, float(record.ft - record.et))
+
+
+def inputs(payload: bytes) -> Sequence[object]:
+    """The inputs of a payload as a list; empty when it cannot be decoded."""
+    try:
+        given = decode_payload(payload).a[0]
+    except (msgspec.MsgspecError, IndexError):
+        return []
+    return given if isinstance(given, list) else [given]
+
+
+def input_count(args: list[object], extras: dict[str, object]) -> int:
+    """Inputs of a payload: counted by `submit`, or by looking where a stock client enqueued it."""
+    count = extras.get("n")
+    if isinstance(count, int):
+        return count
+    given = args[0] if args else None
+    return len(given) if isinstance(given, list) else 1

@@ -1,0 +1,85 @@
+"""The roster of live workers: each writes a heartbeat, everybody can read them all."""
+
+import msgspec
+from arq.connections import ArqRedis
+
+from jobs import keys
+from jobs.connection import availability
+
+HEARTBEAT_EVERY = 1.0
+"""Seconds between heartbeats."""
+HEARTBEAT_TTL = 5.0
+"""Seconds after which a silent worker is not counted any more."""
+
+
+class Heartbeat(msgspec.Struct, kw_only=True):
+    """What a worker says of itself, once a second."""
+
+    id: str
+    """Unique to the process and model."""
+    model: str
+    host: str
+    pid: int
+    started: float
+    """Unix seconds."""
+    engine: str
+    """`loading`, `ready`, `busy`, `restarting` or `stopping`."""
+    device: str = ""
+    dtype: str = ""
+    leases: int = 0
+    """Jobs claimed and not finished."""
+    window: int = 0
+    """Items claimed and not yet in the engine."""
+    engine_restarts: int = 0
+    lost_leases: int = 0
+    refused_results: int = 0
+    """Results that came after their lease was lost."""
+    jobs: dict[str, int] = {}
+    """Jobs ended since the start, by state."""
+    items: int = 0
+    """Items run since the start."""
+    batches: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
+    """Tokens run since the start, without and with padding."""
+    compute_seconds: float = 0.0
+    items_per_second: float = 0.0
+    """A moving average over the last half minute."""
+
+
+class Roster:
+    """Reads and writes heartbeats."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self.redis = redis
+
+    async def write(self, heartbeat: Heartbeat, now: float) -> None:
+        """`now` in Unix seconds; only the order of members depends on it, their lifetime is the server's."""
+        async with availability(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.set(
+                keys.HEARTBEAT.of(heartbeat.id),
+                msgspec.msgpack.encode(heartbeat),
+                px=int(HEARTBEAT_TTL * 1000),
+            )
+            pipe.zadd(keys.ROSTER.pattern, {heartbeat.id: now})
+            pipe.expire(keys.ROSTER.pattern, 60)
+            await pipe.execute()
+
+    async def remove(self, worker_id: str) -> None:
+        async with availability(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.delete(keys.HEARTBEAT.of(worker_id))
+            pipe.zrem(keys.ROSTER.pattern, worker_id)
+            await pipe.execute()
+
+    async def read(self) -> list[Heartbeat]:
+        """The live workers, oldest first; those that fell silent are struck off."""
+        async with availability():
+            ids = [member.decode() for member in await self.redis.zrange(keys.ROSTER.pattern, 0, -1)]
+            if not ids:
+                return []
+            found = await self.redis.mget([keys.HEARTBEAT.of(worker_id) for worker_id in ids])
+            silent = [worker_id for worker_id, data in zip(ids, found, strict=True) if data is None]
+            if silent:
+                await self.redis.zrem(keys.ROSTER.pattern, *silent)
+        beats = [msgspec.msgpack.decode(data, type=Heartbeat) for data in found if data is not None]
+        return sorted(beats, key=lambda beat: beat.started)

@@ -1,0 +1,67 @@
+"""What every test shares: one real Valkey, a database for each test, a check that nothing is left."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs import keys
+from jobs.connection import connect
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from tests import valkey
+
+_databases = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
+    with valkey.running(tmp_path_factory.mktemp("valkey")) as running:
+        yield running
+
+
+@pytest.fixture
+def redis_url(server: valkey.Server) -> str:
+    """A database that no other test uses."""
+    return server.url(next(_databases) % valkey.DATABASES)
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path) -> Settings:
+    return Settings(redis_url=redis_url, data_dir=tmp_path)
+
+
+@pytest.fixture
+async def redis(settings: Settings) -> AsyncIterator[ArqRedis]:
+    """A client; when the test is over, every key must have a lifetime or be listed as permanent."""
+    client = connect(settings)
+    yield client
+    left = await keys_without_lifetime(client)
+    await client.flushdb()
+    await client.aclose(close_connection_pool=True)
+    assert not left, f"keys without a lifetime: {left}"
+
+
+@pytest.fixture
+def queue(redis: ArqRedis, settings: Settings) -> JobQueue:
+    return JobQueue(redis, settings, ["sentiment"])
+
+
+async def keys_without_lifetime(client: ArqRedis) -> list[str]:
+    """Keys that would stay for ever and that `keys.py` does not list as permanent.
+
+    The payload of a job that has not ended is no leak: it must not have a lifetime.
+    """
+    permanent = [key.pattern for key in keys.ALL if key.permanent]
+    unfinished = set()
+    for queue_key in await client.keys(keys.QUEUE.of("*")):
+        unfinished |= {keys.JOB.of(job_id.decode()) for job_id in await client.zrange(queue_key, 0, -1)}
+    left = []
+    for key in map(bytes.decode, await client.keys("*")):
+        known = key in unfinished or any(fnmatchcase(key, pattern) for pattern in permanent)
+        if not known and await client.ttl(key) == -1:
+            left.append(key)
+    return left
