@@ -207,8 +207,11 @@ class JobQueue:
 
     # The worker's side
 
-    async def claim(self, model: str, jobs: int) -> tuple[list[Claimed], int]:
-        """Leases up to `jobs` of the most urgent waiting jobs; returns them and how many are left waiting."""
+    async def claim(self, model: str, jobs: int, workers: int = 1) -> tuple[list[Claimed], int]:
+        """Leases up to `jobs` of the most urgent waiting jobs; returns them and how many are left waiting.
+
+        With several workers on the queue a claim takes at most its share, so that they finish a burst together.
+        """
         token = secrets.token_hex(16)
         answer = await self._run(
             self._claim,
@@ -223,6 +226,7 @@ class JobQueue:
                 self._ttl,
                 self._ended,
                 *self._prefixes,
+                workers,
             ],
         )
         now, left, *rest = answer

@@ -1,15 +1,17 @@
 #!lua flags=allow-oom
--- Leases the most urgent waiting jobs to a worker, up to a number of jobs or bytes.
+-- Leases the most urgent waiting jobs to a worker: up to a number of jobs, or bytes, or its share of what waits.
 -- KEYS  1 queue  2 deadlines  3 bytes  4 recent  5 abort
 -- ARGV  1 most jobs  2 most bytes  3 lease, ms  4 token  5 most recent jobs  6 events channel  7 result lifetime, ms
 --       8 head of an expired record  9 payload prefix  10 result prefix  11 lease prefix  12 attempts prefix
+--       13 workers among which the waiting jobs are shared
 --       (the ids are not known before the script runs, so their keys are built from the prefixes)
 -- Answers {now, jobs left waiting, id, payload, score, attempt, id, ...}
 --@include codec.lua
 --@include terminate.lua
 
 local now = clock()
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+local share = math.ceil(redis.call('ZCOUNT', KEYS[1], '-inf', now) / ARGV[13])
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV[1], share))
 local answer, events, bytes = {now, 0}, {}, 0
 for i = 1, #due, 2 do
   local id = due[i]

@@ -1,0 +1,65 @@
+"""Fixtures of the worker's tests: an engine with the poison pipeline, and a BatchWorker on a real queue."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs.models import ModelSpec
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from worker.batch_worker import BatchWorker
+from worker.engine import Engine
+
+MODEL = "sentiment"
+
+
+def poison_spec(**fields: Any) -> ModelSpec:
+    return ModelSpec.model_validate(
+        {
+            "name": MODEL,
+            "pipeline": "tests.worker.poison:Poison",
+            "parameters": {"factor": "number"},
+            "max_batch_items": 16,
+            "batch_timeout": 5.0,
+            **fields,
+        }
+    )
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    engine = Engine(poison_spec(batch_timeout=1.0), None)
+    await engine.start()
+    yield engine
+    await engine.kill()
+
+
+Serving = Callable[..., AbstractAsyncContextManager[BatchWorker]]
+
+
+@pytest.fixture
+def serving(redis: ArqRedis, settings: Settings) -> Serving:
+    """`async with serving(...)` runs a BatchWorker beside the test, and stops it in order."""
+
+    @asynccontextmanager
+    async def serve(**fields: Any) -> AsyncIterator[BatchWorker]:
+        changed = {name: fields.pop(name) for name in list(fields) if name in Settings.model_fields}
+        worker = BatchWorker(redis, settings.model_copy(update=changed), poison_spec(**fields), None)
+        running = asyncio.create_task(worker.main())
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await asyncio.wait_for(running, 20)
+            await worker.close()
+
+    return serve
+
+
+@pytest.fixture
+def queue(redis: ArqRedis, settings: Settings) -> JobQueue:
+    return JobQueue(redis, settings, [MODEL])

@@ -1,0 +1,37 @@
+"""A pipeline for the tests, with inputs that do what real ones only do at night."""
+
+import ctypes
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Poison:
+    """Answers each text with its upper case and the size of its batch; some texts do harm."""
+
+    warm_up = ("warm",)
+
+    def __init__(self, source: Path | None = None, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def __call__(self, inputs: list[str], factor: float = 1.0) -> list[Any]:
+        time.sleep(self.seconds)
+        return [self.one(text, len(inputs), factor) for text in inputs]
+
+    def one(self, text: str, size: int, factor: float) -> Any:
+        match text:
+            case "raise":
+                raise ValueError("this text is bad")
+            case "die":
+                ctypes.string_at(0)
+            case "hang":
+                time.sleep(1000)
+            case "slow":
+                time.sleep(2)
+            case "nan":
+                return float("nan")
+            case "object":
+                return object()
+            case "many":
+                return {"text": "x" * 100_000}
+        return {"text": text.upper(), "size": size, "factor": factor}

@@ -1,0 +1,184 @@
+"""A BatchWorker on a real queue: batches, faults, stops and outages."""
+
+import asyncio
+import os
+import signal
+
+import msgspec
+from arq.connections import ArqRedis
+
+from jobs import keys
+from jobs.queue import JobQueue
+from jobs.schema import Job, NewJob
+from jobs.settings import Settings
+from jobs.workers import Roster
+from tests.waiting import until
+from tests.worker.conftest import MODEL, Serving
+
+
+def new_job(inputs: str | list[str], **fields: object) -> NewJob:
+    count = len(inputs) if isinstance(inputs, list) else 1
+    request: dict[str, object] = {"model": MODEL, "inputs": inputs, "count": count, "parameters": {}, "priority": "normal"}
+    return msgspec.convert({**request, "expires_in": None, **fields}, NewJob)
+
+
+async def submit(queue: JobQueue, inputs: str | list[str], **fields: object) -> str:
+    job, _ = await queue.submit(new_job(inputs, **fields))
+    return job.id
+
+
+async def ended(queue: JobQueue, *ids: str) -> list[Job]:
+    async def all_terminal() -> bool:
+        return all([(await queue.read(job_id)).status.terminal for job_id in ids])
+
+    await until(all_terminal)
+    return [await queue.read(job_id) for job_id in ids]
+
+
+def results(job: Job) -> list[dict[str, object]]:
+    assert job.results is not None
+    decoded: list[dict[str, object]] = msgspec.json.decode(job.results)
+    return decoded
+
+
+async def test_jobs_that_wait_together_run_together(queue: JobQueue, serving: Serving) -> None:
+    ids = [await submit(queue, f"text {i}") for i in range(16)]
+    async with serving():
+        jobs = await ended(queue, *ids)
+    for i, job in enumerate(jobs):
+        assert job.status == "succeeded"
+        assert results(job) == [{"output": {"text": f"TEXT {i}", "size": 16, "factor": 1.0}}]
+        assert job.batch is not None
+        assert job.batch.size == 16
+        assert job.timings.compute_ms is not None
+
+
+async def test_a_list_of_inputs_is_one_job_in_several_batches(queue: JobQueue, serving: Serving) -> None:
+    job_id = await submit(queue, [f"text {i}" for i in range(40)])
+    async with serving():
+        [job] = await ended(queue, job_id)
+    assert [result["output"]["text"] for result in results(job)] == [f"TEXT {i}" for i in range(40)]  # type: ignore[index]
+    assert job.counts.succeeded == 40
+
+
+async def test_parameters_separate_batches(queue: JobQueue, serving: Serving) -> None:
+    one = await submit(queue, "a", parameters={"factor": 1.5})
+    two = await submit(queue, "a", parameters={"factor": 2.5})
+    async with serving():
+        jobs = await ended(queue, one, two)
+    outputs = [results(job)[0]["output"] for job in jobs]
+    assert [output["factor"] for output in outputs] == [1.5, 2.5]  # type: ignore[index]
+
+
+async def test_one_poison_among_sixteen_jobs(queue: JobQueue, serving: Serving) -> None:
+    for poison in ("raise", "die"):
+        ids = [await submit(queue, f"text {i}" if i != 5 else poison) for i in range(16)]
+        async with serving():
+            jobs = await ended(queue, *ids)
+        bad = jobs.pop(5)
+        assert {job.status for job in jobs} == {"succeeded"}
+        assert bad.status == "failed"
+        assert bad.counts.failed == 1
+        assert "error" in results(bad)[0]
+
+
+async def test_a_job_with_some_good_inputs_succeeds(queue: JobQueue, serving: Serving) -> None:
+    job_id = await submit(queue, ["good", "raise"])
+    async with serving():
+        [job] = await ended(queue, job_id)
+    assert job.status == "succeeded"
+    assert (job.counts.succeeded, job.counts.failed) == (1, 1)
+    assert ["output" in result for result in results(job)] == [True, False]
+
+
+async def test_stopping_finishes_the_running_batch_and_gives_back_the_rest(
+    queue: JobQueue, serving: Serving
+) -> None:
+    ids = [await submit(queue, text) for text in ("slow", "waits", "waits too")]
+
+    async def first_runs() -> bool:
+        return worker.vitals.beat.engine == "busy"
+
+    async with serving(max_batch_items=1) as worker:
+        await until(first_runs)
+    jobs = [await queue.read(job_id) for job_id in ids]
+    assert [job.status for job in jobs] == ["succeeded", "queued", "queued"]
+    assert [job.attempts for job in jobs[1:]] == [0, 0], "unstarted jobs go back uncharged"
+    assert [job.position for job in jobs[1:]] == [1, 2]
+
+
+async def test_an_engine_killed_while_idle_is_restarted_at_once(queue: JobQueue, serving: Serving) -> None:
+    async with serving() as worker:
+
+        async def ready() -> bool:
+            return worker.vitals.beat.engine == "ready"
+
+        async def restarted() -> bool:
+            return worker.engine.restarts == 1 and await ready()
+
+        await until(ready)
+        assert worker.engine.pid is not None
+        os.kill(worker.engine.pid, signal.SIGKILL)
+        await until(restarted)
+        [job] = await ended(queue, await submit(queue, "after"))
+    assert job.status == "succeeded"
+
+
+async def test_a_job_that_is_late_expires_in_the_window(queue: JobQueue, serving: Serving) -> None:
+    slow = await submit(queue, "slow")
+    late = await submit(queue, "late", expires_in=0.5)
+    async with serving(max_batch_items=1):
+        first, second = await ended(queue, slow, late)
+    assert (first.status, second.status) == ("succeeded", "expired")
+    assert (second.attempts, second.started_at, second.results) == (0, None, None)
+
+
+async def test_a_cancelled_job_is_dropped_from_the_window(queue: JobQueue, serving: Serving) -> None:
+    slow = await submit(queue, "slow")
+    unwanted = await submit(queue, "unwanted")
+    async with serving(max_batch_items=1, renew_every=0.05) as worker:
+
+        async def both_claimed() -> bool:
+            return (await queue.depth())[MODEL].running == 2
+
+        async def dropped() -> bool:
+            return worker.vitals.beat.lost_leases == 1
+
+        await until(both_claimed)
+        await queue.cancel(unwanted)
+        await until(dropped)
+        await ended(queue, slow)
+    assert worker.vitals.beat.items == 1
+
+
+async def test_a_job_that_was_claimed_too_often_fails(
+    redis: ArqRedis, queue: JobQueue, serving: Serving
+) -> None:
+    job_id = await submit(queue, "kills workers")
+    await redis.set(keys.ATTEMPTS.of(job_id), 5, ex=60)
+    async with serving():
+        [job] = await ended(queue, job_id)
+    assert job.status == "failed"
+    assert "attempts-exhausted" in str(results(job))
+
+
+async def test_two_workers_share_a_burst_and_lose_nothing(queue: JobQueue, serving: Serving) -> None:
+    ids = [await submit(queue, f"text {i}") for i in range(300)]
+    async with serving(), serving(), asyncio.timeout(60):
+        jobs = await ended(queue, *ids)
+    assert {job.status for job in jobs} == {"succeeded"}
+    assert [results(job)[0]["output"]["text"] for job in jobs] == [f"TEXT {i}" for i in range(300)]  # type: ignore[index]
+
+
+async def test_the_heartbeat_tells_what_the_worker_did(
+    redis: ArqRedis, queue: JobQueue, serving: Serving, settings: Settings
+) -> None:
+    async with serving():
+        await ended(queue, *[await submit(queue, f"text {i}") for i in range(4)])
+
+        async def told() -> bool:
+            beats = await Roster(redis).read()
+            return [(beat.items, beat.jobs) for beat in beats] == [(4, {"succeeded": 4})]
+
+        await until(told)
+    assert await Roster(redis).read() == []

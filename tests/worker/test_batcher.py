@@ -1,0 +1,94 @@
+"""The batcher's rules, one by one, and what holds for every window."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.batcher import Batcher, Item
+
+
+def item(job: str, length: int, urgency: float = 0, group: str = "") -> Item[str]:
+    return Item(job, 0, urgency, length, group)
+
+
+def batch_of(batcher: Batcher[str]) -> list[str]:
+    return [item.job for item in batcher.next_batch()]
+
+
+def test_an_empty_window_has_no_batch() -> None:
+    assert Batcher[str](4, 100).next_batch() == []
+
+
+def test_the_anchor_is_the_most_urgent_and_its_companions_are_the_nearest_in_length() -> None:
+    batcher = Batcher[str](3, 1000)
+    batcher.add(
+        [
+            item("short", 1, 5),
+            item("near", 11, 9),
+            item("anchor", 10, 1),
+            item("nearer", 9, 9),
+            item("long", 90, 2),
+        ]
+    )
+    assert batch_of(batcher) == ["nearer", "anchor", "near"]
+    assert batch_of(batcher) == ["short", "long"], "long was next in urgency"
+    assert len(batcher) == 0
+
+
+def test_the_padded_cost_stays_within_the_budget() -> None:
+    batcher = Batcher[str](10, 30)
+    batcher.add(
+        [item("anchor", 10, 0), item("b", 10, 1), item("c", 10, 1), item("d", 11, 1), item("e", 1, 1)]
+    )
+    assert batch_of(batcher) == ["anchor", "b", "c"], "d would cost 11 x 3, a fourth 10 x 4"
+
+
+def test_an_item_beyond_the_budget_runs_alone() -> None:
+    batcher = Batcher[str](10, 30)
+    batcher.add([item("huge", 100), item("small", 1)])
+    assert batch_of(batcher) == ["huge"]
+
+
+def test_other_parameters_make_another_batch() -> None:
+    batcher = Batcher[str](10, 100)
+    batcher.add([item("a", 5, 0, "x"), item("b", 5, 1, "y"), item("c", 5, 2, "x")])
+    assert batch_of(batcher) == ["a", "c"]
+    assert batch_of(batcher) == ["b"]
+
+
+def test_a_discarded_job_is_in_no_batch() -> None:
+    batcher = Batcher[str](10, 100)
+    batcher.add([item("gone", 5, 0), item("kept", 5, 1), item("gone", 6, 0, "other")])
+    batcher.discard("gone")
+    assert len(batcher) == 1
+    assert batch_of(batcher) == ["kept"]
+
+
+windows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 20), st.sampled_from("ab")), max_size=60)
+
+
+@given(windows, st.integers(1, 16), st.integers(1, 400))
+def test_every_item_goes_once_and_every_batch_keeps_the_rules(
+    window: list[tuple[int, int, str]], max_items: int, budget: int
+) -> None:
+    batcher = Batcher[int](max_items, budget)
+    left = {index: entry for index, entry in enumerate(window)}
+    batcher.add(Item(i, 0, urgency, length, group) for i, (length, urgency, group) in left.items())
+    while batch := batcher.next_batch():
+        lengths = [entry.length for entry in batch]
+        assert lengths == sorted(lengths)
+        assert len({entry.group for entry in batch}) == 1
+        assert len(batch) <= max_items
+        assert len(batch) == 1 or max(lengths) * len(batch) <= budget
+        assert min(entry.urgency for entry in batch) == min(urgency for _, urgency, _ in left.values())
+        others = [
+            length
+            for i, (length, _, group) in left.items()
+            if group == batch[0].group and i not in {e.job for e in batch}
+        ]
+        assert not [length for length in others if lengths[0] < length < lengths[-1]], (
+            "companions are neighbours"
+        )
+        for entry in batch:
+            del left[entry.job]
+        assert len(batcher) == len(left)
+    assert left == {}

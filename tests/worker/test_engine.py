@@ -1,0 +1,104 @@
+"""The engine's child process: it answers, it raises, it dies, it hangs, it ends with its worker."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from jobs.errors import ConfigurationError
+from tests.waiting import until
+from tests.worker.conftest import poison_spec
+from worker.engine import BatchRaised, Engine, EngineDied
+from worker.isolation import Isolation
+from worker.protocol import Failure
+
+
+async def test_a_batch_is_answered_in_order(engine: Engine) -> None:
+    ran = await engine.run(["a", "b"], {"factor": 2.0})
+    assert ran.outputs == [
+        b'{"text":"A","size":2,"factor":2.0}',
+        b'{"text":"B","size":2,"factor":2.0}',
+    ]
+
+
+async def test_a_raise_leaves_the_engine_alive(engine: Engine) -> None:
+    pid = engine.pid
+    with pytest.raises(BatchRaised, match="ValueError: this text is bad"):
+        await engine.run(["raise"], {})
+    assert (await engine.run(["a"], {})).outputs
+    assert engine.pid == pid
+
+
+async def test_a_crash_says_how(engine: Engine) -> None:
+    with pytest.raises(EngineDied, match="SIGSEGV"):
+        await engine.run(["die"], {})
+    await engine.restart()
+    assert (await engine.run(["a"], {})).outputs
+
+
+async def test_a_hang_ends_with_the_engine(engine: Engine) -> None:
+    pid = engine.pid
+    with pytest.raises(EngineDied, match="within 1 s") as caught:
+        await engine.run(["hang"], {})
+    assert caught.value.kind == "engine-timeout"
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+
+
+async def test_a_model_that_cannot_be_loaded_is_a_configuration_error() -> None:
+    engine = Engine(poison_spec(pipeline="tests.worker.poison:Missing"), None)
+    with pytest.raises(ConfigurationError, match="Missing"):
+        await engine.start()
+    assert engine.pid is not None
+    assert not psutil.pid_exists(engine.pid)
+
+
+async def test_a_killed_engine_is_noticed_while_idle(engine: Engine) -> None:
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    assert await engine.exited() == "was ended by SIGKILL"
+
+
+async def test_the_engine_closes_with_the_workers_end_of_the_socket(engine: Engine) -> None:
+    assert engine._writer is not None
+    engine._writer.close()
+    assert await engine.exited() == "ended with status 0"
+
+
+@pytest.mark.parametrize(
+    ("poison", "kind", "restarts"),
+    [
+        ("raise", "input-failed", 0),
+        ("nan", "output-not-encodable", 0),
+        ("object", "output-not-encodable", 0),
+        ("die", "engine-died", 3),
+        ("hang", "engine-timeout", 3),
+    ],
+)
+async def test_one_bad_input_fails_alone(engine: Engine, poison: str, kind: str, restarts: int) -> None:
+    inputs = [f"text {i}" for i in range(16)]
+    inputs[11] = poison
+    outcomes = await Isolation(engine).run(inputs, {})
+    bad = outcomes.pop(11)
+    assert isinstance(bad, Failure)
+    assert bad.kind == kind
+    assert all(isinstance(outcome, bytes) for outcome in outcomes)
+    assert engine.restarts == restarts
+
+
+async def test_a_single_poison_kills_two_engines_and_no_more(engine: Engine) -> None:
+    [outcome] = await Isolation(engine).run(["die"], {})
+    assert isinstance(outcome, Failure)
+    assert "2 times" in outcome.detail
+    assert engine.restarts == 2
+
+
+async def test_no_engine_is_left_behind(engine: Engine) -> None:
+    async def gone() -> bool:
+        return not psutil.Process().children(recursive=True) or all(
+            child.pid == engine.pid or "engine_process" not in " ".join(child.cmdline())
+            for child in psutil.Process().children(recursive=True)
+        )
+
+    await until(gone)

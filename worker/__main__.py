@@ -1,0 +1,118 @@
+"""`python -m worker [--model NAME ...]`: settings, signals, and one BatchWorker for each model.
+
+All of them share this process's event loop: the models run in engines of their own. Coarse arq functions,
+once there are any, would run here on a stock `arq.Worker` beside them.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from jobs import logs
+from jobs.connection import check, connect
+from jobs.errors import BatchlineError, ConfigurationError
+from jobs.models import ModelCatalog, ModelSpec, load_catalog
+from jobs.settings import Settings, load_settings
+from jobs.workers import Roster
+from worker.batch_worker import BatchWorker
+
+log = structlog.get_logger()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The process's exit status; a configuration error is one sentence and status 1."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = load_settings()
+        logs.configure(settings.log_level, settings.log_format)
+        catalog = load_catalog(settings.models_file)
+        specs = [catalog[name] for name in arguments.model] or list(catalog.specs.values())
+        if arguments.check:
+            return asyncio.run(_check(settings, specs))
+        return asyncio.run(_serve(settings, catalog, specs, burst=arguments.burst))
+    except (BatchlineError, BaseExceptionGroup) as error:
+        fault = _first(error)
+        if not isinstance(fault, BatchlineError):
+            raise
+        print(f"batchline worker: {fault}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m worker", description="Serves models from their queues.")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME", help="only this model; may be repeated"
+    )
+    parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
+    parser.add_argument(
+        "--check", action="store_true", help="tell whether this host's worker is alive, and end"
+    )
+    return parser
+
+
+async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpec], *, burst: bool) -> int:
+    redis = connect(settings)
+    try:
+        await check(redis, settings)
+        workers = [
+            BatchWorker(redis, settings, spec, catalog.local_source(spec), burst=burst) for spec in specs
+        ]
+        _stop_on_signals(workers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in workers:
+                    group.create_task(worker.main())
+        finally:
+            for worker in workers:
+                await worker.close()
+    finally:
+        await redis.aclose(close_connection_pool=True)
+    return 0
+
+
+def _stop_on_signals(workers: list[BatchWorker]) -> None:
+    """The first SIGTERM or SIGINT starts an orderly stop, a second one ends the process at once."""
+    stopping = False
+
+    def stop(received: signal.Signals) -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(128 + received)  # the engines die with this process; leases run out by themselves
+        stopping = True
+        log.info("stopping", signal=received.name)
+        for worker in workers:
+            worker.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+
+
+async def _check(settings: Settings, specs: list[ModelSpec]) -> int:
+    """0 when each of the models has a worker of this host with a fresh heartbeat."""
+    redis = connect(settings)
+    try:
+        beats = await Roster(redis).read()
+    finally:
+        await redis.aclose(close_connection_pool=True)
+    here = {beat.model for beat in beats if beat.host == socket.gethostname()}
+    missing = [spec.name for spec in specs if spec.name not in here]
+    if missing:
+        raise ConfigurationError(f"no live worker on this host for {', '.join(missing)}")
+    return 0
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error itself, out of the groups that task groups wrap it in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

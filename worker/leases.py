@@ -1,0 +1,177 @@
+"""LeasedJob: one claimed job on its way through the worker, from payload to record. No I/O."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from jobs import keys
+from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+from jobs.queue import Claimed, Ending
+from jobs.schema import JobRequest, JobState, validate_request
+from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode_record
+from worker.isolation import Outcome
+from worker.protocol import Failure
+
+TITLES = {
+    "input-failed": "The pipeline failed on this input",
+    "engine-died": "The engine died on this input",
+    "engine-timeout": "The engine hung on this input",
+    "output-not-encodable": "The output is not JSON",
+    "attempts-exhausted": "The job was tried too often",
+    "invalid-request": "The job cannot be run",
+}
+
+
+class LeasedJob:
+    """A job that this worker holds the lease of."""
+
+    def __init__(self, claimed: Claimed, spec: ModelSpec) -> None:
+        self.claimed = claimed
+        self.spec = spec
+        self.inputs: list[Any] = []
+        self.parameters: dict[str, Any] = {}
+        self.start_by = 0
+        """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
+        self.created = claimed.claimed_ms
+        self._claimed_at = time.monotonic()
+        self._started: int | None = None
+        self._outcomes: list[Outcome | None] = []
+        self._missing = 0
+        self._compute_ms = 0.0
+        self._batch_sizes: list[int] = []
+        self._tokens = self._padded = 0
+
+    @property
+    def id(self) -> str:
+        return self.claimed.id
+
+    @property
+    def done(self) -> bool:
+        return self._missing == 0
+
+    @property
+    def started(self) -> bool:
+        return self._started is not None
+
+    def now(self) -> int:
+        """Unix ms by the server's clock, as told by the claim and this machine's steady clock."""
+        return self.claimed.claimed_ms + int((time.monotonic() - self._claimed_at) * 1000)
+
+    @property
+    def overdue(self) -> bool:
+        return not self.started and 0 < self.start_by <= self.now()
+
+    def unpack(self) -> None:
+        """Reads the payload. Raises InvalidRequest for one that cannot be run, as a stock client may send."""
+        try:
+            payload = decode_payload(self.claimed.payload)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise InvalidRequest(f"the payload cannot be read: {error}") from None
+        self.created = payload.et
+        job = validate_request(_request(payload), self.spec)
+        self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
+        self.parameters = job.parameters
+        if job.expires_in is not None:
+            self.start_by = self.created + int(job.expires_in * 1000)
+        self._outcomes = [None] * len(self.inputs)
+        self._missing = len(self.inputs)
+
+    def start(self) -> None:
+        """Its first micro-batch begins."""
+        if self._started is None:
+            self._started = self.now()
+
+    def settle(self, index: int, outcome: Outcome) -> None:
+        """One of its inputs has an output, or has failed."""
+        if self._outcomes[index] is None:
+            self._missing -= 1
+        self._outcomes[index] = outcome
+
+    def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float) -> None:
+        """A micro-batch with some of its inputs is over."""
+        self._batch_sizes.append(items)
+        self._tokens += tokens
+        self._padded += padded
+        self._compute_ms += milliseconds
+
+    def finished(self) -> Ending:
+        """The ending of a job whose inputs are all settled: failed when all of them are."""
+        outcomes = [outcome for outcome in self._outcomes if outcome is not None]
+        failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
+        state = JobState.FAILED if failed == len(outcomes) else JobState.SUCCEEDED
+        batch = None
+        if self._batch_sizes:
+            size = sum(self._batch_sizes) / len(self._batch_sizes)
+            batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else 0.0)
+        return self._ending(state, _results(outcomes), failed, self._compute_ms, batch)
+
+    def failed(self, kind: str, detail: str) -> Ending:
+        """The ending of a job none of whose inputs can be run."""
+        outcomes = [Failure(kind, detail)] * max(1, len(self.inputs))
+        return self._ending(JobState.FAILED, _results(outcomes), len(outcomes))
+
+    def expired(self) -> Ending:
+        """The ending of a job that did not start in time."""
+        return self._ending(JobState.EXPIRED, None, 0)
+
+    def _ending(
+        self,
+        state: JobState,
+        results: bytes | None,
+        failed: int,
+        compute: float | None = None,
+        batch: tuple[float, float] | None = None,
+    ) -> Ending:
+        expired = state is JobState.EXPIRED
+        record = Record(
+            s=state is JobState.SUCCEEDED,
+            r=results,
+            id=self.id,
+            q=keys.queue_name(self.spec.name),
+            # claimed but never run: not an attempt
+            t=self.claimed.attempt - 1 if expired else self.claimed.attempt,
+            et=self.created,
+            st=self._started or self.claimed.claimed_ms,
+            n=max(1, len(self.inputs)),
+            failed=failed,
+            compute=compute,
+            batch=batch,
+            state=state,
+            ft=UNIX_MS,
+        )
+        return Ending(self.id, self.claimed.token, state, encode_record(record))
+
+
+def _request(payload: Payload) -> JobRequest:
+    if payload.f != FUNCTION:
+        raise InvalidRequest(f"unknown function {payload.f!r}; this queue runs {FUNCTION!r}")
+    if len(payload.a) != 1:
+        raise InvalidRequest(f"{FUNCTION} takes one argument, the inputs, not {len(payload.a)}")
+    fields: dict[str, Any] = {
+        name: payload.k[name] for name in ("parameters", "expires_in") if name in payload.k
+    }
+    unknown = payload.k.keys() - {"parameters", "expires_in", "priority", "n"}
+    if unknown:
+        raise InvalidRequest(f"unknown keyword {min(unknown)!r}; {FUNCTION} takes parameters and expires_in")
+    try:
+        return msgspec.convert({"inputs": payload.a[0], **fields}, JobRequest)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+def _results(outcomes: Sequence[Outcome]) -> bytes:
+    return b"[" + b",".join(map(_result, outcomes)) + b"]"
+
+
+def _result(outcome: Outcome) -> bytes:
+    if isinstance(outcome, bytes):
+        return b'{"output":' + outcome + b"}"
+    problem = {
+        "type": f"urn:batchline:problem:{outcome.kind}",
+        "title": TITLES[outcome.kind],
+        "detail": outcome.detail,
+    }
+    return b'{"error":' + msgspec.json.encode(problem) + b"}"

@@ -1,0 +1,52 @@
+"""Measures how long an input is for the model, so that the batcher can put like with like."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from tokenizers import Tokenizer
+
+from worker.protocol import Loaded
+
+CHARS_PER_TOKEN = 4
+"""A fair guess for languages written in Latin letters, where there is no tokenizer to ask."""
+
+INLINE_CHARS = 20_000
+"""Texts up to this many characters in all are measured at once; more would hold up the event loop."""
+
+
+class LengthMeter:
+    """Counts tokens with the model's own tokenizer (fast, and without torch), or estimates them."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.max_length = loaded.max_length
+        self._tokenizer: Tokenizer | None = None
+        if loaded.tokenizer_file is not None:
+            self._tokenizer = Tokenizer.from_file(loaded.tokenizer_file)
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+
+    async def measure(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[int]:
+        """The cost of each input: tokens as the model will see them; for JSON inputs, all alike."""
+        if not all(isinstance(item, str) for item in inputs):
+            return [1] * len(inputs)
+        if sum(map(len, inputs)) <= INLINE_CHARS:
+            tokens = self._count(inputs)
+        else:
+            tokens = await asyncio.to_thread(self._count, inputs)
+        # zero-shot runs a text once for each label
+        passes = max(1, len(parameters.get("candidate_labels", ())))
+        return [passes * count for count in tokens]
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        if self._tokenizer is None:
+            counts = [len(text) // CHARS_PER_TOKEN + 1 for text in texts]
+        else:
+            counts = [len(encoded.ids) for encoded in self._tokenizer.encode_batch_fast(list(texts))]
+        return [min(count, self.max_length) for count in counts] if self.max_length else counts
+
+
+def group_of(parameters: dict[str, Any]) -> bytes:
+    """Equal for equal parameters: what may share a batch."""
+    return msgspec.json.encode(parameters, order="deterministic")

@@ -1,0 +1,47 @@
+"""Vitals: what a worker counts of itself, as its heartbeat tells the roster."""
+
+import os
+import socket
+import time
+
+from jobs.ids import new_id
+from jobs.schema import JobState
+from jobs.workers import Heartbeat
+from worker.protocol import Loaded
+
+MEMORY = 5.0
+"""Seconds of computing over which the rate is averaged."""
+
+
+class Vitals:
+    """The heartbeat of one BatchWorker, kept up to date."""
+
+    def __init__(self, model: str) -> None:
+        self.beat = Heartbeat(
+            id=new_id(),
+            model=model,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=time.time(),
+            engine="loading",
+        )
+
+    def loaded(self, loaded: Loaded) -> None:
+        """The engine is ready for its first batch."""
+        self.beat.device, self.beat.dtype, self.beat.engine = loaded.device, loaded.dtype, "ready"
+
+    def ended(self, state: JobState) -> None:
+        """A job ended here."""
+        self.beat.jobs[state] = self.beat.jobs.get(state, 0) + 1
+
+    def ran(self, items: int, tokens: int, padded: int, seconds: float) -> None:
+        """A micro-batch is over."""
+        beat = self.beat
+        beat.items += items
+        beat.batches += 1
+        beat.tokens += tokens
+        beat.padded_tokens += padded
+        beat.compute_seconds += seconds
+        # a moving average in which a batch weighs as much as the time it took
+        weight = min(1.0, seconds / MEMORY)
+        beat.items_per_second += weight * (items / max(seconds, 1e-6) - beat.items_per_second)
