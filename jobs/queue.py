@@ -25,6 +25,9 @@ from jobs.wire import encode_payload, record_head
 HEAD_STARTS = {"high": 2, "normal": 1, "low": 0}
 """Priorities as multiples of `head_start`; a score must not lie in the future, so the low have none."""
 
+SWEEP_EVERY = 1.0
+"""Seconds between sweeps, by every worker and every API process."""
+
 SWEEP_LIMIT = 1_000
 """Most jobs that one sweep moves for each reason, so that it never blocks the server for long."""
 
@@ -196,7 +199,7 @@ class JobQueue:
     async def sweep(self, model: str) -> tuple[int, int, int]:
         """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.
 
-        Workers sweep before they claim; the API sweeps as well, so that deadlines hold with no worker alive.
+        Workers and the API do it every SWEEP_EVERY seconds, so that deadlines hold with no worker alive.
         """
         given_back, expired, aborted = await self._run(
             self._sweep,

@@ -4,7 +4,7 @@
 2. run      the next micro-batch from the window, whenever the engine is free
 3. beat     tell the roster, run arq's cron
 
-and, in `worker/keeper.py`, write ended jobs back, and renew the leases of the others. Each is a loop of
+and, in `worker/keeper.py`, write back what ended, renew the leases of the rest, sweep. Each is a loop of
 its own, so that none waits for another; they meet in the window and in the keeper.
 Stopping is in order: claim no more, let the running batch end, write back, give back the rest.
 """
@@ -92,7 +92,11 @@ class BatchWorker(Worker):
         when its engine cannot be kept alive; what was claimed is given back all the same.
         """
         renewing = partial(self._keeper.renew_forever, self.settings.renew_every)
-        async with self._beside(self._beat_forever), self._beside(renewing):
+        async with (
+            self._beside(self._beat_forever),
+            self._beside(renewing),
+            self._beside(self._keeper.sweep_forever),
+        ):
             try:
                 if await self._unless_stopped(self._load()):
                     async with self._beside(self._keeper.write_back_forever):
@@ -147,7 +151,6 @@ class BatchWorker(Worker):
 
     async def _claim(self, jobs: int) -> int:
         """Claims up to so many jobs into the window; returns how many are left waiting."""
-        await self._patiently(self.queue.sweep, self.spec.name)
         claimed, left = await self._patiently(self.queue.claim, self.spec.name, jobs, self._peers)
         leased = [LeasedJob(job, self.spec) for job in claimed]
         self._keeper.add(leased)

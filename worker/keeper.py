@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import QueueUnavailable
-from jobs.queue import Ending, JobQueue
+from jobs.queue import SWEEP_EVERY, Ending, JobQueue
 from worker.leases import LeasedJob
 from worker.patience import Patience
 from worker.vitals import Vitals
 
 
 class LeaseKeeper:
-    """Every job claimed and not yet written back, and the two loops that keep it true to the ledger."""
+    """Every job claimed and not yet written back, and the loops that keep it true to the ledger."""
 
     def __init__(
         self,
@@ -79,6 +79,14 @@ class LeaseKeeper:
             for job_id in await self._patiently(self.queue.renew, self.model, claims, insist=True):
                 if self.holds(held[job_id]):  # else it was just written back
                     self._lose(held[job_id])
+
+    async def sweep_forever(self) -> None:
+        """Gives back what other workers lost, and ends what is overdue or aborted."""
+        while True:
+            given_back, expired, aborted = await self._patiently(self.queue.sweep, self.model, insist=True)
+            if given_back or expired or aborted:
+                self._log.info("swept", given_back=given_back, expired=expired, aborted=aborted)
+            await asyncio.sleep(SWEEP_EVERY)
 
     def _lose(self, job: LeasedJob) -> None:
         """It was cancelled, or is another worker's by now."""

@@ -18,7 +18,13 @@ from tests.worker.conftest import MODEL, Serving
 
 def new_job(inputs: str | list[str], **fields: object) -> NewJob:
     count = len(inputs) if isinstance(inputs, list) else 1
-    request: dict[str, object] = {"model": MODEL, "inputs": inputs, "count": count, "parameters": {}, "priority": "normal"}
+    request: dict[str, object] = {
+        "model": MODEL,
+        "inputs": inputs,
+        "count": count,
+        "parameters": {},
+        "priority": "normal",
+    }
     return msgspec.convert({**request, "expires_in": None, **fields}, NewJob)
 
 

@@ -71,7 +71,7 @@ def test_every_item_goes_once_and_every_batch_keeps_the_rules(
     window: list[tuple[int, int, str]], max_items: int, budget: int
 ) -> None:
     batcher = Batcher[int](max_items, budget)
-    left = {index: entry for index, entry in enumerate(window)}
+    left = dict(enumerate(window))
     batcher.add(Item(i, 0, urgency, length, group) for i, (length, urgency, group) in left.items())
     while batch := batcher.next_batch():
         lengths = [entry.length for entry in batch]

@@ -1,0 +1,55 @@
+"""Pipelines of an operator's own, good and bad, for `test_custom`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NOT_A_CLASS = 3
+
+
+class Lengths:
+    warm_up = ("one", "three")
+
+    def __init__(self, source: Path | None, factor: int = 1) -> None:
+        self.factor = np.int64(factor)
+
+    def __call__(self, inputs: list[Any], plus: int = 0) -> list[Any]:
+        return [self.factor * len(entry) + plus for entry in inputs]
+
+
+class Arrays(Lengths):
+    warm_up = ()
+
+    def __call__(self, inputs: list[Any], **_: Any) -> Any:
+        return np.array([[len(entry), 0.5] for entry in inputs])
+
+
+class Mixed(Lengths):
+    """What it is given, except for one output that JSON can't say."""
+
+    def __call__(self, inputs: list[Any], **_: Any) -> list[Any]:
+        knot: list[Any] = []
+        knot.append(knot)
+        odd = {"object": object(), "knot": knot, "nan": {"score": np.float32("nan")}}
+        return [odd.get(entry, {"is": np.bool_(True), "of": (np.float32(0.5), entry)}) for entry in inputs]
+
+
+class TooMany(Lengths):
+    def __call__(self, inputs: list[Any], **_: Any) -> list[Any]:
+        return [*inputs, "one more"]
+
+
+class OneForAll(Lengths):
+    def __call__(self, inputs: list[Any], **_: Any) -> Any:
+        return dict.fromkeys(inputs)
+
+
+class Broken:
+    def __init__(self, source: Path | None) -> None:
+        raise OSError("disk on fire")
+
+
+class NotCallable:
+    def __init__(self, source: Path | None) -> None:
+        pass
