@@ -1,0 +1,144 @@
+"""Deaths in the middle of the work: of the worker, of Redis, of both ends of a lease. Nothing is lost."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+from arq.connections import ArqRedis
+
+from jobs.connection import connect
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.workers import Heartbeat, Roster
+from tests import processes, valkey
+from tests.waiting import until
+from tests.worker.conftest import MODEL
+from tests.worker.test_batch_worker import ended, results, submit
+
+JOBS = 500
+
+
+async def all_succeeded(queue: JobQueue, ids: list[str]) -> None:
+    """Every job has ended well, with the answer to its own text."""
+    jobs = await ended(queue, *ids)
+    assert Counter(job.status for job in jobs) == {"succeeded": len(ids)}
+    for index, job in enumerate(jobs):
+        [result] = results(job)
+        assert result["output"]["text"] == f"TEXT {index}"  # type: ignore[index]
+
+
+async def drained(queue: JobQueue) -> bool:
+    depth = (await queue.depth())[MODEL]
+    return depth.waiting + depth.running == 0
+
+
+async def live_workers(redis: ArqRedis) -> list[Heartbeat]:
+    return [beat for beat in await Roster(redis).read() if beat.engine in ("ready", "busy")]
+
+
+async def test_a_worker_killed_in_the_middle_of_500_jobs(
+    redis: ArqRedis, queue: JobQueue, redis_url: str, tmp_path: Path
+) -> None:
+    models = processes.write_models(tmp_path, options={"seconds": 0.05})
+    ids = [await submit(queue, f"text {i}") for i in range(JOBS)]
+    leased: list[str] = []
+
+    async def in_the_middle() -> bool:
+        depth = (await queue.depth())[MODEL]
+        return depth.running > 0 and depth.waiting + depth.running < JOBS - 50
+
+    with processes.running("worker", redis_url=redis_url, models_file=models) as first:
+        await until(in_the_middle, 60)
+        processes.kill_tree(first.pid)
+        leased = [job_id for job_id in ids if (await queue.read(job_id)).status == "running"]
+    assert leased, "it died holding leases"
+
+    with processes.running("worker", redis_url=redis_url, models_file=models) as second:
+
+        async def ready() -> bool:
+            return any(beat.pid == second.pid for beat in await live_workers(redis))
+
+        async def leased_ones_ended() -> bool:
+            return all([(await queue.read(job_id)).status.terminal for job_id in leased])
+
+        await until(ready, 60)
+        began = time.monotonic()
+        await until(leased_ones_ended, 30)
+        assert time.monotonic() - began < 10, "a dead worker's jobs run again within 10 s"
+        await all_succeeded(queue, ids)
+    assert {(await queue.read(job_id)).attempts for job_id in leased} == {2}
+
+
+async def test_a_zombie_cannot_write(
+    redis: ArqRedis, queue: JobQueue, redis_url: str, tmp_path: Path
+) -> None:
+    models = processes.write_models(tmp_path)
+    settings = {"redis_url": redis_url, "models_file": models, "lease": 1.0, "renew_every": 0.25}
+    job_id = await submit(queue, "slow")
+
+    async def claimed() -> bool:
+        return (await queue.read(job_id)).status == "running"
+
+    with processes.running("worker", **settings) as zombie:
+        await until(claimed, 60)
+        os.kill(zombie.pid, signal.SIGSTOP)
+        with processes.running("worker", **settings):
+            [job] = await ended(queue, job_id)
+            assert (job.status, job.attempts) == ("succeeded", 2)
+            os.kill(zombie.pid, signal.SIGCONT)
+
+            async def noticed() -> bool:
+                beats = [beat for beat in await Roster(redis).read() if beat.pid == zombie.pid]
+                return any(beat.lost_leases + beat.refused_results for beat in beats)
+
+            await until(noticed)
+            assert await queue.read(job_id) == job
+
+
+async def test_sigterm_finishes_the_batch_and_exits_with_status_0(
+    redis: ArqRedis, queue: JobQueue, redis_url: str, tmp_path: Path
+) -> None:
+    models = processes.write_models(tmp_path, max_batch_items=1)
+    running, waiting = await submit(queue, "slow"), await submit(queue, "waits")
+
+    async def busy() -> bool:
+        return any(beat.engine == "busy" for beat in await Roster(redis).read())
+
+    with processes.running("worker", redis_url=redis_url, models_file=models) as worker:
+        await until(busy, 60)
+        worker.terminate()
+        assert await asyncio.to_thread(worker.wait, 20) == 0
+    assert (await queue.read(running)).status == "succeeded"
+    given_back = await queue.read(waiting)
+    assert (given_back.status, given_back.attempts) == ("queued", 0)
+    assert await Roster(redis).read() == []
+
+
+async def test_redis_killed_and_restarted_on_its_file(tmp_path: Path) -> None:
+    server = valkey.Server(tmp_path)
+    server.start()
+    settings = Settings(redis_url=server.url())
+    redis = connect(settings)
+    queue = JobQueue(redis, settings, [MODEL])
+    try:
+        ids = [await submit(queue, f"text {i}") for i in range(100)]
+        models = processes.write_models(tmp_path, options={"seconds": 0.1}, max_batch_items=4)
+
+        async def some_ended() -> bool:
+            return sum([(await queue.read(job_id)).status.terminal for job_id in ids]) >= 10
+
+        with processes.running("worker", redis_url=server.url(), models_file=models) as worker:
+            await until(some_ended, 60)
+            # an append-only file that is synced each second may lose the last one when power fails,
+            # but not when only the process dies: what was written is with the kernel
+            server.kill()
+            server.start()
+            await all_succeeded(queue, ids)
+            assert worker.poll() is None, "the worker outlived the outage"
+            assert {(await queue.read(job_id)).attempts for job_id in ids} <= {1, 2}
+    finally:
+        await redis.aclose(close_connection_pool=True)
+        server.stop()
