@@ -1,0 +1,36 @@
+"""Batchline as it is run: the API and a worker as processes of their own, on the test's own database."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import processes, valkey
+from tests.waiting import until
+
+Running = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def batchline(redis_url: str) -> Running:
+    """`async with batchline(models_file)` yields a client of an API whose models all have a ready worker."""
+
+    @asynccontextmanager
+    async def run(models_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+        settings = {"redis_url": redis_url, "models_file": models_file, "port": valkey.free_port()}
+        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=90)
+
+        async def ready() -> bool:
+            try:
+                return (await client.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        with processes.running("worker", **settings), processes.running("api", **settings):
+            async with client:
+                await until(ready, 90)
+                yield client
+
+    return run

@@ -1,0 +1,159 @@
+"""The whole story with the demo model: the tests to read first. Real processes, real HTTP, real answers."""
+
+import asyncio
+import random
+import re
+import subprocess
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import httpx
+import pytest
+from arq.connections import ArqRedis
+
+from tests import processes
+from tests.journey.conftest import Running
+from tests.waiting import until
+
+ROOT = Path(__file__).parent.parent.parent
+MODELS = ROOT / "models.toml"
+
+
+async def submit(client: httpx.AsyncClient, inputs: Any, wait: int = 60, **fields: Any) -> dict[str, Any]:
+    answer = await client.post(
+        "/v1/jobs", json={"inputs": inputs, **fields}, headers={"prefer": f"wait={wait}"}
+    )
+    assert answer.status_code in (200, 202), answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+async def test_a_sentence_goes_in_and_an_answer_comes_out(batchline: Running, redis: ArqRedis) -> None:
+    async with batchline(MODELS) as client:
+        praise = await submit(client, "A wonderful film.")
+        assert praise["status"] == "succeeded"
+        assert praise["results"][0]["output"]["label"] == "POSITIVE"
+
+        scorn = await submit(client, "A dull, badly acted mess.")
+        assert scorn["results"][0]["output"]["label"] == "NEGATIVE"
+
+        both = await submit(
+            client, ["A wonderful film.", "A dull, badly acted mess."], parameters={"top_k": 2}
+        )
+        assert [len(result["output"]) for result in both["results"]] == [2, 2]
+
+        read_again = (await client.get(praise["urls"]["self"])).json()
+        assert read_again == praise
+        assert (await client.get(praise["urls"]["result"])).json() == {"results": praise["results"]}
+        assert (await client.delete(praise["urls"]["self"])).json() == praise, "what is done stays as it is"
+        listed = (await client.get("/v1/jobs")).json()["jobs"]
+        assert [job["id"] for job in listed] == [both["id"], scorn["id"], praise["id"]]
+
+
+@pytest.mark.timeout(240)
+async def test_500_jobs_from_64_clients_are_answered_as_one_by_one(
+    batchline: Running, redis: ArqRedis
+) -> None:
+    texts = mixed_texts(500)
+    queue = iter(enumerate(texts))
+    jobs: dict[int, dict[str, Any]] = {}
+
+    async with batchline(MODELS) as client:
+
+        async def one_client() -> None:
+            for index, text in queue:
+                jobs[index] = await submit(client, text)
+
+        await asyncio.gather(*(one_client() for _ in range(64)))
+
+    assert {job["status"] for job in jobs.values()} == {"succeeded"}
+    assert mean(job["batch"]["size"] for job in jobs.values()) > 4
+    for (index, job), expected in zip(sorted(jobs.items()), one_by_one(texts), strict=True):
+        [result] = job["results"]
+        assert result["output"]["label"] == expected["label"], texts[index]
+        assert result["output"]["score"] == pytest.approx(expected["score"], abs=1e-5)
+
+
+async def test_everything_else_is_answered_while_the_engine_is_busy(
+    batchline: Running, redis: ArqRedis, tmp_path: Path
+) -> None:
+    async with batchline(processes.write_models(tmp_path)) as client:
+        job = await submit(client, "slow", wait=0)
+
+        async def running() -> bool:
+            return bool((await client.get(job["urls"]["self"])).json()["status"] == "running")
+
+        await until(running)
+        for _ in range(50):
+            assert (await client.get("/health/live")).status_code == 200
+            assert (await client.get(job["urls"]["self"])).status_code == 200
+        still = (await client.get(job["urls"]["self"])).json()
+        assert still["status"] == "running", "a hundred requests were answered within one batch"
+        assert (await client.get(job["urls"]["self"], params={"wait": 30})).json()["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("poison", ["raise", "die"])
+async def test_one_bad_input_in_a_batch_of_16(
+    batchline: Running, redis: ArqRedis, tmp_path: Path, poison: str
+) -> None:
+    async with batchline(processes.write_models(tmp_path)) as client:
+        # the first batch holds the engine while the sixteen gather
+        first = asyncio.create_task(submit(client, "slow"))
+        texts = [f"text {i}" for i in range(15)] + [poison]
+        jobs = await asyncio.gather(*(submit(client, text) for text in texts))
+        await first
+    assert [job["status"] for job in jobs] == ["succeeded"] * 15 + ["failed"]
+    [result] = jobs[-1]["results"]
+    assert result["error"]["type"].startswith("urn:batchline:problem:")
+    assert result["error"]["detail"]
+
+
+async def test_the_readmes_curl_lines_work_as_they_stand(batchline: Running, redis: ArqRedis) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    use = readme[readme.index("## Use") : readme.index("| call | answer |")]
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", use, re.DOTALL))
+    assert lines.count("curl") >= 6
+    async with batchline(MODELS) as client:
+        script = "set -e\n" + lines.replace("localhost:8000", f"127.0.0.1:{client.base_url.port}")
+        shell = await asyncio.to_thread(
+            subprocess.run, ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False
+        )
+    assert shell.returncode == 0, shell.stderr
+    assert '"status":"succeeded"' in shell.stdout
+    assert "POSITIVE" in shell.stdout
+    assert "event: succeeded" in shell.stdout
+    assert "problem" not in shell.stdout
+
+
+def mixed_texts(count: int) -> list[str]:
+    """Texts of log-normal length, from two words to a hundred, alike in every run."""
+    rng = random.Random(7)
+    words = [
+        "the",
+        "film",
+        "was",
+        "a",
+        "wonderful",
+        "and",
+        "dull",
+        "story",
+        "with",
+        "bad",
+        "acting",
+        "but",
+        "great",
+    ]
+    lengths = (min(100, 2 + int(rng.lognormvariate(3, 0.9))) for _ in range(count))
+    return [" ".join(rng.choices(words, k=length)) for length in lengths]
+
+
+def one_by_one(texts: list[str]) -> list[dict[str, Any]]:
+    """What `transformers.pipeline` itself says, each text on its own."""
+    import torch
+    from transformers import pipeline
+
+    torch.set_num_threads(1)  # threads that spin for each other are slow on a machine that is busy
+
+    classify = pipeline("text-classification", model=str(ROOT / "models" / "sentiment"))
+    return [classify(text, truncation=True)[0] for text in texts]

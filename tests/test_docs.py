@@ -1,0 +1,47 @@
+"""The documentation tells of every setting, model key, Redis key and metric, with the default that it has."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs import keys, tasks
+from jobs.models import ModelSpec
+from jobs.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAP = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_and_its_default_is_in_the_readme(name: str) -> None:
+    default = Settings.model_fields[name].default
+    assert f"| `BATCHLINE_{name.upper()}` | `{default}` |" in README
+
+
+@pytest.mark.parametrize("name", sorted(ModelSpec.model_fields.keys() - {"name"}))
+def test_every_key_of_the_models_file_is_in_the_readme(name: str) -> None:
+    assert f"| `{name}` |" in README
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_every_parameter_is_in_the_readme(task: str) -> None:
+    [row] = [line for line in README.splitlines() if line.startswith(f"| {task} |")]
+    for parameter in tasks.TASKS[task].__struct_fields__:
+        assert f"`{parameter}`" in row
+
+
+@pytest.mark.parametrize("key", keys.ALL, ids=lambda key: key.pattern)
+def test_every_key_is_on_the_map(key: keys.Key) -> None:
+    assert f"| `{key.pattern}` | {key.type} |" in MAP
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    rooms = ("api", "jobs", "worker", "standalone", "training", "examples", "tests")
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines())
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+    }
+    assert lengths
+    assert {path: lines for path, lines in lengths.items() if lines > 300} == {}
