@@ -44,7 +44,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Tokens run since the start, without and with padding."""
     compute_seconds: float = 0.0
     items_per_second: float = 0.0
-    """A moving average over the last half minute."""
+    """While computing; a moving average."""
 
 
 class Roster:

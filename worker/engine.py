@@ -88,7 +88,7 @@ class Engine:
         reply = await self._ask(request, self.spec.load_timeout)
         if isinstance(reply, LoadFailed):
             await self.kill()
-            raise ConfigurationError(f"model {self.spec.name!r}: {reply.message}")
+            raise ConfigurationError(reply.message)
         assert isinstance(reply, Loaded)
         self.info = reply
         return reply

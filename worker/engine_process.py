@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from jobs.errors import ConfigurationError
+from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
 from worker import pipelines
 from worker.protocol import (
@@ -78,6 +78,8 @@ def run(pipeline: pipelines.LoadedPipeline, request: Run) -> Ran | Raised:
         outputs = pipeline.run(request.inputs, request.parameters)
         if len(outputs) != len(request.inputs):
             return Raised(f"the pipeline returned {len(outputs)} outputs for {len(request.inputs)} inputs")
+    except InvalidRequest as error:
+        return Raised(str(error))
     except Exception as error:
         return Raised(f"{type(error).__name__}: {error}")
     encoded = [encode_one(output) for output in outputs]

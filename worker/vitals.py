@@ -1,5 +1,6 @@
 """Vitals: what a worker counts of itself, as its heartbeat tells the roster."""
 
+import math
 import os
 import socket
 import time
@@ -9,8 +10,8 @@ from jobs.schema import JobState
 from jobs.workers import Heartbeat
 from worker.protocol import Loaded
 
-MEMORY = 5.0
-"""Seconds of computing over which the rate is averaged."""
+MEMORY = 10.0
+"""Seconds of computing after which a batch counts for a third of what it did in the rate."""
 
 
 class Vitals:
@@ -25,6 +26,7 @@ class Vitals:
             started=time.time(),
             engine="loading",
         )
+        self._items = self._seconds = 0.0
 
     def loaded(self, loaded: Loaded) -> None:
         """The engine is ready for its first batch."""
@@ -42,6 +44,7 @@ class Vitals:
         beat.tokens += tokens
         beat.padded_tokens += padded
         beat.compute_seconds += seconds
-        # a moving average in which a batch weighs as much as the time it took
-        weight = min(1.0, seconds / MEMORY)
-        beat.items_per_second += weight * (items / max(seconds, 1e-6) - beat.items_per_second)
+        fading = math.exp(-seconds / MEMORY)
+        self._items = self._items * fading + items
+        self._seconds = self._seconds * fading + seconds
+        beat.items_per_second = self._items / max(self._seconds, 1e-6)
