@@ -15,6 +15,8 @@ from jobs.models import ModelSpec
 from tests.worker.pipelines import tiny
 from worker import pipelines
 
+torch.set_num_threads(1)  # two would wait for each other over models as small as these
+
 ModelFolder = Callable[[str], Path]
 
 

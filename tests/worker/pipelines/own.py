@@ -8,6 +8,11 @@ import numpy as np
 NOT_A_CLASS = 3
 
 
+class WithoutOptions:
+    def __init__(self, source: Path | None) -> None:
+        pass
+
+
 class Lengths:
     warm_up = ("one", "three")
 
@@ -18,14 +23,12 @@ class Lengths:
         return [self.factor * len(entry) + plus for entry in inputs]
 
 
-class Arrays(Lengths):
-    warm_up = ()
-
+class Arrays(WithoutOptions):
     def __call__(self, inputs: list[Any], **_: Any) -> Any:
         return np.array([[len(entry), 0.5] for entry in inputs])
 
 
-class Mixed(Lengths):
+class Mixed(WithoutOptions):
     """What it is given, except for one output that JSON can't say."""
 
     def __call__(self, inputs: list[Any], **_: Any) -> list[Any]:
@@ -35,12 +38,12 @@ class Mixed(Lengths):
         return [odd.get(entry, {"is": np.bool_(True), "of": (np.float32(0.5), entry)}) for entry in inputs]
 
 
-class TooMany(Lengths):
+class TooMany(WithoutOptions):
     def __call__(self, inputs: list[Any], **_: Any) -> list[Any]:
         return [*inputs, "one more"]
 
 
-class OneForAll(Lengths):
+class OneForAll(WithoutOptions):
     def __call__(self, inputs: list[Any], **_: Any) -> Any:
         return dict.fromkeys(inputs)
 
@@ -50,6 +53,5 @@ class Broken:
         raise OSError("disk on fire")
 
 
-class NotCallable:
-    def __init__(self, source: Path | None) -> None:
-        pass
+class NotCallable(WithoutOptions):
+    pass

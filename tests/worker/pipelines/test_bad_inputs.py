@@ -56,7 +56,7 @@ def test_a_text_without_a_mask(model_folder: ModelFolder) -> None:
 )
 def test_a_hypothesis_template_is_only_a_template(model_folder: ModelFolder, template: str) -> None:
     pipeline = load(model_folder("zero-shot-classification"), "zero-shot-classification")
-    with pytest.raises(InvalidRequest, match="must contain {} exactly once"):
+    with pytest.raises(InvalidRequest, match=r"must contain \{\} exactly once"):
         pipeline.run(["good"], {"candidate_labels": ["bad"], "hypothesis_template": template})
 
 

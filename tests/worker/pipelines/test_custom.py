@@ -66,7 +66,7 @@ def test_a_class_that_cannot_be_served(name: str, reason: str) -> None:
 
 
 def test_an_option_that_the_class_does_not_take() -> None:
-    with pytest.raises(ConfigurationError, match="TypeError: .*unexpected keyword argument 'size'"):
+    with pytest.raises(ConfigurationError, match=r"TypeError: .*unexpected keyword argument 'size'"):
         own("Lengths", size=3)
 
 

@@ -83,8 +83,9 @@ def test_features_have_no_padding(model_folder: ModelFolder, model: str) -> None
         {"candidate_labels": [" ".join(["river"] * n) for n in range(1, 12)]},
     ],
 )
-def test_zero_shot(model_folder: ModelFolder, parameters: dict[str, Any]) -> None:
-    folder = model_folder("zero-shot-classification")
+@pytest.mark.parametrize("model", ["zero-shot-classification", "fnet-nli"])
+def test_zero_shot(model_folder: ModelFolder, model: str, parameters: dict[str, Any]) -> None:
+    folder = model_folder(model)
     plain = plain_pipeline(folder, "zero-shot-classification")
     expected = [plain(text, **parameters) for text in TEXTS]
     pipeline = load(folder, "zero-shot-classification", max_batch_items=8)

@@ -25,6 +25,7 @@ def one_by_one(folder: Any, parameters: dict[str, Any]) -> list[Any]:
         {},
         {"return_full_text": False},
         {"repetition_penalty": 1.7},
+        {"repetition_penalty": 0.2},
         {"max_new_tokens": 1},
         {"max_new_tokens": 40},
         {"do_sample": True, "top_k": 1, "temperature": 0.5, "top_p": 0.9},

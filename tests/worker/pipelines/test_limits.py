@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from jobs.errors import ConfigurationError
 from tests.worker.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
 from tests.worker.pipelines.tiny import POSITIONS
 
@@ -41,11 +42,43 @@ def test_longer_texts_are_cut(model_folder: ModelFolder, model: str, task: str, 
         ("fnet", "text-classification", False),
     ],
 )
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_only_texts_that_do_not_disturb_each_other_are_padded(
-    model_folder: ModelFolder, model: str, task: str, harmless: bool, dtype: str
+    model_folder: ModelFolder, model: str, task: str, harmless: bool
 ) -> None:
-    pipeline: Any = load(model_folder(model), task, dtype=dtype)
+    pipeline: Any = load(model_folder(model), task)
     assert pipeline.padding_is_harmless is harmless
-    assert pipeline.info.dtype == dtype
-    assert str(pipeline.model.dtype) == f"torch.{dtype}"
+
+
+@pytest.mark.parametrize(
+    ("task", "parameters", "passes"),
+    [
+        ("text-classification", {}, 1),
+        ("token-classification", {}, 1),
+        ("feature-extraction", {}, 1),
+        ("fill-mask", {}, 1),
+        ("text-generation", {"max_new_tokens": 5, "do_sample": False}, 5),
+        # Five texts against four labels are twenty rows, eight at a time.
+        ("zero-shot-classification", {"candidate_labels": ["one", "two", "good", "bad"]}, 3),
+    ],
+)
+def test_a_batch_is_one_forward_pass(
+    model_folder: ModelFolder, task: str, parameters: dict[str, Any], passes: int
+) -> None:
+    pipeline: Any = load(model_folder(task), task, max_batch_items=8)
+    calls: list[Any] = []
+    pipeline.model.register_forward_hook(lambda *call: calls.append(call))
+    pipeline.run([f"[MASK] {text}" for text in ("one", "two and two", LONG, "good", "late")], parameters)
+    assert len(calls) == passes
+
+
+def test_the_dtype_is_the_operators(model_folder: ModelFolder) -> None:
+    pipeline: Any = load(model_folder("text-classification"), "text-classification", dtype="bfloat16")
+    assert pipeline.info.dtype == "bfloat16"
+    assert str(pipeline.model.dtype) == "torch.bfloat16"
+    assert pipeline.padding_is_harmless
+    assert pipeline.run(["good", LONG], {"top_k": 1})[1][0]["score"] > 0
+
+
+def test_a_dtype_that_the_model_cannot_do(model_folder: ModelFolder) -> None:
+    with pytest.raises(ConfigurationError, match="model 'tiny': a first try failed: Unsupported dtype"):
+        load(model_folder("fnet"), "text-classification", dtype="bfloat16")

@@ -8,60 +8,11 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-WORDS = [
-    "the",
-    "a",
-    "of",
-    "in",
-    "and",
-    "to",
-    "is",
-    "was",
-    "not",
-    "it",
-    "we",
-    "they",
-    "one",
-    "two",
-    "good",
-    "bad",
-    "fine",
-    "broken",
-    "late",
-    "early",
-    "parcel",
-    "bridge",
-    "paper",
-    "engine",
-    "river",
-    "town",
-    "house",
-    "letter",
-    "evening",
-    "spring",
-    "water",
-    "light",
-    "road",
-    "winter",
-    "arrived",
-    "opened",
-    "closed",
-    "asked",
-    "met",
-    "spoke",
-    "read",
-    "wrote",
-    "waited",
-    "london",
-    "paris",
-    "anna",
-    "example",
-    "this",
-    ".",
-    ",",
-    "!",
-    "?",
-]
+WORDS = """
+    the a of in and to is was not it we they one two good bad fine broken late early
+    parcel bridge paper engine river town house letter evening spring water light road winter
+    arrived opened closed asked met spoke read wrote waited london paris anna example this . , ! ?
+""".split()  # noqa: SIM905
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 POSITIONS = 48
 
@@ -71,9 +22,13 @@ _BERT = {**_SIZES, "max_position_embeddings": POSITIONS, "initializer_range": 0.
 _GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS, "initializer_range": 0.3}
 _NER = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC"}
 _NLI = {0: "contradiction", 1: "neutral", 2: "entailment"}
+_NLI_IDS = {label: i for i, label in _NLI.items()}
 
 
-def word_pieces(**options: Any) -> transformers.PreTrainedTokenizerFast:
+_Fast: Any = transformers.PreTrainedTokenizerFast
+
+
+def word_pieces(**options: Any) -> Any:
     """A BERT-like tokenizer: known words whole, others letter by letter."""
     special = ["[PAD]", unknown := "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     pieces = [*special, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
@@ -88,21 +43,21 @@ def word_pieces(**options: Any) -> transformers.PreTrainedTokenizerFast:
         special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
     )
     roles = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    return transformers.PreTrainedTokenizerFast(
+    return _Fast(
         tokenizer_object=tokenizer,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         **{**dict(zip(roles, special, strict=True)), **options},
     )
 
 
-def words_only(**options: Any) -> transformers.PreTrainedTokenizerFast:
+def words_only(**options: Any) -> Any:
     """A GPT-like tokenizer: no padding token, nothing added to a text."""
     end, unknown = "<end>", "<unk>"
     vocabulary = {word: i for i, word in enumerate([end, unknown, *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=unknown))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return transformers.PreTrainedTokenizerFast(
+    return _Fast(
         tokenizer_object=tokenizer,
         unk_token=unknown,
         eos_token=end,
@@ -123,7 +78,7 @@ def _gpt2(model: Any, **config: Any) -> Callable[[Path], None]:
 def _saved(
     model: Any,
     configuration: Any,
-    tokenizer: Callable[..., transformers.PreTrainedTokenizerFast],
+    tokenizer: Callable[..., Any],
     config: dict[str, Any],
     length: int | None,
 ) -> Callable[[Path], None]:
@@ -147,7 +102,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "zero-shot-classification": _bert(
         transformers.BertForSequenceClassification,
         id2label=_NLI,
-        label2id={label: i for i, label in _NLI.items()},
+        label2id=_NLI_IDS,
     ),
     "fill-mask": _bert(transformers.BertForMaskedLM),
     "text-generation": _gpt2(transformers.GPT2LMHeadModel),
@@ -165,6 +120,13 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
         transformers.FNetConfig,
         word_pieces,
         {**_BERT, "type_vocab_size": 2},
+        POSITIONS,
+    ),
+    "fnet-nli": _saved(
+        transformers.FNetForSequenceClassification,
+        transformers.FNetConfig,
+        word_pieces,
+        {**_BERT, "type_vocab_size": 2, "id2label": _NLI, "label2id": _NLI_IDS},
         POSITIONS,
     ),
     "gpt2-classifier": _gpt2(transformers.GPT2ForSequenceClassification, num_labels=3, pad_token_id=1),
