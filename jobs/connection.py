@@ -1,14 +1,22 @@
 """The connection to Redis: arq's client on a pool with timeouts and a retry; arq's own has none."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -70,6 +78,18 @@ def _redacted(settings: Settings) -> str:
     return settings.redis_url.rpartition("@")[2].removeprefix("redis://")
 
 
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels tasks that use the connection until they hear it, and waits for their end.
+
+    redis-py loses a cancellation that comes while it takes a connection from the pool.
+    """
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.1)
+
+
 @asynccontextmanager
 async def availability() -> AsyncIterator[None]:
     """Turns what redis-py raises when the server is away, full or read-only into QueueUnavailable."""
@@ -77,7 +97,9 @@ async def availability() -> AsyncIterator[None]:
         yield
     except UNREACHABLE as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
+    except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py takes OOM and READONLY off their messages
+        raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
     except ResponseError as error:
-        if str(error).startswith(("OOM", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN")):
+        if str(error).startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN")):
             raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
         raise

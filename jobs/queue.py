@@ -6,6 +6,7 @@ and writes is told in its header in `jobs/scripts/`.
 """
 
 import hashlib
+import math
 import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -114,7 +115,7 @@ class JobQueue:
                 job_id,
                 payload,
                 int(settings.head_start * 1000) * HEAD_STARTS[job.priority],
-                int((job.expires_in or 0) * 1000),
+                math.ceil((job.expires_in or 0) * 1000),
                 settings.max_queued_jobs,
                 settings.max_queued_bytes,
                 _fingerprint(job.model, payload) if idempotency_key is not None else "",
@@ -127,6 +128,8 @@ class JobQueue:
                 return views.accepted(job_id, job, created, position), False
             case [b"replayed", known]:
                 return await self.read(known.decode()), True
+            case [b"exists"]:  # ours: it was sent again because its answer was lost
+                return await self.read(job_id), False
             case [b"mismatch"]:
                 raise IdempotencyMismatch("this idempotency key was used before with a different request")
             case [b"full", reason, depth]:
@@ -211,9 +214,9 @@ class JobQueue:
     # The worker's side
 
     async def claim(self, model: str, jobs: int, workers: int = 1) -> tuple[list[Claimed], int]:
-        """Leases up to `jobs` of the most urgent waiting jobs; returns them and how many are left waiting.
+        """Leases up to `jobs` of the most urgent waiting jobs; returns them, and how many still wait.
 
-        With several workers on the queue a claim takes at most its share, so that they finish a burst together.
+        With several workers on the queue a claim takes its share, so that they finish a burst together.
         """
         token = secrets.token_hex(16)
         answer = await self._run(

@@ -22,6 +22,7 @@ from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
 from jobs import keys
+from jobs.connection import cancel
 from jobs.errors import InvalidRequest, QueueUnavailable
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
@@ -129,7 +130,7 @@ class BatchWorker(Worker):
             running = loops.create_task(self._run_forever())
             await self._stopping.wait()
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
-            running.cancel()
+            await cancel(running)
         await self._keeper.written(self.settings.shutdown_grace)
 
     # 1. claim
@@ -227,8 +228,7 @@ class BatchWorker(Worker):
                 await self.engine.restart()
                 self.vitals.beat.engine = "ready"
         finally:
-            died.cancel()
-            filled.cancel()
+            await cancel(died, filled)
 
     # 3. beat
 
@@ -258,14 +258,14 @@ class BatchWorker(Worker):
                 task.result()
             return task.done()
         finally:
-            stop.cancel()
-            task.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
+            await cancel(task, stop)
 
     @contextlib.asynccontextmanager
     async def _beside(self, loop: Loop) -> AsyncIterator[None]:
         """Runs a loop beside the block; should the loop fail, the block is cancelled and its error raised."""
         async with asyncio.TaskGroup() as group:
             task = group.create_task(loop())
-            yield
-            task.cancel()
+            try:
+                yield
+            finally:
+                await cancel(task)
