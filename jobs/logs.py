@@ -19,7 +19,13 @@ def configure(level: str, layout: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # the default one shows locals, which takes seconds and may show what jobs say
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if coloured
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -5,6 +5,7 @@ The client's side (submit, read, cancel, list, count) is what the API uses; the 
 and writes is told in its header in `jobs/scripts/`.
 """
 
+import asyncio
 import hashlib
 import math
 import secrets
@@ -17,7 +18,7 @@ from redis.commands.core import AsyncScript
 
 from jobs import keys, lua, views
 from jobs.connection import availability
-from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
+from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
 from jobs.schema import Job, JobState, NewJob
 from jobs.settings import Settings
@@ -174,24 +175,28 @@ class JobQueue:
             payload = await self.redis.get(keys.JOB.of(job_id))
         return views.inputs(payload) if payload else []
 
-    async def recent(self, limit: int, before: int | None = None) -> tuple[list[Job], int | None]:
-        """The newest jobs, created up to `before` (Unix ms, exclusive), and the `before` of the next page."""
+    async def recent(self, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
+        """The newest jobs, or those that follow the job `after`; and the `after` of the next page.
+
+        Raises InvalidRequest when `after` is not, or no longer, in the list.
+        """
         async with availability():
-            newest = await self.redis.zrevrangebyscore(
-                keys.RECENT.pattern,
-                "+inf" if before is None else f"({before}",
-                "-inf",
-                start=0,
-                num=limit,
-                withscores=True,
-            )
-        jobs = []
-        for job_id, _ in newest:
-            try:
-                jobs.append(await self.read(job_id.decode()))
-            except (JobGone, JobNotFound):
-                continue
-        return jobs, int(newest[-1][1]) if len(newest) == limit else None
+            first = 0
+            if after is not None:
+                rank = await self.redis.zrevrank(keys.RECENT.pattern, after)
+                if rank is None:
+                    raise InvalidRequest("cursor: not one that this server gave out, or too old by now")
+                first = rank + 1
+            newest = await self.redis.zrevrange(keys.RECENT.pattern, first, first + limit - 1)
+        ids = [member.decode() for member in newest]
+        found = await asyncio.gather(*map(self._read_listed, ids))
+        return [job for job in found if job is not None], ids[-1] if len(ids) == limit else None
+
+    async def _read_listed(self, job_id: str) -> Job | None:
+        try:
+            return await self.read(job_id)
+        except (JobGone, JobNotFound):  # its lifetime ended, and the list outlives it
+            return None
 
     async def depth(self) -> dict[str, Depth]:
         """Each model's unfinished jobs."""

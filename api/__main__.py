@@ -1,0 +1,59 @@
+"""`python -m api`: settings, logs, a look at Redis, then the server until a signal comes."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvicorn
+
+from api.app import create_app
+from api.server import GRACE, Server, listen
+from jobs import connection, logs
+from jobs.errors import ConfigurationError
+from jobs.settings import Settings, load_settings
+
+log = structlog.get_logger("api")
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT; the exit status is 1 where the configuration cannot work."""
+    try:
+        settings = load_settings()
+        logs.configure(settings.log_level, settings.log_format)
+        app = create_app(settings)
+        asyncio.run(_check_redis(settings))
+        listener = listen(settings.host, settings.port)
+    except ConfigurationError as error:
+        print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for a person, before there are logs
+        return 1
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+    server = Server(config)
+    # uvicorn raises the signal again when it has stopped; answered by its own handler, it ends with status 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, server.handle_exit)
+    log.info("serving", url=f"http://{settings.host}:{settings.port}")
+    server.run(sockets=[listener])
+    log.info("stopped")
+    return 0
+
+
+async def _check_redis(settings: Settings) -> None:
+    redis = connection.connect(settings, connections=1)
+    try:
+        await connection.check(redis, settings)
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""create_app(settings): builds the services, starts the background tasks, puts the routes together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.staticfiles import StaticFiles
+
+from api import health, jobs, models, problems, reference, status
+from api.deps import Services, State
+from api.edge import Edge
+from api.fleet import Fleet
+from api.openapi import describe
+from api.rendering import STATIC
+from api.subscriber import Subscriber
+from api.sweeper import sweep_for_ever
+from api.waiting import Waiting
+from jobs.connection import cancel, connect
+from jobs.metrics import ApiMetrics
+from jobs.models import ModelCatalog, load_catalog
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.workers import Roster
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application. Raises ConfigurationError; Redis need not be there yet."""
+    catalog = load_catalog(settings.models_file)
+    metrics = ApiMetrics(CollectorRegistry())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        services = _services(settings, catalog, metrics)
+        background = [
+            asyncio.create_task(services.subscriber.run()),
+            asyncio.create_task(sweep_for_ever(services.queue)),
+        ]
+        try:
+            yield State(services=services)
+        finally:
+            services.subscriber.release_all()
+            await cancel(*background)
+            await services.redis.aclose(close_connection_pool=True)
+
+    app = FastAPI(title="Batchline", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Edge, metrics=metrics)
+    problems.install(app)
+    for part in (jobs, models, health, status, reference):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        return describe(app, catalog)
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) -> Services:
+    redis = connect(settings)
+    queue = JobQueue(redis, settings, catalog.specs)
+    subscriber = Subscriber(redis, metrics.waiters)
+    return Services(
+        settings=settings,
+        catalog=catalog,
+        redis=redis,
+        queue=queue,
+        fleet=Fleet(Roster(redis)),
+        subscriber=subscriber,
+        waiting=Waiting(queue, subscriber, metrics.waits),
+        metrics=metrics,
+    )
+
+
+def _version() -> str:
+    try:
+        return version("batchline")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "0"

@@ -1,0 +1,86 @@
+"""What a handler may ask for: the process's services, and how long the client is ready to wait."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, TypedDict
+
+from arq.connections import ArqRedis
+from fastapi import Depends, Query
+from starlette.requests import Request
+
+from api.fleet import Fleet
+from api.subscriber import Subscriber
+from api.waiting import Waiting
+from jobs.metrics import ApiMetrics
+from jobs.models import ModelCatalog
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """Made once by the lifespan, shared by all requests."""
+
+    settings: Settings
+    catalog: ModelCatalog
+    redis: ArqRedis
+    queue: JobQueue
+    fleet: Fleet
+    subscriber: Subscriber
+    waiting: Waiting
+    metrics: ApiMetrics
+
+
+class State(TypedDict):
+    """What the lifespan yields; `request.state` holds it."""
+
+    services: Services
+
+
+class Patience(NamedTuple):
+    """Seconds that the client will wait, and whether it said so by `Prefer`."""
+
+    seconds: float
+    preferred: bool
+
+    @property
+    def applied(self) -> dict[str, str]:
+        """The header that tells a client its preference was honoured."""
+        return {"preference-applied": f"wait={self.seconds:g}"} if self.preferred else {}
+
+
+async def services(request: Request) -> Services:
+    found: Services = request.state.services
+    return found
+
+
+async def patience(
+    request: Request,
+    wait: Annotated[
+        float | None,
+        Query(ge=0, description="Seconds to wait until the job is done; cut to the server's longest wait."),
+    ] = None,
+) -> Patience:
+    """The query parameter, or else `Prefer: wait=S`; what cannot be understood of `Prefer` is ignored."""
+    longest = request.state.services.settings.max_wait
+    if wait is not None:
+        return Patience(min(wait, longest), preferred=False)
+    preferred = preferred_wait(request.headers.getlist("prefer"))
+    if preferred is None:
+        return Patience(0.0, preferred=False)
+    return Patience(min(preferred, longest), preferred=True)
+
+
+_WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re.IGNORECASE)
+
+
+def preferred_wait(headers: list[str]) -> float | None:
+    """The `wait` of `Prefer` headers (RFC 7240, section 4.3); the first one counts."""
+    for preference in ",".join(headers).split(","):
+        if found := _WAIT.fullmatch(preference):
+            return float(found[2])
+    return None
+
+
+Shared = Annotated[Services, Depends(services)]
+Wait = Annotated[Patience, Depends(patience)]

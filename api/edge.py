@@ -1,0 +1,49 @@
+"""What surrounds every request: its latency, headers that every answer carries, the last catch for errors."""
+
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import problems
+from jobs.metrics import ApiMetrics
+
+log = structlog.get_logger(__name__)
+
+
+class Edge:
+    """ASGI middleware; as plain as can be, for every request passes through."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        start = time.perf_counter()
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["x-content-type-options"] = "nosniff"
+                self._observe(scope, message["status"], time.perf_counter() - start)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except ClientDisconnect:
+            pass  # it hung up while it was sending; nobody is there to be answered
+        except Exception:
+            log.exception("unexpected_error", method=scope["method"], path=scope["path"])
+            if started:
+                raise  # uvicorn breaks off: nobody must take half an answer for a whole one
+            await problems.unexpected(Request(scope))(scope, receive, answer)
+
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None) or "none"
+        self.metrics.latency.labels(scope["method"], route, status).observe(seconds)

@@ -1,0 +1,98 @@
+"""A job's events as a stream (Server-Sent Events): its state now, then each change, until it is terminal.
+
+An event's id is `<status>.<attempts>`. A client that comes back with the id of the present state in
+`Last-Event-ID` is not told it again; with that of a terminal state it is told to stop (204).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from api.subscriber import Notice, Subscriber
+from jobs import views
+from jobs.errors import JobGone, JobNotFound, QueueUnavailable
+from jobs.queue import JobQueue
+from jobs.schema import TRANSITIONS, Job, JobState
+from jobs.wire import Event
+
+KEEP_ALIVE = 15.0
+"""Seconds of quiet after which a comment is sent, so that no proxy closes the stream."""
+READ_AGAIN = 0.5
+"""Seconds between tries to read a job while Redis cannot be reached."""
+RETRY_MS = 1_000
+"""Milliseconds after which a client comes back when the stream breaks off."""
+
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+async def stream(queue: JobQueue, subscriber: Subscriber, job_id: str, last_id: str | None) -> Response:
+    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before it starts."""
+    job = await queue.read(job_id)
+    if job.status.terminal and last_id == event_id(job):
+        return Response(status_code=204)
+    return StreamingResponse(
+        _frames(queue, subscriber, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
+    )
+
+
+def event_id(job: Job) -> str:
+    return f"{job.status}.{job.attempts}"
+
+
+def frame(job: Job) -> bytes:
+    """One event; msgspec's JSON has no line breaks, so the data is one line."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+        event_id(job).encode(),
+        job.status.encode(),
+        msgspec.json.encode(job),
+    )
+
+
+async def _frames(
+    queue: JobQueue, subscriber: Subscriber, job_id: str, last_id: str | None
+) -> AsyncIterator[bytes]:
+    retry = b"retry: %d\n" % RETRY_MS
+    with subscriber.watch(job_id) as watch:
+        watch.tell(Notice.MISSED)  # nothing has been read since the watch began
+        job: Job | None = None
+        while job is None or not job.status.terminal:
+            news = await watch.next(KEEP_ALIVE)
+            if news is Notice.RELEASED:
+                return
+            if news is None:
+                yield b": still here\n\n"
+                continue
+            try:
+                job = await _after(news, job, queue, job_id)
+            except QueueUnavailable:
+                asyncio.get_running_loop().call_later(READ_AGAIN, watch.tell, Notice.MISSED)
+                continue
+            except (JobGone, JobNotFound):  # its lifetime ended unseen
+                return
+            if event_id(job) != last_id:
+                last_id = event_id(job)
+                yield retry + frame(job)
+                retry = b""
+
+
+async def _after(news: Event | Notice, known: Job | None, queue: JobQueue, job_id: str) -> Job:
+    """The job as the news left it: from the event alone, or read."""
+    if isinstance(news, Event) and news.record is not None:
+        return views.terminal(news.record)
+    job = await queue.read(job_id)
+    if known is None or not isinstance(news, Event) or job.status == news.state:
+        return job
+    state = JobState(news.state)
+    if state.terminal or state not in TRANSITIONS[known.status]:
+        return job
+    # the job has moved on since; its next event is on its way, so this one is told as it was
+    started = state is JobState.RUNNING
+    return msgspec.structs.replace(
+        known,
+        status=state,
+        position=None,
+        attempts=known.attempts + started,
+        started_at=job.started_at if started else None,
+    )

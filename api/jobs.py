@@ -1,0 +1,85 @@
+"""/v1/jobs: submit, read, wait, results, cancel, events, list. What a request must look like is in
+`api/submission.py`, how waiting works in `api/waiting.py`, how errors are told in `api/problems.py`.
+"""
+
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import events, replies, submission
+from api.deps import Shared, Wait
+from api.openapi import CANCEL, EVENTS, LIST, READ, RESULT, SUBMIT
+from api.replies import reply
+from jobs.ids import new_id
+from jobs.schema import Job
+
+router = APIRouter(tags=["jobs"])
+
+MAX_PAGE = 100
+"""Jobs on one page of the listing."""
+
+
+@router.post("/v1/jobs", status_code=202, **SUBMIT)
+async def create_job(request: Request, shared: Shared, wait: Wait) -> Response:
+    """Accepts a job and answers at once, or waits for it as long as the client asks."""
+    key = submission.idempotency_key(request)
+    new = await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)
+    job_id = new_id()
+
+    async def submit() -> Job:
+        return (await shared.queue.submit(new, idempotency_key=key, job_id=job_id))[0]
+
+    job = await shared.waiting.follow(job_id, submit, wait.seconds, request)
+    headers = {"location": job.urls["self"]}
+    if job.id == job_id:
+        shared.metrics.submitted.labels(new.model).inc()
+    else:
+        shared.metrics.replayed.inc()
+        headers["idempotency-replayed"] = "true"
+    if wait.seconds and job.status.terminal:
+        return reply(job, 200, headers | wait.applied)
+    return reply(job, 202, headers)
+
+
+@router.get("/v1/jobs", **LIST)
+async def list_jobs(
+    shared: Shared,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on the page.")] = 20,
+    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+) -> Response:
+    """The newest jobs first, without their results."""
+    found, after = await shared.queue.recent(limit, cursor)
+    # results may be large, and a list of them is nobody's question: they are read one by one
+    found = [msgspec.structs.replace(job, results=None) for job in found]
+    return reply({"jobs": found, "next": after})
+
+
+@router.get("/v1/jobs/{job_id}", **READ)
+async def read_job(job_id: str, request: Request, shared: Shared, wait: Wait) -> Response:
+    """The job as it is, or, with a wait, as soon as it is done."""
+    job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
+    return reply(job, headers=wait.applied if job.status.terminal else None)
+
+
+@router.get("/v1/jobs/{job_id}/result", **RESULT)
+async def read_result(job_id: str, request: Request, shared: Shared, wait: Wait) -> Response:
+    """The results alone, aligned with the inputs."""
+    job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
+    return replies.results(job, wait.applied)
+
+
+@router.delete("/v1/jobs/{job_id}", **CANCEL)
+async def cancel_job(job_id: str, shared: Shared) -> Response:
+    """Cancels the job unless it is done; a batch that is running goes on, but its result is dropped."""
+    return reply(await shared.queue.cancel(job_id))
+
+
+@router.get("/v1/jobs/{job_id}/events", response_class=Response, **EVENTS)
+async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
+    """Server-Sent Events: the job as it is, then after each change of state; ends when it is done."""
+    last_id = request.headers.get("last-event-id")
+    return await events.stream(shared.queue, shared.subscriber, job_id, last_id)

@@ -1,0 +1,66 @@
+"""/v1/models: what is served, what each takes and who serves it. `jobs/models.py` reads the models file."""
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.deps import Shared
+from api.openapi import MODELS
+from api.replies import reply
+from jobs.models import ModelSpec
+from jobs.queue import Depth
+from jobs.workers import Heartbeat
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/v1/models", **MODELS)
+async def list_models(shared: Shared) -> Response:
+    """The models, the default one first."""
+    depths = await shared.queue.depth()
+    workers = await shared.fleet.workers()
+    catalog = shared.catalog
+    return reply(
+        {
+            "models": [
+                _described(
+                    spec,
+                    spec is catalog.default,
+                    depths[name],
+                    [beat for beat in workers if beat.model == name],
+                )
+                for name, spec in catalog.specs.items()
+            ]
+        }
+    )
+
+
+def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat]) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "task": spec.task,
+        "default": default,
+        "input": spec.input,
+        "parameters": parameters_schema(spec),
+        "limits": {"max_inputs": spec.max_inputs, "max_input_chars": spec.max_input_chars},
+        "queue": {"waiting": depth.waiting + depth.deferred, "running": depth.running},
+        "workers": [
+            {
+                "id": beat.id,
+                "state": beat.engine,
+                "device": beat.device,
+                "dtype": beat.dtype,
+                "items_per_second": round(beat.items_per_second, 1),
+            }
+            for beat in workers
+        ],
+    }
+
+
+def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
+    """JSON Schema of the parameters that a job for this model may carry."""
+    _, definitions = msgspec.json.schema_components([spec.parameter_type])
+    return next(iter(definitions.values()))

@@ -1,0 +1,237 @@
+"""The API's description (OpenAPI 3.1): schemas from the very types that are sent, and examples that work.
+
+The examples of `POST /v1/jobs` are made from the models that are served; a test sends each of them.
+"""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import problems
+from api.problems import KINDS
+from jobs.models import ModelCatalog, ModelSpec
+from jobs.schema import Job, JobRequest
+
+COMPONENT = "#/components/schemas/{name}"
+
+ABOUT = """Submit inputs as a *job*, get an id at once; micro-batches are formed behind it.
+
+- `POST /v1/jobs` with `Prefer: wait=10` answers with the results if they are there within 10 s.
+- `GET /v1/jobs/{id}?wait=10` waits for a job that was submitted before.
+- `GET /v1/jobs/{id}/events` streams its states.
+- Every error is `application/problem+json` (RFC 9457) with a stable `type`.
+"""
+
+
+class Problem(msgspec.Struct):
+    """An error (RFC 9457). `type` is stable; `pointer` is the offending part's JSON pointer, if known."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | msgspec.UnsetType = msgspec.UNSET
+    pointer: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Result(msgspec.Struct):
+    """What came of one input: `output`, exactly what the pipeline returns for it, or `error`."""
+
+    output: Any = msgspec.UNSET
+    error: Problem | msgspec.UnsetType = msgspec.UNSET
+
+
+class Results(msgspec.Struct):
+    """Aligned with the inputs."""
+
+    results: list[Result]
+
+
+class JobPage(msgspec.Struct):
+    """Newest first, `results` always null; `next` is the cursor of the next page, null on the last."""
+
+    jobs: list[Job]
+    next: str | None
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": COMPONENT.format(name=name)}}}
+
+
+def _refused(*kinds: str) -> dict[int, Any]:
+    """The problems that a call may answer with, by status."""
+    answers: dict[int, Any] = {}
+    for kind in kinds:
+        status, title = KINDS[kind]
+        answer = answers.setdefault(
+            status,
+            {
+                "description": "",
+                "content": {
+                    problems.MEDIA_TYPE: {
+                        "schema": {"$ref": COMPONENT.format(name="Problem")},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        answer["description"] += f"; `{kind}`" if answer["description"] else f"`{kind}`"
+        answer["content"][problems.MEDIA_TYPE]["examples"][kind] = {
+            "value": problems.document(kind, f"{title[0].lower()}{title[1:]}")
+        }
+    return answers
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _parameter(name: str, description: str, example: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "description": description,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+_PREFER = _parameter("Prefer", "`wait=S`: answer when the job is done, or after S seconds.", "wait=10")
+_RETRY = {"Retry-After": _header("Seconds until another look is worth while.")}
+_APPLIED = {"Preference-Applied": _header("`wait=S`, where the job was done within the wait.")}
+_SUBMITTED = {
+    "Location": _header("The job's path."),
+    "Idempotency-Replayed": _header("`true` where an earlier request with the same key made the job."),
+}
+
+SUBMIT: dict[str, Any] = {
+    "responses": {
+        202: {"description": "Accepted.", "headers": _SUBMITTED, "content": _json("Job")},
+        200: {
+            "description": "Done within the wait.",
+            "headers": _SUBMITTED | _APPLIED,
+            "content": _json("Job"),
+        },
+        **_refused(
+            "invalid-request",
+            "idempotency-mismatch",
+            "unknown-model",
+            "job-gone",
+            "payload-too-large",
+            "unsupported-media-type",
+            "queue-full",
+            "redis-unavailable",
+        ),
+    },
+    "openapi_extra": {
+        "requestBody": {"required": True, "content": _json("JobRequest")},
+        "parameters": [
+            _PREFER,
+            _parameter(
+                "Idempotency-Key",
+                "1 to 255 printable characters; the same key and request give the same job.",
+                "order-4711",
+            ),
+        ],
+    },
+}
+LIST: dict[str, Any] = {
+    "responses": {
+        200: {"description": "A page.", "content": _json("JobPage")},
+        **_refused("invalid-request", "redis-unavailable"),
+    }
+}
+READ: dict[str, Any] = {
+    "responses": {
+        200: {"description": "The job.", "headers": _APPLIED, "content": _json("Job")},
+        **_refused("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
+    },
+    "openapi_extra": {"parameters": [_PREFER]},
+}
+RESULT: dict[str, Any] = {
+    "responses": {
+        200: {
+            "description": "It succeeded or failed.",
+            "headers": _APPLIED,
+            "content": _json("Results"),
+        },
+        202: {"description": "It is not done.", "headers": _RETRY, "content": _json("Job")},
+        **_refused(
+            "unknown-job", "job-cancelled", "job-expired", "job-gone", "invalid-request", "redis-unavailable"
+        ),
+    },
+    "openapi_extra": {"parameters": [_PREFER]},
+}
+CANCEL: dict[str, Any] = {
+    "responses": {
+        200: {"description": "The job, which is done or cancelled now.", "content": _json("Job")},
+        **_refused("unknown-job", "job-gone", "redis-unavailable"),
+    }
+}
+EVENTS: dict[str, Any] = {
+    "responses": {
+        200: {
+            "description": "Events named as the states, their data a Job; it ends with the terminal one.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        204: {"description": "`Last-Event-ID` was that of the terminal state: there is nothing to come."},
+        **_refused("unknown-job", "job-gone", "redis-unavailable"),
+    },
+    "openapi_extra": {
+        "parameters": [_parameter("Last-Event-ID", "The id of the last event seen.", "running.1")]
+    },
+}
+MODELS: dict[str, Any] = {
+    "responses": {200: {"description": "The models."}, **_refused("redis-unavailable")},
+}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "text-classification": {"inputs": ["A wonderful film.", "A dull, badly acted mess."]},
+    "token-classification": {
+        "inputs": "Ada Lovelace lived in London.",
+        "parameters": {"aggregation_strategy": "simple"},
+    },
+    "feature-extraction": {
+        "inputs": "A wonderful film.",
+        "parameters": {"pooling": "mean", "normalize": True},
+    },
+    "zero-shot-classification": {
+        "inputs": "The match ended in a draw.",
+        "parameters": {"candidate_labels": ["sport", "politics"]},
+    },
+    "fill-mask": {"inputs": "Paris is the [MASK] of France.", "parameters": {"top_k": 3}},
+    "text-generation": {"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20}},
+}
+
+
+def examples(catalog: ModelCatalog) -> dict[str, Any]:
+    """For each model a request that it accepts, and the default one's with every field."""
+    made = {name: {"value": {"model": name, **example(spec)}} for name, spec in catalog.specs.items()}
+    full = {"model": catalog.default.name, **example(catalog.default), "priority": "high", "expires_in": 60}
+    return made | {"urgent, and only if started within a minute": {"value": full}}
+
+
+def example(spec: ModelSpec) -> dict[str, Any]:
+    if spec.input == "json":
+        return {"inputs": [{"feature": 1.5}]}
+    return EXAMPLES.get(spec.task, {"inputs": "A text."})
+
+
+def describe(app: FastAPI, catalog: ModelCatalog) -> dict[str, Any]:
+    """The whole description; made once."""
+    described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
+    _, schemas = msgspec.json.schema_components([JobRequest, Job, JobPage, Results], ref_template=COMPONENT)
+    results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
+    schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}
+    described.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+    for calls in described["paths"].values():
+        for call in calls.values():  # FastAPI's own guess, where a path parameter is all there is to validate
+            if "HTTPValidationError" in str(call["responses"].get("422")):
+                del call["responses"]["422"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        described["components"]["schemas"].pop(unused, None)
+    body = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    body["examples"] = examples(catalog)
+    return described

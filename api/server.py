@@ -1,0 +1,45 @@
+"""uvicorn's server, with a shutdown that hangs nobody. The application is in `api/app.py`."""
+
+import socket
+from collections.abc import Sequence
+
+import uvicorn
+
+from api.deps import Services
+from jobs.errors import ConfigurationError
+
+GRACE = 10
+"""Seconds that running requests may take after the signal; waiting ones need none."""
+
+
+class Server(uvicorn.Server):
+    """Answers the parked requests before uvicorn waits for connections to drain.
+
+    uvicorn runs the lifespan's shutdown only after that, so a wait of a minute would hold it for a minute.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        services: Services = self.lifespan.state["services"]
+        services.subscriber.release_all()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigurationError when the address cannot be had."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return _bound(family, address)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _bound(family: int, address: Sequence[object]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(tuple(address))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener

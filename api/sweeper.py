@@ -1,0 +1,33 @@
+"""A sweep of every queue each second, so that deadlines hold and run-out leases return when no worker lives.
+
+What a sweep does is in `jobs/scripts/sweep.lua`; workers sweep as well, and sweeping twice does no harm.
+"""
+
+import asyncio
+from typing import NoReturn
+
+import structlog
+
+from jobs.errors import QueueUnavailable
+from jobs.queue import SWEEP_EVERY, JobQueue
+
+log = structlog.get_logger(__name__)
+
+
+async def sweep_for_ever(queue: JobQueue) -> NoReturn:
+    """Says once when Redis goes away and once when it is back."""
+    away = False
+    while True:
+        try:
+            for model in queue.models:
+                await queue.sweep(model)
+            if away:
+                log.info("redis_back")
+            away = False
+        except QueueUnavailable as error:
+            if not away:
+                log.warning("redis_away", error=str(error))
+            away = True
+        except Exception:  # a bug must not end the sweeping for good
+            log.exception("sweep_failed")
+        await asyncio.sleep(SWEEP_EVERY)

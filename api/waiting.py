@@ -1,0 +1,93 @@
+"""Waiting for a job to end, without polling: a request parks on its watch until the job is terminal, its time
+is over, the server stops, or its client has gone. The subscription behind it is in `api/subscriber.py`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from prometheus_client import Counter
+from starlette.requests import Request
+
+from api.subscriber import Notice, Subscriber, Watch
+from jobs import views
+from jobs.errors import QueueUnavailable
+from jobs.queue import JobQueue
+from jobs.schema import Job, JobState
+from jobs.wire import Event
+
+READ_AGAIN = 0.5
+"""Seconds between tries to read a job that changed while Redis cannot be reached."""
+LAST_READ = 0.5
+"""Seconds that the last look at a job may take; the answer is what was known before, if it fails."""
+
+ENDINGS = {None: "deadline", Notice.RELEASED: "shutdown", Notice.HUNG_UP: "hung_up"}
+"""What ends a wait for a job that is not terminal."""
+
+
+class Waiting:
+    """Follows a job for a request that is ready to wait."""
+
+    def __init__(self, queue: JobQueue, subscriber: Subscriber, waits: Counter) -> None:
+        self._queue = queue
+        self._subscriber = subscriber
+        self._waits = waits
+
+    async def follow(
+        self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
+    ) -> Job:
+        """Starts (submits or reads) the job, and returns it once it is terminal, or as it is after `seconds`.
+
+        `start` may come back with another job, where a submit found an earlier one by its idempotency key.
+        """
+        if seconds <= 0:
+            return await start()
+        with self._subscriber.watch(job_id) as watch:
+            job = await start()
+            if job.status.terminal:
+                return job
+            if job.id == job_id:
+                listener = asyncio.create_task(_listen_for_disconnect(request, watch))
+                try:
+                    return await self._settle(watch, job, seconds)
+                finally:
+                    listener.cancel()
+        return await self.follow(job.id, partial(self._queue.read, job.id), seconds, request)
+
+    async def _settle(self, watch: Watch, job: Job, seconds: float) -> Job:
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + seconds
+        outcome = "terminal"
+        while not job.status.terminal:
+            left = max(0.0, deadline - clock.time())
+            match await watch.next(left):
+                case Event(record=bytes(record)):
+                    job = views.terminal(record)
+                case Event(state=state) if not JobState(state).terminal:
+                    pass  # how far it is, is read once, when the answer is due
+                case Event() | Notice.MISSED:
+                    found = await self._read(job.id, left)
+                    if found is None:
+                        clock.call_later(READ_AGAIN, watch.tell, Notice.MISSED)
+                    job = found or job
+                case ending:
+                    outcome = ENDINGS[ending]
+                    if ending is not Notice.HUNG_UP:
+                        job = await self._read(job.id, LAST_READ) or job
+                    break
+        self._waits.labels(outcome).inc()
+        return job
+
+    async def _read(self, job_id: str, seconds: float) -> Job | None:
+        """The job, or None when Redis does not answer in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._queue.read(job_id)
+        except (QueueUnavailable, TimeoutError):
+            return None
+
+
+async def _listen_for_disconnect(request: Request, watch: Watch) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    watch.tell(Notice.HUNG_UP)

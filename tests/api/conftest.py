@@ -1,0 +1,43 @@
+"""The API in this process, on a real Valkey; `tests/api/edge.py` has it behind a real socket."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+
+from jobs.settings import Settings
+from tests.api.edge import mounted
+
+MODELS = """
+[models.sentiment]
+description = "Says whether a text is glad"
+task = "text-classification"
+source = "no/such/folder"
+max_inputs = 1000
+
+[models.shapes]
+pipeline = "somewhere:Shapes"
+input = "json"
+parameters = { depth = "integer", shape = "object" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """structlog's default shows locals with each traceback, which takes seconds."""
+    structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path) -> Settings:
+    models = tmp_path / "models.toml"
+    models.write_text(MODELS)
+    return Settings(redis_url=redis_url, data_dir=tmp_path, models_file=models)
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with mounted(settings) as (client, _):
+        yield client

@@ -1,0 +1,112 @@
+"""Ways to run the API in a test: mounted (no socket), serving (uvicorn in here), as a process of its own."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import uvicorn
+from arq.connections import ArqRedis
+from asgi_lifespan import LifespanManager
+
+from api.app import create_app
+from api.deps import Services
+from api.server import Server, listen
+from jobs import keys
+from jobs.settings import Settings
+from tests.waiting import until
+
+Edge = tuple[httpx.AsyncClient, Services]
+
+
+@asynccontextmanager
+async def mounted(settings: Settings) -> AsyncIterator[Edge]:
+    """The application without a server."""
+    async with LifespanManager(create_app(settings)) as manager:
+        transport = httpx.ASGITransport(manager.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://edge", timeout=30) as client:
+            yield client, manager._state["services"]
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Edge]:
+    """The application behind our uvicorn server, which is stopped as by SIGTERM at the end."""
+    listener = listen("127.0.0.1", 0)
+    server = Server(uvicorn.Config(create_app(settings), log_config=None, ws="none"))
+    running = asyncio.create_task(server._serve([listener]))
+
+    async def started() -> bool:
+        return server.started
+
+    try:
+        await until(started)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            yield client, server.lifespan.state["services"]
+    finally:
+        server.should_exit = True
+        async with asyncio.timeout(20):
+            await running
+
+
+class Process:
+    """`python -m api`."""
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "api"], env=os.environ | environment(settings, port)
+        )
+
+    async def answers(self) -> None:
+        """Returns once it serves."""
+
+        async def alive() -> bool:
+            assert self._process.poll() is None, "the API ended before it served"
+            try:
+                async with httpx.AsyncClient(base_url=self.url) as client:
+                    return (await client.get("/health/live")).status_code == 200
+            except httpx.ConnectError:
+                return False
+
+        await until(alive)
+
+    def terminate(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        return await asyncio.to_thread(self._process.wait, 20)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+
+def environment(settings: Settings, port: int) -> dict[str, str]:
+    return {
+        "BATCHLINE_REDIS_URL": settings.redis_url,
+        "BATCHLINE_MODELS_FILE": str(settings.models_file),
+        "BATCHLINE_PORT": str(port),
+    }
+
+
+async def parked(services: Services, count: int = 1) -> None:
+    """Returns once that many requests and streams watch a job."""
+
+    async def enough() -> bool:
+        return bool(services.metrics.waiters._value.get() == count)
+
+    await until(enough)
+
+
+async def subscribed(redis: ArqRedis) -> None:
+    """Returns once somebody hears the events."""
+
+    async def heard() -> bool:
+        return bool(dict(await redis.pubsub_numsub(keys.EVENTS))[keys.EVENTS.encode()])
+
+    await until(heard)

@@ -1,0 +1,120 @@
+"""What machines ask: live, ready, metrics."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from arq.connections import ArqRedis
+from prometheus_client.parser import text_string_to_metric_families
+
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.workers import Roster
+from tests import valkey
+from tests.api.edge import mounted
+from tests.ledger import heartbeat, run_one
+
+
+async def scraped(client: httpx.AsyncClient) -> dict[str, float]:
+    """`name{label="value",...}` -> value."""
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        "{}{{{}}}".format(sample.name, ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_ready_means_that_every_model_can_run(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    answer = await client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "not ready",
+        "checks": {
+            "redis": {"ok": True},
+            "model sentiment": {"ok": False, "reason": "no live worker"},
+            "model shapes": {"ok": False, "reason": "no live worker"},
+        },
+    }
+    roster = Roster(redis)
+    await roster.write(heartbeat("a"), now=1.0)
+    await roster.write(heartbeat("b", "shapes", engine="loading"), now=1.0)
+    checks = (await client.get("/health/ready")).json()["checks"]
+    assert checks["model sentiment"] == {"ok": True}
+    assert checks["model shapes"] == {"ok": False, "reason": "no engine is ready: loading"}
+    await roster.write(heartbeat("c", "shapes", engine="busy"), now=1.0)
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    await roster.remove("a")
+    assert (await client.get("/health/ready")).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "reason"),
+    [("CONFIG", "SET maxmemory 1mb", "its memory is full"), ("REPLICAOF", "127.0.0.1 1", "it is a replica")],
+)
+async def test_a_redis_that_takes_no_writes_is_not_ready(
+    settings: Settings, tmp_path: Path, command: str, words: str, reason: str
+) -> None:
+    with valkey.running(tmp_path) as server:
+        async with mounted(settings.model_copy(update={"redis_url": server.url()})) as (client, services):
+            await services.redis.execute_command(command, *words.split())  # type: ignore[no-untyped-call]
+            answer = await client.get("/health/ready")
+            assert answer.status_code == 503
+            assert answer.json()["checks"]["redis"]["reason"].startswith(reason)
+            assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 503
+
+
+async def test_without_redis_the_process_lives_and_says_so(settings: Settings) -> None:
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    async with mounted(gone) as (client, _):
+        assert (await client.get("/health/live")).json() == {"status": "live"}
+        ready = await client.get("/health/ready")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["redis"]["reason"].startswith("cannot be reached")
+        metrics = await scraped(client)
+        assert metrics["batchline_redis_up{}"] == 0
+        for path in ("/v1/jobs", "/v1/models", "/v1/jobs/x"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert answer.json()["type"] == "urn:batchline:problem:redis-unavailable"
+
+
+async def test_metrics_count_what_happened(
+    client: httpx.AsyncClient, redis: ArqRedis, queue: JobQueue
+) -> None:
+    await client.post("/v1/jobs", json={"inputs": "x"}, headers={"idempotency-key": "k"})
+    await client.post("/v1/jobs", json={"inputs": "x"}, headers={"idempotency-key": "k"})
+    await client.post("/v1/jobs?wait=0.01", json={"inputs": "y"})
+    await client.post("/v1/jobs", json={"inputs": 7})
+    await run_one(queue)
+    beat = heartbeat("a", items=7, batches=2, tokens=90, padded_tokens=100, lost_leases=1)
+    beat.jobs = {"succeeded": 5, "failed": 1}
+    await Roster(redis).write(beat, now=1.0)
+    metrics = await scraped(client)
+    assert metrics['batchline_jobs_submitted_total{model="sentiment"}'] == 2
+    assert metrics["batchline_jobs_replayed_total{}"] == 1
+    assert metrics['batchline_requests_refused_total{reason="invalid-request"}'] == 1
+    assert metrics['batchline_waits_total{outcome="deadline"}'] == 1
+    assert metrics["batchline_waiters{}"] == 0
+    assert metrics["batchline_redis_up{}"] == 1
+    assert metrics['batchline_queue_jobs{model="sentiment",state="waiting"}'] == 1
+    assert metrics['batchline_queue_jobs{model="shapes",state="waiting"}'] == 0
+    assert metrics['batchline_workers{model="sentiment"}'] == 1
+    assert metrics['batchline_workers{model="shapes"}'] == 0
+    assert metrics['batchline_worker_items_total{model="sentiment",worker="a"}'] == 7
+    assert metrics['batchline_worker_padded_tokens_total{model="sentiment",worker="a"}'] == 100
+    assert metrics['batchline_worker_lost_leases_total{model="sentiment",worker="a"}'] == 1
+    assert metrics['batchline_worker_jobs_total{model="sentiment",state="failed",worker="a"}'] == 1
+
+
+async def test_latency_is_counted_by_route_and_not_by_path(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/jobs/a", "/v1/jobs/b", "/nowhere", "/elsewhere"):
+        await client.get(path)
+    metrics = await scraped(client)
+    name = "batchline_http_request_seconds_count"
+    assert metrics[f'{name}{{method="GET",route="/v1/jobs/{{job_id}}",status="404"}}'] == 2
+    assert metrics[f'{name}{{method="GET",route="none",status="404"}}'] == 2

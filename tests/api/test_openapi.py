@@ -1,0 +1,87 @@
+"""The description is true: every example is accepted, every reference resolves, every problem is told."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from arq.connections import ArqRedis
+
+from api.openapi import EXAMPLES
+from api.problems import KINDS, TYPE
+from jobs import tasks
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from tests.api.edge import mounted
+from tests.ledger import run_one
+
+ALL_TASKS = "\n".join(f'[models.{task}]\ntask = "{task}"\nsource = "x"' for task in tasks.TASKS)
+
+
+def references(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        here = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+        return here + [found for value in part.values() for found in references(value)]
+    return [found for value in part for found in references(value)] if isinstance(part, list) else []
+
+
+async def test_every_example_is_accepted(settings: Settings, redis: ArqRedis, queue: JobQueue) -> None:
+    """For models of every task, and of one's own."""
+    assert set(EXAMPLES) == set(tasks.TASKS)
+    file = settings.models_file
+    file.write_text(file.read_text() + ALL_TASKS)
+    async with mounted(settings) as (client, _):
+        described = (await client.get("/openapi.json")).json()
+        examples = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"][
+            "examples"
+        ]
+        assert len(examples) == len(tasks.TASKS) + 3
+        for name, example in examples.items():
+            answer = await client.post("/v1/jobs", json=example["value"])
+            assert answer.status_code == 202, f"{name}: {answer.text}"
+
+
+async def test_every_reference_resolves(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    found = references(described)
+    assert {"#/components/schemas/Job", "#/components/schemas/JobRequest"} <= set(found)
+    for reference in found:
+        kind = reference.removeprefix("#/components/schemas/")
+        assert kind in described["components"]["schemas"], reference
+
+
+async def test_every_problem_is_described_with_an_example(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    told = set()
+    for call in (call for path in described["paths"].values() for call in path.values()):
+        for status, answer in call["responses"].items():
+            problem = answer.get("content", {}).get("application/problem+json", {"examples": {}})
+            for kind, example in problem["examples"].items():
+                assert example["value"]["type"] == TYPE + kind
+                assert example["value"]["status"] == KINDS[kind].status == int(status)
+                told.add(kind)
+    untold = {"not-found", "method-not-allowed", "bad-request", "internal-error", "cross-site", "job-failed"}
+    assert told == set(KINDS) - untold
+
+
+async def test_a_real_job_has_just_the_fields_described(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    described = (await client.get("/openapi.json")).json()["components"]["schemas"]["Job"]
+    job = (await client.post("/v1/jobs", json={"inputs": "x"})).json()
+    assert set(job) == set(described["properties"])
+    await run_one(queue)
+    assert set((await client.get(job["urls"]["self"])).json()) == set(described["properties"])
+
+
+async def test_the_reference_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "<code>/v1/jobs/{job_id}/events</code>" in page.text
+    assert "<code>queue-full</code>" in page.text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert loaded
+    assert all(url.startswith("/") for url in loaded)
+
+
+@pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect"])
+async def test_no_page_of_the_framework_is_left(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404

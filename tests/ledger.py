@@ -1,0 +1,66 @@
+"""Builders that stand in for a worker where a test needs one: claims and endings of jobs. No engine here."""
+
+from typing import Any
+
+import msgspec
+
+from jobs import keys, views
+from jobs.queue import Claimed, Ending, JobQueue
+from jobs.schema import JobState
+from jobs.wire import UNIX_MS, Record, decode_payload, encode_record
+from jobs.workers import Heartbeat
+
+MODEL = "sentiment"
+
+
+def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model: str = MODEL) -> Ending:
+    """A job that ran: with results given, or POSITIVE for each input."""
+    payload = decode_payload(claimed.payload)
+    inputs = views.inputs(claimed.payload)
+    results = results or [{"output": [{"label": "POSITIVE", "score": 0.98}]} for _ in inputs]
+    failed = sum("error" in result for result in results)
+    state = JobState.FAILED if failed == len(results) else JobState.SUCCEEDED
+    record = Record(
+        s=state is JobState.SUCCEEDED,
+        r=msgspec.json.encode(results),
+        id=claimed.id,
+        q=keys.queue_name(model),
+        t=claimed.attempt,
+        et=payload.et,
+        st=claimed.claimed_ms,
+        n=len(results),
+        failed=failed,
+        compute=1.5,
+        batch=(len(results), 0.25),
+        state=state,
+        ft=UNIX_MS,
+    )
+    return Ending(claimed.id, claimed.token, state, encode_record(record))
+
+
+async def run_one(
+    queue: JobQueue, results: list[dict[str, Any]] | None = None, model: str = MODEL
+) -> Claimed | None:
+    """Claims one job and finishes it; None when none waits."""
+    claimed, _ = await queue.claim(model, 1)
+    if not claimed:
+        return None
+    assert await queue.finish(model, [ending(claimed[0], results, model)]) == set()
+    return claimed[0]
+
+
+def heartbeat(worker_id: str = "host-1", model: str = MODEL, **fields: Any) -> Heartbeat:
+    """A live worker with a ready engine."""
+    return Heartbeat(
+        **{
+            "id": worker_id,
+            "model": model,
+            "host": "host",
+            "pid": 1,
+            "started": 1_700_000_000.0,
+            "engine": "ready",
+            "device": "cpu",
+            "dtype": "float32",
+            **fields,
+        }
+    )
