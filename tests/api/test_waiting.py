@@ -49,7 +49,7 @@ async def test_waiting_costs_no_polling(
 ) -> None:
     """On a server of its own: while 20 requests wait, no command comes but the sweeps; when the job ends,
     the event carries the record and nobody reads."""
-    monkeypatch.setattr("api.sweeper.EVERY", 3600.0)
+    monkeypatch.setattr("api.sweeper.SWEEP_EVERY", 3600.0)
     with valkey.running(tmp_path) as server:
         alone = settings.model_copy(update={"redis_url": server.url()})
         redis = connect(alone)
