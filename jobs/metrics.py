@@ -66,7 +66,7 @@ WORKER_COUNTERS = {
 WORKER_GAUGES = {
     "leases": "Jobs claimed and not finished",
     "window": "Inputs claimed and not yet in the engine",
-    "items_per_second": "Inputs run per second, averaged over half a minute",
+    "items_per_second": "Inputs run per second of computing, a moving average",
 }
 
 

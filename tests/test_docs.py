@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from jobs import keys, tasks
+from jobs.metrics import ApiMetrics, LedgerCollector
 from jobs.models import ModelSpec
+from jobs.queue import Depth
 from jobs.settings import Settings
+from jobs.workers import Heartbeat
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,3 +49,18 @@ def test_no_file_is_too_long_to_read() -> None:
     }
     assert lengths
     assert {path: lines for path, lines in lengths.items() if lines > 300} == {}
+
+
+def test_every_metric_is_documented() -> None:
+    registry = CollectorRegistry()
+    ApiMetrics(registry)
+    beat = Heartbeat(id="a", model="m", host="h", pid=1, started=0, engine="ready", jobs={"succeeded": 1})
+    registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [beat]))
+    told = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    families = [
+        family for family in registry.collect() if not family.name.startswith("batchline_api_process")
+    ]
+    assert families
+    for family in families:
+        suffix = "_total" if family.type == "counter" else ""
+        assert f"| `{family.name}{suffix}` | {family.type} | {family.documentation} |" in told

@@ -1,0 +1,257 @@
+"""`make run` on real processes: it starts all, replaces what dies, keeps its data, leaves nothing behind."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.processes import ROOT, kill_tree, write_models
+from tests.valkey import free_port
+from tests.waiting import until
+
+PATIENCE = 60.0
+"""Seconds for what takes a few on a machine that is not busy."""
+
+
+class Instance:
+    """One `python -m standalone` with a terminal's output, and every process that it was seen to start."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.port = free_port()
+        self.output = folder / f"output-{self.port}"
+        given = {"port": self.port, "data_dir": folder / "data", **settings}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHLINE_")}
+        environment |= {f"BATCHLINE_{name.upper()}": str(value) for name, value in given.items()}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "standalone"],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._seen: set[psutil.Process] = set()
+
+    def says(self, text: str) -> bool:
+        return text in self.output.read_text()
+
+    async def until_said(self, text: str) -> None:
+        async def said() -> bool:
+            assert self.process.poll() is None or self.says(text), self.output.read_text()
+            return self.says(text)
+
+        await until(said, PATIENCE)
+
+    def family(self) -> set[psutil.Process]:
+        """It and its descendants; remembered, since an orphan has another parent."""
+        if self.process.poll() is None:
+            me = psutil.Process(self.process.pid)
+            self._seen |= {me, *me.children(recursive=True)}
+        return self._seen
+
+    def child(self, *words: str) -> psutil.Process:
+        """The one live child whose command line ends in, or holds, these words."""
+        children = psutil.Process(self.process.pid).children()
+        (found,) = [each for each in children if all(word in " ".join(each.cmdline()) for word in words)]
+        return found
+
+    async def ended(self) -> int:
+        """Its exit status, once neither it nor anything that it started is left."""
+
+        async def nothing_is_left() -> bool:
+            return self.process.poll() is not None and not any(map(is_alive, self._seen))
+
+        await until(nothing_is_left, PATIENCE)
+        return self.process.returncode
+
+    def clean_up(self) -> None:
+        for process in self.family():
+            kill_tree(process.pid)
+        self.process.wait(10)
+
+    async def answer(self, text: str) -> dict[str, Any]:
+        """Submits a text and waits for the finished job."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
+            reply = await client.post("/v1/jobs", json={"inputs": text}, headers={"Prefer": "wait=20"})
+        job: dict[str, Any] = reply.json()
+        assert (reply.status_code, job["status"]) == (200, "succeeded"), job
+        return job
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@asynccontextmanager
+async def ready(folder: Path, **settings: object) -> AsyncIterator[Instance]:
+    instance = Instance(folder, **settings)
+    try:
+        await instance.until_said(f"Batchline is ready: http://127.0.0.1:{instance.port}")
+        instance.family()
+        yield instance
+    finally:
+        instance.clean_up()
+
+
+async def refusal(folder: Path, **settings: object) -> str:
+    """What an instance that ends with status 1 says, without log lines and without "Loading ..."."""
+    instance = Instance(folder, **settings)
+    try:
+
+        async def over() -> bool:
+            instance.family()
+            return instance.process.poll() is not None
+
+        await until(over, PATIENCE)
+        assert await instance.ended() == 1
+    finally:
+        instance.clean_up()
+    said = instance.output.read_text()
+    assert "Traceback" not in said
+    lines = [line for line in said.splitlines() if not line.startswith(("{", "Loading", "Valkey is up"))]
+    assert len(lines) == 1, said
+    return lines[0]
+
+
+async def test_it_serves_the_demo_model_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    async with ready(tmp_path) as instance:
+        assert instance.says("Loading model sentiment ...")
+        assert instance.says(f"(docs: http://127.0.0.1:{instance.port}/docs)")
+        job = await instance.answer("A wonderful film.")
+        assert job["results"][0]["output"]["label"] == "POSITIVE"
+        # what a terminal does: the signal goes to the whole group
+        os.killpg(instance.process.pid, signal.SIGINT)
+        assert await instance.ended() == 0
+
+
+async def test_it_replaces_what_dies_and_keeps_the_data(tmp_path: Path) -> None:
+    models = write_models(tmp_path)
+    async with ready(tmp_path, models_file=models) as instance:
+        first = await instance.answer("first")
+        for name, words in (
+            ("The API", ["-m", "api"]),
+            ("The worker", ["-m", "worker"]),
+            ("Valkey", ["valkey-server"]),
+        ):
+            victim = instance.child(*words)
+            victim.kill()
+            await instance.until_said(f"{name} was ended by SIGKILL; it is restarted in 0.5 s")
+            await until(_replaced(instance, victim, words), PATIENCE)
+        await until(_serving(instance), PATIENCE)
+        await instance.answer("second")
+        instance.family()
+        assert "another Batchline runs on the data" in await refusal(tmp_path, models_file=models)
+        instance.process.kill()
+        assert await instance.ended() == -signal.SIGKILL
+    async with ready(tmp_path, models_file=models) as instance, httpx.AsyncClient() as client:
+        kept = await client.get(f"http://127.0.0.1:{instance.port}{first['urls']['self']}")
+        assert kept.json()["results"] == first["results"]
+        instance.process.terminate()
+        assert await instance.ended() == 0
+
+
+async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    models = write_models(tmp_path, batch_timeout=300.0)
+    async with ready(tmp_path, models_file=models) as instance, httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{instance.port}"
+        job = (await client.post(f"{url}/v1/jobs", json={"inputs": "hang"})).json()
+
+        async def it_runs() -> bool:
+            return bool((await client.get(url + job["urls"]["self"])).json()["status"] == "running")
+
+        await until(it_runs)
+        instance.process.terminate()
+        await instance.until_said("once more to stop at once")
+        instance.process.terminate()
+        async with asyncio.timeout(15):  # half of the worker's grace
+            assert await instance.ended() == 0
+
+
+async def test_a_server_of_ones_own_is_used(tmp_path: Path, redis_url: str) -> None:
+    async with ready(tmp_path, models_file=write_models(tmp_path), redis_url=redis_url) as instance:
+        await instance.answer("a text")
+        assert not [each for each in instance.family() if "valkey" in each.name()]
+        assert not (tmp_path / "data").exists()
+        instance.process.terminate()
+        assert await instance.ended() == 0
+
+
+async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert await refusal(tmp_path, port=port) == (
+            f"batchline: port {port} of 127.0.0.1 is in use by another program;"
+            " set BATCHLINE_PORT to a free one"
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"models_file": "/no/such/models.toml"}, "cannot read /no/such/models.toml"),
+        ({"redis_url": "redis://127.0.0.1:1/0"}, "Redis at 127.0.0.1:1/0 cannot be reached"),
+        ({"redis_url": "localhost"}, "BATCHLINE_REDIS_URL"),
+        ({"port": "eighty"}, "BATCHLINE_PORT"),
+        ({"host": "192.0.2.1"}, "cannot listen on 192.0.2.1"),
+        ({"data_dir": "/proc/data"}, "BATCHLINE_DATA_DIR: cannot write to /proc/data"),
+    ],
+)
+async def test_what_cannot_work_is_one_sentence(
+    tmp_path: Path, settings: dict[str, object], sentence: str
+) -> None:
+    assert sentence in await refusal(tmp_path, **settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ({"source": "gone"}, "gone does not exist"),
+        ({"pipeline": "tests.worker.poison:Nothing"}, "has no class named Nothing"),  # found by the worker
+    ],
+)
+async def test_a_model_that_cannot_be_served_is_one_sentence(
+    tmp_path: Path, model: dict[str, object], sentence: str
+) -> None:
+    assert sentence in await refusal(tmp_path, models_file=write_models(tmp_path, **model))
+
+
+async def test_a_data_folder_that_valkey_cannot_read_is_one_sentence(tmp_path: Path) -> None:
+    manifest = tmp_path / "data" / "appendonlydir" / "appendonly.aof.manifest"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("nonsense\n")
+    assert "Valkey does not start on" in await refusal(tmp_path, models_file=write_models(tmp_path))
+
+
+def _replaced(instance: Instance, victim: psutil.Process, words: list[str]) -> Callable[[], Any]:
+    async def replaced() -> bool:
+        children = [each for each in psutil.Process(instance.process.pid).children() if is_alive(each)]
+        commands = {each.pid: " ".join(each.cmdline()) for each in children if each != victim}
+        return any(all(word in command for word in words) for command in commands.values())
+
+    return replaced
+
+
+def _serving(instance: Instance) -> Callable[[], Any]:
+    async def serving() -> bool:
+        async with httpx.AsyncClient() as client:
+            try:
+                reply = await client.get(f"http://127.0.0.1:{instance.port}/health/ready")
+            except httpx.TransportError:
+                return False
+        return reply.status_code == 200
+
+    return serving
