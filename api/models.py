@@ -9,8 +9,8 @@ from starlette.responses import Response
 from api.deps import Shared
 from api.openapi import MODELS
 from api.replies import reply
+from jobs.leasing import Depth
 from jobs.models import ModelSpec
-from jobs.queue import Depth
 from jobs.workers import Heartbeat
 
 router = APIRouter(tags=["models"])

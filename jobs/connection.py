@@ -100,6 +100,6 @@ async def availability() -> AsyncIterator[None]:
     except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py takes OOM and READONLY off their messages
         raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
     except ResponseError as error:
-        if str(error).startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN")):
+        if str(error).startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):
             raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
         raise

@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from arq.connections import ArqRedis
 from redis.commands.core import AsyncScript
 
@@ -20,7 +19,8 @@ from jobs import keys, lua, views
 from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
-from jobs.schema import Job, JobState, NewJob
+from jobs.leasing import Claimed, Depth, Ending
+from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.wire import encode_payload, record_head
 
@@ -32,36 +32,6 @@ SWEEP_EVERY = 1.0
 
 SWEEP_LIMIT = 1_000
 """Most jobs that one sweep moves for each reason, so that it never blocks the server for long."""
-
-
-class Depth(msgspec.Struct, frozen=True):
-    """A model's unfinished jobs, and the bytes of their payloads."""
-
-    waiting: int
-    deferred: int
-    running: int
-    bytes: int
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """A job leased to this worker."""
-
-    id: str
-    token: str
-    payload: bytes
-    score: int
-    attempt: int
-    claimed_ms: int
-    """Unix ms by the server's clock."""
-
-
-class Ending(msgspec.Struct, frozen=True):
-    """How a leased job ended: `head` is its record less the finish time, which the script adds."""
-
-    id: str
-    token: str
-    state: JobState
-    head: bytes
 
 
 class JobQueue:
@@ -76,6 +46,7 @@ class JobQueue:
         self._cancel = lua.script(redis, "cancel")
         self._depth = lua.script(redis, "depth")
         self._sweep = lua.script(redis, "sweep")
+        self._start = lua.script(redis, "start")
         self._claim = lua.script(redis, "claim")
         self._renew = lua.script(redis, "renew")
         self._finish = lua.script(redis, "finish")
@@ -218,8 +189,8 @@ class JobQueue:
 
     # The worker's side
 
-    async def claim(self, model: str, jobs: int, workers: int = 1) -> tuple[list[Claimed], int]:
-        """Leases up to `jobs` of the most urgent waiting jobs; returns them, and how many still wait.
+    async def claim(self, model: str, inputs: int, workers: int = 1) -> tuple[list[Claimed], int]:
+        """Leases the most urgent jobs, up to so many inputs; returns them, and how many jobs still wait.
 
         With several workers on the queue a claim takes its share, so that they finish a burst together.
         """
@@ -228,7 +199,7 @@ class JobQueue:
             self._claim,
             [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern],
             [
-                jobs,
+                inputs,
                 self.settings.window_bytes,
                 int(self.settings.lease * 1000),
                 token,
@@ -246,6 +217,11 @@ class JobQueue:
             for i in range(0, len(rest), 4)
         ]
         return claimed, left
+
+    async def start(self, model: str, jobs: Iterable[Claimed]) -> None:
+        """Charges an attempt to jobs whose first batch begins."""
+        pairs = [part for job in jobs for part in (job.id, job.token)]
+        await self._run(self._start, [], [keys.LEASE.of(""), keys.ATTEMPTS.of(""), *pairs])
 
     async def renew(self, model: str, jobs: Iterable[Claimed]) -> set[str]:
         """Extends the leases; returns the ids of those that are lost."""
@@ -266,12 +242,12 @@ class JobQueue:
         return {job_id.decode() for job_id in refused}
 
     async def release(self, model: str, jobs: Sequence[tuple[Claimed, int]]) -> int:
-        """Gives back jobs that were not started, with their latest start (Unix ms, 0 for none), uncharged."""
+        """Gives back jobs without a result; those not started with their latest start (Unix ms, else 0)."""
         parts = [part for job, by in jobs for part in (job.id, job.token, job.score, by)]
         given_back: int = await self._run(
             self._release,
             [keys.QUEUE.of(model), keys.DEADLINES.of(model), keys.DOORBELL.of(model)],
-            [keys.EVENTS, keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts],
+            [keys.EVENTS, keys.LEASE.of(""), *parts],
         )
         return given_back
 

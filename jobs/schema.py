@@ -13,6 +13,9 @@ from jobs.models import ModelSpec
 
 WEEK = 7 * 86_400
 
+LAST_MS = 253_402_300_799_000
+"""The last second of the year 9999, in Unix ms."""
+
 Priority = Literal["high", "normal", "low"]
 
 
@@ -155,5 +158,5 @@ def urls(job_id: str) -> dict[str, str]:
 
 
 def from_ms(unix_ms: int) -> datetime:
-    """A time of the ledger as a client sees it."""
-    return datetime.fromtimestamp(unix_ms / 1000, tz=UTC)
+    """A time of the ledger as a client sees it; a stock client may have written one beyond all calendars."""
+    return datetime.fromtimestamp(min(max(unix_ms, 0), LAST_MS) / 1000, tz=UTC)

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     recent_jobs: Annotated[int, Field(ge=1)] = 10_000
     """Newest jobs that the listing remembers, over all models."""
 
+    max_result_bytes: Annotated[int, Field(ge=1)] = 64 * MIB
+    """Bytes of one job's results; a job with more fails, for Redis holds them until their lifetime ends."""
+
     # Waiting
     max_wait: Annotated[float, Field(gt=0)] = 60.0
     """Seconds that one request may wait for its job; longer waits are cut to this."""
@@ -60,7 +63,7 @@ class Settings(BaseSettings):
     renew_every: Annotated[float, Field(gt=0)] = 2.0
     """Seconds between renewals; three may fail before a lease runs out."""
     max_attempts: Annotated[int, Field(ge=1)] = 5
-    """Claims of a job before it fails; one that kills workers must not come back for ever."""
+    """Starts of a job before it fails; one that kills workers must not come back for ever."""
 
     # Scheduling
     head_start: Annotated[float, Field(ge=0)] = 30.0

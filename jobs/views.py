@@ -13,6 +13,10 @@ TOKEN = 32
 """Hex digits of a lease's token; the rest of the lease is the start in Unix ms."""
 
 
+UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What a payload that is none raises, or one whose times are no times."""
+
+
 def now_ms() -> int:
     """Unix ms by this machine's clock: good for ages of ids, never for deadlines."""
     return time.time_ns() // 1_000_000
@@ -39,7 +43,7 @@ def unfinished(
     try:
         decoded = decode_payload(payload)
         created, total = decoded.et, input_count(decoded.a, decoded.k)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         created, total = 0, 1
     started = int(lease[TOKEN:]) if lease else None
     return Job(
@@ -87,7 +91,7 @@ def inputs(payload: bytes) -> Sequence[object]:
     """The inputs of a payload as a list; empty when it cannot be decoded."""
     try:
         given = decode_payload(payload).a[0]
-    except (msgspec.MsgspecError, IndexError):
+    except (*UNREADABLE, IndexError):
         return []
     return given if isinstance(given, list) else [given]
 
@@ -95,7 +99,7 @@ def inputs(payload: bytes) -> Sequence[object]:
 def input_count(args: list[object], extras: dict[str, object]) -> int:
     """Inputs of a payload: counted by `submit`, or by looking where a stock client enqueued it."""
     count = extras.get("n")
-    if isinstance(count, int):
+    if isinstance(count, int) and count > 0:
         return count
     given = args[0] if args else None
     return len(given) if isinstance(given, list) else 1

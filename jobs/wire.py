@@ -23,14 +23,18 @@ _EXCEPTION = 1
 
 
 class Payload(msgspec.Struct, kw_only=True):
-    """A job as it waits, in arq's field names. `et` must stay last: `submit.lua` writes its value."""
+    """A job as it waits, in arq's field names.
+
+    Their order matters: `submit.lua` writes the value of the last, `et`, and `codec.lua` reads `k` without
+    the inputs behind it.
+    """
 
     t: int | None = None
     f: str = FUNCTION
-    a: list[Any]
-    """[inputs]: one input, or a list of them."""
     k: dict[str, Any] = {}
     """`n` inputs in all, and where given `parameters`, `priority`, `expires_in` (seconds)."""
+    a: list[Any]
+    """[inputs]: one input, or a list of them."""
     et: int
     """Creation, Unix ms by the server's clock."""
 

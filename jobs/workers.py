@@ -81,5 +81,13 @@ class Roster:
             silent = [worker_id for worker_id, data in zip(ids, found, strict=True) if data is None]
             if silent:
                 await self.redis.zrem(keys.ROSTER.pattern, *silent)
-        beats = [msgspec.msgpack.decode(data, type=Heartbeat) for data in found if data is not None]
+        beats = [beat for data in found if data is not None and (beat := _decode(data)) is not None]
         return sorted(beats, key=lambda beat: beat.started)
+
+
+def _decode(data: bytes) -> Heartbeat | None:
+    """None for the heartbeat of another version, as there may be during an upgrade."""
+    try:
+        return msgspec.msgpack.decode(data, type=Heartbeat)
+    except msgspec.MsgspecError:
+        return None

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from jobs import keys, views
-from jobs.queue import Claimed, Ending, JobQueue
+from jobs.leasing import Claimed, Ending
+from jobs.queue import JobQueue
 from jobs.schema import JobState
 from jobs.wire import UNIX_MS, Record, decode_payload, encode_record
 from jobs.workers import Heartbeat
@@ -25,7 +26,7 @@ def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model:
         r=msgspec.json.encode(results),
         id=claimed.id,
         q=keys.queue_name(model),
-        t=claimed.attempt,
+        t=claimed.attempts + 1,
         et=payload.et,
         st=claimed.claimed_ms,
         n=len(results),

@@ -6,9 +6,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from jobs import keys, tasks
+from jobs.leasing import Depth
 from jobs.metrics import ApiMetrics, LedgerCollector
 from jobs.models import ModelSpec
-from jobs.queue import Depth
 from jobs.settings import Settings
 from jobs.workers import Heartbeat
 

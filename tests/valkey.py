@@ -60,6 +60,10 @@ class Server:
                 time.sleep(0.01)
         client.close()
 
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL: nothing is flushed that was not written."""
         assert self.process is not None

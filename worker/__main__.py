@@ -24,6 +24,9 @@ from worker.batch_worker import BatchWorker
 
 log = structlog.get_logger()
 
+LAST_WORDS = 5.0
+"""Seconds after the grace for giving back and saying goodbye to a Redis that may not listen."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The process's exit status; a configuration error is one sentence and status 1."""
@@ -63,11 +66,9 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
         workers = [
             BatchWorker(redis, settings, spec, catalog.local_source(spec), burst=burst) for spec in specs
         ]
-        _stop_on_signals(workers)
+        _stop_on_signals(workers, settings.shutdown_grace)
         try:
-            async with asyncio.TaskGroup() as group:
-                for worker in workers:
-                    group.create_task(worker.main())
+            await _until_all_end(workers)
         finally:
             for worker in workers:
                 await worker.close()
@@ -76,21 +77,36 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
     return 0
 
 
-def _stop_on_signals(workers: list[BatchWorker]) -> None:
-    """The first SIGTERM or SIGINT starts an orderly stop, a second one ends the process at once."""
-    stopping = False
+async def _until_all_end(workers: list[BatchWorker]) -> None:
+    """Should one of them fail, the others stop in order before its error is raised."""
+    tasks = [asyncio.create_task(worker.main()) for worker in workers]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    for worker in workers:
+        worker.stop()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
+
+
+def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
+    """The first SIGTERM or SIGINT starts an orderly stop; a second, or an overrun, ends the process at once.
+
+    The engines die with this process, and leases run out by themselves.
+    """
+    loop, stopping = asyncio.get_running_loop(), False
 
     def stop(received: signal.Signals) -> None:
         nonlocal stopping
         if stopping:
-            os._exit(128 + received)  # the engines die with this process; leases run out by themselves
+            os._exit(128 + received)
         stopping = True
         log.info("stopping", signal=received.name)
         for worker in workers:
             worker.stop()
+        loop.call_later(grace + LAST_WORDS, os._exit, 1)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        loop.add_signal_handler(number, stop, number)
 
 
 async def _check(settings: Settings, specs: list[ModelSpec]) -> int:

@@ -30,11 +30,11 @@ from jobs.settings import Settings
 from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
-from worker.engine import Engine
+from worker.engine import RESTART_TRIES, Engine, EngineDied
 from worker.isolation import Isolation
 from worker.keeper import LeaseKeeper
 from worker.leases import LeasedJob
-from worker.lengths import LengthMeter, group_of
+from worker.lengths import LengthMeter
 from worker.patience import Patience
 from worker.vitals import Vitals
 
@@ -81,9 +81,10 @@ class BatchWorker(Worker):
         self._peers = 1
         self._filled, self._taken, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
+        self._idle_deaths = 0
         self._patiently = Patience(self._log, self._stopping)
         self._keeper = LeaseKeeper(
-            self.queue, spec.name, self.vitals, self._patiently, self._log, on_lost=self._window.discard
+            self.queue, spec.name, self.vitals, self._patiently, self._log, on_lost=self._forget
         )
 
     async def main(self) -> None:
@@ -103,7 +104,7 @@ class BatchWorker(Worker):
                     async with self._beside(self._keeper.write_back_forever):
                         await self._serve()
             finally:
-                self.vitals.beat.engine = "stopping"
+                self.engine.state = "stopping"
                 await self.engine.kill()
                 await self._keeper.give_back()
 
@@ -121,7 +122,8 @@ class BatchWorker(Worker):
         loaded = await self.engine.start()
         self._meter = LengthMeter(loaded)
         self.vitals.loaded(loaded)
-        await self.record_health()
+        with contextlib.suppress(QueueUnavailable):
+            await self.record_health()  # at once, so that nobody waits a second longer than needed
         self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=round(loaded.seconds, 2))
 
     async def _serve(self) -> None:
@@ -129,9 +131,10 @@ class BatchWorker(Worker):
             loops.create_task(self._claim_forever())
             running = loops.create_task(self._run_forever())
             await self._stopping.wait()
+            until = time.monotonic() + self.settings.shutdown_grace
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
             await cancel(running)
-        await self._keeper.written(self.settings.shutdown_grace)
+        await self._keeper.written(max(1.0, until - time.monotonic()))
 
     # 1. claim
 
@@ -150,10 +153,10 @@ class BatchWorker(Worker):
                     ring = self._patiently(self.queue.doorbell, self.spec.name, DOORBELL_WAIT)
                     await self._unless_stopped(ring)
 
-    async def _claim(self, jobs: int) -> int:
-        """Claims up to so many jobs into the window; returns how many are left waiting."""
-        claimed, left = await self._patiently(self.queue.claim, self.spec.name, jobs, self._peers)
-        leased = [LeasedJob(job, self.spec) for job in claimed]
+    async def _claim(self, inputs: int) -> int:
+        """Claims jobs with about so many inputs into the window; returns how many are left waiting."""
+        claimed, left = await self._patiently(self.queue.claim, self.spec.name, inputs, self._peers)
+        leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
         self._keeper.add(leased)
         for job in leased:
             await self._admit(job)
@@ -162,18 +165,25 @@ class BatchWorker(Worker):
     async def _admit(self, job: LeasedJob) -> None:
         """Into the window, or straight to its end when it cannot be run."""
         tries = self.settings.max_attempts
-        if job.claimed.attempt > tries:
-            self._keeper.end(job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
-            return
         try:
             job.unpack()
-        except InvalidRequest as error:
-            self._keeper.end(job.failed("invalid-request", str(error)))
+            lengths = await self._meter.measure(job.inputs, job.parameters)
+            group = job.group
+        except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
+            what = str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__}: {error}"
+            self._keeper.end(job, job.failed("invalid-request", what))
             return
-        lengths = await self._meter.measure(job.inputs, job.parameters)
-        group, urgency = group_of(job.parameters), job.claimed.score
+        if job.claimed.attempts >= tries:
+            self._keeper.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
+            return
+        urgency = job.claimed.score
         self._window.add(Item(job, index, urgency, length, group) for index, length in enumerate(lengths))
         self._filled.set()
+
+    def _forget(self, job: LeasedJob) -> None:
+        """Its lease is lost: what of it is still in the window need not run."""
+        self._window.discard(job)
+        self._taken.set()
 
     # 2. run
 
@@ -182,6 +192,7 @@ class BatchWorker(Worker):
             if batch := self._next_batch():
                 await self._run_batch(batch)
             else:
+                self._taken.set()
                 self._filled.clear()
                 await self._filled_or_died()
 
@@ -192,20 +203,19 @@ class BatchWorker(Worker):
             overdue = {item.job.id: item.job for item in batch if item.job.overdue}
             for job in overdue.values():
                 self._window.discard(job)
-                self._keeper.end(job.expired())
+                self._keeper.end(job, job.expired())
             if in_time := [item for item in batch if item.job.id not in overdue]:
                 return in_time
         return []
 
     async def _run_batch(self, batch: list[Item[LeasedJob]]) -> None:
         jobs = {item.job.id: item.job for item in batch}
-        for job in jobs.values():
-            job.start()
+        if started := [job for job in jobs.values() if job.start()]:
+            self._keeper.start(started)
         inputs = [item.job.inputs[item.index] for item in batch]
-        self.vitals.beat.engine = "busy"
         began = time.monotonic()
         outcomes = await self._isolation.run(inputs, batch[0].job.parameters)
-        self.vitals.beat.engine = "ready"
+        self._idle_deaths = 0
         for item, outcome in zip(batch, outcomes, strict=True):
             item.job.settle(item.index, outcome)
         tokens = sum(item.length for item in batch)
@@ -213,8 +223,9 @@ class BatchWorker(Worker):
         self.vitals.ran(len(batch), tokens, padded, time.monotonic() - began)
         for job in jobs.values():
             job.ran_in(len(batch), tokens, padded, self._isolation.compute_ms)
-            if job.done and self._keeper.holds(job):
-                self._keeper.end(job.finished())
+            if (job.done or job.too_large) and self._keeper.holds(job):
+                self._window.discard(job)
+                self._keeper.end(job, job.finished())
 
     async def _filled_or_died(self) -> None:
         """Waits for work; an engine that dies while it has none is restarted before there is some."""
@@ -223,10 +234,11 @@ class BatchWorker(Worker):
         try:
             await asyncio.wait([died, filled], return_when=asyncio.FIRST_COMPLETED)
             if died.done() and not self._stopping.is_set():
-                self._log.error("engine died while idle", how=died.result())
-                self.vitals.beat.engine = "restarting"
+                self._idle_deaths += 1
+                self._log.error("engine died while idle", how=died.result(), times=self._idle_deaths)
+                if self._idle_deaths > RESTART_TRIES:
+                    raise EngineDied(f"the engine of {self.spec.name!r} dies again and again")
                 await self.engine.restart()
-                self.vitals.beat.engine = "ready"
         finally:
             await cancel(died, filled)
 
@@ -242,7 +254,7 @@ class BatchWorker(Worker):
         """arq's health check: this worker's own heartbeat, where arq has one key for all of them."""
         beat = self.vitals.beat
         beat.leases, beat.window = len(self._keeper), len(self._window)
-        beat.engine_restarts = self.engine.restarts
+        beat.engine, beat.engine_restarts = self.engine.state, self.engine.restarts
         await self.roster.write(beat, time.time())
         peers = [peer for peer in await self.roster.read() if peer.model == self.spec.name]
         self._peers = max(1, len(peers))

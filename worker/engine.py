@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -28,6 +28,8 @@ from worker.protocol import (
     decode_reply,
     encode,
 )
+
+EngineState = Literal["loading", "ready", "busy", "restarting", "stopping"]
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class Engine:
         self.source = source
         self.info: Loaded | None = None
         self.restarts = 0
+        self.state: EngineState = "loading"
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -75,6 +78,7 @@ class Engine:
                 "-m",
                 "worker.engine_process",
                 str(theirs.fileno()),
+                str(os.getpid()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
@@ -91,15 +95,17 @@ class Engine:
             raise ConfigurationError(reply.message)
         assert isinstance(reply, Loaded)
         self.info = reply
+        self.state = "ready"
         return reply
 
     async def restart(self) -> None:
         """Starts the child anew, with growing pauses where that fails. Raises EngineDied in the end."""
         self.restarts += 1
+        self.state = "restarting"
         for attempt in range(RESTART_TRIES):
             try:
                 await self.start()
-            except EngineDied as error:
+            except (EngineDied, ConfigurationError) as error:  # it did load before: memory may be short
                 log.error("engine did not start", model=self.spec.name, error=str(error), attempt=attempt + 1)
                 await asyncio.sleep(min(0.2 * 2**attempt, 5.0))
             else:
@@ -109,7 +115,9 @@ class Engine:
 
     async def run(self, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
         """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
+        self.state = "busy"
         reply = await self._ask(Run(inputs, parameters), self.spec.batch_timeout)
+        self.state = "ready"
         if isinstance(reply, Raised):
             raise BatchRaised(reply.detail)
         assert isinstance(reply, Ran)

@@ -1,6 +1,7 @@
 """The engine: the child process that holds the loaded pipeline. It knows no Redis and no jobs.
 
-`python -m worker.engine_process FD` reads requests from the socket FD and answers each before the next.
+`python -m worker.engine_process FD PID` reads requests from the socket FD of the worker PID, and answers each
+before the next.
 It ends when the worker's end of the socket closes, and with the worker itself, however that dies.
 """
 
@@ -40,8 +41,8 @@ class Stream(Protocol):
     def flush(self) -> None: ...
 
 
-def main(fd: int) -> int:
-    die_with_parent()
+def main(fd: int, worker: int) -> int:
+    die_with(worker)
     # a stop is the worker's to order: a Ctrl-C meant for it must not break the batch it waits for
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stream = socket.socket(fileno=fd).makefile("rwb")
@@ -106,14 +107,16 @@ def send(stream: Stream, message: Loaded | LoadFailed | Ran | Raised) -> None:
     stream.flush()
 
 
-def die_with_parent() -> None:
+def die_with(worker: int) -> None:
     """Dies with the worker (on Linux): a call that hangs in C would not see the socket close."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != worker:  # it died before we asked
+            os._exit(1)
 
 
 if __name__ == "__main__":
-    status = main(int(sys.argv[1]))
+    status = main(int(sys.argv[1]), int(sys.argv[2]))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # threads of the model's libraries must not keep a finished engine alive

@@ -2,15 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from redis.exceptions import ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import QueueUnavailable
-from jobs.queue import SWEEP_EVERY, Ending, JobQueue
+from jobs.leasing import Claimed, Ending
+from jobs.queue import SWEEP_EVERY, JobQueue
+from jobs.schema import JobState
 from worker.leases import LeasedJob
 from worker.patience import Patience
 from worker.vitals import Vitals
+
+WRITE_BYTES = 16 * 1024 * 1024
+"""Bytes of records after which a write-back takes no more along: Redis answers nobody else meanwhile."""
 
 
 class LeaseKeeper:
@@ -33,6 +39,9 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._held: dict[str, LeasedJob] = {}
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
+        self._ending: dict[str, LeasedJob] = {}
+        """Jobs on their way back, by token and id: no longer to be renewed, nor missed."""
+        self._starting: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -42,12 +51,25 @@ class LeaseKeeper:
         return self._held.get(job.id) is job
 
     def add(self, jobs: Iterable[LeasedJob]) -> None:
-        self._held |= {job.id: job for job in jobs}
+        for job in jobs:
+            if (before := self._held.get(job.id)) is not None:
+                self._lose(before)  # its lease ran out unnoticed, and the new one is ours again
+            self._held[job.id] = job
 
-    def end(self, ending: Ending) -> None:
+    def start(self, jobs: Sequence[LeasedJob]) -> None:
+        """Tells the ledger that these jobs run now, without making their batch wait for the answer."""
+        task = asyncio.create_task(self._start([job.claimed for job in jobs]))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start(self, claims: Sequence[Claimed]) -> None:
+        with contextlib.suppress(QueueUnavailable):  # an attempt that is not charged does no harm
+            await self.queue.start(self.model, claims)
+
+    def end(self, job: LeasedJob, ending: Ending) -> None:
         """To be written back; the lease is kept until it is."""
+        self._ending[ending.token + ending.id] = job
         self._endings.put_nowait(ending)
-        self.vitals.ended(ending.state)
 
     async def written(self, seconds: float) -> None:
         """Waits until every ending is written back, or `seconds`."""
@@ -58,15 +80,35 @@ class LeaseKeeper:
         """Writes endings, all that have come up at once, and insists through an outage."""
         while True:
             endings = [await self._endings.get()]
-            while not self._endings.empty():
+            size = len(endings[0].head)
+            while not self._endings.empty() and size < WRITE_BYTES:
                 endings.append(self._endings.get_nowait())
-            refused = await self._patiently(self.queue.finish, self.model, endings, insist=True)
-            if refused:
-                self.vitals.beat.refused_results += len(refused)
-                self._log.warning("late results refused", jobs=sorted(refused))
+                size += len(endings[-1].head)
+            await self._write(endings)
             for ending in endings:
-                self._held.pop(ending.id, None)
+                job = self._ending.pop(ending.token + ending.id)
+                if self.holds(job):
+                    del self._held[job.id]
                 self._endings.task_done()
+
+    async def _write(self, endings: list[Ending]) -> None:
+        try:
+            refused = await self._patiently(self.queue.finish, self.model, endings, insist=True)
+        except ResponseError as error:  # Redis will not take one of them, whichever
+            self._log.error("results not taken", jobs=len(endings), error=str(error))
+            for ending in endings:
+                job = self._ending[ending.token + ending.id]
+                if len(endings) > 1:
+                    await self._write([ending])
+                elif ending.state is not JobState.FAILED:
+                    await self._write([job.failed("result-too-large", str(error))])
+            return
+        if refused:
+            self.vitals.beat.refused_results += len(refused)
+            self._log.warning("late results refused", jobs=sorted(refused))
+        for ending in endings:
+            if ending.id not in refused:
+                self.vitals.ended(ending.state)
 
     async def renew_forever(self, every: float) -> None:
         """Renews all leases each `every` seconds, and forgets those that are lost."""
@@ -77,15 +119,22 @@ class LeaseKeeper:
                 continue
             claims = [job.claimed for job in held.values()]
             for job_id in await self._patiently(self.queue.renew, self.model, claims, insist=True):
-                if self.holds(held[job_id]):  # else it was just written back
-                    self._lose(held[job_id])
+                job = held[job_id]
+                being_written = job.claimed.token + job_id in self._ending
+                if self.holds(job) and not being_written:
+                    self._lose(job)
 
     async def sweep_forever(self) -> None:
         """Gives back what other workers lost, and ends what is overdue or aborted."""
         while True:
-            given_back, expired, aborted = await self._patiently(self.queue.sweep, self.model, insist=True)
-            if given_back or expired or aborted:
-                self._log.info("swept", given_back=given_back, expired=expired, aborted=aborted)
+            try:
+                swept = await self._patiently(self.queue.sweep, self.model, insist=True)
+            except ResponseError as error:  # one job that the script trips over must not end the worker
+                self._log.error("sweep failed", error=str(error))
+            else:
+                if any(swept):
+                    given_back, expired, aborted = swept
+                    self._log.info("swept", given_back=given_back, expired=expired, aborted=aborted)
             await asyncio.sleep(SWEEP_EVERY)
 
     def _lose(self, job: LeasedJob) -> None:
@@ -96,8 +145,8 @@ class LeaseKeeper:
         self._on_lost(job)
 
     async def give_back(self) -> None:
-        """What has no result returns to its place in the queue, uncharged."""
-        unfinished = [(job.claimed, job.start_by) for job in self._held.values()]
+        """What has no result returns to its place in the queue."""
+        unfinished = [(job.claimed, 0 if job.started else job.start_by) for job in self._held.values()]
         if unfinished:
             with contextlib.suppress(QueueUnavailable):
                 given_back = await self.queue.release(self.model, unfinished)

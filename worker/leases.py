@@ -8,9 +8,10 @@ import msgspec
 
 from jobs import keys
 from jobs.errors import InvalidRequest
+from jobs.leasing import Claimed, Ending
 from jobs.models import ModelSpec
-from jobs.queue import Claimed, Ending
 from jobs.schema import JobRequest, JobState, validate_request
+from jobs.views import UNREADABLE, input_count
 from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode_record
 from worker.isolation import Outcome
 from worker.protocol import Failure
@@ -21,6 +22,7 @@ TITLES = {
     "engine-timeout": "The engine hung on this input",
     "output-not-encodable": "The output is not JSON",
     "attempts-exhausted": "The job was tried too often",
+    "result-too-large": "The results are too large",
     "invalid-request": "The job cannot be run",
 }
 
@@ -28,18 +30,21 @@ TITLES = {
 class LeasedJob:
     """A job that this worker holds the lease of."""
 
-    def __init__(self, claimed: Claimed, spec: ModelSpec) -> None:
+    def __init__(self, claimed: Claimed, spec: ModelSpec, max_bytes: int) -> None:
         self.claimed = claimed
         self.spec = spec
+        self.max_bytes = max_bytes
         self.inputs: list[Any] = []
         self.parameters: dict[str, Any] = {}
         self.start_by = 0
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
         self.created = claimed.claimed_ms
+        self.count = 1
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []
         self._missing = 0
+        self._bytes = 0
         self._compute_ms = 0.0
         self._batch_sizes: list[int] = []
         self._tokens = self._padded = 0
@@ -56,9 +61,23 @@ class LeasedJob:
     def started(self) -> bool:
         return self._started is not None
 
+    @property
+    def group(self) -> bytes:
+        """What may share a batch: jobs with the same parameters, that have not been started before.
+
+        A job whose worker was lost while it ran may have been the reason; it runs without neighbours now.
+        """
+        alone = self.id if self.claimed.attempts else None
+        return msgspec.json.encode([self.parameters, alone], order="deterministic")
+
     def now(self) -> int:
         """Unix ms by the server's clock, as told by the claim and this machine's steady clock."""
         return self.claimed.claimed_ms + int((time.monotonic() - self._claimed_at) * 1000)
+
+    @property
+    def too_large(self) -> bool:
+        """Whether its results are more than may be kept; then the rest of its inputs need not run."""
+        return self._bytes > self.max_bytes
 
     @property
     def overdue(self) -> bool:
@@ -68,26 +87,31 @@ class LeasedJob:
         """Reads the payload. Raises InvalidRequest for one that cannot be run, as a stock client may send."""
         try:
             payload = decode_payload(self.claimed.payload)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             raise InvalidRequest(f"the payload cannot be read: {error}") from None
-        self.created = payload.et
+        self.created, self.count = payload.et, input_count(payload.a, payload.k)
         job = validate_request(_request(payload), self.spec)
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
         if job.expires_in is not None:
             self.start_by = self.created + int(job.expires_in * 1000)
-        self._outcomes = [None] * len(self.inputs)
-        self._missing = len(self.inputs)
+        self.count = len(self.inputs)
+        self._outcomes = [None] * self.count
+        self._missing = self.count
 
-    def start(self) -> None:
-        """Its first micro-batch begins."""
-        if self._started is None:
+    def start(self) -> bool:
+        """One of its micro-batches begins; returns whether it is the first."""
+        first = self._started is None
+        if first:
             self._started = self.now()
+        return first
 
     def settle(self, index: int, outcome: Outcome) -> None:
         """One of its inputs has an output, or has failed."""
         if self._outcomes[index] is None:
             self._missing -= 1
+        if isinstance(outcome, bytes):
+            self._bytes += len(outcome)
         self._outcomes[index] = outcome
 
     def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float) -> None:
@@ -99,6 +123,8 @@ class LeasedJob:
 
     def finished(self) -> Ending:
         """The ending of a job whose inputs are all settled: failed when all of them are."""
+        if self.too_large:
+            return self.failed("result-too-large", f"{self._bytes} bytes are more than {self.max_bytes}")
         outcomes = [outcome for outcome in self._outcomes if outcome is not None]
         failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
         state = JobState.FAILED if failed == len(outcomes) else JobState.SUCCEEDED
@@ -110,7 +136,7 @@ class LeasedJob:
 
     def failed(self, kind: str, detail: str) -> Ending:
         """The ending of a job none of whose inputs can be run."""
-        outcomes = [Failure(kind, detail)] * max(1, len(self.inputs))
+        outcomes = [Failure(kind, detail)] * self.count
         return self._ending(JobState.FAILED, _results(outcomes), len(outcomes))
 
     def expired(self) -> Ending:
@@ -125,17 +151,15 @@ class LeasedJob:
         compute: float | None = None,
         batch: tuple[float, float] | None = None,
     ) -> Ending:
-        expired = state is JobState.EXPIRED
         record = Record(
             s=state is JobState.SUCCEEDED,
             r=results,
             id=self.id,
             q=keys.queue_name(self.spec.name),
-            # claimed but never run: not an attempt
-            t=self.claimed.attempt - 1 if expired else self.claimed.attempt,
+            t=self.claimed.attempts + self.started,
             et=self.created,
             st=self._started or self.claimed.claimed_ms,
-            n=max(1, len(self.inputs)),
+            n=self.count,
             failed=failed,
             compute=compute,
             batch=batch,

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from tokenizers import Tokenizer
 
 from worker.protocol import Loaded
@@ -36,7 +35,8 @@ class LengthMeter:
         else:
             tokens = await asyncio.to_thread(self._count, inputs)
         # zero-shot runs a text once for each label
-        passes = max(1, len(parameters.get("candidate_labels", ())))
+        labels = parameters.get("candidate_labels")
+        passes = max(1, len(labels)) if isinstance(labels, list) else 1
         return [passes * count for count in tokens]
 
     def _count(self, texts: Sequence[str]) -> list[int]:
@@ -45,8 +45,3 @@ class LengthMeter:
         else:
             counts = [len(encoded.ids) for encoded in self._tokenizer.encode_batch_fast(list(texts))]
         return [min(count, self.max_length) for count in counts] if self.max_length else counts
-
-
-def group_of(parameters: dict[str, Any]) -> bytes:
-    """Equal for equal parameters: what may share a batch."""
-    return msgspec.json.encode(parameters, order="deterministic")

@@ -29,8 +29,8 @@ class Vitals:
         self._items = self._seconds = 0.0
 
     def loaded(self, loaded: Loaded) -> None:
-        """The engine is ready for its first batch."""
-        self.beat.device, self.beat.dtype, self.beat.engine = loaded.device, loaded.dtype, "ready"
+        """The engine has its model."""
+        self.beat.device, self.beat.dtype = loaded.device, loaded.dtype
 
     def ended(self, state: JobState) -> None:
         """A job ended here."""

@@ -1,22 +1,28 @@
 #!lua flags=allow-oom
--- Leases the most urgent waiting jobs to a worker: up to a number of jobs, or bytes, or its share of what waits.
+-- Leases the most urgent waiting jobs to a worker: up to a number of inputs, or bytes, or its share of what waits,
+-- but at least one job. What is charged as an attempt is not the claim but the start (start.lua).
 -- KEYS  1 queue  2 deadlines  3 bytes  4 recent  5 abort
--- ARGV  1 most jobs  2 most bytes  3 lease, ms  4 token  5 most recent jobs  6 events channel  7 result lifetime, ms
+-- ARGV  1 most inputs  2 most bytes  3 lease, ms  4 token  5 most recent jobs  6 events channel  7 result lifetime, ms
 --       8 head of an expired record  9 payload prefix  10 result prefix  11 lease prefix  12 attempts prefix
 --       13 workers among which the waiting jobs are shared
 --       (the ids are not known before the script runs, so their keys are built from the prefixes)
--- Answers {now, jobs left waiting, id, payload, score, attempt, id, ...}
+-- Answers {now, jobs left waiting, id, payload, score, attempts so far, id, ...}
 --@include codec.lua
 --@include terminate.lua
 
 local now = clock()
 local share = math.ceil(redis.call('ZCOUNT', KEYS[1], '-inf', now) / ARGV[13])
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV[1], share))
-local answer, events, bytes = {now, 0}, {}, 0
+local aborting = redis.call('ZCARD', KEYS[5]) > 0
+local answer, events, inputs, bytes = {now, 0}, {}, 0, 0
 for i = 1, #due, 2 do
   local id = due[i]
   local payload = redis.call('GET', ARGV[9] .. id)
-  if not payload then                        -- a stock client's payload ran out while its job waited
+  if redis.call('EXISTS', ARGV[10] .. id) == 1 then      -- a stock client's abort put back what had just ended
+    redis.call('ZREM', KEYS[1], id)
+  elseif aborting and redis.call('ZSCORE', KEYS[5], id) then
+    -- left to the sweep, which ends it
+  elseif not payload then                    -- a stock client's payload ran out while its job waited
     local keys = {job = ARGV[9] .. id, result = ARGV[10] .. id, lease = ARGV[11] .. id, attempts = ARGV[12] .. id,
                   queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[5]}
     events[#events + 1] = event(id, 'expired', terminate(id, keys, 'expired', ARGV[8], ARGV[7], now))
@@ -29,13 +35,12 @@ for i = 1, #due, 2 do
     redis.call('SET', ARGV[11] .. id, ARGV[4] .. string.format('%d', now), 'PX', ARGV[3])
     redis.call('ZADD', KEYS[1], string.format('%d', RUNNING + now + ARGV[3]), id)
     redis.call('ZREM', KEYS[2], id)
-    local attempt = redis.call('INCR', ARGV[12] .. id)
-    redis.call('EXPIRE', ARGV[12] .. id, 86400)
     events[#events + 1] = event(id, 'running')
     local n = #answer
-    answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = id, payload, due[i + 1], attempt
-    bytes = bytes + #payload
-    if bytes >= tonumber(ARGV[2]) then break end
+    answer[n + 1], answer[n + 2], answer[n + 3] = id, payload, due[i + 1]
+    answer[n + 4] = whole(redis.call('GET', ARGV[12] .. id), 0)
+    inputs, bytes = inputs + whole(extras(payload).n, 1), bytes + #payload
+    if inputs >= tonumber(ARGV[1]) or bytes >= tonumber(ARGV[2]) then break end
   end
 end
 publish(ARGV[6], events)

@@ -32,8 +32,5 @@ if ARGV[4] ~= '0' then redis.call('ZADD', KEYS[5], now + ARGV[4], ARGV[1]) end
 if ARGV[7] ~= '' then redis.call('SET', KEYS[3], ARGV[7] .. ARGV[1], 'PX', ARGV[8]) end
 redis.call('ZADD', KEYS[8], now, ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[8], 0, -1 - ARGV[9])
-if redis.call('LLEN', KEYS[7]) < 16 then
-  redis.call('LPUSH', KEYS[7], '1')
-  redis.call('PEXPIRE', KEYS[7], 60000)
-end
+ring(KEYS[7])
 return {'accepted', now, redis.call('ZCOUNT', KEYS[4], '-inf', score)}

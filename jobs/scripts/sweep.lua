@@ -9,6 +9,13 @@
 
 local now, events, answer = clock(), {}, {0, 0, 0}
 
+local function ended(id)                     -- a stock client's abort may put back what had just ended
+  if redis.call('EXISTS', ARGV[5] .. id) == 0 then return false end
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('ZREM', KEYS[2], id)
+  return true
+end
+
 local function stop(id, state, head)
   local keys = {job = ARGV[4] .. id, result = ARGV[5] .. id, lease = ARGV[6] .. id, attempts = ARGV[7] .. id,
                 queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[4]}
@@ -18,27 +25,33 @@ end
 local lapsed = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, string.format('%d', RUNNING + now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
 for i = 1, #lapsed, 2 do                     -- to the head of the queue, for they have waited longest
   local id = lapsed[i]
-  redis.call('ZADD', KEYS[1], string.format('%d', lapsed[i + 1] - RUNNING - 86400000), id)
-  redis.call('DEL', ARGV[6] .. id)
-  local ok, job = pcall(cmsgpack.unpack, redis.call('GET', ARGV[4] .. id) or '')
-  if ok and type(job) == 'table' and type(job.k) == 'table' and job.k.expires_in then
-    redis.call('ZADD', KEYS[2], string.format('%d', job.et + job.k.expires_in * 1000), id)
+  if not ended(id) then
+    redis.call('ZADD', KEYS[1], string.format('%d', lapsed[i + 1] - RUNNING - 86400000), id)
+    redis.call('DEL', ARGV[6] .. id)
+    if redis.call('EXISTS', ARGV[7] .. id) == 0 then       -- never started, so its deadline holds again
+      local k, created = extras(redis.call('GET', ARGV[4] .. id) or '')
+      local within = tonumber(k.expires_in)
+      if created and within then
+        redis.call('ZADD', KEYS[2], string.format('%d', created + math.ceil(within * 1000)), id)
+      end
+    end
+    events[#events + 1] = event(id, 'queued')
+    answer[1] = answer[1] + 1
   end
-  events[#events + 1] = event(id, 'queued')
-  answer[1] = answer[1] + 1
 end
-if answer[1] > 0 then
-  redis.call('LPUSH', KEYS[5], '1')
-  redis.call('PEXPIRE', KEYS[5], 60000)
-end
+if answer[1] > 0 then ring(KEYS[5]) end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  stop(id, 'expired', ARGV[8])
-  answer[2] = answer[2] + 1
+  if not ended(id) then
+    stop(id, 'expired', ARGV[8])
+    answer[2] = answer[2] + 1
+  end
 end
 
 for _, id in ipairs(redis.call('ZRANGE', KEYS[4], 0, ARGV[1] - 1)) do
-  if redis.call('ZSCORE', KEYS[1], id) then
+  if ended(id) then
+    redis.call('ZREM', KEYS[4], id)
+  elseif redis.call('ZSCORE', KEYS[1], id) then
     stop(id, 'cancelled', ARGV[9])
     answer[3] = answer[3] + 1
   end

@@ -10,18 +10,13 @@ local function forget(job_key, bytes_key, ttl)   -- the payload's bytes no longe
 end
 
 local function terminate(id, keys, state, head, ttl, now)
-  local payload = redis.call('GET', keys.job)
-  local ok, job = pcall(cmsgpack.unpack, payload or '')
-  if not ok or type(job) ~= 'table' then job = {} end
-  local inputs = type(job.a) == 'table' and job.a[1]
-  local total = type(job.k) == 'table' and job.k.n or type(inputs) == 'table' and #inputs or 1
+  local k, created = extras(redis.call('GET', keys.job) or '')
   local lease = redis.call('GET', keys.lease)
-  local started = lease and tonumber(string.sub(lease, 33)) or now
-  local attempts = tonumber(redis.call('GET', keys.attempts) or 0)
-  local created = tonumber(job.et) or now
+  local started = lease and whole(string.sub(lease, 33), nil) or now
+  local attempts = whole(redis.call('GET', keys.attempts), 0)
   local record = head
     .. str('id') .. str(id) .. str('q') .. str(keys.queue) .. str('t') .. uint(attempts)
-    .. str('et') .. uint(created) .. str('st') .. uint(started) .. str('n') .. uint(total)
+    .. str('et') .. uint(created or now) .. str('st') .. uint(started) .. str('n') .. uint(whole(k.n, 1))
     .. str('state') .. str(state) .. str('ft') .. uint(now)
   redis.call('SET', keys.result, record, 'PX', ttl)
   forget(keys.job, keys.bytes, ttl)

@@ -9,7 +9,8 @@ from arq.connections import ArqRedis
 from jobs import keys
 from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
-from jobs.queue import Claimed, Ending, JobQueue
+from jobs.leasing import Claimed, Ending
+from jobs.queue import JobQueue
 from jobs.schema import JobState, NewJob
 from jobs.settings import Settings
 from jobs.wire import UNIX_MS, Event, Record, decode_events, decode_payload, encode_record
@@ -41,7 +42,7 @@ def ending(claimed: Claimed, output: str = "POSITIVE") -> Ending:
         r=msgspec.json.encode([{"output": output}]),
         id=claimed.id,
         q=keys.queue_name(MODEL),
-        t=claimed.attempt,
+        t=claimed.attempts + 1,
         et=payload.et,
         st=claimed.claimed_ms,
         n=1,
@@ -59,10 +60,11 @@ async def test_a_job_is_submitted_claimed_and_finished(queue: JobQueue) -> None:
     assert (await queue.read(job.id)) == job
 
     [claimed], left = await queue.claim(MODEL, 10)
-    assert (claimed.id, claimed.attempt, left) == (job.id, 1, 0)
+    assert (claimed.id, claimed.attempts, left) == (job.id, 0, 0)
     running = await queue.read(job.id)
-    assert (running.status, running.attempts, running.position) == ("running", 1, None)
-    assert running.started_at is not None
+    assert (running.status, running.attempts, running.position) == ("running", 0, None)
+    await queue.start(MODEL, [claimed])
+    assert (await queue.read(job.id)).attempts == 1, "charged when it starts, not when it is claimed"
     assert (await queue.claim(MODEL, 10))[0] == []
 
     assert await queue.finish(MODEL, [ending(claimed)]) == set()
@@ -105,6 +107,7 @@ async def test_a_lease_that_runs_out_gives_the_job_to_another(redis: ArqRedis, s
     queue = JobQueue(redis, settings.model_copy(update={"lease": 0.2}), [MODEL])
     lost = (await queue.submit(new_job("first")))[0]
     [zombie], _ = await queue.claim(MODEL, 1)
+    await queue.start(MODEL, [zombie])
     await queue.submit(new_job("second", priority="high"))
 
     async def given_back() -> bool:
@@ -113,7 +116,7 @@ async def test_a_lease_that_runs_out_gives_the_job_to_another(redis: ArqRedis, s
     await until(given_back)
     assert (await queue.read(lost.id)).status == "queued"
     [again], _ = await queue.claim(MODEL, 1)
-    assert (again.id, again.attempt) == (lost.id, 2), "it has waited longest, so it comes first"
+    assert (again.id, again.attempts) == (lost.id, 1), "it has waited longest, so it comes first"
 
     assert await queue.finish(MODEL, [ending(zombie, "late")]) == {lost.id}
     assert await queue.renew(MODEL, [zombie]) == {lost.id}
@@ -147,7 +150,7 @@ async def test_released_jobs_keep_their_place_and_are_not_charged(queue: JobQueu
     assert await queue.release(MODEL, [(claimed[0], UNIX_MS * 2)]) == 1
     assert (await queue.read(first.id)).position == 1
     [again], _ = await queue.claim(MODEL, 10)
-    assert (again.id, again.attempt, again.score) == (first.id, 1, claimed[0].score)
+    assert (again.id, again.attempts, again.score) == (first.id, 0, claimed[0].score)
     assert (await queue.read(second.id)).status == "running"
 
 
@@ -155,6 +158,7 @@ async def test_released_jobs_keep_their_place_and_are_not_charged(queue: JobQueu
 async def test_cancel_ends_a_job_waiting_or_running(queue: JobQueue, claim_first: bool) -> None:
     job, _ = await queue.submit(new_job())
     claimed = (await queue.claim(MODEL, 1))[0] if claim_first else []
+    await queue.start(MODEL, claimed)
     cancelled = await queue.cancel(job.id)
     assert (cancelled.status, cancelled.results, cancelled.counts.total) == ("cancelled", None, 1)
     assert (cancelled.started_at is not None) == claim_first

@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 from jobs import keys
 from jobs.connection import connect
 from jobs.errors import QueueFull
-from jobs.queue import Claimed, JobQueue
+from jobs.leasing import Claimed
+from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.conftest import keys_without_lifetime
 from tests.jobs.test_queue import ending, new_job
@@ -85,14 +86,20 @@ class QueueMachine(RuleBasedStateMachine):
         for job in claimed:
             told = self.told[job.id]
             assert told.state == "queued"
-            told.state, told.token, told.attempts = "running", job.token, told.attempts + 1
-            assert job.attempt == told.attempts
+            told.state, told.token = "running", job.token
+            assert job.attempts == told.attempts
         return multiple(*claimed)
 
     @rule(claim=claims)
     def renew(self, claim: Claimed) -> None:
         lost = self.do(self.queue.renew(MODEL, [claim]))
         assert lost == (set() if self.told[claim.id].token == claim.token else {claim.id})
+
+    @rule(claim=claims)
+    def start(self, claim: Claimed) -> None:
+        self.do(self.queue.start(MODEL, [claim]))
+        if self.told[claim.id].token == claim.token:
+            self.told[claim.id].attempts += 1
 
     @rule(claim=claims)
     def finish(self, claim: Claimed) -> None:
@@ -112,7 +119,7 @@ class QueueMachine(RuleBasedStateMachine):
         given_back = self.do(self.queue.release(MODEL, [(claim, 0)]))
         assert given_back == (told.token == claim.token)
         if given_back:
-            told.state, told.token, told.attempts = "queued", None, told.attempts - 1
+            told.state, told.token = "queued", None
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:

@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+-- Charges an attempt to jobs whose first batch begins, and notes the time. Jobs that only waited in a worker's
+-- window are not charged when it dies.
+-- KEYS  none
+-- ARGV  1 lease prefix  2 attempts prefix, then id, token, for each
+-- Answers how many were charged.
+--@include codec.lua
+
+local now, charged = clock(), 0
+for i = 3, #ARGV, 2 do
+  local key, attempts = ARGV[1] .. ARGV[i], ARGV[2] .. ARGV[i]
+  local lease = redis.call('GET', key)
+  if lease and string.sub(lease, 1, 32) == ARGV[i + 1] then
+    redis.call('SET', key, ARGV[i + 1] .. string.format('%d', now), 'KEEPTTL')
+    redis.call('INCR', attempts)
+    redis.call('EXPIRE', attempts, 86400)
+    charged = charged + 1
+  end
+end
+return charged

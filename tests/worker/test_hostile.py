@@ -1,0 +1,194 @@
+"""What stock clients, large results and bad luck do to a BatchWorker: it goes on, each job has one end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from arq.connections import ArqRedis
+from arq.jobs import Job as StockJob
+
+from jobs import keys
+from jobs.queue import JobQueue
+from jobs.schema import Job
+from jobs.settings import Settings
+from jobs.wire import deserialize
+from tests.waiting import until
+from tests.worker.conftest import MODEL, Serving, poison_spec
+from tests.worker.test_batch_worker import ended, results, submit
+from worker.batch_worker import BatchWorker
+
+QUEUE = keys.queue_name(MODEL)
+
+
+async def enqueue_raw(redis: ArqRedis, job_id: str, payload: bytes) -> str:
+    """A job as a stock client with a serializer of its own would leave it."""
+    await redis.psetex(keys.JOB.of(job_id), 60_000, payload)
+    await redis.zadd(QUEUE, {job_id: 1})
+    return job_id
+
+
+def payload(**fields: object) -> bytes:
+    return msgspec.msgpack.encode({"t": None, "f": "infer", "a": ["a"], "k": {}, "et": 1, **fields})
+
+
+PAYLOADS = {
+    "not msgpack": b"\xc1",
+    "invalid UTF-8": msgspec.msgpack.encode({"a": ["a"]})[:-1] + b"\xff",
+    "an extension": payload(a=[msgspec.msgpack.Ext(1, b"x")]),
+    "keys of two types": payload(k={"parameters": {"factor": {1: 2, "a": 3}}}),
+    "a time beyond time": payload(et=2**62),
+    "a count that is none": payload(k={"n": "three"}),
+    "a count below none": payload(k={"n": -1}),
+    "a deadline that is none": payload(k={"expires_in": "soon"}),
+    "no arguments": payload(a=[]),
+}
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+async def test_a_payload_that_is_none_ends_and_stops_nobody(
+    redis: ArqRedis, queue: JobQueue, serving: Serving, name: str
+) -> None:
+    strange = await enqueue_raw(redis, "strange", PAYLOADS[name])
+    assert (await queue.read(strange)).status == "queued"
+    async with serving():
+        jobs = await ended(queue, strange, await submit(queue, "good"))
+    assert jobs[0].status in ("failed", "succeeded")
+    assert jobs[1].status == "succeeded"
+    assert (await queue.depth())[MODEL].bytes == 0
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+async def test_it_can_be_cancelled_aborted_and_swept(redis: ArqRedis, queue: JobQueue, name: str) -> None:
+    await enqueue_raw(redis, "one", PAYLOADS[name])
+    assert (await queue.cancel("one")).status == "cancelled"
+
+    await enqueue_raw(redis, "two", PAYLOADS[name])
+    await redis.zadd(keys.ABORT.pattern, {"two": 2**45})
+    assert await queue.sweep(MODEL) == (0, 0, 1)
+
+    await enqueue_raw(redis, "three", PAYLOADS[name])
+    await queue.claim(MODEL, 1)
+    await redis.zadd(QUEUE, {"three": keys.RUNNING + 1})
+    assert await queue.sweep(MODEL) == (1, 0, 0)
+    await queue.cancel("three")
+    assert await redis.zcard(QUEUE) == 0
+
+
+async def test_a_window_emptied_by_cancelling_is_filled_again(queue: JobQueue, serving: Serving) -> None:
+    slow = await submit(queue, "slow")
+    unwanted = [await submit(queue, f"text {i}") for i in range(3)]
+    async with serving(max_batch_items=1, window_items=3, renew_every=0.05) as worker:
+
+        async def busy() -> bool:
+            return worker.engine.state == "busy" and (await queue.depth())[MODEL].running == 4
+
+        await until(busy)
+        for job_id in unwanted:
+            await queue.cancel(job_id)
+        await ended(queue, slow)
+        [after] = await ended(queue, await submit(queue, "after"))
+    assert after.status == "succeeded"
+
+
+async def test_results_beyond_the_limit_fail_the_job(queue: JobQueue, serving: Serving) -> None:
+    async with serving(max_result_bytes=150_000):
+        jobs = await ended(queue, await submit(queue, ["many"] * 40), await submit(queue, "good"))
+    assert [job.status for job in jobs] == ["failed", "succeeded"]
+    assert "result-too-large" in str(results(jobs[0])[0])
+    assert len(results(jobs[0])) == 40
+
+
+async def test_results_that_redis_will_not_take_fail_the_job(
+    redis: ArqRedis, queue: JobQueue, serving: Serving
+) -> None:
+    async with configured(redis, "proto-max-bulk-len", "1048576"), serving():
+        jobs = await ended(queue, await submit(queue, ["many"] * 16), await submit(queue, "good"))
+    assert [job.status for job in jobs] == ["failed", "succeeded"]
+
+
+@contextlib.asynccontextmanager
+async def configured(redis: ArqRedis, name: str, value: str) -> AsyncIterator[None]:
+    before = (await redis.config_get(name))[name]
+    await redis.config_set(name, value)
+    try:
+        yield
+    finally:
+        await redis.config_set(name, before)
+
+
+async def test_large_jobs_leave_room_for_urgent_ones(queue: JobQueue, serving: Serving) -> None:
+    for _ in range(10):
+        await submit(queue, [f"text {i}" for i in range(100)])
+    async with serving(options={"seconds": 0.05}) as worker:
+
+        async def some_ran() -> bool:
+            return worker.vitals.beat.items > 0
+
+        await until(some_ran)
+        await ended(queue, await submit(queue, "urgent", priority="high"))
+        assert worker.vitals.beat.items < 800, "it did not wait for all that was there before"
+
+
+async def test_an_abort_that_comes_too_late_does_not_run_the_job_again(
+    redis: ArqRedis, queue: JobQueue, serving: Serving
+) -> None:
+    async with serving():
+        [job] = await ended(queue, await submit(queue, "a"))
+        # what arq's Job.abort does when the job ends between its look and its deed
+        await redis.zadd(QUEUE, {job.id: 1})
+        assert not await StockJob(job.id, redis, QUEUE, deserialize).abort(timeout=5, poll_delay=0.02)
+
+        async def forgotten() -> bool:
+            return not await redis.zcard(QUEUE)
+
+        await until(forgotten)
+    assert await queue.read(job.id) == job
+
+
+async def test_a_job_whose_worker_was_lost_runs_without_neighbours(
+    redis: ArqRedis, queue: JobQueue, serving: Serving
+) -> None:
+    ids = [await submit(queue, f"text {i}") for i in range(4)]
+    await redis.set(keys.ATTEMPTS.of(ids[1]), 1, ex=60)
+    async with serving():
+        jobs = await ended(queue, *ids)
+    assert [batch_size(job) for job in jobs] == [3, 1, 3, 3]
+    assert [job.attempts for job in jobs] == [1, 2, 1, 1]
+
+
+def batch_size(job: Job) -> float:
+    assert job.batch is not None
+    return job.batch.size
+
+
+async def test_a_job_that_was_started_too_often_tells_its_whole_story(
+    redis: ArqRedis, queue: JobQueue, serving: Serving
+) -> None:
+    job_id = await submit(queue, ["a", "b", "c"])
+    created = (await queue.read(job_id)).created_at
+    await redis.set(keys.ATTEMPTS.of(job_id), 5, ex=60)
+    async with serving():
+        [job] = await ended(queue, job_id)
+    assert (job.status, job.counts.total, len(results(job)), job.attempts) == ("failed", 3, 3, 5)
+    assert job.created_at == created
+
+
+async def test_an_engine_that_dies_again_and_again_ends_the_worker(
+    redis: ArqRedis, settings: Settings
+) -> None:
+    worker = BatchWorker(redis, settings, poison_spec(), None)
+    running = asyncio.create_task(worker.main())
+    killed: set[int] = set()
+    async with asyncio.timeout(60):
+        while not running.done():
+            pid = worker.engine.pid
+            if worker.engine.state == "ready" and pid is not None and pid not in killed:
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.01)
+    assert "dies again and again" in repr(running.exception())
+    assert len(killed) == 6
