@@ -88,11 +88,9 @@ async def _after(news: Event | Notice, known: Job | None, queue: JobQueue, job_i
     if state.terminal or state not in TRANSITIONS[known.status]:
         return job
     # the job has moved on since; its next event is on its way, so this one is told as it was
-    started = state is JobState.RUNNING
     return msgspec.structs.replace(
         known,
         status=state,
         position=None,
-        attempts=known.attempts + started,
-        started_at=job.started_at if started else None,
+        started_at=job.started_at if state is JobState.RUNNING else None,
     )

@@ -180,7 +180,7 @@ EVENTS: dict[str, Any] = {
         **_refused("unknown-job", "job-gone", "redis-unavailable"),
     },
     "openapi_extra": {
-        "parameters": [_parameter("Last-Event-ID", "The id of the last event seen.", "running.1")]
+        "parameters": [_parameter("Last-Event-ID", "The id of the last event seen.", "running.0")]
     },
 }
 MODELS: dict[str, Any] = {

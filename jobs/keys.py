@@ -52,7 +52,9 @@ RESULT = Key(
 LEASE = Key(
     f"{in_progress_key_prefix}*", "string", "worker", "lease", "<token of 32 hex digits><start in Unix ms>"
 )
-ATTEMPTS = Key(f"{retry_key_prefix}*", "string", "worker", "a day after the last start", "times that it was started")
+ATTEMPTS = Key(
+    f"{retry_key_prefix}*", "string", "worker", "a day after the last start", "times that it was started"
+)
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
 QUEUE = Key("batchline:queue:*", "zset", "jobs", "permanent", "id -> due time, or RUNNING + lease end", True)
 DEADLINES = Key("batchline:deadlines:*", "zset", "jobs", "permanent", "id -> latest start in Unix ms", True)

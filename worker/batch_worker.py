@@ -106,7 +106,8 @@ class BatchWorker(Worker):
             finally:
                 self.engine.state = "stopping"
                 await self.engine.kill()
-                await self._keeper.give_back()
+                # in a task of its own: this one may be cancelled already, and redis-py's timeouts mind that
+                await asyncio.create_task(self._keeper.give_back())
 
     def stop(self) -> None:
         """Starts an orderly stop; `main` returns when it is done. Safe to call twice."""

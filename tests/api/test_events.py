@@ -39,7 +39,7 @@ async def test_events_tell_each_state_once_and_end(edge: Edge, queue: JobQueue) 
         await run_one(queue)
         seen = await told
     assert [event.event for event in seen] == ["queued", "running", "succeeded"]
-    assert [event.id for event in seen] == ["queued.0", "running.1", "succeeded.1"]
+    assert [event.id for event in seen] == ["queued.0", "running.0", "succeeded.1"]
     assert [event.json()["status"] for event in seen] == [event.event for event in seen]
     assert seen[-1].json() == (await client.get(f"/v1/jobs/{job_id}")).json()
     await parked(services, 0)
@@ -74,7 +74,7 @@ async def test_events_go_on_after_the_last_one_seen(edge: Edge, queue: JobQueue)
     client, services = edge
     job_id = await submitted(client)
     [claimed], _ = await queue.claim(MODEL, 1)
-    url, headers = f"/v1/jobs/{job_id}/events", {"last-event-id": "running.1"}
+    url, headers = f"/v1/jobs/{job_id}/events", {"last-event-id": "running.0"}
     async with aconnect_sse(client, "GET", url, headers=headers) as source:
         told = asyncio.create_task(collected(source))
         await parked(services)

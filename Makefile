@@ -1,0 +1,55 @@
+# Everything that a person or CI does here. Each target sets up what it needs; `make help` lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := api,worker,standalone,examples,dev
+PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install -c constraints.txt
+
+# The first of these that is new enough and can make virtual environments; make PYTHON=... names another
+PYTHONS := python3.13 python3.12 python3.11 python3
+USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
+
+# An index to take torch from, for a CPU or a certain CUDA build; else it comes from where all the rest does.
+# After a change: make clean
+TORCH_INDEX_URL ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
+	@exec $(BIN)/python -m standalone
+
+test: $(STAMP) ## run the tests; make test ARGS='-k batcher' runs some
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## check format, lint, types and the walls between the packages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## format, and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what make made, but not the data
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made again when a requirement or a pin changes; `touch` comes last, so that what was interrupted is done again.
+# Without build isolation the build uses the pinned setuptools and not the newest one.
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c '$(USABLE)' 2>/dev/null || { echo "Batchline needs Python 3.11 or newer with venv" \
+	  "(on Debian and Ubuntu: apt install python3-venv); make PYTHON=/path/to/python3 names one." >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(PIP_INSTALL) setuptools
+ifneq ($(TORCH_INDEX_URL),)
+	$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX_URL) torch
+endif
+	$(PIP_INSTALL) --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@

@@ -1,0 +1,125 @@
+"""One program that is kept running: started, restarted when it dies, stopped within a grace."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from jobs.errors import ConfigurationError
+from standalone.terminal import say
+from standalone.watchdog import Watchdog
+
+FIRST_PAUSE = 0.5
+"""Seconds before the first restart; each one after that waits twice as long."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds beyond which the pause does not grow."""
+
+STEADY = 60.0
+"""Seconds after which a program that ran so long has recovered, and the pauses start over."""
+
+KILL_WAIT = 5.0
+"""Seconds that the system may take to end a killed program."""
+
+
+class Child:
+    """A command in a session of its own, so that a Ctrl-C reaches us alone and we order the stop.
+
+    `grace`: seconds between SIGTERM and SIGKILL. `log`: the file it writes to, by default where we write.
+    `complaint`: what to say when it refuses to start, for a program that does not say so itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        grace: float,
+        log: Path | None = None,
+        complaint: Callable[[], str] = str,
+    ) -> None:
+        self.name = name
+        self.works = False
+        """Whether it has done its work once. Until then, exit status 1 means that it never will."""
+        self._command = command
+        self._environment = environment
+        self._grace = grace
+        self._log = log
+        self._complaint = complaint
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, watchdog: Watchdog) -> None:
+        with self._log.open("ab") if self._log else contextlib.nullcontext() as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        watchdog.add(self._process.pid)
+
+    async def keep(self, watchdog: Watchdog) -> None:
+        """Restarts it whenever it dies. Raises ConfigurationError when it refuses to start at all."""
+        pause = FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            status = await self._ended(watchdog)
+            if status == 1 and not self.works:
+                raise ConfigurationError(self._complaint())
+            if time.monotonic() - began > STEADY:
+                pause = FIRST_PAUSE
+            say(f"{_capital(self.name)} {how_it_ended(status)}; it is restarted in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            await self.start(watchdog)
+
+    async def stop(self, watchdog: Watchdog) -> None:
+        """SIGTERM, and SIGKILL when the grace is over. Returns when it has ended."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(self._grace):
+                await self._ended(watchdog)
+        except TimeoutError:
+            say(f"{_capital(self.name)} did not stop within {self._grace:g} s and is killed")
+            self.kill()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KILL_WAIT):
+                    await self._ended(watchdog)
+
+    def kill(self) -> None:
+        """SIGKILL to it and whatever it started in its session."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _ended(self, watchdog: Watchdog) -> int:
+        """Waits for its end, takes what it left behind with it, and returns its status."""
+        assert self._process is not None
+        status = await self._process.wait()
+        self.kill()
+        watchdog.remove(self._process.pid)
+        return status
+
+
+def how_it_ended(status: int) -> str:
+    """In words, from a status as subprocess gives it: negative for a signal."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,40 @@
+"""Looked at before anything is started: the models' files and the port. All raise ConfigurationError."""
+
+import errno
+import os
+import socket
+
+from jobs.errors import ConfigurationError
+from jobs.models import ModelCatalog, load_catalog
+from jobs.settings import Settings
+
+
+def read_models(settings: Settings) -> ModelCatalog:
+    """The catalog, when each of its models has its files here or comes from a hub."""
+    catalog = load_catalog(settings.models_file)
+    for spec in catalog.specs.values():
+        catalog.local_source(spec)
+    return catalog
+
+
+def try_port(settings: Settings) -> None:
+    """Takes the API's port for a moment, to find out now rather than after the models have loaded."""
+    host, port = settings.host, settings.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as probe:
+                # as servers do: a port whose last connections are still closing counts as free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except socket.gaierror as error:
+        raise ConfigurationError(f"BATCHLINE_HOST: {host!r} is no address: {error.strerror}") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(
+                f"port {port} of {host} is in use by another program; set BATCHLINE_PORT to a free one"
+            ) from None
+        reason = os.strerror(error.errno or 0)
+        raise ConfigurationError(f"cannot listen on {host}, port {port}: {reason}") from None

@@ -1,0 +1,51 @@
+"""When everything works: asks the API until it says so, and tells the person where to go."""
+
+import asyncio
+import time
+
+from jobs.settings import Settings
+from standalone.terminal import say
+
+ASK_EVERY = 0.2
+"""Seconds between two questions to /health/ready."""
+
+TELL_EVERY = 10.0
+"""Seconds between two lines that say that the models are still loading."""
+
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
+"""Listening on all addresses -> the one to be reached at from here."""
+
+
+async def announce(settings: Settings, models: list[str]) -> None:
+    """Waits until jobs can be run, with a line now and then, and prints the addresses."""
+    began = told = time.monotonic()
+    loading = f"Loading {'model' if len(models) == 1 else 'models'} {', '.join(models)}"
+    say(f"{loading} ...")
+    while not await is_ready(settings):
+        await asyncio.sleep(ASK_EVERY)
+        if time.monotonic() - told >= TELL_EVERY:
+            told = time.monotonic()
+            say(f"{loading} ... {told - began:.0f} s so far")
+    url = address(settings)
+    say(f"Batchline is ready: {url}  (docs: {url}/docs)")
+
+
+def address(settings: Settings) -> str:
+    """The API's address as a browser on this machine takes it."""
+    host = ANY_ADDRESS.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+async def is_ready(settings: Settings) -> bool:
+    """Whether GET /health/ready answers 200. By hand, since the product itself needs no HTTP client."""
+    try:
+        async with asyncio.timeout(5.0):
+            reader, writer = await asyncio.open_connection(
+                ANY_ADDRESS.get(settings.host, settings.host), settings.port
+            )
+            writer.write(b"GET /health/ready HTTP/1.0\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status

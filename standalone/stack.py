@@ -1,0 +1,41 @@
+"""The stack: what is started, in which order, with which environment; supervisor.py watches over it."""
+
+import os
+import sys
+
+from jobs.connection import check, connect
+from jobs.settings import Settings
+from standalone import preflight
+from standalone.child import Child
+from standalone.readiness import announce
+from standalone.supervisor import Supervisor
+from standalone.valkey import EmbeddedValkey
+
+
+async def serve(settings: Settings) -> None:
+    """Runs until a signal ends it. Raises ConfigurationError for what cannot work."""
+    catalog = preflight.read_models(settings)
+    preflight.try_port(settings)
+    valkey = None if "redis_url" in settings.model_fields_set else EmbeddedValkey(settings.data_dir)
+    async with Supervisor(holding=[valkey.lock] if valkey else []) as supervisor:
+        if valkey:
+            await supervisor.start(valkey.child())
+            settings = settings.model_copy(update={"redis_url": valkey.url})
+            await valkey.answering(settings)
+        await _check_redis(settings)
+        environment = {**os.environ, "BATCHLINE_REDIS_URL": settings.redis_url}
+        worker, api = [sys.executable, "-m", "worker"], [sys.executable, "-m", "api"]
+        # more than each takes by itself at most, so that only what hangs is killed
+        await supervisor.start(Child("the worker", worker, environment, grace=settings.shutdown_grace + 10))
+        await supervisor.start(Child("the API", api, environment, grace=15))
+        await announce(settings, list(catalog.specs))
+        supervisor.everything_works()
+        await supervisor.stopped()
+
+
+async def _check_redis(settings: Settings) -> None:
+    redis = connect(settings)
+    try:
+        await check(redis, settings)
+    finally:
+        await redis.aclose(close_connection_pool=True)

@@ -1,0 +1,94 @@
+"""The supervisor: starts children in order, keeps them running, stops them in the reverse order.
+
+It ends when a signal says so or when a child refuses to start. A first SIGINT, SIGTERM or SIGHUP stops
+everything in good order; a second one kills what is left.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from standalone.child import Child
+from standalone.terminal import say
+from standalone.watchdog import Watchdog
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Supervisor:
+    """An async context: its body is cancelled when it is time to stop, and the way out stops the children.
+
+    `holding`: open files that must not close before the last child has ended, such as a lock.
+    """
+
+    def __init__(self, holding: Sequence[int] = ()) -> None:
+        self._watchdog = Watchdog(holding)
+        self._children: list[Child] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._failure: BaseException | None = None
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        self._body = asyncio.current_task()
+        self._watchdog.start()
+        for number in STOP_SIGNALS:
+            # nohup means what it says
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        return self
+
+    async def start(self, child: Child) -> None:
+        """Starts the child and keeps it running from here on."""
+        self._children.append(child)
+        await child.start(self._watchdog)
+        keeper = asyncio.create_task(child.keep(self._watchdog), name=child.name)
+        keeper.add_done_callback(self._on_keeper_ended)
+        self._keepers.append(keeper)
+
+    def everything_works(self) -> None:
+        """From here on a child that ends with status 1 is restarted like any other."""
+        for child in self._children:
+            child.works = True
+
+    async def stopped(self) -> None:
+        """Waits; the end of the waiting is the cancellation of the body."""
+        await asyncio.Event().wait()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        ours = self._stopping and kind is asyncio.CancelledError
+        if ours and self._body is not None:
+            self._body.uncancel()
+        self._stopping = True
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for child in reversed(self._children):
+            await child.stop(self._watchdog)
+        self._watchdog.stop()
+        if self._failure is not None:
+            raise self._failure
+        return ours
+
+    def _on_signal(self) -> None:
+        if self._stopping:
+            for child in self._children:
+                child.kill()
+            return
+        say("Stopping when the running batch is done; once more to stop at once")
+        self._cancel_body()
+
+    def _on_keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            if self._failure is None:
+                self._failure = keeper.exception()
+            self._cancel_body()
+
+    def _cancel_body(self) -> None:
+        if not self._stopping and self._body is not None:
+            self._stopping = True
+            self._body.cancel()

