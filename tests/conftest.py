@@ -13,6 +13,7 @@ from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests import valkey
+from tests.gate import Gate
 
 _databases = itertools.count()
 
@@ -32,6 +33,11 @@ def redis_url(server: valkey.Server) -> str:
 @pytest.fixture
 def settings(redis_url: str, tmp_path: Path) -> Settings:
     return Settings(redis_url=redis_url, data_dir=tmp_path)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def kill_tree(pid: int) -> None:
 
 def write_models(folder: Path, **fields: object) -> Path:
     """A models.toml whose model `sentiment` is the poison pipeline."""
-    table = {"pipeline": "tests.worker.poison:Poison", "max_batch_items": 16, "batch_timeout": 5.0, **fields}
+    table = {"pipeline": "tests.worker.poison:Poison", "max_batch_items": 16, "batch_timeout": 60.0, **fields}
     lines = ["[models.sentiment]"] + [f"{name} = {_toml(value)}" for name, value in table.items()]
     path = folder / "models.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

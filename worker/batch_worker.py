@@ -104,7 +104,6 @@ class BatchWorker(Worker):
                     async with self._beside(self._keeper.write_back_forever):
                         await self._serve()
             finally:
-                self.engine.state = "stopping"
                 await self.engine.kill()
                 # in a task of its own: this one may be cancelled already, and redis-py's timeouts mind that
                 await asyncio.create_task(self._keeper.give_back())
@@ -255,7 +254,8 @@ class BatchWorker(Worker):
         """arq's health check: this worker's own heartbeat, where arq has one key for all of them."""
         beat = self.vitals.beat
         beat.leases, beat.window = len(self._keeper), len(self._window)
-        beat.engine, beat.engine_restarts = self.engine.state, self.engine.restarts
+        beat.engine = "stopping" if self._stopping.is_set() else self.engine.state
+        beat.engine_restarts = self.engine.restarts
         await self.roster.write(beat, time.time())
         peers = [peer for peer in await self.roster.read() if peer.model == self.spec.name]
         self._peers = max(1, len(peers))

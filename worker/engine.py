@@ -29,7 +29,7 @@ from worker.protocol import (
     encode,
 )
 
-EngineState = Literal["loading", "ready", "busy", "restarting", "stopping"]
+EngineState = Literal["loading", "ready", "busy", "restarting"]
 
 log = structlog.get_logger()
 

@@ -3,18 +3,20 @@
 import asyncio
 import os
 import signal
-import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import psutil
 from arq.connections import ArqRedis
 
+from jobs import keys
 from jobs.connection import connect
-from jobs.queue import JobQueue
+from jobs.queue import SWEEP_EVERY, JobQueue
 from jobs.settings import Settings
 from jobs.workers import Heartbeat, Roster
 from tests import processes, valkey
+from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL
 from tests.worker.test_batch_worker import ended, results, submit
@@ -55,7 +57,9 @@ async def test_a_worker_killed_in_the_middle_of_500_jobs(
         await until(in_the_middle, 60)
         processes.kill_tree(first.pid)
         leased = [job_id for job_id in ids if (await queue.read(job_id)).status == "running"]
+        left = [await redis.pttl(keys.LEASE.of(job_id)) for job_id in leased]
     assert leased, "it died holding leases"
+    assert max(left) / 1000 + SWEEP_EVERY < 10, "a dead worker's jobs wait again within 10 s"
 
     with processes.running("worker", redis_url=redis_url, models_file=models) as second:
 
@@ -66,9 +70,7 @@ async def test_a_worker_killed_in_the_middle_of_500_jobs(
             return all([(await queue.read(job_id)).status.terminal for job_id in leased])
 
         await until(ready, 60)
-        began = time.monotonic()
-        await until(leased_ones_ended, 30)
-        assert time.monotonic() - began < 10, "a dead worker's jobs run again within 10 s"
+        await until(leased_ones_ended, 60)
         await all_succeeded(queue, ids)
     attempts = Counter([(await queue.read(job_id)).attempts for job_id in leased])
     assert attempts.keys() <= {1, 2}
@@ -76,19 +78,21 @@ async def test_a_worker_killed_in_the_middle_of_500_jobs(
 
 
 async def test_a_zombie_cannot_write(
-    redis: ArqRedis, queue: JobQueue, redis_url: str, tmp_path: Path
+    redis: ArqRedis, queue: JobQueue, redis_url: str, tmp_path: Path, gate: Gate
 ) -> None:
     models = processes.write_models(tmp_path)
-    settings = {"redis_url": redis_url, "models_file": models, "lease": 1.0, "renew_every": 0.25}
-    job_id = await submit(queue, "slow")
+    settings = {"redis_url": redis_url, "models_file": models, "lease": 2.0, "renew_every": 0.25}
+    job_id = await submit(queue, gate.text)
 
-    async def claimed() -> bool:
-        return (await queue.read(job_id)).status == "running"
+    async def started(times: int) -> bool:
+        return (await queue.read(job_id)).attempts == times
 
     with processes.running("worker", **settings) as zombie:
-        await until(claimed, 60)
+        await until(partial(started, 1), 60)
         os.kill(zombie.pid, signal.SIGSTOP)
         with processes.running("worker", **settings):
+            await until(partial(started, 2), 60)
+            gate.open()
             [job] = await ended(queue, job_id)
             assert (job.status, job.attempts) == ("succeeded", 2)
             os.kill(zombie.pid, signal.SIGCONT)
@@ -102,17 +106,19 @@ async def test_a_zombie_cannot_write(
 
 
 async def test_sigterm_finishes_the_batch_and_exits_with_status_0(
-    redis: ArqRedis, queue: JobQueue, redis_url: str, tmp_path: Path
+    redis: ArqRedis, queue: JobQueue, redis_url: str, tmp_path: Path, gate: Gate
 ) -> None:
     models = processes.write_models(tmp_path, max_batch_items=1)
-    running, waiting = await submit(queue, "slow"), await submit(queue, "waits")
+    running, waiting = await submit(queue, gate.text), await submit(queue, "waits")
 
-    async def busy() -> bool:
-        return any(beat.engine == "busy" for beat in await Roster(redis).read())
+    async def says(state: str) -> bool:
+        return any(beat.engine == state for beat in await Roster(redis).read())
 
     with processes.running("worker", redis_url=redis_url, models_file=models) as worker:
-        await until(busy, 60)
+        await until(partial(says, "busy"), 60)
         worker.terminate()
+        await until(partial(says, "stopping"))
+        gate.open()
         assert await asyncio.to_thread(worker.wait, 20) == 0
     assert (await queue.read(running)).status == "succeeded"
     given_back = await queue.read(waiting)

@@ -13,6 +13,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from tests import processes
+from tests.gate import Gate
 from tests.journey.conftest import Running
 from tests.waiting import until
 
@@ -76,10 +77,10 @@ async def test_500_jobs_from_64_clients_are_answered_as_one_by_one(
 
 
 async def test_everything_else_is_answered_while_the_engine_is_busy(
-    batchline: Running, redis: ArqRedis, tmp_path: Path
+    batchline: Running, redis: ArqRedis, tmp_path: Path, gate: Gate
 ) -> None:
     async with batchline(processes.write_models(tmp_path)) as client:
-        job = await submit(client, "slow", wait=0)
+        job = await submit(client, gate.text, wait=0)
 
         async def running() -> bool:
             return bool((await client.get(job["urls"]["self"])).json()["status"] == "running")
@@ -90,19 +91,22 @@ async def test_everything_else_is_answered_while_the_engine_is_busy(
             assert (await client.get(job["urls"]["self"])).status_code == 200
         still = (await client.get(job["urls"]["self"])).json()
         assert still["status"] == "running", "a hundred requests were answered within one batch"
+        gate.open()
         assert (await client.get(job["urls"]["self"], params={"wait": 30})).json()["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("poison", ["raise", "die"])
 async def test_one_bad_input_in_a_batch_of_16(
-    batchline: Running, redis: ArqRedis, tmp_path: Path, poison: str
+    batchline: Running, redis: ArqRedis, tmp_path: Path, gate: Gate, poison: str
 ) -> None:
     async with batchline(processes.write_models(tmp_path)) as client:
         # the first batch holds the engine while the sixteen gather
-        first = asyncio.create_task(submit(client, "slow"))
+        first = await submit(client, gate.text, wait=0)
         texts = [f"text {i}" for i in range(15)] + [poison]
-        jobs = await asyncio.gather(*(submit(client, text) for text in texts))
-        await first
+        waiting = [await submit(client, text, wait=0) for text in texts]
+        gate.open()
+        jobs = [(await client.get(job["urls"]["self"], params={"wait": 60})).json() for job in waiting]
+        assert (await client.get(first["urls"]["self"])).json()["status"] == "succeeded"
     assert [job["status"] for job in jobs] == ["succeeded"] * 15 + ["failed"]
     [result] = jobs[-1]["results"]
     assert result["error"]["type"].startswith("urn:batchline:problem:")

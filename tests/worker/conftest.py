@@ -24,7 +24,7 @@ def poison_spec(**fields: Any) -> ModelSpec:
             "pipeline": "tests.worker.poison:Poison",
             "parameters": {"factor": "number"},
             "max_batch_items": 16,
-            "batch_timeout": 5.0,
+            "batch_timeout": 60.0,
             **fields,
         }
     )
@@ -32,7 +32,7 @@ def poison_spec(**fields: Any) -> ModelSpec:
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    engine = Engine(poison_spec(batch_timeout=1.0), None)
+    engine = Engine(poison_spec(batch_timeout=2.0), None)
     await engine.start()
     yield engine
     await engine.kill()

@@ -26,8 +26,9 @@ class Poison:
                 ctypes.string_at(0)
             case "hang":
                 time.sleep(1000)
-            case "slow":
-                time.sleep(2)
+            case gate if gate.startswith("until "):
+                while not Path(gate.removeprefix("until ")).exists():
+                    time.sleep(0.01)
             case "nan":
                 return float("nan")
             case "object":

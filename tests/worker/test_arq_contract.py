@@ -13,9 +13,10 @@ from jobs.errors import JobFailed
 from jobs.queue import JobQueue
 from jobs.wire import deserialize, serialize
 from jobs.workers import Roster
+from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
-from tests.worker.test_batch_worker import submit
+from tests.worker.test_batch_worker import ended, submit
 
 QUEUE = keys.queue_name(MODEL)
 
@@ -63,19 +64,22 @@ async def test_its_job_is_read_over_our_queue_too(
     assert await redis.ttl(keys.JOB.of(job.job_id)) > 0
 
 
-async def test_our_job_is_read_by_a_stock_client(stock: ArqRedis, queue: JobQueue, serving: Serving) -> None:
-    job = Job(await submit(queue, "slow"), stock, QUEUE, deserialize)
+async def test_our_job_is_read_by_a_stock_client(
+    stock: ArqRedis, queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    job = Job(await submit(queue, gate.text), stock, QUEUE, deserialize)
     assert await job.status() == JobStatus.queued
     info = await job.info()
     assert info is not None
-    assert (info.function, info.args[0]) == ("infer", "slow")
+    assert (info.function, info.args[0]) == ("infer", gate.text)
     async with serving():
 
         async def in_progress() -> bool:
             return await job.status() == JobStatus.in_progress
 
         await until(in_progress)
-        assert (await job.result(timeout=20, poll_delay=0.02))[0]["output"]["text"] == "SLOW"
+        gate.open()
+        assert (await job.result(timeout=20, poll_delay=0.02))[0]["output"]["text"] == gate.text.upper()
 
 
 async def test_a_stock_client_sees_why_a_job_failed(stock: ArqRedis, serving: Serving) -> None:
@@ -86,9 +90,9 @@ async def test_a_stock_client_sees_why_a_job_failed(stock: ArqRedis, serving: Se
 
 
 async def test_a_stock_client_aborts_a_waiting_job(
-    stock: ArqRedis, queue: JobQueue, serving: Serving
+    stock: ArqRedis, queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
-    slow = await submit(queue, "slow")
+    slow = await submit(queue, gate.text)
     job = await enqueue(stock, "waits")
     async with serving(max_batch_items=1, renew_every=0.05) as worker:
 
@@ -97,17 +101,23 @@ async def test_a_stock_client_aborts_a_waiting_job(
 
         await until(running)
         assert await job.abort(timeout=20, poll_delay=0.02)
-        assert worker.vitals.beat.items <= 1
+
+        async def dropped() -> bool:
+            return worker.vitals.beat.lost_leases == 1
+
+        await until(dropped)
+        gate.open()
+        await ended(queue, slow)
+        assert worker.vitals.beat.items == 1
     assert (await queue.read(job.job_id)).status == "cancelled"
     assert await stock.zcard(keys.ABORT.pattern) == 0
 
 
 async def test_a_stock_client_aborts_a_running_job(
-    stock: ArqRedis, queue: JobQueue, serving: Serving
+    stock: ArqRedis, queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
-    running = await submit(queue, "slow")
-    waiting = await submit(queue, "slow")
-    async with serving(max_batch_items=1, window_items=1):
+    running = await submit(queue, gate.text)
+    async with serving():
         job = Job(running, stock, QUEUE, deserialize)
 
         async def in_progress() -> bool:
@@ -115,7 +125,7 @@ async def test_a_stock_client_aborts_a_running_job(
 
         await until(in_progress)
         assert await job.abort(timeout=20, poll_delay=0.02)
-        await queue.cancel(waiting)
+        gate.open()
     assert (await queue.read(running)).status == "cancelled"
 
 
@@ -124,9 +134,9 @@ async def test_a_deferred_job_is_not_run_early(stock: ArqRedis, queue: JobQueue,
     assert await job.status() == JobStatus.deferred
     async with serving():
         await job.result(timeout=20, poll_delay=0.02)
-    ended = await queue.read(job.job_id)
-    assert ended.started_at is not None
-    assert (ended.started_at - ended.created_at).total_seconds() >= 1.0
+    late = await queue.read(job.job_id)
+    assert late.started_at is not None
+    assert (late.started_at - late.created_at).total_seconds() >= 1.0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from arq.connections import ArqRedis
@@ -12,6 +13,7 @@ from jobs.queue import JobQueue
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.workers import Roster
+from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 
@@ -98,15 +100,17 @@ async def test_a_job_with_some_good_inputs_succeeds(queue: JobQueue, serving: Se
 
 
 async def test_stopping_finishes_the_running_batch_and_gives_back_the_rest(
-    queue: JobQueue, serving: Serving
+    queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
-    ids = [await submit(queue, text) for text in ("slow", "waits", "waits too")]
+    ids = [await submit(queue, text) for text in (gate.text, "waits", "waits too")]
 
     async def first_runs() -> bool:
-        return worker.vitals.beat.engine == "busy"
+        return worker.engine.state == "busy"
 
     async with serving(max_batch_items=1) as worker:
         await until(first_runs)
+        worker.stop()
+        gate.open()
     jobs = [await queue.read(job_id) for job_id in ids]
     assert [job.status for job in jobs] == ["succeeded", "queued", "queued"]
     assert [job.attempts for job in jobs[1:]] == [0, 0], "unstarted jobs go back uncharged"
@@ -117,7 +121,7 @@ async def test_an_engine_killed_while_idle_is_restarted_at_once(queue: JobQueue,
     async with serving() as worker:
 
         async def ready() -> bool:
-            return worker.vitals.beat.engine == "ready"
+            return worker.engine.state == "ready"
 
         async def restarted() -> bool:
             return worker.engine.restarts == 1 and await ready()
@@ -130,17 +134,27 @@ async def test_an_engine_killed_while_idle_is_restarted_at_once(queue: JobQueue,
     assert job.status == "succeeded"
 
 
-async def test_a_job_that_is_late_expires_in_the_window(queue: JobQueue, serving: Serving) -> None:
-    slow = await submit(queue, "slow")
-    late = await submit(queue, "late", expires_in=0.5)
+async def test_a_job_that_is_late_expires_in_the_window(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    slow = await submit(queue, gate.text)
+    late, _ = await queue.submit(new_job("late", expires_in=1.0))
+
+    async def too_late() -> bool:
+        return datetime.now(UTC) - late.created_at > timedelta(seconds=1)
+
     async with serving(max_batch_items=1):
-        first, second = await ended(queue, slow, late)
+        await until(too_late)
+        gate.open()
+        first, second = await ended(queue, slow, late.id)
     assert (first.status, second.status) == ("succeeded", "expired")
     assert (second.attempts, second.started_at, second.results) == (0, None, None)
 
 
-async def test_a_cancelled_job_is_dropped_from_the_window(queue: JobQueue, serving: Serving) -> None:
-    slow = await submit(queue, "slow")
+async def test_a_cancelled_job_is_dropped_from_the_window(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    slow = await submit(queue, gate.text)
     unwanted = await submit(queue, "unwanted")
     async with serving(max_batch_items=1, renew_every=0.05) as worker:
 
@@ -153,6 +167,7 @@ async def test_a_cancelled_job_is_dropped_from_the_window(queue: JobQueue, servi
         await until(both_claimed)
         await queue.cancel(unwanted)
         await until(dropped)
+        gate.open()
         await ended(queue, slow)
     assert worker.vitals.beat.items == 1
 

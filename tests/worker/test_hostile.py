@@ -16,6 +16,7 @@ from jobs.queue import JobQueue
 from jobs.schema import Job
 from jobs.settings import Settings
 from jobs.wire import deserialize
+from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
 from tests.worker.test_batch_worker import ended, results, submit
@@ -78,8 +79,10 @@ async def test_it_can_be_cancelled_aborted_and_swept(redis: ArqRedis, queue: Job
     assert await redis.zcard(QUEUE) == 0
 
 
-async def test_a_window_emptied_by_cancelling_is_filled_again(queue: JobQueue, serving: Serving) -> None:
-    slow = await submit(queue, "slow")
+async def test_a_window_emptied_by_cancelling_is_filled_again(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    slow = await submit(queue, gate.text)
     unwanted = [await submit(queue, f"text {i}") for i in range(3)]
     async with serving(max_batch_items=1, window_items=3, renew_every=0.05) as worker:
 
@@ -89,6 +92,12 @@ async def test_a_window_emptied_by_cancelling_is_filled_again(queue: JobQueue, s
         await until(busy)
         for job_id in unwanted:
             await queue.cancel(job_id)
+
+        async def dropped() -> bool:
+            return worker.vitals.beat.lost_leases == 3
+
+        await until(dropped)
+        gate.open()
         await ended(queue, slow)
         [after] = await ended(queue, await submit(queue, "after"))
     assert after.status == "succeeded"
@@ -120,17 +129,21 @@ async def configured(redis: ArqRedis, name: str, value: str) -> AsyncIterator[No
         await redis.config_set(name, before)
 
 
-async def test_large_jobs_leave_room_for_urgent_ones(queue: JobQueue, serving: Serving) -> None:
-    for _ in range(10):
-        await submit(queue, [f"text {i}" for i in range(100)])
-    async with serving(options={"seconds": 0.05}) as worker:
+async def test_large_jobs_leave_room_for_urgent_ones(queue: JobQueue, serving: Serving, gate: Gate) -> None:
+    first = await submit(queue, gate.text, priority="high")
+    large = [await submit(queue, [f"text {i}" for i in range(100)]) for _ in range(10)]
+    async with serving() as worker:
 
-        async def some_ran() -> bool:
-            return worker.vitals.beat.items > 0
+        async def held_and_full() -> bool:
+            return worker.engine.state == "busy" and (await queue.depth())[MODEL].running > 1
 
-        await until(some_ran)
-        await ended(queue, await submit(queue, "urgent", priority="high"))
-        assert worker.vitals.beat.items < 800, "it did not wait for all that was there before"
+        await until(held_and_full)
+        urgent = await submit(queue, "urgent", priority="high")
+        gate.open()
+        _, job, *others = await ended(queue, first, urgent, *large)
+    assert job.finished_at is not None
+    before = [other for other in others if other.finished_at and other.finished_at < job.finished_at]
+    assert len(before) <= 4, "only what was in the window came first, not all that waited"
 
 
 async def test_an_abort_that_comes_too_late_does_not_run_the_job_again(
