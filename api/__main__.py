@@ -11,7 +11,7 @@ from api.app import create_app
 from api.server import GRACE, Server, listen
 from jobs import connection, logs
 from jobs.errors import ConfigurationError
-from jobs.settings import Settings, load_settings
+from jobs.settings import load_settings
 
 log = structlog.get_logger("api")
 
@@ -22,7 +22,7 @@ def main() -> int:
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
         app = create_app(settings)
-        asyncio.run(_check_redis(settings))
+        asyncio.run(connection.check(settings))
         listener = listen(settings.host, settings.port)
     except ConfigurationError as error:
         print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for a person, before there are logs
@@ -45,14 +45,6 @@ def main() -> int:
     server.run(sockets=[listener])
     log.info("stopped")
     return 0
-
-
-async def _check_redis(settings: Settings) -> None:
-    redis = connection.connect(settings, connections=1)
-    try:
-        await connection.check(redis, settings)
-    finally:
-        await redis.aclose(close_connection_pool=True)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ async def _redis_fault(shared: Services) -> str | None:
             info = await shared.redis.info()
     except TimeoutError:
         return f"no answer within {PATIENCE:g} s"
-    except (RedisError, OSError) as error:
-        return f"cannot be reached: {error}"
+    except (RedisError, OSError):
+        return "cannot be reached"
     limit = info.get("maxmemory", 0)
     if info.get("role", "master") != "master":
         return "it is a replica and takes no writes"

@@ -5,7 +5,6 @@
 from functools import partial
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,8 +52,6 @@ async def list_jobs(
 ) -> Response:
     """The newest jobs first, without their results."""
     found, after = await shared.queue.recent(limit, cursor)
-    # results may be large, and a list of them is nobody's question: they are read one by one
-    found = [msgspec.structs.replace(job, results=None) for job in found]
     return reply({"jobs": found, "next": after})
 
 

@@ -119,6 +119,7 @@ SUBMIT: dict[str, Any] = {
             "idempotency-mismatch",
             "unknown-model",
             "job-gone",
+            "request-timeout",
             "payload-too-large",
             "unsupported-media-type",
             "queue-full",

@@ -33,6 +33,7 @@ class Kind(NamedTuple):
 KINDS = {
     "invalid-request": Kind(422, "The request cannot be run"),
     "idempotency-mismatch": Kind(422, "The idempotency key was used with another request"),
+    "request-timeout": Kind(408, "The request came too slowly"),
     "payload-too-large": Kind(413, "The request is too large"),
     "unsupported-media-type": Kind(415, "The request is not JSON"),
     "cross-site": Kind(403, "The request comes from another site's page"),
@@ -142,7 +143,7 @@ async def on_framework_error(request: Request, error: Exception) -> Response:
         404: f"there is nothing at {request.url.path}",
         405: f"{request.method} is not possible at {request.url.path}",
     }.get(error.status_code, error.detail)
-    headers = dict(error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if kind == "method-not-allowed":
         headers["allow"] = ", ".join(_allowed(request)) or headers.get("allow", "")
     return response(kind, detail, headers=headers)

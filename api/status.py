@@ -25,6 +25,8 @@ router = APIRouter(include_in_schema=False)
 
 RECENT = 12
 """Jobs in the status page's table."""
+MAX_FORM = 256 * 1024
+"""Bytes of the form; more is no longer typed, and parsing it would hold up the event loop."""
 MOST_INPUTS = 25
 """Inputs that a job's page shows."""
 MOST_RESULTS = 512 * 1024
@@ -49,7 +51,7 @@ async def submit(request: Request, shared: Shared) -> Response:
     refuse_cross_site(request)
     form: dict[str, str] = {}
     try:
-        form |= await _form(request, shared.settings.max_request_bytes)
+        form |= await _form(request, min(MAX_FORM, shared.settings.max_request_bytes))
         job, _ = await shared.queue.submit(_asked(form, shared.catalog))
     except BatchlineError as error:
         return await _status(shared, KINDS[kind_of(error)].status, form=form, fault=detail_of(error))

@@ -24,6 +24,11 @@ MAX_DEPTH = 100
 INTEGERS = range(-(2**63), 2**64)
 """What msgpack, the queue's format, can hold."""
 
+BODY_SECONDS = 30.0
+"""Seconds in which a body must have come; a slower client holds memory that others need."""
+
+_one_at_a_time = asyncio.Semaphore(1)
+
 _decoder = msgspec.json.Decoder(JobRequest)
 _place = re.compile(r"^(?P<message>.*) - at `(?:key` in `)?\$(?P<path>[^`]*)`$", re.DOTALL)
 
@@ -34,7 +39,8 @@ async def read_job(request: Request, catalog: ModelCatalog, max_bytes: int) -> N
     body = await read_body(request, max_bytes)
     if len(body) < IN_A_THREAD:
         return parse(body, catalog)
-    return await asyncio.to_thread(parse, body, catalog)
+    async with _one_at_a_time:  # decoding holds the interpreter's lock: several at once would stall the loop
+        return await asyncio.to_thread(parse, body, catalog)
 
 
 def _check_media_type(request: Request) -> None:
@@ -62,15 +68,21 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     if announced.isdecimal() and int(announced) > max_bytes:
         raise refusal
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise refusal
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise refusal
+    except TimeoutError:
+        raise Refusal("request-timeout", f"the body did not come within {BODY_SECONDS:g} s") from None
     return bytes(body)
 
 
 def parse(body: bytes, catalog: ModelCatalog) -> NewJob:
     """Raises InvalidRequest, which points at the offending part."""
+    if not body:
+        raise InvalidRequest("the body is empty")
     try:
         asked = _decoder.decode(body)
     except msgspec.ValidationError as error:

@@ -66,7 +66,7 @@ class Waiting:
                 case Event(state=state) if not JobState(state).terminal:
                     pass  # how far it is, is read once, when the answer is due
                 case Event() | Notice.MISSED:
-                    found = await self._read(job.id, left)
+                    found = await self._read(job.id, min(left, LAST_READ))
                     if found is None:
                         clock.call_later(READ_AGAIN, watch.tell, Notice.MISSED)
                     job = found or job

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from arq.connections import ArqRedis
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -27,6 +28,9 @@ from jobs.wire import deserialize, serialize
 SOCKET_TIMEOUT = 5.0
 """Seconds without an answer after which a connection counts as dead; well above any blocking pop."""
 
+CONNECT_TIMEOUT = 2.0
+"""Seconds that a connection may take to come about."""
+
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 
 
@@ -38,7 +42,7 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
             max_connections=connections,
             timeout=SOCKET_TIMEOUT,
             socket_timeout=SOCKET_TIMEOUT,
-            socket_connect_timeout=2.0,
+            socket_connect_timeout=CONNECT_TIMEOUT,
             socket_keepalive=True,
             socket_keepalive_options=_keepalive(),
             health_check_interval=15,
@@ -57,11 +61,21 @@ def _keepalive() -> dict[int, int]:
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
 
-async def check(redis: ArqRedis, settings: Settings) -> None:
+async def check(settings: Settings) -> None:
     """Asks the server whether it can hold the queue. Raises ConfigurationError when it cannot."""
+    # a plain client: with a health check and a retry, redis-py answers a missing password with a recursion
+    probe: Redis = Redis.from_url(
+        settings.redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT
+    )
     try:
-        await redis.ping()
-        policy = (await redis.info("memory")).get("maxmemory_policy", "noeviction")
+        async with probe:
+            await probe.ping()
+            policy = (await probe.info("memory")).get("maxmemory_policy", "noeviction")
+    except AuthenticationError as error:
+        raise ConfigurationError(
+            f"Redis at {_redacted(settings)} refuses the password: {error}"
+            " (BATCHLINE_REDIS_URL=redis://:PASSWORD@HOST:PORT/0)"
+        ) from None
     except UNREACHABLE as error:
         raise ConfigurationError(f"Redis at {_redacted(settings)} cannot be reached: {error}") from None
     except RedisError as error:

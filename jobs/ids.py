@@ -6,9 +6,15 @@ import uuid
 
 
 def new_id() -> str:
-    """A fresh id: 48 bits of Unix milliseconds, then version, variant and 74 random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF000 << 64) | 0x7000 << 64
+    """A fresh id: 48 bits of Unix ms, 12 of the fraction of the ms (section 6.2, method 3), 62 random bits.
+
+    The fraction keeps the ids of one millisecond in the order in which they were made: jobs of equal score
+    stand in their queue in the order of their ids.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    value = milliseconds << 80 | fraction << 64 | int.from_bytes(os.urandom(8))
+    value |= 0x7000 << 64
     value = value & ~(0xC000 << 48) | 0x8000 << 48
     return str(uuid.UUID(int=value))
 

@@ -5,7 +5,6 @@ The client's side (submit, read, cancel, list, count) is what the API uses; the 
 and writes is told in its header in `jobs/scripts/`.
 """
 
-import asyncio
 import hashlib
 import math
 import secrets
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 from redis.commands.core import AsyncScript
 
 from jobs import keys, lua, views
@@ -29,6 +29,9 @@ HEAD_STARTS = {"high": 2, "normal": 1, "low": 0}
 
 SWEEP_EVERY = 1.0
 """Seconds between sweeps, by every worker and every API process."""
+
+REMEMBERED = 1_000
+"""Ended jobs that a listing need not read again."""
 
 SWEEP_LIMIT = 1_000
 """Most jobs that one sweep moves for each reason, so that it never blocks the server for long."""
@@ -53,6 +56,7 @@ class JobQueue:
         self._release = lua.script(redis, "release")
         self._ttl = int(settings.result_ttl * 1000)
         self._ended = record_head(success=False)
+        self._ended_jobs: dict[str, Job] = {}
         self._prefixes = [key.of("") for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
 
     # The client's side
@@ -147,7 +151,7 @@ class JobQueue:
         return views.inputs(payload) if payload else []
 
     async def recent(self, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
-        """The newest jobs, or those that follow the job `after`; and the `after` of the next page.
+        """The newest jobs without their results, or those after the job `after`; and the next page's `after`.
 
         Raises InvalidRequest when `after` is not, or no longer, in the list.
         """
@@ -158,16 +162,24 @@ class JobQueue:
                 if rank is None:
                     raise InvalidRequest("cursor: not one that this server gave out, or too old by now")
                 first = rank + 1
-            newest = await self.redis.zrevrange(keys.RECENT.pattern, first, first + limit - 1)
+            newest = await self.redis.zrevrange(keys.RECENT.pattern, first, first + limit)
         ids = [member.decode() for member in newest]
-        found = await asyncio.gather(*map(self._read_listed, ids))
-        return [job for job in found if job is not None], ids[-1] if len(ids) == limit else None
+        found = [await self._read_listed(job_id) for job_id in ids[:limit]]
+        return [job for job in found if job is not None], ids[limit - 1] if len(ids) > limit else None
 
     async def _read_listed(self, job_id: str) -> Job | None:
+        """The job without its results, which may be large: those of an ended job are read once only."""
+        if (known := self._ended_jobs.get(job_id)) is not None:
+            return known if views.age_ms(known) < self._ttl else None
         try:
-            return await self.read(job_id)
+            job = replace(await self.read(job_id), results=None)
         except (JobGone, JobNotFound):  # its lifetime ended, and the list outlives it
             return None
+        if job.status.terminal:
+            self._ended_jobs[job_id] = job
+            if len(self._ended_jobs) > REMEMBERED:
+                del self._ended_jobs[next(iter(self._ended_jobs))]
+        return job
 
     async def depth(self) -> dict[str, Depth]:
         """Each model's unfinished jobs."""
@@ -189,10 +201,13 @@ class JobQueue:
 
     # The worker's side
 
-    async def claim(self, model: str, inputs: int, workers: int = 1) -> tuple[list[Claimed], int]:
+    async def claim(
+        self, model: str, inputs: int, workers: int = 1, before: float | None = None
+    ) -> tuple[list[Claimed], int]:
         """Leases the most urgent jobs, up to so many inputs; returns them, and how many jobs still wait.
 
-        With several workers on the queue a claim takes its share, so that they finish a burst together.
+        With several workers on the queue a claim takes its share, so that they finish a burst together. With
+        `before` it takes only jobs that are more urgent: whose score is below that.
         """
         token = secrets.token_hex(16)
         answer = await self._run(
@@ -209,6 +224,7 @@ class JobQueue:
                 self._ended,
                 *self._prefixes,
                 workers,
+                "+inf" if before is None else int(before),
             ],
         )
         now, left, *rest = answer
@@ -223,13 +239,15 @@ class JobQueue:
         pairs = [part for job in jobs for part in (job.id, job.token)]
         await self._run(self._start, [], [keys.LEASE.of(""), keys.ATTEMPTS.of(""), *pairs])
 
-    async def renew(self, model: str, jobs: Iterable[Claimed]) -> set[str]:
-        """Extends the leases; returns the ids of those that are lost."""
+    async def renew(self, model: str, jobs: Iterable[Claimed]) -> tuple[set[str], set[str]]:
+        """Extends the leases; returns the ids of those that are lost, and of jobs that ended elsewhere."""
         pairs = [part for job in jobs for part in (job.id, job.token)]
-        lost = await self._run(
-            self._renew, [keys.QUEUE.of(model)], [int(self.settings.lease * 1000), keys.LEASE.of(""), *pairs]
+        lost, over = await self._run(
+            self._renew,
+            [keys.QUEUE.of(model)],
+            [int(self.settings.lease * 1000), keys.LEASE.of(""), keys.RESULT.of(""), *pairs],
         )
-        return {job_id.decode() for job_id in lost}
+        return {job_id.decode() for job_id in lost}, {job_id.decode() for job_id in over}
 
     async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
         """Ends the jobs whose lease still holds, in one step; returns the ids of those that were refused."""

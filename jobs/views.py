@@ -22,6 +22,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def age_ms(job: Job) -> float:
+    """Milliseconds since the job ended; 0 for one that has not."""
+    return now_ms() - job.finished_at.timestamp() * 1000 if job.finished_at else 0.0
+
+
 def accepted(job_id: str, job: NewJob, created: int, position: int) -> Job:
     """A job that `submit` has just accepted."""
     return Job(
@@ -42,7 +47,7 @@ def unfinished(
     """A job that waits or is leased. A payload that cannot be decoded still has a state."""
     try:
         decoded = decode_payload(payload)
-        created, total = decoded.et, input_count(decoded.a, decoded.k)
+        created, total = decoded.et, input_count(decoded.a)
     except UNREADABLE:
         created, total = 0, 1
     started = int(lease[TOKEN:]) if lease else None
@@ -96,10 +101,7 @@ def inputs(payload: bytes) -> Sequence[object]:
     return given if isinstance(given, list) else [given]
 
 
-def input_count(args: list[object], extras: dict[str, object]) -> int:
-    """Inputs of a payload: counted by `submit`, or by looking where a stock client enqueued it."""
-    count = extras.get("n")
-    if isinstance(count, int) and count > 0:
-        return count
+def input_count(args: list[object]) -> int:
+    """Inputs of a payload; at least one, for a stock client may enqueue anything."""
     given = args[0] if args else None
-    return len(given) if isinstance(given, list) else 1
+    return max(1, len(given)) if isinstance(given, list) else 1

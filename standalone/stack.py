@@ -3,7 +3,7 @@
 import os
 import sys
 
-from jobs.connection import check, connect
+from jobs.connection import check
 from jobs.settings import Settings
 from standalone import preflight
 from standalone.child import Child
@@ -22,7 +22,7 @@ async def serve(settings: Settings) -> None:
             await supervisor.start(valkey.child())
             settings = settings.model_copy(update={"redis_url": valkey.url})
             await valkey.answering(settings)
-        await _check_redis(settings)
+        await check(settings)
         environment = {**os.environ, "BATCHLINE_REDIS_URL": settings.redis_url}
         worker, api = [sys.executable, "-m", "worker"], [sys.executable, "-m", "api"]
         # more than each takes by itself at most, so that only what hangs is killed
@@ -31,11 +31,3 @@ async def serve(settings: Settings) -> None:
         await announce(settings, list(catalog.specs))
         supervisor.everything_works()
         await supervisor.stopped()
-
-
-async def _check_redis(settings: Settings) -> None:
-    redis = connect(settings)
-    try:
-        await check(redis, settings)
-    finally:
-        await redis.aclose(close_connection_pool=True)

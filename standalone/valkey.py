@@ -30,6 +30,7 @@ dir "{folder}"
 appendonly yes
 appendfsync everysec
 save ""
+maxmemory 4gb
 maxmemory-policy noeviction
 loglevel warning
 """

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpec], *, burst: bool) -> int:
     redis = connect(settings)
     try:
-        await check(redis, settings)
+        await check(settings)
         workers = [
             BatchWorker(redis, settings, spec, catalog.local_source(spec), burst=burst) for spec in specs
         ]

@@ -142,10 +142,14 @@ class BatchWorker(Worker):
         with contextlib.suppress(QueueUnavailable):  # raised only when stopping
             while not self._stopping.is_set():
                 room = self.settings.window_items - len(self._window)
-                left = await self._claim(room) if room > 0 else 1
+                # a large job may fill the window for long; what is more urgent goes before it all the same
+                if room > 0:
+                    left = await self._claim(room)
+                else:
+                    left = await self._claim(self.spec.max_batch_items, self._window.head)
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
-                if left and len(self._window):
+                if len(self._window) and (left or room <= 0):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
                     await self._unless_stopped(self._taken.wait())
@@ -153,9 +157,9 @@ class BatchWorker(Worker):
                     ring = self._patiently(self.queue.doorbell, self.spec.name, DOORBELL_WAIT)
                     await self._unless_stopped(ring)
 
-    async def _claim(self, inputs: int) -> int:
+    async def _claim(self, inputs: int, before: float | None = None) -> int:
         """Claims jobs with about so many inputs into the window; returns how many are left waiting."""
-        claimed, left = await self._patiently(self.queue.claim, self.spec.name, inputs, self._peers)
+        claimed, left = await self._patiently(self.queue.claim, self.spec.name, inputs, self._peers, before)
         leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
         self._keeper.add(leased)
         for job in leased:

@@ -47,6 +47,12 @@ class Batcher(Generic[T]):
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def head(self) -> float | None:
+        """The urgency of the next batch's anchor; None when the window is empty."""
+        anchor = self._most_urgent()
+        return anchor.urgency if anchor else None
+
     def add(self, items: Iterable[Item[T]]) -> None:
         """Puts items into the window."""
         for item in items:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,9 @@ from worker.protocol import (
 )
 
 PR_SET_PDEATHSIG = 1
+
+MAX_DETAIL = 500
+"""Characters of an error that are passed on; some quote their whole input."""
 
 
 class Stream(Protocol):
@@ -80,9 +84,11 @@ def run(pipeline: pipelines.LoadedPipeline, request: Run) -> Ran | Raised:
         if len(outputs) != len(request.inputs):
             return Raised(f"the pipeline returned {len(outputs)} outputs for {len(request.inputs)} inputs")
     except InvalidRequest as error:
-        return Raised(str(error))
+        return Raised(str(error)[:MAX_DETAIL])
     except Exception as error:
-        return Raised(f"{type(error).__name__}: {error}")
+        if len(request.inputs) == 1:  # the input at fault; larger batches are halved and come again
+            traceback.print_exc()
+        return Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL])
     encoded = [encode_one(output) for output in outputs]
     return Ran(encoded, (time.monotonic() - began) * 1000)
 
@@ -91,7 +97,7 @@ def encode_one(output: object) -> bytes | Failure:
     try:
         return pipelines.encode_output(output)
     except Exception as error:
-        return Failure("output-not-encodable", f"{type(error).__name__}: {error}")
+        return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
 
 
 def receive(stream: Stream) -> Load | Run | None:

@@ -42,7 +42,9 @@ class Isolation:
             if len(inputs) == 1:
                 return [Failure("input-failed", str(error))]
             half = len(inputs) // 2
-            log.info("batch raised, bisecting", model=self.engine.spec.name, items=len(inputs))
+            log.info(
+                "batch raised, halving it", model=self.engine.spec.name, items=len(inputs), error=str(error)
+            )
             return [
                 *await self._run(inputs[:half], parameters),
                 *await self._run(inputs[half:], parameters),

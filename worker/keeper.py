@@ -40,7 +40,7 @@ class LeaseKeeper:
         self._held: dict[str, LeasedJob] = {}
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._ending: dict[str, LeasedJob] = {}
-        """Jobs on their way back, by token and id: no longer to be renewed, nor missed."""
+        """Jobs on their way back, by token and id: a lease that ended by being written is not lost."""
         self._starting: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class LeaseKeeper:
     def add(self, jobs: Iterable[LeasedJob]) -> None:
         for job in jobs:
             if (before := self._held.get(job.id)) is not None:
-                self._lose(before)  # its lease ran out unnoticed, and the new one is ours again
+                self._drop(before)  # its lease ran out unnoticed, and the new one is ours again
             self._held[job.id] = job
 
     def start(self, jobs: Sequence[LeasedJob]) -> None:
@@ -63,7 +63,7 @@ class LeaseKeeper:
         task.add_done_callback(self._starting.discard)
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
-        with contextlib.suppress(QueueUnavailable):  # an attempt that is not charged does no harm
+        with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm
             await self.queue.start(self.model, claims)
 
     def end(self, job: LeasedJob, ending: Ending) -> None:
@@ -118,11 +118,15 @@ class LeaseKeeper:
             if not held:
                 continue
             claims = [job.claimed for job in held.values()]
-            for job_id in await self._patiently(self.queue.renew, self.model, claims, insist=True):
+            lost, over = await self._patiently(self.queue.renew, self.model, claims, insist=True)
+            for job_id in lost | over:
                 job = held[job_id]
                 being_written = job.claimed.token + job_id in self._ending
                 if self.holds(job) and not being_written:
-                    self._lose(job)
+                    if job_id in lost:
+                        self.vitals.beat.lost_leases += 1
+                        self._log.warning("lease lost", job=job_id)
+                    self._drop(job)
 
     async def sweep_forever(self) -> None:
         """Gives back what other workers lost, and ends what is overdue or aborted."""
@@ -137,11 +141,9 @@ class LeaseKeeper:
                     self._log.info("swept", given_back=given_back, expired=expired, aborted=aborted)
             await asyncio.sleep(SWEEP_EVERY)
 
-    def _lose(self, job: LeasedJob) -> None:
+    def _drop(self, job: LeasedJob) -> None:
         """It was cancelled, or is another worker's by now."""
         del self._held[job.id]
-        self.vitals.beat.lost_leases += 1
-        self._log.warning("lease lost", job=job.id)
         self._on_lost(job)
 
     async def give_back(self) -> None:

@@ -89,7 +89,7 @@ class LeasedJob:
             payload = decode_payload(self.claimed.payload)
         except UNREADABLE as error:
             raise InvalidRequest(f"the payload cannot be read: {error}") from None
-        self.created, self.count = payload.et, input_count(payload.a, payload.k)
+        self.created, self.count = payload.et, input_count(payload.a)
         job = validate_request(_request(payload), self.spec)
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
@@ -110,8 +110,7 @@ class LeasedJob:
         """One of its inputs has an output, or has failed."""
         if self._outcomes[index] is None:
             self._missing -= 1
-        if isinstance(outcome, bytes):
-            self._bytes += len(outcome)
+        self._bytes += len(outcome) if isinstance(outcome, bytes) else len(outcome.detail)
         self._outcomes[index] = outcome
 
     def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float) -> None:
@@ -132,7 +131,7 @@ class LeasedJob:
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
             batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else 0.0)
-        return self._ending(state, _results(outcomes), failed, self._compute_ms, batch)
+        return self._ending(state, _results(outcomes), failed, round(self._compute_ms, 2), batch)
 
     def failed(self, kind: str, detail: str) -> Ending:
         """The ending of a job none of whose inputs can be run."""

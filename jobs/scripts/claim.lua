@@ -4,7 +4,7 @@
 -- KEYS  1 queue  2 deadlines  3 bytes  4 recent  5 abort
 -- ARGV  1 most inputs  2 most bytes  3 lease, ms  4 token  5 most recent jobs  6 events channel  7 result lifetime, ms
 --       8 head of an expired record  9 payload prefix  10 result prefix  11 lease prefix  12 attempts prefix
---       13 workers among which the waiting jobs are shared
+--       13 workers among which the waiting jobs are shared  14 only jobs with a score below this, or '+inf'
 --       (the ids are not known before the script runs, so their keys are built from the prefixes)
 -- Answers {now, jobs left waiting, id, payload, score, attempts so far, id, ...}
 --@include codec.lua
@@ -12,7 +12,8 @@
 
 local now = clock()
 local share = math.ceil(redis.call('ZCOUNT', KEYS[1], '-inf', now) / ARGV[13])
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV[1], share))
+local latest = ARGV[14] ~= '+inf' and tonumber(ARGV[14]) <= now and '(' .. ARGV[14] or now
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV[1], share))
 local aborting = redis.call('ZCARD', KEYS[5]) > 0
 local answer, events, inputs, bytes = {now, 0}, {}, 0, 0
 for i = 1, #due, 2 do

@@ -37,7 +37,7 @@ local function extras(payload)               -- the keywords and the creation ti
   if not ok or type(job) ~= 'table' then return {} end
   local k = type(job.k) == 'table' and job.k or {}
   local inputs = type(job.a) == 'table' and job.a[1]
-  k.n = whole(k.n, type(inputs) == 'table' and math.max(1, #inputs) or 1)
+  k.n = type(inputs) == 'table' and math.max(1, #inputs) or 1
   return k, whole(job.et, nil)
 end
 

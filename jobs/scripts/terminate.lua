@@ -1,11 +1,11 @@
 -- Included by the scripts that end a job without running it (cancelled, expired).
 -- head: the record's fields that do not depend on the job, encoded, its map header counting the eight added here.
 
-local function forget(job_key, bytes_key, ttl)   -- the payload's bytes no longer count; it lives on for readers
+local function forget(job_key, bytes_key, ttl)   -- its bytes no longer count; a small one lives on for readers
   local size = redis.call('STRLEN', job_key)
   if size > 0 and redis.call('PTTL', job_key) == -1 then   -- one with a lifetime was never counted
     redis.call('DECRBY', bytes_key, size)
-    redis.call('PEXPIRE', job_key, ttl)
+    if size <= 65536 then redis.call('PEXPIRE', job_key, ttl) else redis.call('DEL', job_key) end
   end
 end
 

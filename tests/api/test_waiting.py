@@ -105,7 +105,7 @@ async def test_a_wait_tells_how_far_the_job_is_when_its_time_is_over(
     settings: Settings, queue: JobQueue
 ) -> None:
     async with mounted(settings) as (client, services):
-        wait = asyncio.create_task(client.post("/v1/jobs?wait=0.5", json=SLOW))
+        wait = asyncio.create_task(client.post("/v1/jobs?wait=3", json=SLOW))
         await parked(services)
 
         async def claimed() -> bool:
@@ -213,7 +213,7 @@ async def test_a_wait_without_redis_answers_what_was_known(
                 return job
 
             monkeypatch.setattr(services.queue, "read", noted)
-            wait = asyncio.create_task(client.get(f"/v1/jobs/{job_id}?wait=0.5"))
+            wait = asyncio.create_task(client.get(f"/v1/jobs/{job_id}?wait=3"))
             await known.wait()
             server.kill()
             answer = await wait

@@ -119,7 +119,7 @@ async def test_a_lease_that_runs_out_gives_the_job_to_another(redis: ArqRedis, s
     assert (again.id, again.attempts) == (lost.id, 1), "it has waited longest, so it comes first"
 
     assert await queue.finish(MODEL, [ending(zombie, "late")]) == {lost.id}
-    assert await queue.renew(MODEL, [zombie]) == {lost.id}
+    assert await queue.renew(MODEL, [zombie]) == ({lost.id}, set())
     assert await queue.finish(MODEL, [ending(again, "right")]) == set()
     assert (await queue.read(lost.id)).results == msgspec.Raw(b'[{"output":"right"}]')
 
@@ -131,7 +131,7 @@ async def test_renewing_puts_the_end_of_a_lease_off(queue: JobQueue, redis: ArqR
     first_end = await redis.zscore(keys.queue_name(MODEL), job.id)
 
     async def put_off() -> bool:
-        assert await queue.renew(MODEL, [claimed]) == set()
+        assert await queue.renew(MODEL, [claimed]) == (set(), set())
         return bool(await redis.zscore(keys.queue_name(MODEL), job.id) > first_end)
 
     await until(put_off)

@@ -92,8 +92,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claims)
     def renew(self, claim: Claimed) -> None:
-        lost = self.do(self.queue.renew(MODEL, [claim]))
-        assert lost == (set() if self.told[claim.id].token == claim.token else {claim.id})
+        lost, over = self.do(self.queue.renew(MODEL, [claim]))
+        told = self.told[claim.id]
+        ended = told.state not in ("queued", "running")
+        assert over == ({claim.id} if ended else set())
+        assert lost == (set() if ended or told.token == claim.token else {claim.id})
 
     @rule(claim=claims)
     def start(self, claim: Claimed) -> None:

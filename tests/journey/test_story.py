@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from statistics import mean
@@ -113,6 +114,7 @@ async def test_one_bad_input_in_a_batch_of_16(
     assert result["error"]["detail"]
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
 async def test_the_readmes_curl_lines_work_as_they_stand(batchline: Running, redis: ArqRedis) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     use = readme[readme.index("## Use") : readme.index("| call | answer |")]

@@ -94,7 +94,7 @@ async def test_a_window_emptied_by_cancelling_is_filled_again(
             await queue.cancel(job_id)
 
         async def dropped() -> bool:
-            return worker.vitals.beat.lost_leases == 3
+            return len(worker._keeper) == 1
 
         await until(dropped)
         gate.open()
@@ -144,6 +144,24 @@ async def test_large_jobs_leave_room_for_urgent_ones(queue: JobQueue, serving: S
     assert job.finished_at is not None
     before = [other for other in others if other.finished_at and other.finished_at < job.finished_at]
     assert len(before) <= 4, "only what was in the window came first, not all that waited"
+
+
+async def test_what_is_urgent_goes_before_one_large_job(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    large = await submit(queue, [gate.text] + [f"text {i}" for i in range(999)], priority="low")
+    async with serving() as worker:
+
+        async def held() -> bool:
+            return worker.engine.state == "busy"
+
+        await until(held)
+        urgent = await submit(queue, "urgent", priority="high")
+        gate.open()
+        first, last = await ended(queue, urgent, large)
+    assert first.finished_at is not None
+    assert last.finished_at is not None
+    assert first.finished_at < last.finished_at
 
 
 async def test_an_abort_that_comes_too_late_does_not_run_the_job_again(
