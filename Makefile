@@ -16,10 +16,12 @@ PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c '$(USABLE)' 2>/dev/null && echo
 TORCH_INDEX_URL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format clean
+.PHONY: help install run test check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+install: $(STAMP) ## only set up .venv, as the other targets do when they need it
 
 run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 	@exec $(BIN)/python -m standalone

@@ -2,8 +2,8 @@
 
 Train it, then serve it (`examples/models.toml` names the class and the file):
 
-    python -m examples.train_spam_filter
-    BATCHLINE_MODELS_FILE=examples/models.toml python standalone.py
+    .venv/bin/python -m examples.train_spam_filter
+    BATCHLINE_MODELS_FILE=examples/models.toml make run
 
 A `.joblib` file is pickle: loading it runs whatever code is in it. That is why Batchline loads no
 such file of its own accord. This one is yours: you trained it, you named it in `models.toml`, and

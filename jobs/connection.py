@@ -64,9 +64,12 @@ def _keepalive() -> dict[int, int]:
 async def check(settings: Settings) -> None:
     """Asks the server whether it can hold the queue. Raises ConfigurationError when it cannot."""
     # a plain client: with a health check and a retry, redis-py answers a missing password with a recursion
-    probe: Redis = Redis.from_url(
-        settings.redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT
-    )
+    try:
+        probe: Redis = Redis.from_url(
+            settings.redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"BATCHLINE_REDIS_URL: {error}") from None
     try:
         async with probe:
             await probe.ping()

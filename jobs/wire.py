@@ -2,7 +2,13 @@
 
 A stock arq client speaks it when it is given `serialize` and `deserialize`:
 
-    redis = await arq.create_pool(job_serializer=serialize, job_deserializer=deserialize)
+    from arq import create_pool
+    from arq.connections import RedisSettings
+    from jobs.keys import queue_name
+    from jobs.wire import deserialize, serialize
+
+    address = RedisSettings.from_dsn("redis://127.0.0.1:6379/0")
+    redis = await create_pool(address, job_serializer=serialize, job_deserializer=deserialize)
     job = await redis.enqueue_job("infer", ["A fine film."], _queue_name=queue_name("sentiment"))
     results = await job.result()
 """

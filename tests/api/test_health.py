@@ -118,3 +118,8 @@ async def test_latency_is_counted_by_route_and_not_by_path(client: httpx.AsyncCl
     name = "batchline_http_request_seconds_count"
     assert metrics[f'{name}{{method="GET",route="/v1/jobs/{{job_id}}",status="404"}}'] == 2
     assert metrics[f'{name}{{method="GET",route="none",status="404"}}'] == 2
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live", "/v1/jobs"])
+async def test_head_is_answered_as_get_is(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.head(path)).status_code == (await client.get(path)).status_code

