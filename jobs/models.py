@@ -40,8 +40,11 @@ class ModelSpec(BaseModel):
     """Characters of one text, or bytes of one JSON input."""
     max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = 32
     """Items in one micro-batch."""
-    token_budget: Annotated[int, Field(ge=1)] = 2_048
-    """Padded cost (longest x count) at which a micro-batch is full; in tokens, items for JSON inputs."""
+    token_budget: Annotated[int, Field(ge=1)] = 512
+    """Padded cost (longest x count) at which a micro-batch is full; in tokens, items for JSON inputs.
+
+    The default suits small models on a few cores, whose caches a larger batch leaves; a GPU takes far more.
+    """
     batch_timeout: Annotated[float, Field(gt=0)] = 60.0
     """Seconds after which a micro-batch counts as hung and its engine is killed."""
     load_timeout: Annotated[float, Field(gt=0)] = 600.0

