@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import hypothesis
 import pytest
 from arq.connections import ArqRedis
 
@@ -16,6 +17,10 @@ from tests import valkey
 from tests.gate import Gate
 
 _databases = itertools.count()
+
+# no deadline, for timing decides no test; the same examples in every run, for a failure must come again
+hypothesis.settings.register_profile("batchline", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("batchline")
 
 
 @pytest.fixture(scope="session")

@@ -191,8 +191,6 @@ def test_the_queue_and_a_dictionary_tell_the_same_story(redis_url: str) -> None:
     limits = settings(
         max_examples=40,
         stateful_step_count=25,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
-        derandomize=True,
     )
     run_state_machine_as_test(machine, settings=limits)
