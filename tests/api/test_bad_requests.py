@@ -217,3 +217,22 @@ async def test_a_real_server_refuses_ten_megabytes_and_goes_on(settings: Setting
         assert {answer.status_code for answer in answers} == {413}
         assert await redis.dbsize() == 0
         assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 202
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.submission.BODY_SECONDS", 0.05)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b'{"inputs": '
+        await asyncio.Event().wait()
+
+    answer = await client.post("/v1/jobs", content=stalled(), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (408, "urn:batchline:problem:request-timeout")
+
+
+async def test_a_form_that_nobody_typed_is_refused(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    answer = await client.post("/submit", data={"text": "x" * 300_000})
+    assert answer.status_code == 413
+    assert await redis.dbsize() == 0

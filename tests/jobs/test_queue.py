@@ -176,6 +176,28 @@ async def test_cancel_ends_a_job_waiting_or_running(queue: JobQueue, claim_first
         await queue.cancel(new_id())
 
 
+@pytest.mark.parametrize(("size", "kept"), [(1_000, True), (100_000, False)])
+async def test_only_small_inputs_outlive_their_job(
+    queue: JobQueue, redis: ArqRedis, size: int, kept: bool
+) -> None:
+    job, _ = await queue.submit(new_job("x" * size))
+    await queue.cancel(job.id)
+    assert bool(await queue.inputs(job.id)) == kept
+    assert bool(await redis.exists(keys.JOB.of(job.id))) == kept
+    assert (await queue.depth())[MODEL].bytes == 0
+
+
+async def test_a_claim_may_ask_for_what_is_more_urgent(queue: JobQueue) -> None:
+    first, _ = await queue.submit(new_job("first"))
+    [held], _ = await queue.claim(MODEL, 1)
+    await queue.submit(new_job("later"))
+    assert (await queue.claim(MODEL, 10, before=held.score))[0] == []
+    urgent, _ = await queue.submit(new_job("urgent", priority="high"))
+    claimed, left = await queue.claim(MODEL, 10, before=held.score)
+    assert ([job.id for job in claimed], left) == ([urgent.id], 1)
+    assert held.id == first.id
+
+
 async def test_an_overdue_job_expires_unless_it_has_started(queue: JobQueue) -> None:
     started, _ = await queue.submit(new_job(expires_in=0.05))
     await queue.claim(MODEL, 1)

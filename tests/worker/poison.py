@@ -22,6 +22,8 @@ class Poison:
         match text:
             case "raise":
                 raise ValueError("this text is bad")
+            case quoted if quoted.startswith("quote "):
+                raise ValueError(quoted)
             case "die":
                 ctypes.string_at(0)
             case "hang":

@@ -87,6 +87,12 @@ async def test_one_bad_input_fails_alone(engine: Engine, poison: str, kind: str,
     assert engine.restarts == restarts
 
 
+async def test_an_error_that_quotes_its_input_is_cut(engine: Engine) -> None:
+    with pytest.raises(BatchRaised) as caught:
+        await engine.run(["quote " + "x" * 100_000], {})
+    assert len(str(caught.value)) <= 500
+
+
 async def test_a_single_poison_kills_two_engines_and_no_more(engine: Engine) -> None:
     [outcome] = await Isolation(engine).run(["die"], {})
     assert isinstance(outcome, Failure)

@@ -44,6 +44,7 @@ PAYLOADS = {
     "a time beyond time": payload(et=2**62),
     "a count that is none": payload(k={"n": "three"}),
     "a count below none": payload(k={"n": -1}),
+    "a count beyond memory": payload(k={"n": 10**13, "unknown": 1}),
     "a deadline that is none": payload(k={"expires_in": "soon"}),
     "no arguments": payload(a=[]),
 }
