@@ -46,7 +46,8 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
             socket_keepalive=True,
             socket_keepalive_options=_keepalive(),
             health_check_interval=15,
-            # one retry only: the scripts are safe to send twice, and the caller knows better when to give up
+            # one retry only, for the caller knows better when to give up. Sent twice, a script does no harm;
+            # what a claim leased whose answer was lost comes back when the lease runs out, uncharged
             retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), retries=1),
             retry_on_error=[RedisConnectionError, RedisTimeoutError],
         )

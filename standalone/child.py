@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.errors import ConfigurationError
+from jobs.exits import how_it_ended
 from standalone.terminal import say
 from standalone.watchdog import Watchdog
 
@@ -109,16 +110,6 @@ class Child:
         self.kill()
         watchdog.remove(self._process.pid)
         return status
-
-
-def how_it_ended(status: int) -> str:
-    """In words, from a status as subprocess gives it: negative for a signal."""
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
 
 
 def _capital(text: str) -> str:

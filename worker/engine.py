@@ -6,7 +6,6 @@ The child's side is `worker/engine_process.py`; `worker/isolation.py` takes fail
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal
 import structlog
 
 from jobs.errors import BatchlineError, ConfigurationError
+from jobs.exits import how_it_ended
 from jobs.models import ModelSpec
 from worker.protocol import (
     LENGTH,
@@ -131,12 +131,12 @@ class Engine:
             return "was not running"
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        return _how_it_ended(await self._process.wait())
+        return how_it_ended(await self._process.wait())
 
     async def exited(self) -> str:
         """Waits until the child ends by itself, and says how it ended."""
         assert self._process is not None
-        return _how_it_ended(await self._process.wait())
+        return how_it_ended(await self._process.wait())
 
     async def _ask(self, request: Load | Run, seconds: float) -> Loaded | LoadFailed | Ran | Raised:
         assert self._writer is not None
@@ -162,17 +162,8 @@ class Engine:
         assert self._process is not None
         try:
             async with asyncio.timeout(2.0):
-                how = _how_it_ended(await self._process.wait())
+                how = how_it_ended(await self._process.wait())
         except TimeoutError:
             how = "closed its connection and was killed"
         await self.kill()
         return how
-
-
-def _how_it_ended(status: int) -> str:
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"

@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import psutil
+import pytest
 from arq.connections import ArqRedis
 
 from jobs import keys
@@ -22,6 +24,24 @@ from tests.worker.conftest import MODEL
 from tests.worker.test_batch_worker import ended, results, submit
 
 JOBS = 500
+
+
+Own = tuple[valkey.Server, JobQueue]
+
+
+@pytest.fixture
+async def own(tmp_path: Path) -> AsyncIterator[Own]:
+    """A server that the test may stop, hang or kill, and a queue on it."""
+    server = valkey.Server(tmp_path)
+    server.start()
+    settings = Settings(redis_url=server.url())
+    redis = connect(settings)
+    try:
+        yield server, JobQueue(redis, settings, [MODEL])
+    finally:
+        server.signal(signal.SIGCONT)
+        await redis.aclose(close_connection_pool=True)
+        server.stop()
 
 
 async def all_succeeded(queue: JobQueue, ids: list[str]) -> None:
@@ -126,57 +146,40 @@ async def test_sigterm_finishes_the_batch_and_exits_with_status_0(
     assert await Roster(redis).read() == []
 
 
-async def test_a_stop_does_not_wait_for_a_redis_that_hangs(tmp_path: Path) -> None:
-    server = valkey.Server(tmp_path)
-    server.start()
-    settings = Settings(redis_url=server.url())
-    redis = connect(settings)
-    queue = JobQueue(redis, settings, [MODEL])
+async def test_a_stop_does_not_wait_for_a_redis_that_hangs(tmp_path: Path, own: Own) -> None:
+    server, queue = own
     models = processes.write_models(tmp_path, options={"seconds": 0.2}, max_batch_items=1)
-    try:
-        for i in range(20):
-            await submit(queue, f"text {i}")
+    for i in range(20):
+        await submit(queue, f"text {i}")
 
-        async def busy() -> bool:
-            return any(beat.engine == "busy" for beat in await Roster(redis).read())
+    async def busy() -> bool:
+        return any(beat.engine == "busy" for beat in await Roster(queue.redis).read())
 
-        changed = {"redis_url": server.url(), "models_file": models, "shutdown_grace": 1}
-        with processes.running("worker", **changed) as worker:
-            await until(busy, 60)
-            engines = [child.pid for child in psutil.Process(worker.pid).children()]
-            server.signal(signal.SIGSTOP)
-            worker.terminate()
-            await asyncio.to_thread(worker.wait, 20)
-            assert engines
-            assert not any(psutil.pid_exists(pid) for pid in engines), "no engine is left behind"
-    finally:
-        server.signal(signal.SIGCONT)
-        await redis.aclose(close_connection_pool=True)
-        server.stop()
+    changed = {"redis_url": server.url(), "models_file": models, "shutdown_grace": 1}
+    with processes.running("worker", **changed) as worker:
+        await until(busy, 60)
+        engines = [child.pid for child in psutil.Process(worker.pid).children()]
+        server.signal(signal.SIGSTOP)
+        worker.terminate()
+        await asyncio.to_thread(worker.wait, 20)
+        assert engines
+        assert not any(psutil.pid_exists(pid) for pid in engines), "no engine is left behind"
 
 
-async def test_redis_killed_and_restarted_on_its_file(tmp_path: Path) -> None:
-    server = valkey.Server(tmp_path)
-    server.start()
-    settings = Settings(redis_url=server.url())
-    redis = connect(settings)
-    queue = JobQueue(redis, settings, [MODEL])
-    try:
-        ids = [await submit(queue, f"text {i}") for i in range(100)]
-        models = processes.write_models(tmp_path, options={"seconds": 0.1}, max_batch_items=4)
+async def test_redis_killed_and_restarted_on_its_file(tmp_path: Path, own: Own) -> None:
+    server, queue = own
+    ids = [await submit(queue, f"text {i}") for i in range(100)]
+    models = processes.write_models(tmp_path, options={"seconds": 0.1}, max_batch_items=4)
 
-        async def some_ended() -> bool:
-            return sum([(await queue.read(job_id)).status.terminal for job_id in ids]) >= 10
+    async def some_ended() -> bool:
+        return sum([(await queue.read(job_id)).status.terminal for job_id in ids]) >= 10
 
-        with processes.running("worker", redis_url=server.url(), models_file=models) as worker:
-            await until(some_ended, 60)
-            # an append-only file that is synced each second may lose the last one when power fails,
-            # but not when only the process dies: what was written is with the kernel
-            server.kill()
-            server.start()
-            await all_succeeded(queue, ids)
-            assert worker.poll() is None, "the worker outlived the outage"
-            assert {(await queue.read(job_id)).attempts for job_id in ids} <= {1, 2}
-    finally:
-        await redis.aclose(close_connection_pool=True)
-        server.stop()
+    with processes.running("worker", redis_url=server.url(), models_file=models) as worker:
+        await until(some_ended, 60)
+        # an append-only file that is synced each second may lose the last one when power fails,
+        # but not when only the process dies: what was written is with the kernel
+        server.kill()
+        server.start()
+        await all_succeeded(queue, ids)
+        assert worker.poll() is None, "the worker outlived the outage"
+        assert {(await queue.read(job_id)).attempts for job_id in ids} <= {1, 2}
