@@ -50,7 +50,11 @@ RESULT = Key(
     f"{result_key_prefix}*", "string", "worker, or who ends the job", "result_ttl", "record, msgpack"
 )
 LEASE = Key(
-    f"{in_progress_key_prefix}*", "string", "worker", "lease", "<token of 32 hex digits><start in Unix ms>"
+    f"{in_progress_key_prefix}*",
+    "string",
+    "worker",
+    "lease and an hour",
+    "<token of 32 hex digits><start in Unix ms>",
 )
 ATTEMPTS = Key(
     f"{retry_key_prefix}*", "string", "worker", "a day after the last start", "times that it was started"
@@ -65,6 +69,7 @@ DOORBELL = Key(
 IDEMPOTENCY = Key(
     "batchline:idempotency:*", "string", "api", "idempotency_ttl", "<fingerprint of 32 hex digits><job id>"
 )
+SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s, or a minute", "that somebody swept lately")
 RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
@@ -79,6 +84,7 @@ ALL = (
     DEADLINES,
     BYTES,
     DOORBELL,
+    SWEPT,
     IDEMPOTENCY,
     RECENT,
     HEARTBEAT,

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from arq.connections import ArqRedis
-from msgspec.structs import replace
 from redis.commands.core import AsyncScript
 
-from jobs import keys, lua, views
+from jobs import failpoints, keys, lua, views
 from jobs.connection import availability
-from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFound, QueueFull
+from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
 from jobs.leasing import Claimed, Depth, Ending
+from jobs.listing import Listing
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.wire import encode_payload, record_head
@@ -29,9 +29,6 @@ HEAD_STARTS = {"high": 2, "normal": 1, "low": 0}
 
 SWEEP_EVERY = 1.0
 """Seconds between sweeps, by every worker and every API process."""
-
-REMEMBERED = 1_000
-"""Ended jobs that a listing need not read again."""
 
 SWEEP_LIMIT = 1_000
 """Most jobs that one sweep moves for each reason, so that it never blocks the server for long."""
@@ -56,7 +53,7 @@ class JobQueue:
         self._release = lua.script(redis, "release")
         self._ttl = int(settings.result_ttl * 1000)
         self._ended = record_head(success=False)
-        self._ended_jobs: dict[str, Job] = {}
+        self._listing = Listing(redis, self.read)
         self._prefixes = [key.of("") for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
 
     # The client's side
@@ -99,6 +96,7 @@ class JobQueue:
                 settings.recent_jobs,
             ],
         )
+        failpoints.reach("after_submit")
         match answer:
             case [b"accepted", created, position]:
                 return views.accepted(job_id, job, created, position), False
@@ -155,31 +153,7 @@ class JobQueue:
 
         Raises InvalidRequest when `after` is not, or no longer, in the list.
         """
-        async with availability():
-            first = 0
-            if after is not None:
-                rank = await self.redis.zrevrank(keys.RECENT.pattern, after)
-                if rank is None:
-                    raise InvalidRequest("cursor: not one that this server gave out, or too old by now")
-                first = rank + 1
-            newest = await self.redis.zrevrange(keys.RECENT.pattern, first, first + limit)
-        ids = [member.decode() for member in newest]
-        found = [await self._read_listed(job_id) for job_id in ids[:limit]]
-        return [job for job in found if job is not None], ids[limit - 1] if len(ids) > limit else None
-
-    async def _read_listed(self, job_id: str) -> Job | None:
-        """The job without its results, which may be large: those of an ended job are read once only."""
-        if (known := self._ended_jobs.get(job_id)) is not None:
-            return known if views.age_ms(known) < self._ttl else None
-        try:
-            job = replace(await self.read(job_id), results=None)
-        except (JobGone, JobNotFound):  # its lifetime ended, and the list outlives it
-            return None
-        if job.status.terminal:
-            self._ended_jobs[job_id] = job
-            if len(self._ended_jobs) > REMEMBERED:
-                del self._ended_jobs[next(iter(self._ended_jobs))]
-        return job
+        return await self._listing.page(limit, after)
 
     async def depth(self) -> dict[str, Depth]:
         """Each model's unfinished jobs."""
@@ -191,11 +165,21 @@ class JobQueue:
         """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.
 
         Workers and the API do it every SWEEP_EVERY seconds, so that deadlines hold with no worker alive.
+        After a quiet of three of them, as when Redis stood still, leases get grace for live workers to renew.
         """
         given_back, expired, aborted = await self._run(
             self._sweep,
-            [*self._queue_keys(model), keys.ABORT.pattern, keys.DOORBELL.of(model)],
-            [SWEEP_LIMIT, self._ttl, keys.EVENTS, *self._prefixes, self._ended, self._ended],
+            [*self._queue_keys(model), keys.ABORT.pattern, keys.DOORBELL.of(model), keys.SWEPT.of(model)],
+            [
+                SWEEP_LIMIT,
+                self._ttl,
+                keys.EVENTS,
+                *self._prefixes,
+                self._ended,
+                self._ended,
+                int(3 * SWEEP_EVERY * 1000),
+                int(self.settings.lease * 1000) // 2,
+            ],
         )
         return given_back, expired, aborted
 
@@ -227,6 +211,7 @@ class JobQueue:
                 "+inf" if before is None else int(before),
             ],
         )
+        failpoints.reach("after_claim")
         now, left, *rest = answer
         claimed = [
             Claimed(rest[i].decode(), token, rest[i + 1], int(float(rest[i + 2])), rest[i + 3], now)
@@ -234,10 +219,10 @@ class JobQueue:
         ]
         return claimed, left
 
-    async def start(self, model: str, jobs: Iterable[Claimed]) -> None:
+    async def start(self, jobs: Iterable[Claimed]) -> None:
         """Charges an attempt to jobs whose first batch begins."""
-        pairs = [part for job in jobs for part in (job.id, job.token)]
-        await self._run(self._start, [], [keys.LEASE.of(""), keys.ATTEMPTS.of(""), *pairs])
+        parts = [part for job in jobs for part in (job.id, job.token, job.attempts + 1)]
+        await self._run(self._start, [], [keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts])
 
     async def renew(self, model: str, jobs: Iterable[Claimed]) -> tuple[set[str], set[str]]:
         """Extends the leases; returns the ids of those that are lost, and of jobs that ended elsewhere."""
@@ -251,12 +236,14 @@ class JobQueue:
 
     async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
         """Ends the jobs whose lease still holds, in one step; returns the ids of those that were refused."""
+        failpoints.reach("before_finish")
         parts = [part for e in endings for part in (e.id, e.token, e.state, e.head)]
         refused = await self._run(
             self._finish,
             [*self._queue_keys(model), keys.ABORT.pattern],
             [self._ttl, self.settings.inline_bytes, keys.EVENTS, *self._prefixes, *parts],
         )
+        failpoints.reach("after_finish")
         return {job_id.decode() for job_id in refused}
 
     async def release(self, model: str, jobs: Sequence[tuple[Claimed, int]]) -> int:

@@ -22,11 +22,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def age_ms(job: Job) -> float:
-    """Milliseconds since the job ended; 0 for one that has not."""
-    return now_ms() - job.finished_at.timestamp() * 1000 if job.finished_at else 0.0
-
-
 def accepted(job_id: str, job: NewJob, created: int, position: int) -> Job:
     """A job that `submit` has just accepted."""
     return Job(

@@ -33,7 +33,7 @@ for i = 1, #due, 2 do
       redis.call('ZADD', KEYS[4], 'NX', now, id)
       redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - ARGV[5])
     end
-    redis.call('SET', ARGV[11] .. id, ARGV[4] .. string.format('%d', now), 'PX', ARGV[3])
+    redis.call('SET', ARGV[11] .. id, ARGV[4] .. string.format('%d', now), 'PX', ARGV[3] + 3600000)
     redis.call('ZADD', KEYS[1], string.format('%d', RUNNING + now + ARGV[3]), id)
     redis.call('ZREM', KEYS[2], id)
     events[#events + 1] = event(id, 'running')

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Extends a worker's leases.
+-- Extends a worker's leases; also one that ran out, as long as nobody has given its job back: the token tells.
 -- KEYS  1 queue
 -- ARGV  1 lease, ms  2 lease prefix  3 result prefix, then id, token for each
--- Answers {ids whose lease ran out, and may be another worker's by now}, {ids that have ended, as by a cancel}.
+-- Answers {ids whose lease was lost, and may be another worker's by now}, {ids that have ended, as by a cancel}.
 --@include codec.lua
 
 local now, lost, over = clock(), {}, {}
@@ -10,7 +10,7 @@ for i = 4, #ARGV, 2 do
   local id, key = ARGV[i], ARGV[2] .. ARGV[i]
   local lease = redis.call('GET', key)
   if lease and string.sub(lease, 1, 32) == ARGV[i + 1] then
-    redis.call('PEXPIRE', key, ARGV[1])
+    redis.call('PEXPIRE', key, ARGV[1] + 3600000)
     redis.call('ZADD', KEYS[1], 'XX', string.format('%d', RUNNING + now + ARGV[1]), id)
   elseif redis.call('EXISTS', ARGV[3] .. id) == 1 then
     over[#over + 1] = id

@@ -2,18 +2,17 @@
 -- Charges an attempt to jobs whose first batch begins, and notes the time. Jobs that only waited in a worker's
 -- window are not charged when it dies.
 -- KEYS  none
--- ARGV  1 lease prefix  2 attempts prefix, then id, token, for each
--- Answers how many were charged.
+-- ARGV  1 lease prefix  2 attempts prefix, then id, token, attempts with this one, for each
+-- Answers how many were charged. Sent again because its answer was lost, it charges no second attempt.
 --@include codec.lua
 
 local now, charged = clock(), 0
-for i = 3, #ARGV, 2 do
+for i = 3, #ARGV, 3 do
   local key, attempts = ARGV[1] .. ARGV[i], ARGV[2] .. ARGV[i]
   local lease = redis.call('GET', key)
   if lease and string.sub(lease, 1, 32) == ARGV[i + 1] then
     redis.call('SET', key, ARGV[i + 1] .. string.format('%d', now), 'KEEPTTL')
-    redis.call('INCR', attempts)
-    redis.call('EXPIRE', attempts, 86400)
+    redis.call('SET', attempts, ARGV[i + 2], 'EX', 86400)
     charged = charged + 1
   end
 end

@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Gives back jobs whose lease ran out, expires the overdue, and ends what a stock client aborted.
--- KEYS  1 queue  2 deadlines  3 bytes  4 abort  5 doorbell
+-- KEYS  1 queue  2 deadlines  3 bytes  4 abort  5 doorbell  6 swept
 -- ARGV  1 most of each at once  2 result lifetime, ms  3 events channel  4 payload prefix  5 result prefix
 --       6 lease prefix  7 attempts prefix  8 head of an expired record  9 head of a cancelled record
+--       10 quiet after which leases get grace, ms  11 grace, ms
 -- Answers {given back, expired, aborted}
 --@include codec.lua
 --@include terminate.lua
@@ -20,6 +21,18 @@ local function stop(id, state, head)
   local keys = {job = ARGV[4] .. id, result = ARGV[5] .. id, lease = ARGV[6] .. id, attempts = ARGV[7] .. id,
                 queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[4]}
   events[#events + 1] = event(id, state, terminate(id, keys, state, head, ARGV[2], now))
+end
+
+-- Nobody has swept for a while: Redis stood still or was away, and its live workers could not renew either. They get
+-- time to; a lease is not extended so twice in a row, or a dead worker's jobs might never come back.
+if redis.call('EXISTS', KEYS[6]) == 0 then
+  local until_then = string.format('%d', RUNNING + now + ARGV[11])
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, until_then)) do
+    redis.call('ZADD', KEYS[1], until_then, id)
+  end
+  redis.call('SET', KEYS[6], '1', 'PX', 60000)
+else
+  redis.call('SET', KEYS[6], '1', 'PX', ARGV[10])
 end
 
 local lapsed = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, string.format('%d', RUNNING + now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])

@@ -100,9 +100,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claims)
     def start(self, claim: Claimed) -> None:
-        self.do(self.queue.start(MODEL, [claim]))
+        self.do(self.queue.start([claim]))
         if self.told[claim.id].token == claim.token:
-            self.told[claim.id].attempts += 1
+            self.told[claim.id].attempts = claim.attempts + 1
 
     @rule(claim=claims)
     def finish(self, claim: Claimed) -> None:
@@ -138,7 +138,7 @@ class QueueMachine(RuleBasedStateMachine):
         if told.token == claim.token:
             # as if its time were over, without waiting for it
             self.do(self.redis.zadd(keys.queue_name(MODEL), {claim.id: keys.RUNNING + 1}, xx=True))
-            self.do(self.redis.delete(keys.LEASE.of(claim.id)))
+            self.do(self.redis.set(keys.SWEPT.of(MODEL), 1, px=60_000))
             told.state, told.token = "queued", None
             assert self.do(self.queue.sweep(MODEL)) == (1, 0, 0)
 
