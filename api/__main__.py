@@ -38,7 +38,7 @@ def main() -> int:
         timeout_graceful_shutdown=GRACE,
     )
     server = Server(config)
-    # uvicorn raises the signal again when it has stopped; answered by its own handler, it ends with status 0
+    # uvicorn takes over only once it runs
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     log.info("serving", url=f"http://{settings.host}:{settings.port}")

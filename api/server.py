@@ -1,7 +1,9 @@
 """uvicorn's server, with a shutdown that hangs nobody. The application is in `api/app.py`."""
 
+import os
 import socket
 from collections.abc import Sequence
+from types import FrameType
 
 import uvicorn
 
@@ -17,6 +19,15 @@ class Server(uvicorn.Server):
 
     uvicorn runs the lifespan's shutdown only after that, so a wait of a minute would hold it for a minute.
     """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks for an orderly stop; a second ends the process at once, as it does a worker.
+
+        uvicorn's own would heed only a second SIGINT, and raise the signal again after an orderly stop.
+        """
+        if self.should_exit:
+            os._exit(128 + sig)
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         services: Services = self.lifespan.state["services"]

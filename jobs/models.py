@@ -49,6 +49,8 @@ class ModelSpec(BaseModel):
     """Seconds after which a micro-batch counts as hung and its engine is killed."""
     load_timeout: Annotated[float, Field(gt=0)] = 600.0
     """Seconds that loading and warming up may take."""
+    memory_limit: Annotated[int, Field(ge=1)] | None = None
+    """MiB of private memory that the engine may take (on Linux); an input that needs more fails alone."""
 
     @field_validator("task")
     @classmethod

@@ -3,7 +3,7 @@
 import msgspec
 from arq.connections import ArqRedis
 
-from jobs import keys
+from jobs import keys, lua
 from jobs.connection import availability
 
 HEARTBEAT_EVERY = 1.0
@@ -52,18 +52,14 @@ class Roster:
 
     def __init__(self, redis: ArqRedis) -> None:
         self.redis = redis
+        self._beat = lua.script(redis, "beat")
 
-    async def write(self, heartbeat: Heartbeat, now: float) -> None:
-        """`now` in Unix seconds; only the order of members depends on it, their lifetime is the server's."""
-        async with availability(), self.redis.pipeline(transaction=True) as pipe:
-            pipe.set(
-                keys.HEARTBEAT.of(heartbeat.id),
-                msgspec.msgpack.encode(heartbeat),
-                px=int(HEARTBEAT_TTL * 1000),
+    async def write(self, heartbeat: Heartbeat) -> None:
+        async with availability():
+            await self._beat(
+                keys=[keys.HEARTBEAT.of(heartbeat.id), keys.ROSTER.pattern],
+                args=[heartbeat.id, msgspec.msgpack.encode(heartbeat), int(HEARTBEAT_TTL * 1000)],
             )
-            pipe.zadd(keys.ROSTER.pattern, {heartbeat.id: now})
-            pipe.expire(keys.ROSTER.pattern, 60)
-            await pipe.execute()
 
     async def remove(self, worker_id: str) -> None:
         async with availability(), self.redis.pipeline(transaction=True) as pipe:

@@ -260,7 +260,7 @@ class BatchWorker(Worker):
         beat.leases, beat.window = len(self._keeper), len(self._window)
         beat.engine = "stopping" if self._stopping.is_set() else self.engine.state
         beat.engine_restarts = self.engine.restarts
-        await self.roster.write(beat, time.time())
+        await self.roster.write(beat)
         peers = [peer for peer in await self.roster.read() if peer.model == self.spec.name]
         self._peers = max(1, len(peers))
 

@@ -5,8 +5,10 @@ before the next.
 It ends when the worker's end of the socket closes, and with the worker itself, however that dies.
 """
 
+import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import sys
@@ -17,6 +19,7 @@ from typing import Protocol
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
+from jobs.settings import MIB
 from worker import pipelines
 from worker.protocol import (
     LENGTH,
@@ -55,8 +58,8 @@ def main(fd: int, worker: int) -> int:
         return 1
     try:
         pipeline, loaded = load(request)
-    except ConfigurationError as error:
-        send(stream, LoadFailed(str(error)))
+    except (ConfigurationError, MemoryError) as error:
+        send(stream, LoadFailed(str(error) or "the model does not fit into its memory_limit"))
         return 1
     send(stream, loaded)
     while isinstance(request := receive(stream), Run):
@@ -67,6 +70,7 @@ def main(fd: int, worker: int) -> int:
 def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
     """Loads the model and runs it once, so that the first job finds it warm."""
     spec = ModelSpec.model_validate_json(request.spec)
+    bound_memory(spec.memory_limit)
     began = time.monotonic()
     pipeline = pipelines.load(spec, Path(request.source) if request.source else None)
     if sample := pipeline.warm_up():
@@ -119,6 +123,18 @@ def die_with(worker: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != worker:  # it died before we asked
             os._exit(1)
+
+
+def bound_memory(mebibytes: int | None) -> None:
+    """Makes an allocation beyond the limit fail, and this process the first to go when memory runs out.
+
+    Without the latter the kernel might kill Redis, or the worker with all its leases.
+    """
+    if sys.platform == "linux":
+        if mebibytes is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (mebibytes * MIB, mebibytes * MIB))
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class LeaseKeeper:
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm
-            await self.queue.start(self.model, claims)
+            await self.queue.start(claims)
 
     def end(self, job: LeasedJob, ending: Ending) -> None:
         """To be written back; the lease is kept until it is."""

@@ -40,12 +40,12 @@ async def test_ready_means_that_every_model_can_run(client: httpx.AsyncClient, r
         },
     }
     roster = Roster(redis)
-    await roster.write(heartbeat("a"), now=1.0)
-    await roster.write(heartbeat("b", "shapes", engine="loading"), now=1.0)
+    await roster.write(heartbeat("a"))
+    await roster.write(heartbeat("b", "shapes", engine="loading"))
     checks = (await client.get("/health/ready")).json()["checks"]
     assert checks["model sentiment"] == {"ok": True}
     assert checks["model shapes"] == {"ok": False, "reason": "no engine is ready: loading"}
-    await roster.write(heartbeat("c", "shapes", engine="busy"), now=1.0)
+    await roster.write(heartbeat("c", "shapes", engine="busy"))
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
     await roster.remove("a")
@@ -93,7 +93,7 @@ async def test_metrics_count_what_happened(
     await run_one(queue)
     beat = heartbeat("a", items=7, batches=2, tokens=90, padded_tokens=100, lost_leases=1)
     beat.jobs = {"succeeded": 5, "failed": 1}
-    await Roster(redis).write(beat, now=1.0)
+    await Roster(redis).write(beat)
     metrics = await scraped(client)
     assert metrics['batchline_jobs_submitted_total{model="sentiment"}'] == 2
     assert metrics["batchline_jobs_replayed_total{}"] == 1

@@ -29,7 +29,7 @@ async def test_the_status_page_shows_what_goes_on(
     await submitted(client)
     await run_one(queue)
     waiting = await submitted(client)
-    await Roster(redis).write(heartbeat(engine="busy", items_per_second=84.25, device="cpu"), now=1.0)
+    await Roster(redis).write(heartbeat(engine="busy", items_per_second=84.25, device="cpu"))
     page = await client.get("/")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     fragment = (await client.get("/fragments/overview")).text

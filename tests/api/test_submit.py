@@ -152,7 +152,7 @@ async def test_a_full_queue_says_when_to_come_back(
     await redis.zadd(keys.QUEUE.of(MODEL), {f"job-{i}": i for i in range(10_000)})
     beats = [heartbeat("a", items_per_second=150.0), heartbeat("b", items_per_second=50.0)]
     for beat in beats:
-        await Roster(redis).write(beat, now=1.0)
+        await Roster(redis).write(beat)
     answer = await client.post("/v1/jobs", json={"inputs": "x"})
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:batchline:problem:queue-full")
     assert answer.headers["retry-after"] == "50", "10,000 jobs at 200 a second"
@@ -169,7 +169,7 @@ async def test_the_edge_needs_no_model_files(client: httpx.AsyncClient) -> None:
 
 
 async def test_models_name_their_live_workers(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(redis).write(heartbeat(items_per_second=12.34, engine="busy"), now=1.0)
+    await Roster(redis).write(heartbeat(items_per_second=12.34, engine="busy"))
     models = (await client.get("/v1/models")).json()["models"]
     assert models[0]["workers"] == [
         {"id": "host-1", "state": "busy", "device": "cpu", "dtype": "float32", "items_per_second": 12.3}

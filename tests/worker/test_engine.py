@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -72,6 +73,7 @@ async def test_the_engine_closes_with_the_workers_end_of_the_socket(engine: Engi
         ("raise", "input-failed", 0),
         ("nan", "output-not-encodable", 0),
         ("object", "output-not-encodable", 0),
+        ("exhaust", "input-failed", 0),
         ("die", "engine-died", 3),
         ("hang", "engine-timeout", 3),
     ],
@@ -98,6 +100,14 @@ async def test_a_single_poison_kills_two_engines_and_no_more(engine: Engine) -> 
     assert isinstance(outcome, Failure)
     assert "2 times" in outcome.detail
     assert engine.restarts == 2
+
+
+def oom_score_adj(pid: int | str | None) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
+async def test_a_machine_without_memory_kills_the_engine_first(engine: Engine) -> None:
+    assert oom_score_adj(engine.pid) > oom_score_adj("self")
 
 
 async def test_no_engine_is_left_behind(engine: Engine) -> None:
