@@ -18,6 +18,19 @@ from tests.gate import Gate
 
 _databases = itertools.count()
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="run the long forms of tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the long forms out unless they are asked for."""
+    if not config.getoption("--thorough"):
+        long = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 # no deadline, for timing decides no test; the same examples in every run, for a failure must come again
 hypothesis.settings.register_profile("batchline", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("batchline")

@@ -1,0 +1,94 @@
+"""Clients that try again when the API fails them, with the same idempotency key."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+PATIENCE = 90.0
+"""Seconds that a client goes on trying."""
+PAUSE = 0.05
+
+_count = itertools.count()
+
+
+def nonces(count: int, prefix: str = "n") -> list[str]:
+    """Texts that no other input has."""
+    return [f"{prefix}{next(_count)}" for _ in range(count)]
+
+
+class Clients:
+    """Many clients of one or more API processes: each job on its own, at most so many at once."""
+
+    def __init__(self, urls: Iterable[str], at_once: int = 32) -> None:
+        self.urls = list(urls)
+        self.accepted: dict[str, str] = {}
+        """Job ids by the inputs that were acknowledged."""
+        self.failures: Counter[str] = Counter()
+        """Requests that failed and were sent again, by what happened."""
+        limits = httpx.Limits(max_connections=at_once + 8, max_keepalive_connections=at_once)
+        self._http = httpx.AsyncClient(timeout=30, limits=limits)
+        self._turns = asyncio.Semaphore(at_once)
+        self._next = itertools.cycle(range(1_000_000))
+
+    async def __aenter__(self) -> "Clients":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def submit(self, *texts: str) -> list[str]:
+        """Submits each text as a job of its own; returns their ids."""
+        return await asyncio.gather(*(self._submit(text) for text in texts))
+
+    async def _submit(self, text: str) -> str:
+        headers = {"idempotency-key": text}
+        answer = await self._insist("POST", "/v1/jobs", json={"inputs": text}, headers=headers)
+        job_id: str = answer["id"]
+        assert self.accepted.setdefault(text, job_id) == job_id, "one key, one job"
+        return job_id
+
+    async def ended(self) -> dict[str, dict[str, Any]]:
+        """Waits for every accepted job to end; returns the jobs by their inputs."""
+        jobs = await asyncio.gather(*(self._ended(job_id) for job_id in self.accepted.values()))
+        return dict(zip(self.accepted, jobs, strict=True))
+
+    async def _ended(self, job_id: str) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            job = await self._insist("GET", f"/v1/jobs/{job_id}?wait=10")
+            if job["finished_at"] is not None:
+                return job
+            assert time.monotonic() < deadline, f"nobody ended {job}"
+
+    async def _insist(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """The answer, after as many tries as it takes, each at the next API."""
+        async with self._turns:
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                url = self.urls[next(self._next) % len(self.urls)]
+                try:
+                    response = await self._http.request(method, url + path, **request)
+                    if response.status_code < 300:
+                        answer: dict[str, Any] = response.json()
+                        return answer
+                    failure = str(response.status_code)
+                    assert failure == "503", response.text
+                except httpx.TransportError as error:
+                    failure = type(error).__name__
+                self.failures[failure] += 1
+                assert time.monotonic() < deadline, f"{method} {path}: {failure}, for {PATIENCE} s"
+                await asyncio.sleep(PAUSE)
+
+
+async def until_ended(clients: Clients, texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Submits the texts and waits for them all."""
+    await clients.submit(*texts)
+    return await clients.ended()

@@ -1,0 +1,32 @@
+"""A pipeline that writes down every input that it gets, outside Redis, before it does anything with it."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.worker.poison import Poison
+
+
+class Recording(Poison):
+    """Inputs are `NONCE` or `NONCE HARM`, where HARM is one of the poison pipeline's texts.
+
+    An output holds the nonce of its input, so that no answer can be taken for another's.
+    """
+
+    def __init__(self, source: Path | None = None, seconds: float = 0.0, record: str = "") -> None:
+        super().__init__(source, seconds)
+        self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def __call__(self, inputs: list[str], factor: float = 1.0) -> list[Any]:
+        if inputs == list(self.warm_up):
+            return super().__call__(inputs, factor)
+        now, pid = time.monotonic(), os.getpid()
+        nonces = [text.partition(" ")[0] for text in inputs]
+        # one write, which nothing can tear: the file is opened to append, and what is written is the kernel's
+        os.write(self._record, "".join(f"{now:.6f} {pid} {nonce}\n" for nonce in nonces).encode())
+        outputs = super().__call__([text.partition(" ")[2] or text for text in inputs], factor)
+        return [
+            {"nonce": nonce, **output} if isinstance(output, dict) else output
+            for nonce, output in zip(nonces, outputs, strict=True)
+        ]

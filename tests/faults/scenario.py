@@ -1,0 +1,64 @@
+"""A scenario: a stack, its clients, a witness, and what must hold afterwards, whatever was done in it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs import keys
+from tests.conftest import keys_without_lifetime
+from tests.faults import stack as stacks
+from tests.faults import witness as witnesses
+from tests.faults.clients import Clients
+from tests.faults.stack import MODEL, Stack
+from tests.faults.witness import Witness
+from tests.waiting import until
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Use `scenario` to have one."""
+
+    stack: Stack
+    clients: Clients
+    witness: Witness
+
+    async def check(self, *, failed: frozenset[str] = frozenset()) -> dict[str, dict[str, Any]]:
+        """Every accepted job has exactly one end, the right one, with its own answer; nothing is left behind.
+
+        `failed` are the inputs that must have failed; all others must have succeeded. Returns the jobs by
+        their input.
+        """
+        jobs = await self.clients.ended()
+        executions = self.stack.executions()
+        for text, job in jobs.items():
+            nonce = text.partition(" ")[0]
+            assert job["status"] == ("failed" if text in failed else "succeeded"), job
+            if job["status"] == "succeeded":
+                assert job["results"][0]["output"]["nonce"] == nonce, "its own answer"
+                assert executions[nonce], "an answer that somebody computed"
+        assert self.witness.doubles() == {}, "one end each"
+        assert await self.clients.ended() == jobs, "an end that stays"
+        await self._nothing_left()
+        return jobs
+
+    async def _nothing_left(self) -> None:
+        await until(self.stack.drained)
+        redis = self.stack.redis
+        assert (await self.stack.queue.depth())[MODEL].bytes == 0
+        assert await redis.zcard(keys.DEADLINES.of(MODEL)) == 0
+        for key in (keys.LEASE, keys.ATTEMPTS):
+            assert await redis.keys(key.pattern) == []
+        assert await keys_without_lifetime(redis) == []
+
+
+@asynccontextmanager
+async def scenario(folder: Path, **how: Any) -> AsyncIterator[Scenario]:
+    """`how` is what `stack.running` takes: workers, apis, model, settings."""
+    async with (
+        stacks.running(folder, **how) as stack,
+        witnesses.watching(stack) as witness,
+        Clients(stack.apis) as clients,
+    ):
+        yield Scenario(stack, clients, witness)

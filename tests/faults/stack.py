@@ -1,0 +1,159 @@
+"""Stack: everything that Batchline is, as real processes that a scenario may harm, and what they are told.
+
+    clients -> API processes -> proxy -> Valkey <- proxy <- workers -> engines -> the record
+
+The test itself reads the ledger past the proxy. What the engines run is written to a file, the record.
+"""
+
+import asyncio
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+from arq.connections import ArqRedis
+
+from jobs.connection import connect
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.workers import Heartbeat, Roster
+from tests import processes, valkey
+from tests.faults.proxy import Proxy, between
+from tests.waiting import until
+
+MODEL = "sentiment"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of one input."""
+
+    at: float
+    """Seconds of the machine's monotonic clock."""
+    engine: int
+    """The engine's process id."""
+    nonce: str
+
+
+@dataclass
+class Stack:
+    """What is running. Build it with `running`."""
+
+    folder: Path
+    server: valkey.Server
+    proxy: Proxy
+    redis: ArqRedis
+    queue: JobQueue
+    settings: dict[str, Any]
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    apis: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """By base URL."""
+    _exits: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "record"
+
+    def runs(self) -> list[Run]:
+        """Every execution so far, in order."""
+        lines = self.record.read_text().splitlines() if self.record.exists() else []
+        return [Run(float(at), int(engine), nonce) for at, engine, nonce in map(str.split, lines)]
+
+    def executions(self) -> Counter[str]:
+        return Counter(run.nonce for run in self.runs())
+
+    async def worker(self, **changed: object) -> subprocess.Popen[bytes]:
+        """Starts a worker and waits until its engine is ready; `changed` are settings, also `crash_at`."""
+        process = self.start_worker(**changed)
+        await until(partial(self.ready, process))
+        return process
+
+    def start_worker(self, **changed: object) -> subprocess.Popen[bytes]:
+        process = self._exits.enter_context(processes.running("worker", **{**self.settings, **changed}))
+        self.workers.append(process)
+        return process
+
+    async def ready(self, worker: subprocess.Popen[bytes]) -> bool:
+        beats = [beat for beat in await self.beats() if beat.pid == worker.pid]
+        return any(beat.engine in ("ready", "busy") for beat in beats)
+
+    async def beats(self) -> list[Heartbeat]:
+        return await Roster(self.redis).read()
+
+    async def api(self, **changed: Any) -> str:
+        """Starts an API process and waits until it listens; returns its base URL."""
+        url = self.start_api(**changed)
+        await until(partial(listens, url))
+        return url
+
+    def start_api(self, port: int | None = None, **changed: object) -> str:
+        port = port or valkey.free_port()
+        url = f"http://127.0.0.1:{port}"
+        started = processes.running("api", **{**self.settings, "port": port, **changed})
+        self.apis[url] = self._exits.enter_context(started)
+        return url
+
+    async def drained(self) -> bool:
+        depth = (await self.queue.depth())[MODEL]
+        return depth.waiting + depth.running + depth.deferred == 0
+
+
+def engine_of(worker: subprocess.Popen[bytes]) -> int | None:
+    """The process id of a worker's engine, if it has one at this moment."""
+    try:
+        children = psutil.Process(worker.pid).children()
+    except psutil.NoSuchProcess:
+        return None
+    return children[0].pid if children else None
+
+
+async def listens(url: str) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    *,
+    workers: int = 1,
+    apis: int = 1,
+    model: dict[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Stack]:
+    """A stack on a server of its own. `model` changes its models.toml, `settings` the processes' settings."""
+    fields = {"pipeline": "tests.faults.recording:Recording", **(model or {})}
+    fields["options"] = {"record": str(folder / "record"), "seconds": 0.01, **fields.get("options", {})}
+    models = processes.write_models(folder, **fields)
+    server = valkey.Server(folder)
+    server.start()
+    redis = connect(Settings(redis_url=server.url()))
+    try:
+        async with between(server.port) as proxy, AsyncExitStack() as exits:
+            through = f"redis://127.0.0.1:{proxy.port}/0"
+            changed = {"redis_url": through, "models_file": models, "log_level": "warning", **settings}
+            queue = JobQueue(redis, Settings(redis_url=server.url()), [MODEL])
+            stack = Stack(folder, server, proxy, redis, queue, changed, _exits=exits)
+            for _ in range(workers):
+                stack.start_worker()
+            for _ in range(apis):
+                stack.start_api()
+            for url in stack.apis:
+                await until(partial(listens, url))
+            for worker in stack.workers:
+                await until(partial(stack.ready, worker))
+            yield stack
+    finally:
+        server.signal(signal.SIGCONT)
+        await redis.aclose(close_connection_pool=True)
+        server.stop()

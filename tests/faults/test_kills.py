@@ -1,0 +1,112 @@
+"""SIGKILL at random moments, of the engine, of the worker, of both: nothing is lost, nothing ends twice."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests import processes
+from tests.faults.clients import nonces
+from tests.faults.scenario import scenario
+from tests.faults.stack import Stack, engine_of
+from tests.gate import Gate
+from tests.waiting import until
+from tests.worker.conftest import poison_spec
+from worker.engine import Engine
+
+WORKER_BACK = 10.0
+"""Seconds within which a dead worker's jobs run again: the lease of 8 s, a sweep, a claim."""
+ENGINE_BACK = 1.0
+"""Seconds, besides the time to load the model, within which a dead engine's inputs run again."""
+BATCH = 4
+
+
+async def kill(victim: subprocess.Popen[bytes], what: str) -> None:
+    """A worker's engine dies with it, also when only the worker is killed."""
+    engine = engine_of(victim)
+    if what != "worker" and engine is not None:
+        with suppress(ProcessLookupError):
+            os.kill(engine, signal.SIGKILL)
+    if what != "engine":
+        victim.kill()
+        await asyncio.to_thread(victim.wait, 10)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "kills"),
+    [(400, 4), pytest.param(2_000, 20, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
+)
+async def test_kills_at_random_moments(tmp_path: Path, jobs: int, kills: int) -> None:
+    chance = random.Random(kills)
+    async with scenario(
+        tmp_path, workers=2, model={"max_batch_items": BATCH, "options": {"seconds": 0.05}}
+    ) as run:
+        stack, clients = run.stack, run.clients
+        texts = nonces(jobs)
+        portion = jobs // kills
+        for number in range(kills):
+            await clients.submit(*texts[number * portion : (number + 1) * portion])
+            await asyncio.sleep(chance.uniform(0.0, 0.5))  # the moment is the point
+            victim = chance.choice(stack.workers)
+            what = ("engine", "worker", "both")[number % 3]
+            await kill(victim, what)
+            if what != "engine":
+                stack.workers.remove(victim)
+                stack.start_worker()
+        await clients.submit(*texts[kills * portion :])
+        await run.check()
+
+        executions = stack.executions()
+        assert len(executions) == jobs
+        assert executions.total() - jobs <= kills * BATCH, (
+            "what ran again is what was in the victims' batches"
+        )
+
+
+async def begun(stack: Stack, times: int) -> bool:
+    return len(stack.runs()) >= times
+
+
+async def test_a_dead_workers_jobs_run_again_within_ten_seconds(tmp_path: Path, gate: Gate) -> None:
+    """It dies in the middle of a batch that another worker then runs again."""
+    async with scenario(tmp_path, model={"max_batch_items": BATCH}) as run:
+        stack, clients = run.stack, run.clients
+        [victim] = stack.workers
+        await clients.submit(*(f"{nonce} {gate.text}" for nonce in nonces(1)))
+        await until(lambda: begun(stack, 1))
+        await stack.worker()
+        killed = time.monotonic()
+        processes.kill_tree(victim.pid)
+        gate.open()
+        await run.check()
+        first, again = stack.runs()
+        assert first.nonce == again.nonce
+        assert again.at - killed < WORKER_BACK
+
+
+async def test_a_dead_engines_inputs_run_again_at_once(tmp_path: Path, gate: Gate) -> None:
+    """Within a second, and what it takes to load the model, in a batch each."""
+    engine = Engine(poison_spec(), None)
+    starting = time.monotonic()
+    await engine.start()
+    load = time.monotonic() - starting
+    await engine.kill()
+    async with scenario(tmp_path, model={"max_batch_items": BATCH}) as run:
+        stack, clients = run.stack, run.clients
+        await clients.submit(f"{nonces(1)[0]} {gate.text}")
+        await until(lambda: begun(stack, 1))
+        pid = engine_of(stack.workers[0])
+        assert pid is not None
+        killed = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: begun(stack, 2))
+        gate.open()
+        await run.check()
+        _, again = stack.runs()
+        assert again.at - killed < ENGINE_BACK + load

@@ -1,0 +1,52 @@
+"""A witness of every end of a job: it hears all events, past the proxy, from the first to the last."""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.exceptions import RedisError
+
+from jobs import keys
+from jobs.connection import cancel
+from jobs.schema import JobState
+from jobs.wire import decode_events
+from tests.faults.stack import Stack
+
+
+class Witness:
+    """Ends seen, by job. Some may be missed while the server is away, but none can be seen that was not."""
+
+    def __init__(self) -> None:
+        self.ends: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def doubles(self) -> dict[str, Counter[str]]:
+        """Jobs that ended more than once."""
+        return {job_id: ends for job_id, ends in self.ends.items() if ends.total() > 1}
+
+    async def _watch(self, stack: Stack) -> None:
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                async with stack.redis.pubsub() as pubsub:
+                    await pubsub.subscribe(keys.EVENTS)
+                    while True:
+                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                        if message is not None:
+                            self._see(message["data"])
+            await asyncio.sleep(0.05)
+
+    def _see(self, data: bytes) -> None:
+        for event in decode_events(data):
+            if JobState(event.state).terminal:
+                self.ends[event.id][event.state] += 1
+
+
+@asynccontextmanager
+async def watching(stack: Stack) -> AsyncIterator[Witness]:
+    witness = Witness()
+    task = asyncio.create_task(witness._watch(stack))
+    try:
+        yield witness
+    finally:
+        await cancel(task)
