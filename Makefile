@@ -15,11 +15,14 @@ PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c '$(USABLE)' 2>/dev/null && echo
 # After a change: make clean
 TORCH_INDEX_URL ?=
 
+# How long `make soak` lasts
+MINUTES ?= 5
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format clean
+.PHONY: help install run test test-faults soak check format clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 install: $(STAMP) ## only set up .venv, as the other targets do when they need it
 
@@ -28,6 +31,13 @@ run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 
 test: $(STAMP) ## run the tests; make test ARGS='-k batcher' runs some
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(STAMP) ## run the long forms of the fault tests, and two minutes of `make soak`
+	@$(BIN)/python -m pytest --thorough tests/faults $(ARGS)
+	@$(BIN)/python -m tests.faults.soak --minutes 2
+
+soak: $(STAMP) ## customers and harm of all kinds for MINUTES (5), with a report; SEED=n does the same harm again
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 check: $(STAMP) ## check format, lint, types and the walls between the packages
 	$(BIN)/ruff format --check .

@@ -50,7 +50,7 @@ class Clients:
 
     async def _submit(self, text: str) -> str:
         headers = {"idempotency-key": text}
-        answer = await self._insist("POST", "/v1/jobs", json={"inputs": text}, headers=headers)
+        answer = await self.insist("POST", "/v1/jobs", json={"inputs": text}, headers=headers)
         job_id: str = answer["id"]
         assert self.accepted.setdefault(text, job_id) == job_id, "one key, one job"
         return job_id
@@ -63,12 +63,12 @@ class Clients:
     async def _ended(self, job_id: str) -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE
         while True:
-            job = await self._insist("GET", f"/v1/jobs/{job_id}?wait=10")
+            job = await self.insist("GET", f"/v1/jobs/{job_id}?wait=10")
             if job["finished_at"] is not None:
                 return job
             assert time.monotonic() < deadline, f"nobody ended {job}"
 
-    async def _insist(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+    async def insist(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         """The answer, after as many tries as it takes, each at the next API."""
         async with self._turns:
             deadline = time.monotonic() + PATIENCE

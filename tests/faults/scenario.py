@@ -40,10 +40,10 @@ class Scenario:
                 assert executions[nonce], "an answer that somebody computed"
         assert self.witness.doubles() == {}, "one end each"
         assert await self.clients.ended() == jobs, "an end that stays"
-        await self._nothing_left()
+        await self.nothing_left()
         return jobs
 
-    async def _nothing_left(self) -> None:
+    async def nothing_left(self) -> None:
         await until(self.stack.drained)
         redis = self.stack.redis
         assert (await self.stack.queue.depth())[MODEL].bytes == 0

@@ -1,0 +1,103 @@
+"""`python -m tests.faults.soak --minutes 5`: customers all the time, harm all the time, and a report.
+
+Exit status 1 when a job was lost, ended twice or wrongly, or anything was left behind. The seed says what was
+done to the stack and in which order; what it hit, is the machine's doing.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.faults import harms
+from tests.faults.customers import Story, be_a_customer
+from tests.faults.scenario import Scenario, scenario
+from tests.faults.soak_report import Soak, report
+from tests.faults.vitals import Vitals
+
+CUSTOMERS = 24
+WORKERS = 2
+APIS = 2
+CALM = (1.0, 6.0)
+"""Seconds between one harm's end and the next, at random."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    arguments = parser.parse_args(argv)
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    log = folder / "log"
+    with log.open("w") as lines:
+        os.dup2(lines.fileno(), sys.stderr.fileno())  # also of the processes that will be started
+    print(f"seed {arguments.seed}: {arguments.minutes:g} minutes, {CUSTOMERS} customers", flush=True)
+    soak = asyncio.run(_soak(folder, arguments.minutes * 60, arguments.seed))
+    print(report(soak))
+    if soak.faults:
+        print(f"the logs of all processes: {log}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+async def _soak(folder: Path, seconds: float, seed: int) -> Soak:
+    options = {"max_batch_items": 8, "batch_timeout": 5.0, "options": {"seconds": 0.02}}
+    async with scenario(
+        folder, workers=WORKERS, apis=APIS, model=options, max_attempts=100, log_level="info", result_ttl=60
+    ) as run:
+        soak = Soak(seed, Story(), Counter(), Vitals(), [], time.monotonic())
+        until = time.monotonic() + seconds
+        beside = [
+            asyncio.create_task(soak.vitals.watch(run.stack)),
+            asyncio.create_task(_tell(soak, until)),
+        ]
+        customers = [
+            be_a_customer(run.clients, soak.story, random.Random(f"{seed} {number}"), until)
+            for number in range(CUSTOMERS)
+        ]
+        await asyncio.gather(_do_harm(run, soak, random.Random(seed), until), *customers)
+        soak.ended = time.monotonic()
+        for task in beside:
+            task.cancel()
+        soak.failures = run.clients.failures
+        soak.doubles = len(run.witness.doubles())
+        try:
+            await run.nothing_left()
+        except AssertionError as error:
+            soak.story.wrong.append(f"left behind: {error}")
+        return soak
+
+
+async def _do_harm(run: Scenario, soak: Soak, chance: random.Random, until: float) -> None:
+    """All kinds in a random order, again and again."""
+    order: list[harms.Harm] = []
+    while time.monotonic() < until:
+        await asyncio.sleep(chance.uniform(*CALM))
+        order = order or chance.sample(harms.ALL, len(harms.ALL))
+        harm = order.pop()
+        soak.now = harm.__name__.replace("_", " ")
+        soak.harms[soak.now] += 1
+        began = time.monotonic()
+        await harm(run.stack, chance)
+        soak.done.append((soak.now, began, time.monotonic()))
+        soak.now = "calm"
+
+
+async def _tell(soak: Soak, until: float) -> None:
+    """A live line on a terminal, a line every ten seconds elsewhere."""
+    live = sys.stdout.isatty()
+    while True:
+        await asyncio.sleep(1 if live else 10)
+        print(f"\r{soak.line(until)}" if live else soak.line(until), end="" if live else "\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
