@@ -47,7 +47,14 @@ def create_app(settings: Settings) -> FastAPI:
             await cancel(*background)
             await services.redis.aclose(close_connection_pool=True)
 
-    app = FastAPI(title="Batchline", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Batchline",
+        version=_version(),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # it would send a client to whatever host its request named
+    )
     app.add_middleware(Edge, metrics=metrics)
     problems.install(app)
     for part in (jobs, models, health, status, reference):

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.deps import Services, Shared
 from api.fleet import ABLE
+from api.openapi import LIVE, READY
 from api.replies import reply
 from jobs.errors import QueueUnavailable
 from jobs.metrics import LedgerCollector
@@ -20,13 +21,13 @@ PATIENCE = 2.0
 """Seconds that Redis has to answer a check or a scrape."""
 
 
-@router.get("/health/live")
+@router.get("/health/live", **LIVE)
 async def live() -> Response:
     """Whether this process answers; Redis is not asked, for a restart would not bring it back."""
     return reply({"status": "live"})
 
 
-@router.get("/health/ready", responses={503: {"description": "Jobs cannot be run; `checks` says why."}})
+@router.get("/health/ready", **READY)
 async def ready(shared: Shared) -> Response:
     """Whether jobs can be accepted and run: Redis takes writes, and each model has a worker that is able."""
     checks = {"redis": await _redis_fault(shared)}

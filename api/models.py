@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from api.catalog import parameters_schema
 from api.deps import Shared
 from api.openapi import MODELS
 from api.replies import reply
@@ -58,9 +58,3 @@ def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heart
             for beat in workers
         ],
     }
-
-
-def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
-    """JSON Schema of the parameters that a job for this model may carry."""
-    _, definitions = msgspec.json.schema_components([spec.parameter_type])
-    return next(iter(definitions.values()))

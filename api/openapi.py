@@ -1,6 +1,6 @@
 """The API's description (OpenAPI 3.1): schemas from the very types that are sent, and examples that work.
 
-The examples of `POST /v1/jobs` are made from the models that are served; a test sends each of them.
+What the models that are served take is told by `api/catalog.py`; a test sends each of its examples.
 """
 
 from typing import Any
@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
+from api.catalog import accepted, examples
 from api.problems import KINDS
-from jobs.models import ModelCatalog, ModelSpec
+from jobs.models import ModelCatalog
 from jobs.schema import Job, JobRequest
 
 COMPONENT = "#/components/schemas/{name}"
@@ -47,6 +48,13 @@ class Results(msgspec.Struct):
     """Aligned with the inputs."""
 
     results: list[Result]
+
+
+class Health(msgspec.Struct):
+    """`status` in a word; of each thing that jobs need, `ok` and, where it is not, a `reason`."""
+
+    status: str
+    checks: dict[str, dict[str, bool | str]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class JobPage(msgspec.Struct):
@@ -88,12 +96,12 @@ def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 
 
-def _parameter(name: str, description: str, example: str) -> dict[str, Any]:
+def _parameter(name: str, description: str, example: str, **schema: str) -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
         "description": description,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **schema},
         "example": example,
     }
 
@@ -105,14 +113,30 @@ _SUBMITTED = {
     "Location": _header("The job's path."),
     "Idempotency-Replayed": _header("`true` where an earlier request with the same key made the job."),
 }
+_LINKS = {
+    name: {"operationId": f"{name}_v1_jobs__job_id__{path}", "parameters": {"job_id": "$response.body#/id"}}
+    for name, path in (
+        ("read_job", "get"),
+        ("read_result", "result_get"),
+        ("follow_job", "events_get"),
+        ("cancel_job", "delete"),
+    )
+}
+"""What can be done with a job that was submitted; the ids are FastAPI's, of the handlers' names and paths."""
 
 SUBMIT: dict[str, Any] = {
     "responses": {
-        202: {"description": "Accepted.", "headers": _SUBMITTED, "content": _json("Job")},
+        202: {
+            "description": "Accepted.",
+            "headers": _SUBMITTED,
+            "content": _json("Job"),
+            "links": _LINKS,
+        },
         200: {
             "description": "Done within the wait.",
             "headers": _SUBMITTED | _APPLIED,
             "content": _json("Job"),
+            "links": _LINKS,
         },
         **_refused(
             "invalid-request",
@@ -134,6 +158,7 @@ SUBMIT: dict[str, Any] = {
                 "Idempotency-Key",
                 "1 to 255 printable characters; the same key and request give the same job.",
                 "order-4711",
+                pattern="^[ -~\u00a1-\u00ac\u00ae-\u00ff]{1,255}$",
             ),
         ],
     },
@@ -171,11 +196,25 @@ CANCEL: dict[str, Any] = {
         **_refused("unknown-job", "job-gone", "redis-unavailable"),
     }
 }
+_EVENT = {
+    "description": "Each event of the stream.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"$ref": COMPONENT.format(name="JobState")},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": COMPONENT.format(name="Job")},
+        },
+        "retry": {"type": "integer"},
+    },
+}
 EVENTS: dict[str, Any] = {
     "responses": {
         200: {
             "description": "Events named as the states, their data a Job; it ends with the terminal one.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` was that of the terminal state: there is nothing to come."},
         **_refused("unknown-job", "job-gone", "redis-unavailable"),
@@ -187,45 +226,28 @@ EVENTS: dict[str, Any] = {
 MODELS: dict[str, Any] = {
     "responses": {200: {"description": "The models."}, **_refused("redis-unavailable")},
 }
-
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "text-classification": {"inputs": ["A wonderful film.", "A dull, badly acted mess."]},
-    "token-classification": {
-        "inputs": "Ada Lovelace lived in London.",
-        "parameters": {"aggregation_strategy": "simple"},
-    },
-    "feature-extraction": {
-        "inputs": "A wonderful film.",
-        "parameters": {"pooling": "mean", "normalize": True},
-    },
-    "zero-shot-classification": {
-        "inputs": "The match ended in a draw.",
-        "parameters": {"candidate_labels": ["sport", "politics"]},
-    },
-    "fill-mask": {"inputs": "Paris is the [MASK] of France.", "parameters": {"top_k": 3}},
-    "text-generation": {"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20}},
+LIVE: dict[str, Any] = {
+    "responses": {200: {"description": "The process answers.", "content": _json("Health")}},
 }
-
-
-def examples(catalog: ModelCatalog) -> dict[str, Any]:
-    """For each model a request that it accepts, and the default one's with every field."""
-    made = {name: {"value": {"model": name, **example(spec)}} for name, spec in catalog.specs.items()}
-    full = {"model": catalog.default.name, **example(catalog.default), "priority": "high", "expires_in": 60}
-    return made | {"urgent, and only if started within a minute": {"value": full}}
-
-
-def example(spec: ModelSpec) -> dict[str, Any]:
-    if spec.input == "json":
-        return {"inputs": [{"feature": 1.5}]}
-    return EXAMPLES.get(spec.task, {"inputs": "A text."})
+READY: dict[str, Any] = {
+    "responses": {
+        200: {"description": "Jobs can be run.", "content": _json("Health")},
+        503: {"description": "Jobs cannot be run; `checks` says why.", "content": _json("Health")},
+    },
+}
 
 
 def describe(app: FastAPI, catalog: ModelCatalog) -> dict[str, Any]:
     """The whole description; made once."""
     described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
-    _, schemas = msgspec.json.schema_components([JobRequest, Job, JobPage, Results], ref_template=COMPONENT)
+    _, schemas = msgspec.json.schema_components(
+        [JobRequest, Job, JobPage, Results, Health], ref_template=COMPONENT
+    )
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
     schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}
+    schemas["JobRequest"]["anyOf"] = [
+        accepted(spec, default=spec is catalog.default) for spec in catalog.specs.values()
+    ]
     described.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
     for calls in described["paths"].values():
         for call in calls.values():  # FastAPI's own guess, where a path parameter is all there is to validate

@@ -4,7 +4,7 @@ What a page looks like is in `templates/`, how values are worded in `api/renderi
 """
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 from fastapi import APIRouter
@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api import submission
+from api.catalog import example
 from api.deps import Services, Shared
-from api.openapi import example
 from api.outputs import shortened
 from api.problems import ERRORS, KINDS, Refusal, detail_of, kind_of
 from api.rendering import page
@@ -91,7 +91,7 @@ def refuse_cross_site(request: Request) -> None:
     if site is not None:
         same = site in ("same-origin", "none")
     else:  # a browser without that header names at least the origin; other clients name neither
-        same = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        same = origin is None or origin.partition("://")[2] == request.headers.get("host")
     if not same:
         raise Refusal("cross-site", "this form may be sent from this server's own pages only")
 

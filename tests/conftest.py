@@ -74,6 +74,13 @@ def queue(redis: ArqRedis, settings: Settings) -> JobQueue:
     return JobQueue(redis, settings, ["sentiment"])
 
 
+async def written(client: ArqRedis) -> set[str]:
+    """The keys there are, but for the mark of whoever sweeps, which comes and goes."""
+    return {key.decode() for key in await client.keys("*")} - {
+        key.decode() for key in await client.keys(keys.SWEPT.pattern)
+    }
+
+
 async def keys_without_lifetime(client: ArqRedis) -> list[str]:
     """Keys that would stay for ever and that `keys.py` does not list as permanent.
 

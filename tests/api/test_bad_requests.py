@@ -14,6 +14,7 @@ from api.problems import KINDS, TYPE
 from api.submission import MAX_DEPTH
 from jobs.settings import MIB, Settings
 from tests.api.edge import serving
+from tests.conftest import written
 
 NESTED = b"[" * 1_000 + b"]" * 1_000
 
@@ -106,7 +107,7 @@ async def test_bad_input_is_told_and_leaves_nothing(
     assert (problem["type"], problem["title"], problem["status"]) == (TYPE + kind, title, status)
     assert problem.get("pointer") == pointer
     assert 0 < len(problem["detail"]) <= problems.MAX_DETAIL
-    assert await redis.dbsize() == 0, "nothing is left"
+    assert await written(redis) == set(), "nothing is left"
     assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 202, "the server goes on"
 
 
@@ -131,7 +132,7 @@ async def test_what_is_not_plain_json_is_refused(
 ) -> None:
     answer = await client.post("/v1/jobs", content=b'{"inputs": "x"}', headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (415, f"{TYPE}unsupported-media-type")
-    assert await redis.dbsize() == 0
+    assert await written(redis) == set()
 
 
 async def test_a_body_is_not_read_further_than_the_limit(client: httpx.AsyncClient) -> None:
@@ -215,7 +216,7 @@ async def test_a_real_server_refuses_ten_megabytes_and_goes_on(settings: Setting
     async with serving(settings) as (client, _):
         answers = await asyncio.gather(*(client.post("/v1/jobs", content=body) for _ in range(4)))
         assert {answer.status_code for answer in answers} == {413}
-        assert await redis.dbsize() == 0
+        assert await written(redis) == set()
         assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 202
 
 
@@ -235,4 +236,4 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 async def test_a_form_that_nobody_typed_is_refused(client: httpx.AsyncClient, redis: ArqRedis) -> None:
     answer = await client.post("/submit", data={"text": "x" * 300_000})
     assert answer.status_code == 413
-    assert await redis.dbsize() == 0
+    assert await written(redis) == set()

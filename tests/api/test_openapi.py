@@ -7,7 +7,7 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.openapi import EXAMPLES
+from api.catalog import EXAMPLES
 from api.problems import KINDS, TYPE
 from jobs import tasks
 from jobs.queue import JobQueue
@@ -62,6 +62,24 @@ async def test_every_problem_is_described_with_an_example(client: httpx.AsyncCli
                 told.add(kind)
     untold = {"not-found", "method-not-allowed", "bad-request", "internal-error", "cross-site", "job-failed"}
     assert told == set(KINDS) - untold
+
+
+async def test_every_link_leads_to_a_call(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()["paths"]
+    calls = {call["operationId"] for path in described.values() for call in path.values()}
+    answers = described["/v1/jobs"]["post"]["responses"]
+    linked = {link["operationId"] for status in ("200", "202") for link in answers[status]["links"].values()}
+    assert len(linked) == 4
+    assert linked <= calls
+
+
+async def test_it_tells_what_each_model_takes(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()["components"]["schemas"]["JobRequest"]["anyOf"]
+    assert [taken["title"] for taken in described] == ["sentiment", "shapes"]
+    assert [taken["required"] for taken in described] == [[], ["model"]], "the first is the default"
+    assert described[1]["properties"]["parameters"]["properties"]["depth"] == {"type": "integer"}
+    single, many = described[0]["properties"]["inputs"]["anyOf"]
+    assert (single, many["maxItems"]) == ({"type": "string", "maxLength": 100_000}, 1_000)
 
 
 async def test_a_real_job_has_just_the_fields_described(client: httpx.AsyncClient, queue: JobQueue) -> None:

@@ -13,6 +13,7 @@ from jobs import keys
 from jobs.ids import new_id
 from jobs.queue import JobQueue
 from jobs.workers import Roster
+from tests.conftest import written
 from tests.ledger import MODEL, heartbeat, run_one
 from tests.waiting import until
 
@@ -143,7 +144,7 @@ async def test_an_idempotency_key_is_short_and_printable(
         "/v1/jobs", json={"inputs": "x"}, headers={b"idempotency-key": key.encode("latin-1")}
     )
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:batchline:problem:invalid-request")
-    assert await redis.dbsize() == 0
+    assert await written(redis) == set()
 
 
 async def test_a_full_queue_says_when_to_come_back(

@@ -1,0 +1,108 @@
+"""The API as a process on a Valkey of its own, and raw bytes to and from it: no HTTP client is in the way."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+import redis
+
+from api.problems import KINDS, MEDIA_TYPE, TYPE
+from jobs import keys
+from jobs.settings import Settings
+from tests import processes, valkey
+from tests.api.edge import environment
+from tests.waiting import until
+
+PATIENCE = 10.0
+"""Seconds that any answer may take."""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Api(NamedTuple):
+    port: int
+    ledger: redis.Redis
+    log: Path
+
+    def send(self, data: bytes, *, hang_up: bool = False) -> bytes:
+        """All that comes back until the server closes; hanging up, the client first closes its own side."""
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+            received = b""
+            with suppress(BrokenPipeError, ConnectionResetError):  # it has heard enough
+                connection.sendall(data)
+                if hang_up:
+                    connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionResetError):
+                while chunk := connection.recv(65_536):
+                    received += chunk
+            return received
+
+    def ask(self, method: str, path: bytes | str, *headers: bytes, body: bytes = b"") -> Answer:
+        path = path if isinstance(path, bytes) else path.encode()
+        lines = [method.encode() + b" " + path + b" HTTP/1.1", b"host: edge", b"connection: close", *headers]
+        if body:
+            lines.append(b"content-length: %d" % len(body))
+        return parsed(self.send(b"\r\n".join(lines) + b"\r\n\r\n" + body))
+
+    def submit(self, body: bytes, *headers: bytes) -> Answer:
+        return self.ask("POST", "/v1/jobs", b"content-type: application/json", *headers, body=body)
+
+    def left(self) -> set[bytes]:
+        """All keys, but for the sweeper's own mark, which comes and goes."""
+        return {key for key in self.ledger.scan_iter() if not key.startswith(keys.SWEPT.of("").encode())}
+
+
+def parsed(answer: bytes) -> Answer:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return Answer(int(first.split(" ")[1]), headers, body)
+
+
+@contextmanager
+def serving(folder: Path, models: str) -> Iterator[Api]:
+    """Both processes, until the block ends."""
+    models_file, log = folder / "models.toml", folder / "log"
+    models_file.write_text(models)
+    with valkey.running(folder) as server, log.open("wb") as sink:
+        settings = Settings(redis_url=server.url(), models_file=models_file)
+        port = valkey.free_port()
+        own = environment(settings, port) | {"BATCHLINE_MAX_WAIT": "0.05"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api"], cwd=processes.ROOT, env=os.environ | own, stdout=sink, stderr=sink
+        )
+        try:
+            with redis.Redis.from_url(settings.redis_url) as ledger:
+                asyncio.run(until(lambda: _live(port)))
+                yield Api(port, ledger, log)
+        finally:
+            processes.kill_tree(process.pid)
+            process.wait(10)
+
+
+async def _live(port: int) -> bool:
+    try:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"http://127.0.0.1:{port}/health/live")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def is_problem(answer: Answer, kind: str) -> dict[str, Any]:
+    assert answer.status == KINDS[kind].status, answer
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    problem: dict[str, Any] = msgspec.json.decode(answer.body)
+    assert problem["type"] == TYPE + kind
+    return problem
