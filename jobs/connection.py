@@ -1,10 +1,14 @@
-"""The connection to Redis: arq's client on a pool with timeouts and a retry; arq's own has none."""
+"""The connection to Redis: arq's client on a pool with timeouts and a retry; arq's own has none.
+
+How the primary is found where the address names sentinels is in `jobs/sentinel.py`.
+"""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -21,6 +25,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from jobs import durability, sentinel
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
 from jobs.wire import deserialize, serialize
@@ -31,28 +36,40 @@ SOCKET_TIMEOUT = 5.0
 CONNECT_TIMEOUT = 2.0
 """Seconds that a connection may take to come about."""
 
+TIMEOUTS: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": CONNECT_TIMEOUT}
+
+ADDRESS = (
+    "BATCHLINE_REDIS_URL must read redis://[[user]:password@]host:port/db (or rediss://, or unix:///path),"
+    " or redis+sentinel://[user:password@]host:port[,host:port...]/service[/db]"
+)
+"""All that is said of a wrong address: what stands in it may be a password."""
+
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 
 
 def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
     """A client that has not connected yet. Raises ConfigurationError for an address that is none."""
+    options: dict[str, Any] = {
+        **TIMEOUTS,
+        "max_connections": connections,
+        "timeout": SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+        "socket_keepalive_options": _keepalive(),
+        "health_check_interval": 15,
+        # one retry only, for the caller knows better when to give up. Sent twice, a script does no harm;
+        # what a claim leased whose answer was lost comes back when the lease runs out, uncharged
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), retries=1),
+        "retry_on_error": [RedisConnectionError, RedisTimeoutError],
+    }
+    url = settings.redis_url
+    pool: BlockingConnectionPool
     try:
-        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
-            settings.redis_url,
-            max_connections=connections,
-            timeout=SOCKET_TIMEOUT,
-            socket_timeout=SOCKET_TIMEOUT,
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_keepalive=True,
-            socket_keepalive_options=_keepalive(),
-            health_check_interval=15,
-            # one retry only, for the caller knows better when to give up. Sent twice, a script does no harm;
-            # what a claim leased whose answer was lost comes back when the lease runs out, uncharged
-            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), retries=1),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"BATCHLINE_REDIS_URL: {error}") from None
+        if sentinel.named(url):
+            pool = sentinel.pool(url, TIMEOUTS, **options)
+        else:
+            pool = BlockingConnectionPool.from_url(url, **options)
+    except ValueError:
+        raise ConfigurationError(ADDRESS) from None
     return ArqRedis(pool, job_serializer=serialize, job_deserializer=deserialize)
 
 
@@ -64,17 +81,13 @@ def _keepalive() -> dict[int, int]:
 
 async def check(settings: Settings) -> None:
     """Asks the server whether it can hold the queue. Raises ConfigurationError when it cannot."""
-    # a plain client: with a health check and a retry, redis-py answers a missing password with a recursion
     try:
-        probe: Redis = Redis.from_url(
-            settings.redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"BATCHLINE_REDIS_URL: {error}") from None
-    try:
-        async with probe:
+        async with await _probe(settings.redis_url) as probe:
             await probe.ping()
             policy = (await probe.info("memory")).get("maxmemory_policy", "noeviction")
+            fault = await durability.fault(probe, settings.durable_submit)
+    except ValueError:
+        raise ConfigurationError(ADDRESS) from None
     except AuthenticationError as error:
         raise ConfigurationError(
             f"Redis at {_redacted(settings)} refuses the password: {error}"
@@ -89,11 +102,22 @@ async def check(settings: Settings) -> None:
             f"Redis at {_redacted(settings)} evicts keys ({policy}) and would lose jobs:"
             " set maxmemory-policy to noeviction"
         )
+    if fault:
+        raise ConfigurationError(f"Redis at {_redacted(settings)} {fault}")
+
+
+async def _probe(url: str) -> Redis:
+    """A plain client: with a health check and a retry, a missing password makes redis-py recurse."""
+    if sentinel.named(url):
+        return await sentinel.primary(url, TIMEOUTS)
+    client: Redis = Redis.from_url(url, **TIMEOUTS)
+    return client
 
 
 def _redacted(settings: Settings) -> str:
-    """The server's address without its password."""
-    return settings.redis_url.rpartition("@")[2].removeprefix("redis://")
+    """The address without its passwords."""
+    parts = urlsplit(settings.redis_url)
+    return f"{parts.netloc}{parts.path}".rpartition("@")[2]
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
@@ -121,3 +145,7 @@ async def availability() -> AsyncIterator[None]:
         if str(error).startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):
             raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
         raise
+    except RuntimeError as error:
+        if "the handler is closed" not in str(error):  # uvloop, of a connection that was reset before a write
+            raise
+        raise QueueUnavailable(f"Redis cannot be reached: {error}") from error

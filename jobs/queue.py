@@ -14,7 +14,7 @@ from typing import Any
 from arq.connections import ArqRedis
 from redis.commands.core import AsyncScript
 
-from jobs import failpoints, keys, lua, views
+from jobs import durability, failpoints, keys, lua, views
 from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
@@ -41,7 +41,7 @@ class JobQueue:
         self.redis = redis
         self.settings = settings
         self.models = tuple(models)
-        self._submit = lua.script(redis, "submit")
+        self._submit = durability.submit_script(redis, settings.durable_submit)
         self._read = lua.script(redis, "read")
         self._cancel = lua.script(redis, "cancel")
         self._depth = lua.script(redis, "depth")

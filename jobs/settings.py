@@ -22,7 +22,7 @@ class Settings(BaseSettings):
 
     # Where things are
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """The Redis or Valkey server that holds the queue. `make run` starts its own when this is unset."""
+    """The Redis or Valkey server of the queue, or its sentinels. `make run` starts its own when unset."""
     models_file: Path = Path("models.toml")
     """The models that are served."""
     host: str = "127.0.0.1"
@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     """The port that the API listens on."""
     data_dir: Path = Path(".data")
     """Where `make run` keeps its embedded server's append-only file between runs."""
+
+    # Durability
+    durable_submit: Literal["memory", "disk", "replica"] = "memory"
+    """When a submit is answered: once Redis has the job in memory and has written it to its append-only file,
+    which is synced each second; `disk`: once it is synced; `replica`: once a replica has it too."""
 
     # Admission: beyond these a submit is answered 503 with Retry-After
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000

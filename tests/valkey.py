@@ -22,11 +22,12 @@ def free_port() -> int:
 
 
 class Server:
-    """One server process on a folder of its own."""
+    """One server process on a folder of its own; `options` of its configuration go before ours."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, **options: str) -> None:
         self.folder = folder
         self.port = port or free_port()
+        self.options = {name.replace("_", "-"): value for name, value in options.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: int = 0) -> str:
@@ -43,10 +44,14 @@ class Server:
             "appendfsync": "everysec",
             "save": "",
             "maxmemory-policy": "noeviction",
+            **self.options,
         }
         command = [str(get_binary_path())]
         for name, value in options.items():
-            command += [f"--{name}", value]
+            command += [f"--{name}", *(value.split() if name in self.options else [value])]
+        self._launch(command)
+
+    def _launch(self, command: list[str]) -> None:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         client = redis.Redis(port=self.port)
@@ -54,8 +59,11 @@ class Server:
             try:
                 client.ping()
                 break
+            except redis.exceptions.AuthenticationError:
+                break  # which is an answer
             except redis.exceptions.RedisError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
+                    self.kill()
                     raise
                 time.sleep(0.01)
         client.close()
@@ -76,9 +84,41 @@ class Server:
         self.process.wait(10)
 
 
+class Sentinel(Server):
+    """A sentinel of a primary on this machine, which counts as down after a second if `quorum` think so."""
+
+    def __init__(
+        self,
+        folder: Path,
+        primary: Server,
+        service: str,
+        *lines: str,
+        port: int | None = None,
+        quorum: int = 2,
+    ) -> None:
+        super().__init__(folder, port)
+        self.service = service
+        self.watched = f"{service} 127.0.0.1 {primary.port} {quorum}"
+        self.lines = lines
+
+    def start(self) -> None:
+        settings = self.folder / "sentinel.conf"
+        lines = [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f'dir "{self.folder}"',
+            f"sentinel monitor {self.watched}",
+            f"sentinel down-after-milliseconds {self.service} 1000",
+            f"sentinel failover-timeout {self.service} 3000",
+            *self.lines,
+        ]
+        settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self._launch([str(get_binary_path()), str(settings), "--sentinel"])
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[Server]:
-    server = Server(folder)
+def running(folder: Path, **options: str) -> Iterator[Server]:
+    server = Server(folder, None, **options)
     server.start()
     try:
         yield server
