@@ -8,6 +8,7 @@ import structlog
 import uvicorn
 
 from api.app import create_app
+from api.pace import Paced
 from api.server import GRACE, Server, listen
 from jobs import connection, logs
 from jobs.errors import ConfigurationError
@@ -30,7 +31,7 @@ def main() -> int:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Paced,
         ws="none",
         access_log=False,
         log_config=None,

@@ -13,6 +13,10 @@ from jobs.errors import ConfigurationError
 GRACE = 10
 """Seconds that running requests may take after the signal; waiting ones need none."""
 
+UNSENT = 128 * 1024
+"""Bytes of an answer that the system takes before it can send them: with megabytes, as is its default, nobody
+could tell a client that reads slowly from one that doesn't read (`api/pace.py`)."""
+
 
 class Server(uvicorn.Server):
     """Answers the parked requests before uvicorn waits for connections to drain.
@@ -48,6 +52,8 @@ def _bound(family: int, address: Sequence[object]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         listener.bind(tuple(address))
         listener.listen(2048)
     except OSError:

@@ -29,6 +29,8 @@ SILENCE = 5.0
 """Seconds of quiet, in spite of a ping, after which it counts as dead; a busy machine may stall a second."""
 BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds before each new try to subscribe; the last is repeated."""
+LAG = 64
+"""News that wait for one watcher; an event stream whose client reads nothing must not gather more."""
 
 
 class Notice(Enum):
@@ -47,8 +49,16 @@ class Watch:
 
     def __init__(self) -> None:
         self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._over = False
 
     def tell(self, news: News) -> None:
+        """Nothing comes after a notice that ends the watch; a reader that lags far behind reads again."""
+        if self._over:
+            return
+        self._over = news in (Notice.RELEASED, Notice.HUNG_UP)
+        if self._news.qsize() >= LAG and not self._over:
+            self._news = asyncio.Queue()
+            news = Notice.MISSED
         self._news.put_nowait(news)
 
     async def next(self, seconds: float) -> News | None:

@@ -101,7 +101,7 @@ class JobQueue:
             case [b"accepted", created, position]:
                 return views.accepted(job_id, job, created, position), False
             case [b"replayed", known]:
-                return await self.read(known.decode()), True
+                return await self._accepted_before(known.decode()), True
             case [b"exists"]:  # ours: it was sent again because its answer was lost
                 return await self.read(job_id), False
             case [b"mismatch"]:
@@ -115,6 +115,13 @@ class JobQueue:
                     depth=depth,
                 )
         raise AssertionError(f"submit answered {answer!r} for {job_id}")
+
+    async def _accepted_before(self, job_id: str) -> Job:
+        """As `read`, but a job that is not there has been: its age by this machine's clock decides nothing."""
+        try:
+            return await self.read(job_id)
+        except JobNotFound as error:
+            raise JobGone(str(error)) from None
 
     async def read(self, job_id: str) -> Job:
         """The job as it is now. Raises JobNotFound, or JobGone when its lifetime is over."""

@@ -16,7 +16,9 @@ async def serve(settings: Settings) -> None:
     """Runs until a signal ends it. Raises ConfigurationError for what cannot work."""
     catalog = preflight.read_models(settings)
     preflight.try_port(settings)
-    valkey = None if "redis_url" in settings.model_fields_set else EmbeddedValkey(settings.data_dir)
+    valkey = None
+    if "redis_url" not in settings.model_fields_set:
+        valkey = EmbeddedValkey(settings.data_dir, sync_always=settings.durable_submit == "disk")
     async with Supervisor(holding=[valkey.lock] if valkey else []) as supervisor:
         if valkey:
             await supervisor.start(valkey.child())

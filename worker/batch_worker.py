@@ -215,7 +215,7 @@ class BatchWorker(Worker):
     async def _run_batch(self, batch: list[Item[LeasedJob]]) -> None:
         jobs = {item.job.id: item.job for item in batch}
         if started := [job for job in jobs.values() if job.start()]:
-            self._keeper.start(started)
+            await self._keeper.start(started)
         inputs = [item.job.inputs[item.index] for item in batch]
         began = time.monotonic()
         outcomes = await self._isolation.run(inputs, batch[0].job.parameters)

@@ -56,11 +56,17 @@ class LeaseKeeper:
                 self._drop(before)  # its lease ran out unnoticed, and the new one is ours again
             self._held[job.id] = job
 
-    def start(self, jobs: Sequence[LeasedJob]) -> None:
-        """Tells the ledger that these jobs run now, without making their batch wait for the answer."""
+    async def start(self, jobs: Sequence[LeasedJob]) -> None:
+        """Tells the ledger that these jobs run now, as a rule without making their batch wait for the answer.
+
+        A job that was in the hands of a worker when that was lost may be why, and might kill this one before
+        it could be charged: it is charged first.
+        """
         task = asyncio.create_task(self._start([job.claimed for job in jobs]))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+        if any(job.returned for job in jobs):
+            await task
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm

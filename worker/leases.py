@@ -27,6 +27,10 @@ TITLES = {
 }
 
 
+HALF_A_DAY = 12 * 3600 * 1000
+"""Ms; well above any head start of a priority. A job that waited for longer counts as returned: no harm."""
+
+
 class LeasedJob:
     """A job that this worker holds the lease of."""
 
@@ -60,6 +64,11 @@ class LeasedJob:
     @property
     def started(self) -> bool:
         return self._started is not None
+
+    @property
+    def returned(self) -> bool:
+        """Whether a worker was lost that held it: `sweep.lua` puts such a job a day ahead of its queue."""
+        return self.claimed.score < self.claimed.claimed_ms - HALF_A_DAY
 
     @property
     def group(self) -> bytes:

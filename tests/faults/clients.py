@@ -57,8 +57,9 @@ class Clients:
 
     async def ended(self) -> dict[str, dict[str, Any]]:
         """Waits for every accepted job to end; returns the jobs by their inputs."""
-        jobs = await asyncio.gather(*(self._ended(job_id) for job_id in self.accepted.values()))
-        return dict(zip(self.accepted, jobs, strict=True))
+        accepted = dict(self.accepted)  # more may be accepted meanwhile
+        jobs = await asyncio.gather(*(self._ended(job_id) for job_id in accepted.values()))
+        return dict(zip(accepted, jobs, strict=True))
 
     async def _ended(self, job_id: str) -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE

@@ -60,7 +60,7 @@ class Proxy:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None
     ) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # the latter where the end was half-closed
             while chunk := await reader.read(CHUNK):
                 await asyncio.sleep(self.delay)
                 await self._whole.wait()

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.workers import Heartbeat, Roster
 from tests import processes, valkey
+from tests.faults import hurried, wrong_clock
 from tests.faults.proxy import Proxy, between
 from tests.waiting import until
 
@@ -68,14 +69,18 @@ class Stack:
     def executions(self) -> Counter[str]:
         return Counter(run.nonce for run in self.runs())
 
-    async def worker(self, **changed: object) -> subprocess.Popen[bytes]:
-        """Starts a worker and waits until its engine is ready; `changed` are settings, also `crash_at`."""
+    async def worker(self, **changed: Any) -> subprocess.Popen[bytes]:
+        """Starts a worker and waits until its engine is ready; `changed` are settings, also `crash_at`.
+
+        `clock` is by how many seconds its wall clock is fast, also of an API.
+        """
         process = self.start_worker(**changed)
         await until(partial(self.ready, process))
         return process
 
-    def start_worker(self, **changed: object) -> subprocess.Popen[bytes]:
-        process = self._exits.enter_context(processes.running("worker", **{**self.settings, **changed}))
+    def start_worker(self, *, clock: float = 0.0, **changed: object) -> subprocess.Popen[bytes]:
+        command = wrong_clock.command("worker", clock)
+        process = self._exits.enter_context(processes.running(*command, **{**self.settings, **changed}))
         self.workers.append(process)
         return process
 
@@ -92,10 +97,19 @@ class Stack:
         await until(partial(listens, url))
         return url
 
-    def start_api(self, port: int | None = None, **changed: object) -> str:
+    def start_api(
+        self,
+        port: int | None = None,
+        *,
+        clock: float = 0.0,
+        deadlines: Mapping[str, float] | None = None,
+        **changed: object,
+    ) -> str:
+        """`deadlines` are constants of the API's modules, by their full names, that are to be shorter."""
         port = port or valkey.free_port()
         url = f"http://127.0.0.1:{port}"
-        started = processes.running("api", **{**self.settings, "port": port, **changed})
+        command = hurried.command(deadlines) if deadlines else wrong_clock.command("api", clock)
+        started = processes.running(*command, **{**self.settings, "port": port, **changed})
         self.apis[url] = self._exits.enter_context(started)
         return url
 

@@ -59,8 +59,8 @@ async def test_kills_at_random_moments(
         assert executions.total() - jobs <= kills * BATCH, (
             "what ran again is what was in the victims' batches"
         )
-        for what, seconds in recoveries(stack, done).items():
-            figure(f"{what} killed: {len(seconds)} inputs ran again, the last after {max(seconds):.2f} s")
+        for kind, seconds in recoveries(stack, done).items():
+            figure(f"{kind} killed: {len(seconds)} inputs ran again, the last after {max(seconds):.2f} s")
             assert max(seconds) < WORKER_BACK
 
 

@@ -1,6 +1,8 @@
 """A pipeline for the tests, with inputs that do what real ones only do at night."""
 
 import ctypes
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ class Poison:
                 raise ValueError(quoted)
             case "die":
                 ctypes.string_at(0)
+            case "kill the worker":
+                os.kill(os.getppid(), signal.SIGKILL)
+                time.sleep(1000)  # the engine dies with it
             case "hang":
                 time.sleep(1000)
             case gate if gate.startswith("until "):

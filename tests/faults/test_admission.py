@@ -1,0 +1,111 @@
+"""A full queue: it never holds more than its limit, says when to come back, and lets everybody in then."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.problems import MEDIA_TYPE, TYPE
+from tests.faults.clients import nonces
+from tests.faults.scenario import scenario
+from tests.faults.stack import MODEL, Stack
+
+SUBMITTERS = 200
+PAUSE = 1.0
+"""Seconds after which a refused client tries again: none of these is as patient as it is told to be."""
+
+
+class Sampler:
+    """The most jobs, and the most bytes of payloads, that were seen in the queue."""
+
+    def __init__(self) -> None:
+        self.jobs = self.bytes = self.samples = 0
+
+    async def _watch(self, stack: Stack) -> None:
+        while True:
+            depth = (await stack.queue.depth())[MODEL]
+            self.jobs = max(self.jobs, depth.waiting + depth.deferred + depth.running)
+            self.bytes = max(self.bytes, depth.bytes)
+            self.samples += 1
+            await asyncio.sleep(0.002)  # it must not take the server for itself
+
+    @asynccontextmanager
+    async def sampling(self, stack: Stack) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._watch(stack))
+        try:
+            yield
+        finally:
+            assert not task.done(), "it saw all of it"
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+class Refused:
+    """The refusals; each must be the problem that clients are promised."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.longest = 0
+
+    def take(self, response: httpx.Response, reason: str) -> None:
+        self.count += 1
+        assert response.status_code == 503, response.text
+        assert response.headers["content-type"] == MEDIA_TYPE
+        problem: dict[str, Any] = response.json()
+        assert problem["type"] == TYPE + "queue-full"
+        assert reason in problem["detail"]
+        assert response.headers["retry-after"].isdecimal()
+        assert int(response.headers["retry-after"]) >= 1
+        self.longest = max(self.longest, int(response.headers["retry-after"]))
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "reason"),
+    [
+        ({"max_queued_jobs": 100}, 10, "limit of jobs"),
+        ({"max_queued_bytes": 100_000}, 1_000, "limit of bytes"),
+    ],
+)
+@pytest.mark.parametrize(
+    "each", [1, pytest.param(20, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
+)
+async def test_a_full_queue(tmp_path: Path, limit: dict[str, int], size: int, reason: str, each: int) -> None:
+    slow = {"max_batch_items": 8, "token_budget": 100_000, "options": {"seconds": 0.1}}
+    sampler, refused = Sampler(), Refused()
+    async with scenario(tmp_path, apis=2, model=slow, **limit) as run:
+        apis = itertools.cycle(run.stack.apis)
+        async with AsyncExitStack() as exits:
+            pools = [  # one for all of them would take more time than the server
+                await exits.enter_async_context(httpx.AsyncClient(base_url=next(apis), timeout=60))
+                for _ in range(SUBMITTERS // 10)
+            ]
+            await exits.enter_async_context(sampler.sampling(run.stack))
+
+            async def submit(client: httpx.AsyncClient) -> None:
+                for nonce in nonces(each):
+                    text = f"{nonce} {'x' * size}"
+                    while True:
+                        response = await client.post("/v1/jobs", json={"inputs": text})
+                        if response.status_code == 202:
+                            run.clients.accepted[text] = response.json()["id"]
+                            break
+                        refused.take(response, reason)
+                        await asyncio.sleep(PAUSE)
+
+            await asyncio.gather(*(submit(pool) for pool in pools * 10))
+            assert len(await run.check()) == SUBMITTERS * each, "all of them got in, and an answer"
+        print(  # noqa: T201 - numbers to look at
+            f"at most {sampler.jobs} jobs, {sampler.bytes} bytes in {sampler.samples} samples;"
+            f" {refused.count} refusals, Retry-After up to {refused.longest} s"
+        )
+        assert refused.count > SUBMITTERS / 4, "it was full"
+        if "max_queued_jobs" in limit:
+            assert sampler.jobs == limit["max_queued_jobs"]
+        else:
+            most = limit["max_queued_bytes"]
+            assert most - 2 * size < sampler.bytes <= most

@@ -1,0 +1,262 @@
+"""Clients that are slow, mute or suddenly gone: they hold up nobody, and what they held is free again."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from api.subscriber import LAG, Notice, Watch
+from jobs.wire import Event
+from tests.faults.clients import nonces
+from tests.faults.scenario import scenario
+from tests.faults.stack import Stack
+from tests.waiting import until
+
+DEADLINE = 15.0
+"""Seconds within which any other client must have its answer, on a machine with other work too."""
+SOON = 1.0
+HURRIED = {"api.pace.HEAD_SECONDS": SOON, "api.pace.PACE_EVERY": SOON, "api.submission.BODY_SECONDS": SOON}
+MIB = 1024 * 1024
+
+
+class Line:
+    """A bare connection to an API, on which the client does as it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, url: str, request: bytes = b"", receive_buffer: int | None = None) -> "Line":
+        """`receive_buffer` are bytes that the system may take for a client that reads nothing."""
+        end = socket.socket()
+        end.setblocking(False)
+        if receive_buffer is not None:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await asyncio.get_running_loop().sock_connect(end, ("127.0.0.1", int(url.rpartition(":")[2])))
+        limit = 2**16 if receive_buffer is None else 1024
+        line = cls(*await asyncio.open_connection(sock=end, limit=limit))
+        line.writer.write(request)
+        return line
+
+    @classmethod
+    async def get(
+        cls, url: str, path: str, *, receive_buffer: int | None = None, connection: str = "keep-alive"
+    ) -> "Line":
+        request = f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\n\r\n"
+        return await cls.open(url, request.encode(), receive_buffer)
+
+    def vanish(self, *, politely: bool) -> None:
+        """FIN, as when a client is closed; or RST, as when it crashes."""
+        if not politely:
+            linger_not = struct.pack("ii", 1, 0)
+            end = self.writer.get_extra_info("socket")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+        self.writer.transport.abort()
+
+    async def drip(self, data: bytes) -> None:
+        """A byte a second, whatever comes back."""
+        with contextlib.suppress(OSError):
+            for byte in data:
+                self.writer.write(bytes([byte]))
+                await self.writer.drain()
+                await asyncio.sleep(1)
+
+    async def closed(self) -> bytes:
+        """All that came until the server hung up."""
+        received = b""
+        with contextlib.suppress(OSError):
+            while chunk := await self.reader.read(65_536):
+                received += chunk
+        return received
+
+
+class Api:
+    """An API process, watched from outside."""
+
+    def __init__(self, stack: Stack, url: str) -> None:
+        self.url = url
+        self.port = int(url.rpartition(":")[2])
+        self._process = psutil.Process(stack.apis[url].pid)
+
+    @property
+    def memory(self) -> int:
+        used: int = self._process.memory_info().rss
+        return used
+
+    def connected(self) -> int:
+        """Open connections of clients."""
+        found = self._process.net_connections("tcp")
+        return sum(each.laddr.port == self.port and each.status != psutil.CONN_LISTEN for each in found)
+
+    async def waiters(self) -> int:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
+            lines = (await client.get("/metrics")).text.splitlines()
+        [line] = [line for line in lines if line.startswith("batchline_waiters ")]
+        return int(float(line.split()[1]))
+
+    async def all_waiting(self, count: int) -> bool:
+        return await self.waiters() == count
+
+    async def quiet(self) -> tuple[int, int]:
+        """File descriptors, less those to Redis, which are kept, and threads; once no client is there."""
+
+        async def nobody() -> bool:
+            return self.connected() == 0
+
+        await until(lambda: self.all_waiting(0))
+        await until(nobody)
+        to_redis = len(self._process.net_connections("tcp")) - 1
+        return self._process.num_fds() - to_redis, self._process.num_threads()
+
+    async def served(self, jobs: int = 60) -> list[float]:
+        """Seconds that requests of other clients took, in order; each submits a job and waits for it."""
+        limits = httpx.Limits(max_connections=10)
+        async with httpx.AsyncClient(base_url=self.url, timeout=DEADLINE, limits=limits) as client:
+            took = []
+
+            async def one(text: str) -> None:
+                asked = time.monotonic()
+                answer = await client.post("/v1/jobs?wait=30", json={"inputs": text})
+                assert answer.json()["status"] == "succeeded"
+                took.append(time.monotonic() - asked)
+
+            for start in range(0, jobs, 10):
+                await asyncio.gather(*(one(text) for text in nonces(min(10, jobs - start))))
+        return sorted(took)
+
+
+def told(what: str, took: Sequence[float]) -> None:
+    middle, last = took[len(took) // 2], took[len(took) * 99 // 100]
+    print(f"{what}: p50 {middle * 1000:.0f} ms, p99 {last * 1000:.0f} ms")  # noqa: T201 - to look at
+
+
+@contextlib.asynccontextmanager
+async def hurried(folder: Path, **how: int) -> AsyncIterator[tuple[Stack, Api]]:
+    async with scenario(folder, apis=0, **how) as run:
+        yield run.stack, Api(run.stack, await run.stack.api(deadlines=HURRIED))
+
+
+async def large(api: Api) -> str:
+    """The path of a job with results of 4 MB."""
+    inputs = [f"{nonce} many" for nonce in nonces(40)]
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
+        job = (await client.post("/v1/jobs?wait=60", json={"inputs": inputs})).json()
+    assert job["status"] == "succeeded"
+    return str(job["urls"]["self"])
+
+
+async def test_readers_of_a_large_result_that_do_not_read(tmp_path: Path) -> None:
+    """They take a byte of the job, its results or its events: 20 of each hold up nobody, and not for long."""
+    async with hurried(tmp_path) as (_, api):
+        path = await large(api)
+        told("without slow readers", await api.served())
+        before, grown = await api.quiet(), [api.memory]
+        asked = list(itertools.product(("", "/result", "/events"), ("keep-alive", "close") * 10))
+        for _ in range(3):
+            lines = []
+            for part, after in asked:
+                line = await Line.get(api.url, path + part, receive_buffer=4096, connection=after)
+                assert await line.reader.readexactly(1) == b"H", "its answer has begun"
+                lines.append(line)
+            with_them = await api.served()
+            told("with 60 slow readers", with_them)
+            assert with_them[-1] < DEADLINE
+            assert await api.quiet() == before, "cut off, though they still hold their ends"
+            grown.append(api.memory)
+            for line in lines:
+                line.vanish(politely=False)
+        print([f"{memory / MIB:.1f} MiB" for memory in grown])  # noqa: T201 - to look at
+        assert grown[3] - grown[1] < len(asked) * 4 * MIB, "of two rounds' answers, less than one's is held"
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+async def test_a_reader_on_a_thin_line_gets_all_of_it(tmp_path: Path) -> None:
+    """40 kB a second, with the deadlines that the product has."""
+    async with scenario(tmp_path) as run:
+        api = Api(run.stack, next(iter(run.stack.apis)))
+        line = await Line.get(api.url, await large(api), receive_buffer=65_536)
+        head = await line.reader.readuntil(b"\r\n\r\n")
+        [size] = [int(field[16:]) for field in head.split(b"\r\n") if field.startswith(b"content-length: ")]
+        received = 0
+        while chunk := await line.reader.read(8_000):
+            received += len(chunk)
+            await asyncio.sleep(0.2)
+        assert received == size
+        line.vanish(politely=True)
+
+
+@pytest.mark.parametrize(
+    ("polls", "streams", "rounds"),
+    [(500, 100, 2), pytest.param(1_000, 500, 10, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
+)
+async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: int, rounds: int) -> None:
+    async with scenario(tmp_path, workers=0) as run:
+        api = Api(run.stack, next(iter(run.stack.apis)))
+        async with httpx.AsyncClient(base_url=api.url) as client:
+            path = (await client.post("/v1/jobs", json={"inputs": "x"})).json()["urls"]["self"]
+        grown = [api.memory]
+        before = await api.quiet()
+        for _ in range(rounds):
+            lines = [await Line.get(api.url, f"{path}?wait=60") for _ in range(polls)]
+            lines += [await Line.get(api.url, f"{path}/events") for _ in range(streams)]
+            await until(partial(api.all_waiting, polls + streams))
+            for number, line in enumerate(lines):
+                line.vanish(politely=number % 2 == 0)
+            assert await api.quiet() == before
+            grown.append(api.memory)
+        print([f"{memory / MIB:.1f} MiB" for memory in grown])  # noqa: T201 - to look at
+        assert grown[-1] - grown[1] < 8 * MIB * (rounds - 1), "the first round's memory was used again"
+
+
+async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
+    """Bodies and headers a byte a second, and not a byte at all: each is cut in time, and holds up nobody."""
+    async with hurried(tmp_path) as (_, api):
+        told("without them", await api.served())
+        before = await api.quiet()
+        begun = b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
+        bodies = [await Line.open(api.url, begun) for _ in range(100)]
+        heads = [await Line.open(api.url, b"GET / HTTP/1.1\r\n") for _ in range(100)]
+        answered = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+        heads += [await Line.open(api.url, answered + b"GET / HTTP/1.1\r\n") for _ in range(100)]
+        mute = [await Line.open(api.url) for _ in range(100)]
+        drips = [asyncio.create_task(line.drip(b"{" * 1000)) for line in bodies]
+        drips += [asyncio.create_task(line.drip(b"x" * 1000)) for line in heads]
+        took = await api.served()
+        told("with 400 slow and mute clients", took)
+        assert took[-1] < DEADLINE
+        async with asyncio.timeout(DEADLINE):
+            ends = await asyncio.gather(*(line.closed() for line in [*bodies, *heads, *mute]))
+        assert {end[:12] for end in ends[:100]} == {b"HTTP/1.1 408"}
+        assert all(b"request-timeout" in end for end in ends[:100])
+        assert {end[:12] for end in ends[100:200]} == {b""}
+        assert {end[:12] for end in ends[200:300]} == {b"HTTP/1.1 200"}
+        assert set(ends[300:]) == {b""}
+        assert await api.quiet() == before
+        for drip in drips:
+            drip.cancel()
+        await asyncio.gather(*drips, return_exceptions=True)
+
+
+async def test_a_watcher_that_lags_does_not_gather_news_without_end() -> None:
+    watch = Watch()
+    for _ in range(10 * LAG):
+        watch.tell(Event("id", "running"))
+    watch.tell(Notice.RELEASED)
+    for _ in range(10 * LAG):
+        watch.tell(Event("id", "queued"))
+    heard = []
+    while (news := await watch.next(0.0)) is not None:
+        heard.append(news)
+    assert len(heard) <= LAG + 1
+    assert Notice.MISSED in heard, "what it lost, it reads again"
+    assert heard[-1] is Notice.RELEASED

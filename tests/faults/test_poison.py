@@ -1,0 +1,106 @@
+"""Bad inputs among good ones, through the whole stack: they fail, each for its reason, and alone."""
+
+import asyncio
+import math
+import random
+import signal
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.clients import nonces
+from tests.faults.scenario import scenario
+from tests.faults.stack import Stack
+from worker.isolation import KILLS
+
+BATCH = 4
+HALVINGS = 1 + math.ceil(math.log2(BATCH))
+"""Times that an input runs in a batch that is halved until it stands alone."""
+ONE_EVERY = 40
+
+HARMS = {
+    "raise": "input-failed",
+    "die": "engine-died",
+    "hang": "engine-timeout",
+    "exhaust": "input-failed",
+    "nan": "output-not-encodable",
+    "object": "output-not-encodable",
+}
+"""What a text does, and the type of the problem that its job ends with."""
+
+
+def problem(job: dict[str, Any]) -> str:
+    [result] = job["results"]
+    kind: str = result["error"]["type"]
+    return kind.removeprefix("urn:batchline:problem:")
+
+
+@pytest.mark.parametrize(
+    "jobs", [40, pytest.param(800, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
+)
+async def test_every_harm_in_one_load(tmp_path: Path, jobs: int) -> None:
+    each = jobs // ONE_EVERY
+    bad = {f"{nonce} {harm}": harm for harm in HARMS for nonce in nonces(each)}
+    good = nonces(jobs - len(bad))
+    load = [*bad, *good]
+    random.Random(jobs).shuffle(load)
+    model = {"max_batch_items": BATCH, "batch_timeout": 2.0, "memory_limit": 1024}
+    async with scenario(tmp_path, workers=2, model=model) as run:
+        await run.clients.submit(*load)
+        ended = await run.check(failed=frozenset(bad))
+        assert {text: problem(ended[text]) for text in bad} == {
+            text: HARMS[harm] for text, harm in bad.items()
+        }
+        assert {job["attempts"] for job in ended.values()} == {1}
+        assert all(worker.poll() is None for worker in run.stack.workers)
+
+        executions = run.stack.executions()
+        for text in load:
+            times = executions[text.partition(" ")[0]]
+            # an engine that died ends the halving: whoever was in the batch runs alone from then on
+            deadly = bad.get(text) in ("die", "hang")
+            assert 1 <= times <= HALVINGS + (KILLS - 1 if deadly else 0), (text, times)
+
+
+async def keep_alive(stack: Stack, deaths: Counter[int], **settings: Any) -> None:
+    """Restarts the one worker whenever it dies."""
+    while True:
+        status = await asyncio.to_thread(stack.workers[-1].wait)
+        deaths[status] += 1
+        stack.start_worker(**settings)
+
+
+@pytest.mark.parametrize("attempts", [3, pytest.param(10, marks=pytest.mark.thorough)])
+async def test_an_input_that_kills_the_worker(tmp_path: Path, attempts: int) -> None:
+    """It fails after as many attempts as it may have, and never comes back; its neighbours lose one."""
+    settings = {"lease": 1.0, "renew_every": 0.25, "max_attempts": attempts}
+    # it kills at once, maybe before it can be charged; but from the second time on it is charged first
+    model = {"max_batch_items": BATCH, "options": {"seconds": 0.0}}
+    async with scenario(tmp_path, model=model, **settings) as run:
+        stack, clients = run.stack, run.clients
+        [killer], neighbours = [f"{nonce} kill the worker" for nonce in nonces(1)], nonces(20)
+        deaths: Counter[int] = Counter()
+        restarting = asyncio.create_task(keep_alive(stack, deaths))
+        try:
+            await clients.submit(*neighbours[:10], killer, *neighbours[10:])
+            jobs = await run.check(failed=frozenset({killer}))
+            assert problem(jobs[killer]) == "attempts-exhausted"
+            assert jobs[killer]["attempts"] == attempts
+            executions = stack.executions()
+            killed = executions[killer.partition(" ")[0]]
+            assert deaths == {-signal.SIGKILL: killed}
+            assert attempts <= killed <= attempts + 1
+            for text in neighbours:
+                assert jobs[text]["attempts"] <= 2, "alone from the second time on"
+                assert executions[text] <= 3
+
+            await clients.submit(*nonces(10))
+            await run.check(failed=frozenset({killer}))
+            assert deaths.total() == killed, "it never comes back"
+        finally:
+            restarting.cancel()
+            with suppress(asyncio.CancelledError):
+                await restarting

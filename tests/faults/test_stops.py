@@ -1,0 +1,228 @@
+"""SIGTERM under load: restarts that a client with one retry does not notice, and a second signal."""
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.clients import nonces
+from tests.faults.scenario import scenario
+from tests.faults.stack import MODEL, Stack, listens
+from tests.gate import Gate
+from tests.waiting import until
+
+GRACE = 10.0
+"""Seconds that a stop may take: the API's own limit; a worker's batch is far shorter here."""
+AT_ONCE = 3.0
+PAUSE = 0.05
+"""Seconds between one customer's jobs; the load must not take the machine from what is restarted."""
+STOPPED_BY_SECOND = 128 + signal.SIGTERM
+
+
+class Persistent:
+    """Customers who submit and wait all the time; each request has one retry, at the other API."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self.tries = 0
+        self.retries: Counter[str] = Counter()
+        self.lost: list[str] = []
+        """What failed after its retry too."""
+        self.accepted: dict[str, str] = {}
+        self._turns = itertools.cycle([urls, urls[::-1]])
+        self._http = httpx.AsyncClient(timeout=30)
+
+    async def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any] | None:
+        self.tries += 1
+        failures = []
+        for url in next(self._turns):
+            try:
+                response = await self._http.request(method, url + path, **request)
+                if response.status_code < 300:
+                    answer: dict[str, Any] = response.json()
+                    return answer
+                failures.append(str(response.status_code))
+            except httpx.TransportError as error:
+                failures.append(type(error).__name__)
+            if len(failures) == 1:
+                self.retries[failures[0]] += 1
+        self.lost.append(f"{method} {path}: {failures}")
+        return None
+
+    async def _shop(self) -> None:
+        while True:
+            [text] = nonces(1)
+            headers = {"idempotency-key": text}
+            job = await self._ask("POST", "/v1/jobs?wait=5", json={"inputs": text}, headers=headers)
+            while job is not None and job["finished_at"] is None:
+                self.accepted[text] = job["id"]
+                job = await self._ask("GET", f"/v1/jobs/{job['id']}?wait=5")
+            if job is not None:
+                self.accepted[text] = job["id"]
+            await asyncio.sleep(PAUSE)
+
+    @contextlib.asynccontextmanager
+    async def shopping(self, customers: int) -> AsyncIterator[None]:
+        """So many at once, until the block ends."""
+        tasks = [asyncio.create_task(self._shop()) for _ in range(customers)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._http.aclose()
+
+
+async def stop(process: subprocess.Popen[bytes]) -> float:
+    """SIGTERM; returns the seconds that the process took to end."""
+    asked = time.monotonic()
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 30) == 0
+    return time.monotonic() - asked
+
+
+async def restart(stack: Stack, number: int) -> float:
+    """Stops one of the four and starts it again; the next one's turn comes when it serves."""
+    which, is_worker = divmod(number, 2)
+    if is_worker:
+        worker = stack.workers.pop(0)
+        took = await stop(worker)
+        await stack.worker()
+        return took
+    url = list(stack.apis)[which % 2]
+    took = await stop(stack.apis[url])
+    stack.start_api(port=int(url.rpartition(":")[2]))
+    await until(lambda: ready(url))
+    return took
+
+
+async def ready(url: str) -> bool:
+    async with httpx.AsyncClient() as client:
+        with contextlib.suppress(httpx.TransportError):
+            return (await client.get(f"{url}/health/ready")).status_code == 200
+    return False
+
+
+@pytest.mark.parametrize(
+    "restarts", [6, pytest.param(50, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
+)
+async def test_one_retry_cures_a_rolling_restart(tmp_path: Path, restarts: int) -> None:
+    async with scenario(tmp_path, workers=2, apis=2, model={"options": {"seconds": 0.05}}) as run:
+        customers = Persistent(list(run.stack.apis))
+        async with customers.shopping(6):
+            took = [await restart(run.stack, number) for number in range(restarts)]
+        run.clients.accepted.update(customers.accepted)
+        jobs = await run.check()
+        print(  # noqa: T201 - a number to look at
+            f"{customers.tries} requests, {customers.retries.total()} retries {dict(customers.retries)},"
+            f" {len(jobs)} jobs, stops took up to {max(took):.2f} s"
+        )
+        assert customers.lost == []
+        assert max(took) < GRACE
+        assert len(jobs) > 5 * restarts, "there was a load"
+        assert {job["attempts"] for job in jobs.values()} == {1}
+        executions = run.stack.executions()
+        assert {executions[text] for text in jobs} == {1}
+
+
+async def test_two_hundred_parked_waits_are_answered_at_once(tmp_path: Path) -> None:
+    async with scenario(tmp_path, workers=0, apis=2) as run:
+        stack = run.stack
+        url = next(iter(stack.apis))
+        texts = nonces(200)
+        limits = httpx.Limits(max_connections=300)
+        async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
+
+            async def submit(text: str) -> httpx.Response:
+                return await client.post(
+                    "/v1/jobs?wait=60", json={"inputs": text}, headers={"idempotency-key": text}
+                )
+
+            waits = [asyncio.create_task(submit(text)) for text in texts]
+
+            async def all_in() -> bool:
+                return (await stack.queue.depth())[MODEL].waiting == len(texts)
+
+            await until(all_in)
+            took = await stop(stack.apis.pop(url))
+            answers = await asyncio.gather(*waits)
+        assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(202, "queued")}
+        assert took < AT_ONCE
+        run.clients.urls[:] = list(stack.apis)
+        run.clients.accepted.update(
+            {text: answer.json()["id"] for text, answer in zip(texts, answers, strict=True)}
+        )
+        stack.start_worker()
+        await run.check()
+
+
+async def test_a_workers_second_sigterm_ends_it_at_once(tmp_path: Path, gate: Gate) -> None:
+    """In the middle of a batch that would not end: what it held runs elsewhere, once more."""
+    async with scenario(
+        tmp_path, model={"max_batch_items": 4}, lease=2.0, renew_every=0.25, shutdown_grace=60
+    ) as run:
+        stack = run.stack
+        [worker] = stack.workers
+        held = f"{nonces(1)[0]} {gate.text}"
+        await run.clients.submit(held, *nonces(20))
+
+        async def in_the_batch() -> bool:
+            return stack.executions()[held.partition(" ")[0]] == 1
+
+        async def stopping() -> bool:
+            return [beat.engine for beat in await stack.beats()] == ["stopping"]
+
+        await until(in_the_batch)
+        worker.terminate()
+        await until(stopping)
+        assert worker.poll() is None, "it waits for its batch"
+        assert await second(worker) < AT_ONCE
+        gate.open()
+        stack.start_worker()
+        jobs = await run.check()
+        assert jobs[held]["attempts"] == 2
+
+
+async def test_an_apis_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
+    """In the middle of a request whose body does not come: what it had accepted is done all the same."""
+    async with scenario(tmp_path, workers=0, apis=2) as run:
+        url, api = next(iter(run.stack.apis.items()))
+        await run.clients.submit(*nonces(20))
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        await writer.drain()
+        await until(lambda: answered(url))
+        api.terminate()
+
+        async def deaf() -> bool:
+            return not await listens(url)
+
+        await until(deaf)
+        assert api.poll() is None, "it waits for the request"
+        assert await second(api) < AT_ONCE
+        writer.close()
+        run.stack.start_worker()
+        await run.check()
+
+
+async def second(process: subprocess.Popen[bytes]) -> float:
+    """Another SIGTERM to a process that is stopping; returns the seconds that it took to end."""
+    asked = time.monotonic()
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 30) == STOPPED_BY_SECOND
+    return time.monotonic() - asked
+
+
+async def answered(url: str) -> bool:
+    """A request that came later was answered, so those before it have been read."""
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{url}/health/live")).status_code == 200
