@@ -117,7 +117,7 @@ class JobQueue:
         raise AssertionError(f"submit answered {answer!r} for {job_id}")
 
     async def _accepted_before(self, job_id: str) -> Job:
-        """As `read`, but a job that is not there has been: its age by this machine's clock decides nothing."""
+        """As `read`, but one that is not there has been, whatever this machine's clock says of its age."""
         try:
             return await self.read(job_id)
         except JobNotFound as error:

@@ -127,4 +127,4 @@ def running(folder: Path, **options: str) -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.stop()
+        server.kill()  # nobody will read its file again

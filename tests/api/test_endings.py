@@ -10,7 +10,6 @@ from jobs import keys
 from jobs.ids import new_id
 from jobs.queue import JobQueue
 from tests.ledger import MODEL, ending, run_one
-from tests.waiting import until
 
 PROBLEM = "urn:batchline:problem:"
 BAD = {"error": {"type": "urn:batchline:problem:input-failed", "title": "It failed", "detail": "no"}}
@@ -97,9 +96,5 @@ async def test_a_replay_of_a_job_whose_lifetime_is_over(
     await run_one(queue)
     await redis.delete(keys.JOB.of(job_id), keys.RESULT.of(job_id))
     answer = await client.post("/v1/jobs", json={"inputs": "x"}, headers=headers)
-    assert (answer.status_code, answer.json()["type"]) == (404, f"{PROBLEM}unknown-job")
-
-    async def forgotten() -> bool:
-        return bool((await client.get("/v1/jobs")).json()["jobs"] == [])
-
-    await until(forgotten)
+    assert (answer.status_code, answer.json()["type"]) == (410, f"{PROBLEM}job-gone")
+    assert (await client.get("/v1/jobs")).json()["jobs"] == []

@@ -170,4 +170,4 @@ async def running(
     finally:
         server.signal(signal.SIGCONT)
         await redis.aclose(close_connection_pool=True)
-        server.stop()
+        server.kill()

@@ -1,5 +1,6 @@
 """The engine's child process: it answers, it raises, it dies, it hangs, it ends with its worker."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -111,10 +112,12 @@ async def test_a_machine_without_memory_kills_the_engine_first(engine: Engine) -
 
 
 async def test_no_engine_is_left_behind(engine: Engine) -> None:
+    def left(child: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            return child.pid != engine.pid and "worker.engine_process" in child.cmdline()
+        return False
+
     async def gone() -> bool:
-        return not psutil.Process().children(recursive=True) or all(
-            child.pid == engine.pid or "engine_process" not in " ".join(child.cmdline())
-            for child in psutil.Process().children(recursive=True)
-        )
+        return not any(map(left, psutil.Process().children(recursive=True)))
 
     await until(gone)
