@@ -17,6 +17,13 @@ BINARY = os.environ.get("TEST_SERVER") or str(get_binary_path())
 """The server that is tested against; another one, such as Debian's redis-server, may be named."""
 
 
+def knows_waitaof() -> bool:
+    """Whether the server can tell that a write is on disk: Redis from 7.2 on, and every Valkey."""
+    told = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout
+    name, version = told.split()[0], told.partition("v=")[2].split()[0]
+    return name != "Redis" or tuple(map(int, version.split("."))) >= (7, 2)
+
+
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
     with socket.socket() as probe:

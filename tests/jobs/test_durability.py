@@ -24,6 +24,8 @@ from tests.waiting import until
 from tests.worker.conftest import MODEL
 from tests.worker.test_batch_worker import new_job
 
+on_disk = pytest.mark.skipif(not valkey.knows_waitaof(), reason="this server cannot tell what is on disk")
+
 
 class Own:
     """A server that the test may stop, and queues on it that share no connection."""
@@ -88,7 +90,7 @@ async def attach(own: Own, tmp_path: Path) -> AsyncIterator[Callable[[], Redis]]
     yield start
     client.close()
     if replica.process:
-        replica.stop()
+        replica.kill()
 
 
 async def in_step(replica: Any) -> None:
@@ -98,7 +100,7 @@ async def in_step(replica: Any) -> None:
     await until(linked)
 
 
-@pytest.mark.parametrize("level", ["memory", "disk"])
+@pytest.mark.parametrize("level", ["memory", pytest.param("disk", marks=on_disk)])
 async def test_a_submit_is_one_round_trip(own: Own, level: Level) -> None:
     queue = own.queue(level)
     await queue.submit(new_job("loads the script"))
@@ -109,6 +111,7 @@ async def test_a_submit_is_one_round_trip(own: Own, level: Level) -> None:
     assert own.reads() - before == asking + 1
 
 
+@on_disk
 async def test_what_was_submitted_survives_the_servers_death(own: Own) -> None:
     jobs = [await own.queue("disk").submit(new_job(f"text {i}")) for i in range(10)]
     own.server.kill()
@@ -117,6 +120,7 @@ async def test_what_was_submitted_survives_the_servers_death(own: Own) -> None:
         assert (await own.queue("disk").read(job.id)).status == "queued"
 
 
+@on_disk
 @pytest.mark.usefixtures("impatient")
 async def test_what_is_not_synced_is_not_accepted(own: Own) -> None:
     job_id = new_id()
@@ -136,6 +140,7 @@ async def test_what_is_not_synced_is_not_accepted(own: Own) -> None:
     assert (job.id, replayed) == (job_id, False)
 
 
+@on_disk
 async def test_a_server_that_keeps_no_file_any_more_accepts_nothing(own: Own) -> None:
     own.admin.config_set("appendonly", "no")
     with pytest.raises(QueueUnavailable, match="appendonly is disabled"):
@@ -173,6 +178,7 @@ async def test_a_refusal_waits_for_no_replica(own: Own) -> None:
         await queue.submit(new_job("another"))
 
 
+@on_disk
 async def test_a_server_that_forgot_the_script_learns_it_again(own: Own) -> None:
     queue = own.queue("disk")
     await queue.submit(new_job("text"))
@@ -216,6 +222,7 @@ async def test_a_client_is_told_to_try_again(own: Own, tmp_path: Path, attach: C
         assert len((await client.get("/v1/jobs")).json()["jobs"]) == 1
 
 
+@on_disk
 async def test_disk_is_refused_where_nothing_is_synced_at_once(own: Own) -> None:
     await check(own.settings("disk"))
     own.admin.config_set("appendfsync", "everysec")
@@ -227,6 +234,7 @@ async def test_disk_is_refused_where_nothing_is_synced_at_once(own: Own) -> None
     await check(own.settings("memory"))
 
 
+@on_disk
 async def test_disk_is_refused_by_a_server_that_is_too_old(tmp_path: Path) -> None:
     with valkey.running(tmp_path, appendfsync="always", rename_command="WAITAOF NEW") as old:
         with pytest.raises(ConfigurationError, match=r"Redis 7\.2 or newer"):

@@ -1,0 +1,1 @@
+"""Benchmarks: every figure in the documentation comes from here, or from the tests' own reports."""
