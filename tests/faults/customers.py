@@ -28,7 +28,8 @@ ENDS = {
 class Story:
     """What all customers saw."""
 
-    accepted: int = 0
+    accepted: set[str] = field(default_factory=set)
+    """Ids of jobs."""
     ends: Counter[str] = field(default_factory=Counter)
     took: list[tuple[float, float]] = field(default_factory=list)
     """Each job's end, in seconds of the monotonic clock, and the seconds since it was first sent."""
@@ -54,7 +55,7 @@ async def _one_job(clients: Clients, story: Story, chance: random.Random, kind: 
         body["expires_in"] = chance.uniform(0.1, 2)
     began = time.monotonic()
     job = await clients.insist("POST", "/v1/jobs", json=body, headers={"idempotency-key": names[0]})
-    story.accepted += 1
+    story.accepted.add(job["id"])
     if kind == "cancel":
         await asyncio.sleep(chance.uniform(0, 0.2))
         job = await clients.insist("DELETE", job["urls"]["self"])

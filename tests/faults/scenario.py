@@ -39,6 +39,7 @@ class Scenario:
                 assert job["results"][0]["output"]["nonce"] == nonce, "its own answer"
                 assert executions[nonce], "an answer that somebody computed"
         assert self.witness.doubles() == {}, "one end each"
+        assert self.witness.ends or not jobs, "a witness who saw anything"
         assert await self.clients.ended() == jobs, "an end that stays"
         await self.nothing_left()
         return jobs

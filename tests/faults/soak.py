@@ -38,11 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     log = folder / "log"
     with log.open("w") as lines:
         os.dup2(lines.fileno(), sys.stderr.fileno())  # also of the processes that will be started
-    print(f"seed {arguments.seed}: {arguments.minutes:g} minutes, {CUSTOMERS} customers", flush=True)
+    print(
+        f"seed {arguments.seed}: {arguments.minutes:g} minutes, {CUSTOMERS} customers; logs in {log}",
+        flush=True,
+    )
     soak = asyncio.run(_soak(folder, arguments.minutes * 60, arguments.seed))
     print(report(soak))
     if soak.faults:
-        print(f"the logs of all processes: {log}")
         return 1
     shutil.rmtree(folder)
     return 0
@@ -51,7 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _soak(folder: Path, seconds: float, seed: int) -> Soak:
     options = {"max_batch_items": 8, "batch_timeout": 5.0, "options": {"seconds": 0.02}}
     async with scenario(
-        folder, workers=WORKERS, apis=APIS, model=options, max_attempts=100, log_level="info", result_ttl=60
+        folder,
+        workers=WORKERS,
+        apis=APIS,
+        model=options,
+        max_attempts=100,
+        log_level="info",
+        result_ttl=60,
+        idempotency_ttl=60,
     ) as run:
         soak = Soak(seed, Story(), Counter(), Vitals(), [], time.monotonic())
         until = time.monotonic() + seconds
@@ -69,6 +78,15 @@ async def _soak(folder: Path, seconds: float, seed: int) -> Soak:
             task.cancel()
         soak.failures = run.clients.failures
         soak.doubles = len(run.witness.doubles())
+        soak.story.wrong += [
+            f"accepted twice under one key: {job_id}"
+            for job_id in run.witness.ends.keys() - soak.story.accepted
+        ]
+        soak.story.wrong += [
+            f"died by itself: {process.args!r}"
+            for process in [*run.stack.workers, *run.stack.apis.values()]
+            if process.poll() is not None
+        ]
         try:
             await run.nothing_left()
         except AssertionError as error:

@@ -39,17 +39,20 @@ class Soak:
         story = self.story
         recent = sum(at > time.monotonic() - WINDOW for at, _ in story.took[-5_000:])
         return (
-            f"{left:4.0f} s left  {story.accepted} accepted  {story.ends.total()} ended"
+            f"{left:4.0f} s left  {len(story.accepted)} accepted  {story.ends.total()} ended"
             f"  {recent / WINDOW:5.0f}/s  {self.faults} wrong  {self.now:<32}"
         )
 
-    def recoveries(self) -> dict[str, list[float]]:
-        """By harm, the seconds from its beginning until the first job that was sent after it had ended."""
-        found: dict[str, list[float]] = {}
-        for name, began, _ in self.done:
-            after = [at for at, took in self.story.took if at - took > began]
-            if after:
-                found.setdefault(name, []).append(min(after) - began)
+    def felt(self) -> dict[str, list[tuple[float, float]]]:
+        """By harm, in seconds: until the first job that was sent after it began had ended, for somebody else
+        may serve meanwhile; and what the slowest job took that was sent or under way while it lasted.
+        """
+        found: dict[str, list[tuple[float, float]]] = {}
+        for name, began, ended in self.done:
+            after = [at - began for at, took in self.story.took if at - took > began]
+            meanwhile = [took for at, took in self.story.took if at > began and at - took < ended]
+            if after and meanwhile:
+                found.setdefault(name, []).append((min(after), max(meanwhile)))
         return found
 
     def throughput(self) -> list[tuple[float, float]]:
@@ -69,12 +72,12 @@ def report(soak: Soak) -> str:
     lines = [
         "",
         f"seed {soak.seed}, {soak.ended - soak.began:.0f} s, {soak.harms.total()} harms",
-        f"jobs        {story.accepted} accepted, {dict(sorted(story.ends.items()))}",
+        f"jobs        {len(story.accepted)} accepted, {dict(sorted(story.ends.items()))}",
         f"wrong       {len(story.wrong)} lost or wrong, {soak.doubles} ended twice",
         f"sent again  {soak.failures.total()} requests, {dict(soak.failures.most_common())}",
         f"job time    p50 {percentile(took, 0.5):.3f} s, p99 {percentile(took, 0.99):.2f} s,"
         f" longest {max(took, default=0):.2f} s",
-        f"throughput  mean {statistics.mean(rate for _, rate in rates):.0f} jobs/s,"
+        f"throughput  mean {statistics.fmean([rate for _, rate in rates] or [0]):.0f} jobs/s,"
         f" slope {60 * slope(rates) if len(rates) > 1 else 0:+.1f} jobs/s a minute",
     ]
     for what in ("api", "worker", "valkey"):
@@ -84,8 +87,14 @@ def report(soak: Soak) -> str:
             f"{what:<11} at most {soak.vitals.most(what, 1):.0f} MiB,"
             f" {soak.vitals.most(what, 2):.0f} file descriptors; MiB a minute: {told}"
         )
-    lines.append("recovery, from the harm to the end of the first job sent after it: times, p50, longest")
-    for name, seconds in sorted(soak.recoveries().items()):
-        lines.append(f"  {name:<32} {len(seconds):3}  {percentile(seconds, 0.5):6.2f}  {max(seconds):6.2f} s")
+    lines.append(
+        f"{'harm':<30} {'times':>5}  next job done after, s: p50 max   slowest job meanwhile, s: p50 max"
+    )
+    for name, each in sorted(soak.felt().items()):
+        first, slowest = zip(*each, strict=True)
+        lines.append(
+            f"  {name:<28} {len(each):5}  {percentile(first, 0.5):27.2f} {max(first):6.2f}"
+            f"  {percentile(slowest, 0.5):27.2f} {max(slowest):6.2f}"
+        )
     lines += [f"WRONG {each[:2_000]}" for each in story.wrong]
     return "\n".join(lines)

@@ -20,6 +20,7 @@ class Witness:
 
     def __init__(self) -> None:
         self.ends: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._listening = asyncio.Event()
 
     def doubles(self) -> dict[str, Counter[str]]:
         """Jobs that ended more than once."""
@@ -31,9 +32,11 @@ class Witness:
                 async with stack.redis.pubsub() as pubsub:
                     await pubsub.subscribe(keys.EVENTS)
                     while True:
-                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
-                        if message is not None:
+                        message = await pubsub.get_message(timeout=1.0)
+                        if message is not None and message["type"] == "message":
                             self._see(message["data"])
+                        elif message is not None:
+                            self._listening.set()
             await asyncio.sleep(0.05)
 
     def _see(self, data: bytes) -> None:
@@ -47,6 +50,8 @@ async def watching(stack: Stack) -> AsyncIterator[Witness]:
     witness = Witness()
     task = asyncio.create_task(witness._watch(stack))
     try:
+        await asyncio.wait_for(witness._listening.wait(), 20)
         yield witness
+        assert not task.done(), "a witness who fell asleep"
     finally:
         await cancel(task)
