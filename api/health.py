@@ -12,6 +12,7 @@ from api.deps import Services, Shared
 from api.fleet import ABLE
 from api.openapi import LIVE, READY
 from api.replies import reply
+from jobs.connection import availability
 from jobs.errors import QueueUnavailable
 from jobs.metrics import LedgerCollector
 
@@ -43,11 +44,11 @@ async def ready(shared: Shared) -> Response:
 async def _redis_fault(shared: Services) -> str | None:
     """Why Redis cannot hold the queue at this moment, or None."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE), availability():
             info = await shared.redis.info()
     except TimeoutError:
         return f"no answer within {PATIENCE:g} s"
-    except (RedisError, OSError):
+    except (QueueUnavailable, RedisError):
         return "cannot be reached"
     limit = info.get("maxmemory", 0)
     if info.get("role", "master") != "master":

@@ -64,6 +64,7 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
     url = settings.redis_url
     pool: BlockingConnectionPool
     try:
+        _refuse_fragment(url)
         if sentinel.named(url):
             pool = sentinel.pool(url, TIMEOUTS, **options)
         else:
@@ -106,8 +107,15 @@ async def check(settings: Settings) -> None:
         raise ConfigurationError(f"Redis at {_redacted(settings)} {fault}")
 
 
+def _refuse_fragment(url: str) -> None:
+    """Whoever has a `#` in a password and does not write it as %23 must not be told half of it."""
+    if "#" in url:
+        raise ValueError("a fragment")
+
+
 async def _probe(url: str) -> Redis:
     """A plain client: with a health check and a retry, a missing password makes redis-py recurse."""
+    _refuse_fragment(url)
     if sentinel.named(url):
         return await sentinel.primary(url, TIMEOUTS)
     client: Redis = Redis.from_url(url, **TIMEOUTS)

@@ -44,6 +44,7 @@ class DurableSubmit(AsyncScript):
 
     def __init__(self, redis: Redis, level: Literal["disk", "replica"]) -> None:
         super().__init__(redis, lua.source("submit"))
+        self._level = level
         self._wait = WAITS[level]
         self._missed = MISSED[level]
         self._places = asyncio.Semaphore(PLACES)
@@ -89,10 +90,15 @@ class DurableSubmit(AsyncScript):
             pipe.execute_command(*command)
             if write:
                 pipe.execute_command("INCRBY", command[3 + BYTES], 0)
+            if self._level == "disk":
+                pipe.execute_command("CONFIG", "GET", "appendfsync")
             pipe.execute_command(*self._wait, int(TIMEOUT * 1000))
-            answer, *_, reached = await pipe.execute(raise_on_error=False)
-        if isinstance(answer, RedisError):
-            raise answer
+            answer, *between, reached = await pipe.execute(raise_on_error=False)
+        for told in (answer, *between):
+            if isinstance(told, RedisError):
+                raise told
+        if self._level == "disk" and between[-1][-1] != b"always":
+            reached = ResponseError("appendfsync is not always any more")  # WAITAOF may answer too early then
         return answer, reached
 
     def _judge(self, reached: Any) -> None:
@@ -114,6 +120,8 @@ async def fault(redis: Redis, level: Level) -> str | None:
             return f"cannot keep each job on disk (BATCHLINE_DURABLE_SUBMIT=disk): set {name} to {needed}"
     try:
         await redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
-    except ResponseError:
+    except ResponseError as error:
+        if not str(error).startswith("unknown command"):
+            raise
         return "does not know WAITAOF (BATCHLINE_DURABLE_SUBMIT=disk): it takes Redis 7.2 or newer"
     return None

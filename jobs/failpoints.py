@@ -6,12 +6,13 @@ it comes there for the third time. Unset, as for everybody but tests, a fail poi
 
 import os
 import signal
-from typing import Literal
+from typing import Literal, get_args
 
 Place = Literal["after_submit", "after_claim", "before_finish", "after_finish"]
 
 _place, _, _times = os.environ.get("BATCHLINE_CRASH_AT", "").partition(":")
 _left = int(_times or 1)
+assert _place in ("", *get_args(Place)), f"BATCHLINE_CRASH_AT: there is no place {_place!r}"
 
 
 def reach(place: Place) -> None:

@@ -1,5 +1,8 @@
 """What the worker's side of JobQueue takes and gives: claimed jobs, their endings, the depth of a queue."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from jobs.schema import JobState
@@ -23,8 +26,18 @@ class Claimed(msgspec.Struct, frozen=True):
     score: int
     attempts: int
     """Times that it was started before."""
+    returned: bool
+    """Whether it comes back from a worker that was lost, started or not."""
     claimed_ms: int
     """Unix ms by the server's clock."""
+
+
+def claims(answer: Sequence[Any], token: str, now: int) -> list[Claimed]:
+    """What `claim.lua` answered, four parts for each job."""
+    return [
+        Claimed(job_id.decode(), token, payload, int(float(score)), attempts or 0, attempts is not None, now)
+        for job_id, payload, score, attempts in zip(*[iter(answer)] * 4, strict=True)
+    ]
 
 
 class Ending(msgspec.Struct, frozen=True):

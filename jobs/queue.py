@@ -18,7 +18,7 @@ from jobs import durability, failpoints, keys, lua, views
 from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
-from jobs.leasing import Claimed, Depth, Ending
+from jobs.leasing import Claimed, Depth, Ending, claims
 from jobs.listing import Listing
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
@@ -220,11 +220,7 @@ class JobQueue:
         )
         failpoints.reach("after_claim")
         now, left, *rest = answer
-        claimed = [
-            Claimed(rest[i].decode(), token, rest[i + 1], int(float(rest[i + 2])), rest[i + 3], now)
-            for i in range(0, len(rest), 4)
-        ]
-        return claimed, left
+        return claims(rest, token, now), left
 
     async def start(self, jobs: Iterable[Claimed]) -> None:
         """Charges an attempt to jobs whose first batch begins."""
@@ -253,13 +249,22 @@ class JobQueue:
         failpoints.reach("after_finish")
         return {job_id.decode() for job_id in refused}
 
-    async def release(self, model: str, jobs: Sequence[tuple[Claimed, int]]) -> int:
-        """Gives back jobs without a result; those not started with their latest start (Unix ms, else 0)."""
-        parts = [part for job, by in jobs for part in (job.id, job.token, job.score, by)]
+    async def release(
+        self, model: str, jobs: Sequence[tuple[Claimed, int]], *, uncharged: bool = True
+    ) -> int:
+        """Gives back jobs without a result, each with its latest start in Unix ms, or 0 where it has none.
+
+        A start is uncharged unless the job's worker could not end it in order.
+        """
+        parts = [
+            part
+            for job, start_by in jobs
+            for part in (job.id, job.token, job.score, start_by, job.attempts if uncharged else "")
+        ]
         given_back: int = await self._run(
             self._release,
             [keys.QUEUE.of(model), keys.DEADLINES.of(model), keys.DOORBELL.of(model)],
-            [keys.EVENTS, keys.LEASE.of(""), *parts],
+            [keys.EVENTS, keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts],
         )
         return given_back
 

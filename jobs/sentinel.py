@@ -59,6 +59,10 @@ def _host(text: str) -> tuple[str, int]:
     return parts.hostname, parts.port or PORT
 
 
+ANSWER = 1.0
+"""Seconds that one sentinel has for its answer; whoever asks waits for all that do not answer."""
+
+
 class Sentinels:
     """The sentinels of one service."""
 
@@ -81,9 +85,12 @@ class Sentinels:
         faults = []
         for host, port in list(self._hosts):
             try:
-                async with Redis(host=host, port=port, **self._options) as sentinel:
+                async with (
+                    asyncio.timeout(ANSWER),
+                    Redis(host=host, port=port, **self._options) as sentinel,
+                ):
                     state = (await sentinel.sentinel_masters()).get(service)  # type: ignore[no-untyped-call]
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, TimeoutError) as error:
                 faults.append(f"{host}:{port} does not answer ({error})")
                 continue
             if state is None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import ConfigurationError
@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 class Settings(BaseSettings):
     """The process's settings; frozen, made once at start and handed down."""
 
-    model_config = SettingsConfigDict(env_prefix="BATCHLINE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BATCHLINE_", frozen=True, allow_inf_nan=False)
 
     # Where things are
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -34,8 +34,8 @@ class Settings(BaseSettings):
 
     # Durability
     durable_submit: Literal["memory", "disk", "replica"] = "memory"
-    """When a submit is answered: once Redis has the job in memory and has written it to its append-only file,
-    which is synced each second; `disk`: once it is synced; `replica`: once a replica has it too."""
+    """When a submit is answered: once Redis has the job in memory, and in an append-only file that is synced
+    each second where it keeps one; `disk`: once it is synced; `replica`: once a replica has it too."""
 
     # Admission: beyond these a submit is answered 503 with Retry-After
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
@@ -63,15 +63,15 @@ class Settings(BaseSettings):
     """Results up to this many bytes travel with the notification, so that no waiter reads again."""
 
     # Leases: a dead worker's jobs run again within lease + one sweep
-    lease: Annotated[float, Field(gt=0)] = 8.0
+    lease: Annotated[float, Field(ge=1)] = 8.0
     """Seconds that a worker's right to a job lasts unless renewed."""
     renew_every: Annotated[float, Field(gt=0)] = 2.0
-    """Seconds between renewals; three may fail before a lease runs out."""
+    """Seconds between renewals, a third of the lease at most: two may fail before it runs out."""
     max_attempts: Annotated[int, Field(ge=1)] = 5
     """Starts of a job before it fails; one that kills workers must not come back for ever."""
 
     # Scheduling
-    head_start: Annotated[float, Field(ge=0)] = 30.0
+    head_start: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds by which a priority overtakes the next lower one."""
     window_items: Annotated[int, Field(ge=1)] = 256
     """Items that a worker claims ahead to find companions of like length in."""
@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` is coloured on a terminal and JSON elsewhere."""
 
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> "Settings":
+        if self.renew_every > self.lease / 3:
+            raise ValueError("BATCHLINE_RENEW_EVERY must be at most a third of BATCHLINE_LEASE")
+        return self
+
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
@@ -96,5 +102,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         fault = error.errors()[0]
-        name = f"BATCHLINE_{fault['loc'][0]}".upper() if fault["loc"] else "settings"
+        if not fault["loc"]:  # its input would be all settings, and a password is one of them
+            raise ConfigurationError(str(fault["ctx"]["error"])) from None
+        name = f"BATCHLINE_{fault['loc'][0]}".upper()
         raise ConfigurationError(f"{name}: {fault['msg']}, not {fault['input']!r}") from None

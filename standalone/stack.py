@@ -4,6 +4,7 @@ import os
 import sys
 
 from jobs.connection import check
+from jobs.errors import ConfigurationError
 from jobs.settings import Settings
 from standalone import preflight
 from standalone.child import Child
@@ -18,6 +19,11 @@ async def serve(settings: Settings) -> None:
     preflight.try_port(settings)
     valkey = None
     if "redis_url" not in settings.model_fields_set:
+        if settings.durable_submit == "replica":
+            raise ConfigurationError(
+                "BATCHLINE_DURABLE_SUBMIT=replica: the embedded server has no replica; give it `disk`,"
+                " or name a server of your own in BATCHLINE_REDIS_URL"
+            )
         valkey = EmbeddedValkey(settings.data_dir, sync_always=settings.durable_submit == "disk")
     async with Supervisor(holding=[valkey.lock] if valkey else []) as supervisor:
         if valkey:

@@ -82,6 +82,8 @@ class BatchWorker(Worker):
         self._filled, self._taken, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
         self._idle_deaths = 0
+        self._overran = False
+        """Whether the last batch did not end within the grace; one of its jobs may be why."""
         self._patiently = Patience(self._log, self._stopping)
         self._keeper = LeaseKeeper(
             self.queue, spec.name, self.vitals, self._patiently, self._log, on_lost=self._forget
@@ -106,7 +108,8 @@ class BatchWorker(Worker):
             finally:
                 await self.engine.kill()
                 # in a task of its own: this one may be cancelled already, and redis-py's timeouts mind that
-                await asyncio.create_task(self._keeper.give_back())
+                in_order = self._stopping.is_set() and not self._overran
+                await asyncio.create_task(self._keeper.give_back(uncharged=in_order))
 
     def stop(self) -> None:
         """Starts an orderly stop; `main` returns when it is done. Safe to call twice."""
@@ -133,6 +136,7 @@ class BatchWorker(Worker):
             await self._stopping.wait()
             until = time.monotonic() + self.settings.shutdown_grace
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
+            self._overran = not running.done()
             await cancel(running)
         await self._keeper.written(max(1.0, until - time.monotonic()))
 

@@ -89,7 +89,12 @@ class Engine:
             self.spec.model_dump_json(exclude_computed_fields=True).encode(),
             str(self.source) if self.source else None,
         )
-        reply = await self._ask(request, self.spec.load_timeout)
+        try:
+            reply = await self._ask(request, self.spec.load_timeout)
+        except EngineDied as error:  # libraries that get no memory may take the process with them
+            limit = self.spec.memory_limit
+            told = f"{error} (memory_limit = {limit} MiB)" if limit else str(error)
+            raise EngineDied(told, error.kind) from None
         if isinstance(reply, LoadFailed):
             await self.kill()
             raise ConfigurationError(reply.message)

@@ -19,6 +19,10 @@ WRITE_BYTES = 16 * 1024 * 1024
 """Bytes of records after which a write-back takes no more along: Redis answers nobody else meanwhile."""
 
 
+CHARGE_WAIT = 1.0
+"""Seconds that a batch waits at most for the charge of a job that comes back from a lost worker."""
+
+
 class LeaseKeeper:
     """Every job claimed and not yet written back, and the loops that keep it true to the ledger."""
 
@@ -60,13 +64,13 @@ class LeaseKeeper:
         """Tells the ledger that these jobs run now, as a rule without making their batch wait for the answer.
 
         A job that was in the hands of a worker when that was lost may be why, and might kill this one before
-        it could be charged: it is charged first.
+        it could be charged: it is charged first, unless Redis is away.
         """
         task = asyncio.create_task(self._start([job.claimed for job in jobs]))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
-        if any(job.returned for job in jobs):
-            await task
+        if any(job.claimed.returned for job in jobs):
+            await asyncio.wait([task], timeout=CHARGE_WAIT)
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm
@@ -152,10 +156,10 @@ class LeaseKeeper:
         del self._held[job.id]
         self._on_lost(job)
 
-    async def give_back(self) -> None:
-        """What has no result returns to its place in the queue."""
+    async def give_back(self, *, uncharged: bool) -> None:
+        """What has no result returns to its place in the queue; uncharged, if the stop was in order."""
         unfinished = [(job.claimed, 0 if job.started else job.start_by) for job in self._held.values()]
         if unfinished:
             with contextlib.suppress(QueueUnavailable):
-                given_back = await self.queue.release(self.model, unfinished)
+                given_back = await self.queue.release(self.model, unfinished, uncharged=uncharged)
                 self._log.info("gave back unfinished jobs", jobs=given_back)

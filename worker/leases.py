@@ -27,10 +27,6 @@ TITLES = {
 }
 
 
-HALF_A_DAY = 12 * 3600 * 1000
-"""Ms; well above any head start of a priority. A job that waited for longer counts as returned: no harm."""
-
-
 class LeasedJob:
     """A job that this worker holds the lease of."""
 
@@ -66,11 +62,6 @@ class LeasedJob:
         return self._started is not None
 
     @property
-    def returned(self) -> bool:
-        """Whether a worker was lost that held it: `sweep.lua` puts such a job a day ahead of its queue."""
-        return self.claimed.score < self.claimed.claimed_ms - HALF_A_DAY
-
-    @property
     def group(self) -> bytes:
         """What may share a batch: jobs with the same parameters, that have not been started before.
 
@@ -102,7 +93,7 @@ class LeasedJob:
         job = validate_request(_request(payload), self.spec)
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
-        if job.expires_in is not None:
+        if job.expires_in is not None and not self.claimed.attempts:
             self.start_by = self.created + int(job.expires_in * 1000)
         self.count = len(self.inputs)
         self._outcomes = [None] * self.count

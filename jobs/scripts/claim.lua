@@ -6,7 +6,8 @@
 --       8 head of an expired record  9 payload prefix  10 result prefix  11 lease prefix  12 attempts prefix
 --       13 workers among which the waiting jobs are shared  14 only jobs with a score below this, or '+inf'
 --       (the ids are not known before the script runs, so their keys are built from the prefixes)
--- Answers {now, jobs left waiting, id, payload, score, attempts so far, id, ...}
+-- Answers {now, jobs left waiting, id, payload, score, attempts so far or false, id, ...}; false is for a job that was
+-- never lost by a worker.
 --@include codec.lua
 --@include terminate.lua
 
@@ -39,7 +40,8 @@ for i = 1, #due, 2 do
     events[#events + 1] = event(id, 'running')
     local n = #answer
     answer[n + 1], answer[n + 2], answer[n + 3] = id, payload, due[i + 1]
-    answer[n + 4] = whole(redis.call('GET', ARGV[12] .. id), 0)
+    local attempts = redis.call('GET', ARGV[12] .. id)
+    answer[n + 4] = attempts and whole(attempts, 0)
     inputs, bytes = inputs + whole(extras(payload).n, 1), bytes + #payload
     if inputs >= tonumber(ARGV[1]) or bytes >= tonumber(ARGV[2]) then break end
   end

@@ -1,19 +1,24 @@
 #!lua flags=allow-oom
--- Gives back jobs that were claimed and have no result: their place is as before, and so is the deadline of those
--- that were not started.
+-- Gives back jobs that were claimed and have no result: their place is as before, and so are the deadline of those
+-- that were never started, and the attempts of those whose start shall not count.
 -- KEYS  1 queue  2 deadlines  3 doorbell
--- ARGV  1 events channel  2 lease prefix, then id, token, score, latest start in Unix ms or 0, for each
+-- ARGV  1 events channel  2 lease prefix  3 attempts prefix, then id, token, score, latest start in Unix ms or 0,
+--       attempts, or '' where they stay, for each
 -- Answers how many were given back.
 --@include codec.lua
 
 local events = {}
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 5 do
   local id, token = ARGV[i], ARGV[i + 1]
   local lease = redis.call('GET', ARGV[2] .. id)
   if lease and string.sub(lease, 1, 32) == token then
     redis.call('ZADD', KEYS[1], 'XX', ARGV[i + 2], id)
     if ARGV[i + 3] ~= '0' then redis.call('ZADD', KEYS[2], ARGV[i + 3], id) end
     redis.call('DEL', ARGV[2] .. id)
+    local before = tonumber(ARGV[i + 4])
+    if before and whole(redis.call('GET', ARGV[3] .. id), 0) > before then
+      redis.call('SET', ARGV[3] .. id, before, 'EX', 86400)
+    end
     events[#events + 1] = event(id, 'queued')
   end
 end

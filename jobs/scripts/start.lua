@@ -3,17 +3,15 @@
 -- window are not charged when it dies.
 -- KEYS  none
 -- ARGV  1 lease prefix  2 attempts prefix, then id, token, attempts with this one, for each
--- Answers how many were charged. Sent again because its answer was lost, it charges no second attempt.
+-- Sent again because its answer was lost, it charges no second attempt.
 --@include codec.lua
 
-local now, charged = clock(), 0
+local now = clock()
 for i = 3, #ARGV, 3 do
   local key, attempts = ARGV[1] .. ARGV[i], ARGV[2] .. ARGV[i]
   local lease = redis.call('GET', key)
   if lease and string.sub(lease, 1, 32) == ARGV[i + 1] then
     redis.call('SET', key, ARGV[i + 1] .. string.format('%d', now), 'KEEPTTL')
     redis.call('SET', attempts, ARGV[i + 2], 'EX', 86400)
-    charged = charged + 1
   end
 end
-return charged

@@ -24,16 +24,15 @@ local function stop(id, state, head)
 end
 
 -- Nobody has swept for a while: Redis stood still or was away, and its live workers could not renew either. They get
--- time to; a lease is not extended so twice in a row, or a dead worker's jobs might never come back.
+-- time to. A lease so extended ends in half a ms, which only a renewal clears: it gets no grace twice.
 if redis.call('EXISTS', KEYS[6]) == 0 then
-  local until_then = string.format('%d', RUNNING + now + ARGV[11])
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, until_then)) do
-    redis.call('ZADD', KEYS[1], until_then, id)
+  local grace = string.format('%d.5', RUNNING + now + ARGV[11])
+  local short = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, grace, 'WITHSCORES')
+  for i = 1, #short, 2 do
+    if short[i + 1] % 1 == 0 then redis.call('ZADD', KEYS[1], grace, short[i]) end
   end
-  redis.call('SET', KEYS[6], '1', 'PX', 60000)
-else
-  redis.call('SET', KEYS[6], '1', 'PX', ARGV[10])
 end
+redis.call('SET', KEYS[6], '1', 'PX', ARGV[10])
 
 local lapsed = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, string.format('%d', RUNNING + now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
 for i = 1, #lapsed, 2 do                     -- to the head of the queue, for they have waited longest
@@ -41,7 +40,8 @@ for i = 1, #lapsed, 2 do                     -- to the head of the queue, for th
   if not ended(id) then
     redis.call('ZADD', KEYS[1], string.format('%d', lapsed[i + 1] - RUNNING - 86400000), id)
     redis.call('DEL', ARGV[6] .. id)
-    if redis.call('EXISTS', ARGV[7] .. id) == 0 then       -- never started, so its deadline holds again
+    if whole(redis.call('GET', ARGV[7] .. id), 0) == 0 then      -- never started, so its deadline holds again
+      redis.call('SET', ARGV[7] .. id, '0', 'EX', 86400)         -- tells the next worker that one was lost with it
       local k, created = extras(redis.call('GET', ARGV[4] .. id) or '')
       local within = tonumber(k.expires_in)
       if created and within then

@@ -36,7 +36,7 @@ async def test_kills_at_random_moments(
 ) -> None:
     chance = random.Random(kills)
     async with scenario(
-        tmp_path, workers=2, model={"max_batch_items": BATCH, "options": {"seconds": 0.05}}
+        tmp_path, workers=2, model={"max_batch_items": BATCH, "options": {"seconds": 0.1}}
     ) as run:
         stack, clients = run.stack, run.clients
         texts = nonces(jobs)

@@ -141,6 +141,13 @@ async def test_what_is_not_synced_is_not_accepted(own: Own) -> None:
 
 
 @on_disk
+async def test_a_server_that_syncs_each_second_now_accepts_nothing(own: Own) -> None:
+    own.admin.config_set("appendfsync", "everysec")
+    with pytest.raises(QueueUnavailable, match="not always any more"):
+        await own.queue("disk").submit(new_job("text"))
+
+
+@on_disk
 async def test_a_server_that_keeps_no_file_any_more_accepts_nothing(own: Own) -> None:
     own.admin.config_set("appendonly", "no")
     with pytest.raises(QueueUnavailable, match="appendonly is disabled"):

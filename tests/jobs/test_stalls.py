@@ -4,8 +4,11 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs import keys
+from jobs.leasing import Claimed
 from jobs.queue import JobQueue
+from jobs.settings import Settings
 from tests.jobs.test_queue import MODEL, ending, new_job
+from tests.waiting import until
 
 QUEUE = keys.queue_name(MODEL)
 
@@ -25,11 +28,12 @@ async def test_a_lapsed_lease_is_still_its_holders_until_it_is_given_back(
 ) -> None:
     for _ in range(2):
         await queue.submit(new_job())
+    await queue.sweep(MODEL)
     [renewed, finished], _ = await queue.claim(MODEL, 2)
     await redis.zadd(QUEUE, {renewed.id: keys.RUNNING + 1, finished.id: keys.RUNNING + 1}, xx=True)
     assert await queue.finish(MODEL, [ending(finished)]) == set()
     assert await queue.renew(MODEL, [renewed]) == (set(), set())
-    await queue.sweep(MODEL)
+    assert await queue.sweep(MODEL) == (0, 0, 0)
     assert (await queue.read(renewed.id)).status == "running"
 
 
@@ -38,13 +42,49 @@ async def test_sweeps_that_come_steadily_give_back(queue: JobQueue, lapsed: str)
     assert (await queue.read(lapsed)).status == "queued"
 
 
-async def test_after_a_quiet_leases_get_grace_once(queue: JobQueue, redis: ArqRedis, lapsed: str) -> None:
+async def test_after_a_quiet_a_lease_gets_grace(queue: JobQueue, redis: ArqRedis, lapsed: str) -> None:
     await redis.delete(keys.SWEPT.of(MODEL))  # as after three sweeps that did not come
     assert await queue.sweep(MODEL) == (0, 0, 0)
     assert (await queue.read(lapsed)).status == "running"
 
-    await redis.zadd(QUEUE, {lapsed: keys.RUNNING + 1}, xx=True)
-    assert await queue.sweep(MODEL) == (1, 0, 0), "its worker had its chance"
+
+async def test_quiet_after_quiet_does_not_keep_a_dead_workers_lease(
+    redis: ArqRedis, settings: Settings
+) -> None:
+    queue = JobQueue(redis, settings.model_copy(update={"lease": 0.5}), [MODEL])
+    await queue.submit(new_job())
+    await queue.claim(MODEL, 1)
+
+    async def given_back() -> bool:
+        await redis.delete(keys.SWEPT.of(MODEL))
+        return await queue.sweep(MODEL) == (1, 0, 0)
+
+    await until(given_back)
+
+
+async def test_a_renewed_lease_gets_grace_again(queue: JobQueue, redis: ArqRedis, lapsed: str) -> None:
+    [claimed] = await claim_again(queue, lapsed)
+    for _ in range(2):
+        await redis.delete(keys.SWEPT.of(MODEL))
+        await redis.zadd(QUEUE, {lapsed: keys.RUNNING + 1}, xx=True)
+        assert await queue.sweep(MODEL) == (0, 0, 0)
+        assert await queue.renew(MODEL, [claimed]) == (set(), set())
+
+
+async def claim_again(queue: JobQueue, job_id: str) -> list[Claimed]:
+    """Gives the lapsed job back, and leases it anew."""
+    assert await queue.sweep(MODEL) == (1, 0, 0)
+    claimed, _ = await queue.claim(MODEL, 1)
+    assert [job.id for job in claimed] == [job_id]
+    return claimed
+
+
+async def test_a_job_knows_that_it_comes_back_from_a_lost_worker(queue: JobQueue, lapsed: str) -> None:
+    [claimed] = await claim_again(queue, lapsed)
+    assert (claimed.returned, claimed.attempts) == (True, 0)
+    fresh, _ = await queue.submit(new_job())
+    [other], _ = await queue.claim(MODEL, 1)
+    assert (other.id, other.returned) == (fresh.id, False)
 
 
 async def test_starting_twice_charges_once(queue: JobQueue) -> None:
@@ -54,3 +94,13 @@ async def test_starting_twice_charges_once(queue: JobQueue) -> None:
     await queue.start(claimed)
     await queue.start(claimed)
     assert (await queue.read(job.id)).attempts == 1
+
+
+@pytest.mark.parametrize(("uncharged", "attempts"), [(True, 0), (False, 1)])
+async def test_a_start_that_shall_not_count(queue: JobQueue, uncharged: bool, attempts: int) -> None:
+    job, _ = await queue.submit(new_job())
+    claimed, _ = await queue.claim(MODEL, 1)
+    await queue.start(claimed)
+    await queue.release(MODEL, [(claimed[0], 0)], uncharged=uncharged)
+    given_back = await queue.read(job.id)
+    assert (given_back.status, given_back.attempts) == ("queued", attempts)

@@ -32,7 +32,7 @@ def poison_spec(**fields: Any) -> ModelSpec:
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    engine = Engine(poison_spec(batch_timeout=2.0, memory_limit=1024), None)
+    engine = Engine(poison_spec(batch_timeout=2.0, memory_limit=512), None)
     await engine.start()
     yield engine
     await engine.kill()
