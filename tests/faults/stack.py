@@ -88,6 +88,9 @@ class Stack:
         beats = [beat for beat in await self.beats() if beat.pid == worker.pid]
         return any(beat.engine in ("ready", "busy") for beat in beats)
 
+    async def all_ready(self) -> bool:
+        return all([await self.ready(worker) for worker in self.workers])
+
     async def beats(self) -> list[Heartbeat]:
         return await Roster(self.redis).read()
 

@@ -44,9 +44,11 @@ async def test_kills_at_random_moments(
         done: list[Kill] = []
         for number in range(kills):
             await clients.submit(*texts[number * portion : (number + 1) * portion])
-            await asyncio.sleep(chance.uniform(0.0, 0.5))  # the moment is the point
+            # not one that is still loading: it would end, and nobody is here to start it once more
+            await until(stack.all_ready)
             victim = chance.choice(stack.workers)
             what = KINDS[number % len(KINDS)]
+            await asyncio.sleep(chance.uniform(0.0, 0.5))  # the moment is the point
             done.append(await kill(victim, what))
             if what != "engine":
                 stack.workers.remove(victim)
