@@ -5,11 +5,9 @@ import signal
 import sys
 
 import structlog
-import uvicorn
 
 from api.app import create_app
-from api.pace import Paced
-from api.server import GRACE, Server, listen
+from api.server import Server, config, listen
 from jobs import connection, logs
 from jobs.errors import ConfigurationError
 from jobs.settings import load_settings
@@ -28,17 +26,7 @@ def main() -> int:
     except ConfigurationError as error:
         print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for a person, before there are logs
         return 1
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=Paced,
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-    )
-    server = Server(config)
+    server = Server(config(app))
     # uvicorn takes over only once it runs
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)

@@ -33,9 +33,14 @@ def examples(catalog: ModelCatalog) -> dict[str, Any]:
 
 
 def example(spec: ModelSpec) -> dict[str, Any]:
+    """A small request, cut to the model's limits."""
     if spec.input == "json":
-        return {"inputs": [{"feature": 1.5}]}
-    return EXAMPLES.get(spec.task, {"inputs": "A text."})
+        return {"inputs": [{"feature": 1.5} if spec.max_input_chars > 20 else 1]}
+    made = EXAMPLES.get(spec.task, {"inputs": "A text."})
+    texts = made["inputs"]
+    if isinstance(texts, str):
+        return made | {"inputs": texts[: spec.max_input_chars]}
+    return made | {"inputs": [text[: spec.max_input_chars] for text in texts[: spec.max_inputs]]}
 
 
 def parameters_schema(spec: ModelSpec) -> dict[str, Any]:

@@ -5,7 +5,12 @@ hold its connection, and the answer in memory, for ever.
 """
 
 import asyncio
-import math
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from typing import Any, cast
 
 import structlog
 
@@ -18,19 +23,62 @@ HEAD_SECONDS = 20.0
 PACE = 1024
 """Bytes a second that a client must take of an answer that waits for it."""
 PACE_EVERY = 30.0
-"""Seconds over which this is measured; a client's system takes what it takes in lumps."""
+"""Seconds over which this is measured."""
+AHEAD = 256 * 1024
+"""Bytes that a client may be ahead by. Its system takes lumps, and then nothing until it has read those."""
+
+
+class Outlet:
+    """A transport that knows how much of what was written to it the client has not acknowledged."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._socket: socket.socket = transport.get_extra_info("socket")
+        self.written = 0
+        self.before = 0
+        """Bytes that were written before the last write."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self.before = self.written
+        self.written += len(data)
+        self._transport.write(data)
+
+    @property
+    def left(self) -> int:
+        """Bytes; where the system doesn't tell what it holds itself, only those that it has not taken."""
+        left = self._transport.get_write_buffer_size()
+        if sys.platform == "linux":  # SIOCOUTQ has this name there
+            held = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
+            left += int.from_bytes(held, sys.byteorder)
+        return left
+
+    def abort(self) -> None:
+        """Also lets the system forget at once what it still holds; it would try for minutes."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
 
 class Paced(Protocol):
     """Hangs up on clients that are slower than that."""
 
+    outlet: Outlet
     _head: asyncio.TimerHandle | None = None
     _pace: asyncio.TimerHandle | None = None
-    _untaken = 0.0
-    """Bytes that waited for the client when its pace was last measured."""
+    _ahead = 0.0
+    """Bytes that the client took beyond its pace."""
+    _due = 0.0
+    """Bytes that it must take until the next look: its pace, or all that there was at the last look."""
+    _late = False
+    """Whether it had not taken all when the next request might have been due."""
+    _taken = 0
+    """Bytes that it had taken at the last look."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self.outlet = Outlet(transport)
+        super().connection_made(cast(asyncio.Transport, self.outlet))
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -60,24 +108,37 @@ class Paced(Protocol):
         super().pause_writing()
         self._mind_pace()
 
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._untaken = math.inf  # it took enough; what waits at the next look is new
-
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._mind_pace()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """The time between requests begins when the answer has been taken."""
+        late, self._late = self._late, not self.transport.is_closing() and self.outlet.left > 0
+        if not late and not self._late:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
     def _mind_pace(self) -> None:
-        if self._pace is None and (left := self.transport.get_write_buffer_size()):
-            self._untaken = left
-            self._pace = self.loop.call_later(PACE_EVERY, self._look)
+        if self._pace is None and (left := self.outlet.left):
+            self._ahead = 0.0
+            self._measure(left, min(self.outlet.before, self.outlet.written - left))
+
+    def _measure(self, left: int, taken: int) -> None:
+        self._due = min(left, PACE * PACE_EVERY)
+        self._taken = taken
+        self._pace = self.loop.call_later(PACE_EVERY, self._look)
 
     def _look(self) -> None:
         self._pace = None
-        left = self.transport.get_write_buffer_size()
-        if left and self._untaken - left < PACE * PACE_EVERY:
+        left = self.outlet.left
+        taken = self.outlet.written - left
+        self._ahead = min(self._ahead + taken - self._taken, AHEAD) - self._due
+        if self._ahead < 0:
             log.info("client_too_slow", client=self.client, bytes_left=left)
             self.transport.abort()
-        else:
-            self._mind_pace()
+        elif left:
+            self._measure(left, taken)

@@ -1,12 +1,14 @@
-"""uvicorn's HTTP/1.1 protocol, with a limit on headers, and ears for a request that offers to upgrade."""
+"""uvicorn's HTTP/1.1 protocol, stricter about what a request is, and with ears for an offer to upgrade."""
 
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's headers, or of a body's trailers; what came in one read may go beyond."""
+PIPELINE = 16
+"""Requests that may wait for their turn on a connection before nothing more is read from it."""
 
 
 class Parser(httptools.HttpRequestParser):
@@ -41,6 +43,15 @@ class Protocol(HttpToolsProtocol):
         """What follows the offer; a view, for who makes thousands at once must not have each one copied."""
         self.held = 0
         """Bytes since headers were complete or a body went on: all that the parser may be holding."""
+        self.in_head = True
+        self.running: RequestResponseCycle | None = None
+        """Whose turn it is to be answered, or was last; uvicorn's `cycle` is the one that was read last."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self.held += len(data)
@@ -58,16 +69,59 @@ class Protocol(HttpToolsProtocol):
         else:  # an answer is on its way, or another request's turn to be answered
             self.transport.close()
 
+    def send_400_response(self, msg: str) -> None:
+        """Not before the answers to the requests that came before, nor into the middle of one."""
+        if self.cycle is None or self.cycle.response_complete:
+            super().send_400_response(msg)
+        elif not self.cycle.more_body:  # what is wrong follows the last request
+            self.cycle.keep_alive = False
+        elif self.cycle is self.running and not self.cycle.response_started:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def plain_head(self) -> bytes:
         """The head of the request that was read last, without the offer."""
         headers = (b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
         version = self.parser.get_http_version().encode()
         return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(headers))
 
+    def on_message_begin(self) -> None:
+        self.in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_head:  # a trailer is no header, and nothing here asks for one
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        self.in_head = False
         self.held = 0
+        # the parser looks at this only after the request has begun to run
+        encodings = [value.rstrip(b" ") for name, value in self.headers if name == b"transfer-encoding"]
+        if any(encoding.lower() != b"chunked" for encoding in encodings):
+            raise ValueError("a transfer encoding other than chunked")
         if not offers(self.parser):
             super().on_headers_complete()
+            self.listen()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self.listen()
+
+    def listen(self) -> None:
+        """Reads on while an answer is awaited, for else nobody would notice that the client has gone."""
+        if len(self.pipeline) > PIPELINE:
+            self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         if not offers(self.parser):

@@ -2,20 +2,35 @@
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.deps import Services
+from api.pace import Paced
 from jobs.errors import ConfigurationError
 
 GRACE = 10
 """Seconds that running requests may take after the signal; waiting ones need none."""
+AGAIN = 0.5
+"""Seconds after which a signal is a second one; a terminal's and its wrapper's for one stop come together."""
 
-UNSENT = 128 * 1024
-"""Bytes of an answer that the system takes before it can send them: with megabytes, as is its default, nobody
-could tell a client that reads slowly from one that doesn't read (`api/pace.py`)."""
+
+def config(app: FastAPI) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=Paced,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
 
 
 class Server(uvicorn.Server):
@@ -24,14 +39,18 @@ class Server(uvicorn.Server):
     uvicorn runs the lifespan's shutdown only after that, so a wait of a minute would hold it for a minute.
     """
 
+    _asked = 0.0
+    """When the first signal came, on the monotonic clock."""
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal asks for an orderly stop; a second ends the process at once, as it does a worker.
 
         uvicorn's own would heed only a second SIGINT, and raise the signal again after an orderly stop.
         """
-        if self.should_exit:
+        if not self.should_exit:
+            self.should_exit, self._asked = True, time.monotonic()
+        elif time.monotonic() - self._asked >= AGAIN:
             os._exit(128 + sig)
-        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         services: Services = self.lifespan.state["services"]
@@ -52,8 +71,6 @@ def _bound(family: int, address: Sequence[object]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         listener.bind(tuple(address))
         listener.listen(2048)
     except OSError:

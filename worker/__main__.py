@@ -24,6 +24,8 @@ from worker.batch_worker import BatchWorker
 
 log = structlog.get_logger()
 
+AGAIN = 0.5
+"""Seconds after which a signal is a second one; a terminal's and its wrapper's for one stop come together."""
 LAST_WORDS = 5.0
 """Seconds after the grace for giving back and saying goodbye to a Redis that may not listen."""
 
@@ -93,13 +95,16 @@ def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
 
     The engines die with this process, and leases run out by themselves.
     """
-    loop, stopping = asyncio.get_running_loop(), False
+    loop = asyncio.get_running_loop()
+    asked: float | None = None
 
     def stop(received: signal.Signals) -> None:
-        nonlocal stopping
-        if stopping:
-            os._exit(128 + received)
-        stopping = True
+        nonlocal asked
+        if asked is not None:
+            if loop.time() - asked >= AGAIN:
+                os._exit(128 + received)
+            return
+        asked = loop.time()
         log.info("stopping", signal=received.name)
         for worker in workers:
             worker.stop()

@@ -130,6 +130,9 @@ PATHS = {
 }
 """What each is answered with."""
 
+ENCODINGS = [b"xchunked", b"chunked, identity", b"gzip, chunked", b"identity", b"chunked\t"]
+"""Transfer encodings that are not understood."""
+
 FORMS = {
     "nothing": (b"", 422),
     "no text": (b"model=sentiment", 422),

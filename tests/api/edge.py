@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-import uvicorn
 from arq.connections import ArqRedis
 from asgi_lifespan import LifespanManager
 
 from api.app import create_app
 from api.deps import Services
-from api.server import Server, listen
+from api.server import Server, config, listen
 from jobs import keys
 from jobs.settings import Settings
 from tests.waiting import until
@@ -36,7 +35,7 @@ async def mounted(settings: Settings) -> AsyncIterator[Edge]:
 async def serving(settings: Settings) -> AsyncIterator[Edge]:
     """The application behind our uvicorn server, which is stopped as by SIGTERM at the end."""
     listener = listen("127.0.0.1", 0)
-    server = Server(uvicorn.Config(create_app(settings), log_config=None, ws="none"))
+    server = Server(config(create_app(settings)))
     running = asyncio.create_task(server._serve([listener]))
 
     async def started() -> bool:

@@ -11,7 +11,7 @@ import pytest
 from jobs.settings import MIB
 from tests.api import wire
 from tests.api.conftest import MODELS
-from tests.api.corpus import BODIES, FORMS, LENGTHS, NO_HTTP, PATHS, TEXT, shapes
+from tests.api.corpus import BODIES, ENCODINGS, FORMS, LENGTHS, NO_HTTP, PATHS, TEXT, shapes
 from tests.api.wire import Api, is_problem
 
 
@@ -89,6 +89,38 @@ def test_a_body_of_doubtful_length_is_refused_once(unmoved: Api, name: str) -> N
     answers = unmoved.send(HEAD + headers + b"\r\n\r\n" + body)
     assert wire.parsed(answers).status == 400
     assert answers.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"], ids=["", "with an offer"]
+)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_request_in_another_encoding_is_not_run(
+    unmoved: Api, job: bytes, encoding: bytes, offer: bytes
+) -> None:
+    asked = b"DELETE %b HTTP/1.1\r\nhost: x\r\n%btransfer-encoding: %b\r\n\r\n" % (job, offer, encoding)
+    assert wire.parsed(unmoved.send(asked)).status == 400
+    assert msgspec.json.decode(unmoved.ask("GET", job).body)["status"] == "queued"
+
+
+def test_a_trailer_is_no_header(robust: Api) -> None:
+    """What stands before the application, and looks at headers, does not look at trailers."""
+    sent = CHUNKED + b"e\r\n" + TEXT + b"\r\n0\r\nidempotency-key: trailer\r\n\r\n"
+    answers = robust.send(sent * 2 + LAST)
+    assert answers.count(b"HTTP/1.1 202 ") == 2
+    assert b"idempotency-replayed" not in answers
+
+
+@pytest.mark.parametrize("wrong", [b"\0\r\n\r\n", b"GET / HTTP/1.1\r\ntransfer-encoding: x\r\n\r\n"])
+def test_what_is_no_http_after_requests_leaves_them_their_answers(robust: Api, wrong: bytes) -> None:
+    answers = robust.send((HEAD + b"content-length: 14\r\n\r\n" + TEXT) * 3 + wrong)
+    assert (answers.count(b"HTTP/1.1 202 "), answers.count(b"HTTP/1.1 ")) == (3, 3)
+    assert answers.count(b"connection: close") == 1
+
+
+def test_a_body_that_is_wrong_gets_no_answer_before_its_turn(robust: Api, job: bytes) -> None:
+    waits = b"GET %b?wait=10 HTTP/1.1\r\nhost: x\r\n\r\n" % job
+    assert b" 400 " not in robust.send(waits + CHUNKED + b"zz\r\n")
 
 
 HEAD = b"POST /v1/jobs HTTP/1.1\r\nhost: edge\r\n"

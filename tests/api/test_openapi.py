@@ -4,13 +4,16 @@ import re
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.catalog import EXAMPLES
+from api import catalog
 from api.problems import KINDS, TYPE
 from jobs import tasks
+from jobs.models import ModelSpec
 from jobs.queue import JobQueue
+from jobs.schema import JobRequest, validate_request
 from jobs.settings import Settings
 from tests.api.edge import mounted
 from tests.ledger import run_one
@@ -27,7 +30,7 @@ def references(part: Any) -> list[str]:
 
 async def test_every_example_is_accepted(settings: Settings, redis: ArqRedis, queue: JobQueue) -> None:
     """For models of every task, and of one's own."""
-    assert set(EXAMPLES) == set(tasks.TASKS)
+    assert set(catalog.EXAMPLES) == set(tasks.TASKS)
     file = settings.models_file
     file.write_text(file.read_text() + ALL_TASKS)
     async with mounted(settings) as (client, _):
@@ -39,6 +42,17 @@ async def test_every_example_is_accepted(settings: Settings, redis: ArqRedis, qu
         for name, example in examples.items():
             answer = await client.post("/v1/jobs", json=example["value"])
             assert answer.status_code == 202, f"{name}: {answer.text}"
+
+
+def test_examples_keep_to_the_limits() -> None:
+    def spec(limit: int, **how: Any) -> ModelSpec:
+        return ModelSpec(name="small", max_inputs=1, max_input_chars=limit, **how)
+
+    own = {"pipeline": "somewhere:Shapes", "input": "json"}
+    for limit in (1, 5, 20, 30):
+        specs = [spec(limit, **own), *(spec(limit, task=task, source="x") for task in tasks.TASKS)]
+        for each in specs:
+            validate_request(msgspec.convert(catalog.example(each), JobRequest), each)
 
 
 async def test_every_reference_resolves(client: httpx.AsyncClient) -> None:

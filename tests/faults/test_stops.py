@@ -185,7 +185,7 @@ async def test_a_workers_second_sigterm_ends_it_at_once(tmp_path: Path, gate: Ga
         worker.terminate()
         await until(stopping)
         assert worker.poll() is None, "it waits for its batch"
-        assert await second(worker) < AT_ONCE
+        assert await ended_again(worker) < AT_ONCE
         gate.open()
         stack.start_worker()
         jobs = await run.check()
@@ -208,17 +208,61 @@ async def test_an_apis_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
 
         await until(deaf)
         assert api.poll() is None, "it waits for the request"
-        assert await second(api) < AT_ONCE
+        assert await ended_again(api) < AT_ONCE
         writer.close()
         run.stack.start_worker()
         await run.check()
 
 
-async def second(process: subprocess.Popen[bytes]) -> float:
-    """Another SIGTERM to a process that is stopping; returns the seconds that it took to end."""
+async def test_two_signals_for_one_stop_end_nothing(tmp_path: Path, gate: Gate) -> None:
+    """SIGINT from a terminal and SIGTERM from the wrapper that had it too: both finish what they are at."""
+    async with scenario(tmp_path, apis=2) as run:
+        url, api = next(iter(run.stack.apis.items()))
+        [worker] = run.stack.workers
+        held = f"{nonces(1)[0]} {gate.text}"
+        await run.clients.submit(held)
+
+        async def in_the_batch() -> bool:
+            return bool(run.stack.runs())
+
+        await until(in_the_batch)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 14\r\n\r\n{")
+        await writer.drain()
+        await until(lambda: answered(url))
+        for process in (api, worker):
+            process.send_signal(signal.SIGINT)
+            process.terminate()
+
+        async def stopping() -> bool:
+            return not await listens(url) and [beat.engine for beat in await run.stack.beats()] == [
+                "stopping"
+            ]
+
+        await until(stopping)
+        writer.write(b'"inputs":"x"}')
+        gate.open()
+        assert (await reader.read()).startswith(b"HTTP/1.1 202 ")
+        writer.close()
+        for process in (api, worker):
+            assert await asyncio.to_thread(process.wait, 30) == 0
+        assert run.stack.executions()[held.partition(" ")[0]] == 1
+        run.clients.urls.remove(url)
+        run.stack.start_worker()
+        jobs = await run.check()
+        assert jobs[held]["attempts"] == 1
+
+
+async def ended_again(process: subprocess.Popen[bytes]) -> float:
+    """SIGTERM to what is stopping, until it is taken for a second one; returns the seconds that it took."""
+
+    async def ended() -> bool:
+        process.terminate()
+        return process.poll() is not None
+
     asked = time.monotonic()
-    process.terminate()
-    assert await asyncio.to_thread(process.wait, 30) == STOPPED_BY_SECOND
+    await until(ended)
+    assert process.returncode == STOPPED_BY_SECOND
     return time.monotonic() - asked
 
 
