@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 EXTRAS := api,worker,standalone,examples,dev
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install -c constraints.txt
 
@@ -19,7 +20,7 @@ TORCH_INDEX_URL ?=
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-faults soak check format clean
+.PHONY: help install run test test-faults soak bench check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,6 +39,9 @@ test-faults: $(STAMP) ## run the long forms of the fault tests, and two minutes 
 
 soak: $(STAMP) ## customers and harm of all kinds for MINUTES (5), with a report; SEED=n does the same harm again
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+bench: $(BENCH_STAMP) ## measure against the offline model and a plain endpoint; make bench ARGS=--quick is a first look
+	@exec $(BIN)/python -m bench $(ARGS)
 
 check: $(STAMP) ## check format, lint, types and the walls between the packages
 	$(BIN)/ruff format --check .
@@ -64,4 +68,9 @@ ifneq ($(TORCH_INDEX_URL),)
 	$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX_URL) torch
 endif
 	$(PIP_INSTALL) --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+# Apart, for the model is 80 MB that nothing else needs
+$(BENCH_STAMP): $(STAMP)
+	$(PIP_INSTALL) --no-build-isolation -e '.[$(EXTRAS),bench]'
 	@touch $@

@@ -93,11 +93,14 @@ async def attach(own: Own, tmp_path: Path) -> AsyncIterator[Callable[[], Redis]]
         replica.kill()
 
 
-async def in_step(replica: Any) -> None:
-    async def linked() -> bool:
-        return bool(replica.info("replication")["master_link_status"] == "up")
+async def in_step(own: Own) -> None:
+    """Waits until a write reaches the replica; each end calls it online before that."""
 
-    await until(linked)
+    async def reached() -> bool:
+        own.admin.set("a write", 1, px=1)
+        return bool(own.admin.wait(1, 100))
+
+    await until(reached)
 
 
 @pytest.mark.parametrize("level", ["memory", pytest.param("disk", marks=on_disk)])
@@ -161,14 +164,15 @@ async def test_without_a_replica_nothing_is_accepted(own: Own, attach: Callable[
     for _ in range(2):
         with pytest.raises(QueueUnavailable, match="no replica has the job"):
             await queue.submit(new_job("text"), idempotency_key="once", job_id=job_id)
-    await in_step(attach())
+    attach()
+    await in_step(own)
     job, replayed = await queue.submit(new_job("text"), idempotency_key="once")
     assert (job.id, replayed) == (job_id, True)
 
 
 async def test_what_was_accepted_is_on_the_replica(own: Own, attach: Callable[[], Redis]) -> None:
     replica = attach()
-    await in_step(replica)
+    await in_step(own)
     queue = own.queue("replica")
     for i in range(20):
         job, _ = await queue.submit(new_job(f"text {i}"))
@@ -224,7 +228,8 @@ async def test_a_client_is_told_to_try_again(own: Own, tmp_path: Path, attach: C
         answer = await submit()
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
-        await in_step(attach())
+        attach()
+        await in_step(own)
         assert (await submit()).status_code == 202
         assert len((await client.get("/v1/jobs")).json()["jobs"]) == 1
 

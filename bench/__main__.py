@@ -1,0 +1,66 @@
+"""`python -m bench`, as `make bench` runs it: how near the served model comes to the machine's ceiling,
+and what Batchline adds to a request.
+
+A table on the terminal, all figures in bench/out/bench.json, a picture in bench/out/bench.svg.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from bench import machine, picture, table
+from bench.errors import BenchError
+from bench.rounds import FULL, QUICK, Size, one_round
+from bench.summary import summarize
+
+OUT = Path(__file__).parent / "out"
+
+
+def main() -> int:
+    size = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end everything, as on Ctrl-C
+    began, about = time.monotonic(), machine.describe()
+    try:
+        rounds = []
+        for number in range(size.rounds):
+            print(f"round {number + 1} of {size.rounds}:", end="", file=sys.stderr)
+            rounds.append(one_round(size))
+    except BenchError as error:
+        print(f"\nbench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nbench: interrupted, nothing written", file=sys.stderr)
+        return 130
+    summary = summarize(rounds)
+    print("\n" + table.draw(summary, about, size.rounds))
+    OUT.mkdir(exist_ok=True)
+    figures = {"machine": about, "size": size, "summary": summary, "rounds": rounds}
+    (OUT / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    (OUT / "bench.svg").write_text(picture.draw(summary, about), encoding="utf-8")
+    print(
+        f"{time.monotonic() - began:.0f} s; all figures are in {OUT / 'bench.json'}, a picture in bench.svg"
+    )
+    return 0
+
+
+def _arguments() -> Size:
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("--quick", action="store_true", help="a first look: a minute, one short round")
+    parser.add_argument("--rounds", type=int, help="rounds of everything (3)")
+    parser.add_argument(
+        "--threads", type=int, help="torch's threads, offline and served (torch's own choice)"
+    )
+    given = parser.parse_args()
+    if given.threads:
+        os.environ["OMP_NUM_THREADS"] = str(given.threads)  # all processes inherit it
+    size = QUICK if given.quick else FULL
+    return msgspec.structs.replace(size, rounds=given.rounds) if given.rounds else size
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""One round of everything: the ceiling, the served model, the echo beside a plain endpoint."""
+
+import sys
+
+import msgspec
+
+from bench import ceiling, load, stack
+from bench.ceiling import Ceiling
+from bench.plan import Load, Plan
+from bench.serving import Served, bodies, compare, measure
+from bench.texts import make_texts
+from tests import processes, valkey
+
+CLIENTS = (1, 8, 64, 256)
+ECHO_CLIENTS = (1, 64)
+
+LIST = 500
+"""Inputs in a request of the lists."""
+LISTERS = 8
+"""Clients that send lists."""
+
+
+class Size(msgspec.Struct):
+    """How long all of it takes."""
+
+    rounds: int
+    texts: int
+    seconds: float
+    """Of each measurement, at least."""
+    echo_seconds: float
+    warm_up: float
+    compared: int = 16
+    """Texts whose embeddings are compared."""
+
+
+FULL = Size(rounds=3, texts=256, seconds=5.0, echo_seconds=4.0, warm_up=1.0)
+QUICK = Size(rounds=1, texts=128, seconds=1.5, echo_seconds=1.5, warm_up=0.5)
+
+
+class Round(msgspec.Struct):
+    ceiling: Ceiling
+    served: dict[int, Served]
+    """By number of clients."""
+    echo: dict[int, Served]
+    plain: dict[int, Load]
+    echo_lists: Served
+    plain_lists: Load
+
+
+def one_round(size: Size) -> Round:
+    """Raises BenchError. What it started has ended when it returns or raises."""
+    texts = make_texts(size.texts)
+    sample = list(range(0, size.texts, size.texts // size.compared))
+    plan = Plan(0, "", 1, size.seconds, [], "", warm_up=size.warm_up)
+    quickly = msgspec.structs.replace(plan, seconds=size.echo_seconds)
+    _say("the ceiling")
+    best = ceiling.run(texts, sample)
+    _say("a stack")
+    with stack.running() as running:
+        served = {}
+        for clients in CLIENTS:
+            _say(f"{clients} clients")
+            asked = msgspec.structs.replace(plan, clients=clients, keep=sample)
+            served[clients] = measure(running, "embed", texts, asked)
+            compare(served[clients].load.kept, best.sample)
+        port = valkey.free_port()
+        with processes.running("bench.plain", str(port)):
+            stack.wait_until_listening(port, "/docs")
+            echo, plain = {}, {}
+            for clients in ECHO_CLIENTS:
+                _say(f"echo, {clients} clients")
+                asked = msgspec.structs.replace(quickly, clients=clients)
+                echo[clients] = measure(running, "echo", texts[:64], asked)
+                plain[clients] = _plain(port, texts[:64], asked)
+            _say("echo, lists")
+            lists = [(texts * LIST)[first : first + LIST] for first in range(4)]
+            asked = msgspec.structs.replace(quickly, clients=LISTERS)
+            echo_lists = measure(running, "echo", lists, asked)
+            plain_lists = _plain(port, lists, asked)
+    _say("done\n")
+    return Round(best, served, echo, plain, echo_lists, plain_lists)
+
+
+def _plain(port: int, inputs: list[str] | list[list[str]], plan: Plan) -> Load:
+    return load.run(
+        msgspec.structs.replace(
+            plan, port=port, path="/echo", bodies=bodies("echo", inputs), contains='"status":"succeeded"'
+        )
+    )
+
+
+def _say(what: str) -> None:
+    print(f" {what}", end="" if what.endswith("\n") else " ..", file=sys.stderr, flush=True)

@@ -1,0 +1,79 @@
+"""One measurement of the served stack: load from outside, and what each process did meanwhile."""
+
+import json
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from bench import load
+from bench.errors import BenchError
+from bench.plan import Load, Plan
+from bench.stack import PATH, Stack
+
+COSINE = 0.99999
+DIFFERENCE = 1e-4
+"""How near a served embedding must come to the offline one: in angle, and in each component."""
+
+
+class Served(msgspec.Struct):
+    load: Load
+    items_per_request: int
+    batch: float
+    """Items in a micro-batch, on average."""
+    waste: float
+    """Part of the tokens run that was padding."""
+    cpu: dict[str, float]
+    """Milliseconds of processor time per request: api, valkey, worker, engine and load."""
+    cores: dict[str, float]
+    """How many cores each of them kept busy: at 1 a process with one thread is saturated."""
+
+    @property
+    def rate(self) -> float:
+        """Items a second."""
+        return self.load.rate * self.items_per_request
+
+
+def bodies(model: str, inputs: Sequence[str | list[str]]) -> list[str]:
+    """A request for each input, or for each list of them."""
+    parameters = {"pooling": "mean"} if model == "embed" else {}
+    return [json.dumps({"model": model, "inputs": one, "parameters": parameters}) for one in inputs]
+
+
+def measure(stack: Stack, model: str, inputs: Sequence[str | list[str]], plan: Plan) -> Served:
+    """`plan` says how; its port, path and bodies are filled in here. Raises BenchError."""
+    plan = msgspec.structs.replace(
+        plan, port=stack.port, path=PATH, bodies=bodies(model, inputs), contains='"status":"succeeded"'
+    )
+    each = len(inputs[0]) if isinstance(inputs[0], list) else 1
+    counted, taken = stack.counters(model), stack.cpu()
+    loaded = load.run(plan)
+    spent = {name: seconds - taken[name] for name, seconds in stack.cpu().items()} | {"load": loaded.cpu}
+    ran = stack.settled(model, counted.items + loaded.answered * each)
+    return Served(
+        load=loaded,
+        items_per_request=each,
+        batch=(ran.items - counted.items) / (ran.batches - counted.batches),
+        waste=1 - (ran.tokens - counted.tokens) / (ran.padded_tokens - counted.padded_tokens),
+        cpu={name: seconds * 1000 / loaded.answered for name, seconds in spent.items()},
+        cores={name: seconds / loaded.elapsed for name, seconds in spent.items()},
+    )
+
+
+def compare(kept: dict[int, str], offline: dict[int, list[float]]) -> None:
+    """Raises BenchError where a served embedding differs from the offline one, or all are missing."""
+    if not kept:  # some are missing where a pass was cut short
+        raise BenchError("there are no answers to compare")
+    for number, body in kept.items():
+        served: list[float] = json.loads(body)["results"][0]["output"]
+        alone = offline[number]
+        if len(served) != len(alone):
+            raise BenchError(f"text {number}: {len(served)} components served, {len(alone)} offline")
+        furthest = max(abs(one - other) for one, other in zip(served, alone, strict=True))
+        cosine = _dot(served, alone) / math.sqrt(_dot(served, served) * _dot(alone, alone))
+        if not (cosine >= COSINE and furthest <= DIFFERENCE):
+            raise BenchError(f"text {number} is served otherwise: cosine {cosine}, difference {furthest}")
+
+
+def _dot(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,40 @@
+"""The texts of the benchmark: the same ones each time, as long as texts are, of words that texts have."""
+
+import json
+import math
+import random
+from pathlib import Path
+from statistics import NormalDist
+
+VOCABULARY = Path(__file__).parent.parent / "models" / "sentiment" / "tokenizer.json"
+
+MEDIAN = 20
+"""Words of the text in the middle."""
+SIGMA = 0.9
+"""Standard deviation of the logarithm of the number of words."""
+SHORTEST, LONGEST = 2, 250
+
+RARITY = 10
+"""The word of rank r is drawn with weight 1 / (r + RARITY), about as in English."""
+
+
+def make_texts(count: int, seed: int = 1) -> list[str]:
+    """`count` texts in random order, their lengths quantiles: any number of them has the distribution."""
+    randomness = random.Random(seed)
+    lengths = [_words_at((number + 0.5) / count) for number in range(count)]
+    randomness.shuffle(lengths)
+    words = vocabulary()
+    weights = [1 / (rank + RARITY) for rank in range(len(words))]
+    return [" ".join(randomness.choices(words, weights, k=length)) for length in lengths]
+
+
+def _words_at(quantile: float) -> int:
+    words = round(math.exp(NormalDist(math.log(MEDIAN), SIGMA).inv_cdf(quantile)))
+    return min(max(words, SHORTEST), LONGEST)
+
+
+def vocabulary() -> list[str]:
+    """The whole words that the demo model knows, the commonest first."""
+    known: dict[str, int] = json.loads(VOCABULARY.read_text(encoding="utf-8"))["model"]["vocab"]
+    words = [word for word in sorted(known, key=known.__getitem__) if word.isascii() and word.isalpha()]
+    return [word for word in words if len(word) > 1]
