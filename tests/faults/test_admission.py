@@ -64,6 +64,7 @@ class Refused:
         self.longest = max(self.longest, int(response.headers["retry-after"]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("limit", "size", "reason"),
     [
