@@ -57,7 +57,11 @@ LEASE = Key(
     "<token of 32 hex digits><start in Unix ms>",
 )
 ATTEMPTS = Key(
-    f"{retry_key_prefix}*", "string", "worker", "a day after the last start", "times that it was started"
+    f"{retry_key_prefix}*",
+    "string",
+    "jobs",
+    "a day",
+    "times that it was started; 0 if a worker was lost before",
 )
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
 QUEUE = Key("batchline:queue:*", "zset", "jobs", "permanent", "id -> due time, or RUNNING + lease end", True)
@@ -69,7 +73,7 @@ DOORBELL = Key(
 IDEMPOTENCY = Key(
     "batchline:idempotency:*", "string", "api", "idempotency_ttl", "<fingerprint of 32 hex digits><job id>"
 )
-SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s, or a minute", "that somebody swept lately")
+SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s", "that somebody swept lately")
 RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
