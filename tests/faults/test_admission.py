@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from api.problems import MEDIA_TYPE, TYPE
+from jobs.connection import cancel
 from tests.faults.clients import nonces
 from tests.faults.scenario import scenario
 from tests.faults.stack import MODEL, Stack
@@ -41,8 +42,7 @@ class Sampler:
             yield
         finally:
             assert not task.done(), "it saw all of it"
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel(task)
 
 
 class Refused:
@@ -64,7 +64,6 @@ class Refused:
         self.longest = max(self.longest, int(response.headers["retry-after"]))
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("limit", "size", "reason"),
     [

@@ -66,12 +66,12 @@ async def test_every_harm_in_one_load(tmp_path: Path, jobs: int) -> None:
             assert 1 <= times <= HALVINGS + (KILLS - 1 if deadly else 0), (text, times)
 
 
-async def keep_alive(stack: Stack, deaths: Counter[int], **settings: Any) -> None:
+async def keep_alive(stack: Stack, deaths: Counter[int]) -> None:
     """Restarts the one worker whenever it dies."""
     while True:
         status = await asyncio.to_thread(stack.workers[-1].wait)
         deaths[status] += 1
-        stack.start_worker(**settings)
+        stack.start_worker()
 
 
 @pytest.mark.parametrize("attempts", [3, pytest.param(10, marks=pytest.mark.thorough)])
