@@ -1,8 +1,6 @@
 """uvicorn's server, with a shutdown that hangs nobody. The application is in `api/app.py`."""
 
-import os
 import socket
-import time
 from collections.abc import Sequence
 from types import FrameType
 
@@ -12,11 +10,10 @@ from fastapi import FastAPI
 from api.deps import Services
 from api.pace import Paced
 from jobs.errors import ConfigurationError
+from jobs.signals import StopSignals
 
 GRACE = 10
 """Seconds that running requests may take after the signal; waiting ones need none."""
-AGAIN = 0.5
-"""Seconds after which a signal is a second one; a terminal's and its wrapper's for one stop come together."""
 
 
 def config(app: FastAPI) -> uvicorn.Config:
@@ -39,18 +36,17 @@ class Server(uvicorn.Server):
     uvicorn runs the lifespan's shutdown only after that, so a wait of a minute would hold it for a minute.
     """
 
-    _asked = 0.0
-    """When the first signal came, on the monotonic clock."""
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._signals = StopSignals()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal asks for an orderly stop; a second ends the process at once, as it does a worker.
 
         uvicorn's own would heed only a second SIGINT, and raise the signal again after an orderly stop.
         """
-        if not self.should_exit:
-            self.should_exit, self._asked = True, time.monotonic()
-        elif time.monotonic() - self._asked >= AGAIN:
-            os._exit(128 + sig)
+        if self._signals.first(sig):
+            self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         services: Services = self.lifespan.state["services"]

@@ -4,26 +4,48 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
+import httpx
 import psutil
 
 ROOT = Path(__file__).parent.parent
 
 
-@contextmanager
-def running(module: str, *arguments: str, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    module: str, *arguments: str, **settings: object
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """`python -m module` with `BATCHLINE_*` settings, given in lower case; it ends with the block."""
+    return logging_to(None, module, *arguments, **settings)
+
+
+@contextmanager
+def logging_to(
+    log: IO[bytes] | None, module: str, *arguments: str, **settings: object
+) -> Iterator[subprocess.Popen[bytes]]:
+    """As `running`, but what it prints goes to the log; to the test's own output when that is None."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHLINE_")}
     environment |= {f"BATCHLINE_{name.upper()}": str(value) for name, value in settings.items()}
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log
+    )
     try:
         yield process
     finally:
         if process.poll() is None:  # or its id may be another's by now
             kill_tree(process.pid)
             process.wait(10)
+
+
+async def alive(url: str) -> bool:
+    """Whether an API answers there."""
+    try:
+        async with httpx.AsyncClient(base_url=url) as client:
+            return (await client.get("/health/live")).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def kill_tree(pid: int) -> None:

@@ -19,13 +19,12 @@ from jobs.connection import check, connect
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.models import ModelCatalog, ModelSpec, load_catalog
 from jobs.settings import Settings, load_settings
+from jobs.signals import StopSignals
 from jobs.workers import Roster
 from worker.batch_worker import BatchWorker
 
 log = structlog.get_logger()
 
-AGAIN = 0.5
-"""Seconds after which a signal is a second one; a terminal's and its wrapper's for one stop come together."""
 LAST_WORDS = 5.0
 """Seconds after the grace for giving back and saying goodbye to a Redis that may not listen."""
 
@@ -95,16 +94,11 @@ def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
 
     The engines die with this process, and leases run out by themselves.
     """
-    loop = asyncio.get_running_loop()
-    asked: float | None = None
+    loop, signals = asyncio.get_running_loop(), StopSignals()
 
     def stop(received: signal.Signals) -> None:
-        nonlocal asked
-        if asked is not None:
-            if loop.time() - asked >= AGAIN:
-                os._exit(128 + received)
+        if not signals.first(received):
             return
-        asked = loop.time()
         log.info("stopping", signal=received.name)
         for worker in workers:
             worker.stop()

@@ -17,6 +17,7 @@ from api.deps import Services
 from api.server import Server, config, listen
 from jobs import keys
 from jobs.settings import Settings
+from tests import processes
 from tests.waiting import until
 
 Edge = tuple[httpx.AsyncClient, Services]
@@ -66,11 +67,7 @@ class Process:
 
         async def alive() -> bool:
             assert self._process.poll() is None, "the API ended before it served"
-            try:
-                async with httpx.AsyncClient(base_url=self.url) as client:
-                    return (await client.get("/health/live")).status_code == 200
-            except httpx.ConnectError:
-                return False
+            return await processes.alive(self.url)
 
         await until(alive)
 

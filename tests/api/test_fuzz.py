@@ -7,9 +7,9 @@ import asyncio
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 
 from jobs import connection
@@ -35,7 +35,7 @@ async def test_every_answer_is_as_described(
     url = f"http://127.0.0.1:{port}"
     own = {"redis_url": settings.redis_url, "models_file": settings.models_file, "max_wait": MAX_WAIT}
     with processes.running("api", port=port, **own):
-        await until(lambda: _live(url))
+        await until(partial(processes.alive, url))
         worker = asyncio.create_task(_run_shapes(queue))
         try:
             report = await asyncio.to_thread(_fuzz, f"{url}/openapi.json", tmp_path)
@@ -43,7 +43,7 @@ async def test_every_answer_is_as_described(
         finally:
             await connection.cancel(worker)
         assert report.returncode == 0, report.stdout + report.stderr
-        assert await _live(url)
+        assert await processes.alive(url)
     assert "unexpected_error" not in capfd.readouterr().out
 
 
@@ -79,11 +79,3 @@ def _fuzz(description: str, folder: Path) -> subprocess.CompletedProcess[str]:
         timeout=SECONDS,
         check=False,
     )
-
-
-async def _live(url: str) -> bool:
-    try:
-        async with httpx.AsyncClient(base_url=url) as client:
-            return (await client.get("/health/live")).status_code == 200
-    except httpx.TransportError:
-        return False

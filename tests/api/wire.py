@@ -1,24 +1,19 @@
 """The API as a process on a Valkey of its own, and raw bytes to and from it: no HTTP client is in the way."""
 
 import asyncio
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import msgspec
 import redis
 
 from api.problems import KINDS, MEDIA_TYPE, TYPE
 from jobs import keys
-from jobs.settings import Settings
 from tests import processes, valkey
-from tests.api.edge import environment
 from tests.waiting import until
 
 PATIENCE = 10.0
@@ -77,27 +72,11 @@ def serving(folder: Path, models: str) -> Iterator[Api]:
     models_file, log = folder / "models.toml", folder / "log"
     models_file.write_text(models)
     with valkey.running(folder) as server, log.open("wb") as sink:
-        settings = Settings(redis_url=server.url(), models_file=models_file)
         port = valkey.free_port()
-        own = environment(settings, port) | {"BATCHLINE_MAX_WAIT": "0.05"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "api"], cwd=processes.ROOT, env=os.environ | own, stdout=sink, stderr=sink
-        )
-        try:
-            with redis.Redis.from_url(settings.redis_url) as ledger:
-                asyncio.run(until(lambda: _live(port)))
-                yield Api(port, ledger, log)
-        finally:
-            processes.kill_tree(process.pid)
-            process.wait(10)
-
-
-async def _live(port: int) -> bool:
-    try:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"http://127.0.0.1:{port}/health/live")).status_code == 200
-    except httpx.TransportError:
-        return False
+        own = {"redis_url": server.url(), "models_file": models_file, "port": port, "max_wait": 0.05}
+        with processes.logging_to(sink, "api", **own), redis.Redis.from_url(server.url()) as ledger:
+            asyncio.run(until(partial(processes.alive, f"http://127.0.0.1:{port}")))
+            yield Api(port, ledger, log)
 
 
 def is_problem(answer: Answer, kind: str) -> dict[str, Any]:

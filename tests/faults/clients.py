@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -87,9 +87,3 @@ class Clients:
                 self.failures[failure] += 1
                 assert time.monotonic() < deadline, f"{method} {path}: {failure}, for {PATIENCE} s"
                 await asyncio.sleep(PAUSE)
-
-
-async def until_ended(clients: Clients, texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Submits the texts and waits for them all."""
-    await clients.submit(*texts)
-    return await clients.ended()

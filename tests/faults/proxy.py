@@ -36,7 +36,7 @@ class Proxy:
     def reset(self) -> None:
         """Resets (RST, not FIN) every connection that is open now."""
         for end in list(self._ends):
-            _reset(end)
+            reset(end)
 
     def half_close(self) -> None:
         """Every connection's ends read the other's end, though they may still write."""
@@ -52,9 +52,9 @@ class Proxy:
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._forward(reader, up_writer, None))
                 ways.create_task(self._forward(up_reader, writer, self.cut_after))
-            _reset(up_writer)
+            reset(up_writer)
             self._ends.discard(up_writer)
-        _reset(writer)
+        reset(writer)
         self._ends.discard(writer)
 
     async def _forward(
@@ -69,7 +69,7 @@ class Proxy:
                 writer.write(chunk)
                 await writer.drain()
                 if left is not None and left <= 0:
-                    _reset(writer)
+                    reset(writer)
             writer.write_eof()
 
     def start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +85,8 @@ class Proxy:
         self.reset()
 
 
-def _reset(end: asyncio.StreamWriter) -> None:
+def reset(end: asyncio.StreamWriter) -> None:
+    """Hangs up with RST, as a peer that crashed."""
     with contextlib.suppress(OSError):
         linger_not = struct.pack("ii", 1, 0)
         end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import socket
-import struct
 import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ import pytest
 from api.subscriber import LAG, Notice, Watch
 from jobs.wire import Event
 from tests.faults.clients import nonces
+from tests.faults.proxy import reset
 from tests.faults.scenario import scenario
 from tests.faults.stack import Stack
 from tests.waiting import until
@@ -63,11 +63,10 @@ class Line:
 
     def vanish(self, *, politely: bool) -> None:
         """FIN, as when a client is closed; or RST, as when it crashes."""
-        if not politely:
-            linger_not = struct.pack("ii", 1, 0)
-            end = self.writer.get_extra_info("socket")
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
-        self.writer.transport.abort()
+        if politely:
+            self.writer.transport.abort()
+        else:
+            reset(self.writer)
 
     async def drip(self, data: bytes) -> None:
         """A byte a second, whatever comes back."""
