@@ -58,6 +58,7 @@ async def test_an_address_that_is_none_is_told() -> None:
     "url",
     [
         "redis://:se/cret@127.0.0.1:6379/0",
+        "redis://:12#secret@127.0.0.1:6379/0",
         "redis+sentinel://:secret@127.0.0.1:26379",
         "redis+sentinel://:secret@127.0.0.1:26379/",
         "redis+sentinel://:secret@/queue",

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from jobs import durability, keys
 from jobs.connection import cancel, check, connect
@@ -141,6 +142,16 @@ async def test_what_is_not_synced_is_not_accepted(own: Own) -> None:
     assert (job.id, replayed) == (job_id, True)
     job, replayed = await own.queue("disk").submit(new_job("text"), job_id=job_id)
     assert (job.id, replayed) == (job_id, False)
+
+
+@on_disk
+async def test_a_replay_whose_write_fails_is_not_called_safe(own: Own) -> None:
+    """It wrote nothing, so nothing was waited for."""
+    await own.queue("memory").submit(new_job("text"), idempotency_key="once")
+    own.admin.delete(keys.BYTES.of(MODEL))
+    own.admin.rpush(keys.BYTES.of(MODEL), "no number")
+    with pytest.raises(ResponseError, match="wrong kind of value"):
+        await own.queue("disk").submit(new_job("text"), idempotency_key="once")
 
 
 @on_disk

@@ -190,6 +190,11 @@ async def test_a_server_of_ones_own_is_used(tmp_path: Path, redis_url: str) -> N
         assert await instance.ended() == 0
 
 
+async def test_submits_that_must_be_on_disk_are(tmp_path: Path) -> None:
+    async with ready(tmp_path, models_file=write_models(tmp_path), durable_submit="disk") as instance:
+        await instance.answer("a text")
+
+
 async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -206,6 +211,7 @@ async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
         ({"redis_url": "redis://127.0.0.1:1/0"}, "Redis at 127.0.0.1:1/0 cannot be reached"),
         ({"redis_url": "localhost"}, "BATCHLINE_REDIS_URL"),
         ({"port": "eighty"}, "BATCHLINE_PORT"),
+        ({"durable_submit": "replica"}, "the embedded server has no replica"),
         ({"host": "192.0.2.1"}, "cannot listen on 192.0.2.1"),
         ({"data_dir": "/proc/data"}, "BATCHLINE_DATA_DIR: cannot write to /proc/data"),
     ],

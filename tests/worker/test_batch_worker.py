@@ -117,6 +117,39 @@ async def test_stopping_finishes_the_running_batch_and_gives_back_the_rest(
     assert [job.position for job in jobs[1:]] == [1, 2]
 
 
+async def test_a_stop_between_the_batches_of_a_job_takes_its_charge_off(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    """Or as many deploys as a job has attempts would fail one that takes long."""
+    job_id = await submit(queue, [gate.text, "not reached"])
+
+    async def first_runs() -> bool:
+        return worker.engine.state == "busy" and (await queue.read(job_id)).attempts == 1
+
+    async with serving(max_batch_items=1) as worker:
+        await until(first_runs)
+        worker.stop()
+        gate.open()
+    job = await queue.read(job_id)
+    assert (job.status, job.attempts) == ("queued", 0)
+
+
+async def test_a_batch_beyond_the_grace_keeps_its_jobs_charge(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    """It may never end, and must not come back for ever."""
+    job_id = await submit(queue, gate.text)
+
+    async def runs() -> bool:
+        return worker.engine.state == "busy" and (await queue.read(job_id)).attempts == 1
+
+    async with serving(shutdown_grace=0.1) as worker:
+        await until(runs)
+        worker.stop()
+    job = await queue.read(job_id)
+    assert (job.status, job.attempts) == ("queued", 1)
+
+
 async def test_an_engine_killed_while_idle_is_restarted_at_once(queue: JobQueue, serving: Serving) -> None:
     async with serving() as worker:
 
