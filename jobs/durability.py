@@ -4,13 +4,10 @@ The question how far a write has come goes over the connection that wrote, in th
 connection could be to another server: there may have been a failover in between.
 """
 
-import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from jobs import lua
@@ -18,94 +15,73 @@ from jobs.errors import QueueUnavailable
 
 Level = Literal["memory", "disk", "replica"]
 
+Send = Callable[[Sequence[str], Sequence[Any]], Awaitable[list[Any]]]
+"""Runs submit.lua on its keys and arguments; an answer, or an error, for each job."""
+
 TIMEOUT = 2.0
 """Seconds that the disk or a replica may take; well below the connection's own timeout."""
-
-PLACES = 32
-"""Submits that may wait at once: half of the pool, so that whatever else is asked finds a connection."""
 
 WAITS = {"disk": ("WAITAOF", 1, 0), "replica": ("WAIT", 1)}
 MISSED = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
 
-BYTES = 5
+BYTES = 2
 """Where submit.lua takes the counter of bytes; adding 0 to it is a write that changes nothing."""
 
 
-def submit_script(redis: Redis, level: Level) -> AsyncScript:
-    """submit.lua, answering once the job is as safe as the level says."""
+def submit_script(redis: Redis, level: Level) -> Send:
+    """submit.lua, answering once the jobs are as safe as the level says."""
     return lua.script(redis, "submit") if level == "memory" else DurableSubmit(redis, level)
 
 
-class DurableSubmit(AsyncScript):
-    """Called like submit.lua alone. Raises QueueUnavailable where the job is not safe in time.
+class DurableSubmit:
+    """Called like submit.lua alone; the answer for a job that is not safe in time is QueueUnavailable.
 
     The job may run all the same; who submits again with the same idempotency key finds it, once it is safe.
     """
 
     def __init__(self, redis: Redis, level: Literal["disk", "replica"]) -> None:
-        super().__init__(redis, lua.source("submit"))
+        self._script = lua.script(redis, "submit")
+        self._redis = redis
         self._level = level
         self._wait = WAITS[level]
         self._missed = MISSED[level]
-        self._places = asyncio.Semaphore(PLACES)
 
-    async def __call__(
-        self,
-        keys: Sequence[Any] | None = None,
-        args: Iterable[Any] | None = None,
-        client: Redis | None = None,
-    ) -> Any:
-        given = [*(keys or ()), *(args or ())]
-        count = len(keys or ())
-        async with self._place():
-            answer, reached = await self._run(count, given)
-            if answer[0] in (b"replayed", b"exists"):
-                # it wrote nothing, so nothing was waited for; what was written before may not be safe yet
-                answer, reached = await self._run(count, given, write=True)
-        if answer[0] in (b"accepted", b"replayed", b"exists"):
-            self._judge(reached)
-        return answer
-
-    @asynccontextmanager
-    async def _place(self) -> Any:
+    async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+        given = [len(keys), *keys, *args]
         try:
-            async with asyncio.timeout(TIMEOUT):
-                await self._places.acquire()
-        except TimeoutError:
-            raise QueueUnavailable(f"{self._missed}, and too many wait for that") from None
-        try:
-            yield
-        finally:
-            self._places.release()
-
-    async def _run(self, count: int, given: list[Any], *, write: bool = False) -> tuple[Any, Any]:
-        """The script's answer, and what the server says of the writes of this connection."""
-        try:
-            return await self._send("EVALSHA", self.sha, count, *given, write=write)
+            answers, reached = await self._send(keys[BYTES], "EVALSHA", self._script.sha, *given)
         except NoScriptError:  # redis-py would ask before each call whether the server knows it
-            return await self._send("EVAL", self.script, count, *given, write=write)
+            answers, reached = await self._send(keys[BYTES], "EVAL", self._script.script, *given)
+        if fault := self._fault(reached):
+            return [
+                fault if answer[0] in (b"accepted", b"replayed", b"exists") else answer for answer in answers
+            ]
+        return answers
 
-    async def _send(self, *command: Any, write: bool) -> tuple[Any, Any]:
-        async with self.registered_client.pipeline(transaction=False) as pipe:
+    async def _send(self, bytes_key: str, *command: Any) -> tuple[list[Any], Any]:
+        """The script's answers, and what the server says of the writes of this connection."""
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.execute_command(*command)
-            if write:
-                pipe.execute_command("INCRBY", command[3 + BYTES], 0)
+            # where all are replays the script wrote nothing, so nothing would be waited for; and what was
+            # written before may not be safe yet
+            pipe.execute_command("INCRBY", bytes_key, 0)
             if self._level == "disk":
                 pipe.execute_command("CONFIG", "GET", "appendfsync")
             pipe.execute_command(*self._wait, int(TIMEOUT * 1000))
-            answer, *between, reached = await pipe.execute(raise_on_error=False)
-        for told in (answer, *between):
+            answers, *between, reached = await pipe.execute(raise_on_error=False)
+        for told in (answers, *between):
             if isinstance(told, RedisError):
                 raise told
         if self._level == "disk" and between[-1][-1] != b"always":
             reached = ResponseError("appendfsync is not always any more")  # WAITAOF may answer too early then
-        return answer, reached
+        return answers, reached
 
-    def _judge(self, reached: Any) -> None:
+    def _fault(self, reached: Any) -> QueueUnavailable | None:
         if isinstance(reached, ResponseError):
-            raise QueueUnavailable(f"{self._missed}: {reached}")
+            return QueueUnavailable(f"{self._missed}: {reached}")
         if (reached[0] if isinstance(reached, list) else reached) < 1:
-            raise QueueUnavailable(f"{self._missed} within {TIMEOUT:g} s")
+            return QueueUnavailable(f"{self._missed} within {TIMEOUT:g} s")
+        return None
 
 
 async def fault(redis: Redis, level: Level) -> str | None:

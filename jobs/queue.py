@@ -22,6 +22,7 @@ from jobs.leasing import Claimed, Depth, Ending, claims
 from jobs.listing import Listing
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
+from jobs.submitting import Submission, Submits
 from jobs.wire import encode_payload, record_head
 
 HEAD_STARTS = {"high": 2, "normal": 1, "low": 0}
@@ -41,7 +42,8 @@ class JobQueue:
         self.redis = redis
         self.settings = settings
         self.models = tuple(models)
-        self._submit = durability.submit_script(redis, settings.durable_submit)
+        send = durability.submit_script(redis, settings.durable_submit)
+        self._submits = {model: Submits(send, settings, model) for model in self.models}
         self._read = lua.script(redis, "read")
         self._cancel = lua.script(redis, "cancel")
         self._depth = lua.script(redis, "depth")
@@ -71,30 +73,19 @@ class JobQueue:
         if job.expires_in is not None:
             extras["expires_in"] = job.expires_in
         payload = encode_payload(job.inputs, extras)
-        settings = self.settings
-        answer = await self._run(
-            self._submit,
-            [
-                keys.JOB.of(job_id),
-                keys.RESULT.of(job_id),
-                keys.IDEMPOTENCY.of(hashlib.sha256((idempotency_key or "").encode()).hexdigest()),
-                keys.QUEUE.of(job.model),
-                keys.DEADLINES.of(job.model),
-                keys.BYTES.of(job.model),
-                keys.DOORBELL.of(job.model),
-                keys.RECENT.pattern,
-            ],
-            [
-                job_id,
-                payload,
-                int(settings.head_start * 1000) * HEAD_STARTS[job.priority],
-                math.ceil((job.expires_in or 0) * 1000),
-                settings.max_queued_jobs,
-                settings.max_queued_bytes,
-                _fingerprint(job.model, payload) if idempotency_key is not None else "",
-                int(settings.idempotency_ttl * 1000),
-                settings.recent_jobs,
-            ],
+        fingerprint, kept_as = "", keys.IDEMPOTENCY.of("")
+        if idempotency_key is not None:
+            fingerprint = _fingerprint(job.model, payload)
+            kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
+        answer = await self._submits[job.model].accept(
+            Submission(
+                id=job_id,
+                payload=payload,
+                head_start=int(self.settings.head_start * 1000) * HEAD_STARTS[job.priority],
+                latest_start=math.ceil((job.expires_in or 0) * 1000),
+                fingerprint=fingerprint,
+                idempotency_key=kept_as,
+            )
         )
         failpoints.reach("after_submit")
         match answer:

@@ -47,7 +47,7 @@ async def test_every_harm_in_one_load(tmp_path: Path, jobs: int) -> None:
     good = nonces(jobs - len(bad))
     load = [*bad, *good]
     random.Random(jobs).shuffle(load)
-    model = {"max_batch_items": BATCH, "batch_timeout": 2.0, "memory_limit": 1024}
+    model = {"max_batch_items": BATCH, "batch_timeout": 2.0, "memory_limit": 512}
     async with scenario(tmp_path, workers=2, model=model) as run:
         await run.clients.submit(*load)
         ended = await run.check(failed=frozenset(bad))

@@ -115,6 +115,21 @@ async def test_a_submit_is_one_round_trip(own: Own, level: Level) -> None:
     assert own.reads() - before == asking + 1
 
 
+@pytest.mark.parametrize("level", ["memory", pytest.param("disk", marks=on_disk)])
+async def test_submits_that_come_together_share_round_trips(own: Own, level: Level) -> None:
+    queue = own.queue(level)
+    await queue.submit(new_job("loads the script"))
+    before = own.reads()
+    jobs = await asyncio.gather(
+        *(queue.submit(new_job(f"text {i}"), idempotency_key=str(i % 50)) for i in range(100)),
+        return_exceptions=True,
+    )
+    assert own.reads() - before < 10
+    told = [job[0].position or 0 for job in jobs if isinstance(job, tuple)]
+    assert sorted(told) == list(range(2, 52))
+    assert sum(isinstance(job, IdempotencyMismatch) for job in jobs) == 50
+
+
 @on_disk
 async def test_what_was_submitted_survives_the_servers_death(own: Own) -> None:
     jobs = [await own.queue("disk").submit(new_job(f"text {i}")) for i in range(10)]
@@ -213,13 +228,12 @@ async def test_a_server_that_forgot_the_script_learns_it_again(own: Own) -> None
 async def test_submits_that_wait_leave_connections_to_others(
     own: Own, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durability, "PLACES", 2)
     monkeypatch.setattr(durability, "TIMEOUT", 4.0)
     queue = own.queue("replica", connections=3)
     submits = [asyncio.create_task(queue.submit(new_job("text"))) for _ in range(6)]
 
     async def waiting() -> bool:
-        return bool(own.admin.info("clients")["blocked_clients"] == 2)
+        return bool(own.admin.info("clients")["blocked_clients"] == 1)
 
     await until(waiting)
     await queue.depth()

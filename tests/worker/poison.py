@@ -37,7 +37,7 @@ class Poison:
                 while not Path(gate.removeprefix("until ")).exists():
                     time.sleep(0.01)
             case "exhaust":
-                return len([bytearray(64 << 20) for _ in range(1_000)])
+                return len([bytearray(256 << 20) for _ in range(1_000)])
             case "nan":
                 return float("nan")
             case "object":
