@@ -10,10 +10,12 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, jobs, models, problems, reference, status
 from api.deps import Services, State
 from api.edge import Edge
+from api.express import Express
 from api.fleet import Fleet
 from api.openapi import describe
 from api.rendering import STATIC
@@ -26,6 +28,19 @@ from jobs.models import ModelCatalog, load_catalog
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.workers import Roster
+
+
+class App(FastAPI):
+    """FastAPI, and the express lane beside it."""
+
+    lane: Express
+    express: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self.lane.takes(scope):
+            await self.express(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -47,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
             await cancel(*background)
             await services.redis.aclose(close_connection_pool=True)
 
-    app = FastAPI(
+    app = App(
         title="Batchline",
         version=_version(),
         lifespan=lifespan,
@@ -55,10 +70,12 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would send a client to whatever host its request named
     )
+    app.lane = Express(jobs.direct.routes)
+    app.express = Edge(app.lane, metrics)
     app.add_middleware(Edge, metrics=metrics)
     problems.install(app)
-    for part in (jobs, models, health, status, reference):
-        app.include_router(part.router)
+    for router in (jobs.direct, jobs.router, models.router, health.router, status.router, reference.router):
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @cache

@@ -1,14 +1,16 @@
 """What a handler may ask for: the process's services, and how long the client is ready to wait."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple, TypedDict
 
 from arq.connections import ArqRedis
-from fastapi import Depends, Query
+from fastapi import Depends
 from starlette.requests import Request
 
 from api.fleet import Fleet
+from api.problems import Refusal
 from api.subscriber import Subscriber
 from api.waiting import Waiting
 from jobs.metrics import ApiMetrics
@@ -49,26 +51,39 @@ class Patience(NamedTuple):
         return {"preference-applied": f"wait={self.seconds:g}"} if self.preferred else {}
 
 
-async def services(request: Request) -> Services:
-    found: Services = request.state.services
+def services(request: Request) -> Services:
+    found: Services = request.scope["state"]["services"]
     return found
 
 
-async def patience(
-    request: Request,
-    wait: Annotated[
-        float | None,
-        Query(ge=0, description="Seconds to wait until the job is done; cut to the server's longest wait."),
-    ] = None,
-) -> Patience:
-    """The query parameter, or else `Prefer: wait=S`; what cannot be understood of `Prefer` is ignored."""
-    longest = request.state.services.settings.max_wait
-    if wait is not None:
-        return Patience(min(wait, longest), preferred=False)
+async def _services(request: Request) -> Services:
+    return services(request)  # FastAPI runs what is not async in a thread
+
+
+def patience(request: Request) -> Patience:
+    """The query parameter, or else `Prefer: wait=S`; what cannot be understood of `Prefer` is ignored.
+
+    Raises Refusal for a parameter that is no number of seconds.
+    """
+    longest = services(request).settings.max_wait
+    if request.scope["query_string"] and (given := request.query_params.get("wait")) is not None:
+        return Patience(min(_seconds(given), longest), preferred=False)
     preferred = preferred_wait(request.headers.getlist("prefer"))
     if preferred is None:
         return Patience(0.0, preferred=False)
     return Patience(min(preferred, longest), preferred=True)
+
+
+def _seconds(given: str) -> float:
+    try:
+        seconds = float(given.encode("ascii"))  # other alphabets have digits too
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise Refusal(
+            "invalid-request", "query parameter 'wait': give a number of seconds, 0 or more", parameter="wait"
+        )
+    return seconds
 
 
 _WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re.IGNORECASE)
@@ -76,11 +91,10 @@ _WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re
 
 def preferred_wait(headers: list[str]) -> float | None:
     """The `wait` of `Prefer` headers (RFC 7240, section 4.3); the first one counts."""
-    for preference in ",".join(headers).split(","):
+    for preference in ",".join(headers).split(",") if headers else ():
         if found := _WAIT.fullmatch(preference):
             return float(found[2])
     return None
 
 
-Shared = Annotated[Services, Depends(services)]
-Wait = Annotated[Patience, Depends(patience)]
+Shared = Annotated[Services, Depends(_services)]

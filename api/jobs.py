@@ -1,5 +1,7 @@
 """/v1/jobs: submit, read, wait, results, cancel, events, list. What a request must look like is in
 `api/submission.py`, how waiting works in `api/waiting.py`, how errors are told in `api/problems.py`.
+
+What every client calls for every job is on `direct`, the express lane (`api/express.py`).
 """
 
 from functools import partial
@@ -10,21 +12,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import events, replies, submission
-from api.deps import Shared, Wait
+from api.deps import Shared, patience, services
+from api.express import Direct
 from api.openapi import CANCEL, EVENTS, LIST, READ, RESULT, SUBMIT
 from api.replies import reply
 from jobs.ids import new_id
 from jobs.schema import Job
 
 router = APIRouter(tags=["jobs"])
+direct = APIRouter(tags=["jobs"], route_class=Direct)
 
 MAX_PAGE = 100
 """Jobs on one page of the listing."""
 
 
-@router.post("/v1/jobs", status_code=202, **SUBMIT)
-async def create_job(request: Request, shared: Shared, wait: Wait) -> Response:
+@direct.post("/v1/jobs", status_code=202, **SUBMIT)
+async def create_job(request: Request) -> Response:
     """Accepts a job and answers at once, or waits for it as long as the client asks."""
+    shared, wait = services(request), patience(request)
     key = submission.idempotency_key(request)
     new = await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)
     job_id = new_id()
@@ -55,16 +60,20 @@ async def list_jobs(
     return reply({"jobs": found, "next": after})
 
 
-@router.get("/v1/jobs/{job_id}", **READ)
-async def read_job(job_id: str, request: Request, shared: Shared, wait: Wait) -> Response:
+@direct.get("/v1/jobs/{job_id}", **READ)
+async def read_job(request: Request) -> Response:
     """The job as it is, or, with a wait, as soon as it is done."""
+    shared, wait = services(request), patience(request)
+    job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
     return reply(job, headers=wait.applied if job.status.terminal else None)
 
 
-@router.get("/v1/jobs/{job_id}/result", **RESULT)
-async def read_result(job_id: str, request: Request, shared: Shared, wait: Wait) -> Response:
+@direct.get("/v1/jobs/{job_id}/result", **RESULT)
+async def read_result(request: Request) -> Response:
     """The results alone, aligned with the inputs."""
+    shared, wait = services(request), patience(request)
+    job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
     return replies.results(job, wait.applied)
 

@@ -106,6 +106,18 @@ def _parameter(name: str, description: str, example: str, **schema: str) -> dict
     }
 
 
+_JOB_ID = {
+    "name": "job_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+}
+_WAIT = {
+    "name": "wait",
+    "in": "query",
+    "description": "Seconds to wait until the job is done; cut to the server's longest wait.",
+    "schema": {"type": "number", "minimum": 0},
+}
 _PREFER = _parameter("Prefer", "`wait=S`: answer when the job is done, or after S seconds.", "wait=10")
 _RETRY = {"Retry-After": _header("Seconds until another look is worth while.")}
 _APPLIED = {"Preference-Applied": _header("`wait=S`, where the job was done within the wait.")}
@@ -153,6 +165,7 @@ SUBMIT: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {"required": True, "content": _json("JobRequest")},
         "parameters": [
+            _WAIT,
             _PREFER,
             _parameter(
                 "Idempotency-Key",
@@ -174,7 +187,7 @@ READ: dict[str, Any] = {
         200: {"description": "The job.", "headers": _APPLIED, "content": _json("Job")},
         **_refused("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
     },
-    "openapi_extra": {"parameters": [_PREFER]},
+    "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
 RESULT: dict[str, Any] = {
     "responses": {
@@ -188,7 +201,7 @@ RESULT: dict[str, Any] = {
             "unknown-job", "job-cancelled", "job-expired", "job-gone", "invalid-request", "redis-unavailable"
         ),
     },
-    "openapi_extra": {"parameters": [_PREFER]},
+    "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
 CANCEL: dict[str, Any] = {
     "responses": {

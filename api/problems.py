@@ -162,10 +162,13 @@ def unexpected(request: Request) -> Response:
     return response("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description)
 
 
+EXPECTED: tuple[type[Exception], ...] = (Refusal, *ERRORS)
+"""What `on_error` answers."""
+
+
 def install(app: FastAPI) -> None:
     """Registers a handler for each kind of exception."""
-    refused: tuple[type[Exception], ...] = (Refusal, *ERRORS)
-    for cls in refused:
+    for cls in EXPECTED:
         app.add_exception_handler(cls, on_error)
     app.add_exception_handler(RequestValidationError, on_invalid_parameter)
     app.add_exception_handler(HTTPException, on_framework_error)

@@ -13,10 +13,9 @@ def new_id() -> str:
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = (rest << 12) // 1_000_000
-    value = milliseconds << 80 | fraction << 64 | int.from_bytes(os.urandom(8))
-    value |= 0x7000 << 64
-    value = value & ~(0xC000 << 48) | 0x8000 << 48
-    return str(uuid.UUID(int=value))
+    noise = int.from_bytes(os.urandom(8)) & ~(0xC000 << 48) | 0x8000 << 48
+    digits = f"{milliseconds:012x}7{fraction:03x}{noise:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def created_ms(job_id: str) -> int | None:
