@@ -33,7 +33,10 @@ class Outlet:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         self._socket: socket.socket = transport.get_extra_info("socket")
+        self._head = b""
+        """Headers that wait for the first part of their body: one system call for both, one packet."""
         self.written = 0
         self.before = 0
         """Bytes that were written before the last write."""
@@ -44,7 +47,22 @@ class Outlet:
     def write(self, data: bytes) -> None:
         self.before = self.written
         self.written += len(data)
-        self._transport.write(data)
+        if not self._head and data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self.flush)
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data if head else data)
+
+    def flush(self) -> None:
+        """Sends headers whose body is not here yet."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
 
     @property
     def left(self) -> int:

@@ -5,6 +5,7 @@ What a request does with the news is in `api/waiting.py` and `api/events.py`.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs import keys
+from jobs.schema import JobState
 from jobs.wire import Event, decode_events
 
 log = structlog.get_logger(__name__)
@@ -43,33 +45,45 @@ class Notice(Enum):
 
 News = Event | Notice
 
+TERMINAL = frozenset(state.value for state in JobState if state.terminal)
+
 
 class Watch:
     """What has happened to one job since the watch began; one request holds it."""
 
-    def __init__(self) -> None:
-        self._news: asyncio.Queue[News] = asyncio.Queue()
+    def __init__(self, *, endings_only: bool = False) -> None:
+        self._endings_only = endings_only
+        self._news: deque[News] = deque()
         self._over = False
+        self._reader: asyncio.Future[None] | None = None
 
     def tell(self, news: News) -> None:
         """Nothing comes after a notice that ends the watch; a reader that lags far behind reads again."""
-        if self._over:
+        if self._over or (self._endings_only and isinstance(news, Event) and news.state not in TERMINAL):
             return
         self._over = news in (Notice.RELEASED, Notice.HUNG_UP)
-        if self._news.qsize() >= LAG and not self._over:
-            self._news = asyncio.Queue()
+        if len(self._news) >= LAG and not self._over:
+            self._news.clear()
             news = Notice.MISSED
-        self._news.put_nowait(news)
+        self._news.append(news)
+        self._wake()
 
     async def next(self, seconds: float) -> News | None:
         """The next news, or None when there was none for that long."""
-        if not self._news.empty():
-            return self._news.get_nowait()
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._news.get()
-        except TimeoutError:
-            return None
+        if not self._news:
+            clock = asyncio.get_running_loop()
+            self._reader = clock.create_future()
+            timer = clock.call_later(seconds, self._wake)
+            try:
+                await self._reader
+            finally:
+                timer.cancel()
+                self._reader = None
+        return self._news.popleft() if self._news else None
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
 
 class Subscriber:
@@ -82,9 +96,9 @@ class Subscriber:
         self._released = False
 
     @contextmanager
-    def watch(self, job_id: str) -> Iterator[Watch]:
+    def watch(self, job_id: str, *, endings_only: bool = False) -> Iterator[Watch]:
         """Registers a watcher; do it BEFORE the job is submitted or read, so that no event is missed."""
-        watch = Watch()
+        watch = Watch(endings_only=endings_only)
         if self._released:
             watch.tell(Notice.RELEASED)
         self._watches.setdefault(job_id, set()).add(watch)

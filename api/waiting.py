@@ -3,7 +3,8 @@ is over, the server stops, or its client has gone. The subscription behind it is
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from prometheus_client import Counter
@@ -13,11 +14,13 @@ from api.subscriber import Notice, Subscriber, Watch
 from jobs import views
 from jobs.errors import QueueUnavailable
 from jobs.queue import JobQueue
-from jobs.schema import Job, JobState
+from jobs.schema import Job
 from jobs.wire import Event
 
 READ_AGAIN = 0.5
 """Seconds between tries to read a job that changed while Redis cannot be reached."""
+LISTEN_AFTER = 0.05
+"""Seconds after which a wait begins to listen whether its client hangs up; most are over by then."""
 LAST_READ = 0.5
 """Seconds that the last look at a job may take; the answer is what was known before, if it fails."""
 
@@ -42,16 +45,13 @@ class Waiting:
         """
         if seconds <= 0:
             return await start()
-        with self._subscriber.watch(job_id) as watch:
+        with self._subscriber.watch(job_id, endings_only=True) as watch:
             job = await start()
             if job.status.terminal:
                 return job
             if job.id == job_id:
-                listener = asyncio.create_task(_listen_for_disconnect(request, watch))
-                try:
+                with _listening(request, watch):
                     return await self._settle(watch, job, seconds)
-                finally:
-                    listener.cancel()
         return await self.follow(job.id, partial(self._queue.read, job.id), seconds, request)
 
     async def _settle(self, watch: Watch, job: Job, seconds: float) -> Job:
@@ -63,8 +63,6 @@ class Waiting:
             match await watch.next(left):
                 case Event(record=bytes(record)):
                     job = views.terminal(record)
-                case Event(state=state) if not JobState(state).terminal:
-                    pass  # how far it is, is read once, when the answer is due
                 case Event() | Notice.MISSED:
                     found = await self._read(job.id, min(left, LAST_READ))
                     if found is None:
@@ -85,6 +83,24 @@ class Waiting:
                 return await self._queue.read(job_id)
         except (QueueUnavailable, TimeoutError):
             return None
+
+
+@contextmanager
+def _listening(request: Request, watch: Watch) -> Iterator[None]:
+    """Tells the watch when the client hangs up."""
+    listener: asyncio.Task[None] | None = None
+
+    def listen() -> None:
+        nonlocal listener
+        listener = asyncio.create_task(_listen_for_disconnect(request, watch))
+
+    timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, listen)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if listener is not None:
+            listener.cancel()
 
 
 async def _listen_for_disconnect(request: Request, watch: Watch) -> None:
