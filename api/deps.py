@@ -66,12 +66,20 @@ def patience(request: Request) -> Patience:
     Raises Refusal for a parameter that is no number of seconds.
     """
     longest = services(request).settings.max_wait
-    if request.scope["query_string"] and (given := request.query_params.get("wait")) is not None:
+    query: bytes = request.scope["query_string"]
+    if query and (given := _wait_of(query, request)) is not None:
         return Patience(min(_seconds(given), longest), preferred=False)
     preferred = preferred_wait(request.headers.getlist("prefer"))
     if preferred is None:
         return Patience(0.0, preferred=False)
     return Patience(min(preferred, longest), preferred=True)
+
+
+def _wait_of(query: bytes, request: Request) -> str | None:
+    """As a rule it is the only parameter, and plain."""
+    if (found := _PLAIN_WAIT.fullmatch(query)) is not None:
+        return found[1].decode()
+    return request.query_params.get("wait")
 
 
 def _seconds(given: str) -> float:
@@ -86,6 +94,7 @@ def _seconds(given: str) -> float:
     return seconds
 
 
+_PLAIN_WAIT = re.compile(rb"wait=(\d{1,9}(?:\.\d{1,9})?)")
 _WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re.IGNORECASE)
 
 

@@ -3,7 +3,7 @@
 import time
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from prometheus_client import Histogram
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,12 +13,16 @@ from jobs.metrics import ApiMetrics
 log = structlog.get_logger(__name__)
 
 
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+
+
 class Edge:
     """ASGI middleware; as plain as can be, for every request passes through."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
         self.app = app
         self.metrics = metrics
+        self._latencies: dict[tuple[str, str, int], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,7 +36,7 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["x-content-type-options"] = "nosniff"
+                message["headers"] = [*message.get("headers", ()), NO_SNIFFING]
                 self._observe(scope, message["status"], time.perf_counter() - start)
             await send(message)
 
@@ -47,5 +51,8 @@ class Edge:
             await problems.unexpected(Request(scope))(scope, receive, answer)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None) or "none"
-        self.metrics.latency.labels(scope["method"], route, status).observe(seconds)
+        key = (scope["method"], getattr(scope.get("route"), "path", None) or "none", status)
+        latency = self._latencies.get(key)
+        if latency is None:
+            latency = self._latencies[key] = self.metrics.latency.labels(*key)
+        latency.observe(seconds)

@@ -54,7 +54,7 @@ async def _frames(
     queue: JobQueue, subscriber: Subscriber, job_id: str, last_id: str | None
 ) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
-    with subscriber.watch(job_id) as watch:
+    with subscriber.watching(job_id) as watch:
         watch.tell(Notice.MISSED)  # nothing has been read since the watch began
         job: Job | None = None
         while job is None or not job.status.terminal:

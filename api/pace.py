@@ -52,7 +52,7 @@ class Outlet:
             self._loop.call_soon(self.flush)
         else:
             head, self._head = self._head, b""
-            self._transport.write(head + data if head else data)
+            self._transport.write(head + data)
 
     def flush(self) -> None:
         """Sends headers whose body is not here yet."""

@@ -96,20 +96,30 @@ class Subscriber:
         self._released = False
 
     @contextmanager
-    def watch(self, job_id: str, *, endings_only: bool = False) -> Iterator[Watch]:
+    def watching(self, job_id: str) -> Iterator[Watch]:
+        """A watch of every change, for the length of a block."""
+        watch = self.watch(job_id)
+        try:
+            yield watch
+        finally:
+            self.unwatch(job_id, watch)
+
+    def watch(self, job_id: str, *, endings_only: bool = False) -> Watch:
         """Registers a watcher; do it BEFORE the job is submitted or read, so that no event is missed."""
         watch = Watch(endings_only=endings_only)
         if self._released:
             watch.tell(Notice.RELEASED)
         self._watches.setdefault(job_id, set()).add(watch)
         self._watching.inc()
-        try:
-            yield watch
-        finally:
-            self._watching.dec()
-            self._watches[job_id].discard(watch)
-            if not self._watches[job_id]:
-                del self._watches[job_id]
+        return watch
+
+    def unwatch(self, job_id: str, watch: Watch) -> None:
+        """The watcher has heard enough."""
+        self._watching.dec()
+        watches = self._watches[job_id]
+        watches.discard(watch)
+        if not watches:
+            del self._watches[job_id]
 
     def release_all(self) -> None:
         """Ends every wait and every event stream now, and those that are still to come."""

@@ -3,8 +3,7 @@ is over, the server stops, or its client has gone. The subscription behind it is
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from prometheus_client import Counter
@@ -45,18 +44,29 @@ class Waiting:
         """
         if seconds <= 0:
             return await start()
-        with self._subscriber.watch(job_id, endings_only=True) as watch:
+        watch = self._subscriber.watch(job_id, endings_only=True)
+        try:
             job = await start()
             if job.status.terminal:
                 return job
             if job.id == job_id:
-                with _listening(request, watch):
-                    return await self._settle(watch, job, seconds)
+                return await self._settle(watch, job, seconds, request)
+        finally:
+            self._subscriber.unwatch(job_id, watch)
         return await self.follow(job.id, partial(self._queue.read, job.id), seconds, request)
 
-    async def _settle(self, watch: Watch, job: Job, seconds: float) -> Job:
+    async def _settle(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()
-        deadline = clock.time() + seconds
+        ears = Ears(request, watch)
+        listening = clock.call_later(LISTEN_AFTER, ears.listen)
+        try:
+            return await self._settled(watch, job, clock.time() + seconds)
+        finally:
+            listening.cancel()
+            ears.close()
+
+    async def _settled(self, watch: Watch, job: Job, deadline: float) -> Job:
+        clock = asyncio.get_running_loop()
         outcome = "terminal"
         while not job.status.terminal:
             left = max(0.0, deadline - clock.time())
@@ -85,25 +95,22 @@ class Waiting:
             return None
 
 
-@contextmanager
-def _listening(request: Request, watch: Watch) -> Iterator[None]:
-    """Tells the watch when the client hangs up."""
-    listener: asyncio.Task[None] | None = None
+class Ears:
+    """Tells a watch when the request's client hangs up."""
 
-    def listen() -> None:
-        nonlocal listener
-        listener = asyncio.create_task(_listen_for_disconnect(request, watch))
+    def __init__(self, request: Request, watch: Watch) -> None:
+        self._request = request
+        self._watch = watch
+        self._listener: asyncio.Task[None] | None = None
 
-    timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, listen)
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if listener is not None:
-            listener.cancel()
+    def listen(self) -> None:
+        self._listener = asyncio.create_task(self._until_disconnect())
 
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
 
-async def _listen_for_disconnect(request: Request, watch: Watch) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    watch.tell(Notice.HUNG_UP)
+    async def _until_disconnect(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._watch.tell(Notice.HUNG_UP)
