@@ -234,7 +234,7 @@ class JobQueue:
         parts = [part for e in endings for part in (e.id, e.token, e.state, e.head)]
         refused = await self._run(
             self._finish,
-            [*self._queue_keys(model), keys.ABORT.pattern],
+            [keys.QUEUE.of(model), keys.BYTES.of(model), keys.ABORT.pattern],
             [self._ttl, self.settings.inline_bytes, keys.EVENTS, *self._prefixes, *parts],
         )
         failpoints.reach("after_finish")

@@ -16,36 +16,42 @@ local share = math.ceil(redis.call('ZCOUNT', KEYS[1], '-inf', now) / ARGV[13])
 local latest = ARGV[14] ~= '+inf' and tonumber(ARGV[14]) <= now and '(' .. ARGV[14] or now
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV[1], share))
 local aborting = redis.call('ZCARD', KEYS[5]) > 0
-local answer, events, inputs, bytes = {now, 0}, {}, 0, 0
+local answer, events, leased, inputs, bytes = {now, 0}, {}, {}, 0, 0
+local until_then, lease = string.format('%d', RUNNING + now + ARGV[3]), ARGV[4] .. string.format('%d', now)
 for i = 1, #due, 2 do
   local id = due[i]
-  local payload = redis.call('GET', ARGV[9] .. id)
-  if redis.call('EXISTS', ARGV[10] .. id) == 1 then      -- a stock client's abort put back what had just ended
+  local job_key = ARGV[9] .. id
+  local left = redis.call('PTTL', job_key)   -- -1 for a job that waits, unless a stock client enqueued it
+  if left ~= -1 and redis.call('EXISTS', ARGV[10] .. id) == 1 then   -- a stock client's abort put back what had just ended
     redis.call('ZREM', KEYS[1], id)
   elseif aborting and redis.call('ZSCORE', KEYS[5], id) then
     -- left to the sweep, which ends it
-  elseif not payload then                    -- a stock client's payload ran out while its job waited
-    local keys = {job = ARGV[9] .. id, result = ARGV[10] .. id, lease = ARGV[11] .. id, attempts = ARGV[12] .. id,
+  elseif left == -2 then                     -- a stock client's payload ran out while its job waited
+    local keys = {job = job_key, result = ARGV[10] .. id, lease = ARGV[11] .. id, attempts = ARGV[12] .. id,
                   queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[5]}
     events[#events + 1] = event(id, 'expired', terminate(id, keys, 'expired', ARGV[8], ARGV[7], now))
   else
-    if redis.call('PERSIST', ARGV[9] .. id) == 1 then    -- a stock client's: count it and list it from now on
+    local payload = redis.call('GET', job_key)
+    if left >= 0 then                        -- a stock client's: count it and list it from now on
+      redis.call('PERSIST', job_key)
       redis.call('INCRBY', KEYS[3], #payload)
       redis.call('ZADD', KEYS[4], 'NX', now, id)
       redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - ARGV[5])
     end
-    redis.call('SET', ARGV[11] .. id, ARGV[4] .. string.format('%d', now), 'PX', ARGV[3] + 3600000)
-    redis.call('ZADD', KEYS[1], string.format('%d', RUNNING + now + ARGV[3]), id)
-    redis.call('ZREM', KEYS[2], id)
+    local told = extras(payload)
+    redis.call('SET', ARGV[11] .. id, lease, 'PX', ARGV[3] + 3600000)
+    if told.expires_in then redis.call('ZREM', KEYS[2], id) end
+    leased[#leased + 1], leased[#leased + 2] = until_then, id
     events[#events + 1] = event(id, 'running')
     local n = #answer
     answer[n + 1], answer[n + 2], answer[n + 3] = id, payload, due[i + 1]
     local attempts = redis.call('GET', ARGV[12] .. id)
     answer[n + 4] = attempts and whole(attempts, 0)
-    inputs, bytes = inputs + whole(extras(payload).n, 1), bytes + #payload
+    inputs, bytes = inputs + whole(told.n, 1), bytes + #payload
     if inputs >= tonumber(ARGV[1]) or bytes >= tonumber(ARGV[2]) then break end
   end
 end
+many('ZADD', KEYS[1], leased)
 publish(ARGV[6], events)
 answer[2] = redis.call('ZCOUNT', KEYS[1], '-inf', now)
 return answer

@@ -41,6 +41,12 @@ local function extras(payload)               -- the keywords and the creation ti
   return k, whole(job.et, nil)
 end
 
+local function many(command, key, args)      -- one call for many members, or a few: Lua's stack is small
+  for i = 1, #args, 4000 do
+    redis.call(command, key, unpack(args, i, math.min(i + 3999, #args)))
+  end
+end
+
 local function ring(doorbell)                -- wakes a worker
   if redis.call('LLEN', doorbell) < 16 then redis.call('LPUSH', doorbell, '1') end
   redis.call('PEXPIRE', doorbell, 60000)

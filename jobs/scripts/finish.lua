@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Ends the jobs of a batch, each only if its lease still holds, and tells the waiters in one message.
--- KEYS  1 queue  2 deadlines  3 bytes  4 abort
+-- KEYS  1 queue  2 bytes  3 abort
 -- ARGV  1 result lifetime, ms  2 most bytes of a record that travels with the message  3 events channel
 --       4 payload prefix  5 result prefix  6 lease prefix  7 attempts prefix,
 --       then id, token, state, record less the value of its last field, the finish time, for each
@@ -8,23 +8,27 @@
 --@include codec.lua
 --@include terminate.lua
 
-local now, refused, events = clock(), {}, {}
+local now, refused, events, ended, gone, bytes = clock(), {}, {}, {}, {}, 0
 for i = 8, #ARGV, 4 do
   local id, token, state, head = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local lease = redis.call('GET', ARGV[6] .. id)
   if lease and string.sub(lease, 1, 32) == token then
     local record = head .. uint(now)
     redis.call('SET', ARGV[5] .. id, record, 'PX', ARGV[1])
-    forget(ARGV[4] .. id, KEYS[3], ARGV[1])
-    redis.call('DEL', ARGV[6] .. id, ARGV[7] .. id)
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('ZREM', KEYS[2], id)
-    redis.call('ZREM', KEYS[4], id)
+    bytes = bytes + forget(ARGV[4] .. id, ARGV[1])
+    ended[#ended + 1] = id
+    gone[#gone + 1], gone[#gone + 2] = ARGV[6] .. id, ARGV[7] .. id
     events[#events + 1] = event(id, state, #record <= tonumber(ARGV[2]) and record or nil)
   else
     local result = redis.call('GET', ARGV[5] .. id)
     if not result or string.sub(result, 1, #head) ~= head then refused[#refused + 1] = id end
   end
+end
+if #ended > 0 then                           -- none has a deadline: its claim took it away
+  many('ZREM', KEYS[1], ended)
+  many('DEL', table.remove(gone), gone)
+  if bytes > 0 then redis.call('DECRBY', KEYS[2], bytes) end
+  if redis.call('ZCARD', KEYS[3]) > 0 then many('ZREM', KEYS[3], ended) end
 end
 publish(ARGV[3], events)
 return refused

@@ -9,9 +9,18 @@
 -- They are refused when memory is full (no allow-oom flag): the clients are told 503 and nothing is written.
 --@include codec.lua
 
-local now, answers, accepted = clock(), {}, 0
-local depth, bytes = redis.call('ZCARD', KEYS[1]), tonumber(redis.call('GET', KEYS[3]) or 0)
-local most_jobs, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now, answers, added, recent = clock(), {}, {}, {}
+local depth, before = redis.call('ZCARD', KEYS[1]), tonumber(redis.call('GET', KEYS[3]) or 0)
+local most_jobs, most_bytes, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), before
+local ahead = {}                             -- score -> jobs of that score or less, these included
+
+local function position(score)
+  ahead[score] = ahead[score] or redis.call('ZCOUNT', KEYS[1], '-inf', score)
+  for other, jobs in pairs(ahead) do
+    if other >= score then ahead[other] = jobs + 1 end
+  end
+  return ahead[score]
+end
 
 local function accept(id, head, head_start, latest, fingerprint, payload_key, result_key, idempotency_key)
   if fingerprint ~= '' then
@@ -27,22 +36,23 @@ local function accept(id, head, head_start, latest, fingerprint, payload_key, re
   local payload = head .. uint(now)
   if bytes + #payload > most_bytes then return {'full', 'bytes', depth} end
 
-  local score = now - head_start
+  local score, n = now - head_start, #added
   redis.call('SET', payload_key, payload)
-  redis.call('INCRBY', KEYS[3], #payload)
-  redis.call('ZADD', KEYS[1], score, id)
   if latest ~= '0' then redis.call('ZADD', KEYS[2], now + latest, id) end
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV[3]) end
-  redis.call('ZADD', KEYS[5], now, id)
-  depth, bytes, accepted = depth + 1, bytes + #payload, accepted + 1
-  return {'accepted', now, redis.call('ZCOUNT', KEYS[1], '-inf', score)}
+  added[n + 1], added[n + 2], recent[n + 1], recent[n + 2] = score, id, now, id
+  depth, bytes = depth + 1, bytes + #payload
+  return {'accepted', now, position(score)}
 end
 
 for job = 0, (#ARGV - 4) / 5 - 1 do
   local a, k = 5 + 5 * job, 6 + 3 * job
   answers[job + 1] = accept(ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], KEYS[k], KEYS[k + 1], KEYS[k + 2])
 end
-if accepted > 0 then
+if #added > 0 then
+  many('ZADD', KEYS[1], added)
+  redis.call('INCRBY', KEYS[3], bytes - before)
+  many('ZADD', KEYS[5], recent)
   redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[4])
   ring(KEYS[4])
 end
