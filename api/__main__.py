@@ -2,37 +2,55 @@
 
 import asyncio
 import signal
+import socket
 import sys
 
 import structlog
 
+from api import processes
 from api.app import create_app
 from api.server import Server, config, listen
 from jobs import connection, logs
 from jobs.errors import ConfigurationError
-from jobs.settings import load_settings
+from jobs.orphans import die_with
+from jobs.settings import Settings, load_settings
 
 log = structlog.get_logger("api")
 
 
 def main() -> int:
     """Runs until SIGTERM or SIGINT; the exit status is 1 where the configuration cannot work."""
+    if sys.argv[1:2] == ["--shared"]:
+        descriptor, parent = map(int, sys.argv[2:])
+        die_with(parent)
+        settings = load_settings()
+        logs.configure(settings.log_level, settings.log_format)
+        return serve(settings, socket.socket(fileno=descriptor))
     try:
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
-        app = create_app(settings)
+        create_app(settings)  # says what is wrong before anything listens
         asyncio.run(connection.check(settings))
         listener = listen(settings.host, settings.port)
     except ConfigurationError as error:
         print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for a person, before there are logs
         return 1
-    server = Server(config(app))
+    log.info("serving", url=f"http://{settings.host}:{settings.port}", processes=settings.api_processes)
+    if settings.api_processes > 1:
+        status = processes.serve(listener, settings.api_processes)
+    else:
+        status = serve(settings, listener)
+    log.info("stopped")
+    return status
+
+
+def serve(settings: Settings, listener: socket.socket) -> int:
+    """This process's share of the requests."""
+    server = Server(config(create_app(settings)))
     # uvicorn takes over only once it runs
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
-    log.info("serving", url=f"http://{settings.host}:{settings.port}")
     server.run(sockets=[listener])
-    log.info("stopped")
     return 0
 
 

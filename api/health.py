@@ -79,7 +79,7 @@ async def _model_faults(shared: Services) -> dict[str, str | None]:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(shared: Shared) -> Response:
-    """In Prometheus' text format: this process, the queue, every live worker."""
+    """In Prometheus' text format: the processes on this port, the queue, every live worker."""
     try:
         async with asyncio.timeout(PATIENCE):
             ledger = LedgerCollector(await shared.queue.depth(), await shared.fleet.workers())
@@ -87,5 +87,5 @@ async def metrics(shared: Shared) -> Response:
         ledger = LedgerCollector(None, [])
     scraped = CollectorRegistry()
     scraped.register(ledger)
-    body = generate_latest(shared.metrics.registry) + generate_latest(scraped)
+    body = shared.metrics.exposition() + generate_latest(scraped)
     return Response(body, media_type=CONTENT_TYPE_LATEST)

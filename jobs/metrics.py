@@ -4,6 +4,7 @@ Nothing is registered globally: each process passes its registry. Workers have n
 they report in their heartbeats, and the API shows those of every live worker.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import (
@@ -13,9 +14,11 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
+    generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from jobs.leasing import Depth
@@ -48,7 +51,10 @@ class ApiMetrics:
             registry=registry,
         )
         self.waiters = Gauge(
-            "batchline_waiters", "Requests and event streams that watch a job now", registry=registry
+            "batchline_waiters",
+            "Requests and event streams that watch a job now",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.latency = Histogram(
             "batchline_http_request_seconds",
@@ -57,7 +63,17 @@ class ApiMetrics:
             buckets=LATENCIES,
             registry=registry,
         )
-        ProcessCollector(namespace="batchline_api", registry=registry)
+        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        if not self._shared:  # what one process takes, of several, tells nothing
+            ProcessCollector(namespace="batchline_api", registry=registry)
+
+    def exposition(self) -> bytes:
+        """In Prometheus' text format: what this process counted, or all that share its port."""
+        registry = self.registry
+        if self._shared:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
 
 DEPTHS = ("waiting", "deferred", "running")
