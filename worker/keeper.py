@@ -19,6 +19,9 @@ WRITE_BYTES = 16 * 1024 * 1024
 """Bytes of records after which a write-back takes no more along: Redis answers nobody else meanwhile."""
 
 
+CHARGE_AFTER = 0.02
+"""Seconds after which a job that began is charged; one that is over by then needs no charge at all."""
+
 CHARGE_WAIT = 1.0
 """Seconds that a batch waits at most for the charge of a job that comes back from a lost worker."""
 
@@ -61,16 +64,26 @@ class LeaseKeeper:
             self._held[job.id] = job
 
     async def start(self, jobs: Sequence[LeasedJob]) -> None:
-        """Tells the ledger that these jobs run now, as a rule without making their batch wait for the answer.
+        """Tells the ledger that these jobs run now, as a rule soon, without making their batch wait.
 
         A job that was in the hands of a worker when that was lost may be why, and might kill this one before
         it could be charged: it is charged first, unless Redis is away.
         """
+        if any(job.claimed.returned for job in jobs):
+            await asyncio.wait([self._charge(jobs)], timeout=CHARGE_WAIT)
+        else:
+            asyncio.get_running_loop().call_later(CHARGE_AFTER, self._charge_if_running, jobs)
+
+    def _charge_if_running(self, jobs: Sequence[LeasedJob]) -> None:
+        running = [job for job in jobs if self.holds(job) and job.claimed.token + job.id not in self._ending]
+        if running:
+            self._charge(running)
+
+    def _charge(self, jobs: Sequence[LeasedJob]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._start([job.claimed for job in jobs]))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
-        if any(job.claimed.returned for job in jobs):
-            await asyncio.wait([task], timeout=CHARGE_WAIT)
+        return task
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm

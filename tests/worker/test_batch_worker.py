@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from arq.connections import ArqRedis
 
 from jobs import keys
+from jobs.leasing import Claimed
 from jobs.queue import JobQueue
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
@@ -16,6 +19,7 @@ from jobs.workers import Roster
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
+from worker import keeper
 
 
 def new_job(inputs: str | list[str], **fields: object) -> NewJob:
@@ -165,6 +169,30 @@ async def test_an_engine_killed_while_idle_is_restarted_at_once(queue: JobQueue,
         await until(restarted)
         [job] = await ended(queue, await submit(queue, "after"))
     assert job.status == "succeeded"
+
+
+async def test_only_a_job_that_still_runs_is_charged(
+    queue: JobQueue, serving: Serving, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged: list[str] = []
+
+    async def start(claims: Iterable[Claimed]) -> None:
+        charged.extend(claim.id for claim in claims)
+
+    async with serving() as worker:
+        monkeypatch.setattr(worker.queue, "start", start)
+        long = await submit(queue, gate.text)
+
+        async def told() -> bool:
+            return long in charged
+
+        await until(told)
+        gate.open()
+        await ended(queue, long)
+        monkeypatch.setattr(keeper, "CHARGE_AFTER", 3600.0)
+        charged.clear()
+        await ended(queue, await submit(queue, "text"))
+    assert charged == []
 
 
 async def test_a_job_that_is_late_expires_in_the_window(
