@@ -76,7 +76,7 @@ class BatchWorker(Worker):
         self.engine = Engine(spec, source)
         self.vitals = Vitals(spec.name)
         self._isolation = Isolation(self.engine)
-        self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items, spec.token_budget)
+        self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._meter: LengthMeter
         self._peers = 1
         self._filled, self._taken, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -124,6 +124,7 @@ class BatchWorker(Worker):
     async def _load(self) -> None:
         loaded = await self.engine.start()
         self._meter = LengthMeter(loaded)
+        self._window.price(loaded.cost.budget, loaded.cost.slack)
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that nobody waits a second longer than needed
@@ -185,12 +186,13 @@ class BatchWorker(Worker):
             self._keeper.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
             return
         urgency = job.claimed.score
-        self._window.add(Item(job, index, urgency, length, group) for index, length in enumerate(lengths))
+        job.items = [Item(job, index, urgency, length, group) for index, length in enumerate(lengths)]
+        self._window.add(job.items)
         self._filled.set()
 
     def _forget(self, job: LeasedJob) -> None:
         """Its lease is lost: what of it is still in the window need not run."""
-        self._window.discard(job)
+        self._window.discard(job.items)
         self._taken.set()
 
     # 2. run
@@ -210,7 +212,7 @@ class BatchWorker(Worker):
             self._taken.set()
             overdue = {item.job.id: item.job for item in batch if item.job.overdue}
             for job in overdue.values():
-                self._window.discard(job)
+                self._window.discard(job.items)
                 self._keeper.end(job, job.expired())
             if in_time := [item for item in batch if item.job.id not in overdue]:
                 return in_time
@@ -232,7 +234,7 @@ class BatchWorker(Worker):
         for job in jobs.values():
             job.ran_in(len(batch), tokens, padded, self._isolation.compute_ms)
             if (job.done or job.too_large) and self._keeper.holds(job):
-                self._window.discard(job)
+                self._window.discard(job.items)
                 self._keeper.end(job, job.finished())
 
     async def _filled_or_died(self) -> None:

@@ -23,6 +23,7 @@ from jobs.settings import MIB
 from worker import pipelines
 from worker.protocol import (
     LENGTH,
+    Cost,
     Failure,
     Load,
     Loaded,
@@ -77,7 +78,8 @@ def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
         pipeline.run(*sample)
     info = pipeline.info
     seconds = time.monotonic() - began
-    return pipeline, Loaded(info.device, info.dtype, info.max_length, info.tokenizer_file, seconds)
+    cost = Cost(spec.token_budget, 0.0, 0.0)
+    return pipeline, Loaded(info.device, info.dtype, info.max_length, info.tokenizer_file, seconds, cost)
 
 
 def run(pipeline: pipelines.LoadedPipeline, request: Run) -> Ran | Raised:

@@ -13,6 +13,7 @@ from jobs.models import ModelSpec
 from jobs.schema import JobRequest, JobState, validate_request
 from jobs.views import UNREADABLE, input_count
 from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode_record
+from worker.batcher import Item
 from worker.isolation import Outcome
 from worker.protocol import Failure
 
@@ -40,6 +41,8 @@ class LeasedJob:
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
         self.created = claimed.claimed_ms
         self.count = 1
+        self.items: list[Item[LeasedJob]] = []
+        """Its inputs, as the window knows them."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []

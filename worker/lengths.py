@@ -44,4 +44,5 @@ class LengthMeter:
             counts = [len(text) // CHARS_PER_TOKEN + 1 for text in texts]
         else:
             counts = [len(encoded.ids) for encoded in self._tokenizer.encode_batch_fast(list(texts))]
-        return [min(count, self.max_length) for count in counts] if self.max_length else counts
+        most = self.max_length or max(counts)
+        return [min(max(count, 1), most) for count in counts]

@@ -1,5 +1,6 @@
 """What the worker and its engine say to each other: msgpack messages in frames on a socket pair."""
 
+import math
 import struct
 from typing import Any
 
@@ -19,6 +20,21 @@ class Load(msgspec.Struct, tag=True):
     source: str | None
 
 
+class Cost(msgspec.Struct, frozen=True):
+    """What a micro-batch costs, as measured at warm-up."""
+
+    budget: int
+    """Padded tokens, or items for JSON inputs, at which a batch is full."""
+    fixed_ms: float
+    token_ms: float
+    """Milliseconds of one more padded token; 0.0 where it was not measured."""
+
+    @property
+    def slack(self) -> float:
+        """Padding, in tokens, that costs as much as one batch more; infinite where that is not known."""
+        return self.fixed_ms / self.token_ms if self.token_ms > 0 else math.inf
+
+
 class Loaded(msgspec.Struct, tag=True):
     """Engine: the model is loaded and warm."""
 
@@ -28,6 +44,7 @@ class Loaded(msgspec.Struct, tag=True):
     """Tokens beyond which a text is cut."""
     tokenizer_file: str | None
     seconds: float
+    cost: Cost
 
 
 class LoadFailed(msgspec.Struct, tag=True):
