@@ -7,14 +7,16 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.batcher import Batcher, Item
 from worker.partition import Limits, nearest, thriftiest
 
-lists = st.lists(st.integers(1, 60), min_size=1, max_size=12).map(sorted)
-limits = st.builds(Limits, st.integers(1, 12), st.integers(1, 400).map(float), st.integers(0, 150).map(float))
+lists = st.lists(st.integers(1, 40), min_size=1, max_size=12).map(sorted)
+limits = st.builds(
+    Limits, st.integers(1, 12), st.sampled_from([60.0, 150.0, math.inf]), st.integers(0, 50).map(float)
+)
 
 
 def cheapest(lengths: Sequence[int], limits: Limits) -> float:
@@ -34,6 +36,7 @@ def cheapest(lengths: Sequence[int], limits: Limits) -> float:
     return rest(0)
 
 
+@settings(max_examples=300)
 @given(lists, limits, st.data())
 def test_the_anchors_batch_is_part_of_a_cheapest_partition(
     lengths: list[int], limits: Limits, data: st.DataObject
