@@ -43,6 +43,8 @@ class LeasedJob:
         self.count = 1
         self.items: list[Item[LeasedJob]] = []
         """Its inputs, as the window knows them."""
+        self.over = False
+        """Whether its ending is on its way."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []
@@ -84,7 +86,7 @@ class LeasedJob:
 
     @property
     def overdue(self) -> bool:
-        return not self.started and 0 < self.start_by <= self.now()
+        return 0 < self.start_by <= self.now() and not self.started and not self.over
 
     def unpack(self) -> None:
         """Reads the payload. Raises InvalidRequest for one that cannot be run, as a stock client may send."""

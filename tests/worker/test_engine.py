@@ -63,8 +63,8 @@ async def test_a_killed_engine_is_noticed_while_idle(engine: Engine) -> None:
 
 
 async def test_the_engine_closes_with_the_workers_end_of_the_socket(engine: Engine) -> None:
-    assert engine._writer is not None
-    engine._writer.close()
+    assert engine._link is not None
+    engine._link.close()
     assert await engine.exited() == "ended with status 0"
 
 
