@@ -16,13 +16,14 @@ class Pace:
 
     def __init__(self, cost: Cost) -> None:
         self._fixed, self._token = (cost.fixed_ms, cost.token_ms) if cost.token_ms > 0 else (0.0, 1.0)
+        self._slack = cost.fixed_ms / cost.token_ms if cost.token_ms > 0 else math.inf
         self._taken = self._told = 0.0
         self._factor = 0.001 if cost.token_ms > 0 else math.inf
 
     @property
     def slack(self) -> float:
         """Padding, in tokens, that costs as much as one batch more; infinite where that is not known."""
-        return self._fixed / self._token if self._fixed else math.inf
+        return self._slack
 
     def seconds(self, padded: int) -> float:
         """Seconds that a batch of so many padded tokens will take; infinite while nothing is known."""
