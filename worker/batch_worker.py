@@ -43,6 +43,12 @@ from worker.vitals import Vitals
 DOORBELL_WAIT = 0.5
 """Seconds between looks at the queue when nobody rings, as for a job that a stock arq client enqueued."""
 
+CLAIM_PAUSE = 0.02
+"""Seconds between claims at most while the engine is busy; they come when it needs the next batch."""
+
+MANY = 2
+"""Jobs in one claim from which on the next is made without waiting for the doorbell, which rings on."""
+
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -151,27 +157,30 @@ class BatchWorker(Worker):
                 room = self.settings.window_items - len(self._window)
                 # a large job may fill the window for long; what is more urgent goes before it all the same
                 if room > 0:
-                    left = await self._claim(room)
+                    claimed, left = await self._claim(room)
                 else:
-                    left = await self._claim(self.spec.max_batch_items, self._window.head)
+                    claimed, left = await self._claim(self.spec.max_batch_items, self._window.head)
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
                 if len(self._window) and (left or room <= 0):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
                     await self._unless_stopped(self._taken.wait())
-                elif not left:
+                    continue
+                if claimed:  # one claim for what comes while the engine is busy, not one for each ring
+                    await self._feeder.hunger(CLAIM_PAUSE)
+                if claimed < MANY and not left:
                     ring = self._patiently(self.queue.doorbell, self.spec.name, DOORBELL_WAIT)
                     await self._unless_stopped(ring)
 
-    async def _claim(self, inputs: int, before: float | None = None) -> int:
-        """Claims jobs with about so many inputs into the window; returns how many are left waiting."""
+    async def _claim(self, inputs: int, before: float | None = None) -> tuple[int, int]:
+        """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
         claimed, left = await self._patiently(self.queue.claim, self.spec.name, inputs, self._peers, before)
         leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
         self._keeper.add(leased)
         for job in leased:
             await self._admit(job)
-        return left
+        return len(leased), left
 
     async def _admit(self, job: LeasedJob) -> None:
         """Into the window, or straight to its end when it cannot be run."""

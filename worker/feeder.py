@@ -7,6 +7,7 @@ Only the batch that was running is suspect then; `worker/isolation.py` takes it 
 """
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import deque
@@ -29,6 +30,12 @@ LEAD_SHARE = 0.1
 
 SHORT = 0.01
 """Seconds; behind a batch that takes less the next one is prepared at once."""
+
+TINY = 0.001
+"""Seconds; behind a batch that takes less none is prepared: it would hardly be sooner, and be smaller."""
+
+HUNGER = 0.005
+"""Seconds before it chooses the next batch at which the feeder says so: a claim takes some of them."""
 
 Batch = list[Item[LeasedJob]]
 
@@ -103,7 +110,7 @@ class Feeder:
         """In the engine: the running one, and one behind it."""
         self._failed: deque[tuple[Flight, BatchRaised | EngineDied]] = deque()
         self._wake = asyncio.Event()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarms: list[asyncio.TimerHandle] = []
         self._due = False
         """Whether it is time to choose the batch behind the running one."""
         self._wanted = False
@@ -111,7 +118,16 @@ class Feeder:
         """Whether the next batch must not be in the engine behind another."""
         self._idle_deaths = 0
         self._stopping = False
+        self._hungry = asyncio.Event()
         engine.on_event = self._wake.set
+
+    async def hunger(self, seconds: float) -> None:
+        """Waits until a batch is chosen, or soon will be, so that what is claimed then may be in it."""
+        await asyncio.sleep(0)  # what was claimed last comes first
+        if not self._hungry.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._hungry.wait()
 
     def filled(self) -> None:
         """There may be a batch to choose."""
@@ -124,6 +140,7 @@ class Feeder:
             self.engine.withdraw()
         self._stopping = True
         self._wake.set()
+        self._hungry.set()
 
     async def run(self) -> None:
         """Feeds the engine until `stop`. Raises EngineDied when the engine cannot be kept alive."""
@@ -147,6 +164,7 @@ class Feeder:
             return []
         if not self._flights:
             self._empty_first = False
+            self._hungry.set()
         elif self._empty_first or not self._due:
             return []
         batch = self._source.choose()
@@ -166,6 +184,8 @@ class Feeder:
         self._flights.append(flight)
         if first:
             self._began(flight, now)
+        else:
+            self._hungry.clear()
 
     async def _charge(self, batch: Batch) -> None:
         jobs = {item.job.id: item.job for item in batch}
@@ -175,14 +195,19 @@ class Feeder:
     def _began(self, flight: Flight, now: float) -> None:
         flight.began = now
         expected = self.pace.seconds(flight.padded)
-        self._due = expected <= SHORT
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if not self._due:
-            lead = LEAD_SECONDS + LEAD_SHARE * expected
-            if expected < math.inf:
-                self._alarm = asyncio.get_running_loop().call_later(expected - lead, self._bind)
+        self._due = TINY < expected <= SHORT
+        self._hungry.clear()
+        for alarm in self._alarms:
+            alarm.cancel()
+        self._alarms.clear()
+        if self._due:
+            self._hungry.set()
+        elif SHORT < expected < math.inf:
+            bind, later = (
+                expected - LEAD_SECONDS - LEAD_SHARE * expected,
+                asyncio.get_running_loop().call_later,
+            )
+            self._alarms += later(bind - HUNGER, self._hungry.set), later(bind, self._bind)
 
     def _bind(self) -> None:
         self._due = True

@@ -27,11 +27,20 @@ async def two_in_the_engine(
 ) -> AsyncIterator[tuple[BatchWorker, list[str]]]:
     """A worker whose engine computes the gate and has the text `behind` prepared; and the jobs' ids."""
     async with serving(**{"max_batch_items": 1, **fields}) as worker:
-        await ended(queue, await submit(queue, "short, as is expected of what follows"))
-        worker._feeder.pace.took(1, 0.0)
+        await expecting_short(queue, worker)
         ids = [await submit(queue, gate.text), await submit(queue, behind)]
         await until_two(worker)
         yield worker, ids
+
+
+async def expecting_short(queue: JobQueue, worker: BatchWorker) -> None:
+    """Makes it expect batches so short that the next is prepared at once."""
+    await expecting(queue, worker, 5.0)
+
+
+async def expecting(queue: JobQueue, worker: BatchWorker, milliseconds: float) -> None:
+    await ended(queue, await submit(queue, "first"))
+    worker._feeder.pace = Pace(Cost(512, fixed_ms=milliseconds, token_ms=1e-6))
 
 
 async def until_two(worker: BatchWorker) -> None:
@@ -77,7 +86,7 @@ async def test_it_is_no_suspect_when_the_engine_dies(queue: JobQueue, serving: S
 
 async def test_it_runs_though_the_one_before_it_raises(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     async with serving(max_batch_items=2) as worker:
-        await ended(queue, await submit(queue, "short"))
+        await expecting_short(queue, worker)
         raising = await submit(queue, [gate.text, "raise"])
         behind = await submit(queue, ["behind", "die"])
         await until_two(worker)
@@ -90,7 +99,7 @@ async def test_it_runs_though_the_one_before_it_raises(queue: JobQueue, serving:
 
 async def test_it_expires_while_it_waits(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     async with serving(max_batch_items=1) as worker:
-        await ended(queue, await submit(queue, "short"))
+        await expecting_short(queue, worker)
         slow = await submit(queue, gate.text)
         late, _ = await queue.submit(new_job("late", expires_in=2.0))
         await until_two(worker)
@@ -108,7 +117,7 @@ async def test_it_expires_while_it_waits(queue: JobQueue, serving: Serving, gate
 async def test_a_job_in_both_ends_once(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     """Its first answer is too large already; the other comes when it has ended."""
     async with serving(max_batch_items=1, max_result_bytes=150_000) as worker:
-        await ended(queue, await submit(queue, "short"))
+        await expecting_short(queue, worker)
         job_id = await submit(queue, ["many", "many", "many", "many"])
         [job] = await ended(queue, job_id)
         [after] = await ended(queue, await submit(queue, "after"))
@@ -121,7 +130,7 @@ async def test_a_job_from_a_lost_worker_is_never_behind_another(
 ) -> None:
     """It must be charged before it is computed."""
     async with serving(max_batch_items=1) as worker:
-        await ended(queue, await submit(queue, "short"))
+        await expecting_short(queue, worker)
         slow, returned = await submit(queue, gate.text), new_job("returned")
         await redis.set(keys.ATTEMPTS.of("0" * 8), 1, ex=60)
         job, _ = await queue.submit(returned, job_id="0" * 8)
@@ -140,8 +149,7 @@ async def test_the_next_is_bound_late_where_batches_are_long(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     async with serving(max_batch_items=1) as worker:
-        await ended(queue, await submit(queue, "short"))
-        worker._feeder.pace = Pace(Cost(512, fixed_ms=3_600_000.0, token_ms=1.0))
+        await expecting(queue, worker, 3_600_000.0)
         slow, second = await submit(queue, gate.text), await submit(queue, "second")
 
         async def claimed() -> bool:

@@ -1,4 +1,4 @@
-"""`python -m tests.worker.three_steps FD`: an engine whose steps wait for each other: only overlap ends it."""
+"""`python -m tests.worker.three_steps FD`: an engine whose steps wait for each other, overlapping."""
 
 import socket
 import sys
