@@ -67,6 +67,8 @@ class Result:
     compute_ms: float
     starved: float
     """Seconds that the engine had nothing to compute before it, although inputs waited."""
+    counted: int | None = None
+    """`tokens`, where the engine has counted them."""
 
 
 class Source(Protocol):
@@ -237,7 +239,7 @@ class Feeder:
             padded = flight.padded if reply.padded is None else reply.padded
             starved = reply.waited_ms / 1000 if flight.wanted else 0.0
             seconds = now - flight.began
-            result = Result(reply.outputs, tokens, padded, seconds, reply.milliseconds, starved)
+            result = Result(reply.outputs, tokens, padded, seconds, reply.milliseconds, starved, reply.tokens)
             self._source.settle(flight.batch, result)
 
     async def _promote(self, flight: Flight, now: float) -> None:
