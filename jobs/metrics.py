@@ -84,6 +84,7 @@ WORKER_COUNTERS = {
     "tokens": "Tokens run, without padding",
     "padded_tokens": "Tokens run, with padding",
     "compute_seconds": "Seconds that the engine computed",
+    "starved_seconds": "Seconds that the engine had nothing to compute while inputs waited in the window",
     "engine_restarts": "Engines that died or hung and were started again",
     "lost_leases": "Leases that ran out under the worker",
     "refused_results": "Results that came after their lease was lost",

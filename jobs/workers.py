@@ -43,6 +43,8 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     padded_tokens: int = 0
     """Tokens run since the start, without and with padding."""
     compute_seconds: float = 0.0
+    starved_seconds: float = 0.0
+    """That the engine had nothing to compute although inputs waited."""
     items_per_second: float = 0.0
     """While computing; a moving average."""
 

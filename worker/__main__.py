@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import structlog
+import uvloop
 
 from jobs import logs
 from jobs.connection import check, connect
@@ -38,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         catalog = load_catalog(settings.models_file)
         specs = [catalog[name] for name in arguments.model] or list(catalog.specs.values())
         if arguments.check:
-            return asyncio.run(_check(settings, specs))
-        return asyncio.run(_serve(settings, catalog, specs, burst=arguments.burst))
+            return uvloop.run(_check(settings, specs))
+        return uvloop.run(_serve(settings, catalog, specs, burst=arguments.burst))
     except (BatchlineError, BaseExceptionGroup) as error:
         fault = _first(error)
         if not isinstance(fault, BatchlineError):

@@ -1,7 +1,7 @@
 """BatchWorker: one model's queue, served by one engine.
 
 1. claim    lease waiting jobs ahead, into the window
-2. run      the next micro-batch from the window, whenever the engine is free
+2. run      micro-batches from the window, for as long as the engine lives: `worker/feeder.py`
 3. beat     tell the roster, run arq's cron
 
 and, in `worker/keeper.py`, write back what ended, renew the leases of the rest, sweep. Each is a loop of
@@ -24,22 +24,30 @@ from arq.worker import Worker, func
 from jobs import keys
 from jobs.connection import cancel
 from jobs.errors import InvalidRequest, QueueUnavailable
+from jobs.leasing import Ending
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
-from worker.engine import RESTART_TRIES, Engine, EngineDied
-from worker.isolation import Isolation
+from worker.engine import Engine
+from worker.feeder import Batch, Feeder, Result
 from worker.keeper import LeaseKeeper
 from worker.leases import LeasedJob
 from worker.lengths import LengthMeter
+from worker.pace import Pace
 from worker.patience import Patience
 from worker.vitals import Vitals
 
 DOORBELL_WAIT = 0.5
 """Seconds between looks at the queue when nobody rings, as for a job that a stock arq client enqueued."""
+
+CLAIM_PAUSE = 0.02
+"""Seconds between claims at most while the engine is busy; they come when it needs the next batch."""
+
+MANY = 2
+"""Jobs in one claim from which on the next is made without waiting for the doorbell, which rings on."""
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -75,13 +83,12 @@ class BatchWorker(Worker):
         self.roster = Roster(redis)
         self.engine = Engine(spec, source)
         self.vitals = Vitals(spec.name)
-        self._isolation = Isolation(self.engine)
-        self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items, spec.token_budget)
+        self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._meter: LengthMeter
         self._peers = 1
-        self._filled, self._taken, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._taken, self._stopping = asyncio.Event(), asyncio.Event()
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
-        self._idle_deaths = 0
+        self._feeder = Feeder(self.engine, self, self._log)
         self._overran = False
         """Whether the last batch did not end within the grace; one of its jobs may be why."""
         self._patiently = Patience(self._log, self._stopping)
@@ -114,7 +121,7 @@ class BatchWorker(Worker):
     def stop(self) -> None:
         """Starts an orderly stop; `main` returns when it is done. Safe to call twice."""
         self._stopping.set()
-        self._filled.set()
+        self._feeder.stop()
 
     async def close(self) -> None:
         """Leaves the roster. The connection is closed by who made it."""
@@ -124,6 +131,8 @@ class BatchWorker(Worker):
     async def _load(self) -> None:
         loaded = await self.engine.start()
         self._meter = LengthMeter(loaded)
+        self._feeder.pace = Pace(loaded.cost)
+        self._window.price(loaded.cost.budget, self._feeder.pace.slack)
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that nobody waits a second longer than needed
@@ -132,7 +141,7 @@ class BatchWorker(Worker):
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self._claim_forever())
-            running = loops.create_task(self._run_forever())
+            running = loops.create_task(self._feeder.run())
             await self._stopping.wait()
             until = time.monotonic() + self.settings.shutdown_grace
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
@@ -148,27 +157,30 @@ class BatchWorker(Worker):
                 room = self.settings.window_items - len(self._window)
                 # a large job may fill the window for long; what is more urgent goes before it all the same
                 if room > 0:
-                    left = await self._claim(room)
+                    claimed, left = await self._claim(room)
                 else:
-                    left = await self._claim(self.spec.max_batch_items, self._window.head)
+                    claimed, left = await self._claim(self.spec.max_batch_items, self._window.head)
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
                 if len(self._window) and (left or room <= 0):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
                     await self._unless_stopped(self._taken.wait())
-                elif not left:
+                    continue
+                if claimed:  # one claim for what comes while the engine is busy, not one for each ring
+                    await self._feeder.hunger(CLAIM_PAUSE)
+                if claimed < MANY and not left:
                     ring = self._patiently(self.queue.doorbell, self.spec.name, DOORBELL_WAIT)
                     await self._unless_stopped(ring)
 
-    async def _claim(self, inputs: int, before: float | None = None) -> int:
-        """Claims jobs with about so many inputs into the window; returns how many are left waiting."""
+    async def _claim(self, inputs: int, before: float | None = None) -> tuple[int, int]:
+        """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
         claimed, left = await self._patiently(self.queue.claim, self.spec.name, inputs, self._peers, before)
         leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
         self._keeper.add(leased)
         for job in leased:
             await self._admit(job)
-        return left
+        return len(leased), left
 
     async def _admit(self, job: LeasedJob) -> None:
         """Into the window, or straight to its end when it cannot be run."""
@@ -179,76 +191,66 @@ class BatchWorker(Worker):
             group = job.group
         except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
             what = str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__}: {error}"
-            self._keeper.end(job, job.failed("invalid-request", what))
+            self._end(job, job.failed("invalid-request", what))
             return
         if job.claimed.attempts >= tries:
-            self._keeper.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
+            self._end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
             return
         urgency = job.claimed.score
-        self._window.add(Item(job, index, urgency, length, group) for index, length in enumerate(lengths))
-        self._filled.set()
+        job.items = [Item(job, index, urgency, length, group) for index, length in enumerate(lengths)]
+        self._window.add(job.items)
+        self._feeder.filled()
 
     def _forget(self, job: LeasedJob) -> None:
         """Its lease is lost: what of it is still in the window need not run."""
-        self._window.discard(job)
+        self._window.discard(job.items)
         self._taken.set()
 
-    # 2. run
+    # 2. run: what the feeder asks for
 
-    async def _run_forever(self) -> None:
-        while not self._stopping.is_set():
-            if batch := self._next_batch():
-                await self._run_batch(batch)
-            else:
-                self._taken.set()
-                self._filled.clear()
-                await self._filled_or_died()
+    def waiting(self) -> bool:
+        return len(self._window) > 0
 
-    def _next_batch(self) -> list[Item[LeasedJob]]:
+    def choose(self) -> Batch:
         """The next batch, less what has expired in the window."""
+        self._taken.set()
         while batch := self._window.next_batch():
-            self._taken.set()
-            overdue = {item.job.id: item.job for item in batch if item.job.overdue}
-            for job in overdue.values():
-                self._window.discard(job)
-                self._keeper.end(job, job.expired())
-            if in_time := [item for item in batch if item.job.id not in overdue]:
+            self.expire(batch)
+            if in_time := [item for item in batch if not item.job.over]:
                 return in_time
         return []
 
-    async def _run_batch(self, batch: list[Item[LeasedJob]]) -> None:
-        jobs = {item.job.id: item.job for item in batch}
-        if started := [job for job in jobs.values() if job.start()]:
-            await self._keeper.start(started)
-        inputs = [item.job.inputs[item.index] for item in batch]
-        began = time.monotonic()
-        outcomes = await self._isolation.run(inputs, batch[0].job.parameters)
-        self._idle_deaths = 0
-        for item, outcome in zip(batch, outcomes, strict=True):
-            item.job.settle(item.index, outcome)
-        tokens = sum(item.length for item in batch)
-        padded = max(item.length for item in batch) * len(batch)
-        self.vitals.ran(len(batch), tokens, padded, time.monotonic() - began)
-        for job in jobs.values():
-            job.ran_in(len(batch), tokens, padded, self._isolation.compute_ms)
-            if (job.done or job.too_large) and self._keeper.holds(job):
-                self._window.discard(job)
-                self._keeper.end(job, job.finished())
+    def expire(self, batch: Batch) -> None:
+        """Ends those of its jobs that should have begun before."""
+        for item in batch:
+            if item.job.overdue:
+                self._end(item.job, item.job.expired())
 
-    async def _filled_or_died(self) -> None:
-        """Waits for work; an engine that dies while it has none is restarted before there is some."""
-        died = asyncio.ensure_future(self.engine.exited())
-        filled = asyncio.ensure_future(self._filled.wait())
-        try:
-            await asyncio.wait([died, filled], return_when=asyncio.FIRST_COMPLETED)
-            if died.done() and not self._stopping.is_set():
-                self._idle_deaths += 1
-                self._log.error("engine died while idle", how=died.result(), times=self._idle_deaths)
-                if self._idle_deaths > RESTART_TRIES:
-                    raise EngineDied(f"the engine of {self.spec.name!r} dies again and again")
-                await self.engine.restart()
-        finally:
-            await cancel(died, filled)
+    def put_back(self, batch: Batch) -> None:
+        """Into the window, less what has ended or was lost meanwhile."""
+        self._window.add(item for item in batch if self._keeper.holds(item.job) and not item.job.over)
+
+    async def charge(self, jobs: list[LeasedJob]) -> None:
+        await self._keeper.start(jobs)
+
+    def settle(self, batch: Batch, result: Result) -> None:
+        """Each input has its outcome; jobs with all of theirs are to be written back."""
+        for item, outcome in zip(batch, result.outcomes, strict=True):
+            item.job.settle(item.index, outcome)
+        if result.counted is not None and self._meter.guesses:
+            inputs = [item.job.inputs[item.index] for item in batch]
+            self._meter.ran(inputs, batch[0].job.parameters, result.counted)
+        self.vitals.ran(len(batch), result.tokens, result.padded, result.seconds, result.starved)
+        for job in {item.job.id: item.job for item in batch}.values():
+            job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms)
+            if (job.done or job.too_large) and self._keeper.holds(job):
+                self._end(job, job.finished())
+
+    def _end(self, job: LeasedJob, ending: Ending) -> None:
+        if not job.over:  # as one that has ended may be, with other inputs, in the batch behind
+            job.over = True
+            self._window.discard(job.items)
+            self._keeper.end(job, ending)
 
     # 3. beat
 

@@ -1,21 +1,26 @@
 """Batcher: from a window of items to the next micro-batch. Pure: no I/O, no clock.
 
-The anchor of a batch is the most urgent item, so none starves; its companions are the items nearest to
-it in length with the same parameters, so little is padded; the batch is full when its padded cost
-(longest x count) reaches the token budget, or at the item limit.
+The anchor of a batch is the most urgent item, so none starves; its companions are neighbours in length
+with the same parameters. How many of them is a question of cost, see `worker/partition.py`.
 """
 
 import heapq
 import itertools
+import math
 from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Generic, TypeVar
 
+from worker.partition import Limits, nearest, thriftiest
+
 T = TypeVar("T")
 
 _by_length = attrgetter("length", "sequence")
+
+MANY = 64
+"""Items from which on sorting the whole group again is cheaper than finding a place for each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,19 +35,29 @@ class Item(Generic[T]):
     """Tokens, or whatever the cost of a batch grows with."""
     group: Hashable
     """Only items of one group may share a batch: those with the same parameters."""
-    sequence: int = field(default=0, init=False)
+    sequence: int = field(default=-1, init=False)
+    """Its place among all that came; -1 before it did."""
+    waiting: bool = field(default=False, init=False)
+    """Whether it is in the window."""
 
 
 class Batcher(Generic[T]):
-    """The window of claimed items, ordered by urgency and, within a group, by length."""
+    """The window of claimed items, ordered by urgency and, within a group, by length.
 
-    def __init__(self, max_items: int, token_budget: int) -> None:
-        self.max_items = max_items
-        self.token_budget = token_budget
+    `token_budget` is the padded cost (longest x count) at which a batch is full; `slack` the tokens of
+    padding that cost as much as one batch more, infinite where that is not known.
+    """
+
+    def __init__(self, max_items: int, token_budget: float = math.inf, slack: float = math.inf) -> None:
+        self.limits = Limits(max_items, token_budget, slack)
         self._urgent: list[tuple[float, int, Item[T]]] = []
         self._groups: dict[Hashable, list[Item[T]]] = {}
         self._sequence = itertools.count()
         self._size = 0
+
+    def price(self, token_budget: float, slack: float) -> None:
+        """What the batches from now on cost."""
+        self.limits = Limits(self.limits.items, token_budget, slack)
 
     def __len__(self) -> int:
         return self._size
@@ -54,69 +69,62 @@ class Batcher(Generic[T]):
         return anchor.urgency if anchor else None
 
     def add(self, items: Iterable[Item[T]]) -> None:
-        """Puts items into the window."""
+        """Puts items of one job into the window; those that were in it before get their old places back."""
+        groups: dict[Hashable, list[Item[T]]] = {}
         for item in items:
-            item.sequence = next(self._sequence)
+            if item.sequence < 0:
+                item.sequence = next(self._sequence)
+            item.waiting = True
             heapq.heappush(self._urgent, (item.urgency, item.sequence, item))
-            insort(self._groups.setdefault(item.group, []), item, key=_by_length)
+            groups.setdefault(item.group, []).append(item)
             self._size += 1
+        for group, added in groups.items():
+            waiting = self._groups.setdefault(group, [])
+            if len(added) < MANY:
+                for item in added:
+                    insort(waiting, item, key=_by_length)
+            else:
+                waiting += added
+                waiting.sort(key=_by_length)
 
-    def discard(self, job: T) -> None:
-        """Takes a job's items out of the window."""
-        for group, items in list(self._groups.items()):
-            kept = [item for item in items if item.job is not job]
-            self._size -= len(items) - len(kept)
-            self._keep(group, kept)
+    def discard(self, items: Iterable[Item[T]]) -> None:
+        """Takes items out of the window, those that are still in it."""
+        for item in items:
+            if item.waiting:
+                waiting = self._groups[item.group]
+                at = bisect_left(waiting, _by_length(item), key=_by_length)
+                self._take(item.group, at, at + 1)
 
     def next_batch(self) -> list[Item[T]]:
         """Takes the next micro-batch out of the window, in order of length; empty when the window is."""
         anchor = self._most_urgent()
         if anchor is None:
             return []
-        items = self._groups[anchor.group]
-        first, end = self._span(items, anchor)
-        batch = items[first:end]
-        self._size -= len(batch)
-        self._keep(anchor.group, items[:first] + items[end:])
-        return batch
+        waiting = self._groups[anchor.group]
+        at = bisect_left(waiting, _by_length(anchor), key=_by_length)
+        reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
+        first = max(0, at - reach)  # twice as far as a batch goes, so that the view's edge decides little
+        lengths = [item.length for item in waiting[first : at + reach]]
+        choose = nearest if math.isinf(self.limits.slack) else thriftiest
+        start, end = choose(lengths, at - first, self.limits)
+        return self._take(anchor.group, first + start, first + end)
 
     def _most_urgent(self) -> Item[T] | None:
         while self._urgent:
             item = self._urgent[0][2]
-            if self._holds(item):
+            if item.waiting:
                 return item
             heapq.heappop(self._urgent)  # went along with an earlier batch, or was discarded
         return None
 
-    def _holds(self, item: Item[T]) -> bool:
-        items = self._groups.get(item.group, [])
-        at = bisect_left(items, _by_length(item), key=_by_length)
-        return at < len(items) and items[at] is item
-
-    def _span(self, items: list[Item[T]], anchor: Item[T]) -> tuple[int, int]:
-        """Grows from the anchor towards the nearer neighbour in length while the batch is not full."""
-        first = bisect_left(items, _by_length(anchor), key=_by_length)
-        end = first + 1
-        while end - first < self.max_items:
-            shorter = anchor.length - items[first - 1].length if first > 0 else None
-            longer = items[end].length - anchor.length if end < len(items) else None
-            if longer is not None and not self._fits(items[end].length, end - first + 1):
-                longer = None
-            if shorter is not None and not self._fits(items[end - 1].length, end - first + 1):
-                shorter = None
-            if shorter is None and longer is None:
-                break
-            if longer is None or (shorter is not None and shorter <= longer):
-                first -= 1
-            else:
-                end += 1
-        return first, end
-
-    def _fits(self, longest: int, count: int) -> bool:
-        return longest * count <= self.token_budget
-
-    def _keep(self, group: Hashable, items: list[Item[T]]) -> None:
-        if items:
-            self._groups[group] = items
+    def _take(self, group: Hashable, first: int, end: int) -> list[Item[T]]:
+        waiting = self._groups[group]
+        taken = waiting[first:end]
+        for item in taken:
+            item.waiting = False
+        self._size -= len(taken)
+        if len(taken) == len(waiting):
+            del self._groups[group]
         else:
-            self._groups.pop(group, None)
+            del waiting[first:end]
+        return taken

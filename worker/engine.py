@@ -8,23 +8,28 @@ import contextlib
 import os
 import socket
 import sys
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import structlog
 
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.exits import how_it_ended
 from jobs.models import ModelSpec
+from worker.link import Link
 from worker.protocol import (
-    LENGTH,
-    MAX_FRAME,
     Load,
     Loaded,
     LoadFailed,
     Raised,
     Ran,
+    Reply,
     Run,
+    Withdraw,
+    Withdrawn,
     decode_reply,
     encode,
 )
@@ -49,8 +54,15 @@ class BatchRaised(BatchlineError):
     """The pipeline raised on a batch; the engine lives."""
 
 
+Answered = asyncio.Future[Reply | EngineDied]
+"""A reply, or why the engine died before it; of several that had none, only the first is told so."""
+
+
 class Engine:
-    """One child process at a time. The worker calls `start`, `run` and `restart` one after the other."""
+    """One child process at a time. `start`, `run` and `restart` come one after the other.
+
+    Of what was sent, two batches may be without an answer: one computes, one is prepared.
+    """
 
     def __init__(self, spec: ModelSpec, source: Path | None) -> None:
         self.spec = spec
@@ -58,13 +70,27 @@ class Engine:
         self.info: Loaded | None = None
         self.restarts = 0
         self.state: EngineState = "loading"
+        self.dead = False
+        """Whether the child ended by itself, or for a hang, and none was started since."""
+        self.on_event: Callable[[], object] = lambda: None
+        """Called whenever a batch is answered or the engine died."""
         self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._link: Link | None = None
+        self._unanswered: deque[tuple[Answered, float]] = deque()
+        """With the seconds that each may take."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._fault: EngineDied | None = None
+        """Why it was killed."""
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the child can be given a batch: it is not known to have died."""
+        return self._link is not None
 
     async def start(self) -> Loaded:
         """Starts the child, loads the model and warms it up.
@@ -84,17 +110,18 @@ class Engine:
                 start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
                 env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", **os.environ},
             )
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        link = self._link = Link(self._replied, self._lost)
+        self.dead, self._fault = False, None
+        await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
         request = Load(
             self.spec.model_dump_json(exclude_computed_fields=True).encode(),
             str(self.source) if self.source else None,
         )
-        try:
-            reply = await self._ask(request, self.spec.load_timeout)
-        except EngineDied as error:  # libraries that get no memory may take the process with them
+        reply = await self._send(request, self.spec.load_timeout)
+        if isinstance(reply, EngineDied):  # libraries that get no memory may take the process with them
             limit = self.spec.memory_limit
-            told = f"{error} (memory_limit = {limit} MiB)" if limit else str(error)
-            raise EngineDied(told, error.kind) from None
+            told = f"{reply} (memory_limit = {limit} MiB)" if limit else str(reply)
+            raise EngineDied(told, reply.kind)
         if isinstance(reply, LoadFailed):
             await self.kill()
             raise ConfigurationError(reply.message)
@@ -118,24 +145,40 @@ class Engine:
                 return
         raise EngineDied(f"the engine of {self.spec.name!r} did not start {RESTART_TRIES} times in a row")
 
+    def send(self, inputs: list[Any], parameters: dict[str, Any]) -> Answered:
+        """Gives the engine a micro-batch, to be computed after what it has.
+
+        Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `batch_timeout` seconds
+        from when it was the first unanswered one. What stood behind a batch that died is answered Withdrawn.
+        """
+        self.state = "busy"
+        return self._send(Run(inputs, parameters), self.spec.batch_timeout)
+
+    def withdraw(self) -> None:
+        """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
+        if self._link is not None:
+            self._link.write(encode(Withdraw()))
+
     async def run(self, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
         """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
-        self.state = "busy"
-        reply = await self._ask(Run(inputs, parameters), self.spec.batch_timeout)
-        self.state = "ready"
+        reply = await self.send(inputs, parameters)
+        if isinstance(reply, EngineDied):
+            raise reply
         if isinstance(reply, Raised):
             raise BatchRaised(reply.detail)
         assert isinstance(reply, Ran)
         return reply
 
     async def kill(self) -> str:
-        """Ends the child at once, whatever it does, and says how it ended."""
-        if self._writer is not None:
-            self._writer.close()
+        """Ends the child at once, whatever it does, and says how it ended. What was sent is not answered."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        self._unanswered.clear()
+        self._rearm()
         if self._process is None:
             return "was not running"
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._end_process()
         return how_it_ended(await self._process.wait())
 
     async def exited(self) -> str:
@@ -143,26 +186,61 @@ class Engine:
         assert self._process is not None
         return how_it_ended(await self._process.wait())
 
-    async def _ask(self, request: Load | Run, seconds: float) -> Loaded | LoadFailed | Ran | Raised:
-        assert self._writer is not None
-        assert self._reader is not None
-        try:
-            async with asyncio.timeout(seconds):
-                self._writer.write(encode(request))
-                await self._writer.drain()
-                (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
-                if length > MAX_FRAME:
-                    raise EngineDied("the engine's answer is garbled")
-                return decode_reply(await self._reader.readexactly(length))
-        except TimeoutError:
-            await self.kill()
-            raise EngineDied(
-                f"the engine did not answer within {seconds:g} s and was killed", "engine-timeout"
-            ) from None
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise EngineDied(f"the engine {await self._ended()}") from None
+    def _send(self, request: Load | Run, seconds: float) -> Answered:
+        answered: Answered = asyncio.get_running_loop().create_future()
+        self._unanswered.append((answered, seconds))
+        if self._link is not None:
+            self._link.write(encode(request))
+            if len(self._unanswered) == 1:
+                self._rearm()
+        elif self.dead:  # else it is dying, and answered when that is done
+            asyncio.get_running_loop().call_soon(self._answer, self._fault or EngineDied("the engine died"))
+        return answered
 
-    async def _ended(self) -> str:
+    def _replied(self, body: bytes) -> None:
+        try:
+            reply = decode_reply(body)
+        except msgspec.MsgspecError:
+            self._fault = EngineDied("the engine's answer is garbled")
+            self._end_process()
+        else:
+            self._answer(reply)
+
+    def _answer(self, reply: Reply | EngineDied) -> None:
+        if self._unanswered:
+            answered, _ = self._unanswered.popleft()
+            if not answered.done():  # else whoever waited was cancelled
+                answered.set_result(reply)
+        if not self._unanswered and self.state == "busy":
+            self.state = "ready"
+        self._rearm()
+        self.on_event()
+
+    def _rearm(self) -> None:
+        """The time of the first unanswered request begins now; before, the engine had others to do."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._unanswered:
+            seconds = self._unanswered[0][1]
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._hung, seconds)
+
+    def _hung(self, seconds: float) -> None:
+        what = f"the engine did not answer within {seconds:g} s and was killed"
+        self._fault = EngineDied(what, "engine-timeout")
+        self._end_process()
+
+    def _end_process(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def _lost(self, link: Link) -> None:
+        if link is self._link:  # else it was `kill` that closed it
+            self._link = None
+            self._ending = asyncio.get_running_loop().create_task(self._died())
+
+    async def _died(self) -> None:
         """Waits for a child that has closed its socket; one that lingers is killed."""
         assert self._process is not None
         try:
@@ -170,5 +248,9 @@ class Engine:
                 how = how_it_ended(await self._process.wait())
         except TimeoutError:
             how = "closed its connection and was killed"
-        await self.kill()
-        return how
+            self._end_process()
+            await self._process.wait()
+        self.dead = True
+        self._answer(self._fault or EngineDied(f"the engine {how}"))
+        while self._unanswered:
+            self._answer(Withdrawn())

@@ -1,7 +1,7 @@
 """The engine: the child process that holds the loaded pipeline. It knows no Redis and no jobs.
 
-`python -m worker.engine_process FD PID` reads requests from the socket FD of the worker PID, and answers each
-before the next.
+`python -m worker.engine_process FD PID` reads requests from the socket FD of the worker PID, and answers them
+in order: `worker/conveyor.py`.
 It ends when the worker's end of the socket closes, and with the worker itself, however that dies.
 """
 
@@ -13,42 +13,20 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from pathlib import Path
-from typing import Protocol
 
-from jobs.errors import ConfigurationError, InvalidRequest
+from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from jobs.settings import MIB
 from worker import pipelines
-from worker.protocol import (
-    LENGTH,
-    Failure,
-    Load,
-    Loaded,
-    LoadFailed,
-    Raised,
-    Ran,
-    Run,
-    decode_request,
-    encode,
-)
+from worker.conveyor import Conveyor, receive, send
+from worker.protocol import Cost, Load, Loaded, LoadFailed
 
 PR_SET_PDEATHSIG = 1
 
-MAX_DETAIL = 500
-"""Characters of an error that are passed on; some quote their whole input."""
-
-
-class Stream(Protocol):
-    """The buffered socket, as much of it as is used."""
-
-    def read(self, size: int, /) -> bytes: ...
-    def write(self, data: bytes, /) -> int: ...
-    def flush(self) -> None: ...
-
 
 def main(fd: int, worker: int) -> int:
+    """Serves until the worker closes the socket; returns only when the model cannot be loaded."""
     die_with(worker)
     # a stop is the worker's to order: a Ctrl-C meant for it must not break the batch it waits for
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -62,9 +40,7 @@ def main(fd: int, worker: int) -> int:
         send(stream, LoadFailed(str(error) or "the model does not fit into its memory_limit"))
         return 1
     send(stream, loaded)
-    while isinstance(request := receive(stream), Run):
-        send(stream, run(pipeline, request))
-    return 0
+    return Conveyor(pipeline, stream).serve()
 
 
 def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
@@ -77,44 +53,8 @@ def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
         pipeline.run(*sample)
     info = pipeline.info
     seconds = time.monotonic() - began
-    return pipeline, Loaded(info.device, info.dtype, info.max_length, info.tokenizer_file, seconds)
-
-
-def run(pipeline: pipelines.LoadedPipeline, request: Run) -> Ran | Raised:
-    """One forward pass. An output that cannot be encoded fails alone; a raise is the whole batch's."""
-    began = time.monotonic()
-    try:
-        outputs = pipeline.run(request.inputs, request.parameters)
-        if len(outputs) != len(request.inputs):
-            return Raised(f"the pipeline returned {len(outputs)} outputs for {len(request.inputs)} inputs")
-    except InvalidRequest as error:
-        return Raised(str(error)[:MAX_DETAIL])
-    except Exception as error:
-        if len(request.inputs) == 1:  # the input at fault; larger batches are halved and come again
-            traceback.print_exc()
-        return Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL])
-    encoded = [encode_one(output) for output in outputs]
-    return Ran(encoded, (time.monotonic() - began) * 1000)
-
-
-def encode_one(output: object) -> bytes | Failure:
-    try:
-        return pipelines.encode_output(output)
-    except Exception as error:
-        return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
-
-
-def receive(stream: Stream) -> Load | Run | None:
-    """The next request; None when the worker has closed the socket."""
-    header = stream.read(LENGTH.size)
-    if len(header) < LENGTH.size:
-        return None
-    return decode_request(stream.read(LENGTH.unpack(header)[0]))
-
-
-def send(stream: Stream, message: Loaded | LoadFailed | Ran | Raised) -> None:
-    stream.write(encode(message))
-    stream.flush()
+    cost = Cost(spec.token_budget, 0.0, 0.0)
+    return pipeline, Loaded(info.device, info.dtype, info.max_length, info.tokenizer_file, seconds, cost)
 
 
 def die_with(worker: int) -> None:

@@ -35,28 +35,38 @@ class Isolation:
         self.compute_ms = 0.0
         return await self._run(list(inputs), parameters)
 
+    async def after(
+        self, error: BatchRaised | EngineDied, inputs: Sequence[Any], parameters: dict[str, Any]
+    ) -> list[Outcome]:
+        """As `run`, for a batch that has been run and failed like this. Nothing else may be in the engine."""
+        self.compute_ms = 0.0
+        return await self._after(error, list(inputs), parameters)
+
     async def _run(self, inputs: list[Any], parameters: dict[str, Any]) -> list[Outcome]:
         try:
             ran = await self.engine.run(inputs, parameters)
-        except BatchRaised as error:
-            if len(inputs) == 1:
-                return [Failure("input-failed", str(error))]
-            half = len(inputs) // 2
-            log.info(
-                "batch raised, halving it", model=self.engine.spec.name, items=len(inputs), error=str(error)
-            )
-            return [
-                *await self._run(inputs[:half], parameters),
-                *await self._run(inputs[half:], parameters),
-            ]
-        except EngineDied as error:
+        except (BatchRaised, EngineDied) as error:
+            return await self._after(error, inputs, parameters)
+        self.compute_ms += ran.milliseconds
+        return list(ran.outputs)
+
+    async def _after(
+        self, error: BatchRaised | EngineDied, inputs: list[Any], parameters: dict[str, Any]
+    ) -> list[Outcome]:
+        if isinstance(error, EngineDied):
             log.error("engine died", model=self.engine.spec.name, items=len(inputs), error=str(error))
             await self.engine.restart()
             # alone in its batch, it has killed one engine already
             kills = 1 if len(inputs) == 1 else 0
             return [await self._run_alone(item, parameters, kills) for item in inputs]
-        self.compute_ms += ran.milliseconds
-        return list(ran.outputs)
+        if len(inputs) == 1:
+            return [Failure("input-failed", str(error))]
+        log.info("batch raised, halving it", model=self.engine.spec.name, items=len(inputs), error=str(error))
+        half = len(inputs) // 2
+        return [
+            *await self._run(inputs[:half], parameters),
+            *await self._run(inputs[half:], parameters),
+        ]
 
     async def _run_alone(self, item: Any, parameters: dict[str, Any], kills: int) -> Outcome:
         while True:

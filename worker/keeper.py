@@ -18,12 +18,11 @@ from worker.vitals import Vitals
 WRITE_BYTES = 16 * 1024 * 1024
 """Bytes of records after which a write-back takes no more along: Redis answers nobody else meanwhile."""
 
-
-CHARGE_AFTER = 0.02
-"""Seconds after which a job that began is charged; one that is over by then needs no charge at all."""
-
 CHARGE_WAIT = 1.0
 """Seconds that a batch waits at most for the charge of a job that comes back from a lost worker."""
+
+CHARGE_AFTER = 0.02
+"""Seconds after its start at which any other job is charged, unless it has ended: the end tells it all."""
 
 
 class LeaseKeeper:
@@ -49,6 +48,8 @@ class LeaseKeeper:
         self._ending: dict[str, LeasedJob] = {}
         """Jobs on their way back, by token and id: a lease that ended by being written is not lost."""
         self._starting: set[asyncio.Task[None]] = set()
+        self._uncharged: list[LeasedJob] = []
+        self._charging: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._held)
@@ -64,23 +65,28 @@ class LeaseKeeper:
             self._held[job.id] = job
 
     async def start(self, jobs: Sequence[LeasedJob]) -> None:
-        """Tells the ledger that these jobs run now, as a rule soon, without making their batch wait.
+        """Tells the ledger that these jobs run now, as a rule soon and without making their batch wait.
 
         A job that was in the hands of a worker when that was lost may be why, and might kill this one before
         it could be charged: it is charged first, unless Redis is away.
         """
+        self._uncharged += jobs
         if any(job.claimed.returned for job in jobs):
-            await asyncio.wait([self._charge(jobs)], timeout=CHARGE_WAIT)
-        else:
-            asyncio.get_running_loop().call_later(CHARGE_AFTER, self._charge_if_running, jobs)
+            if task := self._charge():
+                await asyncio.wait([task], timeout=CHARGE_WAIT)
+        elif self._charging is None:
+            self._charging = asyncio.get_running_loop().call_later(CHARGE_AFTER, self._charge)
 
-    def _charge_if_running(self, jobs: Sequence[LeasedJob]) -> None:
-        running = [job for job in jobs if self.holds(job) and job.claimed.token + job.id not in self._ending]
-        if running:
-            self._charge(running)
-
-    def _charge(self, jobs: Sequence[LeasedJob]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._start([job.claimed for job in jobs]))
+    def _charge(self) -> asyncio.Task[None] | None:
+        """Charges those that have started and not ended."""
+        if self._charging is not None:
+            self._charging.cancel()
+            self._charging = None
+        claims = [job.claimed for job in self._uncharged if self.holds(job) and not job.over]
+        self._uncharged.clear()
+        if not claims:
+            return None
+        task = asyncio.create_task(self._start(claims))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
         return task
@@ -171,6 +177,8 @@ class LeaseKeeper:
 
     async def give_back(self, *, uncharged: bool) -> None:
         """What has no result returns to its place in the queue; uncharged, if the stop was in order."""
+        if not uncharged and (charging := self._charge()):
+            await charging
         unfinished = [(job.claimed, 0 if job.started else job.start_by) for job in self._held.values()]
         if unfinished:
             with contextlib.suppress(QueueUnavailable):

@@ -13,6 +13,7 @@ from jobs.models import ModelSpec
 from jobs.schema import JobRequest, JobState, validate_request
 from jobs.views import UNREADABLE, input_count
 from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode_record
+from worker.batcher import Item
 from worker.isolation import Outcome
 from worker.protocol import Failure
 
@@ -40,6 +41,10 @@ class LeasedJob:
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
         self.created = claimed.claimed_ms
         self.count = 1
+        self.items: list[Item[LeasedJob]] = []
+        """Its inputs, as the window knows them."""
+        self.over = False
+        """Whether its ending is on its way."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []
@@ -81,7 +86,7 @@ class LeasedJob:
 
     @property
     def overdue(self) -> bool:
-        return not self.started and 0 < self.start_by <= self.now()
+        return 0 < self.start_by <= self.now() and not self.started and not self.over
 
     def unpack(self) -> None:
         """Reads the payload. Raises InvalidRequest for one that cannot be run, as a stock client may send."""

@@ -19,6 +19,20 @@ class Load(msgspec.Struct, tag=True):
     source: str | None
 
 
+NO_BUDGET = 2**53
+"""A budget that no batch reaches: only the number of items ends it."""
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a micro-batch costs, as measured at warm-up: about `fixed_ms + token_ms * padded`."""
+
+    budget: int
+    """Padded cost (longest x count; in tokens, items for JSON inputs) at which a batch is full."""
+    fixed_ms: float = 0.0
+    token_ms: float = 0.0
+    """Milliseconds of one more padded token, or JSON input; 0.0 where it was not measured."""
+
+
 class Loaded(msgspec.Struct, tag=True):
     """Engine: the model is loaded and warm."""
 
@@ -28,6 +42,7 @@ class Loaded(msgspec.Struct, tag=True):
     """Tokens beyond which a text is cut."""
     tokenizer_file: str | None
     seconds: float
+    cost: Cost
 
 
 class LoadFailed(msgspec.Struct, tag=True):
@@ -55,6 +70,14 @@ class Ran(msgspec.Struct, tag=True):
 
     outputs: list[bytes | Failure]
     milliseconds: float
+    """That its three steps took; it may have waited between them."""
+    compute_ms: float
+    """That the middle one took, the forward pass."""
+    waited_ms: float
+    """That the model had nothing to compute before it."""
+    tokens: int | None
+    padded: int | None
+    """Tokens that were run, without and with padding; None where the pipeline has none."""
 
 
 class Raised(msgspec.Struct, tag=True):
@@ -63,21 +86,30 @@ class Raised(msgspec.Struct, tag=True):
     detail: str
 
 
-_requests: msgspec.msgpack.Decoder[Load | Run] = msgspec.msgpack.Decoder(Load | Run)
-_replies: msgspec.msgpack.Decoder[Loaded | LoadFailed | Ran | Raised] = msgspec.msgpack.Decoder(
-    Loaded | LoadFailed | Ran | Raised
-)
+class Withdraw(msgspec.Struct, tag=True):
+    """Worker: do not compute the request that came last, unless that has begun; it is answered anyway."""
 
 
-def encode(message: Load | Run | Loaded | LoadFailed | Ran | Raised) -> bytes:
+class Withdrawn(msgspec.Struct, tag=True):
+    """Engine: that batch was not computed."""
+
+
+Request = Load | Run | Withdraw
+Reply = Loaded | LoadFailed | Ran | Raised | Withdrawn
+
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def encode(message: Request | Reply) -> bytes:
     """The message as one frame."""
     body = msgspec.msgpack.encode(message)
     return LENGTH.pack(len(body)) + body
 
 
-def decode_request(body: bytes) -> Load | Run:
+def decode_request(body: bytes) -> Request:
     return _requests.decode(body)
 
 
-def decode_reply(body: bytes) -> Loaded | LoadFailed | Ran | Raised:
+def decode_reply(body: bytes) -> Reply:
     return _replies.decode(body)

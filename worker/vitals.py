@@ -36,7 +36,7 @@ class Vitals:
         """A job ended here."""
         self.beat.jobs[state] = self.beat.jobs.get(state, 0) + 1
 
-    def ran(self, items: int, tokens: int, padded: int, seconds: float) -> None:
+    def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
         """A micro-batch is over."""
         beat = self.beat
         beat.items += items
@@ -44,6 +44,7 @@ class Vitals:
         beat.tokens += tokens
         beat.padded_tokens += padded
         beat.compute_seconds += seconds
+        beat.starved_seconds += starved
         fading = math.exp(-seconds / MEMORY)
         self._items = self._items * fading + items
         self._seconds = self._seconds * fading + seconds

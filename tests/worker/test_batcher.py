@@ -1,5 +1,7 @@
 """The batcher's rules, one by one, and what holds for every window."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,20 +59,37 @@ def test_other_parameters_make_another_batch() -> None:
 
 def test_a_discarded_job_is_in_no_batch() -> None:
     batcher = Batcher[str](10, 100)
-    batcher.add([item("gone", 5, 0), item("kept", 5, 1), item("gone", 6, 0, "other")])
-    batcher.discard("gone")
+    gone = [item("gone", 5, 0), item("gone", 6, 0, "other")]
+    batcher.add([*gone, item("kept", 5, 1)])
+    batcher.discard(gone)
+    batcher.discard(gone)
     assert len(batcher) == 1
     assert batch_of(batcher) == ["kept"]
+    batcher.discard(gone)
+    assert len(batcher) == 0
+
+
+def test_what_comes_back_has_its_old_place() -> None:
+    batcher = Batcher[str](2, 100)
+    batcher.add([item("first", 5, 1), item("second", 5, 1)])
+    batch = batcher.next_batch()
+    batcher.add([item("third", 5, 1)])
+    batcher.add(batch)
+    assert batch_of(batcher) == ["first", "second"]
+    assert batch_of(batcher) == ["third"]
 
 
 windows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 20), st.sampled_from("ab")), max_size=60)
 
 
-@given(windows, st.integers(1, 16), st.integers(1, 400))
+slacks = st.one_of(st.just(math.inf), st.floats(0, 100))
+
+
+@given(windows, st.integers(1, 16), st.integers(1, 400), slacks)
 def test_every_item_goes_once_and_every_batch_keeps_the_rules(
-    window: list[tuple[int, int, str]], max_items: int, budget: int
+    window: list[tuple[int, int, str]], max_items: int, budget: int, slack: float
 ) -> None:
-    batcher = Batcher[int](max_items, budget)
+    batcher = Batcher[int](max_items, budget, slack)
     left = dict(enumerate(window))
     batcher.add(Item(i, 0, urgency, length, group) for i, (length, urgency, group) in left.items())
     while batch := batcher.next_batch():

@@ -1,5 +1,6 @@
 """The engine's child process: it answers, it raises, it dies, it hangs, it ends with its worker."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -9,11 +10,12 @@ import psutil
 import pytest
 
 from jobs.errors import ConfigurationError
+from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import poison_spec
 from worker.engine import BatchRaised, Engine, EngineDied
 from worker.isolation import Isolation
-from worker.protocol import Failure
+from worker.protocol import Failure, Ran, Withdrawn
 
 
 async def test_a_batch_is_answered_in_order(engine: Engine) -> None:
@@ -63,9 +65,50 @@ async def test_a_killed_engine_is_noticed_while_idle(engine: Engine) -> None:
 
 
 async def test_the_engine_closes_with_the_workers_end_of_the_socket(engine: Engine) -> None:
-    assert engine._writer is not None
-    engine._writer.close()
+    assert engine._link is not None
+    engine._link.close()
     assert await engine.exited() == "ended with status 0"
+
+
+async def test_of_two_batches_only_the_one_that_ran_is_blamed(engine: Engine, gate: Gate) -> None:
+    running, behind = engine.send([gate.text, "die"], {}), engine.send(["b"], {})
+    gate.open()
+    died = await running
+    assert isinstance(died, EngineDied)
+    assert "SIGSEGV" in str(died)
+    assert isinstance(await behind, Withdrawn)
+    await engine.restart()
+    assert (await engine.run(["b"], {})).outputs
+
+
+async def test_a_batch_that_was_not_begun_can_be_withdrawn(engine: Engine, gate: Gate) -> None:
+    running, behind = engine.send([gate.text], {}), engine.send(["b"], {})
+    engine.withdraw()
+    gate.open()
+    assert isinstance(await running, Ran)
+    assert isinstance(await behind, Withdrawn)
+    assert (await engine.run(["c"], {})).outputs, "only that one"
+
+
+async def test_a_batch_that_runs_is_not_withdrawn(engine: Engine, gate: Gate) -> None:
+    done = await engine.run(["a"], {})
+    engine.withdraw()
+    assert done.outputs
+    assert (await engine.run(["b"], {})).outputs
+
+
+async def test_the_timeout_counts_from_when_a_batch_is_the_running_one(engine: Engine, gate: Gate) -> None:
+    loop = asyncio.get_running_loop()
+    running, behind = engine.send([gate.text], {}), engine.send(["b"], {})
+    sent = engine._timer
+    opened = loop.time()
+    gate.open()
+    await running
+    assert sent is not None
+    assert sent.cancelled()
+    assert engine._timer is None or engine._timer.when() >= opened + engine.spec.batch_timeout
+    assert isinstance(await behind, Ran)
+    assert engine._timer is None, "an idle engine has all the time it wants"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""The engine's three threads: the steps of neighbouring batches overlap, answers come in order."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import pytest
+
+from tests.processes import ROOT
+from worker.protocol import LENGTH, Raised, Ran, Reply, Request, Run, decode_reply, encode
+
+
+class Client:
+    """The worker's end, without the worker."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ours: socket.socket) -> None:
+        self.process = process
+        self._socket = ours
+        self.stream = cast(BinaryIO, ours.makefile("rwb"))
+
+    def hang_up(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+    def ask(self, *requests: Request) -> list[Reply]:
+        self.stream.write(b"".join(map(encode, requests)))
+        self.stream.flush()
+        return [self._reply() for _ in requests]
+
+    def _reply(self) -> Reply:
+        (length,) = LENGTH.unpack(self.stream.read(LENGTH.size))
+        return decode_reply(self.stream.read(length))
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    ours, theirs = socket.socketpair()
+    with theirs, ours:
+        fd = theirs.fileno()
+        command = [sys.executable, "-m", "tests.worker.three_steps", str(fd)]
+        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[fd])
+        theirs.close()
+        try:
+            yield Client(process, ours)
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def test_one_batch_is_prepared_and_another_answered_while_a_third_is_computed(client: Client) -> None:
+    replies = client.ask(Run(["first"], {}), Run(["second"], {}))
+    assert all(isinstance(reply, Ran) for reply in replies), replies
+    assert [reply.outputs for reply in replies if isinstance(reply, Ran)] == [[b'"first"'], [b'"second"']]
+
+
+def test_it_tells_the_tokens_that_it_ran(client: Client) -> None:
+    [reply] = client.ask(Run(["a", "b"], {}))
+    assert isinstance(reply, Ran)
+    assert (reply.tokens, reply.padded) == (2, 4)
+
+
+def test_an_answer_that_lacks_an_output_is_the_whole_batchs(client: Client) -> None:
+    short, good = client.ask(Run(["short"], {}), Run(["good"], {}))
+    assert isinstance(short, Raised)
+    assert "0 outputs for 1" in short.detail
+    assert isinstance(good, Ran)
+
+
+def test_it_ends_with_the_socket_whatever_it_computes(client: Client) -> None:
+    client.stream.write(encode(Run(["first"], {})))  # which waits for a second that never comes
+    client.stream.flush()
+    client.hang_up()
+    assert client.process.wait(20) == 0

@@ -1,0 +1,48 @@
+"""How long an input is, where nobody but the engine can tell."""
+
+import pytest
+
+from worker.lengths import LengthMeter
+from worker.protocol import Cost, Loaded
+
+
+def loaded(max_length: int | None = None) -> Loaded:
+    return Loaded("cpu", "float32", max_length, None, 0.0, Cost(512))
+
+
+@pytest.fixture
+def meter() -> LengthMeter:
+    return LengthMeter(loaded())
+
+
+async def test_without_a_tokenizer_it_is_a_guess(meter: LengthMeter) -> None:
+    assert await meter.measure(["x" * 40, ""], {}) == [11, 1]
+    assert await meter.measure([{"x": 1}, "x" * 40], {}) == [1, 1]
+
+
+async def test_the_guess_follows_what_batches_have(meter: LengthMeter) -> None:
+    for _ in range(3):
+        meter.ran(["x" * 30, "x" * 10], {}, 40)
+    assert await meter.measure(["x" * 40], {}) == [41]
+    for _ in range(200):
+        meter.ran(["x" * 30, "x" * 10], {}, 20)
+    assert await meter.measure(["x" * 40], {}) == [21], "and forgets"
+
+
+async def test_a_text_that_runs_once_for_each_label_is_not_longer_for_it(meter: LengthMeter) -> None:
+    labels = {"candidate_labels": ["a", "b", "c"]}
+    meter.ran(["x" * 40], labels, 30)
+    assert await meter.measure(["x" * 40], {}) == [11]
+    assert await meter.measure(["x" * 40], labels) == [33]
+
+
+async def test_what_tells_nothing_changes_nothing(meter: LengthMeter) -> None:
+    meter.ran(["x" * 40], {}, 0)
+    meter.ran([{"x": 1}], {}, 7)
+    assert await meter.measure(["x" * 40], {}) == [11]
+
+
+async def test_a_text_that_was_cut_tells_nothing() -> None:
+    meter = LengthMeter(loaded(max_length=16))
+    meter.ran(["x" * 10_000], {}, 16)
+    assert await meter.measure(["x" * 40, "x" * 10_000], {}) == [11, 16]

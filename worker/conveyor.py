@@ -1,0 +1,186 @@
+"""Conveyor: the engine's three threads: one batch is prepared while another computes and a third is answered.
+
+reader  receives requests and prepares them
+main    computes, one batch at a time: this is what must never wait
+writer  answers: postprocesses, encodes and sends, one reply for each request, in order
+
+The worker has no more than two batches here, so the queues between the threads need no bounds. A thread that
+fails ends the process: a request without its answer would hang its worker.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, NoReturn, Protocol
+
+from jobs.errors import InvalidRequest
+from worker import pipelines
+from worker.protocol import (
+    LENGTH,
+    Failure,
+    Raised,
+    Ran,
+    Reply,
+    Request,
+    Run,
+    Withdraw,
+    Withdrawn,
+    decode_request,
+    encode,
+)
+
+MAX_DETAIL = 500
+"""Characters of an error that are passed on; some quote their whole input."""
+
+SWITCH_SECONDS = 0.0005
+"""After which a thread must let another have the interpreter; the default could stall the model for 5 ms."""
+
+
+class Stream(Protocol):
+    """The buffered socket, as much of it as is used."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def write(self, data: bytes, /) -> int: ...
+    def flush(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Passage:
+    """One batch on its way through the three steps."""
+
+    count: int
+    product: Any
+    """What the last step made of it."""
+    tokens: int | None = None
+    padded: int | None = None
+    withdrawn: bool = False
+    refusal: Raised | Withdrawn | None = None
+    """The answer, where it comes to nothing; the steps that are left do not look at it."""
+    milliseconds: float = 0.0
+    compute_ms: float = 0.0
+    waited_ms: float = 0.0
+
+
+class Conveyor:
+    """Serves one pipeline on one socket."""
+
+    def __init__(self, pipeline: pipelines.LoadedPipeline, stream: Stream) -> None:
+        self._pipeline = pipeline
+        self._stream = stream
+        self._prepared: SimpleQueue[Passage] = SimpleQueue()
+        self._computed: SimpleQueue[Passage] = SimpleQueue()
+
+    def serve(self) -> NoReturn:
+        """Computes for as long as the process lives, which is as long as the socket."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        for loop in (self._read, self._write):
+            threading.Thread(target=_or_die, args=[loop], name=loop.__name__, daemon=True).start()
+        free = time.monotonic()
+        while True:
+            passage = self._prepared.get()
+            passage.waited_ms = (time.monotonic() - free) * 1000
+            if passage.withdrawn and passage.refusal is None:
+                passage.refusal = Withdrawn()
+            self._step(passage, self._compute)
+            self._computed.put(passage)
+            del passage  # its tensors must not live until the next batch comes
+            free = time.monotonic()
+
+    def _read(self) -> None:
+        latest: Passage | None = None
+        while (request := receive(self._stream)) is not None:
+            if isinstance(request, Withdraw):
+                if latest is not None:
+                    latest.withdrawn = True
+            elif isinstance(request, Run):
+                latest = Passage(len(request.inputs), request)
+                self._step(latest, self._prepare)
+                self._prepared.put(latest)
+        _end(0)
+
+    def _write(self) -> None:
+        while True:
+            passage = self._computed.get()
+            self._step(passage, self._answer)
+            reply = passage.refusal or Ran(
+                passage.product,
+                passage.milliseconds,
+                passage.compute_ms,
+                passage.waited_ms,
+                passage.tokens,
+                passage.padded,
+            )
+            del passage
+            send(self._stream, reply)
+
+    def _prepare(self, passage: Passage) -> pipelines.Prepared:
+        request: Run = passage.product
+        prepared = self._pipeline.prepare(request.inputs, request.parameters)
+        passage.tokens, passage.padded = prepared.tokens, prepared.padded
+        return prepared
+
+    def _compute(self, passage: Passage) -> Any:
+        began = time.monotonic()
+        computed = self._pipeline.compute(passage.product)
+        passage.compute_ms = (time.monotonic() - began) * 1000
+        return computed
+
+    def _answer(self, passage: Passage) -> list[bytes | Failure]:
+        """An output that cannot be encoded fails alone; a raise is the whole batch's."""
+        outputs = self._pipeline.answer(passage.product)
+        if len(outputs) != passage.count:
+            raise ValueError(f"the pipeline returned {len(outputs)} outputs for {passage.count} inputs")
+        return [encode_one(output) for output in outputs]
+
+    def _step(self, passage: Passage, step: Callable[[Passage], Any]) -> None:
+        if passage.refusal is not None:
+            return
+        began = time.monotonic()
+        try:
+            passage.product = step(passage)
+        except InvalidRequest as error:
+            passage.refusal = Raised(str(error)[:MAX_DETAIL])
+        except Exception as error:
+            if passage.count == 1:  # the input at fault; larger batches are halved and come again
+                traceback.print_exc()
+            passage.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL])
+        passage.milliseconds += (time.monotonic() - began) * 1000
+
+
+def encode_one(output: object) -> bytes | Failure:
+    try:
+        return pipelines.encode_output(output)
+    except Exception as error:
+        return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
+
+
+def receive(stream: Stream) -> Request | None:
+    """The next request; None when the worker has closed the socket."""
+    header = stream.read(LENGTH.size)
+    if len(header) < LENGTH.size:
+        return None
+    return decode_request(stream.read(LENGTH.unpack(header)[0]))
+
+
+def send(stream: Stream, message: Reply) -> None:
+    stream.write(encode(message))
+    stream.flush()
+
+
+def _or_die(loop: Callable[[], None]) -> None:
+    try:
+        loop()
+    except BaseException:
+        traceback.print_exc()
+    _end(1)
+
+
+def _end(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # what the model computes, nobody waits for any more

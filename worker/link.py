@@ -1,0 +1,47 @@
+"""Link: the worker's end of the socket to its engine: frames out, frames in; `engine.py` reads them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from worker.protocol import LENGTH, MAX_FRAME
+
+
+class Link(asyncio.Protocol):
+    """Calls `on_frame` with the body of each frame, and `on_lost` once when the engine's end is closed."""
+
+    def __init__(self, on_frame: Callable[[bytes], None], on_lost: Callable[["Link"], None]) -> None:
+        self._on_frame = on_frame
+        self._on_lost = on_lost
+        self._received = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def write(self, frame: bytes) -> None:
+        """Sends a frame; into the void when the link is lost, for then `on_lost` tells."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one only in what it does
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        received += data
+        while len(received) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(received)
+            if length > MAX_FRAME:
+                self._on_frame(b"")  # out of step, which no decoder takes
+                return
+            end = LENGTH.size + length
+            if len(received) < end:
+                return
+            body = bytes(memoryview(received)[LENGTH.size : end])
+            del received[:end]
+            self._on_frame(body)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._on_lost(self)

@@ -1,0 +1,61 @@
+"""Which neighbours in length share a micro-batch: spans of a sorted list of lengths. Pure.
+
+A micro-batch costs fixed + token x longest x count. In units of a token that is slack + longest x count,
+where slack = fixed / token is the padding that costs as much as one batch more.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """What a batch may be."""
+
+    items: int
+    budget: float
+    """Longest x count at most; a single item may cost more."""
+    slack: float
+    """Tokens."""
+
+
+def thriftiest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int, int]:
+    """The anchor's part, [start, end), of the cheapest partition of sorted lengths into batches.
+
+    By dynamic programming over the last batch of a prefix. Two facts keep it short: an item whose padding
+    exceeds the slack is cheaper in another batch, with all that are shorter; and where the last batch of
+    a prefix begins only moves up as the prefix grows, for longest x count satisfies the quadrangle
+    inequality (F. F. Yao, Speed-up in dynamic programming, 1982).
+    """
+    slack = limits.slack
+    costs, starts = [0.0], [0]  # of the cheapest partition of the first n lengths, and of its last batch
+    for end, longest in enumerate(lengths, 1):
+        most = int(min(limits.items, limits.budget / longest))
+        best, start = costs[end - 1] + longest, end - 1
+        for first in range(end - 2, max(starts[-1], end - most) - 1, -1):
+            if longest - lengths[first] > slack:
+                break
+            cost = costs[first] + longest * (end - first)
+            if cost <= best:
+                best, start = cost, first
+        costs.append(best + slack)
+        starts.append(start)
+    end = len(lengths)
+    while starts[end] > anchor:
+        end = starts[end]
+    return starts[end], end
+
+
+def nearest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int, int]:
+    """Grows from the anchor towards the nearer neighbour in length while the batch is not full."""
+    start, end = anchor, anchor + 1
+    while end - start < limits.items:
+        fits = limits.budget / (end - start + 1)
+        shorter = lengths[anchor] - lengths[start - 1] if start > 0 and lengths[end - 1] <= fits else None
+        longer = lengths[end] - lengths[anchor] if end < len(lengths) and lengths[end] <= fits else None
+        if shorter is None and longer is None:
+            break
+        if longer is None or (shorter is not None and shorter <= longer):
+            start -= 1
+        else:
+            end += 1
+    return start, end
