@@ -38,8 +38,8 @@ class Arrivals(msgspec.Struct):
     """Requests under way at once; one more, and the run is cut short."""
     patience: float = 60.0
     """Seconds that the last answers may take."""
-    keep: bool = False
-    """Whether the answers themselves are wanted."""
+    keep: int = 0
+    """Characters of each answer that are wanted."""
 
 
 class Arrived(msgspec.Struct):
@@ -59,7 +59,7 @@ class Arrived(msgspec.Struct):
     cpu: float
     """Seconds of processor time that this process took."""
     answers: dict[int, str]
-    """By number of request, where they are wanted."""
+    """By number of request, as many characters as are wanted."""
 
     @property
     def p50(self) -> float:
@@ -167,7 +167,7 @@ class OpenLoop:
             self.broke(request, f"{status}: {body[:300].decode(errors='replace')}")
             return
         if self.plan.keep:
-            self.answers[request.number] = body.decode()
+            self.answers[request.number] = body[: self.plan.keep].decode(errors="replace")
         due = self.due.pop(request.number, None)
         if due is not None:  # it may have come after all patience
             self.took.append((time.perf_counter() - due) * 1000)

@@ -26,6 +26,8 @@ from tests.waiting import until
 
 COST = 0.005
 BATCH = 16
+ID = slice(len('{"id":"'), len('{"id":"') + 36)
+"""Where an answer has the job's id."""
 SHARES = {"high": 10, "normal": 70, "low": 20}
 
 MODELS = """\
@@ -57,11 +59,11 @@ def measure(running: stack.Stack, record: Path, load: float, seconds: float, *, 
         for i, rank in enumerate(ranks)
     ]
     before = len(record_of(record))
-    plan = Arrivals(running.port, "/v1/jobs", load / COST, count, bodies, status=202, keep=True)
+    plan = Arrivals(running.port, "/v1/jobs", load / COST, count, bodies, status=202, keep=ID.stop)
     arrived = arrivals.run(plan)
     if arrived.errors or arrived.overrun:
         raise BenchError(f"{arrived.errors} submits failed; the first: {arrived.error or 'too many at once'}")
-    jobs = asyncio.run(_ended(running, {i: json.loads(told)["id"] for i, told in arrived.answers.items()}))
+    jobs = asyncio.run(_ended(running, {i: told[ID] for i, told in arrived.answers.items()}))
     waited: dict[str, list[float]] = {rank: [] for rank in SHARES}
     for number, job in jobs.items():
         if job.status != "succeeded" or job.timings.queued_ms is None:
