@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -64,15 +65,14 @@ class Stack:
         }
 
     def counters(self, model: str) -> Counters:
-        """What the worker's last heartbeat says."""
+        """What the workers' last heartbeats say."""
         text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
-        found = {
-            sample.name: sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.labels.get("model") == model
-        }
-        return Counters(*(found.get(f"batchline_worker_{field}_total", 0.0) for field in Counters._fields))
+        found: dict[str, float] = defaultdict(float)
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.labels.get("model") == model:
+                    found[sample.name] += sample.value  # each worker has its own
+        return Counters(*(found[f"batchline_worker_{field}_total"] for field in Counters._fields))
 
     def settled(self, model: str, items: float) -> Counters:
         """The counters once they tell of so many items; no more must come."""
