@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-LOWEST = 1 / 64
+LOWEST = 1 / 8
 """Of the first rate: below that nothing is tried."""
 HIGHEST = 2.0**20
 
