@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
-EXTRAS := api,worker,standalone,examples,dev
+EXTRAS := api,worker,standalone,examples,dev,load
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install -c constraints.txt
 
 # The first of these that is new enough and can make virtual environments; make PYTHON=... names another
@@ -19,8 +19,16 @@ TORCH_INDEX_URL ?=
 # How long `make soak` lasts
 MINUTES ?= 5
 
+# `make load` and `make ramp`: the server (one of its own when empty), locust's users, users started a second
+URL ?=
+USERS ?= 32
+RATE ?= 16
+SECONDS ?= 30
+# The limit of the 99th percentile, in seconds
+P99 ?= 0.5
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-faults soak bench check format clean
+.PHONY: help install run test test-faults soak bench load ramp check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +50,12 @@ soak: $(STAMP) ## customers and harm of all kinds for MINUTES (5), with a report
 
 bench: $(BENCH_STAMP) ## measure against the offline model and a plain endpoint; make bench ARGS=--quick is a first look
 	@exec $(BIN)/python -m bench $(ARGS)
+
+load: $(STAMP) ## locust's users against URL, or a server of its own; USERS=, RATE= of their start, SECONDS=
+	@exec $(BIN)/python -m tests.load $(if $(URL),--url $(URL)) --users $(USERS) --rate $(RATE) --seconds $(SECONDS)
+
+ramp: $(STAMP) ## the highest rate of arrivals with a p99 under P99 seconds (0.5), at URL or a server of its own
+	@exec $(BIN)/python -m tests.load.ramp $(if $(URL),--url $(URL)) --p99 $(P99) $(ARGS)
 
 check: $(STAMP) ## check format, lint, types and the walls between the packages
 	$(BIN)/ruff format --check .

@@ -21,7 +21,7 @@ class Source(Protocol):
     """Where a connection's requests come from, and who hears what became of them."""
 
     def take(self) -> Request | None:
-        """The next request; None closes the connection."""
+        """The next request, if there is one."""
         ...
 
     def answered(self, request: Request, status: int, body: bytes, seconds: float) -> None: ...
@@ -67,10 +67,14 @@ class Connection(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
+    def rest(self) -> None:
+        """There is no request now, and for a closed loop there will be none."""
+        self._transport.close()
+
     def _send(self) -> None:
         self._request = self._source.take()
         if self._request is None:
-            self._transport.close()
+            self.rest()
             return
         self._got, self._total = b"", 0
         self._began = time.perf_counter()

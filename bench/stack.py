@@ -1,8 +1,10 @@
-"""The stack that is measured: Valkey, one worker, one API, all real; what they count and what they cost."""
+"""The stack that is measured: Valkey, workers, one API, all real; what they count and what they cost."""
 
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -13,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.ceiling import model_folder
 from bench.errors import BenchError
+from jobs.models import load_catalog
 from tests import processes, valkey
 
 MODELS = """\
@@ -45,30 +48,31 @@ class Counters(NamedTuple):
 class Stack:
     """A running stack."""
 
-    def __init__(self, port: int, api: int, worker: int, server: int) -> None:
+    def __init__(self, port: int, redis_url: str, api: int, workers: Sequence[int], server: int) -> None:
         self.port = port
-        self._processes = {
-            "api": psutil.Process(api),
-            "valkey": psutil.Process(server),
-            "worker": psutil.Process(worker),
-        }
+        self.redis_url = redis_url
+        self._api, self._server = psutil.Process(api), psutil.Process(server)
+        self._workers = [psutil.Process(worker) for worker in workers]
 
     def cpu(self) -> Cpu:
-        """So far. The engines count as one: all but one are idle at a time."""
-        taken = {name: _seconds(process) for name, process in self._processes.items()}
-        taken["engine"] = sum(map(_seconds, self._processes["worker"].children()))
-        return taken
+        """So far. The workers count as one, and so do the engines."""
+        engines = [engine for worker in self._workers for engine in worker.children()]
+        return {
+            "api": _seconds(self._api),
+            "valkey": _seconds(self._server),
+            "worker": sum(map(_seconds, self._workers)),
+            "engine": sum(map(_seconds, engines)),
+        }
 
     def counters(self, model: str) -> Counters:
-        """What the worker's last heartbeat says."""
+        """What the workers' last heartbeats say."""
         text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
-        found = {
-            sample.name: sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.labels.get("model") == model
-        }
-        return Counters(*(found.get(f"batchline_worker_{field}_total", 0.0) for field in Counters._fields))
+        found: dict[str, float] = defaultdict(float)
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.labels.get("model") == model:
+                    found[sample.name] += sample.value  # each worker has its own
+        return Counters(*(found[f"batchline_worker_{field}_total"] for field in Counters._fields))
 
     def settled(self, model: str, items: float) -> Counters:
         """The counters once they tell of so many items; no more must come."""
@@ -88,21 +92,46 @@ def _seconds(process: psutil.Process) -> float:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
-    """A new stack whose models have both answered; it ends with the block."""
+def running(
+    models: str | None = None, *, cores: Sequence[set[int] | None] = (None,), **settings: object
+) -> Iterator[Stack]:
+    """A new stack whose models have all answered; it ends with the block.
+
+    `models` is a models.toml, by default that of the benchmark. There is a worker for each of `cores`: those
+    that it is bound to, with its engines, or None.
+    """
+    models = models or MODELS.format(source=model_folder())
     port = valkey.free_port()
-    with TemporaryDirectory() as name, valkey.running(Path(name)) as server:
-        models = Path(name) / "models.toml"
-        models.write_text(MODELS.format(source=model_folder()), encoding="utf-8")
-        settings = {"redis_url": server.url(), "models_file": models, "port": port, "log_level": "warning"}
-        with processes.running("worker", **settings) as worker, processes.running("api", **settings) as api:
-            assert server.process is not None
-            wait_until_listening(port, "/health/live")
-            stack = Stack(port, api.pid, worker.pid, server.process.pid)
-            for model in ("embed", "echo"):
-                _answers(port, model)
-                stack.settled(model, 1)
-            yield stack
+    with TemporaryDirectory() as name, valkey.running(Path(name)) as server, ExitStack() as exits:
+        file = Path(name) / "models.toml"
+        file.write_text(models, encoding="utf-8")
+        given = {"redis_url": server.url(), "models_file": file, "port": port, "log_level": "warning"}
+        given |= settings
+        workers = []
+        for own in cores:
+            with _bound_to(own):  # what is started inherits it
+                workers.append(exits.enter_context(processes.running("worker", **given)).pid)
+        api = exits.enter_context(processes.running("api", **given)).pid
+        assert server.process is not None
+        wait_until_listening(port, "/health/live")
+        stack = Stack(port, server.url(), api, workers, server.process.pid)
+        for model in load_catalog(file).specs:
+            _answers(port, model)
+            stack.settled(model, 1)
+        yield stack
+
+
+@contextmanager
+def _bound_to(cores: set[int] | None) -> Iterator[None]:
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def wait_until_listening(port: int, path: str) -> None:

@@ -7,8 +7,8 @@ class Gate:
     """`text` is an input for the poison pipeline that holds its engine until `open` is called."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "gate-is-open"
-        self.text = f"until {self._path}"
+        self.path = folder / "gate-is-open"
+        self.text = f"until {self.path}"
 
     def open(self) -> None:
-        self._path.touch()
+        self.path.touch()

@@ -1,0 +1,53 @@
+"""A pipeline whose cost is known, since it sleeps: a stand-in for a GPU. `bench.costly:Costly`.
+
+It writes down what it ran, outside Redis, so that orders and counts can be told afterwards.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class Ran(msgspec.Struct):
+    """One micro-batch. Times are seconds of the machine's monotonic clock."""
+
+    engine: int
+    """The engine's process id."""
+    began: float
+    ended: float
+    names: list[str]
+    """The first word of each input."""
+
+
+class Costly:
+    """Takes `seconds` for each input, and answers with its first word.
+
+    An input `NAME until:PATH` holds the engine until the file PATH is there.
+    """
+
+    def __init__(self, source: Path | None = None, seconds: float = 0.002, record: str = "") -> None:
+        self._seconds = seconds
+        self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def __call__(self, inputs: list[str]) -> list[Any]:
+        began = time.monotonic()
+        names = [text.partition(" ")[0] for text in inputs]
+        for text in inputs:
+            _, _, gate = text.partition(" until:")
+            while gate and not Path(gate).exists():
+                time.sleep(0.005)
+        time.sleep(self._seconds * len(inputs))
+        ran = Ran(os.getpid(), began, time.monotonic(), names)
+        # one write, which nothing can tear: the file is opened to append
+        os.write(self._record, msgspec.json.encode(ran) + b"\n")
+        return names
+
+
+def record_of(path: Path) -> list[Ran]:
+    """What was run so far, in the order of its ends; nothing where there is no file yet."""
+    lines: Sequence[bytes] = path.read_bytes().splitlines() if path.exists() else []
+    return [msgspec.json.decode(line, type=Ran) for line in lines]
