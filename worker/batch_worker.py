@@ -197,7 +197,9 @@ class BatchWorker(Worker):
             self._end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
             return
         urgency = job.claimed.score
-        job.items = [Item(job, index, urgency, length, group) for index, length in enumerate(lengths)]
+        job.items = [
+            Item(job, index, urgency, length, group, job.rank) for index, length in enumerate(lengths)
+        ]
         self._window.add(job.items)
         self._feeder.filled()
 

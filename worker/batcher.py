@@ -1,13 +1,15 @@
 """Batcher: from a window of items to the next micro-batch. Pure: no I/O, no clock.
 
 The anchor of a batch is the most urgent item, so none starves; its companions are neighbours in length
-with the same parameters. How many of them is a question of cost, see `worker/partition.py`.
+with the same parameters and the same priority. How many of them is a question of cost, see
+`worker/partition.py`. Room that they leave goes to other priorities, where that pads little: many high ones
+need not wait until each was an anchor, and a lone one runs with whom it finds.
 """
 
 import heapq
 import itertools
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -17,7 +19,8 @@ from worker.partition import Limits, nearest, thriftiest
 
 T = TypeVar("T")
 
-_by_length = attrgetter("length", "sequence")
+_length = attrgetter("length")
+_by_length = attrgetter("length", "urgency", "sequence")
 
 MANY = 64
 """Items from which on sorting the whole group again is cheaper than finding a place for each."""
@@ -35,6 +38,8 @@ class Item(Generic[T]):
     """Tokens, or whatever the cost of a batch grows with."""
     group: Hashable
     """Only items of one group may share a batch: those with the same parameters."""
+    rank: int = 0
+    """Its priority, 0 for the highest."""
     sequence: int = field(default=-1, init=False)
     """Its place among all that came; -1 before it did."""
     waiting: bool = field(default=False, init=False)
@@ -42,7 +47,7 @@ class Item(Generic[T]):
 
 
 class Batcher(Generic[T]):
-    """The window of claimed items, ordered by urgency and, within a group, by length.
+    """The window of claimed items, ordered by urgency and, within a group and rank, by length.
 
     `token_budget` is the padded cost (longest x count) at which a batch is full; `slack` the tokens of
     padding that cost as much as one batch more, infinite where that is not known.
@@ -51,7 +56,8 @@ class Batcher(Generic[T]):
     def __init__(self, max_items: int, token_budget: float = math.inf, slack: float = math.inf) -> None:
         self.limits = Limits(max_items, token_budget, slack)
         self._urgent: list[tuple[float, int, Item[T]]] = []
-        self._groups: dict[Hashable, list[Item[T]]] = {}
+        self._groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
+        self._ranks: set[int] = set()
         self._sequence = itertools.count()
         self._size = 0
 
@@ -70,13 +76,14 @@ class Batcher(Generic[T]):
 
     def add(self, items: Iterable[Item[T]]) -> None:
         """Puts items of one job into the window; those that were in it before get their old places back."""
-        groups: dict[Hashable, list[Item[T]]] = {}
+        groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
         for item in items:
             if item.sequence < 0:
                 item.sequence = next(self._sequence)
             item.waiting = True
             heapq.heappush(self._urgent, (item.urgency, item.sequence, item))
-            groups.setdefault(item.group, []).append(item)
+            groups.setdefault((item.group, item.rank), []).append(item)
+            self._ranks.add(item.rank)
             self._size += 1
         for group, added in groups.items():
             waiting = self._groups.setdefault(group, [])
@@ -91,23 +98,46 @@ class Batcher(Generic[T]):
         """Takes items out of the window, those that are still in it."""
         for item in items:
             if item.waiting:
-                waiting = self._groups[item.group]
-                at = bisect_left(waiting, _by_length(item), key=_by_length)
-                self._take(item.group, at, at + 1)
+                own = (item.group, item.rank)
+                at = bisect_left(self._groups[own], _by_length(item), key=_by_length)
+                self._take(own, at, at + 1)
 
     def next_batch(self) -> list[Item[T]]:
         """Takes the next micro-batch out of the window, in order of length; empty when the window is."""
         anchor = self._most_urgent()
         if anchor is None:
             return []
-        waiting = self._groups[anchor.group]
+        batch = self._span(anchor)
+        for rank in sorted(self._ranks - {anchor.rank}):
+            batch += self._fill(batch, (anchor.group, rank))
+        return sorted(batch, key=_by_length)
+
+    def _span(self, anchor: Item[T]) -> list[Item[T]]:
+        """The anchor and its companions of the same priority."""
+        own = (anchor.group, anchor.rank)
+        waiting = self._groups[own]
         at = bisect_left(waiting, _by_length(anchor), key=_by_length)
         reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
         first = max(0, at - reach)  # twice as far as a batch goes, so that the view's edge decides little
         lengths = [item.length for item in waiting[first : at + reach]]
         choose = nearest if math.isinf(self.limits.slack) else thriftiest
         start, end = choose(lengths, at - first, self.limits)
-        return self._take(anchor.group, first + start, first + end)
+        return self._take(own, first + start, first + end)
+
+    def _fill(self, batch: list[Item[T]], others: tuple[Hashable, int]) -> list[Item[T]]:
+        """Those for which a batch has room, that are not longer than its longest and pad least."""
+        longest = max(map(_length, batch))
+        room = int(min(self.limits.items, self.limits.budget / longest)) - len(batch)
+        waiting = self._groups.get(others)
+        if waiting is None or room <= 0:
+            return []
+        end = bisect_right(waiting, longest, key=_length)
+        first = max(end - room, bisect_left(waiting, longest - self.limits.slack, key=_length))
+        if first < end and waiting[first].length == waiting[end - 1].length:
+            # of one length the most urgent come first
+            first = bisect_left(waiting, waiting[first].length, key=_length)
+            end = min(end, first + room)
+        return self._take(others, first, max(first, end))
 
     def _most_urgent(self) -> Item[T] | None:
         while self._urgent:
@@ -117,7 +147,7 @@ class Batcher(Generic[T]):
             heapq.heappop(self._urgent)  # went along with an earlier batch, or was discarded
         return None
 
-    def _take(self, group: Hashable, first: int, end: int) -> list[Item[T]]:
+    def _take(self, group: tuple[Hashable, int], first: int, end: int) -> list[Item[T]]:
         waiting = self._groups[group]
         taken = waiting[first:end]
         for item in taken:

@@ -28,6 +28,9 @@ TITLES = {
 }
 
 
+RANKS = {"high": 0, "normal": 1, "low": 2}
+
+
 class LeasedJob:
     """A job that this worker holds the lease of."""
 
@@ -45,6 +48,8 @@ class LeasedJob:
         """Its inputs, as the window knows them."""
         self.over = False
         """Whether its ending is on its way."""
+        self.rank = RANKS["low"]
+        """Its priority, 0 for the highest; a stock client's job has none and counts as low."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []
@@ -95,6 +100,7 @@ class LeasedJob:
         except UNREADABLE as error:
             raise InvalidRequest(f"the payload cannot be read: {error}") from None
         self.created, self.count = payload.et, input_count(payload.a)
+        self.rank = RANKS.get(str(payload.k.get("priority")), RANKS["low"])
         job = validate_request(_request(payload), self.spec)
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters

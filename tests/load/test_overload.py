@@ -145,3 +145,17 @@ async def test_a_low_one_is_overtaken_only_by_what_comes_two_head_starts_later(s
     server.gate.open()
     assert set((await server.ended()).values()) == {"succeeded"}
     assert passed(server.places(), "low", late) == 0
+
+
+async def test_many_high_ones_at_once_do_not_wait_until_each_was_an_anchor(server: Server) -> None:
+    await server.close_gate()
+    normal, high = [f"n{i}" for i in range(120)], [f"h{i}" for i in range(3 * BATCH)]
+    for name in normal:
+        await server.submit(name)
+    for name in high:
+        await server.submit(name, priority="high")
+    server.gate.open()
+    assert set((await server.ended()).values()) == {"succeeded"}
+    places = server.places()
+    behind = max(passed(places, name, normal) for name in high)
+    assert behind <= 4 * BATCH, f"normal ones that ran before the last of the high: {behind}"

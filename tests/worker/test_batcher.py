@@ -111,3 +111,15 @@ def test_every_item_goes_once_and_every_batch_keeps_the_rules(
             del left[entry.job]
         assert len(batcher) == len(left)
     assert left == {}
+
+
+def ranked(job: str, length: int, urgency: float, rank: int) -> Item[str]:
+    return Item(job, 0, urgency, length, "", rank)
+
+
+def test_companions_of_the_anchors_priority_come_before_nearer_ones_of_a_lower() -> None:
+    batcher = Batcher[str](3, 1000)
+    batcher.add([ranked(f"low {i}", 10, i, 1) for i in range(5)])
+    batcher.add([ranked("anchor", 10, -9, 0), ranked("short", 1, -8, 0), ranked("long", 90, -7, 0)])
+    assert batch_of(batcher) == ["short", "anchor", "long"]
+    assert batch_of(batcher) == ["low 0", "low 1", "low 2"], "of one length, the most urgent"
