@@ -8,7 +8,8 @@ interface       what the engine sees of a loaded pipeline
 outputs         an output -> plain Python -> JSON bytes
 checkpoint      a model's files -> model, tokenizer, limits; every rule of safety
 padding         rows of different lengths -> one rectangle
-text            what all tasks share: checks, one forward pass, the proof that padding is harmless
+text            what all tasks share: checks, the three steps, the proof that padding is harmless
+encoder         what all but generation share: rows of tokens -> forward passes -> rows of numbers
 classification  text-classification, token-classification, zero-shot-classification
 features        feature-extraction
 fill_mask       fill-mask
@@ -21,10 +22,10 @@ from importlib import import_module
 from pathlib import Path
 
 from jobs.models import ModelSpec
-from worker.pipelines.interface import LoadedPipeline, PipelineInfo
+from worker.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
 from worker.pipelines.outputs import encode_output
 
-__all__ = ["LoadedPipeline", "PipelineInfo", "encode_output", "load"]
+__all__ = ["LoadedPipeline", "PipelineInfo", "Prepared", "encode_output", "load"]
 
 _CLASSES = {
     "text-classification": ("classification", "TextClassification"),

@@ -8,30 +8,34 @@ import torch
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
 from worker.pipelines.checkpoint import Checkpoint
+from worker.pipelines.encoder import EncoderPipeline, Encoding, Predicted
+from worker.pipelines.interface import Prepared
 from worker.pipelines.outputs import plain
-from worker.pipelines.text import EncoderPipeline, Encoding
 
 
 class TextClassification(EncoderPipeline):
     """Each text gets a label, or its `top_k` labels."""
 
-    def _answer(self, texts: list[str], parameters: dict[str, Any]) -> list[Any]:
-        options = self._postprocess_parameters(parameters)
-        return [
-            self.pipeline.postprocess({"logits": logits[None]}, **options) for logits in self._predict(texts)
-        ]
+    def _answer(self, computed: Predicted) -> list[Any]:
+        options = computed.rows.options
+        return [self.pipeline.postprocess({"logits": logits[None]}, **options) for logits in computed.outputs]
 
 
 class TokenClassification(EncoderPipeline):
     """Each text gets the tokens, or the entities, that have a label."""
 
-    def _answer(self, texts: list[str], parameters: dict[str, Any]) -> list[Any]:
-        options = self._postprocess_parameters(parameters)
-        encoding = self._encode(
-            texts, return_special_tokens_mask=True, return_offsets_mapping=self.tokenizer.is_fast
+    def _encode(self, texts: list[str], **options: Any) -> Encoding:
+        return super()._encode(
+            texts,
+            return_special_tokens_mask=True,
+            return_offsets_mapping=self.tokenizer.is_fast,
+            **options,
         )
+
+    def _answer(self, computed: Predicted) -> list[Any]:
+        encoding = computed.rows.encoding
         outputs = []
-        for i, (text, logits) in enumerate(zip(texts, self._forward(encoding), strict=True)):
+        for i, (text, logits) in enumerate(zip(computed.rows.texts, computed.outputs, strict=True)):
             chunk = {
                 "sentence": text,
                 "logits": logits[None],
@@ -39,7 +43,7 @@ class TokenClassification(EncoderPipeline):
                 "special_tokens_mask": torch.tensor([encoding["special_tokens_mask"][i]]),
                 "offset_mapping": [encoding["offset_mapping"][i]] if self.tokenizer.is_fast else None,
             }
-            outputs.append(plain(self.pipeline.postprocess([chunk], **options)))
+            outputs.append(plain(self.pipeline.postprocess([chunk], **computed.rows.options)))
         return outputs
 
 
@@ -56,15 +60,19 @@ class ZeroShotClassification(EncoderPipeline):
                 "so it cannot do zero-shot-classification"
             )
 
-    def _answer(self, texts: list[str], parameters: dict[str, Any]) -> list[Any]:
-        options = self._postprocess_parameters(parameters)
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         labels = parameters["candidate_labels"]
         template = _checked(parameters.get("hypothesis_template", "This example is {}."))
-        hypotheses = [template.format(label) for label in labels]
-        logits = self._forward_in_parts(self._encode_pairs(texts, hypotheses))
+        encoding = self._encode_pairs(texts, [template.format(label) for label in labels])
+        options = {**self._postprocess_parameters(parameters), "labels": labels}
+        return self._rows(texts, encoding, options)
+
+    def _answer(self, computed: Predicted) -> list[Any]:
+        options = dict(computed.rows.options)
+        labels = options.pop("labels")
         outputs = []
-        for i, text in enumerate(texts):
-            rows = logits[i * len(labels) : (i + 1) * len(labels)]
+        for i, text in enumerate(computed.rows.texts):
+            rows = computed.outputs[i * len(labels) : (i + 1) * len(labels)]
             chunks = [
                 {"candidate_label": label, "sequence": text, "logits": row[None]}
                 for label, row in zip(labels, rows, strict=True)
@@ -89,17 +97,18 @@ class ZeroShotClassification(EncoderPipeline):
             raise InvalidRequest(f"a label leaves no room for the text in {limit} tokens")
         return encoding
 
-    def _forward_in_parts(self, encoding: Encoding) -> list[torch.Tensor]:
-        """A hundred labels make a hundred rows of one text: `max_batch_items` at a time, by length."""
-        ids = encoding["input_ids"]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        size = self.max_batch_items if self.padding_is_harmless else 1
-        logits: dict[int, torch.Tensor] = {}
-        for start in range(0, len(order), size):
-            part = order[start : start + size]
-            rows = self._forward({name: [column[i] for i in part] for name, column in encoding.items()})
-            logits.update(zip(part, rows, strict=True))
-        return [logits[i] for i in range(len(ids))]
+    def _parts(self, lengths: list[int]) -> list[list[int]]:
+        """A hundred labels make a hundred rows of one text: in parts, by length, like batches of their own."""
+        if not self.padding_is_harmless:
+            return super()._parts(lengths)
+        order = sorted(range(len(lengths)), key=lengths.__getitem__)
+        parts: list[list[int]] = [[]]
+        for row in order:
+            full = self.budget is not None and lengths[row] * (len(parts[-1]) + 1) > self.budget
+            if parts[-1] and (full or len(parts[-1]) == self.max_batch_items):
+                parts.append([])
+            parts[-1].append(row)
+        return parts
 
 
 def _checked(template: str) -> str:

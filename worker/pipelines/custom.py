@@ -7,11 +7,11 @@ from typing import Any
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
-from worker.pipelines.interface import PipelineInfo
+from worker.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
 from worker.pipelines.outputs import plain
 
 
-class CustomPipeline:
+class CustomPipeline(LoadedPipeline):
     """An instance of `spec.pipeline`, `module:Class`, built once and called with every batch."""
 
     def __init__(self, spec: ModelSpec, source: Path | None) -> None:
@@ -31,8 +31,13 @@ class CustomPipeline:
             device=spec.device or "cpu", dtype=spec.dtype, max_length=None, tokenizer_file=None
         )
 
-    def run(self, inputs: list[Any], parameters: dict[str, Any]) -> list[Any]:
-        """See LoadedPipeline; raises what the class raises, and ValueError for a wrong number of outputs."""
+    def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
+        """See LoadedPipeline. Nothing is known of the inputs here."""
+        return Prepared((inputs, parameters))
+
+    def compute(self, prepared: Prepared) -> list[Any]:
+        """Calls the class; raises what it raises, and ValueError for a wrong number of outputs."""
+        inputs, parameters = prepared.work
         outputs = self._instance(inputs, **parameters)
         outputs = outputs.tolist() if hasattr(outputs, "tolist") else outputs
         if not isinstance(outputs, list | tuple):
@@ -41,7 +46,11 @@ class CustomPipeline:
             )
         if len(outputs) != len(inputs):
             raise ValueError(f"{self._name} returned {len(outputs)} outputs for {len(inputs)} inputs")
-        return [_plain_if_possible(output) for output in outputs]
+        return list(outputs)
+
+    def answer(self, computed: list[Any]) -> list[Any]:
+        """See LoadedPipeline."""
+        return [_plain_if_possible(output) for output in computed]
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
         """The class's `warm_up`, a list or tuple of inputs, if it has one."""

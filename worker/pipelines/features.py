@@ -5,16 +5,20 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize
 
-from worker.pipelines.text import EncoderPipeline
+from worker.pipelines.encoder import EncoderPipeline, Predicted
+from worker.pipelines.interface import Prepared
 
 
 class FeatureExtraction(EncoderPipeline):
     """The last hidden states: [1][tokens][dim], or [dim] when they are pooled."""
 
-    def _answer(self, texts: list[str], parameters: dict[str, Any]) -> list[Any]:
-        pooling = parameters.get("pooling", "none")
-        outputs = [_pooled(hidden, pooling) for hidden in self._predict(texts)]
-        if parameters.get("normalize", False):
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
+        return self._rows(texts, self._encode(texts), parameters)
+
+    def _answer(self, computed: Predicted) -> list[Any]:
+        options = computed.rows.options
+        outputs = [_pooled(hidden, options.get("pooling", "none")) for hidden in computed.outputs]
+        if options.get("normalize", False):
             outputs = [normalize(output.float(), dim=-1) for output in outputs]
         return [output.tolist() for output in outputs]
 

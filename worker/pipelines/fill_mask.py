@@ -7,7 +7,8 @@ import torch
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
 from worker.pipelines.checkpoint import Checkpoint
-from worker.pipelines.text import EncoderPipeline
+from worker.pipelines.encoder import EncoderPipeline, Predicted
+from worker.pipelines.interface import Prepared
 
 
 class FillMask(EncoderPipeline):
@@ -23,7 +24,7 @@ class FillMask(EncoderPipeline):
         samples, parameters = super().warm_up() or ([], {})
         return [f"{self.tokenizer.mask_token} {sample}" for sample in samples], parameters
 
-    def _answer(self, texts: list[str], parameters: dict[str, Any]) -> list[Any]:
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         mask = self.tokenizer.mask_token_id
         encoding = self._encode(texts)
         for ids in encoding["input_ids"]:
@@ -34,10 +35,14 @@ class FillMask(EncoderPipeline):
                     + (within if len(ids) == self.info.max_length else "")
                 )
         self._check_top_k(parameters)
-        options = self._postprocess_parameters(parameters)
+        return self._rows(texts, encoding, self._postprocess_parameters(parameters))
+
+    def _answer(self, computed: Predicted) -> list[Any]:
         return [
-            self.pipeline.postprocess({"input_ids": torch.tensor([ids]), "logits": logits[None]}, **options)
-            for ids, logits in zip(encoding["input_ids"], self._forward(encoding), strict=True)
+            self.pipeline.postprocess(
+                {"input_ids": torch.tensor([ids]), "logits": logits[None]}, **computed.rows.options
+            )
+            for ids, logits in zip(computed.rows.encoding["input_ids"], computed.outputs, strict=True)
         ]
 
     def _check_top_k(self, parameters: dict[str, Any]) -> None:

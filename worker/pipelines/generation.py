@@ -1,10 +1,13 @@
 """Prompts, continued."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 
 from jobs.errors import InvalidRequest
+from worker.pipelines.interface import Prepared
 from worker.pipelines.padding import pad_left
 from worker.pipelines.text import TextPipeline
 
@@ -15,6 +18,25 @@ _DEPENDS_ON_PADDING = ("min_length", "no_repeat_ngram_size", "bad_words_ids", "s
 """Settings in a model's generation_config.json whose effect reaches into the padded prompt."""
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts that share a forward pass, padded on the left, and how many tokens each may get."""
+
+    texts: list[str]
+    tokens: list[list[int]]
+    limits: list[int]
+    ids: torch.Tensor
+    mask: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Continued:
+    """For each of `prompts`, its sequences with prompt and padding: [sequences, tokens]."""
+
+    prompts: Prompts
+    sequences: list[Any]
+
+
 class TextGeneration(TextPipeline):
     """Each prompt gets its continuation.
 
@@ -23,36 +45,59 @@ class TextGeneration(TextPipeline):
 
     warm_up_parameters: ClassVar[dict[str, Any]] = {"max_new_tokens": 4, "do_sample": False}
 
-    def _answer(self, texts: list[str], parameters: dict[str, Any]) -> list[Any]:
-        prompts, limits = zip(*(self._fit(ids, parameters) for ids in self._tokens(texts)), strict=True)
-        ids, mask = pad_left(prompts)
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
+        fitted = [self._fit(ids, parameters) for ids in self._tokens(texts)]
+        parts = []
+        for rows in self._together(len(texts)):
+            tokens = [fitted[row][0] for row in rows]
+            ids, mask = map(self._staged, pad_left(tokens))
+            limits = [fitted[row][1] for row in rows]
+            parts.append(Prompts([texts[row] for row in rows], tokens, limits, ids, mask))
+        lengths = sum(len(prompt) for prompt, _ in fitted)
+        return Prepared((parts, parameters), lengths, sum(part.ids.numel() for part in parts))
+
+    def _compute(self, work: tuple[list[Prompts], dict[str, Any]]) -> tuple[list[Continued], dict[str, Any]]:
+        parts, parameters = work
+        return [Continued(part, self._continue(part, parameters)) for part in parts], parameters
+
+    def _continue(self, part: Prompts, parameters: dict[str, Any]) -> list[Any]:
         _, forward, _ = self.pipeline._sanitize_parameters(**parameters)
-        batch = {"input_ids": ids, "attention_mask": mask, "prompt_text": texts}
-        ours = {"max_new_tokens": max(limits), "pad_token_id": self._padding_token()}
+        batch = {
+            "input_ids": self._on_device(part.ids),
+            "attention_mask": self._on_device(part.mask),
+            "prompt_text": part.texts,
+        }
+        ours = {"max_new_tokens": max(part.limits), "pad_token_id": self._padding_token()}
         generated = self.pipeline.forward(batch, **{**self.pipeline._forward_params, **forward, **ours})
+        return list(generated["generated_sequence"])
+
+    def _answer(self, computed: tuple[list[Continued], dict[str, Any]]) -> list[Any]:
+        parts, parameters = computed
         options = self._postprocess_parameters(parameters)
-        outputs: list[Any] = []
+        return [output for part in parts for output in self._records(part, options)]
+
+    def _records(self, part: Continued, options: dict[str, Any]) -> Iterator[list[Any]]:
+        given, start = part.prompts, part.prompts.ids.shape[1]
         for text, prompt, limit, sequences in zip(
-            texts, prompts, limits, generated["generated_sequence"], strict=True
+            given.texts, given.tokens, given.limits, part.sequences, strict=True
         ):
             records: list[Any] = []
             for sequence in sequences:
-                new = self._until_end(sequence[ids.shape[1] :].tolist()[:limit])
+                new = self._until_end(sequence[start:].tolist()[:limit])
                 result = {
                     "generated_sequence": torch.tensor([[[*prompt, *new]]]),
                     "input_ids": torch.tensor([prompt]),
                     "prompt_text": text,
                 }
                 records += self.pipeline.postprocess(result, **options)
-            outputs.append(records)
-        return outputs
+            yield records
 
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
         one = {"max_new_tokens": 1}
         ids, mask = pad_left([self._fit(ids, one)[0] for ids in self._tokens(texts)])
         output = self.model.generate(
-            ids.to(self.info.device),
-            attention_mask=mask.to(self.info.device),
+            self._on_device(ids),
+            attention_mask=self._on_device(mask),
             pad_token_id=self._padding_token(),
             return_dict_in_generate=True,
             output_logits=True,

@@ -1,14 +1,13 @@
-"""What the tasks on text share: their inputs are checked, run in one forward pass, and split again.
+"""What the tasks on text share: their inputs are checked, and padding is proven harmless before it is used.
 
 Tokenising, padding and splitting are done here and the rest is transformers' own pre- and
 postprocessing, item by item: its own batching leaves padding in the answers of some tasks, and
 refuses tokenizers without a padding token.
 """
 
-import inspect
 import logging
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -17,24 +16,25 @@ import transformers
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
 from worker.pipelines.checkpoint import Checkpoint
-from worker.pipelines.interface import PipelineInfo
-from worker.pipelines.padding import pad_right
+from worker.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
 
 logger = logging.getLogger(__name__)
 
-Encoding = Mapping[str, list[Any]]
-"""The tokenizer's answer for several texts, not padded: name -> one list per text."""
-
 SAMPLES = (
-    "A short text.",
     "The parcel arrived on Tuesday, a day early and in good order.",
+    "The road along the river was closed in winter, so we waited in the house of an old friend until the "
+    "evening, when a boat came.",
     "The committee met in the old town hall and spoke for most of the evening about the bridge, which "
     "had been closed since the spring; in the end it was agreed to ask two engineers for an opinion "
-    "and to meet again in the first week of the new year, when their reports would be at hand.",
+    "and to meet again in the first week of the new year, when their reports would be at hand. The first "
+    "of them wrote that the bridge could stand for another ten years if the three arches on the western "
+    "side were mended. The second disagreed: the water had taken so much of the ground below that it "
+    "would be cheaper to build another one, and the town was asked to choose.",
 )
+"""About 16, 32 and 128 tokens: what texts are, from a title to a paragraph."""
 
 
-class TextPipeline(ABC):
+class TextPipeline(LoadedPipeline, ABC):
     """A LoadedPipeline around `transformers.pipeline`."""
 
     warm_up_parameters: ClassVar[dict[str, Any]] = {}
@@ -44,6 +44,7 @@ class TextPipeline(ABC):
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
         self.max_batch_items = spec.max_batch_items
+        self.device = checkpoint.device
         self.pipeline: Any = transformers.pipeline(
             spec.task,  # type: ignore[call-overload]
             model=self.model,
@@ -56,34 +57,65 @@ class TextPipeline(ABC):
             max_length=checkpoint.max_length,
             tokenizer_file=checkpoint.tokenizer_file,
         )
+        self._tokenizing = (
+            threading.Lock()
+        )  # `prepare` may change how it truncates while `answer` reads words
+        self.padding_is_harmless = True  # until it is found out
         with torch.inference_mode():
             self.padding_is_harmless = self._padding_is_harmless()
         if not self.padding_is_harmless:
             logger.warning("model %s: padding changes its answers, so texts run one by one", spec.name)
 
-    def run(self, inputs: list[Any], parameters: dict[str, Any]) -> list[Any]:
+    def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline."""
         for text in inputs:
             if not isinstance(text, str):
                 raise InvalidRequest(f"an input must be a text, not {type(text).__name__}")
             if not text:
                 raise InvalidRequest("the text is empty")
+        with self._tokenizing:
+            return self._prepare(inputs, parameters)
+
+    def compute(self, prepared: Prepared) -> Any:
+        """See LoadedPipeline."""
         with torch.inference_mode():
-            if self.padding_is_harmless:
-                return self._answer(inputs, parameters)
-            return [self._answer([text], parameters)[0] for text in inputs]
+            return self._compute(prepared.work)
+
+    def answer(self, computed: Any) -> list[Any]:
+        """See LoadedPipeline."""
+        with torch.inference_mode(), self._tokenizing:
+            return self._answer(computed)
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
         """See LoadedPipeline."""
         return list(SAMPLES), dict(self.warm_up_parameters)
 
     @abstractmethod
-    def _answer(self, texts: list[str], parameters: dict[str, Any]) -> list[Any]:
-        """One output per text, from one forward pass."""
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
+        """The texts as tensors, and all that `_answer` needs to know of them."""
+
+    @abstractmethod
+    def _compute(self, work: Any) -> Any:
+        """The forward pass."""
+
+    @abstractmethod
+    def _answer(self, computed: Any) -> list[Any]:
+        """One output per text."""
 
     @abstractmethod
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
         """What the model itself says of each text when they are one batch."""
+
+    def _together(self, count: int) -> list[list[int]]:
+        """The numbers of the rows that may share a forward pass."""
+        return [list(range(count))] if self.padding_is_harmless else [[row] for row in range(count)]
+
+    def _staged(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Where the device can fetch it while the host goes on."""
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+
+    def _on_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self.device, non_blocking=True)
 
     def _postprocess_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         _, _, postprocess = self.pipeline._sanitize_parameters(**parameters)
@@ -109,43 +141,3 @@ class TextPipeline(ABC):
             float((one - other).abs().max()) <= tolerance * float(one.abs().max()) + 1e-6
             for one, other in zip(alone, together, strict=True)
         )
-
-
-class EncoderPipeline(TextPipeline):
-    """A task that takes one look at each text, cut to what the model reads."""
-
-    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
-        takes_cache = "use_cache" in inspect.signature(checkpoint.model.forward).parameters
-        self._forward_options = {"use_cache": False} if takes_cache else {}
-        super().__init__(spec, checkpoint)
-
-    def _encode(self, texts: list[str], **options: Any) -> Encoding:
-        encoding: Encoding = self.tokenizer(texts, truncation=self.info.max_length is not None, **options)
-        return encoding
-
-    def _forward(self, encoding: Encoding) -> list[torch.Tensor]:
-        """The model's first output, on the CPU: [labels] or [tokens, ...] for each text, without padding."""
-        lengths = [len(ids) for ids in encoding["input_ids"]]
-        if min(lengths) == 0:
-            raise InvalidRequest("the text has nothing in it that the tokenizer knows")
-        inputs = {
-            name: pad_right(encoding[name], self._padding_value(name)).to(self.info.device)
-            for name in self.tokenizer.model_input_names
-            if name in encoding
-        }
-        output = self.model(**inputs, **self._forward_options)[0].cpu()
-        if output.ndim == 2:
-            return list(output)
-        return [row[:length] for row, length in zip(output, lengths, strict=True)]
-
-    def _predict(self, texts: list[str]) -> list[torch.Tensor]:
-        return self._forward(self._encode(texts))
-
-    def _padding_value(self, name: str) -> int:
-        if name != "input_ids":
-            return 0
-        # The model may tell padding by its own configuration, not by the tokenizer's.
-        for token in (self.model.config.get_text_config().pad_token_id, self.tokenizer.pad_token_id):
-            if token is not None:
-                return int(token)
-        return 0
