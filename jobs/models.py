@@ -33,17 +33,21 @@ class ModelSpec(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str | None = None
     """A torch device such as `cpu` or `cuda:0`; by default CUDA when there is one."""
+    threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """Threads that compute one forward pass; by default one for each physical core that the engine has."""
     trust_remote_code: bool = False
     max_inputs: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     """Inputs in one job."""
     max_input_chars: Annotated[int, Field(ge=1)] = 100_000
     """Characters of one text, or bytes of one JSON input."""
-    max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = 32
-    """Items in one micro-batch."""
-    token_budget: Annotated[int, Field(ge=1)] = 512
+    max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = Field(
+        default_factory=lambda told: 32 if told.get("pipeline") else 256
+    )
+    """Items in one micro-batch. A task's batches are bounded by their cost; of a class less is known."""
+    token_budget: Annotated[int, Field(ge=1)] | None = None
     """Padded cost (longest x count) at which a micro-batch is full; in tokens, items for JSON inputs.
 
-    The default suits small models on a few cores, whose caches a larger batch leaves; a GPU takes far more.
+    None: the engine finds it, by timing a few shapes at its first start.
     """
     batch_timeout: Annotated[float, Field(gt=0)] = 60.0
     """Seconds after which a micro-batch counts as hung and its engine is killed."""

@@ -36,6 +36,7 @@ from worker.keeper import LeaseKeeper
 from worker.leases import LeasedJob
 from worker.lengths import LengthMeter
 from worker.patience import Patience
+from worker.protocol import NO_BUDGET
 from worker.vitals import Vitals
 
 DOORBELL_WAIT = 0.5
@@ -76,7 +77,7 @@ class BatchWorker(Worker):
         self.engine = Engine(spec, source)
         self.vitals = Vitals(spec.name)
         self._isolation = Isolation(self.engine)
-        self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items, spec.token_budget)
+        self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items, NO_BUDGET)
         self._meter: LengthMeter
         self._peers = 1
         self._filled, self._taken, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -124,10 +125,12 @@ class BatchWorker(Worker):
     async def _load(self) -> None:
         loaded = await self.engine.start()
         self._meter = LengthMeter(loaded)
+        self._window.token_budget = loaded.cost.budget
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that nobody waits a second longer than needed
-        self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=round(loaded.seconds, 2))
+        seconds = round(loaded.seconds, 2)
+        self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=seconds, why=loaded.why)
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as loops:

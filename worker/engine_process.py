@@ -19,8 +19,8 @@ from typing import Protocol
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
-from jobs.settings import MIB
-from worker import pipelines
+from jobs.settings import MIB, load_settings
+from worker import loading, pipelines
 from worker.protocol import (
     LENGTH,
     Failure,
@@ -71,13 +71,7 @@ def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
     """Loads the model and runs it once, so that the first job finds it warm."""
     spec = ModelSpec.model_validate_json(request.spec)
     bound_memory(spec.memory_limit)
-    began = time.monotonic()
-    pipeline = pipelines.load(spec, Path(request.source) if request.source else None)
-    if sample := pipeline.warm_up():
-        pipeline.run(*sample)
-    info = pipeline.info
-    seconds = time.monotonic() - began
-    return pipeline, Loaded(info.device, info.dtype, info.max_length, info.tokenizer_file, seconds)
+    return loading.load(spec, Path(request.source) if request.source else None, load_settings().cache_dir)
 
 
 def run(pipeline: pipelines.LoadedPipeline, request: Run) -> Ran | Raised:

@@ -19,6 +19,20 @@ class Load(msgspec.Struct, tag=True):
     source: str | None
 
 
+NO_BUDGET = 2**53
+"""A budget that no batch reaches: only the number of items ends it."""
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a micro-batch costs, as measured at warm-up: about `fixed_ms + token_ms * padded`."""
+
+    budget: int
+    """Padded cost (longest x count; in tokens, items for JSON inputs) at which a batch is full."""
+    fixed_ms: float = 0.0
+    token_ms: float = 0.0
+    """Milliseconds of one more padded token, or JSON input; 0.0 where it was not measured."""
+
+
 class Loaded(msgspec.Struct, tag=True):
     """Engine: the model is loaded and warm."""
 
@@ -28,6 +42,12 @@ class Loaded(msgspec.Struct, tag=True):
     """Tokens beyond which a text is cut."""
     tokenizer_file: str | None
     seconds: float
+    """Spent on loading, warming up and, where nothing was known from earlier, measuring."""
+    cost: Cost
+    threads: int
+    """Threads that compute one forward pass."""
+    why: str
+    """Where dtype and budget are from, in a few words for a person."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):
