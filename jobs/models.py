@@ -30,7 +30,10 @@ class ModelSpec(BaseModel):
     source: str | None = None
     """A local folder or file (relative to `models.toml`), or a hub id with a `revision`."""
     revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "int8", "auto"] = "float32"
+    """`auto` is the fastest whose answers agree with float32 on the held-out texts."""
+    held_out: str | None = None
+    """For `auto`: a file of texts to judge by, one in each line (relative to `models.toml`)."""
     device: str | None = None
     """A torch device such as `cpu` or `cuda:0`; by default CUDA when there is one."""
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
@@ -72,6 +75,12 @@ class ModelSpec(BaseModel):
                 raise ValueError("a task needs a source: a local folder or a hub id with a revision")
             if self.parameters or self.options or self.input != "text":
                 raise ValueError("options, parameters and input are for a pipeline of your own")
+        elif self.dtype in ("int8", "auto"):
+            raise ValueError(
+                f'dtype = "{self.dtype}" is for a task; a pipeline of your own sees to its numbers'
+            )
+        if self.held_out is not None and self.dtype != "auto":
+            raise ValueError('held_out is for dtype = "auto"')
         return self
 
     @cached_property
@@ -132,9 +141,13 @@ def load_catalog(path: Path) -> ModelCatalog:
     specs = []
     for name, table in models.items():
         try:
-            specs.append(ModelSpec.model_validate({"name": name, **table}))
+            spec = ModelSpec.model_validate({"name": name, **table})
         except (ValidationError, TypeError) as error:
             raise ConfigurationError(f"{path}: [models.{name}]: {_first_fault(error)}") from None
+        if spec.held_out is not None:
+            held_out = path.resolve().parent / Path(spec.held_out).expanduser()
+            spec = spec.model_copy(update={"held_out": str(held_out)})
+        specs.append(spec)
     return ModelCatalog(specs, path.resolve().parent)
 
 

@@ -18,10 +18,13 @@ from typing import Any
 
 import msgspec
 
+from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from worker.protocol import Cost
 
 logger = logging.getLogger(__name__)
+
+SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "held_out.txt"
 
 FORMAT = 1
 """Part of every key; a change to what is measured, or how, makes it a larger one."""
@@ -102,6 +105,8 @@ def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[st
         },
     )
     files = [*_files(source), *_files(_module(spec))]
+    if spec.dtype == "auto":
+        files.append(held_out_file(spec))
     return {
         "format": FORMAT,
         **settings,
@@ -112,6 +117,14 @@ def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[st
         "torch": _version("torch"),
         "transformers": _version("transformers"),
     }
+
+
+def held_out_file(spec: ModelSpec) -> Path:
+    """The texts by which `auto` judges. Raises ConfigurationError when there is no such file."""
+    file = Path(spec.held_out) if spec.held_out else SHIPPED_TEXTS
+    if not file.is_file():
+        raise ConfigurationError(f"model {spec.name!r}: {file} is not a file with held-out texts")
+    return file
 
 
 def _files(path: Path | None) -> Iterator[Path]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from jobs.models import ModelSpec
-from worker import findings, pipelines, threads
+from worker import dtypes, findings, pipelines, threads
 from worker.calibration import calibrate
+from worker.dtypes import Choice
 from worker.findings import Findings, FindingsStore
 from worker.protocol import NO_BUDGET, Loaded
 
@@ -25,14 +26,20 @@ def load(
         threads.tell_torch(count)
     store = FindingsStore(findings.folder(cache_dir))
     key = findings.circumstances(spec, source, count)
-    pipeline = pipelines.load(spec, source)
+    known = store.recall(key)
+    choice = Choice(spec.dtype, "") if spec.dtype != "auto" else None
+    if known is not None:
+        choice = Choice(known.dtype, known.why)
+    if choice is None:
+        pipeline, choice = dtypes.choose(spec, source)
+    else:
+        pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
     if sample := pipeline.warm_up():
         pipeline.run(*sample)
-    known = store.recall(key)
     told = "measured earlier"
     if known is None:
-        known = Findings(key, calibrate(pipeline, spec.max_batch_items), pipeline.info.dtype, "")
-        store.keep(known)
+        cost = calibrate(pipeline, spec.max_batch_items)
+        store.keep(known := Findings(key, cost, choice.dtype, choice.why))
         told = "measured now"
     cost = known.cost
     if spec.token_budget is not None:
@@ -48,5 +55,5 @@ def load(
         time.monotonic() - began,
         cost,
         count,
-        f"budget {limit}, threads {count}",
+        f"budget {limit}, threads {count}" + (f", dtype {choice.why}" if choice.why else ""),
     )

@@ -19,6 +19,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "batchline" / "findings"
 
 
+def written(cache: Path) -> int:
+    return len(list(cache.iterdir()))
+
+
 class Record:
     """The sizes of the batches that an engine ran at its start."""
 
@@ -27,18 +31,16 @@ class Record:
 
     async def start(self, **fields: Any) -> tuple[Loaded, list[int]]:
         before = len(self._sizes())
-        spec = ModelSpec(
-            name="mine",
-            pipeline="tests.worker.pipelines.own:Counted",
-            options={"record": str(self.file)},
-            **fields,
-        )
-        engine = Engine(spec, None)
+        engine = Engine(self._spec(**fields), None)
         try:
             loaded = await engine.start()
         finally:
             await engine.kill()
         return loaded, self._sizes()[before:]
+
+    def _spec(self, **fields: Any) -> ModelSpec:
+        pipeline = "tests.worker.pipelines.own:Counted"
+        return ModelSpec(name="mine", pipeline=pipeline, options={"record": str(self.file)}, **fields)
 
     def _sizes(self) -> list[int]:
         return list(map(int, self.file.read_text().split())) if self.file.exists() else []
@@ -48,7 +50,7 @@ async def test_a_second_start_does_not_measure_again(tmp_path: Path, cache: Path
     record = Record(tmp_path)
     first, measured = await record.start()
     assert max(measured) == 32
-    assert len(list(cache.iterdir())) == 1
+    assert written(cache) == 1
     second, ran = await record.start()
     assert ran == [2]  # warm-up
     assert second.cost == first.cost
