@@ -14,12 +14,19 @@ from worker.pipelines import LoadedPipeline
 from worker.protocol import NO_BUDGET, Cost
 
 SECONDS = 3.0
-"""No shape is begun after these; a slow model's calibration takes the one longer that it is at."""
+"""Of an undisturbed machine; a slow model's calibration takes the one shape longer that it is at."""
 
 LONGEST_SHAPE = 1000.0
 """Milliseconds; batches beyond are for throughput alone, and a neighbour would wait too long for them."""
 
-ROUNDS = 3
+RUNS = 3
+"""Times that each shape is run at least."""
+
+ALIKE = 1.1
+"""The two best times of a shape are believed when they are no further apart than this."""
+
+STRETCH = 3
+"""On a machine that is busy with something else, so many times `SECONDS` may go by until all are."""
 
 TOLERANCE = 0.03
 """A batch is full when it is this close to the best rate: what is lost is less than what its items wait."""
@@ -35,16 +42,31 @@ Clock = Callable[[], float]
 
 @dataclass
 class Shape:
-    """A micro-batch of one kind, and the least time that it took."""
+    """A micro-batch of one kind, and the two best times that it took, in milliseconds."""
 
     inputs: list[Any]
     units: int
     """Its padded cost, as the batcher counts it."""
-    milliseconds: float = float("inf")
+    times: list[float] = field(default_factory=list)
+    runs: int = 0
+
+    @property
+    def milliseconds(self) -> float:
+        return self.times[0]
 
     @property
     def rate(self) -> float:
-        return self.units / self.milliseconds
+        return self.units / max(self.times[0], 1e-6)
+
+    @property
+    def settled(self) -> bool:
+        if self.times[0] > LONGEST_SHAPE:
+            return True
+        return self.runs >= RUNS and self.times[1] <= self.times[0] * ALIKE
+
+    def add(self, milliseconds: float) -> None:
+        self.runs += 1
+        self.times = sorted([*self.times, milliseconds])[:2]
 
 
 @dataclass
@@ -52,8 +74,22 @@ class Series:
     """Batches of 1, 2, 4, ... of the same inputs."""
 
     inputs: Sequence[Any]
+    max_items: int
     shapes: list[Shape] = field(default_factory=list)
-    ended: bool = False
+    out_of_memory: bool = False
+
+    @property
+    def growing(self) -> bool:
+        """Whether a larger shape may be worth it, by what is known of the others so far."""
+        if not self.shapes:
+            return True
+        largest = self.shapes[-1]
+        return (
+            not self.out_of_memory
+            and 2 * len(largest.inputs) <= self.max_items
+            and largest.milliseconds <= LONGEST_SHAPE
+            and _gains(self.shapes)
+        )
 
     def next_inputs(self) -> list[Any]:
         count = 2 ** len(self.shapes)
@@ -88,59 +124,66 @@ class _Calibration:
     ) -> None:
         self.pipeline = pipeline
         self.parameters = parameters
-        self.max_items = max_items
         self.clock = clock
         self.counts_tokens = pipeline.prepare(inputs[:1], parameters).padded is not None
         # texts of one length each, where lengths are known; else only the number of inputs can be varied
         kinds = [[text] for text in inputs] if self.counts_tokens else [inputs]
-        self.series = [Series(kind) for kind in kinds]
+        self.series = [Series(kind, max_items) for kind in kinds]
 
     def run(self, seconds: float) -> Cost:
-        until = self.clock() + seconds
-        growing = self.series
-        while growing:
-            growing = [one for one in growing if self.clock() < until and self._grow(one)]
+        at_latest = self.clock() + STRETCH * seconds
+        while growing := [one for one in self.series if one.growing]:
+            for one in growing:
+                if self.clock() < at_latest and self._undisturbed() < seconds:
+                    self._grow(one)
+            # what a busy machine has falsified is put right before it is decided whether to go on
+            self._settle(at_latest)
+            if self.clock() >= at_latest or self._undisturbed() >= seconds:
+                break
         series = [one for one in self.series if one.shapes]
         shapes = [shape for one in series for shape in one.shapes]
-        for _ in range(ROUNDS - 1):
-            for shape in shapes:
-                if self.clock() < until:
-                    self._time(shape)
         budget = _knee(series)
         fixed, slope = _fit([shape for shape in shapes if shape.units <= budget])
         if not self.counts_tokens and budget == shapes[-1].units:
             budget = NO_BUDGET  # it was still gaining when the items ran out
         return Cost(budget, fixed, slope)
 
-    def _grow(self, series: Series) -> bool:
-        """Times the next larger shape; False when the series has come to its end."""
-        if series.ended:
-            return False
+    def _undisturbed(self) -> float:
+        """Seconds that the runs so far would have taken on a machine that does nothing else."""
+        shapes = [shape for series in self.series for shape in series.shapes]
+        return sum(RUNS * shape.milliseconds for shape in shapes) / 1000
+
+    def _grow(self, series: Series) -> None:
+        """Times the next larger shape."""
         inputs = series.next_inputs()
         shape = Shape(inputs, self._units(inputs))
         try:
             self._time(shape)
-            if shape.milliseconds < LONGEST_SHAPE:
-                self._time(shape)  # the first time includes what is set up for a new shape
+            if not shape.settled:
+                shape.times.clear()  # the first run includes what is set up for a new shape
+                self._time(shape)
         except (MemoryError, RuntimeError):
             # torch raises RuntimeError when memory is short; what one input alone raises is the model's fault
             if not series.shapes:
                 raise
-            series.ended = True
-            return False
-        series.shapes.append(shape)
-        series.ended = (
-            2 * len(inputs) > self.max_items
-            or shape.milliseconds > LONGEST_SHAPE
-            or _gains_no_more(series.shapes)
-        )
-        return True
+            series.out_of_memory = True
+        else:
+            series.shapes.append(shape)
+
+    def _settle(self, at_latest: float) -> None:
+        """Times the shapes in turns until each has been seen twice to be as fast."""
+        shapes = [shape for series in self.series for shape in series.shapes]
+        while unsettled := [shape for shape in shapes if not shape.settled]:
+            for shape in unsettled:
+                if self.clock() >= at_latest:
+                    return
+                self._time(shape)
 
     def _time(self, shape: Shape) -> None:
         prepared = self.pipeline.prepare(shape.inputs, self.parameters)
         began = self.clock()
         self.pipeline.compute(prepared)
-        shape.milliseconds = min(shape.milliseconds, (self.clock() - began) * 1000)
+        shape.add((self.clock() - began) * 1000)
 
     def _units(self, inputs: list[Any]) -> int:
         """As `worker/lengths.py` counts."""
@@ -152,10 +195,10 @@ class _Calibration:
         return max(len(text) // CHARS_PER_TOKEN + 1 for text in inputs) * len(inputs)
 
 
-def _gains_no_more(shapes: list[Shape]) -> bool:
+def _gains(shapes: list[Shape]) -> bool:
     earlier, latest = shapes[:-PATIENCE], shapes[-PATIENCE:]
     best = max((shape.rate for shape in earlier), default=0.0)
-    return all(shape.rate <= best * GAIN for shape in latest)
+    return any(shape.rate > best * GAIN for shape in latest)
 
 
 def _knee(series: list[Series]) -> int:

@@ -7,7 +7,7 @@ import msgspec
 
 from jobs.models import ModelSpec
 from worker import dtypes, findings, pipelines, threads
-from worker.calibration import calibrate
+from worker.calibration import SECONDS, calibrate
 from worker.dtypes import Choice
 from worker.findings import Findings, FindingsStore
 from worker.protocol import NO_BUDGET, Loaded
@@ -38,7 +38,7 @@ def load(
         pipeline.run(*sample)
     told = "measured earlier"
     if known is None:
-        cost = calibrate(pipeline, spec.max_batch_items)
+        cost = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
         store.keep(known := Findings(key, cost, choice.dtype, choice.why))
         told = "measured now"
     cost = known.cost

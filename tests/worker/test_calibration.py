@@ -1,5 +1,6 @@
 """What a pipeline costs is found by a clock that the pipeline itself moves: no test is in a hurry."""
 
+import random
 from typing import Any
 
 import pytest
@@ -19,8 +20,6 @@ class Timed(LoadedPipeline):
         self.tokens = tokens
         self.now = 0.0
         self.ran: list[int] = []
-        self.disturbed: set[int] = set()
-        """Numbers of the runs that something else makes ten times as long."""
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         lengths = [len(text) if isinstance(text, str) else 1 for text in inputs]
@@ -29,7 +28,7 @@ class Timed(LoadedPipeline):
 
     def compute(self, prepared: Prepared) -> Any:
         count, padded = prepared.work
-        self.now += self.milliseconds(padded) / 1000 * (10 if len(self.ran) in self.disturbed else 1)
+        self.now += self.milliseconds(padded) / 1000
         self.ran.append(count)
 
     def answer(self, computed: Any) -> list[Any]:
@@ -75,14 +74,18 @@ def test_a_model_that_gains_by_none_gets_single_items() -> None:
     assert (cost.fixed_ms, cost.token_ms) == pytest.approx((0, 0.1))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(20))
 def test_a_busy_machine_does_not_falsify_it(seed: int) -> None:
-    """Every fifth run is ten times as slow, and yet the same is found."""
-    pipeline = Timed(small_model)
-    pipeline.disturbed = set(range(seed, 1_000, 5))
+    """A third of the runs are slower, some of them far, and yet much the same is found."""
+    chance = random.Random(seed)
+
+    def disturbed(padded: int) -> float:
+        return small_model(padded) * (1 + chance.choice([0, 0, 1]) * chance.expovariate(1))
+
+    pipeline = Timed(disturbed)
     cost = calibrate(pipeline, 256, 60, pipeline.clock)
-    assert cost.budget == 512
-    assert (cost.fixed_ms, cost.token_ms) == pytest.approx((5, 0.1))
+    assert 256 <= cost.budget <= 1024
+    assert cost.fixed_ms + 512 * cost.token_ms == pytest.approx(5 + 512 * 0.1, rel=0.15)
 
 
 def test_a_slow_model_is_not_kept_from_its_work() -> None:
