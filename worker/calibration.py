@@ -37,7 +37,18 @@ GAIN = 1.02
 PATIENCE = 2
 """Shapes in a row that may be no better before a series ends."""
 
+DISTURBED_BUDGET = 512
+"""The least budget of a machine too busy to be measured: it suits small models on a few cores."""
+
 Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found, and whether the machine was quiet enough to believe it for long."""
+
+    cost: Cost
+    settled: bool
 
 
 @dataclass
@@ -105,15 +116,15 @@ class Series:
 
 def calibrate(
     pipeline: LoadedPipeline, max_items: int, seconds: float = SECONDS, clock: Clock = time.perf_counter
-) -> Cost:
+) -> Calibration:
     """The cost of the pipeline's micro-batches of up to `max_items`; no budget where it gives no samples."""
     sample = pipeline.warm_up()
     if sample is None:
-        return Cost(NO_BUDGET)
-    return _Calibration(pipeline, *sample, max_items, clock).run(seconds)
+        return Calibration(Cost(NO_BUDGET), settled=True)
+    return _Measurement(pipeline, *sample, max_items, clock).run(seconds)
 
 
-class _Calibration:
+class _Measurement:
     def __init__(
         self,
         pipeline: LoadedPipeline,
@@ -130,7 +141,7 @@ class _Calibration:
         kinds = [[text] for text in inputs] if self.counts_tokens else [inputs]
         self.series = [Series(kind, max_items) for kind in kinds]
 
-    def run(self, seconds: float) -> Cost:
+    def run(self, seconds: float) -> Calibration:
         at_latest = self.clock() + STRETCH * seconds
         while growing := [one for one in self.series if one.growing]:
             for one in growing:
@@ -144,9 +155,13 @@ class _Calibration:
         shapes = [shape for one in series for shape in one.shapes]
         budget = _knee(series)
         fixed, slope = _fit([shape for shape in shapes if shape.units <= budget])
-        if not self.counts_tokens and budget == shapes[-1].units:
-            budget = NO_BUDGET  # it was still gaining when the items ran out
-        return Cost(budget, fixed, slope)
+        whole = self._undisturbed() >= seconds or not any(one.growing for one in self.series)
+        settled = whole and all(shape.settled for shape in shapes)
+        if not settled:
+            budget = max(budget, DISTURBED_BUDGET)
+        if not self.counts_tokens and (not settled or budget == shapes[-1].units):
+            budget = NO_BUDGET  # as far as is known: it was still gaining when the items ran out
+        return Calibration(Cost(budget, fixed, slope), settled)
 
     def _undisturbed(self) -> float:
         """Seconds that the runs so far would have taken on a machine that does nothing else."""

@@ -97,7 +97,7 @@ class Judge:
         self.reference = self._load("float32")
         self.device = self.reference.info.device.partition(":")[0]
         self._examination = Examination(spec.task, texts, self.reference)
-        budget = spec.token_budget or calibrate(self.reference, spec.max_batch_items).budget
+        budget = spec.token_budget or calibrate(self.reference, spec.max_batch_items).cost.budget
         self.batches = self._examination.batches(budget)
         self._alone = [[text] for batch in self.batches for text in batch]
         self._expected: Answers | None = None

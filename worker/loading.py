@@ -38,9 +38,11 @@ def load(
         pipeline.run(*sample)
     told = "measured earlier"
     if known is None:
-        cost = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
-        store.keep(known := Findings(key, cost, choice.dtype, choice.why))
-        told = "measured now"
+        found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
+        known = Findings(key, found.cost, choice.dtype, choice.why)
+        told = "measured now" if found.settled else "a guess: the machine is too busy to measure"
+        if found.settled:
+            store.keep(known)
     cost = known.cost
     if spec.token_budget is not None:
         cost, told = msgspec.structs.replace(cost, budget=spec.token_budget), "as in models.toml"
