@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -30,6 +31,10 @@ FORMAT = 1
 """Part of every key; a change to what is measured, or how, makes it a larger one."""
 
 
+UNSETTLED_FOR = 3600.0
+"""Seconds that findings of a busy machine count."""
+
+
 class Findings(msgspec.Struct, frozen=True):
     """What a first start found out."""
 
@@ -38,6 +43,8 @@ class Findings(msgspec.Struct, frozen=True):
     """As measured; the budget is not the operator's."""
     dtype: str
     why: str
+    settled: bool = True
+    """False: the machine was too busy to measure. A restart uses it, a start later on measures again."""
 
 
 class FindingsStore:
@@ -51,10 +58,13 @@ class FindingsStore:
         if self._folder is None:
             return None
         try:
-            found = msgspec.json.decode(self._file(self._folder, key).read_bytes(), type=Findings)
+            file = self._file(self._folder, key)
+            found = msgspec.json.decode(file.read_bytes(), type=Findings)
+            age = time.time() - file.stat().st_mtime
         except (OSError, msgspec.DecodeError):
             return None
-        return found if found.key == key else None
+        counts = found.key == key and (found.settled or age < UNSETTLED_FOR)
+        return found if counts else None
 
     def keep(self, findings: Findings) -> None:
         """Writes them for the next start; whole or not at all, whoever else writes them too."""

@@ -39,10 +39,11 @@ def load(
     told = "measured earlier"
     if known is None:
         found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
-        known = Findings(key, found.cost, choice.dtype, choice.why)
-        told = "measured now" if found.settled else "a guess: the machine is too busy to measure"
-        if found.settled:
-            store.keep(known)
+        known = Findings(key, found.cost, choice.dtype, choice.why, found.settled)
+        store.keep(known)
+        told = "measured now"
+    if not known.settled:
+        told += " on a busy machine"
     cost = known.cost
     if spec.token_budget is not None:
         cost, told = msgspec.structs.replace(cost, budget=spec.token_budget), "as in models.toml"

@@ -1,9 +1,11 @@
 """What an engine measured is known to the next one, as long as nothing has changed."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobs.models import ModelSpec
@@ -103,6 +105,19 @@ def test_a_damaged_file_is_no_finding(tmp_path: Path, text: str) -> None:
     [file] = tmp_path.iterdir()
     file.write_text(text)
     assert store.recall(FOUND.key) is None
+
+
+def test_findings_of_a_busy_machine_serve_for_an_hour(tmp_path: Path) -> None:
+    store = FindingsStore(tmp_path)
+    store.keep(busy := msgspec.structs.replace(FOUND, settled=False))
+    assert store.recall(FOUND.key) == busy
+    [file] = tmp_path.iterdir()
+    two_hours_ago = time.time() - 7200
+    os.utime(file, (two_hours_ago, two_hours_ago))
+    assert store.recall(FOUND.key) is None
+    store.keep(FOUND)
+    os.utime(file, (two_hours_ago, two_hours_ago))
+    assert store.recall(FOUND.key) == FOUND
 
 
 def test_no_home_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
