@@ -30,20 +30,27 @@ class ModelSpec(BaseModel):
     source: str | None = None
     """A local folder or file (relative to `models.toml`), or a hub id with a `revision`."""
     revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "int8", "auto"] = "float32"
+    """`auto` is the fastest whose answers agree with float32 on the held-out texts."""
+    held_out: str | None = None
+    """For `auto`: a file of texts to judge by, one in each line (relative to `models.toml`)."""
     device: str | None = None
     """A torch device such as `cpu` or `cuda:0`; by default CUDA when there is one."""
+    threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """Threads that compute one forward pass; by default one for each physical core that the engine has."""
     trust_remote_code: bool = False
     max_inputs: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     """Inputs in one job."""
     max_input_chars: Annotated[int, Field(ge=1)] = 100_000
     """Characters of one text, or bytes of one JSON input."""
-    max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = 32
-    """Items in one micro-batch."""
-    token_budget: Annotated[int, Field(ge=1)] = 512
+    max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = Field(
+        default_factory=lambda told: 32 if told.get("pipeline") else 256
+    )
+    """Items in one micro-batch. A task's batches are bounded by their cost; of a class less is known."""
+    token_budget: Annotated[int, Field(ge=1)] | None = None
     """Padded cost (longest x count) at which a micro-batch is full; in tokens, items for JSON inputs.
 
-    The default suits small models on a few cores, whose caches a larger batch leaves; a GPU takes far more.
+    None: the engine finds it, by timing a few shapes at its first start.
     """
     batch_timeout: Annotated[float, Field(gt=0)] = 60.0
     """Seconds after which a micro-batch counts as hung and its engine is killed."""
@@ -68,6 +75,12 @@ class ModelSpec(BaseModel):
                 raise ValueError("a task needs a source: a local folder or a hub id with a revision")
             if self.parameters or self.options or self.input != "text":
                 raise ValueError("options, parameters and input are for a pipeline of your own")
+        elif self.dtype in ("int8", "auto"):
+            raise ValueError(
+                f'dtype = "{self.dtype}" is for a task; a pipeline of your own sees to its numbers'
+            )
+        if self.held_out is not None and self.dtype != "auto":
+            raise ValueError('held_out is for dtype = "auto"')
         return self
 
     @cached_property
@@ -128,9 +141,13 @@ def load_catalog(path: Path) -> ModelCatalog:
     specs = []
     for name, table in models.items():
         try:
-            specs.append(ModelSpec.model_validate({"name": name, **table}))
+            spec = ModelSpec.model_validate({"name": name, **table})
         except (ValidationError, TypeError) as error:
             raise ConfigurationError(f"{path}: [models.{name}]: {_first_fault(error)}") from None
+        if spec.held_out is not None:
+            held_out = path.resolve().parent / Path(spec.held_out).expanduser()
+            spec = spec.model_copy(update={"held_out": str(held_out)})
+        specs.append(spec)
     return ModelCatalog(specs, path.resolve().parent)
 
 

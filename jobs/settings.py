@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     """Processes that share the API's port; one saturates about one core."""
     data_dir: Path = Path(".data")
     """Where `make run` keeps its embedded server's append-only file between runs."""
+    cache_dir: Path | None = None
+    """Where engines remember what they measured of their models; by default `batchline` in the user's cache
+    folder (`XDG_CACHE_HOME`, or `~/.cache`). One that cannot be written costs a few seconds at each start."""
 
     # Durability
     durable_submit: Literal["memory", "disk", "replica"] = "memory"

@@ -1,6 +1,7 @@
 """What every test shares: one real Valkey, a database for each test, a check that nothing is left."""
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 # no deadline, for timing decides no test; the same examples in every run, for a failure must come again
 hypothesis.settings.register_profile("batchline", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("batchline")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What engines find out is shared by the tests, and nothing of it is left behind or was there before."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

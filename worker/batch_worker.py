@@ -136,7 +136,8 @@ class BatchWorker(Worker):
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that nobody waits a second longer than needed
-        self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=round(loaded.seconds, 2))
+        seconds = round(loaded.seconds, 2)
+        self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=seconds, why=loaded.why)
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as loops:

@@ -12,15 +12,14 @@ import resource
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
-from jobs.settings import MIB
-from worker import pipelines
+from jobs.settings import MIB, load_settings
+from worker import loading, pipelines
 from worker.conveyor import Conveyor, receive, send
-from worker.protocol import Cost, Load, Loaded, LoadFailed
+from worker.protocol import Load, Loaded, LoadFailed
 
 PR_SET_PDEATHSIG = 1
 
@@ -47,14 +46,7 @@ def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
     """Loads the model and runs it once, so that the first job finds it warm."""
     spec = ModelSpec.model_validate_json(request.spec)
     bound_memory(spec.memory_limit)
-    began = time.monotonic()
-    pipeline = pipelines.load(spec, Path(request.source) if request.source else None)
-    if sample := pipeline.warm_up():
-        pipeline.run(*sample)
-    info = pipeline.info
-    seconds = time.monotonic() - began
-    cost = Cost(spec.token_budget, 0.0, 0.0)
-    return pipeline, Loaded(info.device, info.dtype, info.max_length, info.tokenizer_file, seconds, cost)
+    return loading.load(spec, Path(request.source) if request.source else None, load_settings().cache_dir)
 
 
 def die_with(worker: int) -> None:

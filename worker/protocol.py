@@ -42,7 +42,12 @@ class Loaded(msgspec.Struct, tag=True):
     """Tokens beyond which a text is cut."""
     tokenizer_file: str | None
     seconds: float
+    """Spent on loading, warming up and, where nothing was known from earlier, measuring."""
     cost: Cost
+    threads: int
+    """Threads that compute one forward pass."""
+    why: str
+    """Where dtype and budget are from, in a few words for a person."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):

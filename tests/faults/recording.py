@@ -19,7 +19,7 @@ class Recording(Poison):
         self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def __call__(self, inputs: list[str], factor: float = 1.0) -> list[Any]:
-        if inputs == list(self.warm_up):
+        if set(inputs) <= set(self.warm_up):
             return super().__call__(inputs, factor)
         now, pid = time.monotonic(), os.getpid()
         nonces = [text.partition(" ")[0] for text in inputs]

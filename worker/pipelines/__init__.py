@@ -7,6 +7,7 @@ Importing this package does not import torch: a pipeline of one's own may have n
 interface       what the engine sees of a loaded pipeline
 outputs         an output -> plain Python -> JSON bytes
 checkpoint      a model's files -> model, tokenizer, limits; every rule of safety
+quantized       linear layers in 8-bit integers
 padding         rows of different lengths -> one rectangle
 text            what all tasks share: checks, the three steps, the proof that padding is harmless
 encoder         what all but generation share: rows of tokens -> forward passes -> rows of numbers
@@ -14,6 +15,7 @@ classification  text-classification, token-classification, zero-shot-classificat
 features        feature-extraction
 fill_mask       fill-mask
 generation      text-generation
+held_out.txt    texts of our own making, by which `worker/dtypes.py` judges a faster dtype
 custom          a class of the operator's own
 """
 
@@ -38,7 +40,7 @@ _CLASSES = {
 
 
 def load(spec: ModelSpec, source: Path | None) -> LoadedPipeline:
-    """Loads the model into memory; `source` is its local folder or file.
+    """Loads the model into memory; `source` is its local folder or file. `auto` is no dtype here.
 
     With `source` None it comes from the hub, as `spec.source` at `spec.revision`.
     Raises ConfigurationError, in one sentence, for whatever keeps it from being served.

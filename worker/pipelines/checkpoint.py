@@ -13,6 +13,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
+from worker.pipelines.quantized import quantize
 
 _MODEL_CLASSES: dict[str, Any] = {
     "text-classification": transformers.AutoModelForSequenceClassification,
@@ -47,6 +48,9 @@ def open_checkpoint(spec: ModelSpec, source: Path | None) -> Checkpoint:
     """Loads safetensors, and nothing that is not the operator's will. Raises ConfigurationError."""
     _be_quiet()
     device = _device(spec)
+    integers = spec.dtype == "int8"
+    if integers and device.type != "cpu":
+        raise _refusal(spec, f"int8 is for the CPU; on {device} use bfloat16 or float16")
     if source is not None:
         _check_folder(spec, source)
     where = spec.source if source is None else str(source)
@@ -59,7 +63,7 @@ def open_checkpoint(spec: ModelSpec, source: Path | None) -> Checkpoint:
         tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where, **options)
         model, report = _MODEL_CLASSES[spec.task].from_pretrained(
             where,
-            dtype=getattr(torch, spec.dtype),
+            dtype=torch.float32 if integers else getattr(torch, spec.dtype),
             use_safetensors=True,
             output_loading_info=True,
             **options,
@@ -73,7 +77,11 @@ def open_checkpoint(spec: ModelSpec, source: Path | None) -> Checkpoint:
     max_length = _max_length(model, tokenizer)
     if max_length is not None:
         tokenizer.model_max_length = max_length
-    return Checkpoint(model.eval().to(device), tokenizer, device, max_length, _tokenizer_file(spec, source))
+    model = model.eval().to(device)
+    if integers:
+        with torch.inference_mode():
+            model = quantize(model)
+    return Checkpoint(model, tokenizer, device, max_length, _tokenizer_file(spec, source))
 
 
 def _be_quiet() -> None:

@@ -98,7 +98,7 @@ class ZeroShotClassification(EncoderPipeline):
         return encoding
 
     def _parts(self, lengths: list[int]) -> list[list[int]]:
-        """A hundred labels make a hundred rows of one text: in parts by length, like batches of their own."""
+        """A hundred labels make a hundred rows of one text: in parts, like batches of their own."""
         if not self.padding_is_harmless:
             return super()._parts(lengths)
         order = sorted(range(len(lengths)), key=lengths.__getitem__)

@@ -136,7 +136,7 @@ class TextPipeline(LoadedPipeline, ABC):
             together = [row.float() for row in self._predict(texts)]
         except (ValueError, RuntimeError):
             return False
-        tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
+        tolerance = 1e-4 if self.info.dtype == "float32" else 0.1
         return all(
             float((one - other).abs().max()) <= tolerance * float(one.abs().max()) + 1e-6
             for one, other in zip(alone, together, strict=True)

@@ -34,7 +34,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 
 
 def load(folder: Path, task: str, **settings: Any) -> pipelines.LoadedPipeline:
-    spec = ModelSpec(name="tiny", task=task, source=str(folder), device="cpu", **settings)
+    spec = ModelSpec(**{"name": "tiny", "task": task, "source": str(folder), "device": "cpu", **settings})
     return pipelines.load(spec, folder)
 
 

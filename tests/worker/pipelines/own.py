@@ -55,3 +55,17 @@ class Broken:
 
 class NotCallable(WithoutOptions):
     pass
+
+
+class Counted:
+    """Writes down the size of each batch."""
+
+    warm_up = ("one", "three")
+
+    def __init__(self, source: Path | None, record: str) -> None:
+        self.record = Path(record)
+
+    def __call__(self, inputs: list[Any]) -> list[Any]:
+        with self.record.open("a") as file:
+            file.write(f"{len(inputs)}\n")
+        return inputs

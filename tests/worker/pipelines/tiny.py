@@ -97,6 +97,7 @@ def _saved(
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "text-classification": _bert(transformers.BertForSequenceClassification, num_labels=3),
+    "regression": _bert(transformers.BertForSequenceClassification, num_labels=1),
     "token-classification": _bert(transformers.BertForTokenClassification, id2label=_NER),
     "feature-extraction": _bert(transformers.BertModel),
     "zero-shot-classification": _bert(

@@ -1,0 +1,45 @@
+"""`python -m bench.dtypes`: what faster types of numbers are worth on this machine, for two models.
+
+Each type against float32, as `dtype = "auto"` judges it: times as fast, agreement of batched answers with
+float32's, and with its own answers one by one.
+"""
+
+import sys
+from pathlib import Path
+
+from bench.ceiling import model_folder
+from jobs.models import ModelSpec
+from tests.processes import ROOT
+from worker import threads
+from worker.dtypes import CANDIDATES, Judge, held_out_texts
+
+
+def main() -> int:
+    count = threads.claim(None)
+    threads.tell_torch(count)
+    print(f"threads: {count}\n")
+    print("| model | task | dtype | speed | agreement | with itself alone | auto takes it |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, task, folder in (
+        ("all-MiniLM-L6-v2", "feature-extraction", model_folder()),
+        ("sentiment", "text-classification", ROOT / "models" / "sentiment"),
+    ):
+        print_rows(name, task, folder)
+    return 0
+
+
+def print_rows(name: str, task: str, folder: Path) -> None:
+    spec = ModelSpec(name=name.lower(), task=task, source=str(folder), device="cpu", dtype="auto")
+    judge = Judge(spec, folder, held_out_texts(spec))
+    print(f"| {name} | {task} | float32 | 1.00 | | | |")
+    for dtype in CANDIDATES["cpu"]:
+        _, verdict = judge.examine(dtype)
+        print(
+            f"| {name} | {task} | {dtype} | {verdict.speed:.2f} | {verdict.agreement:.5f} | "
+            f"{verdict.steadiness:.5f} | {'may' if verdict.agrees else 'no'} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

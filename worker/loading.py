@@ -1,0 +1,62 @@
+"""From a model's entry in `models.toml` to a warm pipeline whose cost is known; the engine's first step."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from jobs.models import ModelSpec
+from worker import dtypes, findings, pipelines, threads
+from worker.calibration import SECONDS, calibrate
+from worker.dtypes import Choice
+from worker.findings import Findings, FindingsStore
+from worker.protocol import NO_BUDGET, Loaded
+
+
+def load(
+    spec: ModelSpec, source: Path | None, cache_dir: Path | None
+) -> tuple[pipelines.LoadedPipeline, Loaded]:
+    """Loads the model, runs it once, and measures what it costs unless an earlier start did.
+
+    Raises ConfigurationError when the model cannot be served, and what its pipeline raises on its samples.
+    """
+    began = time.monotonic()
+    count = threads.claim(spec.threads)
+    if spec.pipeline is None:
+        threads.tell_torch(count)
+    store = FindingsStore(findings.folder(cache_dir))
+    key = findings.circumstances(spec, source, count)
+    known = store.recall(key)
+    choice = Choice(spec.dtype, "") if spec.dtype != "auto" else None
+    if known is not None:
+        choice = Choice(known.dtype, known.why)
+    if choice is None:
+        pipeline, choice = dtypes.choose(spec, source)
+    else:
+        pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
+    if sample := pipeline.warm_up():
+        pipeline.run(*sample)
+    told = "measured earlier"
+    if known is None:
+        found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
+        known = Findings(key, found.cost, choice.dtype, choice.why, found.settled)
+        store.keep(known)
+        told = "measured now"
+    if not known.settled:
+        told += " on a busy machine"
+    cost = known.cost
+    if spec.token_budget is not None:
+        cost, told = msgspec.structs.replace(cost, budget=spec.token_budget), "as in models.toml"
+    pipeline.budget = cost.budget
+    limit = f"{cost.budget} ({told})" if cost.budget < NO_BUDGET else "none"
+    info = pipeline.info
+    return pipeline, Loaded(
+        info.device,
+        info.dtype,
+        info.max_length,
+        info.tokenizer_file,
+        time.monotonic() - began,
+        cost,
+        count,
+        f"budget {limit}, threads {count}" + (f", dtype {choice.why}" if choice.why else ""),
+    )
