@@ -121,7 +121,7 @@ async def test_it_expires_while_it_waits(queue: JobQueue, serving: Serving, gate
 
 async def test_a_job_in_both_ends_once(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     """Its first answer is too large already; the other comes when it has ended."""
-    async with serving(max_batch_items=1, max_result_bytes=150_000) as worker:
+    async with serving(max_batch_items=1, max_result_bytes=50_000) as worker:
         await expecting_short(queue, worker)
         job_id = await submit(queue, ["many", "many", "many", "many"])
         [job] = await ended(queue, job_id)
