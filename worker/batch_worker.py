@@ -89,6 +89,7 @@ class BatchWorker(Worker):
         self._taken, self._stopping = asyncio.Event(), asyncio.Event()
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
         self._feeder = Feeder(self.engine, self, self._log)
+        self._ringing = False
         self._overran = False
         """Whether the last batch did not end within the grace; one of its jobs may be why."""
         self._patiently = Patience(self._log, self._stopping)
@@ -141,9 +142,11 @@ class BatchWorker(Worker):
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._claim_forever())
+            claiming = loops.create_task(self._claim_forever())
             running = loops.create_task(self._feeder.run())
             await self._stopping.wait()
+            if self._ringing:
+                await cancel(claiming)
             until = time.monotonic() + self.settings.shutdown_grace
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
             self._overran = not running.done()
@@ -170,9 +173,10 @@ class BatchWorker(Worker):
                     continue
                 if claimed:  # one claim for what comes while the engine is busy, not one for each ring
                     await self._feeder.hunger(CLAIM_PAUSE)
-                if claimed < MANY and not left:
-                    ring = self._patiently(self.queue.doorbell, self.spec.name, DOORBELL_WAIT)
-                    await self._unless_stopped(ring)
+                if claimed < MANY and not left and not self._stopping.is_set():
+                    self._ringing = True  # a stop may cancel this, and only this
+                    await self._patiently(self.queue.doorbell, self.spec.name, DOORBELL_WAIT)
+                    self._ringing = False
 
     async def _claim(self, inputs: int, before: float | None = None) -> tuple[int, int]:
         """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""

@@ -87,7 +87,12 @@ async def test_it_is_no_suspect_when_the_engine_dies(queue: JobQueue, serving: S
 async def test_it_runs_though_the_one_before_it_raises(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     async with serving(max_batch_items=2) as worker:
         await expecting_short(queue, worker)
-        raising = await submit(queue, [gate.text, "raise"])
+        raising = await submit(queue, [gate.text, "quote " + 300 * "x"])  # the longer, and so the second
+
+        async def runs() -> bool:
+            return len(worker._feeder._flights) == 1
+
+        await until(runs)
         behind = await submit(queue, ["behind", "die"])
         await until_two(worker)
         gate.open()
@@ -116,7 +121,7 @@ async def test_it_expires_while_it_waits(queue: JobQueue, serving: Serving, gate
 
 async def test_a_job_in_both_ends_once(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     """Its first answer is too large already; the other comes when it has ended."""
-    async with serving(max_batch_items=1, max_result_bytes=150_000) as worker:
+    async with serving(max_batch_items=1, max_result_bytes=50_000) as worker:
         await expecting_short(queue, worker)
         job_id = await submit(queue, ["many", "many", "many", "many"])
         [job] = await ended(queue, job_id)
