@@ -20,7 +20,7 @@ TORCH_INDEX_URL ?=
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-faults soak bench check format clean
+.PHONY: help install run test test-faults soak bench bench-peers check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,10 @@ soak: $(STAMP) ## customers and harm of all kinds for MINUTES (5), with a report
 
 bench: $(BENCH_STAMP) ## measure against the offline model and a plain endpoint; make bench ARGS=--quick is a first look
 	@exec $(BIN)/python -m bench $(ARGS)
+
+# Each peer is installed in an environment of its own, in bench/out/venvs
+bench-peers: $(BENCH_STAMP) ## measure beside FastAPI, LitServe, mosec, BentoML, Infinity; ARGS=--quick, ARGS='--only mosec'
+	@TORCH_INDEX_URL="$(TORCH_INDEX_URL)" exec $(BIN)/python -m bench.peers $(ARGS)
 
 check: $(STAMP) ## check format, lint, types and the walls between the packages
 	$(BIN)/ruff format --check .

@@ -88,13 +88,17 @@ def _seconds(process: psutil.Process) -> float:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
-    """A new stack whose models have both answered; it ends with the block."""
+def running(models: str | None = None) -> Iterator[Stack]:
+    """A new stack whose models have both answered; it ends with the block.
+
+    `models` is a models.toml, by default that of the benchmark.
+    """
+    models = models or MODELS.format(source=model_folder())
     port = valkey.free_port()
     with TemporaryDirectory() as name, valkey.running(Path(name)) as server:
-        models = Path(name) / "models.toml"
-        models.write_text(MODELS.format(source=model_folder()), encoding="utf-8")
-        settings = {"redis_url": server.url(), "models_file": models, "port": port, "log_level": "warning"}
+        file = Path(name) / "models.toml"
+        file.write_text(models, encoding="utf-8")
+        settings = {"redis_url": server.url(), "models_file": file, "port": port, "log_level": "warning"}
         with processes.running("worker", **settings) as worker, processes.running("api", **settings) as api:
             assert server.process is not None
             wait_until_listening(port, "/health/live")
