@@ -20,6 +20,13 @@ class Setting(msgspec.Struct, frozen=True):
     wait: float = 0.0
     """Milliseconds that a batch may be waited for."""
 
+    options: tuple[str, ...] = ()
+    """More of the peer's own arguments."""
+
+    def name(self, unit: str) -> str:
+        waiting = f", wait {self.wait:g} ms" if self.wait else ""
+        return " ".join([f"{unit} {self.size}{waiting}", *self.options])
+
 
 ECHO = Setting(32, wait=1)
 """For a model that computes nothing there is nothing to wait for."""
@@ -80,7 +87,7 @@ def infinity(python: Path, port: int, model: str, setting: Setting) -> list[str]
         "port": port,
     }
     given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    return [str(python.parent / "infinity_emb"), "v2", *given]
+    return [str(python.parent / "infinity_emb"), "v2", *given, *setting.options]
 
 
 def for_infinity(model: Path, folder: Path) -> Path:
@@ -120,6 +127,7 @@ def _openai(body: bytes | str) -> list[float]:
     return vector
 
 
+NO_BETTER = ("--no-bettertransformer",)
 SIZES = (Setting(4), Setting(8), Setting(16))
 
 PEERS = (
@@ -179,12 +187,12 @@ PEERS = (
     Peer(
         "infinity",
         shipped=Setting(32),
-        tuned=SIZES,
+        tuned=(*SIZES, Setting(8, options=NO_BETTER), Setting(16, options=NO_BETTER)),
         command=infinity,
         path="/embeddings",
         body=lambda text: {"model": "minilm", "input": text},
         contains='"embedding"',
         embedding=_openai,
-        packages=("infinity_emb", "sentence-transformers"),
+        packages=("infinity_emb", "sentence-transformers", "optimum"),
     ),
 )

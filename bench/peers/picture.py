@@ -5,7 +5,7 @@ from html import escape
 from bench.peers.summary import Line, Summary
 from bench.picture import FILL, INK, LINE, SOFT
 
-WIDTH, LEFT, RIGHT, TOP = 720, 230, 90, 84
+WIDTH, LEFT, RIGHT, TOP = 720, 270, 64, 84
 ROW, BAR = 30, 20
 OTHER = "#b5c0cc"
 

@@ -66,14 +66,15 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
         models = {"infinity": for_infinity(model, Path(folder))}
 
         def measure_peer(peer: Peer, setting: Setting) -> None:
-            _say(f"{peer.name} {setting.size}")
-            log = logs / f"{peer.name}-{setting.size}.log"
+            name = f"{peer.name} {setting.name(peer.unit)}"
+            _say(name)
+            log = logs / f"{name}.log"
             source = models.get(peer.name, model)
             served.append(embeddings(peer, setting, pythons[peer], source, texts, plan, best.sample, log))
 
         def measure_echo(peer: Peer) -> None:
             _say(f"{peer.name} echo")
-            log = logs / f"{peer.name}-echo.log"
+            log = logs / f"{peer.name} echo.log"
             echoed.append(echoes(peer, peer.echo_setting, pythons[peer], texts[:64], plan, log))
 
         steps: list[Callable[[], None]] = [partial(measure_batchline, batchline.NAME)]

@@ -53,7 +53,7 @@ def summarize(rounds: Sequence[Round], peers: Sequence[Peer], missing: dict[str,
     for peer in peers:
         for word, setting in (("as shipped", peer.shipped), ("tuned", fastest(peer, rounds[0].served))):
             if setting is not None:
-                label = f"{word}, {peer.unit} {setting.size}"
+                label = f"{word}, {setting.name(peer.unit)}"
                 served.append(_line(rounds, "served", peer.name, label, setting))
     echoing = [(batchline.NAME, None)] + [(peer.name, peer.echo_setting) for peer in peers if peer.echo_path]
     return Summary(
@@ -97,7 +97,7 @@ def _find(measured: list[Measured], name: str, setting: Setting | None) -> Measu
 
 def _tried(peer: Peer, first: Round) -> dict[str, float]:
     rates = {each.setting: each.rate for each in first.served if each.name == peer.name and each.right}
-    return {f"{peer.unit} {setting.size}": rates[setting] for setting in peer.settings() if setting in rates}
+    return {setting.name(peer.unit): rates[setting] for setting in peer.settings() if setting in rates}
 
 
 def _fastest_first(lines: list[Line]) -> list[Line]:

@@ -24,8 +24,8 @@ def _served(summary: Summary) -> list[str]:
     return [
         f"SERVED: all-MiniLM-L6-v2, mean pooling, fp32, one text in a request, {CLIENTS} clients,"
         f" {summary.threads} threads",
-        f"{'':35}{'texts/s':>16}{'of ceiling':>15}{'Batchline: times':>19}   p50    p99 ms",
-        f"{'offline, the ceiling':35}{_rate(summary.ceiling):>16}",
+        f"{'':46}{'texts/s':>16}{'of ceiling':>15}{'Batchline: times':>19}   p50    p99 ms",
+        f"{'offline, the ceiling':46}{_rate(summary.ceiling):>16}",
         *(line for each in summary.served for line in _contender(each, summary)),
         "",
     ]
@@ -39,8 +39,8 @@ def _contender(line: Line, summary: Summary) -> list[str]:
 def _row(name: str, line: Line, ratio: str) -> list[str]:
     notes = []
     if line.rate is None:
-        return [f"{name:35}{'not measured':>16}: {line.problem}"]
-    row = f"{name:35}{_rate(line.rate):>16}{ratio}{_times(line.behind):>19}{line.p50:6.0f} {line.p99:6.0f}"
+        return [f"{name:46}{'not measured':>16}: {line.problem}"]
+    row = f"{name:46}{_rate(line.rate):>16}{ratio}{_times(line.behind):>19}{line.p50:6.0f} {line.p99:6.0f}"
     if not line.right:
         notes.append(f"WRONG ANSWERS: cosine {line.cosine:.6f} to the offline embeddings")
     if line.problem:
@@ -60,7 +60,7 @@ def _tried(summary: Summary) -> list[str]:
 def _echoed(summary: Summary) -> list[str]:
     return [
         f"ECHO: a model that does nothing, {CLIENTS} clients; only Batchline writes jobs down",
-        f"{'':35}{'requests/s':>16}{'Batchline: times':>19}   p50    p99 ms",
+        f"{'':46}{'requests/s':>16}{'Batchline: times':>19}   p50    p99 ms",
         *(line for each in summary.echoed for line in _row(each.name, each, "")),
         "",
     ]
