@@ -27,7 +27,10 @@ def in_child(module: str, question: bytes, answer: type[T], seconds: float) -> T
             child.wait(10)
     if child.returncode:
         raise BenchError(f"{module} failed: {told.decode(errors='replace') or child.returncode}")
-    return msgspec.json.decode(told, type=answer)
+    try:
+        return msgspec.json.decode(told, type=answer)
+    except msgspec.MsgspecError as error:
+        raise BenchError(f"{module} answered {len(told)} bytes that cannot be read: {error}") from None
 
 
 def answer_parent(measure: Callable[[], object]) -> None:

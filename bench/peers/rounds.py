@@ -35,7 +35,7 @@ class Size(msgspec.Struct):
 
 
 FULL = Size(rounds=3, texts=192, seconds=4.0, warm_up=1.0)
-QUICK = Size(rounds=1, texts=128, seconds=1.5, warm_up=0.5)
+QUICK = Size(rounds=1, texts=96, seconds=1.5, warm_up=0.5)
 
 
 class Round(msgspec.Struct):
