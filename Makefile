@@ -28,7 +28,7 @@ SECONDS ?= 30
 P99 ?= 0.5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-faults soak bench load ramp check format clean
+.PHONY: help install run test test-faults soak bench bench-peers load ramp check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,6 +50,10 @@ soak: $(STAMP) ## customers and harm of all kinds for MINUTES (5), with a report
 
 bench: $(BENCH_STAMP) ## measure against the offline model and a plain endpoint; make bench ARGS=--quick is a first look
 	@exec $(BIN)/python -m bench $(ARGS)
+
+# Each peer is installed in an environment of its own, in bench/out/venvs
+bench-peers: $(BENCH_STAMP) ## measure beside FastAPI, LitServe, mosec, BentoML, Infinity; ARGS=--quick, ARGS='--only mosec'
+	@TORCH_INDEX_URL="$(TORCH_INDEX_URL)" exec $(BIN)/python -m bench.peers $(ARGS)
 
 load: $(STAMP) ## locust's users against URL, or a server of its own; USERS=, RATE= of their start, SECONDS=
 	@exec $(BIN)/python -m tests.load $(if $(URL),--url $(URL)) --users $(USERS) --rate $(RATE) --seconds $(SECONDS)

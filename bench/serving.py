@@ -70,9 +70,14 @@ def compare(kept: dict[int, str], offline: dict[int, list[float]]) -> None:
         if len(served) != len(alone):
             raise BenchError(f"text {number}: {len(served)} components served, {len(alone)} offline")
         furthest = max(abs(one - other) for one, other in zip(served, alone, strict=True))
-        cosine = _dot(served, alone) / math.sqrt(_dot(served, served) * _dot(alone, alone))
-        if not (cosine >= COSINE and furthest <= DIFFERENCE):
-            raise BenchError(f"text {number} is served otherwise: cosine {cosine}, difference {furthest}")
+        angle = cosine(served, alone)
+        if not (angle >= COSINE and furthest <= DIFFERENCE):
+            raise BenchError(f"text {number} is served otherwise: cosine {angle}, difference {furthest}")
+
+
+def cosine(one: list[float], other: list[float]) -> float:
+    """Of the angle between two vectors of one length, neither of them zero."""
+    return _dot(one, other) / math.sqrt(_dot(one, one) * _dot(other, other))
 
 
 def _dot(one: list[float], other: list[float]) -> float:

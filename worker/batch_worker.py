@@ -12,7 +12,7 @@ Stopping is in order: claim no more, let the running batch end, write back, give
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from worker.feeder import Batch, Feeder, Result
 from worker.keeper import LeaseKeeper
 from worker.leases import LeasedJob
 from worker.lengths import LengthMeter
+from worker.loops import beside
 from worker.pace import Pace
 from worker.patience import Patience
 from worker.vitals import Vitals
@@ -48,8 +49,6 @@ CLAIM_PAUSE = 0.02
 
 MANY = 2
 """Jobs in one claim from which on the next is made without waiting for the doorbell, which rings on."""
-
-Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def infer(ctx: dict[str, object], *args: object, **kwargs: object) -> None:
@@ -105,13 +104,13 @@ class BatchWorker(Worker):
         """
         renewing = partial(self._keeper.renew_forever, self.settings.renew_every)
         async with (
-            self._beside(self._beat_forever),
-            self._beside(renewing),
-            self._beside(self._keeper.sweep_forever),
+            beside(self._beat_forever),
+            beside(renewing),
+            beside(self._keeper.sweep_forever),
         ):
             try:
                 if await self._unless_stopped(self._load()):
-                    async with self._beside(self._keeper.write_back_forever):
+                    async with beside(self._keeper.write_back_forever):
                         await self._serve()
             finally:
                 await self.engine.kill()
@@ -289,13 +288,3 @@ class BatchWorker(Worker):
             return task.done()
         finally:
             await cancel(task, stop)
-
-    @contextlib.asynccontextmanager
-    async def _beside(self, loop: Loop) -> AsyncIterator[None]:
-        """Runs a loop beside the block; should the loop fail, the block is cancelled and its error raised."""
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(loop())
-            try:
-                yield
-            finally:
-                await cancel(task)

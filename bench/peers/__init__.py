@@ -1,0 +1,1 @@
+"""Batchline beside other servers of the same model, in one run: `make bench-peers`."""

@@ -1,0 +1,59 @@
+"""Batchline's own lines of the comparison: the stack that `make bench` measures, from its own environment."""
+
+import json
+
+import msgspec
+from pydantic import ValidationError
+
+from bench import stack
+from bench.ceiling import model_folder
+from bench.errors import BenchError
+from bench.peers.measuring import Measured
+from bench.plan import Plan
+from bench.serving import cosine, measure
+from jobs.models import ModelSpec
+
+NAME = "batchline"
+AUTO = "batchline, dtype auto"
+
+
+def can_choose_its_dtype() -> bool:
+    """Whether a model may be told `dtype = "auto"`."""
+    known = {"name": "embed", "task": "feature-extraction", "source": "s"}
+    try:
+        ModelSpec.model_validate(known | {"dtype": "auto"})
+    except ValidationError:
+        return False
+    return True
+
+
+def models(name: str) -> str:
+    """The models.toml of the line with this name."""
+    table = "[models.embed]\n"
+    more = 'dtype = "auto"\n' if name == AUTO else ""
+    return stack.MODELS.format(source=model_folder()).replace(table, table + more)
+
+
+def measured(
+    name: str, texts: list[str], plan: Plan, offline: dict[int, list[float]]
+) -> tuple[Measured, Measured]:
+    """The embeddings and the echo of one stack. A BenchError becomes the problem."""
+    served, echoed = Measured(name, None), Measured(name, None)
+    try:
+        with stack.running(models(name)) as running:
+            asked = msgspec.structs.replace(plan, keep=list(offline))
+            served.load = measure(running, "embed", texts, asked).load
+            served.cosine = nearness(served.load.kept, offline)
+            echoed.load = measure(running, "echo", texts[:64], plan).load
+    except BenchError as error:
+        for one in (served, echoed):
+            one.problem = "" if one.load else str(error)
+    return served, echoed
+
+
+def nearness(kept: dict[int, str], offline: dict[int, list[float]]) -> float:
+    """The least cosine between served and offline. Raises BenchError when there is nothing to compare."""
+    served = {number: json.loads(body)["results"][0]["output"] for number, body in kept.items()}
+    if not served:
+        raise BenchError("there are no answers to compare")
+    return min(cosine(vector, offline[number]) for number, vector in served.items())

@@ -1,0 +1,80 @@
+"""Each peer's own virtual environment, from its pinned requirements; made again when they change."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.peers.catalogue import Peer
+
+MADE = 900.0
+"""Seconds that making one may take."""
+
+ALWAYS = ("torch", "transformers")
+
+VERSIONS = """\
+import importlib.metadata, json, platform, sys
+told = {"python": platform.python_version()}
+print(json.dumps(told | {name: importlib.metadata.version(name) for name in sys.argv[1:]}))
+"""
+
+
+def python_of(peer: Peer, folder: Path) -> Path:
+    """The peer's interpreter; its environment is made in `folder` when there is none. Raises BenchError."""
+    if peer.requirements is None:
+        return Path(sys.executable)
+    home = folder / peer.name
+    python, stamp = home / "bin" / "python", home / ".installed"
+    wanted = fingerprint(peer.requirements)
+    if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
+        _make(home, python, peer.requirements)
+        stamp.write_text(wanted, encoding="utf-8")  # last, so that what was interrupted is done again
+    return python
+
+
+def fingerprint(requirements: Path) -> str:
+    return hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+
+
+def versions(peer: Peer, python: Path) -> dict[str, str]:
+    """What is really installed there."""
+    told: dict[str, str] = json.loads(_run([str(python), "-c", VERSIONS, *peer.packages, *ALWAYS], 60))
+    return told
+
+
+def _make(home: Path, python: Path, requirements: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(home)], 120)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    if index := os.environ.get("TORCH_INDEX_URL"):  # as the Makefile has it
+        _run([*pip, "--no-deps", "--index-url", index, _pin(requirements, "torch")], MADE)
+    _run([*pip, "-r", str(requirements)], MADE)
+
+
+def _pin(requirements: Path, name: str) -> str:
+    lines = requirements.read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith(f"{name}=="))
+
+
+def _run(command: list[str], seconds: float) -> str:
+    """Its output; its own errors as one BenchError. It is killed when the time is over, or when we are."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{' '.join(command[:4])} did not end within {seconds:g} s") from None
+    except OSError as error:
+        raise BenchError(f"{command[0]} cannot be run: {error}") from None
+    if done.returncode:
+        raise BenchError(_reason(done.stderr or done.stdout))
+    return done.stdout
+
+
+def _reason(told: str) -> str:
+    """The line of pip's that says why."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["it failed without a word"])[-1][:200]

@@ -1,0 +1,119 @@
+"""One measurement of one peer: its server is started, put under load, its answers compared; it is ended."""
+
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from bench import load
+from bench.errors import BenchError
+from bench.peers.catalogue import Peer, Setting
+from bench.peers.process import serving, wait_for
+from bench.plan import Load, Plan
+from bench.serving import COSINE, cosine
+from tests.valkey import free_port
+
+READY = 120.0
+"""Seconds that starting and loading may take."""
+
+
+class Measured(msgspec.Struct):
+    """What came of one contender in one round: a load, or the problem that there was."""
+
+    name: str
+    setting: Setting | None
+    """None for Batchline, which has nothing to set."""
+    load: Load | None = None
+    cosine: float | None = None
+    """Between the served and the offline embeddings, the least of the sample; None for the echo."""
+    problem: str = ""
+
+    @property
+    def rate(self) -> float:
+        return self.load.rate if self.load else 0.0
+
+    @property
+    def right(self) -> bool:
+        """Whether the answers are those of the offline model."""
+        return self.load is not None and (self.cosine is None or self.cosine >= COSINE)
+
+
+def embeddings(
+    peer: Peer,
+    setting: Setting,
+    python: Path,
+    model: Path,
+    texts: list[str],
+    plan: Plan,
+    offline: dict[int, list[float]],
+    log: Path,
+) -> Measured:
+    """`plan` says how; what it asks is filled in here. A BenchError becomes the problem."""
+    asked = msgspec.structs.replace(
+        plan, path=peer.path, bodies=peer.bodies(texts), contains=peer.contains, keep=list(offline)
+    )
+    measured = Measured(peer.name, setting)
+    try:
+        measured.load = _loaded(peer, setting, python, str(model), asked, log)
+        measured.cosine = nearness(peer, measured.load.kept, offline)
+    except BenchError as error:
+        measured.problem = str(error)
+    return measured
+
+
+def echoes(peer: Peer, setting: Setting, python: Path, texts: list[str], plan: Plan, log: Path) -> Measured:
+    """The same with a model that does nothing, so there is nothing to compare."""
+    assert peer.echo_path is not None
+    asked = msgspec.structs.replace(
+        plan, path=peer.echo_path, bodies=peer.bodies(texts), contains=peer.echo_contains
+    )
+    try:
+        return Measured(peer.name, setting, _loaded(peer, setting, python, "", asked, log))
+    except BenchError as error:
+        return Measured(peer.name, setting, problem=str(error))
+
+
+def nearness(peer: Peer, kept: dict[int, str], offline: dict[int, list[float]]) -> float:
+    """The least cosine between served and offline; lengths of vectors don't count, for one peer normalizes.
+
+    Raises BenchError when there is nothing to compare.
+    """
+    found = []
+    for number, body in kept.items():
+        try:
+            served = peer.embedding(body)
+            found.append(cosine(served, offline[number]) if len(served) == len(offline[number]) else -1.0)
+        except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
+            raise BenchError(f"an answer that is no embedding: {body[:100]!r}: {error}") from None
+    if not found:
+        raise BenchError("there are no answers to compare")
+    return min(found)
+
+
+def _loaded(peer: Peer, setting: Setting, python: Path, model: str, plan: Plan, log: Path) -> Load:
+    port = free_port()
+    environment = {
+        "PEER_PORT": str(port),
+        "PEER_MODEL": model,
+        "PEER_SIZE": str(setting.size),
+        "PEER_WAIT": f"{setting.wait:g}",
+        "MOSEC_PORT": str(port),
+        "MOSEC_ADDRESS": "127.0.0.1",
+        "MOSEC_TIMEOUT": "60000",
+        "MOSEC_LOG_LEVEL": "warning",
+    }
+    asked = msgspec.structs.replace(plan, port=port)
+    command = peer.command(python, port, model, setting)
+    with serving(command, environment, log) as process:
+        wait_for(process, lambda: _answers(asked), log, READY)
+        return load.run(asked)
+
+
+def _answers(plan: Plan) -> bool:
+    url = f"http://127.0.0.1:{plan.port}{plan.path}"
+    headers = {"content-type": "application/json"}
+    try:
+        answer = httpx.post(url, content=plan.bodies[0], headers=headers, timeout=READY)
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 200 and plan.contains in answer.text

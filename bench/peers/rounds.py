@@ -1,0 +1,117 @@
+"""One round of everything: the ceiling, each peer, Batchline, one after the other; the next round again."""
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import msgspec
+
+from bench import ceiling
+from bench.ceiling import Ceiling
+from bench.peers import batchline
+from bench.peers.catalogue import Peer, Setting, for_infinity
+from bench.peers.measuring import Measured, echoes, embeddings
+from bench.plan import Plan
+from bench.texts import make_texts
+
+T = TypeVar("T")
+
+CLIENTS = 64
+
+
+class Size(msgspec.Struct):
+    """How long all of it takes."""
+
+    rounds: int
+    texts: int
+    seconds: float
+    """Of each measurement, at least."""
+    warm_up: float
+    compared: int = 16
+    """Texts whose embeddings are compared."""
+
+
+FULL = Size(rounds=3, texts=192, seconds=4.0, warm_up=1.0)
+QUICK = Size(rounds=1, texts=96, seconds=1.5, warm_up=0.5)
+
+
+class Round(msgspec.Struct):
+    ceiling: Ceiling
+    served: list[Measured]
+    echoed: list[Measured]
+
+
+def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], logs: Path) -> Round:
+    """Raises BenchError where not even the ceiling can be measured. What it started has ended."""
+    texts = make_texts(size.texts)
+    sample = list(range(0, size.texts, size.texts // size.compared))
+    plan = Plan(0, "", CLIENTS, size.seconds, [], "", warm_up=size.warm_up)
+    _say("the ceiling")
+    best = ceiling.run(texts, sample)
+    served: list[Measured] = []
+    echoed: list[Measured] = []
+
+    def measure_batchline(name: str) -> None:
+        _say(name)
+        answers, nothing = batchline.measured(name, texts, plan, best.sample)
+        served.append(answers)
+        if name == batchline.NAME:  # the echo has no dtype
+            echoed.append(nothing)
+
+    with TemporaryDirectory() as folder:
+        model = ceiling.model_folder()
+        models = {"infinity": for_infinity(model, Path(folder))}
+
+        def measure_peer(peer: Peer, setting: Setting) -> None:
+            name = f"{peer.name} {setting.name(peer.unit)}"
+            _say(name)
+            log = logs / f"{name}.log"
+            source = models.get(peer.name, model)
+            served.append(embeddings(peer, setting, pythons[peer], source, texts, plan, best.sample, log))
+
+        def measure_echo(peer: Peer) -> None:
+            _say(f"{peer.name} echo")
+            log = logs / f"{peer.name} echo.log"
+            echoed.append(echoes(peer, peer.echo_setting, pythons[peer], texts[:64], plan, log))
+
+        steps: list[Callable[[], None]] = [partial(measure_batchline, batchline.NAME)]
+        if batchline.can_choose_its_dtype():
+            steps.append(partial(measure_batchline, batchline.AUTO))
+        for peer in pythons:
+            for setting in still_in(peer, before):
+                steps.append(partial(measure_peer, peer, setting))
+            if peer.echo_path:
+                steps.append(partial(measure_echo, peer))
+        for step in turned(steps, len(before)):
+            step()
+    _say("done\n")
+    return Round(best, served, echoed)
+
+
+def still_in(peer: Peer, before: Sequence[Round]) -> list[Setting]:
+    """All settings in the first round; then the one as shipped, and whichever other was the fastest."""
+    if not before:
+        return list(peer.settings())
+    best = fastest(peer, before[0].served)
+    return [peer.shipped] if best is None else [peer.shipped, best]
+
+
+def fastest(peer: Peer, served: list[Measured]) -> Setting | None:
+    """Among those that differ from the setting as shipped and gave the right answers."""
+    tuned = [
+        each for each in served if each.name == peer.name and each.setting != peer.shipped and each.right
+    ]
+    return max(tuned, key=lambda each: each.rate).setting if tuned else None
+
+
+def turned(steps: list[T], by: int) -> list[T]:
+    """Begun a third further on in each round, so that nobody always comes first."""
+    at = by * len(steps) // 3 % len(steps)
+    return steps[at:] + steps[:at]
+
+
+def _say(what: str) -> None:
+    print(f" {what}", end="" if what.endswith("\n") else " ..", file=sys.stderr, flush=True)
