@@ -200,6 +200,8 @@ class BatchWorker(Worker):
         if job.claimed.attempts >= tries:
             self._end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
             return
+        if not self._keeper.holds(job):
+            return  # cancelled, or lost, while it was measured
         urgency = job.claimed.score
         job.items = [
             Item(job, index, urgency, length, group, job.rank) for index, length in enumerate(lengths)
