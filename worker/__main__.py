@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import structlog
 import uvloop
 
-from jobs import logs
+from jobs import heap, logs
 from jobs.connection import check, connect
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.models import ModelCatalog, ModelSpec, load_catalog
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         specs = [catalog[name] for name in arguments.model] or list(catalog.specs.values())
         if arguments.check:
             return uvloop.run(_check(settings, specs))
+        heap.settle()
         return uvloop.run(_serve(settings, catalog, specs, burst=arguments.burst))
     except (BatchlineError, BaseExceptionGroup) as error:
         fault = _first(error)

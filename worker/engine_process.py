@@ -6,7 +6,6 @@ It ends when the worker's end of the socket closes, and with the worker itself, 
 """
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -14,14 +13,14 @@ import socket
 import sys
 from pathlib import Path
 
+from jobs import heap
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
+from jobs.orphans import die_with
 from jobs.settings import MIB, load_settings
 from worker import loading, pipelines
 from worker.conveyor import Conveyor, receive, send
 from worker.protocol import Load, Loaded, LoadFailed
-
-PR_SET_PDEATHSIG = 1
 
 
 def main(fd: int, worker: int) -> int:
@@ -38,6 +37,7 @@ def main(fd: int, worker: int) -> int:
     except (ConfigurationError, MemoryError) as error:
         send(stream, LoadFailed(str(error) or "the model does not fit into its memory_limit"))
         return 1
+    heap.settle()
     send(stream, loaded)
     return Conveyor(pipeline, stream).serve()
 
@@ -47,14 +47,6 @@ def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
     spec = ModelSpec.model_validate_json(request.spec)
     bound_memory(spec.memory_limit)
     return loading.load(spec, Path(request.source) if request.source else None, load_settings().cache_dir)
-
-
-def die_with(worker: int) -> None:
-    """Dies with the worker (on Linux): a call that hangs in C would not see the socket close."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != worker:  # it died before we asked
-            os._exit(1)
 
 
 def bound_memory(mebibytes: int | None) -> None:
