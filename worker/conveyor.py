@@ -74,6 +74,8 @@ class Conveyor:
         self._stream = stream
         self._prepared: SimpleQueue[Passage] = SimpleQueue()
         self._computed: SimpleQueue[Passage] = SimpleQueue()
+        self._handed = self._replied = 0
+        """Batches that the writer was given, and has answered; each is counted by one thread alone."""
 
     def serve(self) -> NoReturn:
         """Computes for as long as the process lives, which is as long as the socket."""
@@ -87,7 +89,11 @@ class Conveyor:
             if passage.withdrawn and passage.refusal is None:
                 passage.refusal = Withdrawn()
             self._step(passage, self._compute)
-            self._computed.put(passage)
+            if passage.count == 1 and self._prepared.empty() and self._handed == self._replied:
+                self._reply(passage)  # nothing else to do: sooner than another thread would wake up
+            else:
+                self._handed += 1
+                self._computed.put(passage)
             del passage  # its tensors must not live until the next batch comes
             free = time.monotonic()
 
@@ -105,18 +111,23 @@ class Conveyor:
 
     def _write(self) -> None:
         while True:
-            passage = self._computed.get()
-            self._step(passage, self._answer)
-            reply = passage.refusal or Ran(
+            self._reply(self._computed.get())
+            self._replied += 1
+
+    def _reply(self, passage: Passage) -> None:
+        self._step(passage, self._answer)
+        send(
+            self._stream,
+            passage.refusal
+            or Ran(
                 passage.product,
                 passage.milliseconds,
                 passage.compute_ms,
                 passage.waited_ms,
                 passage.tokens,
                 passage.padded,
-            )
-            del passage
-            send(self._stream, reply)
+            ),
+        )
 
     def _prepare(self, passage: Passage) -> pipelines.Prepared:
         request: Run = passage.product
