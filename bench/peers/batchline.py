@@ -15,6 +15,8 @@ from jobs.models import ModelSpec
 
 NAME = "batchline"
 AUTO = "batchline, dtype auto"
+AGREEMENT = 0.999
+"""The cosine that a faster type must reach to be chosen."""
 
 
 def can_choose_its_dtype() -> bool:
@@ -39,6 +41,8 @@ def measured(
 ) -> tuple[Measured, Measured]:
     """The embeddings and the echo of one stack. A BenchError becomes the problem."""
     served, echoed = Measured(name, None), Measured(name, None)
+    if name == AUTO:
+        served.needed = AGREEMENT
     try:
         with stack.running(models(name)) as running:
             asked = msgspec.structs.replace(plan, keep=list(offline))

@@ -87,6 +87,8 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
                 steps.append(partial(measure_echo, peer))
         for step in turned(steps, len(before)):
             step()
+    _say("the ceiling again")
+    best = ceiling.again(texts, best)
     _say("done\n")
     return Round(best, served, echoed)
 
