@@ -82,7 +82,7 @@ async def metrics(shared: Shared) -> Response:
     """In Prometheus' text format: the processes on this port, the queue, every live worker."""
     try:
         async with asyncio.timeout(PATIENCE):
-            ledger = LedgerCollector(await shared.queue.depth(), await shared.fleet.workers())
+            ledger = LedgerCollector(await shared.queue.depth(), await shared.fleet.workers(fresh=True))
     except (QueueUnavailable, TimeoutError):
         ledger = LedgerCollector(None, [])
     scraped = CollectorRegistry()

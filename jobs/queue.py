@@ -154,10 +154,10 @@ class JobQueue:
         return await self._listing.page(limit, after)
 
     async def depth(self) -> dict[str, Depth]:
-        """Each model's unfinished jobs."""
+        """Each model's unfinished jobs, and the age of the oldest that waits."""
         counted = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.BYTES)]
-        counts = await self._run(self._depth, counted, [])
-        return {model: Depth(*counts[4 * i : 4 * i + 4]) for i, model in enumerate(self.models)}
+        counts = await self._run(self._depth, counted, [keys.JOB.of("")])
+        return {model: Depth(*counts[5 * i : 5 * i + 5]) for i, model in enumerate(self.models)}
 
     async def sweep(self, model: str) -> tuple[int, int, int]:
         """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.

@@ -54,7 +54,15 @@ def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
     info = pipeline.info
     seconds = time.monotonic() - began
     cost = Cost(spec.token_budget, 0.0, 0.0)
-    return pipeline, Loaded(info.device, info.dtype, info.max_length, info.tokenizer_file, seconds, cost)
+    return pipeline, Loaded(
+        info.device, info.dtype, info.max_length, info.tokenizer_file, seconds, cost, threads()
+    )
+
+
+def threads() -> int:
+    """Threads of one forward pass; 0 for a pipeline without torch."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch is not None else 0
 
 
 def die_with(worker: int) -> None:

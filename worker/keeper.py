@@ -137,7 +137,7 @@ class LeaseKeeper:
             self._log.warning("late results refused", jobs=sorted(refused))
         for ending in endings:
             if ending.id not in refused:
-                self.vitals.ended(ending.state)
+                self.vitals.ended(ending.state, self._ending[ending.token + ending.id].times())
 
     async def renew_forever(self, every: float) -> None:
         """Renews all leases each `every` seconds, and forgets those that are lost."""

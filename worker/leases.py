@@ -16,6 +16,7 @@ from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode
 from worker.batcher import Item
 from worker.isolation import Outcome
 from worker.protocol import Failure
+from worker.vitals import Times
 
 TITLES = {
     "input-failed": "The pipeline failed on this input",
@@ -103,6 +104,13 @@ class LeasedJob:
         self.count = len(self.inputs)
         self._outcomes = [None] * self.count
         self._missing = self.count
+
+    def times(self) -> Times:
+        """How long it waited, computed and took until now; it has just ended."""
+        total = max(0, self.now() - self.created) / 1000
+        if self._started is None:
+            return Times(None, None, total)
+        return Times(max(0, self._started - self.created) / 1000, self._compute_ms / 1000, total)
 
     def start(self) -> bool:
         """One of its micro-batches begins; returns whether it is the first."""

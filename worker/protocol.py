@@ -43,6 +43,8 @@ class Loaded(msgspec.Struct, tag=True):
     tokenizer_file: str | None
     seconds: float
     cost: Cost
+    threads: int = 0
+    """Threads that compute one forward pass; 0 where it is not known."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):
