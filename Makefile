@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
-EXTRAS := api,worker,standalone,examples,dev
+EXTRAS := api,worker,standalone,top,examples,dev
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install -c constraints.txt
 
 # The first of these that is new enough and can make virtual environments; make PYTHON=... names another
@@ -20,7 +20,7 @@ TORCH_INDEX_URL ?=
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-faults soak bench check format clean
+.PHONY: help install run top test test-faults soak bench check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,6 +29,9 @@ install: $(STAMP) ## only set up .venv, as the other targets do when they need i
 
 run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 	@exec $(BIN)/python -m standalone
+
+top: $(STAMP) ## a live table of a running server in the terminal; make top URL=http://host:8000
+	@exec $(BIN)/python -m top $(if $(URL),--url $(URL)) $(ARGS)
 
 test: $(STAMP) ## run the tests; make test ARGS='-k batcher' runs some
 	@$(BIN)/python -m pytest $(ARGS)
