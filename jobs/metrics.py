@@ -26,6 +26,7 @@ from prometheus_client.utils import floatToGoString
 from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
 from jobs.leasing import Depth
 from jobs.schema import JobState
+from jobs.settings import Settings
 from jobs.workers import Heartbeat
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -160,14 +161,27 @@ WORKER_HISTOGRAMS = {
 class LedgerCollector(Collector):
     """One scrape's view of the queue and of the live workers; `depths` is None while Redis is away."""
 
-    def __init__(self, depths: Mapping[str, Depth] | None, workers: Sequence[Heartbeat]) -> None:
+    def __init__(
+        self, depths: Mapping[str, Depth] | None, workers: Sequence[Heartbeat], settings: Settings
+    ) -> None:
         self._depths = depths
         self._workers = workers
+        self._settings = settings
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("batchline_redis_up", "Whether Redis answered this scrape")
         up.add_metric([], float(self._depths is not None))
         yield up
+        yield GaugeMetricFamily(
+            "batchline_queue_jobs_limit",
+            "Unfinished jobs of one model at which more are refused",
+            self._settings.max_queued_jobs,
+        )
+        yield GaugeMetricFamily(
+            "batchline_queue_bytes_limit",
+            "Bytes of one model's unfinished payloads at which more are refused",
+            self._settings.max_queued_bytes,
+        )
         if self._depths is not None:
             yield from _queues(self._depths)
             yield from _workers(self._depths, self._workers)

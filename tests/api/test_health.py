@@ -78,6 +78,8 @@ async def test_without_redis_the_process_lives_and_says_so(settings: Settings) -
         assert ready.json()["checks"]["redis"]["reason"].startswith("cannot be reached")
         metrics = await scraped(client)
         assert metrics["batchline_redis_up{}"] == 0
+        assert metrics["batchline_queue_jobs_limit{}"] == 10_000
+        assert "batchline_workers" not in {name.partition("{")[0] for name in metrics}
         for path in ("/v1/jobs", "/v1/models", "/v1/jobs/x"):
             answer = await client.get(path)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
