@@ -11,10 +11,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from arq.connections import ArqRedis
 from redis.commands.core import AsyncScript
 
-from jobs import durability, failpoints, keys, lua, views
+from jobs import durability, failpoints, keys, logs, lua, views
 from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
@@ -24,6 +25,8 @@ from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.submitting import Submission, Submits
 from jobs.wire import encode_payload, record_head
+
+log = structlog.get_logger(__name__)
 
 HEAD_STARTS = {"high": 2, "normal": 1, "low": 0}
 """Priorities as multiples of `head_start`; a score must not lie in the future, so the low have none."""
@@ -90,6 +93,8 @@ class JobQueue:
         failpoints.reach("after_submit")
         match answer:
             case [b"accepted", created, position]:
+                if logs.debugging():
+                    log.debug("job accepted", job=job_id, model=job.model, inputs=job.count)
                 return views.accepted(job_id, job, created, position), False
             case [b"replayed", known]:
                 return await self._accepted_before(known.decode()), True
@@ -138,6 +143,8 @@ class JobQueue:
         )
         if record is None:
             raise self._missing(job_id)
+        if logs.debugging():
+            log.debug("job cancelled, unless it had ended", job=job_id)
         return views.terminal(record)
 
     async def inputs(self, job_id: str) -> Sequence[object]:

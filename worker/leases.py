@@ -46,6 +46,8 @@ class LeasedJob:
         """Its inputs, as the window knows them."""
         self.over = False
         """Whether its ending is on its way."""
+        self.fault: Failure | None = None
+        """Why it failed, where it did: the first of its inputs' failures."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []
@@ -140,6 +142,8 @@ class LeasedJob:
         outcomes = [outcome for outcome in self._outcomes if outcome is not None]
         failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
         state = JobState.FAILED if failed == len(outcomes) else JobState.SUCCEEDED
+        if state is JobState.FAILED and isinstance(outcomes[0], Failure):
+            self.fault = outcomes[0]
         batch = None
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
@@ -148,7 +152,8 @@ class LeasedJob:
 
     def failed(self, kind: str, detail: str) -> Ending:
         """The ending of a job none of whose inputs can be run."""
-        outcomes = [Failure(kind, detail)] * self.count
+        self.fault = Failure(kind, detail)
+        outcomes = [self.fault] * self.count
         return self._ending(JobState.FAILED, _results(outcomes), len(outcomes))
 
     def expired(self) -> Ending:
