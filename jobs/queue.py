@@ -80,6 +80,8 @@ class JobQueue:
         if idempotency_key is not None:
             fingerprint = _fingerprint(job.model, payload)
             kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
+        if job.traceparent is not None:  # each try of the same request may have another
+            payload = encode_payload(job.inputs, extras | {"traceparent": job.traceparent})
         answer = await self._submits[job.model].accept(
             Submission(
                 id=job_id,

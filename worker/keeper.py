@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 
 from redis.exceptions import ResponseError
 from structlog.typing import FilteringBoundLogger
 
+from jobs import traces
 from jobs.errors import QueueUnavailable
 from jobs.leasing import Claimed, Ending
 from jobs.queue import SWEEP_EVERY, JobQueue
@@ -14,6 +16,7 @@ from jobs.schema import JobState
 from worker.chronicle import Chronicle
 from worker.leases import LeasedJob
 from worker.patience import Patience
+from worker.tracing import JobTraces
 from worker.vitals import Vitals
 
 WRITE_BYTES = 16 * 1024 * 1024
@@ -45,6 +48,8 @@ class LeaseKeeper:
         self._log = log
         self._on_lost = on_lost
         self._chronicle = Chronicle(log, queue.settings.log_slow)
+        tracer = traces.tracer()
+        self.traces = JobTraces(tracer, model, vitals.beat.id) if tracer else None
         self._held: dict[str, LeasedJob] = {}
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._ending: dict[str, LeasedJob] = {}
@@ -124,6 +129,7 @@ class LeaseKeeper:
                 self._endings.task_done()
 
     async def _write(self, endings: list[Ending]) -> None:
+        began = time.monotonic()
         try:
             refused = await self._patiently(self.queue.finish, self.model, endings, insist=True)
         except ResponseError as error:  # Redis will not take one of them, whichever
@@ -146,6 +152,8 @@ class LeaseKeeper:
                 times = job.times()
                 self.vitals.ended(ending.state, times)
                 self._chronicle.ended(job, ending.state, times)
+                if self.traces:
+                    self.traces.ended(job, ending.state, time.monotonic() - began)
 
     async def renew_forever(self, every: float) -> None:
         """Renews all leases each `every` seconds, and forgets those that are lost."""

@@ -46,6 +46,8 @@ class LeasedJob:
         """Its inputs, as the window knows them."""
         self.over = False
         """Whether its ending is on its way."""
+        self.traceparent: object = None
+        """What its trace is, if it has one; a stock client may give anything."""
         self.fault: Failure | None = None
         """Why it failed, where it did: the first of its inputs' failures."""
         self._claimed_at = time.monotonic()
@@ -68,6 +70,11 @@ class LeasedJob:
     @property
     def started(self) -> bool:
         return self._started is not None
+
+    @property
+    def begun(self) -> int | None:
+        """When its first micro-batch began, in Unix ms by the server's clock."""
+        return self._started
 
     @property
     def group(self) -> bytes:
@@ -98,6 +105,7 @@ class LeasedJob:
         except UNREADABLE as error:
             raise InvalidRequest(f"the payload cannot be read: {error}") from None
         self.created, self.count = payload.et, input_count(payload.a)
+        self.traceparent = payload.k.get("traceparent")
         job = validate_request(_request(payload), self.spec)
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
@@ -194,7 +202,7 @@ def _request(payload: Payload) -> JobRequest:
     fields: dict[str, Any] = {
         name: payload.k[name] for name in ("parameters", "expires_in") if name in payload.k
     }
-    unknown = payload.k.keys() - {"parameters", "expires_in", "priority", "n"}
+    unknown = payload.k.keys() - {"parameters", "expires_in", "priority", "n", "traceparent"}
     if unknown:
         raise InvalidRequest(f"unknown keyword {min(unknown)!r}; {FUNCTION} takes parameters and expires_in")
     try:
