@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
-EXTRAS := api,worker,standalone,examples,dev,load
+EXTRAS := api,worker,standalone,top,examples,dev,load
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install -c constraints.txt
 
 # The first of these that is new enough and can make virtual environments; make PYTHON=... names another
@@ -28,7 +28,7 @@ SECONDS ?= 30
 P99 ?= 0.5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-faults soak bench bench-peers load ramp check format clean
+.PHONY: help install run top test test-faults soak bench bench-peers load ramp check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,6 +37,9 @@ install: $(STAMP) ## only set up .venv, as the other targets do when they need i
 
 run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 	@exec $(BIN)/python -m standalone
+
+top: $(STAMP) ## a live table of a running server in the terminal; make top URL=http://host:8000
+	@exec $(BIN)/python -m top $(if $(URL),--url $(URL)) $(ARGS)
 
 test: $(STAMP) ## run the tests; make test ARGS='-k batcher' runs some
 	@$(BIN)/python -m pytest $(ARGS)

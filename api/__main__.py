@@ -10,7 +10,7 @@ import structlog
 from api import processes
 from api.app import create_app
 from api.server import Server, config, listen
-from jobs import connection, heap, logs
+from jobs import connection, heap, logs, traces
 from jobs.errors import ConfigurationError
 from jobs.orphans import die_with
 from jobs.settings import Settings, load_settings
@@ -46,6 +46,7 @@ def main() -> int:
 
 def serve(settings: Settings, listener: socket.socket) -> int:
     """This process's share of the requests."""
+    traces.configure("api")
     server = Server(config(create_app(settings)))
     heap.settle()
     # uvicorn takes over only once it runs

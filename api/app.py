@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The ASGI application. Raises ConfigurationError; Redis need not be there yet."""
     catalog = load_catalog(settings.models_file)
     metrics = ApiMetrics(CollectorRegistry())
+    metrics.expect(catalog.specs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:

@@ -45,7 +45,9 @@ class Edge:
         except ClientDisconnect:
             pass  # it hung up while it was sending; nobody is there to be answered
         except Exception:
-            log.exception("unexpected_error", method=scope["method"], path=scope["path"])
+            job_id = scope.get("path_params", {}).get("job_id")
+            about = {"job": job_id} if job_id else {}
+            log.exception("unexpected error", method=scope["method"], path=scope["path"], **about)
             if started:
                 raise  # uvicorn breaks off: nobody must take half an answer for a whole one
             await problems.unexpected(Request(scope))(scope, receive, answer)

@@ -82,9 +82,10 @@ async def metrics(shared: Shared) -> Response:
     """In Prometheus' text format: the processes on this port, the queue, every live worker."""
     try:
         async with asyncio.timeout(PATIENCE):
-            ledger = LedgerCollector(await shared.queue.depth(), await shared.fleet.workers())
+            depths, workers = await shared.queue.depth(), await shared.fleet.workers(fresh=True)
+        ledger = LedgerCollector(depths, workers, shared.settings)
     except (QueueUnavailable, TimeoutError):
-        ledger = LedgerCollector(None, [])
+        ledger = LedgerCollector(None, [], shared.settings)
     scraped = CollectorRegistry()
     scraped.register(ledger)
     body = shared.metrics.exposition() + generate_latest(scraped)

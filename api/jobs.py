@@ -7,6 +7,7 @@ What every client calls for every job is on `direct`, the express lane (`api/exp
 from functools import partial
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from api.deps import Shared, patience, services
 from api.express import Direct
 from api.openapi import CANCEL, EVENTS, LIST, READ, RESULT, SUBMIT
 from api.replies import reply
+from jobs import traces
 from jobs.ids import new_id
 from jobs.schema import Job
 
@@ -35,7 +37,9 @@ async def create_job(request: Request) -> Response:
     job_id = new_id()
 
     async def submit() -> Job:
-        return (await shared.queue.submit(new, idempotency_key=key, job_id=job_id))[0]
+        with traces.submitting(new.model, job_id, request.headers) as trace:
+            traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
+            return (await shared.queue.submit(traced, idempotency_key=key, job_id=job_id))[0]
 
     job = await shared.waiting.follow(job_id, submit, wait.seconds, request)
     headers = {"location": job.urls["self"]}

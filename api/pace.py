@@ -156,7 +156,7 @@ class Paced(Protocol):
         taken = self.outlet.written - left
         self._ahead = min(self._ahead + taken - self._taken, AHEAD) - self._due
         if self._ahead < 0:
-            log.info("client_too_slow", client=self.client, bytes_left=left)
+            log.info("client too slow", client=self.client, bytes_left=left)
             self.transport.abort()
         elif left:
             self._measure(left, taken)

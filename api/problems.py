@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobs import errors
+from jobs.metrics import ApiMetrics
 
 TYPE = "urn:batchline:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -114,6 +115,7 @@ async def on_error(request: Request, error: Exception) -> Response:
     """A domain error or a Refusal."""
     kind = kind_of(error)
     _count(request, kind)
+    count_refused_admission(request.state.services.metrics, error)
     extensions = error.extensions if isinstance(error, Refusal) else {}
     return response(
         kind,
@@ -176,3 +178,9 @@ def install(app: FastAPI) -> None:
 
 def _count(request: Request, kind: str) -> None:
     request.state.services.metrics.refused.labels(kind).inc()
+
+
+def count_refused_admission(metrics: ApiMetrics, error: Exception) -> None:
+    """Counts a job that found its queue full, whichever way it came."""
+    if isinstance(error, errors.QueueFull):
+        metrics.admissions_refused.labels(error.model, error.reason).inc()

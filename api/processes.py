@@ -71,7 +71,7 @@ class _Processes:
             if self._stopping:
                 return 0
             failures = 1 if time.monotonic() - began > STEADY else failures + 1
-            log.error("api_process_died", pid=process.pid, how=how_it_ended(status), times=failures)
+            log.error("API process died", pid=process.pid, how=how_it_ended(status), times=failures)
             if failures == TRIES:
                 self._stop()
                 return 1

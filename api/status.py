@@ -15,7 +15,7 @@ from api import submission
 from api.catalog import example
 from api.deps import Services, Shared
 from api.outputs import shortened
-from api.problems import ERRORS, KINDS, Refusal, detail_of, kind_of
+from api.problems import ERRORS, KINDS, Refusal, count_refused_admission, detail_of, kind_of
 from api.rendering import page
 from jobs.errors import BatchlineError, InvalidRequest, JobGone, JobNotFound, QueueUnavailable
 from jobs.models import ModelCatalog
@@ -54,6 +54,7 @@ async def submit(request: Request, shared: Shared) -> Response:
         form |= await _form(request, min(MAX_FORM, shared.settings.max_request_bytes))
         job, _ = await shared.queue.submit(_asked(form, shared.catalog))
     except BatchlineError as error:
+        count_refused_admission(shared.metrics, error)
         return await _status(shared, KINDS[kind_of(error)].status, form=form, fault=detail_of(error))
     shared.metrics.submitted.labels(job.model).inc()
     return RedirectResponse(job.urls["page"], 303)

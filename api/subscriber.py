@@ -135,13 +135,13 @@ class Subscriber:
                     await pubsub.subscribe(keys.EVENTS)
                     while await self._hear(pubsub):
                         if failures:
-                            log.info("subscription_back")
+                            log.info("subscription is back")
                         failures = 0
             except (RedisError, OSError) as error:
                 if failures == 0:
-                    log.warning("subscription_lost", error=str(error))
+                    log.warning("subscription lost", error=str(error))
             except Exception:  # a bug must not leave every later wait deaf
-                log.exception("subscription_failed")
+                log.exception("subscription failed")
             await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
             failures += 1
 
@@ -163,7 +163,7 @@ class Subscriber:
         try:
             events = decode_events(data)
         except msgspec.MsgspecError:
-            log.warning("event_not_understood", bytes=len(data))
+            log.warning("event not understood", bytes=len(data))
             self._tell_all(Notice.MISSED)
             return
         for event in events:

@@ -22,12 +22,12 @@ async def sweep_for_ever(queue: JobQueue) -> NoReturn:
             for model in queue.models:
                 await queue.sweep(model)
             if away:
-                log.info("redis_back")
+                log.info("Redis is back")
             away = False
         except QueueUnavailable as error:
             if not away:
-                log.warning("redis_away", error=str(error))
+                log.warning("Redis is away, trying again", error=str(error))
             away = True
         except Exception:  # a bug must not end the sweeping for good
-            log.exception("sweep_failed")
+            log.exception("sweep failed")
         await asyncio.sleep(SWEEP_EVERY)

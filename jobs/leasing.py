@@ -15,6 +15,8 @@ class Depth(msgspec.Struct, frozen=True):
     deferred: int
     running: int
     bytes: int
+    oldest_ms: int = 0
+    """That the oldest of the 64 next in line has waited since it was accepted."""
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -9,6 +9,11 @@ QUIET = ("httpx", "httpcore", "asyncio", "uvicorn.error", "arq")
 """Libraries that are heard from warnings upward only."""
 
 
+def debugging() -> bool:
+    """Whether debug lines are written; what every job comes by asks this first, for a line costs more."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
 def configure(level: str, layout: str) -> None:
     """Sends every line to stderr. `level` and `layout` are the settings `log_level` and `log_format`."""
     coloured = layout == "console" or (layout == "auto" and sys.stderr.isatty())

@@ -5,7 +5,8 @@ they report in their heartbeats, and the API shows those of every live worker.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,18 +17,19 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
+from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
 from jobs.leasing import Depth
+from jobs.schema import JobState
+from jobs.settings import Settings
 from jobs.workers import Heartbeat
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Seconds; up to the longest wait."""
 
 
 class ApiMetrics:
@@ -43,6 +45,12 @@ class ApiMetrics:
         )
         self.refused = Counter(
             "batchline_requests_refused", "Requests answered with a problem", ["reason"], registry=registry
+        )
+        self.admissions_refused = Counter(
+            "batchline_admissions_refused",
+            "Jobs not accepted because their queue was full, by the limit: jobs or bytes",
+            ["model", "reason"],
+            registry=registry,
         )
         self.waits = Counter(
             "batchline_waits",
@@ -67,6 +75,13 @@ class ApiMetrics:
         if not self._shared:  # what one process takes, of several, tells nothing
             ProcessCollector(namespace="batchline_api", registry=registry)
 
+    def expect(self, models: Iterable[str]) -> None:
+        """Counters start at 0, for Prometheus knows no rate of a series that begins with its first event."""
+        for model in models:
+            self.submitted.labels(model)
+            for reason in ADMISSION_LIMITS:
+                self.admissions_refused.labels(model, reason)
+
     def exposition(self) -> bytes:
         """In Prometheus' text format: what this process counted, or all that share its port."""
         registry = self.registry
@@ -76,7 +91,12 @@ class ApiMetrics:
         return generate_latest(registry)
 
 
+ADMISSION_LIMITS = ("jobs", "bytes")
+
 DEPTHS = ("waiting", "deferred", "running")
+
+ENDINGS = (JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED)
+"""The states in which a worker ends jobs."""
 
 WORKER_COUNTERS = {
     "items": "Inputs run",
@@ -93,20 +113,75 @@ WORKER_GAUGES = {
     "leases": "Jobs claimed and not finished",
     "window": "Inputs claimed and not yet in the engine",
     "items_per_second": "Inputs run per second of computing, a moving average",
+    "token_budget": "Padded tokens, or JSON inputs, at which a micro-batch is full; 0 without such a limit",
+    "threads": "Threads that compute one forward pass; 0 where it is not known",
+    "heartbeat_age_seconds": "Seconds since the worker's last heartbeat",
+    "start_time_seconds": "When the worker started, in Unix seconds",
+}
+_FIELDS = {
+    "token_budget": "budget",
+    "heartbeat_age_seconds": "age",
+    "start_time_seconds": "started",
+}
+"""What a heartbeat calls them, where it is something else."""
+
+
+class _Histogram(NamedTuple):
+    """A heartbeat's fields with the counts and the sum, and the bounds of the buckets."""
+
+    counts: str
+    sum: str
+    bounds: Sequence[float]
+    told: str
+
+
+WORKER_HISTOGRAMS = {
+    "job_queued_seconds": _Histogram(
+        "queued", "queued_sum", LATENCIES, "Seconds from a job's acceptance to its start, of jobs that ran"
+    ),
+    "job_compute_seconds": _Histogram(
+        "compute", "compute_sum", LATENCIES, "Seconds that a job's micro-batches took, of jobs that ran"
+    ),
+    "job_total_seconds": _Histogram(
+        "total",
+        "total_sum",
+        LATENCIES,
+        "Seconds from a job's acceptance to its end, of jobs ended by the worker",
+    ),
+    "batch_items": _Histogram("batch_items", "items", BATCH_ITEMS, "Inputs in a micro-batch"),
+    "batch_padding_ratio": _Histogram(
+        "batch_padding",
+        "batch_padding_sum",
+        PADDING,
+        "Share of padding among a micro-batch's tokens, 0 to 1",
+    ),
 }
 
 
 class LedgerCollector(Collector):
     """One scrape's view of the queue and of the live workers; `depths` is None while Redis is away."""
 
-    def __init__(self, depths: Mapping[str, Depth] | None, workers: Sequence[Heartbeat]) -> None:
+    def __init__(
+        self, depths: Mapping[str, Depth] | None, workers: Sequence[Heartbeat], settings: Settings
+    ) -> None:
         self._depths = depths
         self._workers = workers
+        self._settings = settings
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("batchline_redis_up", "Whether Redis answered this scrape")
         up.add_metric([], float(self._depths is not None))
         yield up
+        yield GaugeMetricFamily(
+            "batchline_queue_jobs_limit",
+            "Unfinished jobs of one model at which more are refused",
+            self._settings.max_queued_jobs,
+        )
+        yield GaugeMetricFamily(
+            "batchline_queue_bytes_limit",
+            "Bytes of one model's unfinished payloads at which more are refused",
+            self._settings.max_queued_bytes,
+        )
         if self._depths is not None:
             yield from _queues(self._depths)
             yield from _workers(self._depths, self._workers)
@@ -115,11 +190,17 @@ class LedgerCollector(Collector):
 def _queues(depths: Mapping[str, Depth]) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("batchline_queue_jobs", "Unfinished jobs", labels=["model", "state"])
     size = GaugeMetricFamily("batchline_queue_bytes", "Bytes of unfinished payloads", labels=["model"])
+    oldest = GaugeMetricFamily(
+        "batchline_queue_oldest_age_seconds",
+        "Seconds since the oldest waiting job was accepted, of the 64 next in line; 0 when none waits",
+        labels=["model"],
+    )
     for model, depth in depths.items():
         for state in DEPTHS:
             jobs.add_metric([model, state], getattr(depth, state))
         size.add_metric([model], depth.bytes)
-    yield from (jobs, size)
+        oldest.add_metric([model], depth.oldest_ms / 1000)
+    yield from (jobs, size, oldest)
 
 
 def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterator[Metric]:
@@ -136,12 +217,27 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
     for field, told in WORKER_GAUGES.items():
         gauge = GaugeMetricFamily(f"batchline_worker_{field}", told, labels=labels)
         for beat in beats:
-            gauge.add_metric([beat.model, beat.id], getattr(beat, field))
+            gauge.add_metric([beat.model, beat.id], getattr(beat, _FIELDS.get(field, field)))
         yield gauge
+    for name, form in WORKER_HISTOGRAMS.items():
+        yield _histogram(name, form, beats)
     ended = CounterMetricFamily(
         "batchline_worker_jobs", "Jobs ended by the worker", labels=[*labels, "state"]
     )
     for beat in beats:
-        for state, count in beat.jobs.items():
+        counts: dict[str, int] = dict.fromkeys(ENDINGS, 0)
+        for state, count in (counts | beat.jobs).items():
             ended.add_metric([beat.model, beat.id, state], count)
     yield ended
+
+
+def _histogram(name: str, form: _Histogram, beats: Sequence[Heartbeat]) -> Metric:
+    """With the worker as a label: a series that only its worker counts never falls while that lives."""
+    family = HistogramMetricFamily(f"batchline_worker_{name}", form.told, labels=["model", "worker"])
+    for beat in beats:
+        buckets = [
+            (floatToGoString(bound), count)  # type: ignore[no-untyped-call]
+            for bound, count in cumulative(getattr(beat, form.counts), form.bounds)
+        ]
+        family.add_metric([beat.model, beat.id], buckets, getattr(beat, form.sum))
+    return family

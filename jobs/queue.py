@@ -11,10 +11,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from arq.connections import ArqRedis
 from redis.commands.core import AsyncScript
 
-from jobs import durability, failpoints, keys, lua, views
+from jobs import durability, failpoints, keys, logs, lua, views
 from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
@@ -24,6 +25,8 @@ from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.submitting import Submission, Submits
 from jobs.wire import encode_payload, record_head
+
+log = structlog.get_logger(__name__)
 
 HEAD_STARTS = {"high": 2, "normal": 1, "low": 0}
 """Priorities as multiples of `head_start`; a score must not lie in the future, so the low have none."""
@@ -77,6 +80,8 @@ class JobQueue:
         if idempotency_key is not None:
             fingerprint = _fingerprint(job.model, payload)
             kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
+        if job.traceparent is not None:  # each try of the same request may have another
+            payload = encode_payload(job.inputs, extras | {"traceparent": job.traceparent})
         answer = await self._submits[job.model].accept(
             Submission(
                 id=job_id,
@@ -90,6 +95,8 @@ class JobQueue:
         failpoints.reach("after_submit")
         match answer:
             case [b"accepted", created, position]:
+                if logs.debugging():
+                    log.debug("job accepted", job=job_id, model=job.model, inputs=job.count)
                 return views.accepted(job_id, job, created, position), False
             case [b"replayed", known]:
                 return await self._accepted_before(known.decode()), True
@@ -138,6 +145,8 @@ class JobQueue:
         )
         if record is None:
             raise self._missing(job_id)
+        if logs.debugging():
+            log.debug("job cancelled, unless it had ended", job=job_id)
         return views.terminal(record)
 
     async def inputs(self, job_id: str) -> Sequence[object]:
@@ -154,10 +163,10 @@ class JobQueue:
         return await self._listing.page(limit, after)
 
     async def depth(self) -> dict[str, Depth]:
-        """Each model's unfinished jobs."""
+        """Each model's unfinished jobs, and the age of the oldest that waits."""
         counted = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.BYTES)]
-        counts = await self._run(self._depth, counted, [])
-        return {model: Depth(*counts[4 * i : 4 * i + 4]) for i, model in enumerate(self.models)}
+        counts = await self._run(self._depth, counted, [keys.JOB.of("")])
+        return {model: Depth(*counts[5 * i : 5 * i + 5]) for i, model in enumerate(self.models)}
 
     async def sweep(self, model: str) -> tuple[int, int, int]:
         """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.

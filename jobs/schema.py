@@ -70,6 +70,8 @@ class NewJob(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     priority: Priority
     expires_in: float | None
+    traceparent: str | None = None
+    """Of the span that is the parent of what becomes of it (`jobs/traces.py`)."""
 
 
 def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` is coloured on a terminal and JSON elsewhere."""
 
+    log_slow: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds from a job's acceptance to its end from which on the log tells of it."""
+
     @model_validator(mode="after")
     def _renewed_in_time(self) -> "Settings":
         if self.renew_every > self.lease / 3:

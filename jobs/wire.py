@@ -38,7 +38,7 @@ class Payload(msgspec.Struct, kw_only=True):
     t: int | None = None
     f: str = FUNCTION
     k: dict[str, Any] = {}
-    """`n` inputs in all, and where given `parameters`, `priority`, `expires_in` (seconds)."""
+    """`n` inputs in all, and where given `parameters`, `priority`, `expires_in` (seconds), `traceparent`."""
     a: list[Any]
     """[inputs]: one input, or a list of them."""
     et: int

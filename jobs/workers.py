@@ -5,6 +5,7 @@ from arq.connections import ArqRedis
 
 from jobs import keys, lua
 from jobs.connection import availability
+from jobs.histograms import Counts
 
 HEARTBEAT_EVERY = 1.0
 """Seconds between heartbeats."""
@@ -16,7 +17,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """What a worker says of itself, once a second."""
 
     id: str
-    """Unique to the process and model."""
+    """Unique to the process and model: `host:pid:` and four hex digits, for containers may share the rest."""
     model: str
     host: str
     pid: int
@@ -47,6 +48,27 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """That the engine had nothing to compute although inputs waited."""
     items_per_second: float = 0.0
     """While computing; a moving average."""
+    budget: int = 0
+    """Padded cost at which a micro-batch is full; 0 where only its number of items ends it."""
+    threads: int = 0
+    """That compute one forward pass; 0 where it is not known."""
+    queued: Counts = []
+    """Jobs that ran, by how long they had waited: counts for each bucket of `histograms.LATENCIES`."""
+    queued_sum: float = 0.0
+    """Seconds, of all of them."""
+    compute: Counts = []
+    compute_sum: float = 0.0
+    """As `queued`, by how long their micro-batches took."""
+    total: Counts = []
+    total_sum: float = 0.0
+    """As `queued`, but of all jobs that ended, by how long that was after they were accepted."""
+    batch_items: Counts = []
+    """Micro-batches by `histograms.BATCH_ITEMS`; the sum is `items`."""
+    batch_padding: Counts = []
+    batch_padding_sum: float = 0.0
+    """Micro-batches by `histograms.PADDING`."""
+    age: float = 0.0
+    """Seconds since it was written, by the server's clock; filled in by who reads it."""
 
 
 class Roster:
@@ -72,14 +94,22 @@ class Roster:
     async def read(self) -> list[Heartbeat]:
         """The live workers, oldest first; those that fell silent are struck off."""
         async with availability():
-            ids = [member.decode() for member in await self.redis.zrange(keys.ROSTER.pattern, 0, -1)]
-            if not ids:
+            async with self.redis.pipeline(transaction=False) as pipe:
+                pipe.zrange(keys.ROSTER.pattern, 0, -1, withscores=True)
+                pipe.time()
+                members, (seconds, microseconds) = await pipe.execute()
+            if not members:
                 return []
-            found = await self.redis.mget([keys.HEARTBEAT.of(worker_id) for worker_id in ids])
-            silent = [worker_id for worker_id, data in zip(ids, found, strict=True) if data is None]
+            written = {member.decode(): at / 1000 for member, at in members}
+            found = await self.redis.mget([keys.HEARTBEAT.of(worker_id) for worker_id in written])
+            silent = [worker_id for worker_id, data in zip(written, found, strict=True) if data is None]
             if silent:
                 await self.redis.zrem(keys.ROSTER.pattern, *silent)
-        beats = [beat for data in found if data is not None and (beat := _decode(data)) is not None]
+        beats = []
+        for at, data in zip(written.values(), found, strict=True):
+            if data is not None and (beat := _decode(data)) is not None:
+                beat.age = max(0.0, seconds + microseconds / 1e6 - at)
+                beats.append(beat)
         return sorted(beats, key=lambda beat: beat.started)
 
 

@@ -41,7 +41,7 @@ def test_every_key_is_on_the_map(key: keys.Key) -> None:
 
 
 def test_no_file_is_too_long_to_read() -> None:
-    rooms = ("api", "jobs", "worker", "standalone", "training", "examples", "tests")
+    rooms = ("api", "jobs", "worker", "standalone", "top", "training", "examples", "tests")
     lengths = {
         path: len(path.read_text(encoding="utf-8").splitlines())
         for room in rooms
@@ -55,7 +55,7 @@ def test_every_metric_is_documented() -> None:
     registry = CollectorRegistry()
     ApiMetrics(registry)
     beat = Heartbeat(id="a", model="m", host="h", pid=1, started=0, engine="ready", jobs={"succeeded": 1})
-    registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [beat]))
+    registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [beat], Settings()))
     told = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     families = [
         family for family in registry.collect() if not family.name.startswith("batchline_api_process")

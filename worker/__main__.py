@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import structlog
 import uvloop
 
-from jobs import heap, logs
+from jobs import heap, logs, traces
 from jobs.connection import check, connect
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.models import ModelCatalog, ModelSpec, load_catalog
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
+        traces.configure("worker")
         catalog = load_catalog(settings.models_file)
         specs = [catalog[name] for name in arguments.model] or list(catalog.specs.values())
         if arguments.check:

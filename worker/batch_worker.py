@@ -249,7 +249,10 @@ class BatchWorker(Worker):
             inputs = [item.job.inputs[item.index] for item in batch]
             self._meter.ran(inputs, batch[0].job.parameters, result.counted)
         self.vitals.ran(len(batch), result.tokens, result.padded, result.seconds, result.starved)
-        for job in {item.job.id: item.job for item in batch}.values():
+        jobs = {item.job.id: item.job for item in batch}.values()
+        if self._keeper.traces:
+            self._keeper.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
+        for job in jobs:
             job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms)
             if (job.done or job.too_large) and self._keeper.holds(job):
                 self._end(job, job.finished())

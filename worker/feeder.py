@@ -252,7 +252,8 @@ class Feeder:
 
     async def _isolate(self, flight: Flight, error: BatchRaised | EngineDied) -> None:
         batch = flight.batch
-        outcomes = await self._isolation.after(error, _inputs(batch), batch[0].job.parameters)
+        jobs = [item.job.id for item in batch]
+        outcomes = await self._isolation.after(error, _inputs(batch), batch[0].job.parameters, jobs)
         self._idle_deaths, self._wanted = 0, False
         assert flight.began is not None
         tokens, seconds = sum(item.length for item in batch), time.monotonic() - flight.began

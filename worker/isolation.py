@@ -5,11 +5,13 @@
   alone, twice, has failed; its neighbours have their answers.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
+from jobs.errors import BatchlineError
 from worker.engine import BatchRaised, Engine, EngineDied
 from worker.protocol import Failure
 
@@ -20,6 +22,10 @@ KILLS = 2
 
 Outcome = bytes | Failure
 """An output as JSON, or why there is none."""
+
+
+Member = tuple[Any, str]
+"""An input, and the id of its job where it is known."""
 
 
 class Isolation:
@@ -33,49 +39,56 @@ class Isolation:
     async def run(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[Outcome]:
         """One outcome for each input, in order. Raises EngineDied when the engine cannot be restarted."""
         self.compute_ms = 0.0
-        return await self._run(list(inputs), parameters)
+        return await self._run([(item, "") for item in inputs], parameters)
 
     async def after(
-        self, error: BatchRaised | EngineDied, inputs: Sequence[Any], parameters: dict[str, Any]
+        self,
+        error: BatchRaised | EngineDied,
+        inputs: Sequence[Any],
+        parameters: dict[str, Any],
+        jobs: Sequence[str],
     ) -> list[Outcome]:
-        """As `run`, for a batch that has been run and failed like this. Nothing else may be in the engine."""
-        self.compute_ms = 0.0
-        return await self._after(error, list(inputs), parameters)
+        """As `run`, for a batch that has been run and failed like this. Nothing else may be in the engine.
 
-    async def _run(self, inputs: list[Any], parameters: dict[str, Any]) -> list[Outcome]:
+        `jobs` has the id of each input's job, for the log.
+        """
+        self.compute_ms = 0.0
+        return await self._after(error, list(zip(inputs, jobs, strict=True)), parameters)
+
+    async def _run(self, members: list[Member], parameters: dict[str, Any]) -> list[Outcome]:
         try:
-            ran = await self.engine.run(inputs, parameters)
+            ran = await self.engine.run([item for item, _ in members], parameters)
         except (BatchRaised, EngineDied) as error:
-            return await self._after(error, inputs, parameters)
+            return await self._after(error, members, parameters)
         self.compute_ms += ran.milliseconds
         return list(ran.outputs)
 
     async def _after(
-        self, error: BatchRaised | EngineDied, inputs: list[Any], parameters: dict[str, Any]
+        self, error: BatchRaised | EngineDied, members: list[Member], parameters: dict[str, Any]
     ) -> list[Outcome]:
         if isinstance(error, EngineDied):
-            log.error("engine died", model=self.engine.spec.name, items=len(inputs), error=str(error))
+            self._tell(logging.ERROR, "engine died", error, members)
             await self.engine.restart()
             # alone in its batch, it has killed one engine already
-            kills = 1 if len(inputs) == 1 else 0
-            return [await self._run_alone(item, parameters, kills) for item in inputs]
-        if len(inputs) == 1:
+            kills = 1 if len(members) == 1 else 0
+            return [await self._run_alone(member, parameters, kills) for member in members]
+        if len(members) == 1:
             return [Failure("input-failed", str(error))]
-        log.info("batch raised, halving it", model=self.engine.spec.name, items=len(inputs), error=str(error))
-        half = len(inputs) // 2
+        self._tell(logging.INFO, "batch raised, halving it", error, members)
+        half = len(members) // 2
         return [
-            *await self._run(inputs[:half], parameters),
-            *await self._run(inputs[half:], parameters),
+            *await self._run(members[:half], parameters),
+            *await self._run(members[half:], parameters),
         ]
 
-    async def _run_alone(self, item: Any, parameters: dict[str, Any], kills: int) -> Outcome:
+    async def _run_alone(self, member: Member, parameters: dict[str, Any], kills: int) -> Outcome:
         while True:
             try:
-                ran = await self.engine.run([item], parameters)
+                ran = await self.engine.run([member[0]], parameters)
             except BatchRaised as error:
                 return Failure("input-failed", str(error))
             except EngineDied as error:
-                log.error("engine died on one input", model=self.engine.spec.name, error=str(error))
+                self._tell(logging.ERROR, "engine died on one input", error, [member])
                 await self.engine.restart()
                 kills += 1
                 if kills >= KILLS:
@@ -83,3 +96,7 @@ class Isolation:
             else:
                 self.compute_ms += ran.milliseconds
                 return ran.outputs[0]
+
+    def _tell(self, level: int, event: str, error: BatchlineError, members: list[Member]) -> None:
+        about = {"job": job} if len(members) == 1 and (job := members[0][1]) else {}
+        log.log(level, event, model=self.engine.spec.name, **about, items=len(members), error=str(error))

@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from redis.exceptions import ResponseError
 from structlog.typing import FilteringBoundLogger
 
+from jobs import traces
 from jobs.errors import QueueUnavailable
 from jobs.leasing import Claimed, Ending
 from jobs.queue import SWEEP_EVERY, JobQueue
 from jobs.schema import JobState
+from worker.chronicle import Chronicle
 from worker.leases import LeasedJob
 from worker.patience import Patience
+from worker.tracing import JobTraces
 from worker.vitals import Vitals
 
 WRITE_BYTES = 16 * 1024 * 1024
@@ -43,6 +47,9 @@ class LeaseKeeper:
         self._patiently = patiently
         self._log = log
         self._on_lost = on_lost
+        self._chronicle = Chronicle(log, queue.settings.log_slow)
+        tracer = traces.tracer()
+        self.traces = JobTraces(tracer, model, vitals.beat.id) if tracer else None
         self._held: dict[str, LeasedJob] = {}
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._ending: dict[str, LeasedJob] = {}
@@ -58,7 +65,8 @@ class LeaseKeeper:
         """Whether the job is still this worker's to finish."""
         return self._held.get(job.id) is job
 
-    def add(self, jobs: Iterable[LeasedJob]) -> None:
+    def add(self, jobs: Sequence[LeasedJob]) -> None:
+        self._chronicle.claimed(jobs)
         for job in jobs:
             if (before := self._held.get(job.id)) is not None:
                 self._drop(before)  # its lease ran out unnoticed, and the new one is ours again
@@ -121,10 +129,12 @@ class LeaseKeeper:
                 self._endings.task_done()
 
     async def _write(self, endings: list[Ending]) -> None:
+        began = time.monotonic()
         try:
             refused = await self._patiently(self.queue.finish, self.model, endings, insist=True)
         except ResponseError as error:  # Redis will not take one of them, whichever
-            self._log.error("results not taken", jobs=len(endings), error=str(error))
+            about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
+            self._log.error("results not taken", **about, error=str(error))
             for ending in endings:
                 job = self._ending[ending.token + ending.id]
                 if len(endings) > 1:
@@ -134,15 +144,22 @@ class LeaseKeeper:
             return
         if refused:
             self.vitals.beat.refused_results += len(refused)
-            self._log.warning("late results refused", jobs=sorted(refused))
+            for job_id in sorted(refused):
+                self._log.warning("late result refused", job=job_id)
         for ending in endings:
             if ending.id not in refused:
-                self.vitals.ended(ending.state)
+                job = self._ending[ending.token + ending.id]
+                times = job.times()
+                self.vitals.ended(ending.state, times)
+                self._chronicle.ended(job, ending.state, times)
+                if self.traces:
+                    self.traces.ended(job, ending.state, time.monotonic() - began)
 
     async def renew_forever(self, every: float) -> None:
         """Renews all leases each `every` seconds, and forgets those that are lost."""
         while True:
             await asyncio.sleep(every)
+            self._chronicle.sum_up()
             held = dict(self._held)
             if not held:
                 continue

@@ -16,6 +16,7 @@ from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode
 from worker.batcher import Item
 from worker.isolation import Outcome
 from worker.protocol import Failure
+from worker.vitals import Times
 
 TITLES = {
     "input-failed": "The pipeline failed on this input",
@@ -50,6 +51,10 @@ class LeasedJob:
         """Whether its ending is on its way."""
         self.rank = RANKS["low"]
         """Its priority, 0 for the highest; a stock client's job has none and counts as low."""
+        self.traceparent: object = None
+        """What its trace is, if it has one; a stock client may give anything."""
+        self.fault: Failure | None = None
+        """Why it failed, where it did: the first of its inputs' failures."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []
@@ -70,6 +75,11 @@ class LeasedJob:
     @property
     def started(self) -> bool:
         return self._started is not None
+
+    @property
+    def begun(self) -> int | None:
+        """When its first micro-batch began, in Unix ms by the server's clock."""
+        return self._started
 
     @property
     def group(self) -> bytes:
@@ -101,6 +111,7 @@ class LeasedJob:
             raise InvalidRequest(f"the payload cannot be read: {error}") from None
         self.created, self.count = payload.et, input_count(payload.a)
         self.rank = RANKS.get(str(payload.k.get("priority")), RANKS["low"])
+        self.traceparent = payload.k.get("traceparent")
         job = validate_request(_request(payload), self.spec)
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
@@ -109,6 +120,13 @@ class LeasedJob:
         self.count = len(self.inputs)
         self._outcomes = [None] * self.count
         self._missing = self.count
+
+    def times(self) -> Times:
+        """How long it waited, computed and took until now; it has just ended."""
+        total = max(0, self.now() - self.created) / 1000
+        if self._started is None:
+            return Times(None, None, total)
+        return Times(max(0, self._started - self.created) / 1000, self._compute_ms / 1000, total)
 
     def start(self) -> bool:
         """One of its micro-batches begins; returns whether it is the first."""
@@ -138,6 +156,8 @@ class LeasedJob:
         outcomes = [outcome for outcome in self._outcomes if outcome is not None]
         failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
         state = JobState.FAILED if failed == len(outcomes) else JobState.SUCCEEDED
+        if state is JobState.FAILED and isinstance(outcomes[0], Failure):
+            self.fault = outcomes[0]
         batch = None
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
@@ -146,7 +166,8 @@ class LeasedJob:
 
     def failed(self, kind: str, detail: str) -> Ending:
         """The ending of a job none of whose inputs can be run."""
-        outcomes = [Failure(kind, detail)] * self.count
+        self.fault = Failure(kind, detail)
+        outcomes = [self.fault] * self.count
         return self._ending(JobState.FAILED, _results(outcomes), len(outcomes))
 
     def expired(self) -> Ending:
@@ -187,7 +208,7 @@ def _request(payload: Payload) -> JobRequest:
     fields: dict[str, Any] = {
         name: payload.k[name] for name in ("parameters", "expires_in") if name in payload.k
     }
-    unknown = payload.k.keys() - {"parameters", "expires_in", "priority", "n"}
+    unknown = payload.k.keys() - {"parameters", "expires_in", "priority", "n", "traceparent"}
     if unknown:
         raise InvalidRequest(f"unknown keyword {min(unknown)!r}; {FUNCTION} takes parameters and expires_in")
     try:

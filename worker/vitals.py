@@ -2,39 +2,66 @@
 
 import math
 import os
+import secrets
 import socket
 import time
+from typing import NamedTuple
 
-from jobs.ids import new_id
+from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, count, empty
 from jobs.schema import JobState
 from jobs.workers import Heartbeat
-from worker.protocol import Loaded
+from worker.protocol import NO_BUDGET, Loaded
 
 MEMORY = 10.0
 """Seconds of computing after which a batch counts for a third of what it did in the rate."""
+
+
+class Times(NamedTuple):
+    """Of a job that ended, in seconds; None is what it never came to."""
+
+    queued: float | None
+    compute: float | None
+    total: float
 
 
 class Vitals:
     """The heartbeat of one BatchWorker, kept up to date."""
 
     def __init__(self, model: str) -> None:
+        host, pid = socket.gethostname(), os.getpid()
         self.beat = Heartbeat(
-            id=new_id(),
+            id=f"{host}:{pid}:{secrets.token_hex(2)}",
             model=model,
-            host=socket.gethostname(),
-            pid=os.getpid(),
+            host=host,
+            pid=pid,
             started=time.time(),
             engine="loading",
+            queued=empty(LATENCIES),
+            compute=empty(LATENCIES),
+            total=empty(LATENCIES),
+            batch_items=empty(BATCH_ITEMS),
+            batch_padding=empty(PADDING),
         )
         self._items = self._seconds = 0.0
 
     def loaded(self, loaded: Loaded) -> None:
         """The engine has its model."""
-        self.beat.device, self.beat.dtype = loaded.device, loaded.dtype
+        beat = self.beat
+        beat.device, beat.dtype, beat.threads = loaded.device, loaded.dtype, loaded.threads
+        beat.budget = loaded.cost.budget if loaded.cost.budget < NO_BUDGET else 0
 
-    def ended(self, state: JobState) -> None:
+    def ended(self, state: JobState, times: Times) -> None:
         """A job ended here."""
-        self.beat.jobs[state] = self.beat.jobs.get(state, 0) + 1
+        beat = self.beat
+        beat.jobs[state] = beat.jobs.get(state, 0) + 1
+        count(beat.total, LATENCIES, times.total)
+        beat.total_sum += times.total
+        if times.queued is not None:
+            count(beat.queued, LATENCIES, times.queued)
+            beat.queued_sum += times.queued
+        if times.compute is not None:
+            count(beat.compute, LATENCIES, times.compute)
+            beat.compute_sum += times.compute
 
     def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
         """A micro-batch is over."""
@@ -45,6 +72,10 @@ class Vitals:
         beat.padded_tokens += padded
         beat.compute_seconds += seconds
         beat.starved_seconds += starved
+        padding = max(0.0, 1 - tokens / padded) if padded else 0.0
+        count(beat.batch_items, BATCH_ITEMS, items)
+        count(beat.batch_padding, PADDING, padding)
+        beat.batch_padding_sum += padding
         fading = math.exp(-seconds / MEMORY)
         self._items = self._items * fading + items
         self._seconds = self._seconds * fading + seconds

@@ -178,7 +178,7 @@ async def test_an_unforeseen_error_tells_nothing_of_the_inside(
         answer = await client.get("/v1/jobs/x")
     assert (answer.status_code, answer.json()["type"]) == (500, f"{TYPE}internal-error")
     [line] = logs
-    assert (line["event"], line["path"], line["exc_info"]) == ("unexpected_error", "/v1/jobs/x", True)
+    assert (line["event"], line["path"], line["exc_info"]) == ("unexpected error", "/v1/jobs/x", True)
     assert "secret" not in answer.text
 
 

@@ -114,7 +114,7 @@ async def test_a_reader_that_stops_is_hung_up_on(
             assert await client.answer(1e9)
 
             async def hung_up() -> bool:
-                return [entry["event"] for entry in logs] == ["client_too_slow"]
+                return [entry["event"] for entry in logs] == ["client too slow"]
 
             await until(hung_up, SOON)
         client.vanish(politely=True)

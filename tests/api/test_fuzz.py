@@ -44,7 +44,7 @@ async def test_every_answer_is_as_described(
             await connection.cancel(worker)
         assert report.returncode == 0, report.stdout + report.stderr
         assert await processes.alive(url)
-    assert "unexpected_error" not in capfd.readouterr().out
+    assert "unexpected error" not in capfd.readouterr().out
 
 
 async def _run_shapes(queue: JobQueue) -> None:

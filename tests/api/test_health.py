@@ -7,6 +7,7 @@ import pytest
 from arq.connections import ArqRedis
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobs.histograms import BATCH_ITEMS, LATENCIES, count, empty
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.workers import Roster
@@ -77,6 +78,8 @@ async def test_without_redis_the_process_lives_and_says_so(settings: Settings) -
         assert ready.json()["checks"]["redis"]["reason"].startswith("cannot be reached")
         metrics = await scraped(client)
         assert metrics["batchline_redis_up{}"] == 0
+        assert metrics["batchline_queue_jobs_limit{}"] == 10_000
+        assert "batchline_workers" not in {name.partition("{")[0] for name in metrics}
         for path in ("/v1/jobs", "/v1/models", "/v1/jobs/x"):
             answer = await client.get(path)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -103,12 +106,65 @@ async def test_metrics_count_what_happened(
     assert metrics["batchline_redis_up{}"] == 1
     assert metrics['batchline_queue_jobs{model="sentiment",state="waiting"}'] == 1
     assert metrics['batchline_queue_jobs{model="shapes",state="waiting"}'] == 0
+    assert metrics['batchline_queue_oldest_age_seconds{model="sentiment"}'] > 0
+    assert metrics['batchline_queue_oldest_age_seconds{model="shapes"}'] == 0
     assert metrics['batchline_workers{model="sentiment"}'] == 1
     assert metrics['batchline_workers{model="shapes"}'] == 0
     assert metrics['batchline_worker_items_total{model="sentiment",worker="a"}'] == 7
     assert metrics['batchline_worker_padded_tokens_total{model="sentiment",worker="a"}'] == 100
     assert metrics['batchline_worker_lost_leases_total{model="sentiment",worker="a"}'] == 1
     assert metrics['batchline_worker_jobs_total{model="sentiment",state="failed",worker="a"}'] == 1
+    assert metrics['batchline_worker_jobs_total{model="sentiment",state="expired",worker="a"}'] == 0
+    assert 0 <= metrics['batchline_worker_heartbeat_age_seconds{model="sentiment",worker="a"}'] < 5
+    assert metrics['batchline_worker_start_time_seconds{model="sentiment",worker="a"}'] == 1_700_000_000
+
+
+async def test_workers_histograms_are_prometheus_histograms(
+    client: httpx.AsyncClient, redis: ArqRedis
+) -> None:
+    """Of each worker for itself: two that count the same series would make it fall when one leaves."""
+    fast, slow = heartbeat("fast", items=17, batches=2), heartbeat("slow")
+    fast.queued, fast.queued_sum = empty(LATENCIES), 0.6
+    for seconds in (0.2, 0.4):
+        count(fast.queued, LATENCIES, seconds)
+    fast.batch_items = empty(BATCH_ITEMS)
+    for items in (8, 9):
+        count(fast.batch_items, BATCH_ITEMS, items)
+    for beat in (fast, slow):
+        await Roster(redis).write(beat)
+    metrics = await scraped(client)
+
+    def value(name: str, worker: str, le: str = "") -> float:
+        bound = f'le="{le}",' if le else ""
+        return metrics[f'batchline_worker_{name}{{{bound}model="sentiment",worker="{worker}"}}']
+
+    assert [value("job_queued_seconds_bucket", "fast", le) for le in ("0.1", "0.25", "0.5", "+Inf")] == [
+        0,
+        1,
+        2,
+        2,
+    ]
+    assert (value("job_queued_seconds_count", "fast"), value("job_queued_seconds_sum", "fast")) == (2, 0.6)
+    assert [value("batch_items_bucket", "fast", le) for le in ("4.0", "8.0", "16.0", "+Inf")] == [0, 1, 2, 2]
+    assert value("batch_items_sum", "fast") == 17
+    assert value("job_queued_seconds_count", "slow") == 0
+
+
+@pytest.mark.parametrize("way", ["json", "form"])
+async def test_refused_admissions_are_counted_from_0_by_model_and_limit(
+    settings: Settings, redis: ArqRedis, way: str
+) -> None:
+    name = 'batchline_admissions_refused_total{{model="sentiment",reason="{}"}}'
+    async with mounted(settings.model_copy(update={"max_queued_jobs": 1})) as (client, _):
+        before = await scraped(client)
+        assert (before[name.format("jobs")], before[name.format("bytes")]) == (0, 0)
+        for _ in range(3):
+            if way == "json":
+                await client.post("/v1/jobs", json={"inputs": "x"})
+            else:
+                await client.post("/submit", data={"text": "x"})
+        after = await scraped(client)
+    assert (after[name.format("jobs")], after[name.format("bytes")]) == (2, 0)
 
 
 async def test_latency_is_counted_by_route_and_not_by_path(client: httpx.AsyncClient) -> None:

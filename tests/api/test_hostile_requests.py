@@ -28,7 +28,7 @@ def robust(api: Api) -> Iterator[Api]:
     logged = api.log.stat().st_size
     yield api
     assert api.ask("GET", "/health/live").status == 200
-    for surprise in (b"unexpected_error", b"Traceback"):
+    for surprise in (b"unexpected error", b"Traceback"):
         assert surprise not in api.log.read_bytes()[logged:]
 
 

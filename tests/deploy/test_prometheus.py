@@ -1,0 +1,111 @@
+"""Alert rules and dashboard: they ask for what /metrics tells, and promtool, where there is one, agrees."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from jobs.leasing import Depth
+from jobs.metrics import ApiMetrics, LedgerCollector
+from jobs.settings import Settings
+from tests.deploy import manifests
+from tests.ledger import heartbeat
+
+PROMTOOL = shutil.which("promtool")
+promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool here; .ci/run installs it")
+
+GRAFANA = {"$__rate_interval": "5m", "$job": "batchline", "$model": ".*"}
+"""What Grafana puts in place of its variables."""
+
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
+
+
+def told() -> set[str]:
+    """The names of all samples that a scrape may have."""
+    registry = CollectorRegistry()
+    ApiMetrics(registry)
+    registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [heartbeat()], Settings()))
+    return {family.name + suffix for family in registry.collect() for suffix in SUFFIXES[family.type]}
+
+
+@pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
+def test_every_metric_that_is_asked_for_is_told(query: str) -> None:
+    names = set(re.findall(r"batchline_\w+", re.sub(r'"[^"]*"', "", query)))
+    assert names
+    assert names <= told()
+
+
+@pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
+def test_what_every_api_process_tells_alike_counts_once(query: str) -> None:
+    """Queues and workers are told by each process: their series go through a maximum before any sum."""
+    shared = r"(?:batchline_worker|batchline_workers|batchline_queue)\w*"
+    for before in re.findall(rf"(\w+)(?: by \([^)]*\))? \((?:(?:rate|increase)\()?{shared}", query):
+        assert before == "max"
+
+
+def test_every_alert_says_what_and_why_and_has_a_test() -> None:
+    tested: dict[str, list[bool]] = {}
+    for group in manifests.documents(manifests.ALERTS_TEST)[0]["tests"]:
+        for case in group["alert_rule_test"]:
+            tested.setdefault(case["alertname"], []).append(bool(case.get("exp_alerts")))
+    rules = manifests.rules()
+    for rule in rules:
+        assert rule["annotations"].keys() == {"summary", "description"}
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(tested[rule["alert"]]) == {True, False}, "fires, and keeps quiet"
+    assert tested.keys() == {rule["alert"] for rule in rules}
+
+
+def test_every_panel_says_what_it_shows_and_in_which_unit() -> None:
+    panels = manifests.dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    for panel in manifests.panels():
+        assert panel["title"]
+        assert len(panel["description"]) > 20
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["datasource"]["uid"] == "${datasource}"
+        assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
+    listed = manifests.dashboard()["templating"]["list"]
+    variables = {variable["name"]: variable["type"] for variable in listed}
+    assert variables["datasource"] == "datasource"
+    asked = {name[1:] for query in manifests.queries().values() for name in re.findall(r"\$[a-z]+", query)}
+    assert asked <= variables.keys()
+
+
+def test_no_panel_covers_another() -> None:
+    taken = set()
+    for panel in manifests.dashboard()["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                assert (x, y) not in taken
+                taken.add((x, y))
+
+
+def check(*arguments: str | Path) -> None:
+    assert PROMTOOL
+    done = subprocess.run([PROMTOOL, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@promtool
+def test_the_rules_fire_when_they_should() -> None:
+    check("check", "config", manifests.PROMETHEUS)
+    check("test", "rules", manifests.ALERTS_TEST)
+
+
+@promtool
+def test_every_query_is_promql(tmp_path: Path) -> None:
+    recorded = []
+    for index, query in enumerate(manifests.queries().values()):
+        for name, value in GRAFANA.items():
+            query = query.replace(name, value)
+        recorded.append({"record": f"query:{index}", "expr": query})
+    rules = tmp_path / "rules.yml"
+    rules.write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": recorded}]}))
+    check("check", "rules", rules)

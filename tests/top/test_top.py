@@ -1,0 +1,132 @@
+"""`python -m top` as people run it, against the API behind a real socket."""
+
+import asyncio
+import io
+import os
+import sys
+from asyncio.subprocess import PIPE
+
+import pytest
+from arq.connections import ArqRedis
+from rich.console import Console
+
+from jobs.histograms import LATENCIES, count, empty
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.workers import Heartbeat, Roster
+from tests import valkey
+from tests.api.conftest import settings as settings  # the models of the API's tests
+from tests.api.edge import serving
+from tests.ledger import heartbeat, run_one
+from top.readings import Server
+from top.table import screen
+
+
+async def top(*arguments: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr, where no variable sets the width or the colours."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "top", *arguments, stdout=PIPE, stderr=PIPE, env=environment
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def busy() -> Heartbeat:
+    beat = heartbeat("gpu-1:17:ab12", engine_restarts=3, budget=512, threads=2, items_per_second=7.25)
+    beat.queued = empty(LATENCIES)
+    return beat
+
+
+async def test_the_table_tells_of_models_workers_and_failures(
+    settings: Settings, redis: ArqRedis, queue: JobQueue
+) -> None:
+    roster, beat = Roster(redis), busy()
+    await roster.write(beat)
+    await roster.write(heartbeat("gpu-1:18:cd34", "shapes", engine="busy"))
+    async with serving(settings) as (client, _):
+        for _ in range(3):
+            await client.post("/v1/jobs", json={"inputs": "x"})
+        error = {"title": "The pipeline failed", "detail": "no \x1b[31m[bold]colours[/bold]"}
+        await run_one(queue, [{"error": error}])
+        server = Server(str(client.base_url))
+        before = await asyncio.to_thread(server.read)
+        beat.jobs = {"succeeded": 10}
+        beat.items, beat.batches, beat.tokens, beat.padded_tokens = 40, 10, 90, 100
+        for _ in range(10):
+            count(beat.queued, LATENCIES, 0.2)
+        await roster.write(beat)
+        after = await asyncio.to_thread(server.read)
+        server.close()
+    console = Console(width=160, file=io.StringIO())
+    with console.capture() as printed:
+        console.print(screen(server.url, before, after))
+    out = printed.get()
+    assert "healthy" in out.splitlines()[0]
+    assert "\x1b" not in out
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    name, health, waiting, _, _, running_now, done, *latencies = lines["sentiment"]
+    assert (name, health, waiting, running_now) == ("sentiment", "ok", "2", "0")
+    assert float(done) > 0
+    assert latencies == ["175", "ms", "243", "ms", "–", "–", "4.0", "10%"]  # noqa: RUF001
+    worker = lines["gpu-1:17:ab12"]
+    assert worker[1:8] == ["sentiment", "ready", "cpu", "float32", "7.2", "512", "2"]
+    assert worker[-2:] == ["3", "0"]
+    assert "The pipeline failed: no  [31m[bold]colours[/bold]" in out
+
+
+async def test_one_print_is_for_scripts(settings: Settings, redis: ArqRedis) -> None:
+    roster = Roster(redis)
+    await roster.write(busy())
+    await roster.write(heartbeat("gpu-1:18:cd34", "shapes"))
+    async with serving(settings) as (client, _):
+        status, out, err = await top("--once", "--every", "0.1", "--url", f"{client.base_url}/")
+    assert (status, err) == (0, "")
+    assert "gpu-1:18:cd34" in out
+    assert "\x1b" not in out
+
+
+async def test_what_is_not_well_is_said_and_is_the_exit_status(settings: Settings, redis: ArqRedis) -> None:
+    await Roster(redis).write(busy())
+    async with serving(settings) as (client, _):
+        status, out, _ = await top("--once", "--every", "0.1", "--url", str(client.base_url))
+    assert status == 1
+    assert "model shapes: no live worker" in out.splitlines()[0]
+
+
+async def test_without_redis_the_table_says_so(settings: Settings) -> None:
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    async with serving(gone) as (client, _):
+        status, out, err = await top("--once", "--every", "0.1", "--url", str(client.base_url))
+    assert (status, err) == (1, "")
+    assert "redis: cannot be reached" in out
+
+
+@pytest.mark.parametrize("arguments", [["--once"], []])
+async def test_a_server_that_is_not_there_is_one_sentence(arguments: list[str]) -> None:
+    url = f"http://127.0.0.1:{valkey.free_port()}"
+    status, out, err = await top(*arguments, "--url", url)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"batchline top: {url} cannot be read: ")
+    assert err.count("\n") == 1
+
+
+async def test_another_server_is_told_from_batchline() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+        url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
+        status, _, err = await top("--once", "--url", url)
+    assert (status, err) == (1, f"batchline top: {url} answers, but not as Batchline does\n")
+
+
+@pytest.mark.parametrize("given", ["0", "nan", "x"])
+async def test_seconds_are_checked(given: str) -> None:
+    status, _, err = await top("--every", given)
+    assert (status, "--every" in err) == (2, True)

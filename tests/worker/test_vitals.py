@@ -1,0 +1,80 @@
+"""What a worker counts of itself."""
+
+from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, Counts
+from jobs.queue import JobQueue
+from jobs.schema import JobState
+from jobs.workers import Roster
+from tests.jobs.test_queue import new_job
+from tests.waiting import until
+from tests.worker.conftest import MODEL, Serving
+from worker.protocol import NO_BUDGET, Cost, Loaded
+from worker.vitals import Times, Vitals
+
+
+def filled(counts: Counts, bounds: tuple[float, ...]) -> dict[float, int]:
+    """The buckets that hold something, by their bound."""
+    return {bound: n for bound, n in zip((*bounds, float("inf")), counts, strict=True) if n}
+
+
+def test_a_job_that_ran_is_in_three_histograms() -> None:
+    vitals = Vitals("m")
+    vitals.ended(JobState.SUCCEEDED, Times(0.3, 0.02, 0.4))
+    vitals.ended(JobState.FAILED, Times(9_999.0, 0.025, 9_999.0))
+    beat = vitals.beat
+    assert filled(beat.queued, LATENCIES) == {0.5: 1, float("inf"): 1}
+    assert filled(beat.compute, LATENCIES) == {0.025: 2}
+    assert filled(beat.total, LATENCIES) == {0.5: 1, float("inf"): 1}
+    assert (beat.queued_sum, beat.compute_sum, beat.total_sum) == (9_999.3, 0.045, 9_999.4)
+    assert beat.jobs == {"succeeded": 1, "failed": 1}
+
+
+def test_a_job_that_never_ran_has_only_an_end() -> None:
+    vitals = Vitals("m")
+    vitals.ended(JobState.EXPIRED, Times(None, None, 2.0))
+    beat = vitals.beat
+    assert (sum(beat.queued), sum(beat.compute), filled(beat.total, LATENCIES)) == (0, 0, {2.5: 1})
+
+
+def test_batches_are_counted_by_size_and_padding() -> None:
+    vitals = Vitals("m")
+    vitals.ran(items=8, tokens=75, padded=100, seconds=0.1, starved=0.0)
+    vitals.ran(items=9, tokens=100, padded=100, seconds=0.1, starved=0.0)
+    vitals.ran(items=1, tokens=0, padded=0, seconds=0.1, starved=0.0)
+    beat = vitals.beat
+    assert filled(beat.batch_items, BATCH_ITEMS) == {8: 1, 16: 1, 1: 1}
+    assert filled(beat.batch_padding, PADDING) == {0.3: 1, 0.0: 2}
+    assert (beat.items, beat.batches, beat.batch_padding_sum) == (18, 3, 0.25)
+
+
+def test_a_worker_is_known_by_host_and_process() -> None:
+    """Two containers may have the same of both, and so have a worker that was killed and its successor."""
+    one, other = Vitals("m").beat, Vitals("m").beat
+    assert one.id.startswith(f"{one.host}:{one.pid}:")
+    assert one.id != other.id
+
+
+def test_what_was_loaded_is_told() -> None:
+    vitals = Vitals("m")
+    vitals.loaded(Loaded("cpu", "float32", 128, None, 0.0, Cost(512), 2, ""))
+    assert (vitals.beat.budget, vitals.beat.threads) == (512, 2)
+    vitals.loaded(Loaded("cpu", "float32", 128, None, 0.0, Cost(NO_BUDGET), 2, ""))
+    assert vitals.beat.budget == 0
+
+
+async def test_a_heartbeat_tells_what_the_jobs_say_of_themselves(queue: JobQueue, serving: Serving) -> None:
+    sent = [(await queue.submit(new_job("one")))[0] for _ in range(3)]
+    async with serving(token_budget=77) as worker:
+        roster = Roster(queue.redis)
+
+        async def counted() -> bool:
+            return any(sum(beat.total) == len(sent) for beat in await roster.read())
+
+        await until(counted)
+        beat = worker.vitals.beat
+    jobs = [await queue.read(job.id) for job in sent]
+    assert (beat.model, sum(beat.queued), sum(beat.compute)) == (MODEL, 3, 3)
+    assert abs(beat.queued_sum * 1000 - sum(job.timings.queued_ms or 0 for job in jobs)) < 1
+    assert abs(beat.compute_sum * 1000 - sum(job.timings.compute_ms or 0 for job in jobs)) < 1
+    assert beat.total_sum * 1000 >= sum(job.timings.queued_ms or 0 for job in jobs)
+    assert sum(beat.batch_items) == beat.batches
+    assert beat.budget == 77

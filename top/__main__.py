@@ -1,0 +1,91 @@
+"""`python -m top [--url URL] [--once]`: the live table until Ctrl-C, or one print."""
+
+import argparse
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.live import Live
+
+from top.readings import NoServer, Reading, Server
+from top.table import plain, screen
+
+WIDE = 160
+"""Columns where the output is no terminal."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status: 1 where no server answers, or, with --once, where something is not well."""
+    arguments = _parser().parse_args(argv)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=WIDE)
+    server = Server(arguments.url)
+    try:
+        if arguments.once:
+            return _once(console, server, arguments.every)
+        return _live(console, server, arguments.every, arguments.window)
+    except NoServer as error:
+        print(f"batchline top: {plain(str(error))}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m top", description="A live table of a running server.")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default: %(default)s)")
+    parser.add_argument("--once", action="store_true", help="print once and end; status 1 if not all is well")
+    parser.add_argument(
+        "--every", type=_seconds, default=2.0, metavar="S", help="seconds between readings (default: 2)"
+    )
+    parser.add_argument(
+        "--window",
+        type=_seconds,
+        default=30.0,
+        metavar="S",
+        help="seconds that rates and percentiles look back in the live table (default: 30)",
+    )
+    return parser
+
+
+def _seconds(given: str) -> float:
+    seconds = float(given)
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError("give seconds between 0.1 and 3600")
+    return seconds
+
+
+def _once(console: Console, server: Server, every: float) -> int:
+    """Two readings, for a rate needs them."""
+    old = server.read()
+    time.sleep(every)
+    new = server.read()
+    console.print(screen(server.url, old, new))
+    return 1 if new.faults else 0
+
+
+def _live(console: Console, server: Server, every: float, window: float) -> int:
+    """A server that goes away after the first reading is waited for."""
+    readings: deque[Reading] = deque([server.read()])
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        fault = ""
+        while True:
+            live.update(screen(server.url, readings[0], readings[-1], fault), refresh=True)
+            time.sleep(every)
+            try:
+                readings.append(server.read())
+                fault = ""
+            except NoServer as error:
+                fault = f"no answer for {time.monotonic() - readings[-1].at:.0f} s: {plain(str(error))}"
+            while len(readings) > 2 and readings[-1].at - readings[1].at >= window:
+                readings.popleft()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

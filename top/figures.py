@@ -1,0 +1,104 @@
+"""Figures: what two readings tell of the time between them. Pure.
+
+Workers tell of themselves once a second, so a rate is a worker's own: what it counted between its two
+heartbeats, over the time between those. A worker that only one of the readings has is left out.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from top.readings import Reading, Series
+
+W = "batchline_worker_"
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Seconds; None where no job was counted."""
+
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a model's workers did between two readings; None where they did nothing."""
+
+    done: float
+    """Jobs per second, however they ended."""
+    queued: Percentiles
+    compute: Percentiles
+    batch: float | None
+    """Mean inputs in a micro-batch."""
+    padding: float | None
+    """Share of padding among the tokens that were run, 0 to 1."""
+
+
+def between(old: Reading, new: Reading, model: str) -> Figures:
+    """The model's figures."""
+    workers = [key[1] for key in new.metrics.get(W + "start_time_seconds", {}) if key[0] == model]
+    spans = {worker: span for worker in workers if (span := _span(old, new, model, worker)) is not None}
+
+    def counted(name: str, worker: str) -> float:
+        return _total(new.metrics.get(W + name, {}), model, worker) - _total(
+            old.metrics.get(W + name, {}), model, worker
+        )
+
+    def counted_by_all(name: str) -> float:
+        return sum(counted(name, worker) for worker in spans)
+
+    def percentiles(name: str) -> Percentiles:
+        buckets = _buckets(old, new, f"{W}{name}_bucket", model, list(spans))
+        return Percentiles(quantile(buckets, 0.5), quantile(buckets, 0.95))
+
+    batches, padded = counted_by_all("batches_total"), counted_by_all("padded_tokens_total")
+    return Figures(
+        done=sum(counted("jobs_total", worker) / span for worker, span in spans.items() if span > 0),
+        queued=percentiles("job_queued_seconds"),
+        compute=percentiles("job_compute_seconds"),
+        batch=counted_by_all("items_total") / batches if batches else None,
+        padding=1 - counted_by_all("tokens_total") / padded if padded else None,
+    )
+
+
+def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | None:
+    """Of (bound, values not above it), rising to infinity; as Prometheus' histogram_quantile has it:
+    even within a bucket, and the highest finite bound for what is above that.
+    """
+    if not buckets or buckets[-1][1] <= 0:
+        return None
+    rank = share * buckets[-1][1]
+    below, lower = 0.0, 0.0
+    for bound, count in buckets:
+        if count >= rank:
+            if math.isinf(bound):
+                return lower
+            return lower + (bound - lower) * (rank - below) / (count - below) if count > below else bound
+        below, lower = count, bound
+    return lower
+
+
+def _span(old: Reading, new: Reading, model: str, worker: str) -> float | None:
+    """Seconds between the worker's heartbeats in the two readings."""
+    name = W + "heartbeat_age_seconds"
+    before, now = old.metrics.get(name, {}), new.metrics.get(name, {})
+    if (model, worker) not in before or (model, worker) not in now:
+        return None
+    return (new.at - now[model, worker]) - (old.at - before[model, worker])
+
+
+def _total(series: Series, model: str, worker: str) -> float:
+    return sum(value for key, value in series.items() if key[:2] == (model, worker))
+
+
+def _buckets(
+    old: Reading, new: Reading, name: str, model: str, workers: Sequence[str]
+) -> list[tuple[float, float]]:
+    before, now = old.metrics.get(name, {}), new.metrics.get(name, {})
+    summed: dict[float, float] = {}
+    for (of_model, worker, bound), count in now.items():
+        if of_model == model and worker in workers:
+            at = float(bound)
+            summed[at] = summed.get(at, 0.0) + count - before.get((model, worker, bound), 0.0)
+    return sorted(summed.items())

@@ -1,0 +1,137 @@
+"""The table: readings as a person sees them. What comes from outside is shown as text, never as markup."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from top.figures import Figures, Percentiles, W, between
+from top.readings import Reading
+
+NOTHING = "–"  # noqa: RUF001 - a dash as wide as a figure
+
+ABLE = ("ready", "busy")
+"""States of an engine that can run a job."""
+
+
+def screen(url: str, old: Reading, new: Reading, fault: str = "") -> RenderableType:
+    """Everything; `fault` says why there is no newer reading."""
+    parts: list[RenderableType] = [_headline(url, old, new, fault)]
+    if new.models:
+        parts += [_models(old, new), _workers(new)]
+        parts.append(_failures(new) if new.failures else Text("No failed job among the newest 100.", "dim"))
+    return Group(*parts)
+
+
+def _headline(url: str, old: Reading, new: Reading, fault: str) -> Text:
+    line = Text(plain(url) + "  ", "bold")
+    if fault:
+        return line.append(fault, "bold red")
+    if new.faults:
+        told = "; ".join(f"{name}: {reason}" for name, reason in new.faults.items())
+        return line.append(plain(told), "bold red")
+    line.append("healthy", "bold green")
+    return line.append(f"  rates and percentiles of the last {new.at - old.at:.0f} s", "dim")
+
+
+def _table(title: str, words: Sequence[str], figures: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
+    for name in words:
+        table.add_column(name, overflow="fold")
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True)  # a figure without its unit is none
+    return table
+
+
+def _models(old: Reading, new: Reading) -> Table:
+    latencies = "queued\np50", "\np95", "compute\np50", "\np95"
+    figures = "\nwait", "\noldest", "\nrun", "\ndone/s", *latencies, "\nbatch", "\npad"
+    table = _table("Models", ["\nmodel", "\nhealth"], figures)
+    for model in new.models:
+        name = model["name"]
+        fault = new.faults.get(f"model {name}")
+        oldest = new.metrics.get("batchline_queue_oldest_age_seconds", {}).get((name,), 0.0)
+        table.add_row(
+            plain(name),
+            Text(plain(fault), "red") if fault else Text("ok", "green"),
+            str(model["queue"]["waiting"]),
+            duration(oldest) if model["queue"]["waiting"] else NOTHING,
+            str(model["queue"]["running"]),
+            *_figures(between(old, new, name)),
+        )
+    return table
+
+
+def _figures(figures: Figures) -> list[str]:
+    return [
+        f"{figures.done:.1f}",
+        *_percentiles(figures.queued),
+        *_percentiles(figures.compute),
+        NOTHING if figures.batch is None else f"{figures.batch:.1f}",
+        NOTHING if figures.padding is None else f"{figures.padding:.0%}",
+    ]
+
+
+def _percentiles(of: Percentiles) -> list[str]:
+    return [NOTHING if value is None else duration(value) for value in (of.p50, of.p95)]
+
+
+def _workers(new: Reading) -> Table:
+    figures = "items/s", "budget", "threads", "up", "restarts", "lost"
+    table = _table("Workers", ["worker", "model", "engine", "device"], figures)
+    for model in new.models:
+        for worker in model["workers"]:
+            table.add_row(*_worker(new, model["name"], worker))
+    if not table.row_count:
+        table.add_row(Text("none is live", "red"))
+    return table
+
+
+def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text]:
+    def told(name: str) -> float:
+        return new.metrics.get(W + name, {}).get((model, worker["id"]), 0.0)
+
+    started, state = told("start_time_seconds"), worker["state"]
+    restarts, lost = told("engine_restarts_total"), told("lost_leases_total")
+    return [
+        plain(worker["id"]),
+        plain(model),
+        Text(plain(state), "green" if state in ABLE else "yellow"),
+        plain(f"{worker['device']} {worker['dtype']}"),
+        f"{worker['items_per_second']:.1f}",
+        f"{told('token_budget'):.0f}",
+        f"{told('threads'):.0f}",
+        duration(max(0.0, time.time() - started)) if started else NOTHING,
+        Text(f"{restarts:.0f}", "yellow" if restarts else ""),
+        Text(f"{lost:.0f}", "yellow" if lost else ""),
+    ]
+
+
+def _failures(new: Reading) -> Table:
+    table = _table("Failed jobs, newest first", ["job", "model", "finished (UTC)", "inputs", "reason"])
+    for failure in new.failures:
+        finished = failure.finished[:19].replace("T", " ")
+        row = plain(failure.id), plain(failure.model), plain(finished), str(failure.inputs)
+        table.add_row(*row, Text(plain(failure.reason), "red", no_wrap=True, overflow="ellipsis"))
+    return table
+
+
+def duration(seconds: float) -> str:
+    """With its unit, in three digits or so."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes, _ = divmod(int(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h" if hours < 48 else f"{hours // 24} d"
+
+
+def plain(text: str) -> str:
+    """Without what a terminal would take for a command: jobs' errors may quote anything."""
+    return "".join(char if char.isprintable() else " " for char in text)
