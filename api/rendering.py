@@ -79,7 +79,7 @@ def code(text: str) -> Markup:
 def _fingerprint() -> str:
     """Changes with any static file, so that a browser never mixes two versions."""
     digest = hashlib.sha256()
-    for path in sorted(STATIC.iterdir()):
+    for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -47,6 +47,18 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """That the engine had nothing to compute although inputs waited."""
     items_per_second: float = 0.0
     """While computing; a moving average."""
+    budget: int = 0
+    """Padded cost at which a micro-batch is full; 0 while not known."""
+    threads: int = 0
+    """That the engine computes with; 0 while not known."""
+    queued: list[int] = []
+    """Jobs ended, by how long they waited: counts per bucket of `jobs.metrics.LATENCIES`, and overflow."""
+    compute: list[int] = []
+    """How long they computed."""
+    total: list[int] = []
+    """From their submit to their end."""
+    silent: float = 0.0
+    """Seconds since it was written, by the server's clock; filled in by who reads it."""
 
 
 class Roster:
@@ -72,14 +84,23 @@ class Roster:
     async def read(self) -> list[Heartbeat]:
         """The live workers, oldest first; those that fell silent are struck off."""
         async with availability():
-            ids = [member.decode() for member in await self.redis.zrange(keys.ROSTER.pattern, 0, -1)]
-            if not ids:
+            async with self.redis.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.zrange(keys.ROSTER.pattern, 0, -1, withscores=True)
+                (seconds, micros), roster = await pipe.execute()
+            if not roster:
                 return []
+            now = seconds + micros / 1e6
+            ids = [member.decode() for member, _ in roster]
             found = await self.redis.mget([keys.HEARTBEAT.of(worker_id) for worker_id in ids])
             silent = [worker_id for worker_id, data in zip(ids, found, strict=True) if data is None]
             if silent:
                 await self.redis.zrem(keys.ROSTER.pattern, *silent)
-        beats = [beat for data in found if data is not None and (beat := _decode(data)) is not None]
+        beats = []
+        for data, (_, last) in zip(found, roster, strict=True):
+            if data is not None and (beat := _decode(data)) is not None:
+                beat.silent = max(0.0, now - last / 1000)
+                beats.append(beat)
         return sorted(beats, key=lambda beat: beat.started)
 
 

@@ -75,10 +75,10 @@ def queue(redis: ArqRedis, settings: Settings) -> JobQueue:
 
 
 async def written(client: ArqRedis) -> set[str]:
-    """The keys there are, but for the mark of whoever sweeps, which comes and goes."""
-    return {key.decode() for key in await client.keys("*")} - {
-        key.decode() for key in await client.keys(keys.SWEPT.pattern)
-    }
+    """The keys there are, but for those of whoever sweeps and samples, which come and go."""
+    passing = (keys.SWEPT, keys.HISTORY, keys.SAMPLED, keys.SAMPLING)
+    found = {key.decode() for key in await client.keys("*")}
+    return {key for key in found if not any(fnmatchcase(key, kind.pattern) for kind in passing)}
 
 
 async def keys_without_lifetime(client: ArqRedis) -> list[str]:

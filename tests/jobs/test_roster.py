@@ -1,9 +1,12 @@
-"""The roster of workers, where their server has no memory left."""
+"""The roster of workers: where their server has no memory left, and how silent each has been."""
 
 from pathlib import Path
 
 import pytest
+from arq.connections import ArqRedis
+from msgspec.structs import replace
 
+from jobs import keys
 from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 from jobs.queue import JobQueue
@@ -22,5 +25,17 @@ async def test_workers_do_not_look_dead_when_memory_is_full(tmp_path: Path) -> N
             await JobQueue(redis, settings, [MODEL]).submit(new_job())
         beat = heartbeat()
         await Roster(redis).write(beat)
-        assert await Roster(redis).read() == [beat]
+        [read] = await Roster(redis).read()
+        assert replace(read, silent=0.0) == beat
         await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_reader_is_told_how_long_a_worker_has_been_silent(redis: ArqRedis) -> None:
+    """By the server's clock, long before it is struck off."""
+    roster = Roster(redis)
+    await roster.write(heartbeat("quiet"))
+    await roster.write(heartbeat("lively"))
+    await redis.zincrby(keys.ROSTER.pattern, -3_000, "quiet")
+    silent = {beat.id: beat.silent for beat in await roster.read()}
+    assert silent["quiet"] >= 3
+    assert 0 <= silent["lively"] < silent["quiet"]
