@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import health, jobs, models, problems, reference, status
+from api import health, jobpage, jobs, models, overview, problems, reference, tryout
 from api.deps import Services, State
 from api.edge import Edge
 from api.express import Express
@@ -23,11 +23,14 @@ from api.subscriber import Subscriber
 from api.sweeper import sweep_for_ever
 from api.waiting import Waiting
 from jobs.connection import cancel, connect
+from jobs.history import History
 from jobs.metrics import ApiMetrics
 from jobs.models import ModelCatalog, load_catalog
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.workers import Roster
+
+PAGES = (overview.router, jobpage.router, tryout.router)
 
 
 class App(FastAPI):
@@ -53,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         services = _services(settings, catalog, metrics)
         background = [
             asyncio.create_task(services.subscriber.run()),
-            asyncio.create_task(sweep_for_ever(services.queue)),
+            asyncio.create_task(sweep_for_ever(services.queue, services.history)),
         ]
         try:
             yield State(services=services)
@@ -74,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.express = Edge(app.lane, metrics)
     app.add_middleware(Edge, metrics=metrics)
     problems.install(app)
-    for router in (jobs.direct, jobs.router, models.router, health.router, status.router, reference.router):
+    for router in (jobs.direct, jobs.router, models.router, health.router, reference.router, *PAGES):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
@@ -95,6 +98,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         catalog=catalog,
         redis=redis,
         queue=queue,
+        history=History(queue),
         fleet=Fleet(Roster(redis)),
         subscriber=subscriber,
         waiting=Waiting(queue, subscriber, metrics.waits),

@@ -16,9 +16,8 @@ from jobs.queue import SWEEP_EVERY, JobQueue
 log = structlog.get_logger(__name__)
 
 
-async def sweep_for_ever(queue: JobQueue) -> NoReturn:
+async def sweep_for_ever(queue: JobQueue, history: History) -> NoReturn:
     """Says once when Redis goes away and once when it is back."""
-    history = History(queue)
     away = False
     while True:
         try:

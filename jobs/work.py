@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jobs.metrics import LATENCIES
+from jobs.histograms import LATENCIES
 from jobs.workers import Heartbeat
 
 

@@ -5,6 +5,7 @@ from arq.connections import ArqRedis
 
 from jobs import keys, lua
 from jobs.connection import availability
+from jobs.histograms import Counts
 
 HEARTBEAT_EVERY = 1.0
 """Seconds between heartbeats."""
@@ -16,7 +17,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """What a worker says of itself, once a second."""
 
     id: str
-    """Unique to the process and model."""
+    """Unique to the process and model: `host:pid:` and four hex digits, for containers may share the rest."""
     model: str
     host: str
     pid: int
@@ -48,16 +49,25 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     items_per_second: float = 0.0
     """While computing; a moving average."""
     budget: int = 0
-    """Padded cost at which a micro-batch is full; 0 while not known."""
+    """Padded cost at which a micro-batch is full; 0 where only its number of items ends it."""
     threads: int = 0
-    """That the engine computes with; 0 while not known."""
-    queued: list[int] = []
-    """Jobs ended, by how long they waited: counts per bucket of `jobs.metrics.LATENCIES`, and overflow."""
-    compute: list[int] = []
-    """How long they computed."""
-    total: list[int] = []
-    """From their submit to their end."""
-    silent: float = 0.0
+    """That compute one forward pass; 0 where it is not known."""
+    queued: Counts = []
+    """Jobs that ran, by how long they had waited: counts for each bucket of `histograms.LATENCIES`."""
+    queued_sum: float = 0.0
+    """Seconds, of all of them."""
+    compute: Counts = []
+    compute_sum: float = 0.0
+    """As `queued`, by how long their micro-batches took."""
+    total: Counts = []
+    total_sum: float = 0.0
+    """As `queued`, but of all jobs that ended, by how long that was after they were accepted."""
+    batch_items: Counts = []
+    """Micro-batches by `histograms.BATCH_ITEMS`; the sum is `items`."""
+    batch_padding: Counts = []
+    batch_padding_sum: float = 0.0
+    """Micro-batches by `histograms.PADDING`."""
+    age: float = 0.0
     """Seconds since it was written, by the server's clock; filled in by who reads it."""
 
 
@@ -85,21 +95,20 @@ class Roster:
         """The live workers, oldest first; those that fell silent are struck off."""
         async with availability():
             async with self.redis.pipeline(transaction=False) as pipe:
-                pipe.time()
                 pipe.zrange(keys.ROSTER.pattern, 0, -1, withscores=True)
-                (seconds, micros), roster = await pipe.execute()
-            if not roster:
+                pipe.time()
+                members, (seconds, microseconds) = await pipe.execute()
+            if not members:
                 return []
-            now = seconds + micros / 1e6
-            ids = [member.decode() for member, _ in roster]
-            found = await self.redis.mget([keys.HEARTBEAT.of(worker_id) for worker_id in ids])
-            silent = [worker_id for worker_id, data in zip(ids, found, strict=True) if data is None]
+            written = {member.decode(): at / 1000 for member, at in members}
+            found = await self.redis.mget([keys.HEARTBEAT.of(worker_id) for worker_id in written])
+            silent = [worker_id for worker_id, data in zip(written, found, strict=True) if data is None]
             if silent:
                 await self.redis.zrem(keys.ROSTER.pattern, *silent)
         beats = []
-        for data, (_, last) in zip(found, roster, strict=True):
+        for at, data in zip(written.values(), found, strict=True):
             if data is not None and (beat := _decode(data)) is not None:
-                beat.silent = max(0.0, now - last / 1000)
+                beat.age = max(0.0, seconds + microseconds / 1e6 - at)
                 beats.append(beat)
         return sorted(beats, key=lambda beat: beat.started)
 

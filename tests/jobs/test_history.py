@@ -7,8 +7,8 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs import keys
+from jobs.histograms import LATENCIES
 from jobs.history import EVERY, KEPT, History, done_since
-from jobs.metrics import LATENCIES
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.work import Work, quantile
@@ -131,7 +131,7 @@ def test_a_worker_that_comes_back_from_a_silence_is_not_counted_anew() -> None:
         (hist(b3=10), 0.5, 0.0075),
         (hist(b3=10, b7=10), 0.5, 0.01),
         (hist(b3=10, b7=10), 0.95, 0.1 + 0.15 * 0.9),
-        (hist(b15=3), 0.5, 60.0),
+        (hist(b17=3), 0.5, 1800.0),
     ],
 )
 def test_quantiles_are_as_prometheus_has_them(counts: list[int], q: float, seconds: float | None) -> None:
