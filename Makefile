@@ -20,7 +20,7 @@ TORCH_INDEX_URL ?=
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-faults soak bench check format clean
+.PHONY: help install run test test-faults soak bench screenshots check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,9 @@ soak: $(STAMP) ## customers and harm of all kinds for MINUTES (5), with a report
 
 bench: $(BENCH_STAMP) ## measure against the offline model and a plain endpoint; make bench ARGS=--quick is a first look
 	@exec $(BIN)/python -m bench $(ARGS)
+
+screenshots: $(STAMP) ## every page in both themes at 360, 1280 and 1600 px, into screenshots/ (needs chromium)
+	@$(BIN)/python -m tests.browser.screenshots
 
 check: $(STAMP) ## check format, lint, types and the walls between the packages
 	$(BIN)/ruff format --check .
