@@ -12,11 +12,12 @@ from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import health, jobpage, jobs, models, overview, problems, reference, tryout
+from api import health, hosts, jobpage, jobs, models, overview, problems, reference, tryout
 from api.deps import Services, State
 from api.edge import Edge
 from api.express import Express
 from api.fleet import Fleet
+from api.hosts import Hosts
 from api.openapi import describe
 from api.rendering import STATIC
 from api.subscriber import Subscriber
@@ -34,13 +35,17 @@ PAGES = (overview.router, jobpage.router, tryout.router)
 
 
 class App(FastAPI):
-    """FastAPI, and the express lane beside it."""
+    """FastAPI, the express lane beside it, and what looks at the host before both."""
 
+    hosts: Hosts
+    refused: ASGIApp
     lane: Express
     express: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.lane.takes(scope):
+        if scope["type"] == "http" and not self.hosts.serve(scope):
+            await self.refused(scope, receive, send)
+        elif scope["type"] == "http" and self.lane.takes(scope):
             await self.express(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -73,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would send a client to whatever host its request named
     )
+    app.hosts, app.refused = Hosts(settings), Edge(hosts.refused, metrics)
     app.lane = Express(jobs.direct.routes)
     app.express = Edge(app.lane, metrics)
     app.add_middleware(Edge, metrics=metrics)

@@ -1,4 +1,4 @@
-"""`make screenshots`: the demo model at work, and every page in both themes at three widths, in `screenshots/`."""
+"""`make screenshots`: every page in both themes at three widths, while the demo model works."""
 
 import asyncio
 import random
@@ -20,8 +20,8 @@ WORK = 75.0
 """Seconds of work before the pictures, so that charts and figures of a minute have something to show."""
 
 WORDS = """
-a wonderful film that moved me and I would see it again dull badly acted mess with no heart at all the plot was fine
-but late in every scene somebody talks for too long still the music carries it and the ending is worth the wait
+a wonderful film that moved me and I would see it again dull badly acted mess with no heart at all
+the plot was fine but late in every scene somebody talks for too long still the music carries it
 """.split()  # noqa: SIM905
 LINES = """
 I laughed, I cried, I will see it again.
