@@ -28,7 +28,7 @@ SECONDS ?= 30
 P99 ?= 0.5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run top test test-faults soak bench bench-peers load ramp check format clean
+.PHONY: help install run top test test-faults soak bench bench-peers load ramp screenshots check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -63,6 +63,9 @@ load: $(STAMP) ## locust's users against URL, or a server of its own; USERS=, RA
 
 ramp: $(STAMP) ## the highest rate of arrivals with a p99 under P99 seconds (0.5), at URL or a server of its own
 	@exec $(BIN)/python -m tests.load.ramp $(if $(URL),--url $(URL)) --p99 $(P99) $(ARGS)
+
+screenshots: $(STAMP) ## every page in both themes at 360, 1280 and 1600 px, into screenshots/ (needs chromium)
+	@$(BIN)/python -m tests.browser.screenshots
 
 check: $(STAMP) ## check format, lint, types and the walls between the packages
 	$(BIN)/ruff format --check .

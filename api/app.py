@@ -12,32 +12,40 @@ from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import health, jobs, models, problems, reference, status
+from api import health, hosts, jobpage, jobs, models, overview, problems, reference, tryout
 from api.deps import Services, State
 from api.edge import Edge
 from api.express import Express
 from api.fleet import Fleet
+from api.hosts import Hosts
 from api.openapi import describe
 from api.rendering import STATIC
 from api.subscriber import Subscriber
 from api.sweeper import sweep_for_ever
 from api.waiting import Waiting
 from jobs.connection import cancel, connect
+from jobs.history import History
 from jobs.metrics import ApiMetrics
 from jobs.models import ModelCatalog, load_catalog
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.workers import Roster
 
+PAGES = (overview.router, jobpage.router, tryout.router)
+
 
 class App(FastAPI):
-    """FastAPI, and the express lane beside it."""
+    """FastAPI, the express lane beside it, and what looks at the host before both."""
 
+    hosts: Hosts
+    refused: ASGIApp
     lane: Express
     express: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.lane.takes(scope):
+        if scope["type"] == "http" and not self.hosts.serve(scope):
+            await self.refused(scope, receive, send)
+        elif scope["type"] == "http" and self.lane.takes(scope):
             await self.express(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -54,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         services = _services(settings, catalog, metrics)
         background = [
             asyncio.create_task(services.subscriber.run()),
-            asyncio.create_task(sweep_for_ever(services.queue)),
+            asyncio.create_task(sweep_for_ever(services.queue, services.history)),
         ]
         try:
             yield State(services=services)
@@ -71,11 +79,12 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would send a client to whatever host its request named
     )
+    app.hosts, app.refused = Hosts(settings), Edge(hosts.refused, metrics)
     app.lane = Express(jobs.direct.routes)
     app.express = Edge(app.lane, metrics)
     app.add_middleware(Edge, metrics=metrics)
     problems.install(app)
-    for router in (jobs.direct, jobs.router, models.router, health.router, status.router, reference.router):
+    for router in (jobs.direct, jobs.router, models.router, health.router, reference.router, *PAGES):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
@@ -96,6 +105,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         catalog=catalog,
         redis=redis,
         queue=queue,
+        history=History(queue),
         fleet=Fleet(Roster(redis)),
         subscriber=subscriber,
         waiting=Waiting(queue, subscriber, metrics.waits),

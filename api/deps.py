@@ -13,6 +13,7 @@ from api.fleet import Fleet
 from api.problems import Refusal
 from api.subscriber import Subscriber
 from api.waiting import Waiting
+from jobs.history import History
 from jobs.metrics import ApiMetrics
 from jobs.models import ModelCatalog
 from jobs.queue import JobQueue
@@ -27,6 +28,7 @@ class Services:
     catalog: ModelCatalog
     redis: ArqRedis
     queue: JobQueue
+    history: History
     fleet: Fleet
     subscriber: Subscriber
     waiting: Waiting

@@ -1,4 +1,4 @@
-"""/health/live, /health/ready and /metrics: what machines ask. What people look at is `api/status.py`."""
+"""/health/live, /health/ready and /metrics: what machines ask. What people look at is `api/overview.py`."""
 
 import asyncio
 from typing import Any

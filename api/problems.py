@@ -38,6 +38,7 @@ KINDS = {
     "payload-too-large": Kind(413, "The request is too large"),
     "unsupported-media-type": Kind(415, "The request is not JSON"),
     "cross-site": Kind(403, "The request comes from another site's page"),
+    "unknown-host": Kind(421, "This host name is not served here"),
     "unknown-model": Kind(404, "No such model"),
     "unknown-job": Kind(404, "No such job"),
     "job-gone": Kind(410, "The job's lifetime is over"),
@@ -164,6 +165,12 @@ def unexpected(request: Request) -> Response:
     return response("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description)
 
 
+def refused_host(request: Request) -> Response:
+    """A name that `api/hosts.py` does not let through."""
+    _count(request, "unknown-host")
+    return response("unknown-host", "name it in BATCHLINE_ALLOWED_HOSTS if it is meant to lead here")
+
+
 EXPECTED: tuple[type[Exception], ...] = (Refusal, *ERRORS)
 """What `on_error` answers."""
 
@@ -180,7 +187,7 @@ def _count(request: Request, kind: str) -> None:
     request.state.services.metrics.refused.labels(kind).inc()
 
 
-def count_refused_admission(metrics: ApiMetrics, error: Exception) -> None:
+def count_refused_admission(metrics: ApiMetrics, error: BaseException) -> None:
     """Counts a job that found its queue full, whichever way it came."""
     if isinstance(error, errors.QueueFull):
         metrics.admissions_refused.labels(error.model, error.reason).inc()

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.curls import posted
 from api.rendering import page
 
 router = APIRouter(include_in_schema=False)
@@ -33,9 +34,4 @@ def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> li
         verb = "" if method == "get" else f"-X {method.upper()} "
         return [f"curl -s {verb}'{url}'"]
     examples = call["requestBody"]["content"]["application/json"]["examples"].values()
-    return [_posted(url, msgspec.json.encode(example["value"]).decode()) for example in examples]
-
-
-def _posted(url: str, body: str) -> str:
-    quoted = body.replace("'", "'\\''")
-    return f"curl -s '{url}' -H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{quoted}'"
+    return [posted(url, msgspec.json.encode(example["value"]).decode()) for example in examples]

@@ -1,6 +1,6 @@
 """How pages are made: the Jinja environment, words for numbers and times, outputs in a readable form.
 
-Which page shows what is in `api/status.py`; no template decides anything, and none reads Redis.
+What a page shows is decided in `api/overview.py`, `api/jobpage.py` and `api/tryout.py`, not in a template.
 """
 
 import hashlib
@@ -66,6 +66,21 @@ def age(since: datetime) -> str:
     return f"{seconds} s"
 
 
+def grouped(value: float) -> str:
+    """`1,234`; a rate keeps one decimal below a hundred."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """A share of one; a dash for what is not known."""
+    return "–" if share is None else f"{100 * share:.0f} %"  # noqa: RUF001 - a dash is what is meant
+
+
+def since(unix: float) -> str:
+    """How long ago, as `age`."""
+    return age(datetime.fromtimestamp(unix, UTC))
+
+
 def clock(moment: datetime) -> str:
     """The time of day in UTC, to the millisecond."""
     return f"{moment:%H:%M:%S}.{moment.microsecond // 1_000:03d} UTC"
@@ -79,7 +94,7 @@ def code(text: str) -> Markup:
 def _fingerprint() -> str:
     """Changes with any static file, so that a browser never mixes two versions."""
     digest = hashlib.sha256()
-    for path in sorted(STATIC.iterdir()):
+    for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -92,5 +107,14 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-_environment.filters.update(milliseconds=milliseconds, age=age, clock=clock, code=code, shown=shown)
+_environment.filters.update(
+    milliseconds=milliseconds,
+    age=age,
+    since=since,
+    clock=clock,
+    code=code,
+    shown=shown,
+    grouped=grouped,
+    percent=percent,
+)
 _environment.globals["assets"] = _fingerprint()

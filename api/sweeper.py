@@ -1,6 +1,7 @@
 """A sweep of every queue each second, so that deadlines hold and run-out leases return when no worker lives.
 
-What a sweep does is in `jobs/scripts/sweep.lua`; workers sweep as well, and sweeping twice does no harm.
+What a sweep does is in `jobs/scripts/sweep.lua`; workers sweep as well, and sweeping twice does no harm. So
+it is with samples of the history (`jobs/history.py`), which are taken on the same round.
 """
 
 import asyncio
@@ -9,18 +10,20 @@ from typing import NoReturn
 import structlog
 
 from jobs.errors import QueueUnavailable
+from jobs.history import History
 from jobs.queue import SWEEP_EVERY, JobQueue
 
 log = structlog.get_logger(__name__)
 
 
-async def sweep_for_ever(queue: JobQueue) -> NoReturn:
+async def sweep_for_ever(queue: JobQueue, history: History) -> NoReturn:
     """Says once when Redis goes away and once when it is back."""
     away = False
     while True:
         try:
             for model in queue.models:
                 await queue.sweep(model)
+            await history.record()
             if away:
                 log.info("Redis is back")
             away = False

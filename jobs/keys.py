@@ -77,6 +77,11 @@ SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s", "that somebody swept l
 RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
+HISTORY = Key("batchline:history:*", "list", "jobs", "20 min", "<Unix ms> <sample, msgpack>, the newest 200")
+SAMPLED = Key(
+    "batchline:sampled:*", "hash", "jobs", "20 min", "at: of the newest sample; counts: that it has seen"
+)
+SAMPLING = Key("batchline:sampling:*", "string", "jobs", "4.5 s", "that somebody adds a sample")
 
 ALL = (
     JOB,
@@ -93,6 +98,9 @@ ALL = (
     RECENT,
     HEARTBEAT,
     ROSTER,
+    HISTORY,
+    SAMPLED,
+    SAMPLING,
 )
 
 

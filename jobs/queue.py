@@ -149,11 +149,11 @@ class JobQueue:
             log.debug("job cancelled, unless it had ended", job=job_id)
         return views.terminal(record)
 
-    async def inputs(self, job_id: str) -> Sequence[object]:
-        """The job's inputs, for people to read; empty once its lifetime is over."""
+    async def asked(self, job_id: str) -> views.Asked:
+        """What the job was asked, for people to read; nothing once its lifetime is over."""
         async with availability():
             payload = await self.redis.get(keys.JOB.of(job_id))
-        return views.inputs(payload) if payload else []
+        return views.asked(payload) if payload else views.Asked()
 
     async def recent(self, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
         """The newest jobs without their results, or those after the job `after`; and the next page's `after`.

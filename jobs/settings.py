@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """The address that the API listens on."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8000
     """The port that the API listens on."""
+    allowed_hosts: str = "auto"
+    """Host names that the API answers to, separated by commas; `*` is all of them."""
     api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that share the API's port; one saturates about one core."""
     data_dir: Path = Path(".data")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -87,13 +88,24 @@ def _timings(record: Record, started: int | None) -> Timings:
     return Timings(queued, record.compute, float(record.ft - record.et))
 
 
-def inputs(payload: bytes) -> Sequence[object]:
-    """The inputs of a payload as a list; empty when it cannot be decoded."""
+class Asked(msgspec.Struct, frozen=True):
+    """What a job's sender asked for, as far as it is still known."""
+
+    inputs: Sequence[object] = ()
+    parameters: dict[str, Any] = {}
+    single: bool = False
+    """Whether the input was given by itself, not in a list."""
+
+
+def asked(payload: bytes) -> Asked:
+    """The inputs and parameters of a payload; nothing when it cannot be decoded."""
     try:
-        given = decode_payload(payload).a[0]
+        decoded = decode_payload(payload)
+        given, parameters = decoded.a[0], decoded.k.get("parameters")
     except (*UNREADABLE, IndexError):
-        return []
-    return given if isinstance(given, list) else [given]
+        return Asked()
+    many = isinstance(given, list)
+    return Asked(given if many else [given], parameters if isinstance(parameters, dict) else {}, not many)
 
 
 def input_count(args: list[object]) -> int:

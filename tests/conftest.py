@@ -82,10 +82,14 @@ def queue(redis: ArqRedis, settings: Settings) -> JobQueue:
 
 
 async def written(client: ArqRedis) -> set[str]:
-    """The keys there are, but for the mark of whoever sweeps, which comes and goes."""
-    return {key.decode() for key in await client.keys("*")} - {
-        key.decode() for key in await client.keys(keys.SWEPT.pattern)
-    }
+    """The keys there are, but for those of whoever sweeps and samples, which come and go."""
+    return {key for key in map(bytes.decode, await client.keys("*")) if not passing(key)}
+
+
+def passing(key: str) -> bool:
+    """Whether a sweeper writes it, whatever a test does."""
+    kinds = (keys.SWEPT, keys.HISTORY, keys.SAMPLED, keys.SAMPLING)
+    return any(fnmatchcase(key, kind.pattern) for kind in kinds)
 
 
 async def keys_without_lifetime(client: ArqRedis) -> list[str]:

@@ -17,7 +17,7 @@ MODEL = "sentiment"
 def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model: str = MODEL) -> Ending:
     """A job that ran: with results given, or POSITIVE for each input."""
     payload = decode_payload(claimed.payload)
-    inputs = views.inputs(claimed.payload)
+    inputs = views.asked(claimed.payload).inputs
     results = results or [{"output": [{"label": "POSITIVE", "score": 0.98}]} for _ in inputs]
     failed = sum("error" in result for result in results)
     state = JobState.FAILED if failed == len(results) else JobState.SUCCEEDED

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jobs import traces
 from jobs.errors import QueueUnavailable
+from jobs.history import History
 from jobs.leasing import Claimed, Ending
 from jobs.queue import SWEEP_EVERY, JobQueue
 from jobs.schema import JobState
@@ -175,7 +176,8 @@ class LeaseKeeper:
                     self._drop(job)
 
     async def sweep_forever(self) -> None:
-        """Gives back what other workers lost, and ends what is overdue or aborted."""
+        """Gives back what other workers lost, ends what is overdue or aborted, samples the history."""
+        history = History(self.queue)
         while True:
             try:
                 swept = await self._patiently(self.queue.sweep, self.model, insist=True)
@@ -185,6 +187,7 @@ class LeaseKeeper:
                 if any(swept):
                     given_back, expired, aborted = swept
                     self._log.info("swept", given_back=given_back, expired=expired, aborted=aborted)
+                await history.record()
             await asyncio.sleep(SWEEP_EVERY)
 
     def _drop(self, job: LeasedJob) -> None:

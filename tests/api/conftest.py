@@ -12,7 +12,7 @@ from tests.api.edge import mounted
 
 MODELS = """
 [models.sentiment]
-description = "Says whether a text is glad"
+description = "Says whether a text is <b>glad</b>"
 task = "text-classification"
 source = "no/such/folder"
 max_inputs = 1000

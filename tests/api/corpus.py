@@ -136,14 +136,14 @@ ENCODINGS = [b"xchunked", b"chunked, identity", b"gzip, chunked", b"identity", b
 FORMS = {
     "nothing": (b"", 422),
     "no text": (b"model=sentiment", 422),
-    "eleven fields": (b"&".join(b"text=%d" % number for number in range(11)), 422),
+    "too many fields": (b"&".join(b"text=%d" % number for number in range(61)), 422),
     "an unknown model": (b"text=x&model=%00", 404),
     "JSON": (b'{"text":"x"}', 422),
     "no JSON": (b"model=shapes&text=NaN", 422),
     "half a pair": (b"model=shapes&text=%22%5Cud800%22", 422),
     "a huge number": (b"model=shapes&text=" + b"9" * 100_000, 422),
     "deep input": (b"model=shapes&text=" + b"[" * DEEP, 422),
-    "deep parameters": (b"text=x&parameters=" + b"[" * DEEP + b"]" * DEEP, 422),
-    "parameters of another kind": (b"text=x&parameters=[]", 422),
+    "deep parameters": (b"model=shapes&text=1&p.shape=" + b"[" * DEEP + b"]" * DEEP, 422),
+    "a parameter of another kind": (b"text=x&p.top_k=[]", 422),
 }
-"""Bodies of the status page's form, and the page's status."""
+"""Bodies of the form, and the page's status."""

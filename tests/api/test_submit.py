@@ -92,7 +92,8 @@ async def test_a_job_for_a_named_model_with_everything_said(
     }
     job = (await client.post("/v1/jobs", json=asked)).json()
     assert (job["model"], job["counts"]["total"]) == ("shapes", 2)
-    assert await JobQueue(queue.redis, queue.settings, ["shapes"]).inputs(job["id"]) == asked["inputs"]
+    told = await JobQueue(queue.redis, queue.settings, ["shapes"]).asked(job["id"])
+    assert told.inputs == asked["inputs"]
 
 
 async def test_an_idempotency_key_makes_one_job_and_says_so(

@@ -1,0 +1,121 @@
+"""The health line: one level for the whole service, and in words whatever is not as it should be.
+
+What machines ask is in `api/health.py`. People are told more: a queue that is nearly full is still ready.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from api.fleet import ABLE
+from jobs.leasing import Depth
+from jobs.settings import Settings
+from jobs.workers import Heartbeat
+
+NEARLY = 0.9
+"""Share of a limit from which on it is told of."""
+SILENT = 2.5
+"""Seconds without a heartbeat, of which there is one each second, after which a worker may be lost."""
+
+Level = Literal["good", "warn", "bad"]
+
+
+class Reason(NamedTuple):
+    """Why the line isn't green: `bad` keeps jobs from being accepted or run, `warn` may soon."""
+
+    level: Level
+    text: str
+
+
+class Condition(NamedTuple):
+    """`reasons` has the worst first and is empty when all is well."""
+
+    level: Level
+    reasons: list[Reason]
+
+
+AWAY = Condition(
+    "bad",
+    [
+        Reason(
+            "bad",
+            "Redis cannot be reached: submits are refused, and the jobs that it has accepted wait in it",
+        )
+    ],
+)
+
+
+def condition(
+    settings: Settings, info: Mapping[str, Any], depths: Mapping[str, Depth], beats: Sequence[Heartbeat]
+) -> Condition:
+    """From Redis' INFO, the queues and the live workers."""
+    reasons = _of_redis(info)
+    for model, depth in depths.items():
+        reasons += _of_queue(settings, model, depth)
+        reasons += _of_workers(model, depth, [beat for beat in beats if beat.model == model])
+    reasons.sort(key=lambda reason: reason.level != "bad")
+    return Condition(reasons[0].level if reasons else "good", reasons)
+
+
+def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
+    reasons = []
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        text = f"Redis may evict keys ({policy}) and lose accepted jobs: set maxmemory-policy to noeviction"
+        reasons.append(Reason("bad", text))
+    if info.get("role", "master") != "master":
+        reasons.append(Reason("bad", "Redis is a replica and takes no writes: submits are refused"))
+    limit, used = info.get("maxmemory", 0), info.get("used_memory", 0)
+    if limit and used >= limit:
+        reasons.append(Reason("bad", "Redis' memory is full: submits are refused, running jobs still end"))
+    elif limit and used >= NEARLY * limit:
+        reasons.append(Reason("warn", f"Redis' memory is nearly full: {used / limit:.0%} of its maxmemory"))
+    return reasons
+
+
+def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
+    jobs = depth.waiting + depth.deferred + depth.running
+    reasons = []
+    for used, limit, what in (
+        (jobs, settings.max_queued_jobs, "jobs"),
+        (depth.bytes, settings.max_queued_bytes, "bytes"),
+    ):
+        level: Level = "bad" if used >= limit else "warn"
+        if used >= NEARLY * limit:
+            full = "full: submits are refused" if level == "bad" else "nearly full"
+            reasons.append(Reason(level, f"The queue of {model} is {full} ({used:,} of {limit:,} {what})"))
+    return reasons
+
+
+def _of_workers(model: str, depth: Depth, beats: Sequence[Heartbeat]) -> list[Reason]:
+    waiting = depth.waiting + depth.deferred + depth.running
+    wait = f"; {_jobs(waiting)} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
+    if not beats:
+        return [Reason("bad", f"No live worker for {model}{wait}")]
+    heard = [beat for beat in beats if beat.age < SILENT]
+    if not heard:
+        silent = min(beat.age for beat in beats)
+        return [Reason("bad", f"No sign of life from the worker of {model} for {silent:.0f} s{wait}")]
+    reasons = [
+        Reason("warn", f"A worker of {model} ({beat.host}:{beat.pid}) is silent for {beat.age:.0f} s")
+        for beat in beats
+        if beat not in heard
+    ]
+    engines = {beat.engine for beat in heard}
+    if ABLE.isdisjoint(engines):
+        reasons.append(Reason("bad", f"No engine of {model} is ready: {_doing(engines)}{wait}"))
+    else:
+        reasons += [
+            Reason("warn", f"An engine of {model} is restarting ({beat.host}:{beat.pid})")
+            for beat in heard
+            if beat.engine == "restarting"
+        ]
+    return reasons
+
+
+def _doing(engines: set[str]) -> str:
+    words = {"loading": "loading its model", "restarting": "restarting", "stopping": "stopping"}
+    return ", ".join(sorted(words.get(engine, engine) for engine in engines))
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job{'' if count == 1 else 's'}"

@@ -1,0 +1,94 @@
+"""A model's figures on the overview: what waits and runs now, what was done within the last minute."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from jobs.history import Series
+from jobs.leasing import Depth
+from jobs.models import ModelSpec
+from jobs.work import Work, quantile
+from jobs.workers import Heartbeat
+
+MINUTE = 60.0
+
+
+class Spread(NamedTuple):
+    """Milliseconds; None where no job ended."""
+
+    p50: float | None
+    p95: float | None
+
+
+class Figures(NamedTuple):
+    """One model's card. Rates are per second, shares between 0 and 1; None is what is not known."""
+
+    spec: ModelSpec
+    state: str
+    """The engine's, where there is one worker; else how many there are."""
+    waiting: int
+    running: int
+    jobs_rate: float
+    items_rate: float
+    queued: Spread
+    compute: Spread
+    batch_size: float | None
+    padding: float | None
+    budget: int | None
+    devices: str
+    dtypes: str
+    threads: str
+
+
+def figures(spec: ModelSpec, depth: Depth, beats: Sequence[Heartbeat], series: Series) -> Figures:
+    """`beats` are this model's live workers."""
+    work, seconds = series.lately(MINUTE, beats)
+    return Figures(
+        spec=spec,
+        state=_state(beats),
+        waiting=depth.waiting + depth.deferred,
+        running=depth.running,
+        jobs_rate=max(0.0, work.jobs / seconds) if seconds > 0 else 0.0,
+        items_rate=max(0.0, work.items / seconds) if seconds > 0 else 0.0,
+        queued=spread(work.queued),
+        compute=spread(work.compute),
+        batch_size=work.batch_size,
+        padding=work.padding,
+        budget=max((beat.budget for beat in beats), default=0) or None,
+        devices=_each(beat.device for beat in beats),
+        dtypes=_each(beat.dtype for beat in beats) or spec.dtype,
+        threads=_each(str(beat.threads or "") for beat in beats),
+    )
+
+
+def spread(counts: Sequence[int]) -> Spread:
+    """The median and the 95th percentile of a histogram of seconds."""
+    return Spread(_ms(quantile(counts, 0.5)), _ms(quantile(counts, 0.95)))
+
+
+def of_work(work: Work, seconds: float) -> dict[str, float | None]:
+    """What a chart shows of one sample."""
+    queued, compute = spread(work.queued), spread(work.compute)
+    return {
+        "jobs_rate": work.jobs / seconds if seconds else None,
+        "items_rate": work.items / seconds if seconds else None,
+        "queued_p50": queued.p50,
+        "queued_p95": queued.p95,
+        "compute_p50": compute.p50,
+        "compute_p95": compute.p95,
+        "batch_size": work.batch_size,
+        "padding": None if work.padding is None else 100 * work.padding,
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else 1_000 * seconds
+
+
+def _state(beats: Sequence[Heartbeat]) -> str:
+    if not beats:
+        return "no worker"
+    return beats[0].engine if len(beats) == 1 else f"{len(beats)} workers"
+
+
+def _each(found: Iterable[str]) -> str:
+    return ", ".join(sorted({name for name in found if name}))

@@ -1,0 +1,175 @@
+"""Try it: a form for any model, one input or one per line, and the answers as they come.
+
+Each line is a job of its own, so that it fills in by itself; together they show how jobs are batched.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api import curls, fields, forms, submission
+from api.catalog import example
+from api.deps import Services, Shared
+from api.jobpage import STOP_POLLING
+from api.lines import MOST_LINES, lines
+from api.problems import ERRORS, KINDS, Refusal, count_refused_admission, detail_of, kind_of
+from api.rendering import page
+from jobs.errors import BatchlineError, InvalidRequest, JobGone, JobNotFound, QueueUnavailable
+from jobs.ids import created_ms, in_a_row, new_id
+from jobs.models import ModelCatalog, ModelSpec
+from jobs.schema import JobRequest, NewJob
+
+router = APIRouter(include_in_schema=False)
+
+
+class Asked(NamedTuple):
+    """What the form asks for: a job for each of `jobs`, and the same as one request."""
+
+    jobs: list[NewJob]
+    together: dict[str, Any]
+
+
+@router.get("/try")
+async def try_page(request: Request, shared: Shared) -> Response:
+    return page("try.html", **_form(shared.catalog, {"model": request.query_params.get("model", "")}))
+
+
+@router.post("/try")
+async def choose_model(request: Request, shared: Shared) -> Response:
+    """The form with another model's fields; what was typed stays."""
+    form = await forms.read(request, shared.settings.max_request_bytes)
+    return page("try.html", **_form(shared.catalog, form))
+
+
+@router.post("/submit")
+async def submit(request: Request, shared: Shared) -> Response:
+    """Submits what the form asks for. Without JavaScript it ends at the page of the job, or of the lines."""
+    forms.refuse_cross_site(request)
+    form: dict[str, str] = {}
+    try:
+        form |= await forms.read(request, shared.settings.max_request_bytes)
+        asked = _asked(form, shared.catalog)
+        ids = await _sent(shared, asked.jobs)
+    except (BatchlineError, Refusal) as error:
+        status = KINDS[kind_of(error)].status
+        if forms.by_htmx(request):
+            return page("fragments/fault.html", status, fault=detail_of(error))
+        return page("try.html", status, **_form(shared.catalog, form, detail_of(error)))
+    if not forms.by_htmx(request):
+        return RedirectResponse(f"/jobs/{ids[0]}" if len(ids) == 1 else _home(ids), 303)
+    curl = curls.submit(request, asked.together)
+    context = {"first": ids[0], "page": _home(ids), **await lines(shared, ids)}
+    return page("fragments/sent.html", curl=curl, **context)
+
+
+@router.get("/tries/{first}")
+async def try_lines(first: str, request: Request, shared: Shared) -> Response:
+    """The page of lines that were submitted together: `?lines=N` of them, the first job's id in the path."""
+    return await _lines(first, request, shared, "tries.html", "missing.html")
+
+
+@router.get("/fragments/tries/{first}")
+async def try_fragment(first: str, request: Request, shared: Shared) -> Response:
+    return await _lines(first, request, shared, "fragments/lines.html", "fragments/missing.html")
+
+
+async def _lines(first: str, request: Request, shared: Services, template: str, missing: str) -> Response:
+    try:
+        ids = _ids(first, request.query_params.get("lines", "1"))
+        shown = await lines(shared, ids)
+    except (JobNotFound, JobGone, QueueUnavailable) as error:
+        kind = KINDS[ERRORS[type(error)]]
+        return page(missing, kind.status, title=kind.title, detail=detail_of(error), job_id=first[:100])
+    finished = shown["done"] == len(ids) and template == "fragments/lines.html"
+    status = STOP_POLLING if finished else 200
+    return page(template, status, first=ids[0], page=_home(ids), curl=None, **shown)
+
+
+def _ids(first: str, count: str) -> list[str]:
+    wanted = int(count) if count.isdecimal() and len(count) < 5 else 0
+    if created_ms(first) is None or not 1 <= wanted <= MOST_LINES:
+        raise JobNotFound("there are no lines that were submitted together here")
+    return in_a_row(first, wanted)
+
+
+def _home(ids: list[str]) -> str:
+    return f"/tries/{ids[0]}?lines={len(ids)}"
+
+
+async def _sent(shared: Services, jobs: list[NewJob]) -> list[str]:
+    """The ids of all, in order, also where the queue was full after some: those have a page that says so."""
+    ids = in_a_row(new_id(), len(jobs))
+    submits = (shared.queue.submit(job, job_id=job_id) for job, job_id in zip(jobs, ids, strict=True))
+    outcomes = await asyncio.gather(*submits, return_exceptions=True)
+    faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for fault in faults:
+        count_refused_admission(shared.metrics, fault)
+    unforeseen = [fault for fault in faults if not isinstance(fault, BatchlineError)]
+    if unforeseen or len(faults) == len(jobs):
+        raise (unforeseen or faults)[0]
+    shared.metrics.submitted.labels(jobs[0].model).inc(len(jobs) - len(faults))
+    return ids
+
+
+def _asked(form: Mapping[str, str], catalog: ModelCatalog) -> Asked:
+    """Raises InvalidRequest."""
+    if "text" not in form:
+        raise InvalidRequest("the form has no field named text")
+    spec = catalog[form.get("model") or catalog.default.name]
+    text = form["text"].replace("\r\n", "\n")
+    given = [text]
+    if form.get("mode") == "lines":
+        given = [line for line in text.split("\n") if line.strip()]
+        if not given:
+            raise InvalidRequest("there is no line with anything in it")
+        if len(given) > MOST_LINES:
+            raise InvalidRequest(f"{len(given)} lines are more than the {MOST_LINES} that this page takes")
+    inputs = [_parsed(line) for line in given] if spec.input == "json" else given
+    parameters = fields.parameters(spec, form)
+    jobs = [
+        submission.accept(JobRequest(inputs=each, model=spec.name, parameters=parameters), catalog)
+        for each in inputs
+    ]
+    together = {"model": spec.name, "inputs": inputs if len(inputs) > 1 else inputs[0]}
+    return Asked(jobs, together | ({"parameters": parameters} if parameters else {}))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the input: not valid JSON: {error}") from None
+
+
+def _form(catalog: ModelCatalog, form: Mapping[str, str], fault: str | None = None) -> dict[str, Any]:
+    """What the form shows: what was typed, or the model's example where nothing was but an example."""
+    spec = catalog.specs.get(form.get("model", ""), catalog.default)
+    before = catalog.specs.get(form.get("shown", ""))
+    text, mode, parameters = _prefilled(spec)
+    typed = form.get("text", "").replace("\r\n", "\n")
+    if "text" in form and (before is None or typed != _prefilled(before)[0]):
+        text, mode = typed, form.get("mode", "one")
+    if "text" in form and (before is None or before is spec):
+        parameters = dict(form)
+    return {
+        "specs": list(catalog.specs.values()),
+        "spec": spec,
+        "text": text,
+        "mode": mode,
+        "fields": fields.fields(spec, parameters),
+        "most_lines": MOST_LINES,
+        "fault": fault,
+    }
+
+
+def _prefilled(spec: ModelSpec) -> tuple[str, str, dict[str, str]]:
+    """An example's text, mode and parameters as somebody would have typed them."""
+    asked = example(spec)
+    given = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
+    texts = [each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in given]
+    return "\n".join(texts), "lines" if len(texts) > 1 else "one", fields.typed(asked.get("parameters", {}))

@@ -1,0 +1,161 @@
+"""History: each model's last quarter of an hour, one sample each 5 s, so that charts outlive every process.
+
+API processes and workers all try to add a sample once a second; the first of them does. A sample holds what
+was done since the one before it: the differences of what the workers' heartbeats count.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+from arq.connections import ArqRedis
+from redis.exceptions import ResponseError
+
+from jobs import keys, lua
+from jobs.connection import availability
+from jobs.errors import QueueUnavailable
+from jobs.leasing import Depth
+from jobs.queue import JobQueue
+from jobs.work import Work
+from jobs.workers import Heartbeat, Roster
+
+EVERY = 5.0
+"""Seconds between samples, at least."""
+GATE_MS = 4_500
+"""Less than EVERY, for the next writer may look half a second later."""
+KEPT = 200
+"""Samples of one model: more than a quarter of an hour."""
+LIFETIME_MS = 20 * 60_000
+"""After the newest sample."""
+NEW = 15.0
+"""Seconds after its start within which all of a worker's work counts as new; clocks may differ by some."""
+
+
+class Sample(msgspec.Struct, array_like=True, frozen=True):
+    """What stood in the queue when it was taken, and what was done since the sample before."""
+
+    depth: Depth
+    workers: int
+    work: Work
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """A sample in its place: `at` in Unix seconds, `seconds` since the sample before (0 for the first)."""
+
+    at: float
+    seconds: float
+    sample: Sample
+
+
+class Series(msgspec.Struct, frozen=True):
+    """A model's samples, oldest first; `now` in Unix seconds by the server's clock."""
+
+    now: float
+    moments: list[Moment]
+    seen: dict[str, Work]
+    """What the newest sample has seen of each worker."""
+
+    def lately(self, seconds: float, beats: Iterable[Heartbeat]) -> tuple[Work, float]:
+        """What was done in about the last `seconds` up to this moment, and in how many seconds it was."""
+        recent = [moment for moment in self.moments if moment.seconds and self.now - moment.at < seconds]
+        work = Work()
+        for moment in recent:
+            work += moment.sample.work
+        since = self.moments[-1].at if self.moments else self.now
+        work += done_since(self.seen, beats, since)
+        return work, sum(moment.seconds for moment in recent) + self.now - since
+
+
+class History:
+    """Writes and reads the samples of a queue's models."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._redis: ArqRedis = queue.redis
+        self._queue = queue
+        self._roster = Roster(queue.redis)
+        self._add = lua.script(queue.redis, "sample")
+
+    async def record(self) -> int:
+        """Adds a sample to each model whose turn it is, and returns to how many; none while Redis is away."""
+        with suppress(QueueUnavailable, ResponseError):
+            if due := await self._due():
+                depths, beats = await self._queue.depth(), await self._roster.read()
+                return sum([await self._sample(model, depths[model], beats) for model in due])
+        return 0
+
+    async def _due(self) -> list[str]:
+        async with availability(), self._redis.pipeline(transaction=False) as pipe:
+            for model in self._queue.models:
+                pipe.set(keys.SAMPLING.of(model), "1", nx=True, px=GATE_MS)
+            first = await pipe.execute()
+        return [model for model, won in zip(self._queue.models, first, strict=True) if won]
+
+    async def _sample(self, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> int:
+        ours = [beat for beat in beats if beat.model == model]
+        async with availability():
+            at, counts = await self._redis.hmget(keys.SAMPLED.of(model), ["at", "counts"])  # type: ignore[misc]
+            before = int(at) / 1000 if at else None
+            work = Work() if before is None else done_since(_counts(counts), ours, before)
+            sample = Sample(depth, len(ours), work)
+            seen = {beat.id: Work.of(beat) for beat in ours}
+            added: int = await self._add(
+                keys=[keys.HISTORY.of(model), keys.SAMPLED.of(model)],
+                args=[
+                    at or b"",
+                    msgspec.msgpack.encode(sample),
+                    msgspec.msgpack.encode(seen),
+                    KEPT,
+                    LIFETIME_MS,
+                ],
+            )
+        return added
+
+    async def read(self) -> dict[str, Series]:
+        """Each model's samples. Raises QueueUnavailable."""
+        async with availability(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for model in self._queue.models:
+                pipe.lrange(keys.HISTORY.of(model), 0, -1)
+                pipe.hget(keys.SAMPLED.of(model), "counts")
+            (seconds, micros), *rest = await pipe.execute()
+        now = seconds + micros / 1e6
+        return {
+            model: Series(now, _moments(rest[2 * i]), _counts(rest[2 * i + 1]))
+            for i, model in enumerate(self._queue.models)
+        }
+
+
+def done_since(seen: Mapping[str, Work], beats: Iterable[Heartbeat], since: float) -> Work:
+    """What workers did after they were seen at `since`, in Unix seconds.
+
+    All of a new worker's work counts; none of one that comes back from a silence.
+    """
+    done = Work()
+    for beat in beats:
+        counted = Work.of(beat)
+        if (before := seen.get(beat.id)) is not None:
+            done += counted - before
+        elif beat.started > since - NEW:
+            done += counted
+    return done
+
+
+def _counts(data: bytes | None) -> dict[str, Work]:
+    try:
+        return msgspec.msgpack.decode(data, type=dict[str, Work]) if data else {}
+    except msgspec.MsgspecError:  # of another version
+        return {}
+
+
+def _moments(entries: Iterable[bytes]) -> list[Moment]:
+    """The samples that this version can read."""
+    found: list[Moment] = []
+    for entry in entries:
+        at, _, data = entry.partition(b" ")
+        try:
+            sample = msgspec.msgpack.decode(data, type=Sample)
+        except msgspec.MsgspecError:
+            continue
+        moment = int(at) / 1000
+        found.append(Moment(moment, moment - found[-1].at if found else 0.0, sample))
+    return found

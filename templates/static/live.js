@@ -1,0 +1,79 @@
+// What every page shares: says when updates stop, asks for nothing while nobody looks, copies curl lines.
+"use strict";
+
+const STALE_MS = 2500; // fragments come each second; one late answer is no news
+const banner = document.getElementById("stale");
+let heard = Date.now();
+
+document.documentElement.classList.add("js");
+
+const live = () => document.querySelector("[data-live]");
+
+setInterval(() => {
+  const silent = Date.now() - heard;
+  const stale = live() !== null && !document.hidden && silent > STALE_MS;
+  if (stale) document.getElementById("stale-for").textContent = Math.round(silent / 1000);
+  if (banner.hidden === stale) banner.hidden = !stale;
+  document.body.classList.toggle("is-stale", stale);
+}, 500);
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  heard = Date.now();
+  for (const part of document.querySelectorAll('[hx-trigger*="wake"]')) htmx.trigger(part, "wake");
+});
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const polling = event.detail.requestConfig.triggeringEvent?.type !== "submit" && event.detail.elt.matches("[hx-trigger^=every]");
+  if (polling && document.hidden) event.preventDefault();
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { elt, xhr } = event.detail;
+  if (xhr.status && elt.matches("[data-live], form")) heard = Date.now();
+});
+
+// Only pages are shown as pages: a problem's JSON may quote what somebody sent
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target } = event.detail;
+  if ((xhr.getResponseHeader("content-type") || "").startsWith("text/html")) return;
+  event.detail.shouldSwap = false;
+  if (target.id !== "answer" || xhr.status < 400) return;
+  say(target, problem(xhr.responseText));
+});
+
+for (const failure of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(failure, (event) => {
+    if (event.detail.target?.id === "answer") say(event.detail.target, "The server does not answer.");
+  });
+}
+
+function problem(text) {
+  try {
+    return JSON.parse(text).detail;
+  } catch {
+    return "Something went wrong.";
+  }
+}
+
+function say(where, words) {
+  const line = document.createElement("p");
+  line.className = "card fault";
+  line.setAttribute("role", "alert");
+  line.textContent = words;
+  where.replaceChildren(line);
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = document.getElementById(button.dataset.copy);
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text.textContent);
+  } else { // not offered to pages that came over plain HTTP from another machine
+    getSelection().selectAllChildren(text);
+    document.execCommand("copy");
+  }
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+});

@@ -1,0 +1,135 @@
+"""A job's page: what it shows from start to end, and the lines that fetch or repeat the job."""
+
+import asyncio
+import shlex
+
+import httpx
+import msgspec
+import pytest
+
+from jobs.queue import JobQueue
+from tests.api.markup import Element, parsed
+from tests.ledger import run_one
+
+HERE = {"sec-fetch-site": "same-origin"}
+HTMX = HERE | {"hx-request": "true"}
+
+
+async def submitted(client: httpx.AsyncClient, inputs: object = "x", **asked: object) -> str:
+    return str((await client.post("/v1/jobs", json={"inputs": inputs, **asked})).json()["id"])
+
+
+async def read(client: httpx.AsyncClient, job_id: str) -> Element:
+    return parsed((await client.get(f"/jobs/{job_id}")).text)
+
+
+async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    job_id = await submitted(client, ["good", "bad"])
+    page = await read(client, job_id)
+    assert page.one("h1").text == "Job queued"
+    assert page.one("form", action=f"/jobs/{job_id}/cancel")
+    assert page.one(id="job")["hx-get"] == f"/fragments/jobs/{job_id}"
+    assert "place 1 in the queue" in page.one(class_="timeline").text
+
+    error = {"error": {"title": "It failed", "detail": "too strange a text"}}
+    await run_one(queue, [{"output": [{"label": "POSITIVE", "score": 0.987}]}, error])
+    for address, status in ((f"/jobs/{job_id}", 200), (f"/fragments/jobs/{job_id}", 286)):
+        answer = await client.get(address)
+        assert answer.status_code == status, "286 ends htmx's polling"
+        page = parsed(answer.text)
+        assert "hx-get" not in page.one(id="job").attributes
+        assert page.one("h1").text == "Job succeeded"
+        steps = [step.text for step in page.one(class_="timeline").all("li")]
+        assert [step.split()[0] for step in steps] == ["Queued", "Started", "Succeeded"]
+        assert "1.5 ms computing" in steps[2]
+        assert (
+            "among 2 inputs in one forward pass; 25 % of the tokens were padding"
+            in page.one(class_="batch").text
+        )
+        first, second = page.one(class_="pairs").one("tbody").all("tr")
+        assert (first.text, first.one("meter")["value"]) == ("good POSITIVE 0.987", "0.987")
+        assert second.one(class_="fault").text == "too strange a text"
+        assert "1 of 2 inputs failed." in page.text
+        assert page.all("form") == []
+
+
+async def test_a_refresh_comes_as_soon_as_the_job_ends(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    """It is held for up to a second, so the page need not ask often."""
+    job_id = await submitted(client)
+    refresh = asyncio.create_task(client.get(f"/fragments/jobs/{job_id}"))
+    await asyncio.sleep(0)
+    await run_one(queue)
+    page = await refresh
+    while page.status_code == 200:  # a slow machine: the hold was over before
+        page = await client.get(f"/fragments/jobs/{job_id}")
+    assert parsed(page.text).one("h1").text == "Job succeeded"
+
+
+@pytest.mark.parametrize(("state", "words"), [("cancelled", "Cancelled on request"), ("failed", "no good")])
+async def test_a_bad_end_is_told_in_words(
+    client: httpx.AsyncClient, queue: JobQueue, state: str, words: str
+) -> None:
+    job_id = await submitted(client)
+    if state == "failed":
+        await run_one(queue, [{"error": {"detail": "no good"}}])
+    else:
+        await client.delete(f"/v1/jobs/{job_id}")
+    page = await read(client, job_id)
+    assert words in page.text
+    assert page.one("h1").text == f"Job {state}"
+
+
+async def test_the_cancel_button_works_with_and_without_javascript(client: httpx.AsyncClient) -> None:
+    first, second = await submitted(client), await submitted(client)
+    plain = await client.post(f"/jobs/{first}/cancel", headers=HERE)
+    assert (plain.status_code, plain.headers["location"]) == (303, f"/jobs/{first}")
+    swapped = await client.post(f"/jobs/{second}/cancel", headers=HTMX)
+    assert swapped.status_code == 200
+    assert parsed(swapped.text).one("h1").text == "Job cancelled"
+    for job_id in (first, second):
+        assert (await client.get(f"/v1/jobs/{job_id}")).json()["status"] == "cancelled"
+
+
+async def test_the_curl_lines_are_what_a_shell_would_send(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    evil = 'it\'s "quoted" $(rm -rf /) `ls`\n\\'
+    job_id = await submitted(client, evil, parameters={"top_k": 2})
+    page = await read(client, job_id)
+    assert shlex.split(page.one("pre", id="curl-fetch").text) == [
+        "curl",
+        "-s",
+        f"http://edge/v1/jobs/{job_id}",
+    ]
+    [line] = page.one("pre", id="curl-again").children
+    assert isinstance(line, str)
+    words = shlex.split(line)
+    sent = msgspec.json.decode(words[words.index("-d") + 1])
+    assert sent == {"model": "sentiment", "inputs": evil, "parameters": {"top_k": 2}}
+    assert (await client.post(words[2], json=sent)).status_code == 202
+
+    long = await read(client, await submitted(client, "x" * 10_000))
+    assert long.all("pre", id="curl-again") == [], "nobody pastes that"
+    assert long.one("pre", id="curl-fetch")
+
+
+async def test_results_that_are_too_large_are_offered_as_json(
+    client: httpx.AsyncClient, queue: JobQueue
+) -> None:
+    job_id = await submitted(client, [f"input {i}" for i in range(30)])
+    await run_one(queue, [{"output": "x" * 30_000} for _ in range(30)])
+    page = await read(client, job_id)
+    assert len(page.one(class_="pairs").one("tbody").all("tr")) == 25
+    assert "too large to show here" in page.text
+    assert page.one(class_="more").one("a")["href"] == f"/v1/jobs/{job_id}"
+
+
+@pytest.mark.parametrize(
+    ("job_id", "status", "words"),
+    [("nix", 404, "No such job"), ("01890000-0000-7000-8000-000000000000", 410, "lifetime is over")],
+)
+async def test_a_job_that_is_not_there_has_a_page_that_says_so(
+    client: httpx.AsyncClient, job_id: str, status: int, words: str
+) -> None:
+    for address in (f"/jobs/{job_id}", f"/fragments/jobs/{job_id}"):
+        page = await client.get(address)
+        assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert words in page.text

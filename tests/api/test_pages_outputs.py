@@ -1,0 +1,79 @@
+"""Outputs in a form for people: rows, entities in their text, the shape of a vector, a continued prompt."""
+
+import pytest
+
+from api.outputs import MOST_TEXT, Row, shown
+from api.pictures import HEIGHT, WIDTH, Continued, Piece, picture
+
+
+@pytest.mark.parametrize(
+    ("output", "rows", "text"),
+    [
+        ({"label": "A", "score": 0.5}, [Row("A", 0.5)], ""),
+        ([[{"label": "A", "score": 0.5}]], [Row("A", 0.5)], ""),
+        ({"sequence": "s", "labels": ["A"], "scores": [0.5]}, [Row("A", 0.5)], ""),
+        ([{"entity_group": "PER", "word": "Ada", "score": 0.9}], [Row("Ada", 0.9, "PER")], ""),
+        ([{"token_str": "t", "sequence": "a t", "score": 0.9}], [Row("t", 0.9, "a t")], ""),
+        ([{"generated_text": "once"}], [Row("once", None)], ""),
+        ({"label": "A", "score": 17}, [Row("A", None)], ""),
+        ([0.1] * 384, [], "384 numbers: 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, …"),
+        ([[[0.1, 2]]], [], "1 rows: 1 rows: 2 numbers: 0.1, 2"),
+        ("text" * 1_000, [], ("text" * 1_000)[:MOST_TEXT] + " …"),
+        ({"any": None}, [], '{\n  "any": null\n}'),
+        ([], [], "[]"),
+        (None, [], "null"),
+    ],
+)
+def test_outputs_are_made_readable(output: object, rows: list[Row], text: str) -> None:
+    assert shown({"output": output}) == (rows, text, "")
+
+
+def test_entities_are_marked_in_their_text() -> None:
+    text = "Ada and Bob met in London."
+    entities = [
+        {"entity_group": "LOC", "word": "london", "start": 19, "end": 25, "score": 0.9},
+        {"entity_group": "PER", "word": "ada", "start": 0, "end": 3, "score": 0.9},
+        {"entity": "B-PER", "word": "bob", "start": 8, "end": 11, "score": 0.9},
+        {"entity_group": "PER", "word": "inside another", "start": 9, "end": 11, "score": 0.9},
+        {"entity_group": "PER", "word": "nowhere", "start": 20, "end": 99, "score": 0.9},
+        {"entity_group": "PER", "word": "no place", "start": None, "end": None, "score": 0.9},
+    ]
+    found = picture({"output": entities}, text).pieces
+    assert found == [
+        Piece("Ada", "PER", 0),
+        Piece(" and "),
+        Piece("Bob", "PER", 0),
+        Piece(" met in "),
+        Piece("London", "LOC", 1),
+        Piece("."),
+    ]
+    assert "".join(piece.text for piece in found) == text
+    assert picture({"output": entities}, {"not": "a text"}).pieces == []
+
+
+def test_a_vector_is_drawn_to_scale() -> None:
+    spark = picture({"output": [0.0, -1.0, 1.0]}, "x").spark
+    assert spark is not None
+    assert spark.path == f"M0.0 {HEIGHT / 2}L{WIDTH / 2} {HEIGHT}L{WIDTH} 0.0"
+    assert (spark.zero, spark.told) == (HEIGHT / 2, "3 numbers, -1 to 1")
+    long = picture({"output": [0.5] * 1_000}, "x").spark
+    assert long is not None
+    assert long.path.count("L") < 120, "so many numbers share points"
+    assert long.told.startswith("1,000 numbers")
+    rows = picture({"output": [[[0.1, 0.2], [0.3, 0.4]]]}, "x").spark
+    assert rows is not None
+    assert rows.told == "2 rows of 2 numbers; the first, 0.1 to 0.2"
+
+
+@pytest.mark.parametrize(
+    "output", [[], [True, False], [[]], [["a"]], None, "text", {"label": "A", "score": 1}]
+)
+def test_what_is_no_picture_has_none(output: object) -> None:
+    assert picture({"output": output}, "x") == ([], None, None)
+    assert picture(None, "x") == ([], None, None)
+
+
+def test_a_prompt_is_told_from_what_continued_it() -> None:
+    output = [{"generated_text": "Once upon a time"}]
+    assert picture({"output": output}, "Once upon").continued == Continued("Once upon", " a time")
+    assert picture({"output": output}, "Another").continued == Continued("", "Once upon a time")

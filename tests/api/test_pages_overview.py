@@ -1,0 +1,235 @@
+"""The overview: one line of health with its reasons, figures of models and workers, charts, filtered jobs."""
+
+from typing import Any
+
+import httpx
+import pytest
+from arq.connections import ArqRedis
+from msgspec.structs import replace
+
+from api.charts import GAP, HEIGHT, SPAN, WIDTH, charts, path, rounded_up
+from api.condition import condition
+from api.recent import SHOWN
+from jobs import keys
+from jobs.histograms import LATENCIES
+from jobs.history import History, Moment, Sample, Series
+from jobs.leasing import Depth
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.work import Work
+from jobs.workers import Roster
+from tests.api.markup import Element, parsed
+from tests.ledger import heartbeat, run_one
+from tests.waiting import until
+
+FINE = {"role": "master", "maxmemory": 0, "used_memory": 1, "maxmemory_policy": "noeviction"}
+
+
+async def submitted(client: httpx.AsyncClient, **asked: object) -> str:
+    return str((await client.post("/v1/jobs", json={"inputs": "x", **asked})).json()["id"])
+
+
+async def read(client: httpx.AsyncClient, address: str = "/") -> Element:
+    page = await client.get(address)
+    assert page.status_code == 200
+    return parsed(page.text)
+
+
+def counts(bucket: int, count: int) -> list[int]:
+    return [count if i == bucket else 0 for i in range(len(LATENCIES) + 1)]
+
+
+async def test_the_overview_shows_what_goes_on(
+    client: httpx.AsyncClient, redis: ArqRedis, queue: JobQueue
+) -> None:
+    roster, history = Roster(redis), History(queue)
+    await roster.write(heartbeat(engine="busy"))
+
+    async def seen() -> bool:  # by whoever samples first, this test or the API's own sweeper
+        await redis.delete(keys.SAMPLING.of("sentiment"))
+        await history.record()
+        return "host-1" in (await history.read())["sentiment"].seen
+
+    await until(seen)
+    done: dict[str, Any] = {
+        "jobs": {"succeeded": 30},
+        "items": 120,
+        "batches": 15,
+        "tokens": 300,
+        "padded_tokens": 400,
+        "queued": counts(3, 30),
+        "compute": counts(6, 30),
+        "budget": 768,
+        "threads": 2,
+        "leases": 5,
+        "window": 17,
+        "engine_restarts": 3,
+    }
+    await roster.write(heartbeat(engine="busy", **done))
+    await submitted(client)
+    await run_one(queue)
+    waiting = await submitted(client)
+
+    for address in ("/", "/fragments/overview"):
+        page = await read(client, address)
+        card = page.one("article", id="model-sentiment")
+        assert card.one(class_="busy").text == "busy"
+        facts = {row.one("dt").text: row.one("dd").text for row in card.all("div")}
+        assert facts["waiting"] == "1 jobs"
+        assert facts["running"] == "0 jobs"
+        assert facts["done"].endswith("jobs/s")
+        assert float(facts["done"].split()[0].replace(",", "")) > 0
+        assert (facts["batch size"], facts["padding"]) == ("8.0 inputs", "25 %")
+        assert (facts["token budget"], facts["runs on"]) == ("768 tokens", "cpu float32, 2 threads")
+        rows = [row.text for row in card.one("tbody").all("tr")]
+        assert rows == ["queued 7.5 ms 9.8 ms", "computing 75 ms 98 ms"]
+        for name in ("waiting", "done", "queued", "padding"):
+            [term] = [each for each in card.all("abbr") if each.text == name]
+            assert term["title"], "each figure is explained"
+        assert page.one("article", id="model-shapes").one(class_="no-worker").text == "no worker"
+        worker = {cell["data-label"]: cell.text for cell in page.one("tr", id="worker-host-1").all("td")}
+        assert (worker["Leases"], worker["Window"], worker["Restarts"]) == ("5 jobs", "17 inputs", "3")
+        assert worker["Heard from"] == "0 s ago"
+    page = await read(client)
+    assert page.one("a", href=f"/jobs/{waiting}")
+    for figure in facts:
+        assert [
+            term for term in page.one(class_="legend").all("dt") if term.text == figure
+        ] or figure == "inputs"
+
+
+async def test_filters_are_plain_links_that_any_browser_follows(
+    client: httpx.AsyncClient, queue: JobQueue
+) -> None:
+    done = await submitted(client)
+    await run_one(queue)
+    waiting, other = await submitted(client), await submitted(client, model="shapes", inputs=[1])
+
+    async def shown(address: str) -> set[str]:
+        rows = (await read(client, address)).one(id="recent").all("tr")
+        return {row["id"].removeprefix("job-") for row in rows if "id" in row.attributes}
+
+    page = await read(client)
+    links = {
+        link.text: link["href"] for link in page.one("nav", aria_label="Filter the recent jobs").all("a")
+    }
+    assert await shown(links["all"]) == {done, waiting, other}
+    assert await shown(links["succeeded"]) == {done}
+    assert await shown(links["queued"]) == {waiting, other}
+    assert await shown(links["shapes"]) == {other}
+    assert await shown("/?state=queued&model=sentiment") == {waiting}
+    assert await shown("/?state=nix&model=<script>") == {done, waiting, other}, "what is no filter is none"
+
+    page = await read(client, "/?state=failed&model=shapes")
+    current = page.one("nav", aria_label="Filter the recent jobs").all("a", aria_current="true")
+    assert [link.text for link in current] == ["failed", "shapes"]
+    assert page.one(id="recent")["hx-get"] == "/fragments/recent?state=failed&model=shapes"
+    assert page.one(id="recent").one(class_="more").text == "No failed job of shapes among the newest 60."
+
+
+async def test_the_table_has_the_newest_jobs_however_many_there_are(client: httpx.AsyncClient) -> None:
+    ids = [await submitted(client) for _ in range(SHOWN + 3)]
+    rows = (await read(client, "/fragments/recent")).one("tbody").all("tr")
+    assert [row["id"] for row in rows] == [f"job-{job_id}" for job_id in reversed(ids[3:])]
+
+
+async def test_an_empty_overview_says_where_to_begin(client: httpx.AsyncClient) -> None:
+    page = await read(client)
+    assert page.one(id="recent").one("a", href="/try").text == "Submit the first one"
+    assert "No live worker for sentiment." in page.one("section", class_="bad").text
+    assert "Says whether a text is <b>glad</b>" in page.one("article", id="model-sentiment").text
+
+
+def depths(**fields: int) -> dict[str, Depth]:
+    return {"m": replace(Depth(0, 0, 0, 0), **fields)}
+
+
+@pytest.mark.parametrize(
+    ("info", "queue", "beats", "level", "words"),
+    [
+        ({}, {}, [{}], "good", []),
+        ({}, {}, [], "bad", ["No live worker for m"]),
+        ({}, {"waiting": 1}, [], "bad", ["No live worker for m; 1 job waits"]),
+        ({}, {"waiting": 2, "running": 5}, [], "bad", ["No live worker for m; 7 jobs wait"]),
+        ({}, {}, [{"age": 3.2}], "bad", ["No sign of life from the worker of m for 3 s"]),
+        ({}, {}, [{}, {"age": 4.0, "pid": 7}], "warn", ["A worker of m (host:7) is silent for 4 s"]),
+        ({}, {}, [{"engine": "loading"}], "bad", ["No engine of m is ready: loading its model"]),
+        (
+            {},
+            {"waiting": 3},
+            [{"engine": "restarting"}],
+            "bad",
+            ["No engine of m is ready: restarting; 3 jobs wait"],
+        ),
+        ({}, {}, [{}, {"engine": "restarting"}], "warn", ["An engine of m is restarting (host:1)"]),
+        ({}, {"waiting": 89}, [{}], "good", []),
+        ({}, {"waiting": 90}, [{}], "warn", ["The queue of m is nearly full (90 of 100 jobs)"]),
+        (
+            {},
+            {"deferred": 60, "running": 40},
+            [{}],
+            "bad",
+            ["The queue of m is full: submits are refused (100 of 100 jobs)"],
+        ),
+        ({}, {"bytes": 900}, [{}], "warn", ["The queue of m is nearly full (900 of 1,000 bytes)"]),
+        ({"maxmemory_policy": "allkeys-lru"}, {}, [{}], "bad", ["Redis may evict keys (allkeys-lru)"]),
+        ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and takes no writes"]),
+        ({"maxmemory": 100, "used_memory": 90}, {}, [{}], "warn", ["nearly full: 90% of its maxmemory"]),
+        ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["Redis' memory is full"]),
+        (
+            {"maxmemory": 100, "used_memory": 95},
+            {"waiting": 1},
+            [],
+            "bad",
+            ["No live worker for m", "nearly full"],
+        ),
+    ],
+)
+def test_health_has_a_reason_whenever_it_is_not_green(
+    info: dict[str, Any], queue: dict[str, int], beats: list[dict[str, Any]], level: str, words: list[str]
+) -> None:
+    settings = Settings(max_queued_jobs=100, max_queued_bytes=1_000)
+    live = [heartbeat(f"w{i}", "m", **fields) for i, fields in enumerate(beats)]
+    found = condition(settings, FINE | info, depths(**queue), live)
+    assert found.level == level
+    assert len(found.reasons) == len(words)
+    for reason, word in zip(found.reasons, words, strict=True):
+        assert word in reason.text
+
+
+async def test_the_page_says_that_a_policy_loses_jobs(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        page = await read(client, "/fragments/overview")
+    finally:
+        await redis.config_set("maxmemory-policy", "noeviction")
+    assert "set maxmemory-policy to noeviction" in page.one("section", class_="bad").text
+
+
+def test_a_chart_has_a_line_where_there_are_samples_and_none_across_a_gap() -> None:
+    now = 10_000.0
+    points = [(now - SPAN, 0.0), (now - SPAN + GAP, 5.0), (now - 5, 10.0), (now, None)]
+    assert path(points, now, 10.0) == f"M0.0 {HEIGHT}h0L{WIDTH * GAP / SPAN:.1f} {HEIGHT / 2}M298.3 0.0h0"
+    assert [rounded_up(value) for value in (0, 0.3, 1.5, 7, 20, 21)] == [1, 1, 2, 10, 20, 50]
+
+
+async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> None:
+    work = Work(jobs=10, items=40, batches=5, tokens=80, padded=100, queued=counts(3, 10))
+    moments = [
+        Moment(900.0, 0.0, Sample(Depth(1, 0, 0, 0), 1, Work())),
+        Moment(995.0, 5.0, Sample(Depth(1_234, 1, 7, 0), 1, work)),
+    ]
+    drawn = {chart.title: chart for chart in charts(Series(1_000.0, moments, {}))}
+    assert (
+        drawn["Queue"].summary
+        == "Queue, last 15 minutes: now waiting 1,235 jobs, running 7 jobs; highest 1,235 jobs"
+    )
+    assert drawn["Queue"].top == "2,000 jobs"
+    assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s"]
+    assert [line.last for line in drawn["Queued"].lines] == ["7.5 ms", "9.8 ms"]
+    assert [line.last for line in drawn["Padding"].lines] == ["20 %"]
+
+    page = await read(client, "/fragments/charts?charts=shapes")
+    assert len(page.all("svg", role="img")) == len(drawn)
+    named = await read(client, "/?charts=shapes")
+    assert named.one(id="charts")["hx-get"] == "/fragments/charts?charts=shapes"

@@ -1,0 +1,43 @@
+"""The browser of these tests: Debian's chromium, driven by Playwright; it wants nothing of the network."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from playwright.async_api import Browser, async_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+MISSING = (
+    "there is no chromium on this machine: install it (on Debian and Ubuntu: apt install chromium),"
+    " or name one in the environment variable CHROMIUM"
+)
+FLAGS = [
+    "--no-sandbox",  # it shows our own pages only, and root may not have one
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def found() -> str | None:
+    """The path of the browser, or None."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@asynccontextmanager
+async def launched() -> AsyncIterator[Browser]:
+    """A browser of its own; raises RuntimeError where there is none."""
+    path = found()
+    if path is None:
+        raise RuntimeError(MISSING)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()

@@ -1,0 +1,98 @@
+"""A browser before a running Batchline; whatever it complains of on the way fails the test."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from subprocess import Popen
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page
+
+from tests import processes, valkey
+from tests.browser import chromium
+from tests.waiting import until
+
+VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) => console.error("CSP: " + event.violatedDirective));
+"""
+
+
+class Site:
+    """An API process and a model whose inputs wait for files; its worker runs when a test says so."""
+
+    def __init__(self, redis_url: str, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{(port := valkey.free_port())}"
+        models = processes.write_models(folder, max_batch_items=1, batch_timeout=600.0)
+        self.settings = {"redis_url": redis_url, "models_file": models, "port": port}
+        self.api: Popen[bytes] | None = None
+
+    def worker(self) -> AbstractContextManager[Popen[bytes]]:
+        """A worker for as long as the block; SIGKILL ends it."""
+        return processes.running("worker", **self.settings)
+
+    def gated(self, name: str) -> str:
+        """An input that is run once `open_gate(name)` was called."""
+        return f"until {self.folder / name}"
+
+    def open_gate(self, name: str) -> None:
+        (self.folder / name).touch()
+
+
+@pytest.fixture
+async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    made = Site(redis_url, tmp_path)
+
+    async def answers() -> bool:
+        return await processes.alive(made.url)
+
+    with ExitStack() as stack:
+        made.api = stack.enter_context(processes.running("api", **made.settings))
+        await until(answers)
+        yield made
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    if chromium.found() is None:
+        if os.environ.get("CI"):
+            pytest.fail(chromium.MISSING)
+        pytest.skip(chromium.MISSING)
+    async with chromium.launched() as launched:
+        yield launched
+
+
+class Watched:
+    """A page, and what it complained of: console errors, script errors, requests to elsewhere."""
+
+    def __init__(self, page: Page, complaints: list[str]) -> None:
+        self.page = page
+        self.complaints = complaints
+
+
+async def watched(context: BrowserContext, url: str) -> Watched:
+    page = await context.new_page()
+    complaints: list[str] = []
+    here = urlsplit(url).netloc
+    page.on(
+        "console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda asked: complaints.append(asked.url) if urlsplit(asked.url).netloc != here else None,
+    )
+    await page.add_init_script(VIOLATIONS)
+    return Watched(page, complaints)
+
+
+@pytest.fixture
+async def view(browser: Browser, site: Site) -> AsyncIterator[Watched]:
+    """A page that must have nothing to complain of when the test is over."""
+    context = await browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+    seen = await watched(context, site.url)
+    yield seen
+    await context.close()
+    assert seen.complaints == []

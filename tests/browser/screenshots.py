@@ -1,0 +1,105 @@
+"""`make screenshots`: every page in both themes at three widths, while the demo model works."""
+
+import asyncio
+import random
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+from playwright.async_api import Browser, Page
+
+from tests import processes, valkey
+from tests.browser import chromium
+from tests.waiting import until
+
+OUT = Path("screenshots")
+THEMES = ("light", "dark")
+WIDTHS = (360, 1280, 1600)
+WORK = 75.0
+"""Seconds of work before the pictures, so that charts and figures of a minute have something to show."""
+
+WORDS = """
+a wonderful film that moved me and I would see it again dull badly acted mess with no heart at all
+the plot was fine but late in every scene somebody talks for too long still the music carries it
+""".split()  # noqa: SIM905
+LINES = """
+I laughed, I cried, I will see it again.
+Two hours that felt like four.
+The lead carries every scene she is in.
+A script that trusts nobody to think.
+Warm, strange and beautifully shot.
+It never decides what it wants to be.
+The best thing I have seen this year.
+Competent, forgettable, loud.
+A small film with a large heart.
+I left before the end.
+"""
+
+
+async def main() -> None:
+    OUT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        server = stack.enter_context(valkey.running(Path(folder)))
+        port = valkey.free_port()
+        settings = {"redis_url": server.url(), "port": port, "log_level": "warning"}
+        stack.enter_context(processes.running("api", **settings))
+        stack.enter_context(processes.running("worker", **settings))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            await until(lambda: ready(client))
+            busy = asyncio.create_task(work(client))
+            await asyncio.sleep(WORK)
+            async with chromium.launched() as browser:
+                for theme in THEMES:
+                    for width in WIDTHS:
+                        await pictures(browser, str(client.base_url), theme, width)
+            busy.cancel()
+
+
+async def ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/health/ready")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def work(client: httpx.AsyncClient) -> None:
+    """Reviews of many lengths, now few and now many."""
+    chance = random.Random(7)
+    while True:
+        for _ in range(chance.choice((1, 2, 4, 12))):
+            texts = [
+                " ".join(chance.choices(WORDS, k=chance.randint(3, 60)))
+                for _ in range(chance.choice((1, 1, 4)))
+            ]
+            await client.post("/v1/jobs", json={"inputs": texts})
+        await asyncio.sleep(chance.expovariate(3))
+
+
+async def pictures(browser: Browser, url: str, theme: str, width: int) -> None:
+    context = await browser.new_context(
+        base_url=url,
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if theme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    page = await context.new_page()
+    for name, path in (("overview", "/"), ("missing", "/jobs/nix"), ("api", "/docs"), ("try", "/try")):
+        await page.goto(path)
+        await taken(page, f"{name}-{theme}-{width}")
+    await page.locator("#text").fill(LINES.strip())
+    await page.locator("#submit").click()
+    await page.locator("tr.succeeded").nth(9).wait_for()
+    await taken(page, f"tried-{theme}-{width}")
+    await page.locator("#of-1").click()
+    await page.locator("#job").wait_for()
+    await taken(page, f"job-{theme}-{width}")
+    await context.close()
+
+
+async def taken(page: Page, name: str) -> None:
+    await page.screenshot(path=OUT / f"{name}.png", full_page=True, animations="disabled")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,190 @@
+"""What a person does on the pages, in a real browser: nothing is reloaded, nothing stale goes unsaid."""
+
+import signal
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import Site, Watched
+from tests.waiting import until
+
+SOON = 30_000
+"""Milliseconds after which something that should come has not; a slow machine needs some of them."""
+
+
+async def submitted(site: Site, text: str) -> str:
+    async with httpx.AsyncClient(base_url=site.url) as client:
+        return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])
+
+
+async def unloaded(page: Page) -> bool:
+    """Whether the page was loaded anew since it was marked."""
+    return bool(await page.evaluate("window.mark !== 1"))
+
+
+async def test_submit_on_the_page_and_see_the_answer(site: Site, view: Watched) -> None:
+    page = view.page
+    with site.worker():
+        await page.goto("/")
+        await page.get_by_role("link", name="Try it", exact=True).click()
+        await page.get_by_label("all of it is one input").check()
+        await page.get_by_role("textbox", name="Input").fill("a <b>wonderful</b> film")
+        await page.evaluate("window.mark = 1")
+        await page.get_by_role("button", name="Submit").click()
+        await expect(page.locator("#line-1")).to_contain_text("A <B>WONDERFUL</B> FILM", timeout=SOON)
+        await expect(page.locator("#done")).to_have_text("1")
+        await expect(page.locator("#curl-submit")).to_contain_text("curl -s http://127.0.0.1")
+        assert not await unloaded(page)
+
+
+async def test_ten_lines_fill_in_one_by_one(site: Site, view: Watched) -> None:
+    page = view.page
+    with site.worker():
+        await page.goto("/try")
+        await page.get_by_label("one per line").check()
+        await page.get_by_role("textbox", name="Input").fill("\n".join(site.gated(f"{i}") for i in range(10)))
+        await page.evaluate("window.mark = 1")
+        await page.get_by_role("button", name="Submit").click()
+        for i in range(10):
+            await expect(page.locator("#done")).to_have_text(str(i), timeout=SOON)
+            site.open_gate(f"{i}")
+        await expect(page.locator("#done")).to_have_text("10", timeout=SOON)
+        assert await page.locator("#progress").get_attribute("value") == "10"
+        assert await page.locator("tr.succeeded").count() == 10
+        assert await page.locator("#lines[hx-get]").count() == 0, "it asks no more"
+        assert not await unloaded(page)
+
+
+async def test_a_jobs_page_goes_from_queued_to_succeeded(site: Site, view: Watched) -> None:
+    page = view.page
+    job_id = await submitted(site, site.gated("go"))
+    await page.goto(f"/jobs/{job_id}")
+    await page.evaluate("window.mark = 1")
+    heading = page.locator("h1")
+    await expect(heading).to_have_text("Job queued")
+    with site.worker():
+        await expect(heading).to_have_text("Job running", timeout=SOON)
+        site.open_gate("go")
+        await expect(heading).to_have_text("Job succeeded", timeout=SOON)
+    await expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    await expect(page.locator(".batch")).to_contain_text("It ran alone")
+    assert not await unloaded(page)
+
+
+async def test_the_cancel_button_cancels(site: Site, view: Watched) -> None:
+    page = view.page
+    await page.goto(f"/jobs/{await submitted(site, 'x')}")
+    await page.evaluate("window.mark = 1")
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("h1")).to_have_text("Job cancelled", timeout=SOON)
+    assert not await unloaded(page)
+
+
+async def test_the_health_line_tells_of_a_worker_that_died(site: Site, view: Watched) -> None:
+    page = view.page
+    health = page.locator(".health")
+    await page.goto("/")
+    await page.evaluate("window.mark = 1")
+    await expect(health).to_contain_text("No live worker for sentiment.")
+    with site.worker():
+        await expect(health).to_contain_text("All is well.", timeout=SOON)
+    # killed: first it is silent, then it is gone
+    await expect(health).to_contain_text("No sign of life from the worker of sentiment", timeout=SOON)
+    await expect(health).to_contain_text("No live worker for sentiment.", timeout=SOON)
+    with site.worker():
+        await expect(health).to_contain_text("All is well.", timeout=SOON)
+    assert not await unloaded(page)
+
+
+async def test_the_page_says_when_updates_stop(site: Site, view: Watched) -> None:
+    page = view.page
+    banner = page.locator("#stale")
+    await page.goto("/")
+    assert site.api is not None
+    site.api.send_signal(signal.SIGSTOP)
+    try:
+        await expect(banner).to_be_visible(timeout=SOON)
+        await expect(banner).to_contain_text("No answer for")
+    finally:
+        site.api.send_signal(signal.SIGCONT)
+    await expect(banner).to_be_hidden(timeout=SOON)
+    view.complaints.clear()  # requests that timed out
+
+
+async def test_what_is_focused_or_open_stays_so_while_the_page_refreshes(site: Site, view: Watched) -> None:
+    page = view.page
+    job_id = await submitted(site, "x")
+    await page.goto("/")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    await page.locator("summary").click()
+    await page.locator(f"#link-{job_id}").focus()
+    newer = await submitted(site, "y")
+    await expect(page.locator(f"#link-{newer}")).to_be_visible(timeout=SOON)
+    assert await page.evaluate("document.activeElement.id") == f"link-{job_id}"
+    await expect(page.locator(".legend dl")).to_be_visible()
+
+
+async def test_without_javascript_forms_and_links_do_the_same(browser: Browser, site: Site) -> None:
+    context = await browser.new_context(base_url=site.url, java_script_enabled=False)
+    page = await context.new_page()
+    with site.worker():
+        await page.goto("/try")
+        await page.locator("#text").fill("first\nsecond")
+        await page.locator("input[value=lines]").check()
+        await page.locator("#submit").click()
+        await expect(page.locator("#done")).to_have_text("2", timeout=SOON)  # it reloads by itself
+        await expect(page.locator("#line-2")).to_contain_text("SECOND")
+        await page.goto("/")
+        await page.locator(".filters").get_by_text("succeeded", exact=True).click()
+        assert await page.locator("#recent tbody tr").count() == 2
+    await context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+async def test_nothing_is_clipped_or_moves(site: Site, view: Watched, width: int) -> None:
+    """No page scrolls sideways, and numbers that change push nothing around."""
+    page = view.page
+    await page.set_viewport_size({"width": width, "height": 800})
+    job_id = await submitted(site, "x" * 500)
+    for path in ("/try", f"/jobs/{job_id}", "/docs", "/jobs/nix", "/"):
+        await page.goto(path)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+    view.complaints.clear()  # the job that is not there
+    await page.evaluate(
+        "window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries())"
+        " window.shift += entry.value; }).observe({ type: 'layout-shift' })"
+    )
+    newest = ""
+    for _ in range(5):
+        newest = await submitted(site, "y")
+    await expect(page.locator(f"#job-{newest}")).to_be_visible(timeout=SOON)
+    assert await page.evaluate("window.shift") < 0.05
+
+
+async def test_a_thousand_jobs_in_flight_leave_the_page_responsive(site: Site, view: Watched) -> None:
+    page = view.page
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
+        for _ in range(1_000):
+            await client.post("/v1/jobs", json={"inputs": site.gated("never")})
+    with site.worker():
+        await page.goto("/")
+        await expect(page.locator(".health")).to_contain_text("All is well.", timeout=SOON)
+        await expect(page.locator(".numbers")).to_contain_text("running", timeout=SOON)
+        await page.evaluate(
+            "window.took = []; addEventListener('keydown', (event) => requestAnimationFrame(() => setTimeout("
+            "() => window.took.push(performance.now() - event.timeStamp))), true)"
+        )
+        await page.locator("summary").focus()
+
+        async def measured() -> bool:
+            await page.keyboard.press(
+                "Space"
+            )  # opens and closes the legend, while fragments come each second
+            return bool(await page.evaluate("window.took.length >= 15"))
+
+        await until(measured)
+        took = sorted(await page.evaluate("window.took"))
+    # from the key to the frame that shows it; a busy machine may delay some, a page that is slow delays all
+    assert took[len(took) // 3] < 100, took

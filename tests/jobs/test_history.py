@@ -1,0 +1,139 @@
+"""The history on a real Valkey: one writer of many adds a sample, and it counts what was done meanwhile."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs import keys
+from jobs.histograms import LATENCIES
+from jobs.history import EVERY, KEPT, History, done_since
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.work import Work, quantile
+from jobs.workers import Roster
+from tests.ledger import MODEL, heartbeat
+
+BUCKETS = len(LATENCIES) + 1
+
+
+def hist(**counts: int) -> list[int]:
+    """A histogram with so many in the buckets `b0`, `b1`, ..."""
+    return [counts.get(f"b{i}", 0) for i in range(BUCKETS)]
+
+
+async def next_turn(redis: ArqRedis) -> None:
+    """As if EVERY seconds had gone by."""
+    await redis.delete(keys.SAMPLING.of(MODEL))
+
+
+async def test_of_many_writers_one_adds_a_sample(redis: ArqRedis, queue: JobQueue) -> None:
+    writers = [History(queue) for _ in range(8)]
+    assert sum(await asyncio.gather(*(writer.record() for writer in writers))) == 1
+    assert 0 < await redis.pttl(keys.SAMPLING.of(MODEL)) < EVERY * 1000
+    await next_turn(redis)
+    assert sum(await asyncio.gather(*(writer.record() for writer in writers))) == 1
+    series = (await writers[0].read())[MODEL]
+    assert len(series.moments) == 2
+    assert series.moments[0].seconds == 0
+    assert series.moments[1].seconds == series.moments[1].at - series.moments[0].at >= 0
+
+
+async def test_a_sample_counts_what_was_done_since_the_one_before(redis: ArqRedis, queue: JobQueue) -> None:
+    history, roster = History(queue), Roster(redis)
+    done: dict[str, Any] = {
+        "jobs": {"succeeded": 10, "failed": 2},
+        "items": 20,
+        "batches": 5,
+        "tokens": 90,
+        "padded_tokens": 100,
+    }
+    await roster.write(heartbeat("a", **done, queued=hist(b3=12)))
+    await history.record()
+    more: dict[str, Any] = {
+        "jobs": {"succeeded": 17, "failed": 3},
+        "items": 60,
+        "batches": 10,
+        "tokens": 240,
+        "padded_tokens": 300,
+    }
+    await roster.write(heartbeat("a", **more, queued=hist(b3=12, b5=8)))
+    await roster.write(heartbeat("other", "shapes", items=1_000))
+    await next_turn(redis)
+    await history.record()
+
+    first, second = (await history.read())[MODEL].moments
+    assert first.sample.work == Work(), "before the first sample nothing is known"
+    assert (first.sample.workers, second.sample.workers) == (1, 1)
+    work = second.sample.work
+    assert (work.jobs, work.failed, work.items, work.batch_size, work.padding) == (8, 1, 40, 8.0, 0.25)
+    assert work.queued == hist(b5=8)
+
+    await roster.write(heartbeat("a", **{**more, "items": 63}, queued=hist(b3=12, b5=8)))
+    series = (await history.read())[MODEL]
+    lately, seconds = series.lately(60, [beat for beat in await roster.read() if beat.model == MODEL])
+    assert lately.items == 43, "the second sample's, and what came after it"
+    assert seconds == pytest.approx(series.now - first.at)
+
+
+async def test_another_faster_writer_is_not_counted_twice(redis: ArqRedis, queue: JobQueue) -> None:
+    """One that stalls between its look and its write finds the other's sample there."""
+    history, fast = History(queue), History(queue)
+    await history.record()
+    await next_turn(redis)
+    look = history._add
+
+    async def stall(**arguments: object) -> object:
+        await next_turn(redis)
+        assert await fast.record() == 1
+        return await look(**arguments)  # type: ignore[arg-type]
+
+    history._add = stall  # type: ignore[assignment]
+    assert await history.record() == 0
+    assert len((await fast.read())[MODEL].moments) == 2
+
+
+async def test_the_history_is_capped_and_has_a_lifetime(redis: ArqRedis, queue: JobQueue) -> None:
+    history = History(queue)
+    await history.record()
+    [entry] = await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)  # type: ignore[misc]
+    await redis.rpush(keys.HISTORY.of(MODEL), *[entry] * (KEPT + 5), b"1 of another version")  # type: ignore[misc]
+    await next_turn(redis)
+    await history.record()
+    assert len(await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)) == KEPT  # type: ignore[misc]
+    assert len((await history.read())[MODEL].moments) == KEPT - 1, "what cannot be read is left out"
+    for key in (keys.HISTORY, keys.SAMPLED):
+        assert 0 < await redis.pttl(key.of(MODEL)) <= 20 * 60_000
+
+
+async def test_a_full_or_absent_redis_does_not_stop_the_writer(settings: Settings, redis: ArqRedis) -> None:
+    queue = JobQueue(redis, settings, [MODEL])
+    await redis.config_set("maxmemory", 1)
+    try:
+        assert await History(queue).record() == 0
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert await History(queue).record() == 1
+
+
+def test_a_worker_that_comes_back_from_a_silence_is_not_counted_anew() -> None:
+    old, new = heartbeat("old", started=1_000.0, items=500), heartbeat("new", started=2_000.0, items=7)
+    assert done_since({}, [old, new], since=1_999.0).items == 7
+
+
+@pytest.mark.parametrize(
+    ("counts", "q", "seconds"),
+    [
+        ([], 0.5, None),
+        (hist(), 0.5, None),
+        (hist(b0=10), 0.5, 0.0005),
+        (hist(b3=10), 0.5, 0.0075),
+        (hist(b3=10, b7=10), 0.5, 0.01),
+        (hist(b3=10, b7=10), 0.95, 0.1 + 0.15 * 0.9),
+        (hist(b17=3), 0.5, 1800.0),
+    ],
+)
+def test_quantiles_are_as_prometheus_has_them(counts: list[int], q: float, seconds: float | None) -> None:
+    found = quantile(counts, q)
+    assert found == (None if seconds is None else pytest.approx(seconds))
