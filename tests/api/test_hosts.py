@@ -44,11 +44,15 @@ def test_what_no_public_dns_resolves_is_served(host: bytes | None) -> None:
         b"evil.example",
         b"127.0.0.1.evil.example",
         b"localhost.evil.example",
+        b"internal.evil.example",
         b"evil.example:8000",
+        b"evil.example.",
+        b"a@evil.example",
         b"1.2.3",
         b"\xff",
-    ]
-    + [b"a@evil.example", b"evil.example.", b"[", b"internal.evil.example", b":8000"],
+        b"[",
+        b":8000",
+    ],
 )
 def test_a_public_name_is_not(host: bytes) -> None:
     assert not served(host)

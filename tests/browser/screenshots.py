@@ -38,7 +38,6 @@ I left before the end.
 
 
 async def main() -> None:
-    OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         server = stack.enter_context(valkey.running(Path(folder)))
         port = valkey.free_port()
@@ -102,4 +101,5 @@ async def taken(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
+    OUT.mkdir(exist_ok=True)
     asyncio.run(main())
