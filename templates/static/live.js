@@ -1,7 +1,7 @@
 // What every page shares: says when updates stop, asks for nothing while nobody looks, copies curl lines.
 "use strict";
 
-const STALE_MS = 2500; // fragments come each second; one late answer is no news
+const STALE_MS = 2000; // fragments come each second
 const banner = document.getElementById("stale");
 let heard = Date.now();
 
@@ -15,7 +15,7 @@ setInterval(() => {
   if (stale) document.getElementById("stale-for").textContent = Math.round(silent / 1000);
   if (banner.hidden === stale) banner.hidden = !stale;
   document.body.classList.toggle("is-stale", stale);
-}, 500);
+}, 250);
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

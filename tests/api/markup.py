@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "img", "input", "br", "hr", "path"}
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+"""Elements that HTML never closes."""
 
 
 class Element:
@@ -59,6 +60,9 @@ class _Parser(HTMLParser):
         self.open[-1].children.append(element)
         if tag not in VOID:
             self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Element(tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         if tag in VOID:

@@ -47,7 +47,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
             in page.one(class_="batch").text
         )
         first, second = page.one(class_="pairs").one("tbody").all("tr")
-        assert (first.text, first.one("meter")["value"]) == ("good POSITIVE 0.987", "0.987")
+        assert (first.text, first.one("rect")["width"]) == ("good POSITIVE 0.987", "0.987")
         assert second.one(class_="fault").text == "too strange a text"
         assert "1 of 2 inputs failed." in page.text
         assert page.all("form") == []
