@@ -123,6 +123,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert given_back == (told.token == claim.token)
         if given_back:
             told.state, told.token = "queued", None
+            told.attempts = min(told.attempts, claim.attempts)  # a stop in order takes the charge off
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:
