@@ -31,6 +31,9 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.workers import Roster
 
+PROBES = ("/health/live", "/health/ready")
+"""Asked by address, whatever names are allowed; nothing in their answers is worth a trick."""
+
 PAGES = (overview.router, jobpage.router, tryout.router)
 
 
@@ -43,7 +46,7 @@ class App(FastAPI):
     express: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self.hosts.serve(scope):
+        if scope["type"] == "http" and not (self.hosts.serve(scope) or scope["path"] in PROBES):
             await self.refused(scope, receive, send)
         elif scope["type"] == "http" and self.lane.takes(scope):
             await self.express(scope, receive, send)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jobs import keys
 from jobs.connection import availability
 from jobs.durability import Send
+from jobs.errors import QueueUnavailable
 from jobs.settings import Settings
 
 MAX_JOBS = 64
@@ -70,9 +71,13 @@ class Submits:
         """Until none waits."""
         try:
             while self._waiting:
-                batch = self._next()
-                if batch:
-                    await self._send_batch(batch)
+                if batch := self._next():
+                    behind = len(self._waiting)
+                    fault = await self._send_batch(batch)
+                    # who waited all that time is told too: their own tries would add up
+                    for _ in range(behind if fault else 0):
+                        _, answer = self._waiting.popleft()
+                        _tell(answer, fault)
         finally:
             self._sending = None
 
@@ -86,7 +91,10 @@ class Submits:
                 size += len(submission.payload)
         return batch
 
-    async def _send_batch(self, batch: list[tuple[Submission, asyncio.Future[Any]]]) -> None:
+    async def _send_batch(
+        self, batch: list[tuple[Submission, asyncio.Future[Any]]]
+    ) -> QueueUnavailable | None:
+        """Returns what befell all of them, where the queue could not be used."""
         names: list[str] = list(self._keys)
         arguments: list[Any] = list(self._limits)
         for each, _ in batch:
@@ -103,9 +111,15 @@ class Submits:
         except Exception as error:
             outcomes = [error] * len(batch)
         for (_, answer), outcome in zip(batch, outcomes, strict=True):
-            if answer.cancelled():
-                continue
-            if isinstance(outcome, Exception):
-                answer.set_exception(outcome)
-            else:
-                answer.set_result(outcome)
+            _tell(answer, outcome)
+        last = outcomes[-1]
+        return last if isinstance(last, QueueUnavailable) else None
+
+
+def _tell(answer: asyncio.Future[Any], outcome: Any) -> None:
+    if answer.cancelled():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)

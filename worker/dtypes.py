@@ -30,6 +30,8 @@ class Choice:
 
     dtype: str
     why: str
+    settled: bool = True
+    """Whether every candidate was judged; else another start may find more time."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,14 @@ def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice
     texts = held_out_texts(spec)
     judge = Judge(spec, source, texts)
     verdicts: list[str] = []
+    settled = True
     best, best_speed, best_pipeline = "float32", WORTH, judge.reference
     for dtype in CANDIDATES.get(judge.device, ("bfloat16", "float16")):
         try:
             pipeline, verdict = judge.examine(dtype)
         except OutOfTime:
             verdicts.append(f"{dtype} not judged in time")
+            settled = False
             continue
         except (ConfigurationError, RuntimeError, MemoryError) as error:
             reason = str(error).partition("\n")[0]
@@ -72,7 +76,7 @@ def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice
         verdicts.append(str(verdict))
         if verdict.agrees and verdict.speed >= best_speed:
             best, best_speed, best_pipeline = dtype, verdict.speed, pipeline
-    return best_pipeline, Choice(best, f"{best} by auto ({'; '.join(verdicts)})")
+    return best_pipeline, Choice(best, f"{best} by auto ({'; '.join(verdicts)})", settled)
 
 
 def held_out_texts(spec: ModelSpec) -> list[str]:

@@ -42,6 +42,10 @@ RESTART_TRIES = 5
 """Starts in a row that may fail before the worker gives up and leaves its jobs to others."""
 
 
+LAST_WORDS = 0.05
+"""Seconds in which what a child sent before it ended is still read."""
+
+
 class EngineDied(BatchlineError):
     """The engine ended, or was killed because it did not answer in time. `kind` names the problem's type."""
 
@@ -82,6 +86,7 @@ class Engine:
         self._fault: EngineDied | None = None
         """Why it was killed."""
         self._ending: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -112,6 +117,7 @@ class Engine:
             )
         link = self._link = Link(self._replied, self._lost)
         self.dead, self._fault = False, None
+        self._watching = asyncio.create_task(self._watch(self._process, link))
         await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
         request = Load(
             self.spec.model_dump_json(exclude_computed_fields=True).encode(),
@@ -234,6 +240,12 @@ class Engine:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    async def _watch(self, process: asyncio.subprocess.Process, link: Link) -> None:
+        """A child may have left the socket to one that it forked: then nobody hears of its end but so."""
+        await process.wait()
+        await asyncio.sleep(LAST_WORDS)
+        link.close()
 
     def _lost(self, link: Link) -> None:
         if link is self._link:  # else it was `kill` that closed it

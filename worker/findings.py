@@ -61,9 +61,9 @@ class FindingsStore:
             file = self._file(self._folder, key)
             found = msgspec.json.decode(file.read_bytes(), type=Findings)
             age = time.time() - file.stat().st_mtime
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError):  # msgspec's errors are of the latter kind, and so is bad UTF-8
             return None
-        counts = found.key == key and (found.settled or age < UNSETTLED_FOR)
+        counts = found.key == key and found.cost.budget > 0 and (found.settled or age < UNSETTLED_FOR)
         return found if counts else None
 
     def keep(self, findings: Findings) -> None:
@@ -117,6 +117,8 @@ def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[st
     files = [*_files(source), *_files(_module(spec))]
     if spec.dtype == "auto":
         files.append(held_out_file(spec))
+        # a verdict may be that there was no time, or no memory
+        settings |= spec.model_dump(mode="json", include={"load_timeout", "memory_limit", "token_budget"})
     return {
         "format": FORMAT,
         **settings,
@@ -141,7 +143,7 @@ def _files(path: Path | None) -> Iterator[Path]:
     if path is not None and path.is_file():
         yield path
     elif path is not None and path.is_dir():
-        yield from sorted(file for file in path.iterdir() if file.suffix in (".safetensors", ".json"))
+        yield from sorted(file for file in path.iterdir() if file.is_file())
 
 
 def _module(spec: ModelSpec) -> Path | None:

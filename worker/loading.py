@@ -39,7 +39,7 @@ def load(
     told = "measured earlier"
     if known is None:
         found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
-        known = Findings(key, found.cost, choice.dtype, choice.why, found.settled)
+        known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
         store.keep(known)
         told = "measured now"
     if not known.settled:

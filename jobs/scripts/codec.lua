@@ -47,8 +47,8 @@ local function many(command, key, args)      -- one call for many members, or a 
   end
 end
 
-local function ring(doorbell)                -- wakes a worker
-  if redis.call('LLEN', doorbell) < 16 then redis.call('LPUSH', doorbell, '1') end
+local function ring(doorbell, jobs)          -- wakes as many workers as there are jobs, 16 at most
+  for _ = redis.call('LLEN', doorbell) + 1, math.min(jobs, 16) do redis.call('LPUSH', doorbell, '1') end
   redis.call('PEXPIRE', doorbell, 60000)
 end
 

@@ -22,6 +22,6 @@ for i = 4, #ARGV, 5 do
     events[#events + 1] = event(id, 'queued')
   end
 end
-if #events > 0 then ring(KEYS[3]) end
+if #events > 0 then ring(KEYS[3], #events) end
 publish(ARGV[1], events)
 return #events

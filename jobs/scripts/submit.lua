@@ -1,5 +1,5 @@
 #!lua
--- Accepts jobs of one model: idempotency, admission, payload, queue entry; one ring for all. Each all or nothing.
+-- Accepts jobs of one model: idempotency, admission, payload, queue entry, doorbell. Each all or nothing.
 -- KEYS  1 queue  2 deadlines  3 bytes  4 doorbell  5 recent, then payload, result, idempotency for each job
 -- ARGV  1 most jobs  2 most bytes  3 idempotency lifetime, ms  4 most recent jobs, then for each job
 --       id, payload less the value of its last field, the creation time, head start, ms, latest start from now, ms,
@@ -15,7 +15,12 @@ local most_jobs, most_bytes, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), befor
 local ahead = {}                             -- score -> jobs of that score or less, these included
 
 local function position(score)
-  ahead[score] = ahead[score] or redis.call('ZCOUNT', KEYS[1], '-inf', score)
+  if not ahead[score] then
+    ahead[score] = redis.call('ZCOUNT', KEYS[1], '-inf', score)
+    for i = 1, #added - 2, 2 do              -- those of this script are not in the queue yet
+      if added[i] <= score then ahead[score] = ahead[score] + 1 end
+    end
+  end
   for other, jobs in pairs(ahead) do
     if other >= score then ahead[other] = jobs + 1 end
   end
@@ -54,6 +59,6 @@ if #added > 0 then
   redis.call('INCRBY', KEYS[3], bytes - before)
   many('ZADD', KEYS[5], recent)
   redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[4])
-  ring(KEYS[4])
+  ring(KEYS[4], #added / 2)
 end
 return answers

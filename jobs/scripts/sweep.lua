@@ -52,7 +52,7 @@ for i = 1, #lapsed, 2 do                     -- to the head of the queue, for th
     answer[1] = answer[1] + 1
   end
 end
-if answer[1] > 0 then ring(KEYS[5]) end
+if answer[1] > 0 then ring(KEYS[5], answer[1]) end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[1])) do
   if not ended(id) then

@@ -76,9 +76,7 @@ def test_what_is_remembered_of_hosts_is_bounded() -> None:
     assert len(hosts._verdicts) == REMEMBERED
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/v1/jobs", "/v1/jobs/x", "/metrics", "/health/live", "/static/style.css"]
-)
+@pytest.mark.parametrize("path", ["/", "/v1/jobs", "/v1/jobs/x", "/metrics", "/static/style.css"])
 async def test_no_way_leads_past_it(settings: Settings, path: str) -> None:
     """The express lane neither."""
     async with mounted(settings) as (client, _):
@@ -88,3 +86,11 @@ async def test_no_way_leads_past_it(settings: Settings, path: str) -> None:
         assert "BATCHLINE_ALLOWED_HOSTS" in answer.json()["detail"]
         posted = await client.post("/v1/jobs", json={"inputs": "x"}, headers={"host": "evil.example"})
         assert posted.status_code == 421
+
+
+async def test_probes_are_answered_by_any_name(settings: Settings) -> None:
+    """They ask by address, whatever names an operator allows."""
+    named = settings.model_copy(update={"allowed_hosts": "api.example.org"})
+    async with mounted(named) as (client, _):
+        assert (await client.get("/health/live", headers={"host": "10.0.0.1:8000"})).status_code == 200
+        assert (await client.get("/v1/models", headers={"host": "10.0.0.1:8000"})).status_code == 421

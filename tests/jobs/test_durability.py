@@ -130,6 +130,19 @@ async def test_submits_that_come_together_share_round_trips(own: Own, level: Lev
     assert sum(isinstance(job, IdempotencyMismatch) for job in jobs) == 50
 
 
+async def test_positions_and_rings_of_submits_that_come_together(own: Own) -> None:
+    queue = own.queue("memory")
+    for _ in range(3):
+        await queue.submit(new_job("waits"))
+    own.admin.delete(keys.DOORBELL.of(MODEL))
+    priorities = ["low", "high", "high", "normal", "low"]
+    jobs = await asyncio.gather(*(queue.submit(new_job("text", priority=each)) for each in priorities))
+    told = [job.position for job, _ in jobs]
+    assert told[-1] == 8, "the last of all"
+    assert told[3] in (6, 7), "before the low ones, of which one may have come first"
+    assert own.admin.llen(keys.DOORBELL.of(MODEL)) == 5, "each may wake a worker"
+
+
 @on_disk
 async def test_what_was_submitted_survives_the_servers_death(own: Own) -> None:
     jobs = [await own.queue("disk").submit(new_job(f"text {i}")) for i in range(10)]

@@ -109,3 +109,15 @@ async def test_one_answer_may_be_an_error() -> None:
     told = await asyncio.gather(*await start(mixed, submission("1"), submission("2")), return_exceptions=True)
     assert isinstance(told[0], QueueUnavailable)
     assert told[1] == "2"
+
+
+async def test_who_waited_behind_a_failure_does_not_wait_for_another(
+    server: Server, submits: Submits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitting, "MAX_JOBS", 1)
+    server.error = ConnectionError("gone")
+    server.open.set()
+    jobs = await start(submits, submission("1"), submission("2"), submission("3"))
+    told = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [type(each) for each in told] == [QueueUnavailable] * 3
+    assert server.batches == [["1"]]

@@ -164,3 +164,17 @@ async def test_no_engine_is_left_behind(engine: Engine) -> None:
         return not any(map(left, psutil.Process().children(recursive=True)))
 
     await until(gone)
+
+
+@pytest.mark.parametrize(("harm", "kind"), [("die", "engine-died"), ("hang", "engine-timeout")])
+async def test_an_engine_whose_child_holds_its_socket_is_missed_all_the_same(harm: str, kind: str) -> None:
+    engine = Engine(poison_spec(pipeline="tests.worker.forking:Forking", batch_timeout=1.0), None)
+    await engine.start()
+    ran = await engine.run(["who?"], {})
+    try:
+        with pytest.raises(EngineDied) as told:
+            await engine.run([harm], {})
+        assert told.value.kind == kind
+    finally:
+        os.kill(int(ran.outputs[0]), signal.SIGKILL)  # type: ignore[arg-type]
+        await engine.kill()

@@ -143,3 +143,12 @@ def test_other_weights_are_other_circumstances(tmp_path: Path) -> None:
     seen.append(findings.circumstances(spec, tmp_path, 2))
     seen.append(findings.circumstances(spec.model_copy(update={"dtype": "bfloat16"}), tmp_path, 2))
     assert all(one != other for i, one in enumerate(seen) for other in seen[:i])
+
+
+async def test_what_is_no_text_counts_as_nothing(tmp_path: Path, cache: Path) -> None:
+    record = Record(tmp_path)
+    await record.start()
+    [file] = cache.iterdir()
+    file.write_bytes(b'{"key": {"a": "\xff"}}')
+    _, measured = await record.start()
+    assert max(measured) == 32
