@@ -25,6 +25,12 @@ def written(cache: Path) -> int:
     return len(list(cache.iterdir()))
 
 
+def damage(cache: Path) -> None:
+    """What is in there is not even text any more."""
+    for file in cache.iterdir():
+        file.write_bytes(b'{"key": {"a": "\xff"}}')
+
+
 class Record:
     """The sizes of the batches that an engine ran at its start."""
 
@@ -148,7 +154,6 @@ def test_other_weights_are_other_circumstances(tmp_path: Path) -> None:
 async def test_what_is_no_text_counts_as_nothing(tmp_path: Path, cache: Path) -> None:
     record = Record(tmp_path)
     await record.start()
-    [file] = cache.iterdir()
-    file.write_bytes(b'{"key": {"a": "\xff"}}')
+    damage(cache)
     _, measured = await record.start()
     assert max(measured) == 32
