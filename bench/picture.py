@@ -33,10 +33,10 @@ def draw(summary: Summary, machine: dict[str, str]) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
             f' aria-label="{title}" font-family="system-ui, sans-serif">',
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-            _text(LEFT, 28, title, size=16, weight=600, anchor="start"),
-            _text(LEFT, 48, where, size=12, fill=SOFT, anchor="start"),
+            text(LEFT, 28, title, size=16, weight=600, anchor="start"),
+            text(LEFT, 48, where, size=12, fill=SOFT, anchor="start"),
             *parts,
-            _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "clients, one text in each request", fill=SOFT),
+            text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "clients, one text in each request", fill=SOFT),
             "</svg>",
             "",
         ]
@@ -50,8 +50,8 @@ def _bar(row: Row, middle: float, top: float, lowest: float, highest: float) -> 
     return [
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{BAR}" height="{floor - top:.1f}" rx="3" fill="{FILL}"/>',
         f'<path d="M{middle:.1f} {lowest:.1f}V{highest:.1f}" stroke="{INK}" stroke-width="1.5"/>',
-        _text(middle, floor + 20, row.name, weight=600),
-        _text(middle, floor + 38, f"{rate:.0f}/s, {ratio:.0%}", size=12),
+        text(middle, floor + 20, row.name, weight=600),
+        text(middle, floor + 38, f"{rate:.0f}/s, {ratio:.0%}", size=12),
     ]
 
 
@@ -59,13 +59,13 @@ def _line(ceiling: Spread, y: float) -> list[str]:
     return [
         f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="{LINE}" stroke-width="2" stroke-dasharray="6"/>',
         f'<path d="M{WIDTH - RIGHT - 140} 44h30" stroke="{LINE}" stroke-width="2" stroke-dasharray="6"/>',
-        _text(WIDTH - RIGHT, 48, f"offline {ceiling.median:.0f}/s", fill=LINE, weight=600, anchor="end"),
+        text(WIDTH - RIGHT, 48, f"offline {ceiling.median:.0f}/s", fill=LINE, weight=600, anchor="end"),
     ]
 
 
 def _grid(tick: float, y: float) -> str:
     path = f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#e4e8ec"/>'
-    return path + _text(LEFT - 8, y + 4, f"{tick:.0f}", size=12, fill=SOFT, anchor="end")
+    return path + text(LEFT - 8, y + 4, f"{tick:.0f}", size=12, fill=SOFT, anchor="end")
 
 
 def _step(most: float) -> float:
@@ -74,10 +74,10 @@ def _step(most: float) -> float:
     return next((power * each for each in (1, 2, 5) if most / (power * each) <= 8), power * 10)
 
 
-def _text(
+def text(
     x: float,
     y: float,
-    text: str,
+    words: str,
     *,
     size: int = 13,
     fill: str = INK,
@@ -86,5 +86,5 @@ def _text(
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
-        f' text-anchor="{anchor}">{escape(text)}</text>'
+        f' text-anchor="{anchor}">{escape(words)}</text>'
     )

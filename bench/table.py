@@ -24,8 +24,8 @@ def _ceiling(summary: Summary) -> list[str]:
     return [
         f"OFFLINE: all-MiniLM-L6-v2, mean pooling, fp32, {summary.threads} threads, sorted by length",
         "batch size " + "".join(f"{size:>16}" for size in summary.sizes),
-        "texts/s    " + "".join(f"{_rate(figure):>16}" for figure in summary.sizes.values()),
-        f"ceiling    {_rate(summary.ceiling):>16}",
+        "texts/s    " + "".join(f"{rate(figure):>16}" for figure in summary.sizes.values()),
+        f"ceiling    {rate(summary.ceiling):>16}",
         "",
     ]
 
@@ -35,7 +35,7 @@ def _served(summary: Summary) -> list[str]:
         "SERVED: POST /v1/jobs?wait=60, one text each",
         f"{'clients':13}{'texts/s':>18} {'of ceiling':>18}   p50    p95    p99 ms  batch  padding  mixture",
         *(
-            f"{row.name:13}{_rate(row.figures['rate']):>18} {_percent(row.figures['ratio']):>18}"
+            f"{row.name:13}{rate(row.figures['rate']):>18} {percent(row.figures['ratio']):>18}"
             + "".join(f"{row.figures[name].median:7.0f}" for name in ("p50", "p95", "p99"))
             + f"  {row.figures['batch'].median:7.1f}  {row.figures['waste'].median:6.1%}"
             + f"  {row.figures['mixture'].median:7.2f}"
@@ -50,8 +50,8 @@ def _overhead(summary: Summary) -> list[str]:
         "OVERHEAD: a model that echoes, beside a FastAPI endpoint that echoes; lists in items/s",
         f"{'clients':13}{'echo/s':>18} {'plain/s':>18} {'of plain':>14}   p50 ms  plain p50  batch",
         *(
-            f"{row.name:13}{_rate(row.figures['rate']):>18} {_rate(row.figures['plain rate']):>18}"
-            f" {_percent(row.figures['ratio']):>14}  {row.figures['p50'].median:7.2f}"
+            f"{row.name:13}{rate(row.figures['rate']):>18} {rate(row.figures['plain rate']):>18}"
+            f" {percent(row.figures['ratio']):>14}  {row.figures['p50'].median:7.2f}"
             f"    {row.figures['plain p50'].median:7.2f}  {row.figures['batch'].median:5.1f}"
             for row in summary.overhead
         ),
@@ -72,13 +72,13 @@ def _costs(rows: list[Row]) -> list[str]:
     return [*lines, ""]
 
 
-def _rate(figure: Spread) -> str:
+def rate(figure: Spread) -> str:
     if figure.least == figure.most:
         return f"{figure.median:.0f}"
     return f"{figure.median:.0f} ({figure.least:.0f}..{figure.most:.0f})"
 
 
-def _percent(figure: Spread) -> str:
+def percent(figure: Spread) -> str:
     if figure.least == figure.most:
         return f"{figure.median:.0%}"
     return f"{figure.median:.0%} ({100 * figure.least:.0f}..{100 * figure.most:.0f})"

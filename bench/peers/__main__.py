@@ -40,8 +40,6 @@ def main() -> int:
     summary = summarize(rounds, list(pythons), missing)
     versions[batchline.NAME] = {name: about[name] for name in ("python", "torch", "transformers", "valkey")}
     print("\n" + table.draw(summary, about, versions, size.rounds))
-    if not batchline.can_choose_its_dtype():
-        print('no line for dtype = "auto": this Batchline does not take it')
     figures = {"machine": about, "versions": versions, "size": size, "summary": summary, "rounds": rounds}
     (OUT / "peers.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     (OUT / "peers.svg").write_text(picture.draw(summary, about), encoding="utf-8")

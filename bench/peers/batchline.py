@@ -3,7 +3,6 @@
 import json
 
 import msgspec
-from pydantic import ValidationError
 
 from bench import stack
 from bench.ceiling import model_folder
@@ -11,22 +10,11 @@ from bench.errors import BenchError
 from bench.peers.measuring import Measured
 from bench.plan import Plan
 from bench.serving import cosine, measure
-from jobs.models import ModelSpec
 
 NAME = "batchline"
 AUTO = "batchline, dtype auto"
 AGREEMENT = 0.999
 """The cosine that a faster type must reach to be chosen."""
-
-
-def can_choose_its_dtype() -> bool:
-    """Whether a model may be told `dtype = "auto"`."""
-    known = {"name": "embed", "task": "feature-extraction", "source": "s"}
-    try:
-        ModelSpec.model_validate(known | {"dtype": "auto"})
-    except ValidationError:
-        return False
-    return True
 
 
 def models(name: str) -> str:

@@ -1,9 +1,7 @@
 """The comparison as an SVG: a bar for each contender, the fastest on top, the offline ceiling as a line."""
 
-from html import escape
-
 from bench.peers.summary import Line, Summary
-from bench.picture import FILL, INK, LINE, SOFT
+from bench.picture import FILL, INK, LINE, SOFT, text
 
 WIDTH, LEFT, RIGHT, TOP = 720, 270, 64, 84
 ROW, BAR = 30, 20
@@ -23,12 +21,12 @@ def draw(summary: Summary, machine: dict[str, str]) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
             f' aria-label="{title}" font-family="system-ui, sans-serif">',
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-            _text(24, 28, title, size=16, weight=600),
-            _text(24, 48, where, size=12, fill=SOFT),
+            text(24, 28, title, size=16, weight=600, anchor="start"),
+            text(24, 48, where, size=12, fill=SOFT, anchor="start"),
             *(part for number, line in enumerate(lines) for part in _bar(line, TOP + ROW * number, scale)),
             f'<path d="M{ceiling:.1f} {TOP - 6}V{height - 20}" stroke="{LINE}" stroke-width="2"'
             ' stroke-dasharray="6"/>',
-            _text(ceiling, TOP - 12, f"offline {summary.ceiling.median:.0f}/s", fill=LINE, anchor="end"),
+            text(ceiling, TOP - 12, f"offline {summary.ceiling.median:.0f}/s", fill=LINE, anchor="end"),
             "</svg>",
             "",
         ]
@@ -44,22 +42,6 @@ def _bar(line: Line, top: float, scale: float) -> list[str]:
     return [
         f'<rect x="{LEFT}" y="{top}" width="{width:.1f}" height="{BAR}" rx="3" fill="{fill}"/>',
         f'<path d="M{LEFT + least:.1f} {middle}H{LEFT + most:.1f}" stroke="{INK}" stroke-width="1.5"/>',
-        _text(LEFT - 10, base, name, weight=600 if own else 400, anchor="end"),
-        _text(LEFT + most + 8, base, f"{line.rate.median:.0f}/s", size=12),
+        text(LEFT - 10, base, name, weight=600 if own else 400, anchor="end"),
+        text(LEFT + most + 8, base, f"{line.rate.median:.0f}/s", size=12, anchor="start"),
     ]
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: int = 13,
-    fill: str = INK,
-    weight: int = 400,
-    anchor: str = "start",
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
-        f' text-anchor="{anchor}">{escape(text)}</text>'
-    )

@@ -77,9 +77,10 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
             log = logs / f"{peer.name} echo.log"
             echoed.append(echoes(peer, peer.echo_setting, pythons[peer], texts[:64], plan, log))
 
-        steps: list[Callable[[], None]] = [partial(measure_batchline, batchline.NAME)]
-        if batchline.can_choose_its_dtype():
-            steps.append(partial(measure_batchline, batchline.AUTO))
+        steps: list[Callable[[], None]] = [
+            partial(measure_batchline, batchline.NAME),
+            partial(measure_batchline, batchline.AUTO),
+        ]
         for peer in pythons:
             for setting in still_in(peer, before):
                 steps.append(partial(measure_peer, peer, setting))

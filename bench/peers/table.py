@@ -3,6 +3,7 @@
 from bench.peers.rounds import CLIENTS
 from bench.peers.summary import Line, Summary
 from bench.summary import Spread
+from bench.table import percent, rate
 
 
 def draw(summary: Summary, machine: dict[str, str], versions: dict[str, dict[str, str]], rounds: int) -> str:
@@ -25,7 +26,7 @@ def _served(summary: Summary) -> list[str]:
         f"SERVED: all-MiniLM-L6-v2, mean pooling, fp32, one text in a request, {CLIENTS} clients,"
         f" {summary.threads} threads",
         f"{'':46}{'texts/s':>16}{'of ceiling':>15}{'Batchline: times':>19}   p50    p99 ms",
-        f"{'offline, the ceiling':46}{_rate(summary.ceiling):>16}",
+        f"{'offline, the ceiling':46}{rate(summary.ceiling):>16}",
         *(line for each in summary.served for line in _contender(each, summary)),
         "",
     ]
@@ -33,14 +34,14 @@ def _served(summary: Summary) -> list[str]:
 
 def _contender(line: Line, summary: Summary) -> list[str]:
     name = f"{line.name} {line.setting}".rstrip()
-    return _row(name, line, f"{_percent(line.of_ceiling):>15}" if line.of_ceiling else "")
+    return _row(name, line, f"{percent(line.of_ceiling):>15}" if line.of_ceiling else "")
 
 
 def _row(name: str, line: Line, ratio: str) -> list[str]:
     notes = []
     if line.rate is None:
         return [f"{name:46}{'not measured':>16}: {line.problem}"]
-    row = f"{name:46}{_rate(line.rate):>16}{ratio}{_times(line.behind):>19}{line.p50:6.0f} {line.p99:6.0f}"
+    row = f"{name:46}{rate(line.rate):>16}{ratio}{_times(line.behind):>19}{line.p50:6.0f} {line.p99:6.0f}"
     if not line.right:
         notes.append(f"WRONG ANSWERS: cosine {line.cosine:.6f} to the offline embeddings")
     if line.problem:
@@ -72,18 +73,6 @@ def _versions(versions: dict[str, dict[str, str]]) -> list[str]:
         for name, told in versions.items()
     ]
     return ["VERSIONS", *lines]
-
-
-def _rate(figure: Spread) -> str:
-    if figure.least == figure.most:
-        return f"{figure.median:.0f}"
-    return f"{figure.median:.0f} ({figure.least:.0f}..{figure.most:.0f})"
-
-
-def _percent(figure: Spread) -> str:
-    if figure.least == figure.most:
-        return f"{figure.median:.0%}"
-    return f"{figure.median:.0%} ({100 * figure.least:.0f}..{100 * figure.most:.0f})"
 
 
 def _times(figure: Spread | None) -> str:
