@@ -15,7 +15,7 @@ import structlog
 from arq.connections import ArqRedis
 from redis.commands.core import AsyncScript
 
-from jobs import durability, failpoints, keys, logs, lua, views
+from jobs import doorbell, durability, failpoints, keys, logs, lua, views
 from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
@@ -193,31 +193,34 @@ class JobQueue:
     # The worker's side
 
     async def claim(
-        self, model: str, inputs: int, workers: int = 1, before: float | None = None
+        self, model: str, inputs: int, workers: int = 1, *, before: float | None = None, wait: float = 0.0
     ) -> tuple[list[Claimed], int]:
         """Leases the most urgent jobs, up to so many inputs; returns them, and how many jobs still wait.
 
         With several workers on the queue a claim takes its share, so that they finish a burst together. With
-        `before` it takes only jobs that are more urgent: whose score is below that.
+        `before` it takes only jobs that are more urgent: whose score is below that. With `wait` it first
+        waits so many seconds at most until a submit rings: Redis makes the claim then without asking back.
         """
         token = secrets.token_hex(16)
-        answer = await self._run(
-            self._claim,
-            [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern],
-            [
-                inputs,
-                self.settings.window_bytes,
-                int(self.settings.lease * 1000),
-                token,
-                self.settings.recent_jobs,
-                keys.EVENTS,
-                self._ttl,
-                self._ended,
-                *self._prefixes,
-                workers,
-                "+inf" if before is None else int(before),
-            ],
-        )
+        claim_keys = [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern]
+        args = [
+            inputs,
+            self.settings.window_bytes,
+            int(self.settings.lease * 1000),
+            token,
+            self.settings.recent_jobs,
+            keys.EVENTS,
+            self._ttl,
+            self._ended,
+            *self._prefixes,
+            workers,
+            "+inf" if before is None else int(before),
+        ]
+        if wait:
+            async with availability():
+                answer = await doorbell.answer(self.redis, model, wait, self._claim, claim_keys, args)
+        else:
+            answer = await self._run(self._claim, claim_keys, args)
         failpoints.reach("after_claim")
         now, left, *rest = answer
         return claims(rest, token, now), left
@@ -267,11 +270,6 @@ class JobQueue:
             [keys.EVENTS, keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts],
         )
         return given_back
-
-    async def doorbell(self, model: str, seconds: float) -> None:
-        """Waits until a submit rings, or `seconds`; a ring that nobody hears costs no job, only this wait."""
-        async with availability():
-            await self.redis.execute_command("BLPOP", keys.DOORBELL.of(model), seconds)  # type: ignore[no-untyped-call]
 
     async def _run(self, script: AsyncScript, script_keys: list[str], args: list[Any]) -> Any:
         async with availability():

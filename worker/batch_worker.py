@@ -42,7 +42,10 @@ from worker.patience import Patience
 from worker.vitals import Vitals
 
 DOORBELL_WAIT = 0.5
-"""Seconds between looks at the queue when nobody rings, as for a job that a stock arq client enqueued."""
+"""Seconds between looks at the queue when nobody rings, as for a job that a stock arq client enqueued.
+
+A stop waits for this too: a claim under way must not be broken off, for it may be leasing jobs.
+"""
 
 CLAIM_PAUSE = 0.02
 """Seconds between claims at most while the engine is busy; they come when it needs the next batch."""
@@ -88,7 +91,6 @@ class BatchWorker(Worker):
         self._taken, self._stopping = asyncio.Event(), asyncio.Event()
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
         self._feeder = Feeder(self.engine, self, self._log)
-        self._ringing = False
         self._overran = False
         """Whether the last batch did not end within the grace; one of its jobs may be why."""
         self._patiently = Patience(self._log, self._stopping)
@@ -141,11 +143,9 @@ class BatchWorker(Worker):
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as loops:
-            claiming = loops.create_task(self._claim_forever())
+            loops.create_task(self._claim_forever())
             running = loops.create_task(self._feeder.run())
             await self._stopping.wait()
-            if self._ringing:
-                await cancel(claiming)
             until = time.monotonic() + self.settings.shutdown_grace
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
             self._overran = not running.done()
@@ -155,16 +155,18 @@ class BatchWorker(Worker):
     # 1. claim
 
     async def _claim_forever(self) -> None:
+        wait = 0.0
         with contextlib.suppress(QueueUnavailable):  # raised only when stopping
             while not self._stopping.is_set():
                 room = self.settings.window_items - len(self._window)
                 # a large job may fill the window for long; what is more urgent goes before it all the same
                 if room > 0:
-                    claimed, left = await self._claim(room)
+                    claimed, left = await self._claim(room, wait=wait)
                 else:
-                    claimed, left = await self._claim(self.spec.max_batch_items, self._window.head)
+                    claimed, left = await self._claim(self.spec.max_batch_items, before=self._window.head)
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
+                wait = 0.0
                 if len(self._window) and (left or room <= 0):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
@@ -172,14 +174,13 @@ class BatchWorker(Worker):
                     continue
                 if claimed:  # one claim for what comes while the engine is busy, not one for each ring
                     await self._feeder.hunger(CLAIM_PAUSE)
-                if claimed < MANY and not left and not self._stopping.is_set():
-                    self._ringing = True  # a stop may cancel this, and only this
-                    await self._patiently(self.queue.doorbell, self.spec.name, DOORBELL_WAIT)
-                    self._ringing = False
+                if claimed < MANY and not left:
+                    wait = DOORBELL_WAIT
 
-    async def _claim(self, inputs: int, before: float | None = None) -> tuple[int, int]:
+    async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
         """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
-        claimed, left = await self._patiently(self.queue.claim, self.spec.name, inputs, self._peers, before)
+        claim = partial(self.queue.claim, before=before, wait=wait)
+        claimed, left = await self._patiently(claim, self.spec.name, inputs, self._peers)
         leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
         self._keeper.add(leased)
         for job in leased:

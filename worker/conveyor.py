@@ -1,8 +1,12 @@
 """Conveyor: the engine's three threads: one batch is prepared while another computes and a third is answered.
 
-reader  receives requests and prepares them
+reader  receives requests and prepares them, while another computes
 main    computes, one batch at a time: this is what must never wait
 writer  answers: postprocesses, encodes and sends, one reply for each request, in order
+
+To wake a thread can take longer than a small batch does. One that nothing follows until it is answered may
+make its whole way in the main thread, which reads by itself after such a one, until a batch comes that others
+may follow.
 
 The worker has no more than two batches here, so the queues between the threads need no bounds. A thread that
 fails ends the process: a request without its answer would hang its worker.
@@ -58,6 +62,8 @@ class Passage:
     """What the last step made of it."""
     tokens: int | None = None
     padded: int | None = None
+    alone: bool = False
+    """Whether no other comes until it is answered."""
     withdrawn: bool = False
     refusal: Raised | Withdrawn | None = None
     """The answer, where it comes to nothing; the steps that are left do not look at it."""
@@ -72,8 +78,12 @@ class Conveyor:
     def __init__(self, pipeline: pipelines.LoadedPipeline, stream: Stream) -> None:
         self._pipeline = pipeline
         self._stream = stream
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        """For each, the reader reads, up to and with a batch that is alone."""
         self._prepared: SimpleQueue[Passage] = SimpleQueue()
         self._computed: SimpleQueue[Passage] = SimpleQueue()
+        self._latest: Passage | None = None
+        """What a withdrawal is about."""
         self._handed = self._replied = 0
         """Batches that the writer was given, and has answered; each is counted by one thread alone."""
 
@@ -82,9 +92,12 @@ class Conveyor:
         sys.setswitchinterval(SWITCH_SECONDS)
         for loop in (self._read, self._write):
             threading.Thread(target=_or_die, args=[loop], name=loop.__name__, daemon=True).start()
-        free = time.monotonic()
+        free, reading = time.monotonic(), False
         while True:
-            passage = self._prepared.get()
+            passage = self._prepared.get() if reading else self._receive()
+            if not (reading or passage.alone):
+                self._turns.put(None)
+            reading = not passage.alone
             passage.waited_ms = (time.monotonic() - free) * 1000
             if passage.withdrawn and passage.refusal is None:
                 passage.refusal = Withdrawn()
@@ -98,16 +111,27 @@ class Conveyor:
             free = time.monotonic()
 
     def _read(self) -> None:
-        latest: Passage | None = None
-        while (request := receive(self._stream)) is not None:
-            if isinstance(request, Withdraw):
-                if latest is not None:
-                    latest.withdrawn = True
-            elif isinstance(request, Run):
-                latest = Passage(len(request.inputs), request)
-                self._step(latest, self._prepare)
-                self._prepared.put(latest)
-        _end(0)
+        while True:
+            self._turns.get()
+            alone = False
+            while not alone:
+                passage = self._receive()
+                alone = passage.alone
+                self._prepared.put(passage)
+                del passage
+
+    def _receive(self) -> Passage:
+        """The next batch, prepared; ends the process when the worker has closed the socket."""
+        while True:
+            match receive(self._stream):
+                case None:
+                    _end(0)
+                case Withdraw() if self._latest is not None:
+                    self._latest.withdrawn = True
+                case Run(alone=alone) as request:
+                    self._latest = Passage(len(request.inputs), request, alone=alone)
+                    self._step(self._latest, self._prepare)
+                    return self._latest
 
     def _write(self) -> None:
         while True:

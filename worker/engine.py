@@ -151,14 +151,14 @@ class Engine:
                 return
         raise EngineDied(f"the engine of {self.spec.name!r} did not start {RESTART_TRIES} times in a row")
 
-    def send(self, inputs: list[Any], parameters: dict[str, Any]) -> Answered:
-        """Gives the engine a micro-batch, to be computed after what it has.
+    def send(self, inputs: list[Any], parameters: dict[str, Any], *, alone: bool = False) -> Answered:
+        """Gives the engine a micro-batch, to be computed after what it has; `alone`: none follows it yet.
 
         Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `batch_timeout` seconds
         from when it was the first unanswered one. What stood behind a batch that died is answered Withdrawn.
         """
         self.state = "busy"
-        return self._send(Run(inputs, parameters), self.spec.batch_timeout)
+        return self._send(Run(inputs, parameters, alone), self.spec.batch_timeout)
 
     def withdraw(self) -> None:
         """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
@@ -167,7 +167,7 @@ class Engine:
 
     async def run(self, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
         """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
-        reply = await self.send(inputs, parameters)
+        reply = await self.send(inputs, parameters, alone=True)
         if isinstance(reply, EngineDied):
             raise reply
         if isinstance(reply, Raised):

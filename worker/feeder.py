@@ -181,8 +181,10 @@ class Feeder:
         now, first = time.monotonic(), not self._flights
         if first:
             await self._charge(batch)
-        answered = self.engine.send(_inputs(batch), batch[0].job.parameters)
-        flight = Flight(batch, answered, batch[-1].length * len(batch), self._wanted or not first)
+        padded = batch[-1].length * len(batch)
+        alone = first and not TINY < self.pace.seconds(padded) < math.inf
+        answered = self.engine.send(_inputs(batch), batch[0].job.parameters, alone=alone)
+        flight = Flight(batch, answered, padded, self._wanted or not first)
         self._flights.append(flight)
         if first:
             self._began(flight, now)

@@ -61,6 +61,8 @@ class Run(msgspec.Struct, tag=True):
 
     inputs: list[Any]
     parameters: dict[str, Any]
+    alone: bool = False
+    """Whether nothing else is sent until it is answered."""
 
 
 class Failure(msgspec.Struct):

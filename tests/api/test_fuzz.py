@@ -50,11 +50,9 @@ async def test_every_answer_is_as_described(
 async def _run_shapes(queue: JobQueue) -> None:
     """Stands in for a worker of one of the two models, so that jobs are met in every state."""
     while True:
-        claimed, _ = await queue.claim("shapes", 100)
+        claimed, _ = await queue.claim("shapes", 100, wait=1.0)
         if claimed:  # what was cancelled meanwhile is refused, as it should be
             await queue.finish("shapes", [ending(job, model="shapes") for job in claimed])
-        else:
-            await queue.doorbell("shapes", 1.0)
 
 
 def _fuzz(description: str, folder: Path) -> subprocess.CompletedProcess[str]:
