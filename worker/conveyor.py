@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from typing import Any, NoReturn, Protocol
 
 from jobs.errors import InvalidRequest
-from worker import pipelines
+from worker import pipelines, threads
 from worker.protocol import (
     LENGTH,
     Failure,
@@ -209,6 +209,7 @@ def send(stream: Stream, message: Reply) -> None:
 
 def _or_die(loop: Callable[[], None]) -> None:
     try:
+        threads.alone()  # the cores are for the model
         loop()
     except BaseException:
         traceback.print_exc()

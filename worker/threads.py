@@ -6,8 +6,11 @@ for most of each period when together they have used it up.
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 SYSTEM = Path("/")
 
@@ -22,10 +25,10 @@ def claim(threads: int | None) -> int:
     count = threads or (int(told) if told.isdecimal() and int(told) > 0 else cores())
     os.environ["OMP_NUM_THREADS"] = str(count)
     # Threads that spin while they wait keep the very one they wait for from its core as soon as the cores
-    # are shared with an API, a Redis or another engine: a tenth of the speed, or less. About a microsecond
-    # of it does no such harm, and saves many a sleep between the short operations of a small batch.
+    # are shared with an API, a Redis or another engine: a tenth of the speed, or less. A fraction of a
+    # millisecond does no such harm, and saves many a sleep between the short operations of a batch.
     if os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE") == "PASSIVE":
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     return count
 
 
@@ -36,6 +39,17 @@ def tell_torch(count: int) -> None:
     torch.set_num_threads(count)
     if torch.get_num_interop_threads() != 1:
         torch.set_num_interop_threads(1)
+
+
+def alone() -> None:
+    """Lets the calling thread compute without helpers, in whatever OpenMP library is loaded so far.
+
+    libgomp hardly spins any more, in the whole process, once a second thread has helpers of its own: it
+    counts more threads than cores then.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.get_num_threads()  # torch gives each thread a number when it first asks; ours must come later
+    threadpool_limits(1, user_api="openmp")
 
 
 def cores(system: Path = SYSTEM) -> int:

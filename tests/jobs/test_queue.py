@@ -196,6 +196,25 @@ async def test_a_claim_may_ask_for_what_is_more_urgent(queue: JobQueue) -> None:
     assert held.id == first.id
 
 
+async def test_a_claim_that_waits_gets_the_job_that_rings(queue: JobQueue, redis: ArqRedis) -> None:
+    await redis.script_flush()  # the server does not know the script, as after its restart
+    for text in ("first", "second"):
+        waiting = asyncio.create_task(queue.claim(MODEL, 10, wait=30.0))
+        await until(lambda: _blocked(redis))
+        job, _ = await queue.submit(new_job(text))
+        claimed, left = await waiting
+        assert ([one.id for one in claimed], left) == ([job.id], 0)
+        assert await queue.finish(MODEL, [ending(one) for one in claimed]) == set()
+
+
+async def test_a_claim_that_waits_for_nobody_comes_back_empty(queue: JobQueue) -> None:
+    assert await queue.claim(MODEL, 10, wait=0.05) == ([], 0)
+
+
+async def _blocked(redis: ArqRedis) -> bool:
+    return bool((await redis.info("clients"))["blocked_clients"])
+
+
 async def test_an_overdue_job_expires_unless_it_has_started(queue: JobQueue) -> None:
     started, _ = await queue.submit(new_job(expires_in=0.05))
     await queue.claim(MODEL, 1)

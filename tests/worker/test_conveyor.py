@@ -54,6 +54,22 @@ def test_one_batch_is_prepared_and_another_answered_while_a_third_is_computed(cl
     assert [reply.outputs for reply in replies if isinstance(reply, Ran)] == [[b'"first"'], [b'"second"']]
 
 
+def test_batches_that_are_alone_and_others_may_take_turns(client: Client) -> None:
+    for _ in range(2):
+        for alone in (True, True, False, False, True):
+            [reply] = client.ask(Run(["x"], {}, alone))
+            assert isinstance(reply, Ran)
+            assert reply.outputs == [b'"x"']
+    lone, *others = client.ask(Run(["x"], {}, True)) + client.ask(Run(["first"], {}), Run(["second"], {}))
+    assert all(isinstance(reply, Ran) for reply in (lone, *others)), others  # the two have overlapped
+
+
+def test_it_ends_with_the_socket_after_a_batch_that_was_alone(client: Client) -> None:
+    client.ask(Run(["x"], {}, True))
+    client.hang_up()
+    assert client.process.wait(20) == 0
+
+
 def test_it_tells_the_tokens_that_it_ran(client: Client) -> None:
     [reply] = client.ask(Run(["a", "b"], {}))
     assert isinstance(reply, Ran)

@@ -94,3 +94,27 @@ def test_the_operator_has_the_last_word(given: str, environment: dict[str, str],
         check=True,
     )
     assert done.stdout.split() == expected.split()
+
+
+HELPERS = """
+import threading
+from worker import threads
+threads.claim(2)
+import torch
+threads.tell_torch(2)
+told = []
+def ask():
+    threads.alone()
+    torch.ones(1000, 1000).sum()
+    told.append(torch.get_num_threads())
+thread = threading.Thread(target=ask)
+thread.start()
+thread.join()
+print(*told, torch.get_num_threads())
+"""
+
+
+def test_a_thread_may_do_without_helpers() -> None:
+    command = [sys.executable, "-c", HELPERS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "2"]
