@@ -38,7 +38,7 @@ AWAY = Condition(
     [
         Reason(
             "bad",
-            "Redis cannot be reached: submits are refused, and the jobs that it has accepted wait in it",
+            "Redis cannot be reached: submits are refused or wait for it some seconds, accepted jobs wait",
         )
     ],
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from api.condition import SILENT
 from jobs.history import Series
 from jobs.leasing import Depth
 from jobs.models import ModelSpec
@@ -87,7 +88,10 @@ def _ms(seconds: float | None) -> float | None:
 def _state(beats: Sequence[Heartbeat]) -> str:
     if not beats:
         return "no worker"
-    return beats[0].engine if len(beats) == 1 else f"{len(beats)} workers"
+    heard = [beat for beat in beats if beat.age < SILENT]
+    if not heard:
+        return "silent"
+    return heard[0].engine if len(heard) == 1 else f"{len(heard)} workers"
 
 
 def _each(found: Iterable[str]) -> str:

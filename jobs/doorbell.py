@@ -14,6 +14,9 @@ from redis.exceptions import NoScriptError
 
 from jobs import keys
 
+NOTHING = 2
+"""Parts of the answer of a claim that leased no job."""
+
 
 async def answer(
     redis: Redis,
@@ -30,9 +33,13 @@ async def answer(
     async with redis.pipeline(transaction=False) as pipe:
         pipe.execute_command("BLPOP", keys.DOORBELL.of(model), seconds)
         pipe.execute_command("EVALSHA", script.sha, len(script_keys), *script_keys, *args)
-        _, answered = await pipe.execute(raise_on_error=False)
+        rung, answered = await pipe.execute(raise_on_error=False)
     if isinstance(answered, NoScriptError):  # redis-py would ask before each call whether the server knows it
         return await script(keys=script_keys, args=args)
     if isinstance(answered, Exception):
         raise answered
+    if (
+        isinstance(rung, Exception) and len(answered) == NOTHING
+    ):  # else what was claimed must not be forgotten
+        raise rung
     return answered

@@ -80,7 +80,7 @@ def _percentiles(of: Percentiles) -> list[str]:
 
 
 def _workers(new: Reading) -> Table:
-    figures = "items/s", "budget", "threads", "up", "restarts", "lost"
+    figures = "items/s computing", "budget", "threads", "up", "restarts", "lost"
     table = _table("Workers", ["worker", "model", "engine", "device"], figures)
     for model in new.models:
         for worker in model["workers"]:

@@ -42,10 +42,8 @@ from worker.patience import Patience
 from worker.vitals import Vitals
 
 DOORBELL_WAIT = 0.5
-"""Seconds between looks at the queue when nobody rings, as for a job that a stock arq client enqueued.
-
-A stop waits for this too: a claim under way must not be broken off, for it may be leasing jobs.
-"""
+"""Seconds between looks at the queue when nobody rings, as for a job of a stock arq client. A stop waits for
+this, or for twice as long: a claim that is broken off may have leased jobs."""
 
 CLAIM_PAUSE = 0.02
 """Seconds between claims at most while the engine is busy; they come when it needs the next batch."""
@@ -143,13 +141,15 @@ class BatchWorker(Worker):
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._claim_forever())
+            claiming = loops.create_task(self._claim_forever())
             running = loops.create_task(self._feeder.run())
             await self._stopping.wait()
             until = time.monotonic() + self.settings.shutdown_grace
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
             self._overran = not running.done()
             await cancel(running)
+            await asyncio.wait([claiming], timeout=2 * DOORBELL_WAIT)
+            await cancel(claiming)  # Redis stands still
         await self._keeper.written(max(1.0, until - time.monotonic()))
 
     # 1. claim
@@ -158,7 +158,8 @@ class BatchWorker(Worker):
         wait = 0.0
         with contextlib.suppress(QueueUnavailable):  # raised only when stopping
             while not self._stopping.is_set():
-                room = self.settings.window_items - len(self._window)
+                # who waits may find an empty window when somebody rings
+                room = self.settings.window_items - (0 if wait else len(self._window))
                 # a large job may fill the window for long; what is more urgent goes before it all the same
                 if room > 0:
                     claimed, left = await self._claim(room, wait=wait)
@@ -185,6 +186,8 @@ class BatchWorker(Worker):
         self._keeper.add(leased)
         for job in leased:
             await self._admit(job)
+        if self._stopping.is_set():
+            await self._keeper.hand_on(leased)
         return len(leased), left
 
     async def _admit(self, job: LeasedJob) -> None:

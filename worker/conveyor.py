@@ -6,7 +6,7 @@ writer  answers: postprocesses, encodes and sends, one reply for each request, i
 
 To wake a thread can take longer than a small batch does. One that nothing follows until it is answered may
 make its whole way in the main thread, which reads by itself after such a one, until a batch comes that others
-may follow.
+may follow. Nobody hears of a closed socket while such a batch computes, so it must be short.
 
 The worker has no more than two batches here, so the queues between the threads need no bounds. A thread that
 fails ends the process: a request without its answer would hang its worker.

@@ -167,7 +167,7 @@ class Engine:
 
     async def run(self, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
         """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
-        reply = await self.send(inputs, parameters, alone=True)
+        reply = await self.send(inputs, parameters)
         if isinstance(reply, EngineDied):
             raise reply
         if isinstance(reply, Raised):

@@ -182,7 +182,7 @@ class Feeder:
         if first:
             await self._charge(batch)
         padded = batch[-1].length * len(batch)
-        alone = first and not TINY < self.pace.seconds(padded) < math.inf
+        alone = first and self.pace.seconds(padded) <= TINY
         answered = self.engine.send(_inputs(batch), batch[0].job.parameters, alone=alone)
         flight = Flight(batch, answered, padded, self._wanted or not first)
         self._flights.append(flight)

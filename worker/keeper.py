@@ -195,6 +195,15 @@ class LeaseKeeper:
         del self._held[job.id]
         self._on_lost(job)
 
+    async def hand_on(self, jobs: Sequence[LeasedJob]) -> None:
+        """Gives back at once what was claimed as the stop came: others can run it sooner."""
+        waiting = [job for job in jobs if self.holds(job) and not job.over]
+        if waiting:
+            with contextlib.suppress(QueueUnavailable):  # then it is given back with the rest
+                await self.queue.release(self.model, [(job.claimed, job.start_by) for job in waiting])
+                for job in waiting:
+                    self._drop(job)
+
     async def give_back(self, *, uncharged: bool) -> None:
         """What has no result returns to its place in the queue; uncharged, if the stop was in order."""
         if not uncharged and (charging := self._charge()):

@@ -44,7 +44,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 for (const failure of ["htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, (event) => {
-    if (event.detail.target?.id === "answer") say(event.detail.target, "The server does not answer.");
+    if (event.detail.target?.id === "answer") say(event.detail.target, "No answer in time. What you sent may have been accepted all the same: see the recent jobs.");
   });
 }
 
@@ -68,12 +68,13 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const text = document.getElementById(button.dataset.copy);
-  if (navigator.clipboard) {
+  let copied = true;
+  try {
     await navigator.clipboard.writeText(text.textContent);
-  } else { // not offered to pages that came over plain HTTP from another machine
+  } catch { // denied, or not offered to pages that came over plain HTTP from another machine
     getSelection().selectAllChildren(text);
-    document.execCommand("copy");
+    copied = document.execCommand("copy");
   }
-  button.textContent = "Copied";
+  button.textContent = copied ? "Copied" : "Selected";
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });

@@ -36,6 +36,7 @@ class Client:
 @pytest.fixture
 def client() -> Iterator[Client]:
     ours, theirs = socket.socketpair()
+    ours.settimeout(30)
     with theirs, ours:
         fd = theirs.fileno()
         command = [sys.executable, "-m", "tests.worker.three_steps", str(fd)]

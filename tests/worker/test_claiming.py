@@ -1,0 +1,100 @@
+"""How a BatchWorker claims: behind the doorbell, with room for what it finds, and not once it stops."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs import keys
+from jobs.queue import JobQueue
+from tests.gate import Gate
+from tests.waiting import until
+from tests.worker.conftest import MODEL, Serving
+from tests.worker.test_batch_worker import ended, new_job, submit
+from worker.batch_worker import BatchWorker
+
+
+async def test_a_stop_in_a_batch_hands_on_what_its_last_claim_brings(
+    queue: JobQueue, serving: Serving, gate: Gate, redis: ArqRedis
+) -> None:
+    async with serving(max_batch_items=1) as worker:
+        await submit(queue, gate.text)
+        await _runs_and_waits(worker, redis)
+        worker.stop()
+        late = await submit(queue, "late")
+
+        async def another_gets_it() -> bool:
+            return [job.id for job in (await queue.claim(MODEL, 5))[0]] == [late]
+
+        try:
+            await until(another_gets_it, 10)  # long before the batch is over, or the grace
+        finally:
+            gate.open()
+
+
+async def test_a_claim_that_waited_fills_the_window_as_it_is_then(
+    queue: JobQueue, serving: Serving, gate: Gate, redis: ArqRedis
+) -> None:
+    async with serving(max_batch_items=4, window_items=4) as worker:
+        await submit(queue, gate.text)
+        await _runs_and_waits(worker, redis)
+        three = await submit(queue, ["a", "b", "c"])
+
+        async def in_the_window() -> bool:
+            return len(worker._window) == 3
+
+        await until(in_the_window)
+        await until(lambda: _blocked(redis))
+        gate.open()
+        await ended(queue, three)
+        burst = [job.id for job in await _at_once(queue, 4)]
+        sizes = [job.batch.size for job in await ended(queue, *burst) if job.batch]
+        assert sizes == [4] * 4
+
+
+async def test_a_short_batch_that_comes_alone_is_sent_as_such(
+    queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving() as worker:
+        sent: list[bool] = []
+        send = worker.engine.send
+
+        def noted(*args: Any, alone: bool) -> Any:
+            sent.append(alone)
+            return send(*args, alone=alone)
+
+        monkeypatch.setattr(worker.engine, "send", noted)
+
+        async def alone() -> bool:
+            await ended(queue, await submit(queue, "x"))
+            return sent[-1]
+
+        await until(alone)
+
+
+async def test_a_doorbell_that_is_none_is_not_passed_over(queue: JobQueue, redis: ArqRedis) -> None:
+    await redis.set(keys.DOORBELL.of(MODEL), "not a list")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        await queue.claim(MODEL, 1, wait=0.05)
+    await redis.delete(keys.DOORBELL.of(MODEL))
+
+
+async def _at_once(queue: JobQueue, count: int) -> list[Any]:
+    """Submits that share a script, so that one claim finds them all."""
+    accepted = await asyncio.gather(*(queue.submit(new_job(f"text {i}")) for i in range(count)))
+    return [job for job, _ in accepted]
+
+
+async def _runs_and_waits(worker: BatchWorker, redis: ArqRedis) -> None:
+    """A batch runs, and a claim waits for the doorbell."""
+
+    async def runs() -> bool:
+        return len(worker._feeder._flights) == 1
+
+    await until(runs)
+    await until(lambda: _blocked(redis))
+
+
+async def _blocked(redis: ArqRedis) -> bool:
+    return bool((await redis.info("clients"))["blocked_clients"])
