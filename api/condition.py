@@ -56,6 +56,11 @@ def condition(
     return Condition(reasons[0].level if reasons else "good", reasons)
 
 
+def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
+    """Those that are not silent."""
+    return [beat for beat in beats if beat.age < SILENT]
+
+
 def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
     reasons = []
     policy = info.get("maxmemory_policy", "noeviction")
@@ -91,22 +96,22 @@ def _of_workers(model: str, depth: Depth, beats: Sequence[Heartbeat]) -> list[Re
     wait = f"; {_jobs(waiting)} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
     if not beats:
         return [Reason("bad", f"No live worker for {model}{wait}")]
-    heard = [beat for beat in beats if beat.age < SILENT]
-    if not heard:
+    alive = heard(beats)
+    if not alive:
         silent = min(beat.age for beat in beats)
         return [Reason("bad", f"No sign of life from the worker of {model} for {silent:.0f} s{wait}")]
     reasons = [
         Reason("warn", f"A worker of {model} ({beat.host}:{beat.pid}) is silent for {beat.age:.0f} s")
         for beat in beats
-        if beat not in heard
+        if beat not in alive
     ]
-    engines = {beat.engine for beat in heard}
+    engines = {beat.engine for beat in alive}
     if ABLE.isdisjoint(engines):
         reasons.append(Reason("bad", f"No engine of {model} is ready: {_doing(engines)}{wait}"))
     else:
         reasons += [
             Reason("warn", f"An engine of {model} is restarting ({beat.host}:{beat.pid})")
-            for beat in heard
+            for beat in alive
             if beat.engine == "restarting"
         ]
     return reasons

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from api.condition import SILENT
+from api.condition import heard
 from jobs.history import Series
 from jobs.leasing import Depth
 from jobs.models import ModelSpec
@@ -88,10 +88,10 @@ def _ms(seconds: float | None) -> float | None:
 def _state(beats: Sequence[Heartbeat]) -> str:
     if not beats:
         return "no worker"
-    heard = [beat for beat in beats if beat.age < SILENT]
-    if not heard:
+    alive = heard(beats)
+    if not alive:
         return "silent"
-    return heard[0].engine if len(heard) == 1 else f"{len(heard)} workers"
+    return alive[0].engine if len(alive) == 1 else f"{len(alive)} workers"
 
 
 def _each(found: Iterable[str]) -> str:

@@ -38,8 +38,6 @@ async def answer(
         return await script(keys=script_keys, args=args)
     if isinstance(answered, Exception):
         raise answered
-    if (
-        isinstance(rung, Exception) and len(answered) == NOTHING
-    ):  # else what was claimed must not be forgotten
-        raise rung
+    if isinstance(rung, Exception) and len(answered) == NOTHING:
+        raise rung  # with jobs leased it is passed over: they must not be forgotten
     return answered
