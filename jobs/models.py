@@ -48,7 +48,7 @@ class ModelSpec(BaseModel):
     )
     """Items in one micro-batch. A task's batches are bounded by their cost; of a class less is known."""
     token_budget: Annotated[int, Field(ge=1)] | None = None
-    """Padded cost (longest x count) at which a micro-batch is full; in tokens, items for JSON inputs.
+    """Cost, padding and all, at which a micro-batch is full; in tokens, items for JSON inputs.
 
     None: the engine finds it, by timing a few shapes at its first start.
     """

@@ -49,7 +49,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     items_per_second: float = 0.0
     """While computing; a moving average."""
     budget: int = 0
-    """Padded cost at which a micro-batch is full; 0 where only its number of items ends it."""
+    """Tokens, padding and all, at which a micro-batch is full; 0 where only its number of items ends it."""
     threads: int = 0
     """That compute one forward pass; 0 where it is not known."""
     queued: Counts = []

@@ -132,7 +132,7 @@ class BatchWorker(Worker):
         loaded = await self.engine.start()
         self._meter = LengthMeter(loaded)
         self._feeder.pace = Pace(loaded.cost)
-        self._window.price(loaded.cost.budget, self._feeder.pace.slack)
+        self._window.price(loaded.cost.budget, self._feeder.pace.slack, packs=loaded.packs)
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that nobody waits a second longer than needed
@@ -206,10 +206,8 @@ class BatchWorker(Worker):
             return
         if not self._keeper.holds(job):
             return  # cancelled, or lost, while it was measured
-        urgency = job.claimed.score
-        job.items = [
-            Item(job, index, urgency, length, group, job.rank) for index, length in enumerate(lengths)
-        ]
+        score = job.claimed.score
+        job.items = [Item(job, i, score, length, group, job.rank) for i, length in enumerate(lengths)]
         self._window.add(job.items)
         self._feeder.filled()
 
@@ -231,6 +229,9 @@ class BatchWorker(Worker):
             if in_time := [item for item in batch if not item.job.over]:
                 return in_time
         return []
+
+    def cost(self, batch: Batch) -> int:
+        return self._window.cost(batch)
 
     def expire(self, batch: Batch) -> None:
         """Ends those of its jobs that should have begun before."""

@@ -1,17 +1,19 @@
 """Batcher: from a window of items to the next micro-batch. Pure: no I/O, no clock.
 
-The anchor of a batch is the most urgent item, so none starves; its companions are neighbours in length
-with the same parameters and the same priority. How many of them is a question of cost, see
-`worker/partition.py`. Room that they leave goes to other priorities, where that pads little: many high ones
-need not wait until each was an anchor, and a lone one runs with whom it finds.
+The anchor of a batch is the most urgent item, so none starves; its companions have the same parameters and
+priority. Where the model computes no padding, they are those that come next. Where it does, they are
+neighbours in length, and how many is a question of cost, see `worker/partition.py`. Room that they leave goes
+to other priorities, where that pads little: many high ones need not wait until each was an anchor, and a
+lone one runs with whom it finds.
 """
 
 import heapq
 import itertools
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import attrgetter
 from typing import Generic, TypeVar
 
@@ -21,6 +23,7 @@ T = TypeVar("T")
 
 _length = attrgetter("length")
 _by_length = attrgetter("length", "urgency", "sequence")
+_by_urgency = attrgetter("urgency", "sequence")
 
 MANY = 64
 """Items from which on sorting the whole group again is cheaper than finding a place for each."""
@@ -47,23 +50,34 @@ class Item(Generic[T]):
 
 
 class Batcher(Generic[T]):
-    """The window of claimed items, ordered by urgency and, within a group and rank, by length.
+    """The window of claimed items, ordered by urgency and, within a group and rank, as batches are made.
 
-    `token_budget` is the padded cost (longest x count) at which a batch is full; `slack` the tokens of
-    padding that cost as much as one batch more, infinite where that is not known.
+    `budget` is the cost at which a batch is full: the sum of lengths where the model `packs`, or else
+    longest x count; `slack` the tokens of padding that cost as much as one batch more, infinite where that is
+    not known.
     """
 
-    def __init__(self, max_items: int, token_budget: float = math.inf, slack: float = math.inf) -> None:
-        self.limits = Limits(max_items, token_budget, slack)
+    def __init__(
+        self, max_items: int, budget: float = math.inf, slack: float = math.inf, *, packs: bool = False
+    ) -> None:
         self._urgent: list[tuple[float, int, Item[T]]] = []
         self._groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
         self._ranks: set[int] = set()
         self._sequence = itertools.count()
         self._size = 0
+        self._max_items = max_items
+        self.price(budget, slack, packs=packs)
 
-    def price(self, token_budget: float, slack: float) -> None:
-        """What the batches from now on cost."""
-        self.limits = Limits(self.limits.items, token_budget, slack)
+    def price(self, budget: float, slack: float, *, packs: bool) -> None:
+        """What batches cost; to be told before the first item comes."""
+        self.limits = Limits(self._max_items, budget, slack)
+        self._packs = packs
+        self._order = _by_urgency if packs else _by_length
+
+    def cost(self, batch: Sequence[Item[T]]) -> int:
+        """Tokens that the model computes."""
+        lengths = map(_length, batch)
+        return sum(lengths) if self._packs else max(lengths) * len(batch)
 
     def __len__(self) -> int:
         return self._size
@@ -89,17 +103,17 @@ class Batcher(Generic[T]):
             waiting = self._groups.setdefault(group, [])
             if len(added) < MANY:
                 for item in added:
-                    insort(waiting, item, key=_by_length)
+                    insort(waiting, item, key=self._order)
             else:
                 waiting += added
-                waiting.sort(key=_by_length)
+                waiting.sort(key=self._order)
 
     def discard(self, items: Iterable[Item[T]]) -> None:
         """Takes items out of the window, those that are still in it."""
         for item in items:
             if item.waiting:
                 own = (item.group, item.rank)
-                at = bisect_left(self._groups[own], _by_length(item), key=_by_length)
+                at = bisect_left(self._groups[own], self._order(item), key=self._order)
                 self._take(own, at, at + 1)
 
     def next_batch(self) -> list[Item[T]]:
@@ -107,10 +121,34 @@ class Batcher(Generic[T]):
         anchor = self._most_urgent()
         if anchor is None:
             return []
-        batch = self._span(anchor)
+        own = (anchor.group, anchor.rank)
+        batch = self._next_in_line([], own) if self._packs else self._span(anchor)
         for rank in sorted(self._ranks - {anchor.rank}):
-            batch += self._fill(batch, (anchor.group, rank))
+            fill = self._next_in_line if self._packs else self._fill
+            batch += fill(batch, (anchor.group, rank))
         return sorted(batch, key=_by_length)
+
+    def _next_in_line(self, batch: list[Item[T]], group: tuple[Hashable, int]) -> list[Item[T]]:
+        """The most urgent for which a batch has room, passing by those for which it has none.
+
+        The first of all is always taken, so who was passed by is the next one's anchor before long.
+        """
+        room, budget = self.limits.items - len(batch), self.limits.budget - sum(map(_length, batch))
+        waiting = self._groups.get(group, [])
+        taken: list[Item[T]] = []
+        left: list[Item[T]] = []
+        for item in islice(waiting, self.limits.items):
+            if len(taken) == room or budget <= 0:
+                break
+            if item.length <= budget or not (batch or taken):
+                taken.append(item)
+                budget -= item.length
+            else:
+                left.append(item)
+        seen = len(taken) + len(left)
+        if left:  # to the front, so that those taken are neighbours
+            waiting[:seen] = taken + left
+        return self._take(group, 0, len(taken)) if taken else []
 
     def _span(self, anchor: Item[T]) -> list[Item[T]]:
         """The anchor and its companions of the same priority."""

@@ -47,7 +47,7 @@ class Flight:
     batch: Batch
     answered: Answered
     padded: int
-    """Tokens, as far as is known before it ran."""
+    """What it was thought to cost before it ran: tokens, padding and all."""
     wanted: bool
     """Whether it waited already when the batch before it ended."""
     began: float | None = None
@@ -80,6 +80,10 @@ class Source(Protocol):
 
     def choose(self) -> Batch:
         """Takes the next batch; empty when there is none."""
+        ...
+
+    def cost(self, batch: Batch) -> int:
+        """Tokens that it has the model compute, padding and all, as far as is known."""
         ...
 
     def put_back(self, batch: Batch) -> None:
@@ -181,7 +185,7 @@ class Feeder:
         now, first = time.monotonic(), not self._flights
         if first:
             await self._charge(batch)
-        padded = batch[-1].length * len(batch)
+        padded = self._source.cost(batch)
         alone = first and self.pace.seconds(padded) <= TINY
         answered = self.engine.send(_inputs(batch), batch[0].job.parameters, alone=alone)
         flight = Flight(batch, answered, padded, self._wanted or not first)

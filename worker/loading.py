@@ -57,6 +57,8 @@ def load(
         info.tokenizer_file,
         time.monotonic() - began,
         cost,
+        info.packs,
         count,
-        f"budget {limit}, threads {count}" + (f", dtype {choice.why}" if choice.why else ""),
+        f"budget {limit}, {'no padding' if info.packs else 'padding'}, threads {count}"
+        + (f", dtype {choice.why}" if choice.why else ""),
     )

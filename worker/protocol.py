@@ -24,13 +24,13 @@ NO_BUDGET = 2**53
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What a micro-batch costs, as measured at warm-up: about `fixed_ms + token_ms * padded`."""
+    """What a micro-batch costs, as measured at warm-up: about `fixed_ms + token_ms * tokens`."""
 
     budget: int
-    """Padded cost (longest x count; in tokens, items for JSON inputs) at which a batch is full."""
+    """Tokens (items for JSON inputs) that a full batch has the model compute, padding and all."""
     fixed_ms: float = 0.0
     token_ms: float = 0.0
-    """Milliseconds of one more padded token, or JSON input; 0.0 where it was not measured."""
+    """Milliseconds of one more token, or JSON input; 0.0 where it was not measured."""
 
 
 class Loaded(msgspec.Struct, tag=True):
@@ -44,6 +44,8 @@ class Loaded(msgspec.Struct, tag=True):
     seconds: float
     """Spent on loading, warming up and, where nothing was known from earlier, measuring."""
     cost: Cost
+    packs: bool
+    """Whether a batch has the model compute no padding: else each input costs as much as the longest."""
     threads: int
     """Threads that compute one forward pass."""
     why: str

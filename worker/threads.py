@@ -4,10 +4,12 @@ Torch counts the machine's cores. In a container with a quota that is far too ma
 for most of each period when together they have used it up.
 """
 
+import ctypes
 import math
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -42,14 +44,23 @@ def tell_torch(count: int) -> None:
 
 
 def alone() -> None:
-    """Lets the calling thread compute without helpers, in whatever OpenMP library is loaded so far.
+    """Lets the calling thread compute without helpers, in whatever of OpenMP and MKL is loaded so far.
 
     libgomp hardly spins any more, in the whole process, once a second thread has helpers of its own: it
     counts more threads than cores then.
     """
     if torch := sys.modules.get("torch"):
         torch.get_num_threads()  # torch gives each thread a number when it first asks; ours must come later
+        if mkl := getattr(_torch_library(), "MKL_Set_Num_Threads_Local", None):
+            mkl(1)
     threadpool_limits(1, user_api="openmp")
+
+
+@cache
+def _torch_library() -> ctypes.CDLL | None:
+    """Torch's own, which has MKL in it on some processors."""
+    file = Path(sys.modules["torch"].__file__ or "").parent / "lib" / "libtorch_cpu.so"
+    return ctypes.CDLL(str(file)) if file.is_file() else None
 
 
 def cores(system: Path = SYSTEM) -> int:

@@ -12,6 +12,10 @@ def item(job: str, length: int, urgency: float = 0, group: str = "") -> Item[str
     return Item(job, 0, urgency, length, group)
 
 
+def ranked(job: str, length: int, urgency: float, rank: int) -> Item[str]:
+    return Item(job, 0, urgency, length, "", rank)
+
+
 def batch_of(batcher: Batcher[str]) -> list[str]:
     return [item.job for item in batcher.next_batch()]
 
@@ -85,6 +89,49 @@ windows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 20), st.sampled
 slacks = st.one_of(st.just(math.inf), st.floats(0, 100))
 
 
+def test_without_padding_a_batch_is_those_that_come_next() -> None:
+    batcher = Batcher[str](10, 30, packs=True)
+    batcher.add([item("a", 20, 0), item("b", 1, 1), item("long", 25, 2), item("c", 9, 3), item("d", 1, 4)])
+    assert batch_of(batcher) == ["b", "c", "a"], "long is passed by, d has no room"
+    assert batch_of(batcher) == ["d", "long"], "who was passed by comes first"
+    assert len(batcher) == 0
+
+
+def test_without_padding_the_cost_is_the_sum() -> None:
+    batch = [item("a", 20), item("b", 1)]
+    assert Batcher[str](10, packs=True).cost(batch) == 21
+    assert Batcher[str](10).cost(batch) == 40
+
+
+def test_without_padding_higher_priorities_still_come_first() -> None:
+    batcher = Batcher[str](3, 100, packs=True)
+    batcher.add([ranked("low", 10, -20, 1), ranked("high", 10, -9, 0), ranked("other high", 90, -8, 0)])
+    batcher.add([ranked("lower", 10, -7, 2)])
+    assert batch_of(batcher) == ["low", "high", "lower"], "low has waited longest, and there is room"
+    assert batch_of(batcher) == ["other high"]
+
+
+@given(windows, st.integers(1, 16), st.integers(1, 400))
+def test_without_padding_every_item_goes_once_and_every_batch_keeps_the_rules(
+    window: list[tuple[int, int, str]], max_items: int, budget: int
+) -> None:
+    batcher = Batcher[int](max_items, budget, packs=True)
+    left = dict(enumerate(window))
+    batcher.add(Item(i, 0, urgency, length, group) for i, (length, urgency, group) in left.items())
+    gone = [Item(-1, 0, 0.5, 1, "a")]
+    batcher.add(gone)
+    batcher.discard(gone)
+    while batch := batcher.next_batch():
+        assert len({entry.group for entry in batch}) == 1
+        assert len(batch) <= max_items
+        assert len(batch) == 1 or sum(entry.length for entry in batch) <= budget
+        assert min(entry.urgency for entry in batch) == min(urgency for _, urgency, _ in left.values())
+        for entry in batch:
+            del left[entry.job]
+        assert len(batcher) == len(left)
+    assert left == {}
+
+
 @given(windows, st.integers(1, 16), st.integers(1, 400), slacks)
 def test_every_item_goes_once_and_every_batch_keeps_the_rules(
     window: list[tuple[int, int, str]], max_items: int, budget: int, slack: float
@@ -111,10 +158,6 @@ def test_every_item_goes_once_and_every_batch_keeps_the_rules(
             del left[entry.job]
         assert len(batcher) == len(left)
     assert left == {}
-
-
-def ranked(job: str, length: int, urgency: float, rank: int) -> Item[str]:
-    return Item(job, 0, urgency, length, "", rank)
 
 
 def test_companions_of_the_anchors_priority_come_before_nearer_ones_of_a_lower() -> None:

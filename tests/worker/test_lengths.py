@@ -7,7 +7,7 @@ from worker.protocol import Cost, Loaded
 
 
 def loaded(max_length: int | None = None) -> Loaded:
-    return Loaded("cpu", "float32", max_length, None, 0.0, Cost(512), 1, "")
+    return Loaded("cpu", "float32", max_length, None, 0.0, Cost(512), False, 1, "")
 
 
 @pytest.fixture

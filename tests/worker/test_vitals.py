@@ -55,9 +55,9 @@ def test_a_worker_is_known_by_host_and_process() -> None:
 
 def test_what_was_loaded_is_told() -> None:
     vitals = Vitals("m")
-    vitals.loaded(Loaded("cpu", "float32", 128, None, 0.0, Cost(512), 2, ""))
+    vitals.loaded(Loaded("cpu", "float32", 128, None, 0.0, Cost(512), False, 2, ""))
     assert (vitals.beat.budget, vitals.beat.threads) == (512, 2)
-    vitals.loaded(Loaded("cpu", "float32", 128, None, 0.0, Cost(NO_BUDGET), 2, ""))
+    vitals.loaded(Loaded("cpu", "float32", 128, None, 0.0, Cost(NO_BUDGET), False, 2, ""))
     assert vitals.beat.budget == 0
 
 

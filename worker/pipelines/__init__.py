@@ -9,7 +9,9 @@ outputs         an output -> plain Python -> JSON bytes
 checkpoint      a model's files -> model, tokenizer, limits; every rule of safety
 quantized       linear layers in 8-bit integers
 padding         rows of different lengths -> one rectangle
-text            what all tasks share: checks, the three steps, the proof that padding is harmless
+packing         rows of different lengths, end to end, through a model without padding
+lanes           several passes at once, each on one core
+text            what all tasks share: checks, the three steps, the proof that neighbours are harmless
 encoder         what all but generation share: rows of tokens -> forward passes -> rows of numbers
 classification  text-classification, token-classification, zero-shot-classification
 features        feature-extraction

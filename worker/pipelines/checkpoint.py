@@ -129,12 +129,12 @@ def _max_length(model: Any, tokenizer: Any) -> int | None:
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < _NO_LIMIT else []
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        limits.append(positions - _first_position(model))
+        limits.append(positions - first_position(model))
     return min(limits, default=None)
 
 
-def _first_position(model: Any) -> int:
-    """RoBERTa and its kin number positions from the one after the padding's."""
+def first_position(model: Any) -> int:
+    """The number of a text's first position; RoBERTa and its kin begin after the padding's."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings"):
             padding = getattr(module, "padding_idx", None)

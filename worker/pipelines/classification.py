@@ -16,6 +16,8 @@ from worker.pipelines.outputs import plain
 class TextClassification(EncoderPipeline):
     """Each text gets a label, or its `top_k` labels."""
 
+    reads_first_tokens = True
+
     def _answer(self, computed: Predicted) -> list[Any]:
         options = computed.rows.options
         return [self.pipeline.postprocess({"logits": logits[None]}, **options) for logits in computed.outputs]
@@ -50,6 +52,7 @@ class TokenClassification(EncoderPipeline):
 class ZeroShotClassification(EncoderPipeline):
     """Each text is held against every candidate label: does the text entail that the label is true?"""
 
+    reads_first_tokens = True
     warm_up_parameters: ClassVar[dict[str, Any]] = {"candidate_labels": ["travel", "politics"]}
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
@@ -96,19 +99,6 @@ class ZeroShotClassification(EncoderPipeline):
         if limit is not None and max(map(len, encoding["input_ids"])) > limit:
             raise InvalidRequest(f"a label leaves no room for the text in {limit} tokens")
         return encoding
-
-    def _parts(self, lengths: list[int]) -> list[list[int]]:
-        """A hundred labels make a hundred rows of one text: in parts, like batches of their own."""
-        if not self.padding_is_harmless:
-            return super()._parts(lengths)
-        order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        parts: list[list[int]] = [[]]
-        for row in order:
-            full = self.budget is not None and lengths[row] * (len(parts[-1]) + 1) > self.budget
-            if parts[-1] and (full or len(parts[-1]) == self.max_batch_items):
-                parts.append([])
-            parts[-1].append(row)
-        return parts
 
 
 def _checked(template: str) -> str:

@@ -2,18 +2,22 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, ClassVar
 
 import torch
 
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
-from worker.pipelines.checkpoint import Checkpoint
+from worker.pipelines import packing
+from worker.pipelines.checkpoint import Checkpoint, first_position
 from worker.pipelines.interface import Prepared
+from worker.pipelines.lanes import LEAST, Lanes, deal
 from worker.pipelines.padding import pad_right
-from worker.pipelines.text import TextPipeline
+from worker.pipelines.text import Layout, TextPipeline
 
 Encoding = Mapping[str, list[Any]]
 """The tokenizer's answer for several texts, not padded: name -> one list per row."""
@@ -22,13 +26,25 @@ Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
+class Pass:
+    """Rows that go through the model together."""
+
+    rows: list[int]
+    """Their numbers."""
+    tensors: Tensors
+    """The model's inputs: [rows, longest], or [1, tokens] with the rows end to end."""
+    lengths: list[int]
+    packed: bool
+    """Whether the rows are end to end."""
+
+
+@dataclass(frozen=True)
 class Rows:
     """One micro-batch: its rows, dealt out to forward passes."""
 
     texts: list[str]
     encoding: Encoding
-    passes: list[tuple[list[int], Tensors]]
-    """Numbers of rows, and these rows padded to one rectangle for each of the model's inputs."""
+    passes: list[Pass]
     options: dict[str, Any]
     """What the postprocessing is told."""
 
@@ -44,9 +60,15 @@ class Predicted:
 class EncoderPipeline(TextPipeline):
     """A task that takes one look at each text, cut to what the model reads."""
 
+    reads_first_tokens: ClassVar[bool] = False
+    """Whether the task's models look at nothing but each text's first token in the end, as most do."""
+
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
-        takes_cache = "use_cache" in inspect.signature(checkpoint.model.forward).parameters
-        self._forward_options = {"use_cache": False} if takes_cache else {}
+        takes = inspect.signature(checkpoint.model.forward).parameters
+        self._forward_options = {"use_cache": False} if "use_cache" in takes else {}
+        self._takes_positions = "position_ids" in takes
+        self._first_position = first_position(checkpoint.model)
+        self._lanes = Lanes(torch.get_num_threads()) if checkpoint.device.type == "cpu" else None
         super().__init__(spec, checkpoint)
 
     @abstractmethod
@@ -66,30 +88,75 @@ class EncoderPipeline(TextPipeline):
         if min(lengths) == 0:
             raise InvalidRequest("the text has nothing in it that the tokenizer knows")
         parts = self._parts(lengths)
-        passes = [(part, self._padded(encoding, part)) for part in parts]
-        padded = sum(max(lengths[row] for row in part) * len(part) for part in parts)
-        return Prepared(Rows(texts, encoding, passes, options), sum(lengths), padded)
+        passes = [self._pass(encoding, part) for part in parts]
+        computed = sum(self._cost([lengths[row] for row in part]) for part in parts)
+        return Prepared(Rows(texts, encoding, passes, options), sum(lengths), computed)
+
+    def _layouts(self) -> Iterator[Layout]:
+        # On a GPU, an attention for each length would be many small kernels where one large one is wanted.
+        if self.device.type == "cpu" and self._takes_positions:
+            undo = packing.make_ready(self.model, first_tokens=self.reads_first_tokens)
+            if undo is not None:
+                yield "packed"
+                undo()
+        yield from super()._layouts()
 
     def _parts(self, lengths: list[int]) -> list[list[int]]:
         """Which rows share a forward pass."""
-        return self._together(len(lengths))
+        if self.layout == "alone":
+            return [[row] for row in range(len(lengths))]
+        count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * LEAST else 1
 
-    def _padded(self, encoding: Encoding, part: list[int]) -> Tensors:
-        return {
-            name: self._staged(pad_right([encoding[name][row] for row in part], self._padding_value(name)))
+        def too_large(rows: list[int]) -> bool:
+            cost = self._cost([lengths[row] for row in rows])
+            return len(rows) > self.max_batch_items or (self.budget is not None and cost > self.budget)
+
+        return deal(lengths, count, too_large)
+
+    def _cost(self, lengths: Sequence[int]) -> int:
+        """Tokens that the model computes when rows of these lengths share a pass."""
+        return sum(lengths) if self.layout == "packed" else max(lengths) * len(lengths)
+
+    def _pass(self, encoding: Encoding, part: list[int]) -> Pass:
+        rows = {
+            name: [encoding[name][row] for row in part]
             for name in self.tokenizer.model_input_names
             if name in encoding
         }
+        lengths = [len(ids) for ids in rows["input_ids"]]
+        if self.layout == "packed" and len(set(lengths)) > 1:
+            first = self._first_position
+            rows["position_ids"] = [range(first, first + length) for length in lengths]
+            tensors = {name: torch.tensor([list(chain(*values))]) for name, values in rows.items()}
+            return Pass(part, tensors, lengths, packed=True)
+        tensors = {name: self._padded(name, values) for name, values in rows.items()}
+        return Pass(part, tensors, lengths, packed=False)
+
+    def _padded(self, name: str, rows: list[Any]) -> torch.Tensor:
+        return self._staged(pad_right(rows, self._padding_value(name)))
 
     def _compute(self, work: Rows) -> Predicted:
-        ids = work.encoding["input_ids"]
-        outputs: dict[int, torch.Tensor] = {}
-        for part, tensors in work.passes:
-            inputs = {name: self._on_device(tensor) for name, tensor in tensors.items()}
+        if self._lanes and len(work.passes) > 1:
+            parts = self._lanes.run(work.passes, self._run)
+        else:
+            parts = list(map(self._run, work.passes))
+        numbered = sorted(
+            (row, numbers)
+            for one, outputs in zip(work.passes, parts, strict=True)
+            for row, numbers in zip(one.rows, outputs, strict=True)
+        )
+        return Predicted(work, [numbers for _, numbers in numbered])
+
+    def _run(self, one: Pass) -> list[torch.Tensor]:
+        """The model's first output for each row of a pass."""
+        inputs = {name: self._on_device(tensor) for name, tensor in one.tensors.items()}
+        with packing.packed(one.lengths) if one.packed else nullcontext():
             output = self.model(**inputs, **self._forward_options)[0].cpu()
-            for row, numbers in zip(part, output, strict=True):
-                outputs[row] = numbers if output.ndim == 2 else numbers[: len(ids[row])]
-        return Predicted(work, [outputs[row] for row in range(len(ids))])
+        if output.ndim == 2:  # one for each row, not for each token
+            return list(output)
+        if one.packed:
+            return list(output[0].split(one.lengths))
+        return [numbers[:length] for numbers, length in zip(output, one.lengths, strict=True)]
 
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
         return self._compute(self._rows(texts, self._encode(texts), {}).work).outputs

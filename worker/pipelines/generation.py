@@ -9,7 +9,7 @@ import torch
 from jobs.errors import InvalidRequest
 from worker.pipelines.interface import Prepared
 from worker.pipelines.padding import pad_left
-from worker.pipelines.text import TextPipeline
+from worker.pipelines.text import Layout, TextPipeline
 
 _DEFAULT_NEW_TOKENS = 256
 """As in transformers, where neither the request nor the model says."""
@@ -108,11 +108,10 @@ class TextGeneration(TextPipeline):
         )
         return list(output.logits[0].cpu())
 
-    def _padding_is_harmless(self) -> bool:
+    def _layouts(self) -> Iterator[Layout]:
         config = self.model.generation_config
-        if any(getattr(config, name, None) for name in _DEPENDS_ON_PADDING):
-            return False
-        return super()._padding_is_harmless()
+        if not any(getattr(config, name, None) for name in _DEPENDS_ON_PADDING):
+            yield "padded"
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         prefix = self.pipeline._preprocess_params.get("prefix") or ""

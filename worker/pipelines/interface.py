@@ -14,6 +14,8 @@ class PipelineInfo:
     """Tokens of one text that the model reads; longer ones are cut. None: no such limit is known."""
     tokenizer_file: str | None
     """Path of `tokenizer.json`, to measure texts elsewhere; it may ask for truncation and padding."""
+    packs: bool = False
+    """Whether texts of different lengths share a forward pass without padding."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Prepared:
     tokens: int | None = None
     """The sum of its rows' lengths, in tokens; None where the pipeline has no tokens."""
     padded: int | None = None
-    """What the model computes: longest x count, summed over its forward passes."""
+    """What the model computes, padding and all, summed over its forward passes."""
 
 
 class LoadedPipeline(Protocol):

@@ -1,6 +1,6 @@
-"""What the tasks on text share: their inputs are checked, and padding is proven harmless before it is used.
+"""What the tasks on text share: inputs are checked, and how texts share a pass is proven harmless before use.
 
-Tokenising, padding and splitting are done here and the rest is transformers' own pre- and
+Tokenising, packing or padding, and splitting are done here and the rest is transformers' own pre- and
 postprocessing, item by item: its own batching leaves padding in the answers of some tasks, and
 refuses tokenizers without a padding token.
 """
@@ -8,7 +8,10 @@ refuses tokenizers without a padding token.
 import logging
 import threading
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import torch
 import transformers
@@ -19,6 +22,9 @@ from worker.pipelines.checkpoint import Checkpoint
 from worker.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
 
 logger = logging.getLogger(__name__)
+
+Layout = Literal["packed", "padded", "alone"]
+"""How texts share a forward pass: end to end, as one rectangle, or not at all."""
 
 SAMPLES = (
     "The parcel arrived on Tuesday, a day early and in good order.",
@@ -60,11 +66,12 @@ class TextPipeline(LoadedPipeline, ABC):
         self._tokenizing = (
             threading.Lock()
         )  # `prepare` may change how it truncates while `answer` reads words
-        self.padding_is_harmless = True  # until it is found out
+        self.layout: Layout = "alone"
         with torch.inference_mode():
-            self.padding_is_harmless = self._padding_is_harmless()
-        if not self.padding_is_harmless:
-            logger.warning("model %s: padding changes its answers, so texts run one by one", spec.name)
+            self.layout = self._find_layout()
+        self.info = replace(self.info, packs=self.layout == "packed")
+        if self.layout == "alone":
+            logger.warning("model %s: neighbours change its answers, so texts run one by one", spec.name)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline."""
@@ -108,7 +115,7 @@ class TextPipeline(LoadedPipeline, ABC):
 
     def _together(self, count: int) -> list[list[int]]:
         """The numbers of the rows that may share a forward pass."""
-        return [list(range(count))] if self.padding_is_harmless else [[row] for row in range(count)]
+        return [[row] for row in range(count)] if self.layout == "alone" else [list(range(count))]
 
     def _staged(self, tensor: torch.Tensor) -> torch.Tensor:
         """Where the device can fetch it while the host goes on."""
@@ -121,10 +128,14 @@ class TextPipeline(LoadedPipeline, ABC):
         _, _, postprocess = self.pipeline._sanitize_parameters(**parameters)
         return {**self.pipeline._postprocess_params, **postprocess}
 
-    def _padding_is_harmless(self) -> bool:
-        """Whether a long neighbour leaves the model's word on a short text alone, and the other way round.
+    def _layouts(self) -> Iterator[Layout]:
+        """How texts may share a pass, the fastest way first. The next is asked for when one was no good."""
+        yield "padded"
 
-        It doesn't where a model mixes positions without regard to the mask (FNet), or finds a text's
+    def _find_layout(self) -> Layout:
+        """The first way in which long and short neighbours leave the model's word on each other alone.
+
+        A rectangle doesn't where a model mixes positions without regard to the mask (FNet), or finds a text's
         end by a padding token that it doesn't have (GPT-2 as a classifier).
         """
         texts = [SAMPLES[0], SAMPLES[-1]]
@@ -132,12 +143,16 @@ class TextPipeline(LoadedPipeline, ABC):
             alone = [self._predict([text])[0].float() for text in texts]
         except Exception as error:
             raise ConfigurationError(f"model {self.name!r}: a first try failed: {error}") from error
-        try:
-            together = [row.float() for row in self._predict(texts)]
-        except (ValueError, RuntimeError):
-            return False
+        for layout in self._layouts():
+            self.layout = layout
+            with suppress(Exception):  # whatever a model does that expects other shapes
+                together = [row.float() for row in self._predict(texts)]
+                if all(map(self._alike, alone, together)):
+                    return layout
+        return "alone"
+
+    def _alike(self, one: torch.Tensor, other: torch.Tensor) -> bool:
         tolerance = 1e-4 if self.info.dtype == "float32" else 0.1
-        return all(
+        return one.shape == other.shape and (
             float((one - other).abs().max()) <= tolerance * float(one.abs().max()) + 1e-6
-            for one, other in zip(alone, together, strict=True)
         )

@@ -37,7 +37,14 @@ MASKED = [
     ],
 )
 @pytest.mark.parametrize(
-    "model", ["text-classification", "fnet", "gpt2-classifier", "gpt2-classifier-without-pad"]
+    "model",
+    [
+        "text-classification",
+        "fnet",
+        "distilbert",
+        "gpt2-classifier",
+        "gpt2-classifier-without-pad",
+    ],
 )
 def test_text_classification(model_folder: ModelFolder, model: str, parameters: dict[str, Any]) -> None:
     folder = model_folder(model)
@@ -62,7 +69,10 @@ def test_token_classification(model_folder: ModelFolder, strategy: str, labels: 
     assert_same(outputs, expected)
 
 
-@pytest.mark.parametrize("model", ["feature-extraction", "gpt2-features"])
+@pytest.mark.parametrize(
+    "model",
+    ["feature-extraction", "gpt2-features", "albert-features", "llama-features", "modernbert-features"],
+)
 def test_features_have_no_padding(model_folder: ModelFolder, model: str) -> None:
     folder = model_folder(model)
     plain = plain_pipeline(folder, "feature-extraction")

@@ -37,7 +37,7 @@ def test_a_batch_continues_as_each_alone(
 ) -> None:
     parameters = {**GREEDY, **parameters}
     pipeline = load(model_folder(model), "text-generation")
-    assert pipeline.padding_is_harmless  # type: ignore[attr-defined]
+    assert pipeline.layout == "padded"  # type: ignore[attr-defined]
     assert_same(pipeline.run(PROMPTS, parameters), one_by_one(model_folder(model), parameters))
 
 
@@ -81,4 +81,4 @@ def test_a_models_own_max_length_counts_for_each_prompt(model_folder: ModelFolde
 def test_settings_that_reach_into_the_padding_forbid_it(model_folder: ModelFolder) -> None:
     pipeline: Any = load(model_folder("text-generation"), "text-generation")
     pipeline.model.generation_config.no_repeat_ngram_size = 2
-    assert not pipeline._padding_is_harmless()
+    assert pipeline._find_layout() == "alone"

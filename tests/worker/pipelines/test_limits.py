@@ -32,21 +32,31 @@ def test_longer_texts_are_cut(model_folder: ModelFolder, model: str, task: str, 
 
 
 @pytest.mark.parametrize(
-    ("model", "task", "harmless"),
+    ("model", "task", "layout"),
     [
-        ("text-classification", "text-classification", True),
-        ("roberta", "text-classification", True),
-        ("gpt2-features", "feature-extraction", True),
-        ("gpt2-classifier", "text-classification", True),
-        ("gpt2-classifier-without-pad", "text-classification", False),
-        ("fnet", "text-classification", False),
+        ("text-classification", "text-classification", "packed"),
+        ("zero-shot-classification", "zero-shot-classification", "packed"),
+        ("token-classification", "token-classification", "packed"),
+        ("feature-extraction", "feature-extraction", "packed"),
+        ("fill-mask", "fill-mask", "packed"),
+        ("roberta", "text-classification", "packed"),
+        ("distilbert", "text-classification", "packed"),
+        ("gpt2-features", "feature-extraction", "packed"),
+        ("albert-features", "feature-extraction", "packed"),
+        ("llama-features", "feature-extraction", "packed"),
+        ("modernbert-features", "feature-extraction", "padded"),
+        ("gpt2-classifier", "text-classification", "padded"),
+        ("text-generation", "text-generation", "padded"),
+        ("gpt2-classifier-without-pad", "text-classification", "alone"),
+        ("fnet", "text-classification", "alone"),
     ],
 )
-def test_only_texts_that_do_not_disturb_each_other_are_padded(
-    model_folder: ModelFolder, model: str, task: str, harmless: bool
+def test_texts_share_a_pass_as_far_as_they_do_not_disturb_each_other(
+    model_folder: ModelFolder, model: str, task: str, layout: str
 ) -> None:
     pipeline: Any = load(model_folder(model), task)
-    assert pipeline.padding_is_harmless is harmless
+    assert pipeline.layout == layout
+    assert pipeline.info.packs == (layout == "packed")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +85,7 @@ def test_the_dtype_is_the_operators(model_folder: ModelFolder) -> None:
     pipeline: Any = load(model_folder("text-classification"), "text-classification", dtype="bfloat16")
     assert pipeline.info.dtype == "bfloat16"
     assert str(pipeline.model.dtype) == "torch.bfloat16"
-    assert pipeline.padding_is_harmless
+    assert pipeline.layout == "packed"
     assert pipeline.run(["good", LONG], {"top_k": 1})[1][0]["score"] > 0
 
 

@@ -46,7 +46,7 @@ def test_only_plain_linear_layers_are_replaced() -> None:
 def test_a_model_in_integers(model_folder: ModelFolder) -> None:
     pipeline: Any = load(model_folder("text-classification"), "text-classification", dtype="int8")
     assert pipeline.info.dtype == "int8"
-    assert pipeline.padding_is_harmless
+    assert pipeline.layout == "packed"
     assert any(isinstance(module, Int8Linear) for module in pipeline.model.modules())
     exact = load(model_folder("text-classification"), "text-classification")
     texts = ["good", "the engine of the town was late and the bridge closed in winter"]

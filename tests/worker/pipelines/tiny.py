@@ -133,4 +133,41 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "gpt2-classifier": _gpt2(transformers.GPT2ForSequenceClassification, num_labels=3, pad_token_id=1),
     "gpt2-classifier-without-pad": _gpt2(transformers.GPT2ForSequenceClassification, num_labels=3),
     "gpt2-features": _gpt2(transformers.GPT2Model),
+    # What makes packing hard: positions that turn the states, heads that share keys, one layer for all,
+    # and windows that hide a part of a row from the rest of it.
+    "distilbert": _saved(
+        transformers.DistilBertForSequenceClassification,
+        transformers.DistilBertConfig,
+        words_only,
+        {
+            "dim": 32,
+            "n_layers": 2,
+            "n_heads": 2,
+            "hidden_dim": 48,
+            "max_position_embeddings": POSITIONS,
+            "initializer_range": 0.3,
+        },
+        POSITIONS,
+    ),
+    "albert-features": _saved(
+        transformers.AlbertModel,
+        transformers.AlbertConfig,
+        word_pieces,
+        {**_BERT, "embedding_size": 16},
+        POSITIONS,
+    ),
+    "llama-features": _saved(
+        transformers.LlamaModel,
+        transformers.LlamaConfig,
+        words_only,
+        {**_BERT, "num_attention_heads": 4, "num_key_value_heads": 2},
+        POSITIONS,
+    ),
+    "modernbert-features": _saved(
+        transformers.ModernBertModel,
+        transformers.ModernBertConfig,
+        word_pieces,
+        {**_BERT, "pad_token_id": 0, "local_attention": 8, "global_attn_every_n_layers": 2},
+        POSITIONS,
+    ),
 }
