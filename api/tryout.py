@@ -1,6 +1,7 @@
 """Try it: a form for any model, one input or one per line, and the answers as they come.
 
-Each line is a job of its own, so that it fills in by itself; together they show how jobs are batched.
+Each line is a job of its own, so that it fills in by itself; together they show how jobs are batched. A form has a
+nonce, from which with its content the jobs' ids follow: sent again it makes no second job, however the first try ended.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from api.lines import MOST_LINES, lines
 from api.problems import ERRORS, KINDS, Refusal, count_refused_admission, detail_of, kind_of
 from api.rendering import page
 from jobs.errors import BatchlineError, InvalidRequest, JobGone, JobNotFound, QueueUnavailable
-from jobs.ids import created_ms, in_a_row, new_id
+from jobs.ids import created_ms, derived, in_a_row, new_id
 from jobs.models import ModelCatalog, ModelSpec
 from jobs.schema import JobRequest, NewJob
 
@@ -54,17 +55,32 @@ async def submit(request: Request, shared: Shared) -> Response:
     try:
         form |= await forms.read(request, shared.settings.max_request_bytes)
         asked = _asked(form, shared.catalog)
-        ids = await _sent(shared, asked.jobs)
+        ids = await _sent(shared, asked.jobs, _nonce(form))
     except (BatchlineError, Refusal) as error:
-        status = KINDS[kind_of(error)].status
-        if forms.by_htmx(request):
-            return page("fragments/fault.html", status, fault=detail_of(error))
-        return page("try.html", status, **_form(shared.catalog, form, detail_of(error)))
+        return _refused(request, shared.catalog, form, error)
     if not forms.by_htmx(request):
         return RedirectResponse(f"/jobs/{ids[0]}" if len(ids) == 1 else _home(ids), 303)
     curl = curls.submit(request, asked.together)
     context = {"first": ids[0], "page": _home(ids), **await lines(shared, ids)}
-    return page("fragments/sent.html", curl=curl, **context)
+    return page("fragments/sent.html", curl=curl, nonce=new_id(), **context)
+
+
+def _refused(request: Request, catalog: ModelCatalog, form: dict[str, str], error: Exception) -> Response:
+    """The form with the reason; with the same nonce, unless what was sent under it is over."""
+    status = KINDS[kind_of(error)].status
+    told = {"fault": detail_of(error), "again": isinstance(error, QueueUnavailable)}
+    if isinstance(error, JobGone):
+        form["nonce"] = new_id()
+        told["fault"] = "This was sent before, and its answers are no longer kept: submit it again for new ones"
+    if forms.by_htmx(request):
+        return page("fragments/refused.html", status, nonce=_nonce(form), **told)
+    return page("try.html", status, **_form(catalog, form) | told)
+
+
+def _nonce(form: Mapping[str, str]) -> str:
+    """The form's; a new one where it has none of ours."""
+    given = form.get("nonce", "")
+    return new_id() if created_ms(given) is None else given
 
 
 @router.get("/tries/{first}")
@@ -101,18 +117,27 @@ def _home(ids: list[str]) -> str:
     return f"/tries/{ids[0]}?lines={len(ids)}"
 
 
-async def _sent(shared: Services, jobs: list[NewJob]) -> list[str]:
-    """The ids of all, in order, also where the queue was full after some: those have a page that says so."""
-    ids = in_a_row(new_id(), len(jobs))
-    submits = (shared.queue.submit(job, job_id=job_id) for job, job_id in zip(jobs, ids, strict=True))
+async def _sent(shared: Services, jobs: list[NewJob], nonce: str) -> list[str]:
+    """The ids of all, in order, also where the queue was full after some: those have a page that says so.
+
+    Each is its own idempotency key. Whether Redis took those it did not answer for is not known: that is raised.
+    """
+    ids = in_a_row(derived(nonce, msgspec.json.encode(jobs)), len(jobs))
+    submits = (
+        shared.queue.submit(job, idempotency_key=job_id, job_id=job_id)
+        for job, job_id in zip(jobs, ids, strict=True)
+    )
     outcomes = await asyncio.gather(*submits, return_exceptions=True)
     faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for fault in faults:
         count_refused_admission(shared.metrics, fault)
     unforeseen = [fault for fault in faults if not isinstance(fault, BatchlineError)]
-    if unforeseen or len(faults) == len(jobs):
-        raise (unforeseen or faults)[0]
-    shared.metrics.submitted.labels(jobs[0].model).inc(len(jobs) - len(faults))
+    unknown = [fault for fault in faults if isinstance(fault, QueueUnavailable)]
+    if unforeseen or unknown or len(faults) == len(jobs):
+        raise (unforeseen or unknown or faults)[0]
+    replays = [outcome[1] for outcome in outcomes if not isinstance(outcome, BaseException)]
+    shared.metrics.submitted.labels(jobs[0].model).inc(replays.count(False))
+    shared.metrics.replayed.inc(replays.count(True))
     return ids
 
 
@@ -146,7 +171,7 @@ def _parsed(text: str) -> Any:
         raise InvalidRequest(f"the input: not valid JSON: {error}") from None
 
 
-def _form(catalog: ModelCatalog, form: Mapping[str, str], fault: str | None = None) -> dict[str, Any]:
+def _form(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
     """What the form shows: what was typed, or the model's example where nothing was but an example."""
     spec = catalog.specs.get(form.get("model", ""), catalog.default)
     before = catalog.specs.get(form.get("shown", ""))
@@ -163,7 +188,8 @@ def _form(catalog: ModelCatalog, form: Mapping[str, str], fault: str | None = No
         "mode": mode,
         "fields": fields.fields(spec, parameters),
         "most_lines": MOST_LINES,
-        "fault": fault,
+        "nonce": _nonce(form),
+        "fault": None,
     }
 
 

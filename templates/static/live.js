@@ -44,7 +44,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 for (const failure of ["htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, (event) => {
-    if (event.detail.target?.id === "answer") say(event.detail.target, "No answer in time. What you sent may have been accepted all the same: see the recent jobs.");
+    const target = event.detail.target;
+    if (target?.id !== "answer") return;
+    say(target, "No answer in time.");
+    target.firstElementChild.append(document.getElementById("unanswered").content.cloneNode(true));
   });
 }
 
@@ -57,11 +60,12 @@ function problem(text) {
 }
 
 function say(where, words) {
-  const line = document.createElement("p");
-  line.className = "card fault";
-  line.setAttribute("role", "alert");
-  line.textContent = words;
-  where.replaceChildren(line);
+  const card = document.createElement("div");
+  card.className = "card fault";
+  card.setAttribute("role", "alert");
+  card.append(document.createElement("p"));
+  card.firstChild.textContent = words;
+  where.replaceChildren(card);
 }
 
 document.addEventListener("click", async (event) => {
