@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.charts import Chart, charts
-from api.condition import AWAY, SILENT, condition
+from api.condition import AWAY, SILENT, START, condition
 from api.deps import Services, Shared
 from api.figures import figures
 from api.recent import SEARCHED, chosen, recent
@@ -72,7 +72,14 @@ async def _overview(shared: Services) -> dict[str, Any]:
             beats = await shared.fleet.workers(fresh=True)
             history = await shared.history.read()
     except (QueueUnavailable, TimeoutError, RedisError):
-        return {"away": True, "condition": AWAY, "models": [], "workers": [], "silent": SILENT}
+        return {
+            "away": True,
+            "condition": AWAY,
+            "models": [],
+            "workers": [],
+            "silent": SILENT,
+            "start": START,
+        }
     models = [
         figures(spec, depths[name], [beat for beat in beats if beat.model == name], history[name])
         for name, spec in shared.catalog.specs.items()
@@ -83,6 +90,7 @@ async def _overview(shared: Services) -> dict[str, Any]:
         "models": models,
         "workers": [beat for beat in beats if beat.model in shared.catalog.specs],
         "silent": SILENT,
+        "start": START,
     }
 
 

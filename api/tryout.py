@@ -1,7 +1,8 @@
 """Try it: a form for any model, one input or one per line, and the answers as they come.
 
-Each line is a job of its own, so that it fills in by itself; together they show how jobs are batched. A form has a
-nonce, from which with its content the jobs' ids follow: sent again it makes no second job, however the first try ended.
+Each line is a job of its own, so that it fills in by itself; together they show how jobs are batched.
+A form has a nonce; the jobs' ids follow from it and the form's content, so the same sent again makes no
+second job, however the first try ended.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api import curls, fields, forms, submission
+from api import curls, fields, forms, served, submission
 from api.catalog import example
 from api.deps import Services, Shared
 from api.jobpage import STOP_POLLING
@@ -37,14 +38,14 @@ class Asked(NamedTuple):
 
 @router.get("/try")
 async def try_page(request: Request, shared: Shared) -> Response:
-    return page("try.html", **_form(shared.catalog, {"model": request.query_params.get("model", "")}))
+    return await _form_page(request, shared, {"model": request.query_params.get("model", "")})
 
 
 @router.post("/try")
 async def choose_model(request: Request, shared: Shared) -> Response:
     """The form with another model's fields; what was typed stays."""
     form = await forms.read(request, shared.settings.max_request_bytes)
-    return page("try.html", **_form(shared.catalog, form))
+    return await _form_page(request, shared, form)
 
 
 @router.post("/submit")
@@ -56,25 +57,39 @@ async def submit(request: Request, shared: Shared) -> Response:
         form |= await forms.read(request, shared.settings.max_request_bytes)
         asked = _asked(form, shared.catalog)
         ids = await _sent(shared, asked.jobs, _nonce(form))
+        if not forms.by_htmx(request):
+            return RedirectResponse(f"/jobs/{ids[0]}" if len(ids) == 1 else _home(ids), 303)
+        context = {"page": _home(ids), **await lines(shared, ids)}
     except (BatchlineError, Refusal) as error:
-        return _refused(request, shared.catalog, form, error)
-    if not forms.by_htmx(request):
-        return RedirectResponse(f"/jobs/{ids[0]}" if len(ids) == 1 else _home(ids), 303)
+        return await _refused(request, shared, form, error)
     curl = curls.submit(request, asked.together)
-    context = {"first": ids[0], "page": _home(ids), **await lines(shared, ids)}
     return page("fragments/sent.html", curl=curl, nonce=new_id(), **context)
 
 
-def _refused(request: Request, catalog: ModelCatalog, form: dict[str, str], error: Exception) -> Response:
+async def _form_page(
+    request: Request, shared: Services, form: Mapping[str, str], status: int = 200, **told: Any
+) -> Response:
+    context = _form(shared.catalog, form)
+    reason = await served.fault(shared, context["spec"].name)
+    try:
+        curl = curls.submit(request, _asked(context["typed"], shared.catalog).together)
+    except InvalidRequest:  # what stands there cannot be run
+        curl = None
+    return page("try.html", status, **context | told, reason=reason, curl=curl)
+
+
+async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:
     """The form with the reason; with the same nonce, unless what was sent under it is over."""
     status = KINDS[kind_of(error)].status
     told = {"fault": detail_of(error), "again": isinstance(error, QueueUnavailable)}
     if isinstance(error, JobGone):
         form["nonce"] = new_id()
-        told["fault"] = "This was sent before, and its answers are no longer kept: submit it again for new ones"
+        told["fault"] = (
+            "This was sent before, and its answers are no longer kept: submit it again for new ones"
+        )
     if forms.by_htmx(request):
         return page("fragments/refused.html", status, nonce=_nonce(form), **told)
-    return page("try.html", status, **_form(catalog, form) | told)
+    return await _form_page(request, shared, form, status, **told)
 
 
 def _nonce(form: Mapping[str, str]) -> str:
@@ -100,10 +115,15 @@ async def _lines(first: str, request: Request, shared: Services, template: str, 
         shown = await lines(shared, ids)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         kind = KINDS[ERRORS[type(error)]]
-        return page(missing, kind.status, title=kind.title, detail=detail_of(error), job_id=first[:100])
+        retry = f"/fragments{_home(ids)}" if isinstance(error, QueueUnavailable) else None
+        told = {"title": kind.title, "detail": detail_of(error), "job_id": first[:100]}
+        return page(missing, kind.status, retry=retry, **told)
     finished = shown["done"] == len(ids) and template == "fragments/lines.html"
     status = STOP_POLLING if finished else 200
-    return page(template, status, first=ids[0], page=_home(ids), curl=None, **shown)
+    together = shown["together"]
+    curl = curls.submit(request, together) if together else None
+    reason = None if shown["done"] == len(ids) else await served.fault(shared, shown["model"])
+    return page(template, status, page=_home(ids), curl=curl, reason=reason, **shown)
 
 
 def _ids(first: str, count: str) -> list[str]:
@@ -120,7 +140,7 @@ def _home(ids: list[str]) -> str:
 async def _sent(shared: Services, jobs: list[NewJob], nonce: str) -> list[str]:
     """The ids of all, in order, also where the queue was full after some: those have a page that says so.
 
-    Each is its own idempotency key. Whether Redis took those it did not answer for is not known: that is raised.
+    Each is its own idempotency key. Where Redis did not answer for some, nobody knows of them: it is raised.
     """
     ids = in_a_row(derived(nonce, msgspec.json.encode(jobs)), len(jobs))
     submits = (
@@ -186,6 +206,7 @@ def _form(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
         "spec": spec,
         "text": text,
         "mode": mode,
+        "typed": {**parameters, "model": spec.name, "text": text, "mode": mode},
         "fields": fields.fields(spec, parameters),
         "most_lines": MOST_LINES,
         "nonce": _nonce(form),

@@ -2,7 +2,7 @@
 
 
 def noun(count: float | str, one: str) -> str:
-    """`job` for one, `jobs` for all else; for a number already put into words, `1` is one and `1.0` is not."""
+    """`job` for one, `jobs` for all else; of numbers already in words `1` is one and `1.0` is not."""
     return one if str(count) == "1" else f"{one}s"
 
 

@@ -31,9 +31,9 @@ def created_ms(job_id: str) -> int | None:
 
 
 def derived(nonce: str, content: bytes) -> str:
-    """The id that follows from another id and a content: with the time of the one, random by the digest of both.
+    """The id that follows from another id and a content: it has that id's time, and a digest of both.
 
-    Whoever sends the same again under the same nonce so asks for the same job, and with a change for another.
+    So whoever sends the same again under the same nonce names the same job, and with a change another.
     """
     digest = int.from_bytes(hashlib.sha256(nonce.encode() + content).digest()[:8])
     noise = digest & ~(0xC000 << 48) | 0x8000 << 48

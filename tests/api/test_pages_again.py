@@ -1,4 +1,4 @@
-"""A form that is sent again: the same makes no second job, whatever became of the first try; a change makes one."""
+"""A form that is sent again: the same makes no second job, however the first try ended; a change does."""
 
 import httpx
 from arq.connections import ArqRedis

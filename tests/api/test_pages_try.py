@@ -78,6 +78,34 @@ async def test_lines_without_javascript_have_a_page_that_reloads(
     assert page.one(class_="progress").text == "2 of 2 done 1 without an answer"
 
 
+def curl_line(page: Element) -> dict[str, object]:
+    """What the page's curl line sends."""
+    words = shlex.split("".join(map(str, page.one("pre", id="curl-submit").children)))
+    sent: dict[str, object] = msgspec.json.decode(words[words.index("-d") + 1])
+    return sent
+
+
+async def test_the_curl_line_needs_no_javascript(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    page = parsed((await client.get("/try")).text)
+    example = ["A wonderful film.", "A dull, badly acted mess."]
+    assert curl_line(page) == {"model": "sentiment", "inputs": example}
+    shapes = parsed((await client.get("/try?model=shapes")).text)
+    assert curl_line(shapes) == {"model": "shapes", "inputs": {"feature": 1.5}}
+    assert "#shell" in page.one(id="model")["hx-select-oob"], "another model brings its own line"
+    broken = parsed((await client.post("/try", data={"model": "shapes", "text": "{"})).text)
+    assert broken.all("pre") == [], "what stands there cannot be run"
+
+    form = {"model": "sentiment", "mode": "lines", "text": "it's\ntwo", "p.top_k": "2"}
+    address = (await client.post("/submit", data=form, headers=HERE)).headers["location"]
+    asked = {"model": "sentiment", "inputs": ["it's", "two"], "parameters": {"top_k": 2}}
+    assert curl_line(parsed((await client.get(address)).text)) == asked
+    while await run_one(queue):
+        pass
+    assert curl_line(parsed((await client.get(address)).text)) == asked
+    swapped = parsed((await client.post("/submit", data=form, headers=HTMX)).text)
+    assert curl_line(swapped.one(id="shell", hx_swap_oob="true")) == asked
+
+
 async def test_lines_that_the_queue_has_no_room_for_are_told(settings: Settings) -> None:
     small = settings.model_copy(update={"max_queued_jobs": 2})
     async with mounted(small) as (client, services):
