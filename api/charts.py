@@ -8,10 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from api.figures import of_work
+from api.words import noun
 from jobs.history import Moment, Series
 
 SPAN = 900.0
 """Seconds that a chart shows."""
+NOUNS = ("jobs", "inputs")
+"""Units that are words."""
 GAP = 15.0
 """Seconds between two samples across which no line is drawn: nobody looked meanwhile."""
 WIDTH, HEIGHT = 300.0, 72.0
@@ -149,6 +152,7 @@ def told(value: float | None, unit: str) -> str:
         value, unit = value / 1_000, "s"
     whole = value >= 100 or unit == "%" or value == int(value)
     number = f"{value:,.0f}" if whole else f"{value:.1f}"
+    unit = noun(number, unit.removesuffix("s")) if unit in NOUNS else unit
     return f"{number}{'' if unit == '/s' else ' '}{unit}"
 
 

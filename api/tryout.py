@@ -6,7 +6,7 @@ second job, however the first try ended.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -174,21 +174,26 @@ def _asked(form: Mapping[str, str], catalog: ModelCatalog) -> Asked:
             raise InvalidRequest("there is no line with anything in it")
         if len(given) > MOST_LINES:
             raise InvalidRequest(f"{len(given)} lines are more than the {MOST_LINES} that this page takes")
-    inputs = [_parsed(line) for line in given] if spec.input == "json" else given
+    inputs = list(_parsed(given)) if spec.input == "json" else given
     parameters = fields.parameters(spec, form)
-    jobs = [
-        submission.accept(JobRequest(inputs=each, model=spec.name, parameters=parameters), catalog)
-        for each in inputs
-    ]
+    try:
+        jobs = [
+            submission.accept(JobRequest(inputs=each, model=spec.name, parameters=parameters), catalog)
+            for each in inputs
+        ]
+    except InvalidRequest as error:
+        raise fields.worded(spec, form, error) from None
     together = {"model": spec.name, "inputs": inputs if len(inputs) > 1 else inputs[0]}
     return Asked(jobs, together | ({"parameters": parameters} if parameters else {}))
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the input: not valid JSON: {error}") from None
+def _parsed(given: list[str]) -> Iterator[Any]:
+    for i, text in enumerate(given):
+        try:
+            yield msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            which = f"line {i + 1}" if len(given) > 1 else "the input"
+            raise InvalidRequest(f'{which} is not valid JSON; a text needs quotes, as in "text"') from None
 
 
 def _form(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:

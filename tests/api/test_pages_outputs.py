@@ -17,7 +17,7 @@ from api.pictures import HEIGHT, WIDTH, Continued, Piece, picture
         ([{"generated_text": "once"}], [Row("once", None)], ""),
         ({"label": "A", "score": 17}, [Row("A", None)], ""),
         ([0.1] * 384, [], "384 numbers: 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, …"),
-        ([[[0.1, 2]]], [], "1 rows: 1 rows: 2 numbers: 0.1, 2"),
+        ([[[0.1, 2]]], [], "1 row: 1 row: 2 numbers: 0.1, 2"),
         ("text" * 1_000, [], ("text" * 1_000)[:MOST_TEXT] + " …"),
         ({"any": None}, [], '{\n  "any": null\n}'),
         ([], [], "[]"),

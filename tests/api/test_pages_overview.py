@@ -75,7 +75,7 @@ async def test_the_overview_shows_what_goes_on(
         card = page.one("article", id="model-sentiment")
         assert card.one(class_="busy").text == "busy"
         facts = {row.one("dt").text: row.one("dd").text for row in card.all("div")}
-        assert facts["waiting"] == "1 jobs"
+        assert facts["waiting"] == "1 job"
         assert facts["running"] == "0 jobs"
         assert facts["done"].endswith("jobs/s")
         assert float(facts["done"].split()[0].replace(",", "")) > 0
