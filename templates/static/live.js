@@ -3,7 +3,9 @@
 
 const STALE_MS = 2000; // fragments come each second
 const banner = document.getElementById("stale");
-let heard = Date.now();
+const loaded = Date.now();
+let heard = loaded;
+const renewed = {}; // when parts of the page came last whose answer is empty while Redis is away, by their id
 
 document.documentElement.classList.add("js");
 
@@ -15,7 +17,17 @@ setInterval(() => {
   if (stale) document.getElementById("stale-for").textContent = Math.round(silent / 1000);
   if (banner.hidden === stale) banner.hidden = !stale;
   document.body.classList.toggle("is-stale", stale);
+  for (const part of document.querySelectorAll("[data-age]")) tellAge(part);
 }, 250);
+
+function tellAge(part) {
+  const age = Date.now() - (renewed[part.id] ?? loaded);
+  const old = age > STALE_MS && !document.hidden;
+  const label = document.getElementById(part.dataset.age);
+  if (old) label.textContent = `as of ${Math.round(age / 1000)} s ago`;
+  label.hidden = !old;
+  part.classList.toggle("is-old", old);
+}
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
@@ -31,6 +43,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, xhr } = event.detail;
   if (xhr.status && elt.matches("[data-live], form")) heard = Date.now();
+  if (xhr.status === 200 && elt.matches("[data-age]")) renewed[elt.id] = Date.now();
 });
 
 // Only pages are shown as pages: a problem's JSON may quote what somebody sent

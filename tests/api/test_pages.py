@@ -3,6 +3,7 @@
 What each shows is in `test_pages_overview.py`, `test_pages_job.py` and `test_pages_try.py`.
 """
 
+import asyncio
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
+from api.overview import PATIENCE
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests import valkey
@@ -95,8 +97,26 @@ async def test_the_pages_say_that_redis_is_away(settings: Settings) -> None:
             "/fragments/recent",
         ):  # what is there stays; the health line tells why
             assert (await client.get(path)).status_code == 204
+        overview = parsed((await client.get("/")).text)
+        for part in ("charts", "recent"):
+            assert overview.one(id=part).text.endswith("They are in Redis, which cannot be reached.")
         sent = await client.post("/submit", data={"text": "kept"})
         assert (sent.status_code, "kept" in sent.text) == (503, True)
+
+
+async def test_no_part_of_the_overview_waits_long_for_a_redis_that_stands_still(
+    client: httpx.AsyncClient, server: valkey.Server
+) -> None:
+    """A part that is older than two seconds says so; it must be known to be late before that."""
+    await submitted(client)
+    parts = ("/fragments/overview", "/fragments/charts", "/fragments/recent", "/fragments/served")
+    for path in parts:
+        await client.get(path)  # connections are there
+    with server.standing_still():
+        async with asyncio.timeout(2 * PATIENCE):
+            answers = await asyncio.gather(*(client.get(path) for path in parts))
+    assert [answer.status_code for answer in answers] == [503, 204, 204, 200]
+    assert "cannot be reached" in answers[3].text
 
 
 async def test_every_static_file_that_a_page_names_is_served(settings: Settings) -> None:

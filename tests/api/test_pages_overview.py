@@ -235,6 +235,12 @@ async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> 
     assert [line.last for line in drawn["Queued"].lines] == ["7.5 ms", "9.8 ms"]
     assert [line.last for line in drawn["Padding"].lines] == ["20 %"]
 
+    before = (await read(client, "/fragments/charts")).one("svg", id="chart-queue")["aria-label"]
+    await submitted(client)
+    after = (await read(client, "/fragments/charts")).one("svg", id="chart-queue")["aria-label"]
+    assert "now waiting 0 jobs" in before
+    assert "now waiting 1 job," in after, "no sample has it yet"
+
     page = await read(client, "/fragments/charts?charts=shapes")
     assert len(page.all("svg", role="img")) == len(drawn)
     named = await read(client, "/?charts=shapes")

@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import Popen
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
@@ -17,6 +18,10 @@ from tests.waiting import until
 VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => console.error("CSP: " + event.violatedDirective));
 """
+
+
+SOON = 30_000
+"""Milliseconds after which something that should come has not; a slow machine needs some of them."""
 
 
 class Site:
@@ -39,6 +44,11 @@ class Site:
 
     def open_gate(self, name: str) -> None:
         (self.folder / name).touch()
+
+
+async def submitted(site: Site, text: str) -> str:
+    async with httpx.AsyncClient(base_url=site.url) as client:
+        return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])
 
 
 @pytest.fixture
@@ -70,6 +80,8 @@ class Watched:
     def __init__(self, page: Page, complaints: list[str]) -> None:
         self.page = page
         self.complaints = complaints
+        self.pardoned: tuple[str, ...] = ()
+        """Beginnings of what a test has reason to expect."""
 
 
 async def watched(context: BrowserContext, url: str) -> Watched:
@@ -95,4 +107,4 @@ async def view(browser: Browser, site: Site) -> AsyncIterator[Watched]:
     seen = await watched(context, site.url)
     yield seen
     await context.close()
-    assert seen.complaints == []
+    assert [words for words in seen.complaints if not words.startswith(seen.pardoned)] == []

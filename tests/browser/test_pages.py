@@ -6,16 +6,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import Site, Watched
+from tests.browser.conftest import SOON, Site, Watched, submitted
 from tests.waiting import until
-
-SOON = 30_000
-"""Milliseconds after which something that should come has not; a slow machine needs some of them."""
-
-
-async def submitted(site: Site, text: str) -> str:
-    async with httpx.AsyncClient(base_url=site.url) as client:
-        return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])
 
 
 async def unloaded(page: Page) -> bool:
