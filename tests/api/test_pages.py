@@ -54,6 +54,47 @@ async def test_a_job_cannot_act_on_the_pages(client: httpx.AsyncClient, queue: J
     assert (evil.status_code, "&lt;script&gt;" in evil.text, "<script>" in evil.text) == (404, True, False)
 
 
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/nope", 404, "there is nothing at /nope"),
+        ("GET", "/nope/<script>", 404, "there is nothing at /nope/<script>"),
+        ("GET", "/static/nope.css", 404, "there is nothing at /static/nope.css"),
+        ("GET", "/submit", 405, "GET is not possible at /submit"),
+        ("POST", "/jobs/x/cancel", 404, "there is no job x"),
+        ("GET", "/jobs/x", 404, "there is no job x"),
+        ("GET", "/jobs/01890000-0000-7000-8000-000000000000", 410, "its lifetime is over"),
+    ],
+)
+async def test_a_browser_gets_a_page_where_nothing_is(
+    client: httpx.AsyncClient, method: str, path: str, status: int, words: str
+) -> None:
+    answer = await client.request(method, path, headers=BROWSER)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    page = parsed(answer.text)
+    assert words in page.one("main").text
+    assert page.one("nav", aria_label="Main").one("a", href="/try"), "the site's frame"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/v1/nope", "/v1/jobs/x", "/v1/jobs/x/result"])
+async def test_the_api_answers_with_problems_whoever_asks(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path, headers=BROWSER)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+async def test_who_asks_for_no_page_gets_a_problem(client: httpx.AsyncClient, accept: str) -> None:
+    answer = await client.get("/nope", headers={"accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    wrong = await client.get("/submit", headers=BROWSER)
+    assert wrong.headers["allow"] == "POST"
+
+
 def test_no_template_has_anything_inline_or_from_elsewhere() -> None:
     templates = Path(__file__).resolve().parents[2] / "templates"
     files = [path for path in templates.rglob("*") if path.is_file() and path.parent.name != "vendor"]
