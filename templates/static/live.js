@@ -46,6 +46,13 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (xhr.status === 200 && elt.matches("[data-age]")) renewed[elt.id] = Date.now();
 });
 
+// Who pressed a button that the answer took away goes on from the answer, and not from the top of the page
+document.addEventListener("htmx:afterSettle", (event) => {
+  const { requestConfig } = event.detail;
+  if (requestConfig?.triggeringEvent?.type !== "submit" || document.activeElement !== document.body) return;
+  document.getElementById(event.detail.target.id)?.focus();
+});
+
 // Only pages are shown as pages: a problem's JSON may quote what somebody sent
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;

@@ -46,6 +46,9 @@ async def test_a_submit_without_an_answer_can_be_sent_again(
         await page.keyboard.press("Enter")
     await expect(page.locator("#line-2")).to_contain_text("second", timeout=SOON)
     await expect(page.locator("#line-2")).to_contain_text("queued")
+    assert await page.evaluate("document.activeElement.id") == "answer", (
+        "the button is gone, its place is not"
+    )
     assert await redis.zcard(keys.RECENT.pattern) == 2, "both tries may have reached Redis"
     await page.locator("#submit").click()
     await expect(page.locator("#line-1")).to_contain_text("place 3", timeout=SOON)
