@@ -40,7 +40,7 @@ async def overview_page(request: Request, shared: Shared) -> Response:
             return page("overview.html", **context | jobs, drawn=drawn)
     except QueueUnavailable:  # since a moment ago
         context = _away()
-    return page("overview.html", 503, **context, **filters, drawn=[], recent=[], searched=0)
+    return page("overview.html", 503, **context, **filters, drawn=[], recent=[], searched=None)
 
 
 @router.get("/fragments/overview")
@@ -117,10 +117,10 @@ async def _recent(request: Request, shared: Services) -> dict[str, Any]:
     filters = _filters(request, shared) | {"away": False}
     try:
         async with _patience():
-            jobs, searched = await recent(shared, filters["chosen"])
+            jobs, cut = await recent(shared, filters["chosen"])
     except InvalidRequest:  # the listing moved on beyond its own page meanwhile
-        jobs, searched = [], SEARCHED
-    return {**filters, "recent": jobs, "searched": searched}
+        jobs, cut = [], True
+    return {**filters, "recent": jobs, "searched": SEARCHED if cut else None}
 
 
 def _filters(request: Request, shared: Services) -> dict[str, Any]:

@@ -124,7 +124,32 @@ async def test_filters_are_plain_links_that_any_browser_follows(
     current = page.one("nav", aria_label="Filter the recent jobs").all("a", aria_current="true")
     assert [link.text for link in current] == ["failed", "shapes"]
     assert page.one(id="recent")["hx-get"] == "/fragments/recent?state=failed&model=shapes"
-    assert page.one(id="recent").one(class_="more").text == "No failed job of shapes among the newest 60."
+    assert page.one(id="recent").one(class_="more").text == "No failed job of shapes."
+
+
+async def test_a_filter_says_how_far_it_looks(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that it does not find may be there, farther down."""
+    for name in ("SEARCHED", "PAGE"):
+        monkeypatch.setattr(f"api.recent.{name}", 3)
+    monkeypatch.setattr("api.overview.SEARCHED", 3)
+    old = await submitted(client, model="shapes", inputs=[1])
+    new = [await submitted(client) for _ in range(3)]
+
+    async def told(address: str) -> str:
+        return (await read(client, address)).text
+
+    assert (await told("/fragments/recent?model=shapes")).endswith(
+        "No job of shapes among the newest 3; a filter looks no further."
+    )
+    page = await told("/fragments/recent?state=queued")
+    assert page.endswith("All that there are among the newest 3 jobs; a filter looks no further.")
+    assert "newest" not in await told("/fragments/recent"), "that has no filter"
+    await client.delete(f"/v1/jobs/{new[0]}")
+    monkeypatch.setattr("api.recent.SEARCHED", 300)
+    assert "newest" not in await told("/fragments/recent?model=shapes")
+    assert old[-7:] in await told("/fragments/recent?model=shapes")
 
 
 async def test_the_table_has_the_newest_jobs_however_many_there_are(client: httpx.AsyncClient) -> None:
