@@ -228,6 +228,16 @@ def test_health_has_a_reason_whenever_it_is_not_green(
         assert word in reason.text
 
 
+async def test_a_model_whose_worker_is_silent_is_silent(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    await Roster(redis).write(heartbeat(engine="busy"))
+    seconds, _ = await redis.time()
+    await redis.zadd(keys.ROSTER.pattern, {"host-1": (seconds - 4) * 1000})
+    page = await read(client, "/fragments/overview")
+    assert page.one("article", id="model-sentiment").one(class_="pill").text == "silent"
+    assert page.one("tr", id="worker-host-1").one(class_="pill").text == "silent"
+    assert "No sign of life from the worker of sentiment" in page.one("section", class_="bad").text
+
+
 async def test_the_page_says_that_a_policy_loses_jobs(client: httpx.AsyncClient, redis: ArqRedis) -> None:
     await redis.config_set("maxmemory-policy", "allkeys-lru")
     try:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
+from jobs.settings import Settings
 from tests import processes, valkey
 from tests.browser import chromium
 from tests.waiting import until
@@ -32,6 +33,8 @@ class Site:
         self.url = f"http://127.0.0.1:{(port := valkey.free_port())}"
         models = processes.write_models(folder, max_batch_items=1, batch_timeout=600.0)
         self.settings = {"redis_url": redis_url, "models_file": models, "port": port}
+        self.queue_settings = Settings(redis_url=redis_url, data_dir=folder)
+        """For a test that does a worker's part itself."""
         self.api: Popen[bytes] | None = None
 
     def worker(self) -> AbstractContextManager[Popen[bytes]]:
