@@ -42,6 +42,9 @@ class Chart(NamedTuple):
     lines: list[Line]
     summary: str
     """For those who do not see it."""
+    now: float
+    points: str
+    """For who reads it at some time: the Unix time and each line's value in words, `at|value|value;...`."""
 
 
 class Plan(NamedTuple):
@@ -117,7 +120,11 @@ def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float
     ]
     latest = ", ".join(f"{line.name} {line.last}" for line in lines)
     summary = f"{plan.title}, last 15 minutes: now {latest}; highest {told(highest, plan.unit)}"
-    return Chart(plan.title, plan.told, plan.unit, told(top, plan.unit), lines, summary)
+    points = ";".join(
+        f"{at:.1f}|{'|'.join(told(each[figure], plan.unit) for _, _, figure in plan.lines)}"
+        for at, each in values
+    )
+    return Chart(plan.title, plan.told, plan.unit, told(top, plan.unit), lines, summary, now, points)
 
 
 def path(points: Iterable[Point], now: float, top: float) -> str:

@@ -266,6 +266,7 @@ async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> 
         == "Queue, last 15 minutes: now waiting 1,235 jobs, running 7 jobs; highest 1,235 jobs"
     )
     assert drawn["Queue"].top == "2,000 jobs"
+    assert drawn["Queue"].points == "900.0|1 job|0 jobs;995.0|1,235 jobs|7 jobs"
     assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s"]
     assert [line.last for line in drawn["Queued"].lines] == ["7.5 ms", "9.8 ms"]
     assert [line.last for line in drawn["Padding"].lines] == ["20 %"]

