@@ -114,7 +114,7 @@ def _answer(
     if not _browsing(request):
         return response(kind, detail, headers=headers, **extensions)
     status, title = KINDS[kind]
-    answer = page("missing.html", status, title=title, detail=detail[:MAX_DETAIL], job_id=request.url.path)
+    answer = page("missing.html", status, title=title, detail=detail[:MAX_DETAIL], job_id="")
     answer.headers.update(headers)
     return answer
 

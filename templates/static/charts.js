@@ -29,10 +29,12 @@ function show(chart, at) {
   const around = reading.parentElement.getBoundingClientRect();
   const share = Math.min(1, Math.max(0, 1 - (Number(chart.dataset.now) - point.at) / SPAN));
   const left = box.left - around.left + share * box.width;
-  const room = Math.max(0, around.width - reading.offsetWidth);
+  const first = box.left - around.left;
+  const last = Math.max(first, first + box.width - reading.offsetWidth);
   cursor.style.cssText = `left: ${left}px; top: ${box.top - around.top}px; height: ${box.height}px`;
-  const top = box.top - around.top - reading.offsetHeight;
-  reading.style.cssText = `left: ${Math.min(room, Math.max(0, left - reading.offsetWidth / 2))}px; top: ${top}px`;
+  // below the lines, within the chart's width: the figures above stay to be compared with
+  const middle = Math.min(last, Math.max(first, left - reading.offsetWidth / 2));
+  reading.style.cssText = `left: ${middle}px; top: ${box.bottom - around.top}px`;
 }
 
 const hide = () => show(null, 0);

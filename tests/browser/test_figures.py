@@ -1,6 +1,7 @@
 """Figures and lines to copy, in a real browser: no unit is cut off, and a denied clipboard is no dead end."""
 
 import re
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
@@ -30,7 +31,12 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
     await run_one(queue)
     await submitted(site, "y")
     large = 1_234_567
-    fields = {"leases": 12_345, "window": 123_456, "engine_restarts": 1_234, "budget": 1_234_567}
+    fields: dict[str, Any] = {
+        "leases": 12_345,
+        "window": 123_456,
+        "engine_restarts": 1_234,
+        "budget": 1_234_567,
+    }
     await roster.write(heartbeat(**fields))
 
     async def seen() -> bool:  # by whoever samples first, this test or the API
@@ -39,7 +45,7 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
         return "host-1" in (await History(queue).read())["sentiment"].seen
 
     await until(seen)
-    counts = {
+    counts: dict[str, Any] = {
         "jobs": {"succeeded": large},
         "items": large,
         "batches": 1_200,
