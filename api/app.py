@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import health, hosts, jobpage, jobs, models, overview, problems, reference, tryout
+from api import health, hosts, jobpage, jobs, models, overview, problems, reference, served, tryout
 from api.deps import Services, State
 from api.edge import Edge
 from api.express import Express
@@ -34,7 +34,7 @@ from jobs.workers import Roster
 PROBES = ("/health/live", "/health/ready")
 """Asked by address, whatever names are allowed; nothing in their answers is worth a trick."""
 
-PAGES = (overview.router, jobpage.router, tryout.router)
+PAGES = (overview.router, jobpage.router, tryout.router, served.router)
 
 
 class App(FastAPI):

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from api.figures import of_work
+from api.words import noun
 from jobs.history import Moment, Series
 
 SPAN = 900.0
 """Seconds that a chart shows."""
+NOUNS = ("jobs", "inputs")
+"""Units that are words."""
 GAP = 15.0
 """Seconds between two samples across which no line is drawn: nobody looked meanwhile."""
 WIDTH, HEIGHT = 300.0, 72.0
@@ -39,6 +42,9 @@ class Chart(NamedTuple):
     lines: list[Line]
     summary: str
     """For those who do not see it."""
+    now: float
+    points: str
+    """For who reads it at some time: the Unix time and each line's value in words, `at|value|value;...`."""
 
 
 class Plan(NamedTuple):
@@ -114,7 +120,11 @@ def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float
     ]
     latest = ", ".join(f"{line.name} {line.last}" for line in lines)
     summary = f"{plan.title}, last 15 minutes: now {latest}; highest {told(highest, plan.unit)}"
-    return Chart(plan.title, plan.told, plan.unit, told(top, plan.unit), lines, summary)
+    points = ";".join(
+        f"{at:.1f}|{'|'.join(told(each[figure], plan.unit) for _, _, figure in plan.lines)}"
+        for at, each in values
+    )
+    return Chart(plan.title, plan.told, plan.unit, told(top, plan.unit), lines, summary, now, points)
 
 
 def path(points: Iterable[Point], now: float, top: float) -> str:
@@ -149,6 +159,7 @@ def told(value: float | None, unit: str) -> str:
         value, unit = value / 1_000, "s"
     whole = value >= 100 or unit == "%" or value == int(value)
     number = f"{value:,.0f}" if whole else f"{value:.1f}"
+    unit = noun(number, unit.removesuffix("s")) if unit in NOUNS else unit
     return f"{number}{'' if unit == '/s' else ' '}{unit}"
 
 

@@ -1,12 +1,14 @@
 """The health line: one level for the whole service, and in words whatever is not as it should be.
 
 What machines ask is in `api/health.py`. People are told more: a queue that is nearly full is still ready.
+A job's page and the form to try a model tell of that model alone, in the same words.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from api.fleet import ABLE
+from api.words import counted
 from jobs.leasing import Depth
 from jobs.settings import Settings
 from jobs.workers import Heartbeat
@@ -24,6 +26,16 @@ class Reason(NamedTuple):
 
     level: Level
     text: str
+    todo: str = ""
+    """What to do about it where that is not plain, with code between backticks."""
+
+
+START = (
+    "Jobs are accepted and wait. `make run` starts its worker again by itself; elsewhere start one:"
+    " `BATCHLINE_REDIS_URL=… python -m worker`."
+)
+LOST = "If it does not come back, its jobs go to another worker within seconds, or wait for one."
+SOON = "Accepted jobs wait, and are run as soon as one is."
 
 
 class Condition(NamedTuple):
@@ -56,6 +68,20 @@ def condition(
     return Condition(reasons[0].level if reasons else "good", reasons)
 
 
+def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
+    """Why none of the model's jobs can be run at this moment; `beats` are its live workers."""
+    if not beats:
+        return Reason("bad", f"No live worker for {model}", START)
+    alive = heard(beats)
+    if not alive:
+        silent = min(beat.age for beat in beats)
+        return Reason("bad", f"No sign of life from the worker of {model} for {silent:.0f} s", LOST)
+    engines = {beat.engine for beat in alive}
+    if ABLE.isdisjoint(engines):
+        return Reason("bad", f"No engine of {model} is ready: {_doing(engines)}", SOON)
+    return None
+
+
 def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
     """Those that are not silent."""
     return [beat for beat in beats if beat.age < SILENT]
@@ -81,46 +107,44 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     jobs = depth.waiting + depth.deferred + depth.running
     reasons = []
     for used, limit, what in (
-        (jobs, settings.max_queued_jobs, "jobs"),
-        (depth.bytes, settings.max_queued_bytes, "bytes"),
+        (jobs, settings.max_queued_jobs, "job"),
+        (depth.bytes, settings.max_queued_bytes, "byte"),
     ):
         level: Level = "bad" if used >= limit else "warn"
         if used >= NEARLY * limit:
             full = "full: submits are refused" if level == "bad" else "nearly full"
-            reasons.append(Reason(level, f"The queue of {model} is {full} ({used:,} of {limit:,} {what})"))
+            reasons.append(
+                Reason(level, f"The queue of {model} is {full} ({used:,} of {counted(limit, what)})")
+            )
     return reasons
 
 
 def _of_workers(model: str, depth: Depth, beats: Sequence[Heartbeat]) -> list[Reason]:
-    waiting = depth.waiting + depth.deferred + depth.running
-    wait = f"; {_jobs(waiting)} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
-    if not beats:
-        return [Reason("bad", f"No live worker for {model}{wait}")]
     alive = heard(beats)
-    if not alive:
-        silent = min(beat.age for beat in beats)
-        return [Reason("bad", f"No sign of life from the worker of {model} for {silent:.0f} s{wait}")]
-    reasons = [
+    silent = [
         Reason("warn", f"A worker of {model} ({beat.host}:{beat.pid}) is silent for {beat.age:.0f} s")
         for beat in beats
-        if beat not in alive
+        if alive and beat not in alive
     ]
-    engines = {beat.engine for beat in alive}
-    if ABLE.isdisjoint(engines):
-        reasons.append(Reason("bad", f"No engine of {model} is ready: {_doing(engines)}{wait}"))
-    else:
-        reasons += [
-            Reason("warn", f"An engine of {model} is restarting ({beat.host}:{beat.pid})")
-            for beat in alive
-            if beat.engine == "restarting"
-        ]
-    return reasons
+    if reason := unserved(model, beats):
+        return [*silent, reason._replace(text=reason.text + _held_up(depth))]
+    restarting = [
+        Reason("warn", f"An engine of {model} is restarting ({beat.host}:{beat.pid})")
+        for beat in alive
+        if beat.engine == "restarting"
+    ]
+    return silent + restarting
+
+
+def _held_up(depth: Depth) -> str:
+    """The jobs that nobody runs: those that wait, and those that a worker had taken."""
+    waiting = depth.waiting + depth.deferred
+    told = [f"{counted(waiting, 'job')} {'waits' if waiting == 1 else 'wait'}"] if waiting else []
+    if depth.running:
+        told.append(f"{counted(depth.running, 'job')} {'was' if depth.running == 1 else 'were'} running")
+    return f"; {' and '.join(told)}" if told else ""
 
 
 def _doing(engines: set[str]) -> str:
     words = {"loading": "loading its model", "restarting": "restarting", "stopping": "stopping"}
     return ", ".join(sorted(words.get(engine, engine) for engine in engines))
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job{'' if count == 1 else 's'}"

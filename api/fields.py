@@ -1,5 +1,6 @@
 """A model's parameters as form fields, made from their JSON Schema, and what was typed there as JSON."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +12,8 @@ from jobs.models import ModelSpec
 
 PREFIX = "p."
 """Before a parameter's name in the form."""
+MOST_QUOTED = 60
+"""Characters of a wrong value that its fault repeats."""
 
 
 class Field(NamedTuple):
@@ -40,12 +43,22 @@ def fields(spec: ModelSpec, given: Mapping[str, str]) -> list[Field]:
 
 def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
     """What was typed, by each field's type. Raises InvalidRequest; limits are for others to check."""
-    declared = parameters_schema(spec).get("properties", {})
-    return {
-        name: _parsed(name, schema, text)
-        for name, schema in declared.items()
-        if (text := form.get(PREFIX + name, "").replace("\r\n", "\n").strip())
-    }
+    given: dict[str, Any] = {}
+    for name, schema in parameters_schema(spec).get("properties", {}).items():
+        if text := _text(form, name):
+            try:
+                given[name] = _parsed(schema, text)
+            except (msgspec.DecodeError, RecursionError):
+                raise _fault(spec, form, name) from None
+    return given
+
+
+def worded(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
+    """The error as a sentence for who filled the form in, where it is about a field of the parameters."""
+    found = re.search(r"`\$\.(\w+)|field `(\w+)`", str(error))
+    if error.pointer != "/parameters" or found is None:
+        return error
+    return _fault(spec, form, found[1] or found[2])
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, str]:
@@ -78,7 +91,39 @@ def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> F
     return Field(PREFIX + name, label, "json", f"JSON: {schema.get('type', 'any value')}", value, required)
 
 
-def _parsed(name: str, declared: dict[str, Any], text: str) -> Any:
+def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidRequest:
+    """What the field takes, and that what was typed is not that."""
+    declared = parameters_schema(spec).get("properties", {}).get(name, {})
+    field, (schema, _) = _field(name, declared, "", False), _without_null(declared)
+    match field.kind:
+        case "choice":
+            wanted = f"choose one of {', '.join(field.choices)}"
+        case "lines":
+            length = schema["items"].get("maxLength", 0)
+            wanted = f"give up to {schema.get('maxItems', 0):,} lines of up to {length:,} characters each"
+        case "json":
+            wanted = f"give {_with_article(schema.get('type', 'value'))} as JSON"
+        case _:
+            wanted = f"give {field.hint or _length(schema)}"
+    text = _text(form, name)
+    but = f", not {text!r}" if 0 < len(text) <= MOST_QUOTED else ""
+    return InvalidRequest(f"{field.label}: {wanted}{but}", pointer=f"/parameters/{name}")
+
+
+def _text(form: Mapping[str, str], name: str) -> str:
+    return form.get(PREFIX + name, "").replace("\r\n", "\n").strip()
+
+
+def _length(schema: Mapping[str, Any]) -> str:
+    return f"a text of up to {schema['maxLength']:,} characters" if "maxLength" in schema else "a text"
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aio' else 'a'} {kind}"
+
+
+def _parsed(declared: dict[str, Any], text: str) -> Any:
+    """Raises what msgspec raises for what is no JSON."""
     schema, nullable = _without_null(declared)
     if nullable and text == "null":
         return None
@@ -87,14 +132,7 @@ def _parsed(name: str, declared: dict[str, Any], text: str) -> Any:
             return text
         case {"type": "array", "items": {"type": "string"}}:
             return [line.strip() for line in text.split("\n") if line.strip()]
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        kind = schema.get("type", "JSON")
-        raise InvalidRequest(
-            f"{name}: give {'an' if kind[0] in 'aio' else 'a'} {kind}, not {text!r}"
-        ) from None
-    return value
+    return msgspec.json.decode(text)
 
 
 def _without_null(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:

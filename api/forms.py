@@ -18,8 +18,8 @@ async def read(request: Request, max_bytes: int) -> dict[str, str]:
     body = await submission.read_body(request, min(MAX_FORM, max_bytes))
     try:
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError as error:
-        raise InvalidRequest(f"the form cannot be read: {error}") from None
+    except ValueError:
+        raise InvalidRequest(f"the form has more than {MAX_FIELDS} fields") from None
     return {name: values[0] for name, values in fields.items()}
 
 

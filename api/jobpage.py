@@ -2,13 +2,14 @@
 
 from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api import curls
+from api import curls, served
 from api.deps import Services, Shared
 from api.forms import by_htmx, refuse_cross_site
 from api.outputs import shortened
@@ -69,7 +70,10 @@ async def _shown(
         asked = await shared.queue.asked(job_id)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         kind = KINDS[ERRORS[type(error)]]
-        return page(missing, kind.status, title=kind.title, detail=detail_of(error), job_id=shortened(job_id))
+        # away is not gone: the page goes on asking
+        retry = f"/fragments/jobs/{quote(job_id)}" if isinstance(error, QueueUnavailable) else None
+        told = {"title": kind.title, "detail": detail_of(error), "job_id": shortened(job_id)}
+        return page(missing, kind.status, retry=retry, **told)
     results = decoded(job)
     shown = pairs(asked, results, MOST_INPUTS)
     done = STOP_POLLING if job.status.terminal and hold else 200
@@ -77,6 +81,7 @@ async def _shown(
         template,
         done,
         job=job,
+        reason=None if job.status.terminal else await served.fault(shared, job.model),
         pairs=shown,
         hidden=job.counts.total - len(shown),
         too_large=job.results is not None and not results,

@@ -24,6 +24,7 @@ class Line(NamedTuple):
     id: str
     job: Job | None
     pair: Pair | None
+    asked: Asked
 
 
 async def lines(shared: Services, ids: list[str]) -> dict[str, Any]:
@@ -35,17 +36,34 @@ async def lines(shared: Services, ids: list[str]) -> dict[str, Any]:
     if all(line.job is None for line in found):
         await shared.queue.read(ids[0])  # tells which of the two it is
     done = sum(line.job is None or line.job.status.terminal for line in found)
-    return {"lines": found, "done": done, "failed": sum(_failed(line) for line in found)}
+    return {
+        "lines": found,
+        "done": done,
+        "failed": sum(_failed(line) for line in found),
+        "model": next((line.job.model for line in found if line.job), ""),
+        "together": _together(found),
+    }
 
 
 async def _line(shared: Services, number: int, job_id: str) -> Line:
     try:
         job = await shared.queue.read(job_id)
     except (JobNotFound, JobGone):
-        return Line(number, job_id, None, None)
-    asked: Asked = await shared.queue.asked(job_id)
+        return Line(number, job_id, None, None, Asked())
+    asked = await shared.queue.asked(job_id)
     shown = pairs(asked, decoded(job, MOST_RESULTS), 1)
-    return Line(number, job_id, job, shown[0] if shown else None)
+    return Line(number, job_id, job, shown[0] if shown else None, asked)
+
+
+def _together(found: list[Line]) -> dict[str, Any] | None:
+    """All lines as one request; None where some input is no longer known."""
+    inputs = [given for line in found for given in line.asked.inputs]
+    job = found[0].job
+    if job is None or len(inputs) < len(found):
+        return None
+    parameters = found[0].asked.parameters
+    asked = {"model": job.model, "inputs": inputs if len(inputs) > 1 else inputs[0]}
+    return asked | ({"parameters": parameters} if parameters else {})
 
 
 def _failed(line: Line) -> bool:

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from api.words import counted
+
 MOST_ROWS = 10
 """Labels or entities of one output that a page shows."""
 MOST_TEXT = 2_000
@@ -72,7 +74,7 @@ def _text(output: Any) -> str:
         return shortened(output)
     if isinstance(output, list) and output and all(isinstance(number, int | float) for number in output):
         first = ", ".join(f"{number:.4g}" for number in output[:FIRST_NUMBERS])
-        return f"{len(output)} numbers: {first}{', …' if len(output) > FIRST_NUMBERS else ''}"
+        return f"{counted(len(output), 'number')}: {first}{', …' if len(output) > FIRST_NUMBERS else ''}"
     if isinstance(output, list) and output and all(isinstance(row, list) for row in output):
-        return f"{len(output)} rows: {_text(output[0])}"
+        return f"{counted(len(output), 'row')}: {_text(output[0])}"
     return shortened(msgspec.json.format(msgspec.json.encode(output), indent=2).decode())

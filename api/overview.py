@@ -1,10 +1,12 @@
 """The overview, which people keep open: health, models, workers, charts and recent jobs.
 
-Each part is a fragment that the page fetches again by itself: what is in the queue and who works each second,
-the charts as often as there are samples.
+Each part is a fragment that the page fetches again by itself each second. While Redis is away the charts and
+the jobs stay as they were, and the page says how old they are (`live.js`).
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.charts import Chart, charts
-from api.condition import AWAY, SILENT, condition
+from api.condition import AWAY, SILENT, START, condition
 from api.deps import Services, Shared
 from api.figures import figures
 from api.recent import SEARCHED, chosen, recent
@@ -31,11 +33,14 @@ PATIENCE = 1.5
 @router.get("/")
 async def overview_page(request: Request, shared: Shared) -> Response:
     """Filters of the recent jobs stand in the address: `?state=failed&model=NAME`."""
-    context = await _overview(shared) | _filters(request, shared)
-    if context["away"]:
-        return page("overview.html", 503, **context, drawn=[], recent=[], searched=0)
-    drawn = await _charts(context["charted"], shared)
-    return page("overview.html", **context | await _recent(request, shared), drawn=drawn)
+    filters, context = _filters(request, shared), await _overview(shared)
+    try:
+        if not context["away"]:
+            drawn, jobs = await _charts(filters["charted"], shared), await _recent(request, shared)
+            return page("overview.html", **context | jobs, drawn=drawn)
+    except QueueUnavailable:  # since a moment ago
+        context = _away()
+    return page("overview.html", 503, **context, **filters, drawn=[], recent=[], searched=None)
 
 
 @router.get("/fragments/overview")
@@ -66,13 +71,13 @@ async def recent_fragment(request: Request, shared: Shared) -> Response:
 
 async def _overview(shared: Services) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(PATIENCE), availability():
+        async with _patience(), availability():
             info = await shared.redis.info()
             depths = await shared.queue.depth()
             beats = await shared.fleet.workers(fresh=True)
             history = await shared.history.read()
-    except (QueueUnavailable, TimeoutError, RedisError):
-        return {"away": True, "condition": AWAY, "models": [], "workers": [], "silent": SILENT}
+    except (QueueUnavailable, RedisError):
+        return _away()
     models = [
         figures(spec, depths[name], [beat for beat in beats if beat.model == name], history[name])
         for name, spec in shared.catalog.specs.items()
@@ -83,20 +88,39 @@ async def _overview(shared: Services) -> dict[str, Any]:
         "models": models,
         "workers": [beat for beat in beats if beat.model in shared.catalog.specs],
         "silent": SILENT,
+        "start": START,
     }
 
 
+def _away() -> dict[str, Any]:
+    return {"away": True, "condition": AWAY, "models": [], "workers": [], "silent": SILENT, "start": START}
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Raises QueueUnavailable where Redis stands still."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except TimeoutError:
+        raise QueueUnavailable(f"Redis did not answer within {PATIENCE:g} s") from None
+
+
 async def _charts(model: str, shared: Services) -> list[Chart]:
-    return charts((await shared.history.read())[model])
+    async with _patience():  # the samples first, for a worker is never behind what they have seen of it
+        series = (await shared.history.read())[model]
+        depths, beats = await shared.queue.depth(), await shared.fleet.workers(fresh=True)
+    return charts(series.with_now(depths[model], [beat for beat in beats if beat.model == model]))
 
 
 async def _recent(request: Request, shared: Services) -> dict[str, Any]:
-    filters = _filters(request, shared)
+    filters = _filters(request, shared) | {"away": False}
     try:
-        jobs, searched = await recent(shared, filters["chosen"])
+        async with _patience():
+            jobs, cut = await recent(shared, filters["chosen"])
     except InvalidRequest:  # the listing moved on beyond its own page meanwhile
-        jobs, searched = [], SEARCHED
-    return {**filters, "recent": jobs, "searched": searched}
+        jobs, cut = [], True
+    return {**filters, "recent": jobs, "searched": SEARCHED if cut else None}
 
 
 def _filters(request: Request, shared: Services) -> dict[str, Any]:

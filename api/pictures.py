@@ -5,6 +5,7 @@ from itertools import cycle
 from typing import Any, NamedTuple
 
 from api.outputs import MOST_TEXT
+from api.words import counted
 
 COLOURS = 6
 POINTS = 120
@@ -52,11 +53,14 @@ def picture(result: dict[str, Any] | None, given: object) -> Picture:
         case [{"generated_text": str(text)}, *_] | {"generated_text": str(text)}:
             return Picture([], None, _continued(text, given))
         case [float() | int(), *_] if all(type(number) in (int, float) for number in output):
-            return Picture([], _spark(output, f"{len(output):,} numbers"))
+            return Picture([], _spark(output, counted(len(output), "number")))
         case [[float() | int(), *_] as row, *_] | [[[float() | int(), *_] as row, *_]]:
             rows = output if type(output[0][0]) is not list else output[0]
             if all(type(number) in (int, float) for number in row):
-                return Picture([], _spark(row, f"{len(rows):,} rows of {len(row):,} numbers; the first"))
+                return Picture(
+                    [],
+                    _spark(row, f"{counted(len(rows), 'row')} of {counted(len(row), 'number')}; the first"),
+                )
     return Picture([])
 
 

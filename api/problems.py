@@ -1,6 +1,7 @@
 """Every error -> RFC 9457 problem+json, in one table; the only file that knows the status of an error.
 
-What an exception means is in `jobs/errors.py`; here is only what a client is told.
+What an exception means is in `jobs/errors.py`; here is only what a client is told. A browser that asks for a
+page gets the same as one.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.rendering import page
 from jobs import errors
 from jobs.metrics import ApiMetrics
 
@@ -105,6 +107,24 @@ def kind_of(error: Exception) -> str:
     return next(kind for cls, kind in ERRORS.items() if isinstance(error, cls))
 
 
+def _answer(
+    request: Request, kind: str, detail: str, headers: Mapping[str, str], **extensions: Any
+) -> Response:
+    """A page for a person at a browser, the problem for all others."""
+    if not _browsing(request):
+        return response(kind, detail, headers=headers, **extensions)
+    status, title = KINDS[kind]
+    answer = page("missing.html", status, title=title, detail=detail[:MAX_DETAIL], job_id="")
+    answer.headers.update(headers)
+    return answer
+
+
+def _browsing(request: Request) -> bool:
+    """Whether it asks for HTML, as scripts and htmx don't, and not of the API."""
+    path = request.url.path
+    return not path.startswith("/v1/") and "text/html" in request.headers.get("accept", "").lower()
+
+
 async def retry_after(request: Request, error: Exception) -> dict[str, str]:
     """When a refused request is worth another try."""
     if isinstance(error, errors.QueueFull):
@@ -118,10 +138,11 @@ async def on_error(request: Request, error: Exception) -> Response:
     _count(request, kind)
     count_refused_admission(request.state.services.metrics, error)
     extensions = error.extensions if isinstance(error, Refusal) else {}
-    return response(
+    return _answer(
+        request,
         kind,
         detail_of(error),
-        headers=await retry_after(request, error),
+        await retry_after(request, error),
         pointer=getattr(error, "pointer", None),
         instance=request.url.path if "job_id" in request.path_params else None,
         **extensions,
@@ -149,7 +170,7 @@ async def on_framework_error(request: Request, error: Exception) -> Response:
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if kind == "method-not-allowed":
         headers["allow"] = ", ".join(_allowed(request)) or headers.get("allow", "")
-    return response(kind, detail, headers=headers)
+    return _answer(request, kind, detail, headers)
 
 
 def _allowed(request: Request) -> list[str]:

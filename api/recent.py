@@ -44,8 +44,11 @@ def chosen(query: QueryParams, models: Container[str]) -> Chosen:
     )
 
 
-async def recent(shared: Services, wanted: Chosen) -> tuple[list[Job], int]:
-    """The newest jobs that the filters let through, and how many were searched. Raises QueueUnavailable."""
+async def recent(shared: Services, wanted: Chosen) -> tuple[list[Job], bool]:
+    """The newest jobs that the filters let through, and whether the search for more ended at SEARCHED.
+
+    Raises QueueUnavailable.
+    """
     found: list[Job] = []
     after: str | None = None
     searched = 0
@@ -56,4 +59,4 @@ async def recent(shared: Services, wanted: Chosen) -> tuple[list[Job], int]:
         searched += page
         if after is None:
             break
-    return found[:SHOWN], searched
+    return found[:SHOWN], len(found) < SHOWN and after is not None

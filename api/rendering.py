@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from api.outputs import shown
+from api.words import counted, noun
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 STATIC = TEMPLATES / "static"
@@ -116,5 +117,7 @@ _environment.filters.update(
     shown=shown,
     grouped=grouped,
     percent=percent,
+    noun=noun,
+    counted=counted,
 )
 _environment.globals["assets"] = _fingerprint()

@@ -1,10 +1,12 @@
 """Try it: a form for any model, one input or one per line, and the answers as they come.
 
 Each line is a job of its own, so that it fills in by itself; together they show how jobs are batched.
+A form has a nonce; the jobs' ids follow from it and the form's content, so the same sent again makes no
+second job, however the first try ended.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api import curls, fields, forms, submission
+from api import curls, fields, forms, served, submission
 from api.catalog import example
 from api.deps import Services, Shared
 from api.jobpage import STOP_POLLING
@@ -20,7 +22,7 @@ from api.lines import MOST_LINES, lines
 from api.problems import ERRORS, KINDS, Refusal, count_refused_admission, detail_of, kind_of
 from api.rendering import page
 from jobs.errors import BatchlineError, InvalidRequest, JobGone, JobNotFound, QueueUnavailable
-from jobs.ids import created_ms, in_a_row, new_id
+from jobs.ids import created_ms, derived, in_a_row, new_id
 from jobs.models import ModelCatalog, ModelSpec
 from jobs.schema import JobRequest, NewJob
 
@@ -36,14 +38,14 @@ class Asked(NamedTuple):
 
 @router.get("/try")
 async def try_page(request: Request, shared: Shared) -> Response:
-    return page("try.html", **_form(shared.catalog, {"model": request.query_params.get("model", "")}))
+    return await _form_page(request, shared, {"model": request.query_params.get("model", "")})
 
 
 @router.post("/try")
 async def choose_model(request: Request, shared: Shared) -> Response:
     """The form with another model's fields; what was typed stays."""
     form = await forms.read(request, shared.settings.max_request_bytes)
-    return page("try.html", **_form(shared.catalog, form))
+    return await _form_page(request, shared, form)
 
 
 @router.post("/submit")
@@ -54,17 +56,46 @@ async def submit(request: Request, shared: Shared) -> Response:
     try:
         form |= await forms.read(request, shared.settings.max_request_bytes)
         asked = _asked(form, shared.catalog)
-        ids = await _sent(shared, asked.jobs)
+        ids = await _sent(shared, asked.jobs, _nonce(form))
+        if not forms.by_htmx(request):
+            return RedirectResponse(f"/jobs/{ids[0]}" if len(ids) == 1 else _home(ids), 303)
+        context = {"page": _home(ids), **await lines(shared, ids)}
     except (BatchlineError, Refusal) as error:
-        status = KINDS[kind_of(error)].status
-        if forms.by_htmx(request):
-            return page("fragments/fault.html", status, fault=detail_of(error))
-        return page("try.html", status, **_form(shared.catalog, form, detail_of(error)))
-    if not forms.by_htmx(request):
-        return RedirectResponse(f"/jobs/{ids[0]}" if len(ids) == 1 else _home(ids), 303)
+        return await _refused(request, shared, form, error)
     curl = curls.submit(request, asked.together)
-    context = {"first": ids[0], "page": _home(ids), **await lines(shared, ids)}
-    return page("fragments/sent.html", curl=curl, **context)
+    return page("fragments/sent.html", curl=curl, nonce=new_id(), **context)
+
+
+async def _form_page(
+    request: Request, shared: Services, form: Mapping[str, str], status: int = 200, **told: Any
+) -> Response:
+    context = _form(shared.catalog, form)
+    reason = await served.fault(shared, context["spec"].name)
+    try:
+        curl = curls.submit(request, _asked(context["typed"], shared.catalog).together)
+    except InvalidRequest:  # what stands there cannot be run
+        curl = None
+    return page("try.html", status, **context | told, reason=reason, curl=curl)
+
+
+async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:
+    """The form with the reason; with the same nonce, unless what was sent under it is over."""
+    status = KINDS[kind_of(error)].status
+    told = {"fault": detail_of(error), "again": isinstance(error, QueueUnavailable)}
+    if isinstance(error, JobGone):
+        form["nonce"] = new_id()
+        told["fault"] = (
+            "This was sent before, and its answers are no longer kept: submit it again for new ones"
+        )
+    if forms.by_htmx(request):
+        return page("fragments/refused.html", status, nonce=_nonce(form), **told)
+    return await _form_page(request, shared, form, status, **told)
+
+
+def _nonce(form: Mapping[str, str]) -> str:
+    """The form's; a new one where it has none of ours."""
+    given = form.get("nonce", "")
+    return new_id() if created_ms(given) is None else given
 
 
 @router.get("/tries/{first}")
@@ -84,10 +115,15 @@ async def _lines(first: str, request: Request, shared: Services, template: str, 
         shown = await lines(shared, ids)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         kind = KINDS[ERRORS[type(error)]]
-        return page(missing, kind.status, title=kind.title, detail=detail_of(error), job_id=first[:100])
+        retry = f"/fragments{_home(ids)}" if isinstance(error, QueueUnavailable) else None
+        told = {"title": kind.title, "detail": detail_of(error), "job_id": first[:100]}
+        return page(missing, kind.status, retry=retry, **told)
     finished = shown["done"] == len(ids) and template == "fragments/lines.html"
     status = STOP_POLLING if finished else 200
-    return page(template, status, first=ids[0], page=_home(ids), curl=None, **shown)
+    together = shown["together"]
+    curl = curls.submit(request, together) if together else None
+    reason = None if shown["done"] == len(ids) else await served.fault(shared, shown["model"])
+    return page(template, status, page=_home(ids), curl=curl, reason=reason, **shown)
 
 
 def _ids(first: str, count: str) -> list[str]:
@@ -101,18 +137,27 @@ def _home(ids: list[str]) -> str:
     return f"/tries/{ids[0]}?lines={len(ids)}"
 
 
-async def _sent(shared: Services, jobs: list[NewJob]) -> list[str]:
-    """The ids of all, in order, also where the queue was full after some: those have a page that says so."""
-    ids = in_a_row(new_id(), len(jobs))
-    submits = (shared.queue.submit(job, job_id=job_id) for job, job_id in zip(jobs, ids, strict=True))
+async def _sent(shared: Services, jobs: list[NewJob], nonce: str) -> list[str]:
+    """The ids of all, in order, also where the queue was full after some: those have a page that says so.
+
+    Each is its own idempotency key. Where Redis did not answer for some, nobody knows of them: it is raised.
+    """
+    ids = in_a_row(derived(nonce, msgspec.json.encode(jobs)), len(jobs))
+    submits = (
+        shared.queue.submit(job, idempotency_key=job_id, job_id=job_id)
+        for job, job_id in zip(jobs, ids, strict=True)
+    )
     outcomes = await asyncio.gather(*submits, return_exceptions=True)
     faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for fault in faults:
         count_refused_admission(shared.metrics, fault)
     unforeseen = [fault for fault in faults if not isinstance(fault, BatchlineError)]
-    if unforeseen or len(faults) == len(jobs):
-        raise (unforeseen or faults)[0]
-    shared.metrics.submitted.labels(jobs[0].model).inc(len(jobs) - len(faults))
+    unknown = [fault for fault in faults if isinstance(fault, QueueUnavailable)]
+    if unforeseen or unknown or len(faults) == len(jobs):
+        raise (unforeseen or unknown or faults)[0]
+    replays = [outcome[1] for outcome in outcomes if not isinstance(outcome, BaseException)]
+    shared.metrics.submitted.labels(jobs[0].model).inc(replays.count(False))
+    shared.metrics.replayed.inc(replays.count(True))
     return ids
 
 
@@ -129,24 +174,29 @@ def _asked(form: Mapping[str, str], catalog: ModelCatalog) -> Asked:
             raise InvalidRequest("there is no line with anything in it")
         if len(given) > MOST_LINES:
             raise InvalidRequest(f"{len(given)} lines are more than the {MOST_LINES} that this page takes")
-    inputs = [_parsed(line) for line in given] if spec.input == "json" else given
+    inputs = list(_parsed(given)) if spec.input == "json" else given
     parameters = fields.parameters(spec, form)
-    jobs = [
-        submission.accept(JobRequest(inputs=each, model=spec.name, parameters=parameters), catalog)
-        for each in inputs
-    ]
+    try:
+        jobs = [
+            submission.accept(JobRequest(inputs=each, model=spec.name, parameters=parameters), catalog)
+            for each in inputs
+        ]
+    except InvalidRequest as error:
+        raise fields.worded(spec, form, error) from None
     together = {"model": spec.name, "inputs": inputs if len(inputs) > 1 else inputs[0]}
     return Asked(jobs, together | ({"parameters": parameters} if parameters else {}))
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the input: not valid JSON: {error}") from None
+def _parsed(given: list[str]) -> Iterator[Any]:
+    for i, text in enumerate(given):
+        try:
+            yield msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            which = f"line {i + 1}" if len(given) > 1 else "the input"
+            raise InvalidRequest(f'{which} is not valid JSON; a text needs quotes, as in "text"') from None
 
 
-def _form(catalog: ModelCatalog, form: Mapping[str, str], fault: str | None = None) -> dict[str, Any]:
+def _form(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
     """What the form shows: what was typed, or the model's example where nothing was but an example."""
     spec = catalog.specs.get(form.get("model", ""), catalog.default)
     before = catalog.specs.get(form.get("shown", ""))
@@ -161,9 +211,11 @@ def _form(catalog: ModelCatalog, form: Mapping[str, str], fault: str | None = No
         "spec": spec,
         "text": text,
         "mode": mode,
+        "typed": {**parameters, "model": spec.name, "text": text, "mode": mode},
         "fields": fields.fields(spec, parameters),
         "most_lines": MOST_LINES,
-        "fault": fault,
+        "nonce": _nonce(form),
+        "fault": None,
     }
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import msgspec
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 from redis.exceptions import ResponseError
 
 from jobs import keys, lua
@@ -64,6 +65,19 @@ class Series(msgspec.Struct, frozen=True):
         since = self.moments[-1].at if self.moments else self.now
         work += done_since(self.seen, beats, since)
         return work, sum(moment.seconds for moment in recent) + self.now - since
+
+    def with_now(self, depth: Depth, beats: Sequence[Heartbeat]) -> "Series":
+        """These, and this moment as one more that is not written: what stands in the queue now.
+
+        Its work is the newest sample's and all since: heartbeats come once a second, and what was done in a
+        shorter time would be a matter of chance.
+        """
+        last = self.moments[-1] if self.moments else Moment(self.now, 0.0, Sample(depth, 0, Work()))
+        work = last.sample.work + done_since(self.seen, beats, last.at)
+        seconds = last.seconds + self.now - last.at
+        return replace(
+            self, moments=[*self.moments, Moment(self.now, seconds, Sample(depth, len(beats), work))]
+        )
 
 
 class History:

@@ -1,5 +1,6 @@
 """Job ids: UUIDv7 (RFC 9562, section 5.7), so that an id tells when it was made."""
 
+import hashlib
 import os
 import time
 import uuid
@@ -27,6 +28,16 @@ def created_ms(job_id: str) -> int | None:
     if parsed.version != 7 or str(parsed) != job_id:
         return None
     return parsed.int >> 80
+
+
+def derived(nonce: str, content: bytes) -> str:
+    """The id that follows from another id and a content: it has that id's time, and a digest of both.
+
+    So whoever sends the same again under the same nonce names the same job, and with a change another.
+    """
+    digest = int.from_bytes(hashlib.sha256(nonce.encode() + content).digest()[:8])
+    noise = digest & ~(0xC000 << 48) | 0x8000 << 48
+    return str(uuid.UUID(int=uuid.UUID(nonce).int >> 64 << 64 | noise))
 
 
 def in_a_row(first: str, count: int) -> list[str]:

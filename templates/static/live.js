@@ -3,7 +3,9 @@
 
 const STALE_MS = 2000; // fragments come each second
 const banner = document.getElementById("stale");
-let heard = Date.now();
+const loaded = Date.now();
+let heard = loaded;
+const renewed = {}; // when parts of the page came last whose answer is empty while Redis is away, by their id
 
 document.documentElement.classList.add("js");
 
@@ -15,7 +17,17 @@ setInterval(() => {
   if (stale) document.getElementById("stale-for").textContent = Math.round(silent / 1000);
   if (banner.hidden === stale) banner.hidden = !stale;
   document.body.classList.toggle("is-stale", stale);
+  for (const part of document.querySelectorAll("[data-age]")) tellAge(part);
 }, 250);
+
+function tellAge(part) {
+  const age = Date.now() - (renewed[part.id] ?? loaded);
+  const old = age > STALE_MS && !document.hidden;
+  const label = document.getElementById(part.dataset.age);
+  if (old) label.textContent = `as of ${Math.round(age / 1000)} s ago`;
+  label.hidden = !old;
+  part.classList.toggle("is-old", old);
+}
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
@@ -31,6 +43,14 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, xhr } = event.detail;
   if (xhr.status && elt.matches("[data-live], form")) heard = Date.now();
+  if (xhr.status === 200 && elt.matches("[data-age]")) renewed[elt.id] = Date.now();
+});
+
+// Who pressed a button that the answer took away goes on from the answer, and not from the top of the page
+document.addEventListener("htmx:afterSettle", (event) => {
+  const { requestConfig } = event.detail;
+  if (requestConfig?.triggeringEvent?.type !== "submit" || document.activeElement !== document.body) return;
+  document.getElementById(event.detail.target.id)?.focus();
 });
 
 // Only pages are shown as pages: a problem's JSON may quote what somebody sent
@@ -44,7 +64,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 for (const failure of ["htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, (event) => {
-    if (event.detail.target?.id === "answer") say(event.detail.target, "No answer in time. What you sent may have been accepted all the same: see the recent jobs.");
+    const target = event.detail.target;
+    if (target?.id !== "answer") return;
+    say(target, "No answer in time.");
+    target.firstElementChild.append(document.getElementById("unanswered").content.cloneNode(true));
   });
 }
 
@@ -57,11 +80,12 @@ function problem(text) {
 }
 
 function say(where, words) {
-  const line = document.createElement("p");
-  line.className = "card fault";
-  line.setAttribute("role", "alert");
-  line.textContent = words;
-  where.replaceChildren(line);
+  const card = document.createElement("div");
+  card.className = "card fault";
+  card.setAttribute("role", "alert");
+  card.append(document.createElement("p"));
+  card.firstChild.textContent = words;
+  where.replaceChildren(card);
 }
 
 document.addEventListener("click", async (event) => {

@@ -6,7 +6,9 @@ import shlex
 import httpx
 import msgspec
 import pytest
+from arq.connections import ArqRedis
 
+from jobs import keys
 from jobs.queue import JobQueue
 from tests.api.markup import Element, parsed
 from tests.ledger import run_one
@@ -77,6 +79,29 @@ async def test_a_bad_end_is_told_in_words(
     page = await read(client, job_id)
     assert words in page.text
     assert page.one("h1").text == f"Job {state}"
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_no_more_is_told_of_a_start_than_is_known(
+    client: httpx.AsyncClient, queue: JobQueue, redis: ArqRedis, frozen: bool
+) -> None:
+    """A worker that froze may have begun a job whose lease then ran out before an attempt was charged."""
+    job_id = await submitted(client)
+    if frozen:
+        [claimed], _ = await queue.claim("sentiment", 1)
+        assert "Started" in (await read(client, job_id)).one(class_="timeline").text
+        queue_key = keys.QUEUE.of("sentiment")
+        await redis.zadd(queue_key, {claimed.id: keys.RUNNING + 1})
+        given_back = 0
+        while not given_back and (await queue.read(job_id)).started_at:  # the API sweeps as well
+            given_back, *_ = await queue.sweep("sentiment")
+    await client.delete(f"/v1/jobs/{job_id}")
+    page = await read(client, job_id)
+    start = page.one(class_="timeline").all("li")[1].text
+    assert start.startswith("No start counted")
+    assert "before the worker that had taken it said that it began" in start
+    assert "never" not in page.text.lower()
+    assert "before it started" not in page.text
 
 
 async def test_the_cancel_button_works_with_and_without_javascript(client: httpx.AsyncClient) -> None:

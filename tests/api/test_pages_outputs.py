@@ -1,9 +1,14 @@
 """Outputs in a form for people: rows, entities in their text, the shape of a vector, a continued prompt."""
 
+import httpx
 import pytest
 
+from api.lines import MOST_RESULTS
 from api.outputs import MOST_TEXT, Row, shown
 from api.pictures import HEIGHT, WIDTH, Continued, Piece, picture
+from jobs.queue import JobQueue
+from tests.api.markup import parsed
+from tests.ledger import run_one
 
 
 @pytest.mark.parametrize(
@@ -17,7 +22,7 @@ from api.pictures import HEIGHT, WIDTH, Continued, Piece, picture
         ([{"generated_text": "once"}], [Row("once", None)], ""),
         ({"label": "A", "score": 17}, [Row("A", None)], ""),
         ([0.1] * 384, [], "384 numbers: 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, …"),
-        ([[[0.1, 2]]], [], "1 rows: 1 rows: 2 numbers: 0.1, 2"),
+        ([[[0.1, 2]]], [], "1 row: 1 row: 2 numbers: 0.1, 2"),
         ("text" * 1_000, [], ("text" * 1_000)[:MOST_TEXT] + " …"),
         ({"any": None}, [], '{\n  "any": null\n}'),
         ([], [], "[]"),
@@ -71,6 +76,20 @@ def test_a_vector_is_drawn_to_scale() -> None:
 def test_what_is_no_picture_has_none(output: object) -> None:
     assert picture({"output": output}, "x") == ([], None, None)
     assert picture(None, "x") == ([], None, None)
+
+
+async def test_a_line_that_is_too_large_to_show_leads_to_its_job(
+    client: httpx.AsyncClient, queue: JobQueue
+) -> None:
+    sent = await client.post("/submit", data={"text": "long\n" + "x" * 70_000, "mode": "lines"})
+    while await run_one(queue, [{"output": "y" * (MOST_RESULTS + 1)}]):
+        pass
+    page = parsed((await client.get(sent.headers["location"])).text)
+    first, second = page.one(class_="answers").one("tbody").all("tr")
+    assert [cell.text for cell in first.all("td")][:2] == ["long", "too large to show here"]
+    link = first.all("td")[1].one("a")["href"]
+    assert parsed((await client.get(link)).text).one("h1").text == "Job succeeded"
+    assert second.all("td")[0].text == "line 2, too large to show here"
 
 
 def test_a_prompt_is_told_from_what_continued_it() -> None:

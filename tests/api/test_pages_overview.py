@@ -75,7 +75,7 @@ async def test_the_overview_shows_what_goes_on(
         card = page.one("article", id="model-sentiment")
         assert card.one(class_="busy").text == "busy"
         facts = {row.one("dt").text: row.one("dd").text for row in card.all("div")}
-        assert facts["waiting"] == "1 jobs"
+        assert facts["waiting"] == "1 job"
         assert facts["running"] == "0 jobs"
         assert facts["done"].endswith("jobs/s")
         assert float(facts["done"].split()[0].replace(",", "")) > 0
@@ -124,7 +124,32 @@ async def test_filters_are_plain_links_that_any_browser_follows(
     current = page.one("nav", aria_label="Filter the recent jobs").all("a", aria_current="true")
     assert [link.text for link in current] == ["failed", "shapes"]
     assert page.one(id="recent")["hx-get"] == "/fragments/recent?state=failed&model=shapes"
-    assert page.one(id="recent").one(class_="more").text == "No failed job of shapes among the newest 60."
+    assert page.one(id="recent").one(class_="more").text == "No failed job of shapes."
+
+
+async def test_a_filter_says_how_far_it_looks(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that it does not find may be there, farther down."""
+    for name in ("SEARCHED", "PAGE"):
+        monkeypatch.setattr(f"api.recent.{name}", 3)
+    monkeypatch.setattr("api.overview.SEARCHED", 3)
+    old = await submitted(client, model="shapes", inputs=[1])
+    new = [await submitted(client) for _ in range(3)]
+
+    async def told(address: str) -> str:
+        return (await read(client, address)).text
+
+    assert (await told("/fragments/recent?model=shapes")).endswith(
+        "No job of shapes among the newest 3; a filter looks no further."
+    )
+    page = await told("/fragments/recent?state=queued")
+    assert page.endswith("All that there are among the newest 3 jobs; a filter looks no further.")
+    assert "newest" not in await told("/fragments/recent"), "that has no filter"
+    await client.delete(f"/v1/jobs/{new[0]}")
+    monkeypatch.setattr("api.recent.SEARCHED", 300)
+    assert "newest" not in await told("/fragments/recent?model=shapes")
+    assert old[-7:] in await told("/fragments/recent?model=shapes")
 
 
 async def test_the_table_has_the_newest_jobs_however_many_there_are(client: httpx.AsyncClient) -> None:
@@ -150,7 +175,13 @@ def depths(**fields: int) -> dict[str, Depth]:
         ({}, {}, [{}], "good", []),
         ({}, {}, [], "bad", ["No live worker for m"]),
         ({}, {"waiting": 1}, [], "bad", ["No live worker for m; 1 job waits"]),
-        ({}, {"waiting": 2, "running": 5}, [], "bad", ["No live worker for m; 7 jobs wait"]),
+        (
+            {},
+            {"waiting": 2, "running": 5},
+            [],
+            "bad",
+            ["No live worker for m; 2 jobs wait and 5 jobs were running"],
+        ),
         ({}, {}, [{"age": 3.2}], "bad", ["No sign of life from the worker of m for 3 s"]),
         ({}, {}, [{}, {"age": 4.0, "pid": 7}], "warn", ["A worker of m (host:7) is silent for 4 s"]),
         ({}, {}, [{"engine": "loading"}], "bad", ["No engine of m is ready: loading its model"]),
@@ -197,6 +228,16 @@ def test_health_has_a_reason_whenever_it_is_not_green(
         assert word in reason.text
 
 
+async def test_a_model_whose_worker_is_silent_is_silent(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    await Roster(redis).write(heartbeat(engine="busy"))
+    seconds, _ = await redis.time()
+    await redis.zadd(keys.ROSTER.pattern, {"host-1": (seconds - 4) * 1000})
+    page = await read(client, "/fragments/overview")
+    assert page.one("article", id="model-sentiment").one(class_="pill").text == "silent"
+    assert page.one("tr", id="worker-host-1").one(class_="pill").text == "silent"
+    assert "No sign of life from the worker of sentiment" in page.one("section", class_="bad").text
+
+
 async def test_the_page_says_that_a_policy_loses_jobs(client: httpx.AsyncClient, redis: ArqRedis) -> None:
     await redis.config_set("maxmemory-policy", "allkeys-lru")
     try:
@@ -225,9 +266,16 @@ async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> 
         == "Queue, last 15 minutes: now waiting 1,235 jobs, running 7 jobs; highest 1,235 jobs"
     )
     assert drawn["Queue"].top == "2,000 jobs"
+    assert drawn["Queue"].points == "900.0|1 job|0 jobs;995.0|1,235 jobs|7 jobs"
     assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s"]
     assert [line.last for line in drawn["Queued"].lines] == ["7.5 ms", "9.8 ms"]
     assert [line.last for line in drawn["Padding"].lines] == ["20 %"]
+
+    before = (await read(client, "/fragments/charts")).one("svg", id="chart-queue")["aria-label"]
+    await submitted(client)
+    after = (await read(client, "/fragments/charts")).one("svg", id="chart-queue")["aria-label"]
+    assert "now waiting 0 jobs" in before
+    assert "now waiting 1 job," in after, "no sample has it yet"
 
     page = await read(client, "/fragments/charts?charts=shapes")
     assert len(page.all("svg", role="img")) == len(drawn)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.fields import fields, parameters
+from api.fields import fields, parameters, worded
 from api.lines import MOST_LINES
 from jobs import tasks
 from jobs.errors import InvalidRequest
@@ -78,6 +78,34 @@ async def test_lines_without_javascript_have_a_page_that_reloads(
     assert page.one(class_="progress").text == "2 of 2 done 1 without an answer"
 
 
+def curl_line(page: Element) -> dict[str, object]:
+    """What the page's curl line sends."""
+    words = shlex.split("".join(map(str, page.one("pre", id="curl-submit").children)))
+    sent: dict[str, object] = msgspec.json.decode(words[words.index("-d") + 1])
+    return sent
+
+
+async def test_the_curl_line_needs_no_javascript(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    page = parsed((await client.get("/try")).text)
+    example = ["A wonderful film.", "A dull, badly acted mess."]
+    assert curl_line(page) == {"model": "sentiment", "inputs": example}
+    shapes = parsed((await client.get("/try?model=shapes")).text)
+    assert curl_line(shapes) == {"model": "shapes", "inputs": {"feature": 1.5}}
+    assert "#shell" in page.one(id="model")["hx-select-oob"], "another model brings its own line"
+    broken = parsed((await client.post("/try", data={"model": "shapes", "text": "{"})).text)
+    assert broken.all("pre") == [], "what stands there cannot be run"
+
+    form = {"model": "sentiment", "mode": "lines", "text": "it's\ntwo", "p.top_k": "2"}
+    address = (await client.post("/submit", data=form, headers=HERE)).headers["location"]
+    asked = {"model": "sentiment", "inputs": ["it's", "two"], "parameters": {"top_k": 2}}
+    assert curl_line(parsed((await client.get(address)).text)) == asked
+    while await run_one(queue):
+        pass
+    assert curl_line(parsed((await client.get(address)).text)) == asked
+    swapped = parsed((await client.post("/submit", data=form, headers=HTMX)).text)
+    assert curl_line(swapped.one(id="shell", hx_swap_oob="true")) == asked
+
+
 async def test_lines_that_the_queue_has_no_room_for_are_told(settings: Settings) -> None:
     small = settings.model_copy(update={"max_queued_jobs": 2})
     async with mounted(small) as (client, services):
@@ -122,13 +150,23 @@ async def test_lines_that_are_not_there_have_a_page_that_says_so(
         (
             {"model": "sentiment", "text": "kept", "p.top_k": "many"},
             422,
-            "top_k: give an integer, not 'many'",
+            "top k: give a whole number from 1 to 1,000, or null for no limit, not 'many'",
         ),
-        ({"model": "sentiment", "text": "kept", "p.top_k": "0"}, 422, "top_k"),
-        ({"model": "sentiment", "text": "kept", "p.function_to_apply": "nix"}, 422, "Invalid enum value"),
-        ({"model": "shapes", "text": "1", "p.shape": "{"}, 422, "shape: give an object"),
-        ({"model": "shapes", "text": "kept"}, 422, "not valid JSON"),
-        ({"model": "sentiment", "text": ""} | {f"f{i}": "" for i in range(70)}, 422, "cannot be read"),
+        (
+            {"model": "sentiment", "text": "kept", "p.top_k": "0"},
+            422,
+            "top k: give a whole number from 1 to 1,000, or null for no limit, not '0'",
+        ),
+        (
+            {"model": "sentiment", "text": "kept", "p.function_to_apply": "nix"},
+            422,
+            "function to apply: choose one of none, sigmoid, softmax, not 'nix'",
+        ),
+        ({"model": "shapes", "text": "1", "p.shape": "{"}, 422, "shape: give an object as JSON, not '{'"),
+        ({"model": "shapes", "text": "1", "p.depth": "1.5"}, 422, "depth: give a whole number, not '1.5'"),
+        ({"model": "shapes", "text": "kept"}, 422, "the input is not valid JSON"),
+        ({"model": "shapes", "text": "1\n{", "mode": "lines"}, 422, "line 2 is not valid JSON"),
+        ({"model": "sentiment", "text": ""} | {f"f{i}": "" for i in range(70)}, 422, "more than 60 fields"),
         ({"model": "sentiment"}, 422, "no field named text"),
         ({"model": "shapes", "text": "[" * 150 + "]" * 150}, 422, "nested more than"),
         ({"mode": "lines", "text": " \n "}, 422, "no line with anything in it"),
@@ -207,8 +245,39 @@ def test_each_task_has_real_fields_that_give_its_parameters_back(tmp_path: Path)
         assert parameters(spec, {}) == {}
     classify = ModelSpec(name="m", task="text-classification", source="here")
     assert parameters(classify, {"p.top_k": "null"}) == {"top_k": None}
-    with pytest.raises(InvalidRequest, match="top_k: give an integer"):
+    with pytest.raises(InvalidRequest, match="top k: give a whole number"):
         parameters(classify, {"p.top_k": "some"})
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ({}, "candidate labels: give up to 100 lines of up to 1,000 characters each"),
+        (
+            {"p.candidate_labels": "x" * 1_001},
+            "candidate labels: give up to 100 lines of up to 1,000 characters each",
+        ),
+        (
+            {"p.candidate_labels": "a", "p.multi_label": "maybe"},
+            "multi label: choose one of true, false, not 'maybe'",
+        ),
+        (
+            {"p.candidate_labels": "a", "p.hypothesis_template": "x" * 1_001},
+            "hypothesis template: give a text of up to 1,000 characters",
+        ),
+    ],
+)
+def test_a_wrong_parameter_is_told_in_a_sentence_that_names_its_field(
+    typed: dict[str, str], told: str
+) -> None:
+    spec = ModelSpec(name="m", task="zero-shot-classification", source="here")
+
+    def checked() -> None:
+        tasks.validate(parameters(spec, typed), spec.parameter_type)
+
+    with pytest.raises(InvalidRequest) as raised:
+        checked()
+    assert str(worded(spec, typed, raised.value)) == told
 
 
 def test_ids_in_a_row_are_ids_of_the_same_moment() -> None:

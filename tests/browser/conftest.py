@@ -7,9 +7,11 @@ from pathlib import Path
 from subprocess import Popen
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
+from jobs.settings import Settings
 from tests import processes, valkey
 from tests.browser import chromium
 from tests.waiting import until
@@ -17,6 +19,10 @@ from tests.waiting import until
 VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => console.error("CSP: " + event.violatedDirective));
 """
+
+
+SOON = 30_000
+"""Milliseconds after which something that should come has not; a slow machine needs some of them."""
 
 
 class Site:
@@ -27,6 +33,8 @@ class Site:
         self.url = f"http://127.0.0.1:{(port := valkey.free_port())}"
         models = processes.write_models(folder, max_batch_items=1, batch_timeout=600.0)
         self.settings = {"redis_url": redis_url, "models_file": models, "port": port}
+        self.queue_settings = Settings(redis_url=redis_url, data_dir=folder)
+        """For a test that does a worker's part itself."""
         self.api: Popen[bytes] | None = None
 
     def worker(self) -> AbstractContextManager[Popen[bytes]]:
@@ -39,6 +47,11 @@ class Site:
 
     def open_gate(self, name: str) -> None:
         (self.folder / name).touch()
+
+
+async def submitted(site: Site, text: str) -> str:
+    async with httpx.AsyncClient(base_url=site.url) as client:
+        return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])
 
 
 @pytest.fixture
@@ -70,6 +83,8 @@ class Watched:
     def __init__(self, page: Page, complaints: list[str]) -> None:
         self.page = page
         self.complaints = complaints
+        self.pardoned: tuple[str, ...] = ()
+        """Beginnings of what a test has reason to expect."""
 
 
 async def watched(context: BrowserContext, url: str) -> Watched:
@@ -95,4 +110,4 @@ async def view(browser: Browser, site: Site) -> AsyncIterator[Watched]:
     seen = await watched(context, site.url)
     yield seen
     await context.close()
-    assert seen.complaints == []
+    assert [words for words in seen.complaints if not words.startswith(seen.pardoned)] == []

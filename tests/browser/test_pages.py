@@ -6,16 +6,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import Site, Watched
+from tests.browser.conftest import SOON, Site, Watched, submitted
 from tests.waiting import until
-
-SOON = 30_000
-"""Milliseconds after which something that should come has not; a slow machine needs some of them."""
-
-
-async def submitted(site: Site, text: str) -> str:
-    async with httpx.AsyncClient(base_url=site.url) as client:
-        return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])
 
 
 async def unloaded(page: Page) -> bool:
@@ -81,6 +73,39 @@ async def test_the_cancel_button_cancels(site: Site, view: Watched) -> None:
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.locator("h1")).to_have_text("Job cancelled", timeout=SOON)
     assert not await unloaded(page)
+
+
+async def test_a_keyboard_does_not_lose_its_place(site: Site, view: Watched) -> None:
+    page = view.page
+    await page.goto("/try")
+    await page.locator("#text").fill("x")
+    await page.locator("#submit").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#line-1")).to_be_visible(timeout=SOON)
+    assert await page.evaluate("document.activeElement.id") == "submit"
+    assert await page.locator("#answer[aria-live=polite] #done").count() == 1, "and hears how far it is"
+    await page.goto(f"/jobs/{await submitted(site, 'x')}")
+    await page.locator("#cancel").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("h1")).to_have_text("Job cancelled", timeout=SOON)
+    await page.wait_for_function("document.activeElement.id === 'job'")
+
+
+async def test_pages_of_a_model_tell_of_its_worker_and_take_it_back(site: Site, view: Watched) -> None:
+    page, other = view.page, await view.page.context.new_page()
+    await page.goto("/try")
+    await other.goto(f"/jobs/{await submitted(site, site.gated('go'))}")
+    for each in (page, other):
+        await each.evaluate("window.mark = 1")
+        await expect(each.locator("p.health")).to_contain_text(
+            "No live worker for sentiment. Jobs are accepted"
+        )
+    with site.worker():
+        for each in (page, other):
+            await expect(each.locator("p.health")).to_have_count(0, timeout=SOON)
+    for each in (page, other):
+        await expect(each.locator("p.health")).to_contain_text("No sign of life", timeout=SOON)
+        assert not await unloaded(each)
 
 
 async def test_the_health_line_tells_of_a_worker_that_died(site: Site, view: Watched) -> None:

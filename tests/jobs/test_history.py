@@ -9,6 +9,7 @@ from arq.connections import ArqRedis
 from jobs import keys
 from jobs.histograms import LATENCIES
 from jobs.history import EVERY, KEPT, History, done_since
+from jobs.leasing import Depth
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.work import Work, quantile
@@ -75,6 +76,26 @@ async def test_a_sample_counts_what_was_done_since_the_one_before(redis: ArqRedi
     lately, seconds = series.lately(60, [beat for beat in await roster.read() if beat.model == MODEL])
     assert lately.items == 43, "the second sample's, and what came after it"
     assert seconds == pytest.approx(series.now - first.at)
+
+
+async def test_this_moment_is_the_last_point(redis: ArqRedis, queue: JobQueue) -> None:
+    """Its work covers the newest sample too: a heartbeat's whole second in a tenth of one would be a lie."""
+    history, roster = History(queue), Roster(redis)
+    depth = Depth(3, 0, 1, 0)
+    empty = (await history.read())[MODEL].with_now(depth, [])
+    assert [moment.sample.depth for moment in empty.moments] == [depth]
+    await roster.write(heartbeat("a", items=10))
+    await history.record()
+    await roster.write(heartbeat("a", items=50))
+    await next_turn(redis)
+    await history.record()
+    await roster.write(heartbeat("a", items=57))
+    series = (await history.read())[MODEL]
+    drawn = series.with_now(depth, await roster.read())
+    first, _, last = drawn.moments
+    assert drawn.moments[:2] == series.moments
+    assert (last.at, last.sample.depth, last.sample.work.items) == (series.now, depth, 47)
+    assert last.seconds == pytest.approx(series.now - first.at)
 
 
 async def test_another_faster_writer_is_not_counted_twice(redis: ArqRedis, queue: JobQueue) -> None:

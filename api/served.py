@@ -1,0 +1,34 @@
+"""Whether a model's jobs can be run at this moment, for the pages of its jobs and the form to try it."""
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.condition import AWAY, Reason, unserved
+from api.deps import Services, Shared
+from api.rendering import page
+from jobs.errors import QueueUnavailable
+
+router = APIRouter(include_in_schema=False)
+
+PATIENCE = 1.5
+"""Seconds that Redis has to answer."""
+
+
+@router.get("/fragments/served")
+async def served(request: Request, shared: Shared) -> Response:
+    """`?model=NAME`; the default one without."""
+    model = shared.catalog.specs.get(request.query_params.get("model", ""), shared.catalog.default).name
+    return page("fragments/served.html", reason=await fault(shared, model))
+
+
+async def fault(shared: Services, model: str) -> Reason | None:
+    """The health line's reason why none of the model's jobs can be run."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            beats = await shared.fleet.workers(fresh=True)
+    except (QueueUnavailable, TimeoutError):
+        return AWAY.reasons[0]
+    return unserved(model, [beat for beat in beats if beat.model == model])

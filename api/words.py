@@ -1,0 +1,11 @@
+"""Counted things in words: the only place that knows when a noun has an s."""
+
+
+def noun(count: float | str, one: str) -> str:
+    """`job` for one, `jobs` for all else; of numbers already in words `1` is one and `1.0` is not."""
+    return one if str(count) == "1" else f"{one}s"
+
+
+def counted(count: int, one: str) -> str:
+    """`1 job`, `1,234 jobs`."""
+    return f"{count:,} {noun(count, one)}"

@@ -1,0 +1,41 @@
+"""Counted things in words: one has no s, wherever it is told."""
+
+import httpx
+import pytest
+from arq.connections import ArqRedis
+
+from api.charts import told
+from api.outputs import shown
+from api.pictures import picture
+from api.words import counted, noun
+from jobs.workers import Roster
+from tests.api.markup import parsed
+from tests.ledger import heartbeat
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (counted(1, "job"), "1 job"),
+        (counted(0, "job"), "0 jobs"),
+        (counted(1_234, "input"), "1,234 inputs"),
+        (noun("1", "thread"), "thread"),
+        (noun("1, 2", "thread"), "threads"),
+        (told(1.0, "jobs"), "1 job"),
+        (told(1.5, "inputs"), "1.5 inputs"),
+        (told(1.0, "ms"), "1 ms"),
+        (shown({"output": [0.5]}).text, "1 number: 0.5"),
+        (getattr(picture({"output": [0.5]}, "x").spark, "told", ""), "1 number, 0.5 to 0.5"),
+    ],
+)
+def test_one_is_told_from_many(words: str, expected: str) -> None:
+    assert words == expected
+
+
+async def test_no_page_speaks_of_1_jobs(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    await Roster(redis).write(heartbeat(leases=1, window=1, threads=1, budget=1))
+    job = (await client.post("/submit", data={"text": "x"})).headers["location"]
+    for address in ("/", job, "/fragments/charts"):
+        text = f" {parsed((await client.get(address)).text).text} "
+        for plural in ("jobs", "inputs", "threads", "tokens", "attempts"):
+            assert f" 1 {plural} " not in text, address

@@ -1,0 +1,109 @@
+"""Figures and lines to copy, in a real browser: no unit is cut off, and a denied clipboard is no dead end."""
+
+import re
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+from playwright.async_api import expect
+
+from jobs import keys
+from jobs.histograms import LATENCIES
+from jobs.history import History
+from jobs.queue import JobQueue
+from jobs.workers import Roster
+from tests.browser.conftest import SOON, Site, Watched, submitted
+from tests.ledger import heartbeat, run_one
+from tests.waiting import until
+
+CUT = """() => [...document.querySelectorAll("dd, td, .chart .line, .progress p")]
+  .filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth)
+  .map((part) => `${part.textContent.trim()}: ${part.scrollWidth} > ${part.clientWidth}`)"""
+SLOW = [1_000_000 if i == len(LATENCIES) else 0 for i in range(len(LATENCIES) + 1)]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, width: int) -> None:
+    """However large: without its unit it would be another figure."""
+    page, roster, queue = view.page, Roster(redis), JobQueue(redis, site.queue_settings, ["sentiment"])
+    await page.set_viewport_size({"width": width, "height": 800})
+    job_id = await submitted(site, "x")
+    await run_one(queue)
+    await submitted(site, "y")
+    large = 1_234_567
+    fields: dict[str, Any] = {
+        "leases": 12_345,
+        "window": 123_456,
+        "engine_restarts": 1_234,
+        "budget": 1_234_567,
+    }
+    await roster.write(heartbeat(**fields))
+
+    async def seen() -> bool:  # by whoever samples first, this test or the API
+        await redis.delete(keys.SAMPLING.of("sentiment"))
+        await History(queue).record()
+        return "host-1" in (await History(queue).read())["sentiment"].seen
+
+    await until(seen)
+    counts: dict[str, Any] = {
+        "jobs": {"succeeded": large},
+        "items": large,
+        "batches": 1_200,
+        "queued": SLOW,
+        "compute": SLOW,
+    }
+    await roster.write(heartbeat(threads=1_024, tokens=1, padded_tokens=large, **counts, **fields))
+    await page.goto("/")
+    await expect(page.locator(".numbers")).to_contain_text("inputs/s", timeout=SOON)
+    await expect(page.locator(".spreads tbody")).to_contain_text("30.0 min", timeout=SOON)  # they are large
+    assert await page.evaluate(CUT) == []
+    await page.goto(f"/jobs/{job_id}")
+    assert await page.evaluate(CUT) == []
+
+
+async def test_a_chart_is_read_with_the_pointer_and_with_the_keyboard(
+    site: Site, view: Watched, redis: ArqRedis
+) -> None:
+    """The reading outlives the refresh each second, and moves nothing."""
+    page, queue = view.page, JobQueue(redis, site.queue_settings, ["sentiment"])
+
+    async def sampled() -> bool:
+        await redis.delete(keys.SAMPLING.of("sentiment"))
+        return bool(await History(queue).record())
+
+    await until(sampled)
+    await submitted(site, "x")
+    await page.goto("/")
+    await page.evaluate("window.mark = document.documentElement.scrollHeight")
+    chart, reading = page.locator("#chart-queue"), page.locator("#reading")
+    await chart.hover(position={"x": 2, "y": 30})
+    await expect(reading).to_have_text(re.compile(r"^\d\d:\d\d:\d\d UTC: waiting \d jobs?, running 0 jobs$"))
+    async with page.expect_response("**/fragments/charts**"):
+        pass
+    await expect(reading).to_be_visible()
+    await page.locator("h2").first.hover()
+    await expect(reading).to_be_hidden()
+    await page.keyboard.press("Tab")
+    await page.locator("summary").focus()
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.id") == "chart-queue"
+    await expect(reading).to_contain_text("waiting 1 job,")
+    for _ in range(30):
+        await page.keyboard.press("ArrowLeft")
+    await expect(reading).to_contain_text("waiting 0 jobs,")
+    await page.keyboard.press("Escape")
+    await expect(reading).to_be_hidden()
+    assert await page.evaluate("window.mark === document.documentElement.scrollHeight")
+
+
+async def test_a_denied_clipboard_leaves_the_line_selected(site: Site, view: Watched) -> None:
+    page = view.page
+    await page.add_init_script(
+        "navigator.clipboard.writeText = () => Promise.reject(new Error('denied'));"
+        "document.execCommand = () => false;"
+    )
+    await page.goto(f"/jobs/{await submitted(site, 'x')}")
+    line = await page.locator("#curl-fetch").inner_text()
+    await page.locator("[data-copy=curl-fetch]").click()
+    await expect(page.locator("[data-copy=curl-fetch]")).to_have_text("Selected")
+    assert await page.evaluate("getSelection().toString()") == line
