@@ -113,8 +113,8 @@ WORKER_GAUGES = {
     "leases": "Jobs claimed and not finished",
     "window": "Inputs claimed and not yet in the engine",
     "items_per_second": "Inputs run per second of computing, a moving average",
-    "token_budget": "Tokens, padding and all, or JSON inputs, at which a micro-batch is full; 0 without such a limit",
-    "threads": "Threads that compute one forward pass; 0 where it is not known",
+    "token_budget": "Tokens, padding and all, or JSON inputs, of a full micro-batch; 0 without a limit",
+    "threads": "Threads that compute one micro-batch; 0 where it is not known",
     "heartbeat_age_seconds": "Seconds since the worker's last heartbeat",
     "start_time_seconds": "When the worker started, in Unix seconds",
 }

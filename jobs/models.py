@@ -37,7 +37,7 @@ class ModelSpec(BaseModel):
     device: str | None = None
     """A torch device such as `cpu` or `cuda:0`; by default CUDA when there is one."""
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    """Threads that compute one forward pass; by default one for each physical core that the engine has."""
+    """Threads that compute one micro-batch; by default one for each physical core that the engine has."""
     trust_remote_code: bool = False
     max_inputs: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     """Inputs in one job."""

@@ -16,11 +16,12 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, NoReturn, Protocol
+
+from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import InvalidRequest
 from worker import pipelines, threads
@@ -75,9 +76,10 @@ class Passage:
 class Conveyor:
     """Serves one pipeline on one socket."""
 
-    def __init__(self, pipeline: pipelines.LoadedPipeline, stream: Stream) -> None:
+    def __init__(self, pipeline: pipelines.LoadedPipeline, stream: Stream, log: FilteringBoundLogger) -> None:
         self._pipeline = pipeline
         self._stream = stream
+        self._log = log
         self._turns: SimpleQueue[None] = SimpleQueue()
         """For each, the reader reads, up to and with a batch that is alone."""
         self._prepared: SimpleQueue[Passage] = SimpleQueue()
@@ -91,7 +93,7 @@ class Conveyor:
         """Computes for as long as the process lives, which is as long as the socket."""
         sys.setswitchinterval(SWITCH_SECONDS)
         for loop in (self._read, self._write):
-            threading.Thread(target=_or_die, args=[loop], name=loop.__name__, daemon=True).start()
+            threading.Thread(target=_or_die, args=[loop, self._log], name=loop.__name__, daemon=True).start()
         free, reading = time.monotonic(), False
         while True:
             passage = self._prepared.get() if reading else self._receive()
@@ -182,7 +184,7 @@ class Conveyor:
             passage.refusal = Raised(str(error)[:MAX_DETAIL])
         except Exception as error:
             if passage.count == 1:  # the input at fault; larger batches are halved and come again
-                traceback.print_exc()
+                self._log.exception("input raised")
             passage.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL])
         passage.milliseconds += (time.monotonic() - began) * 1000
 
@@ -207,12 +209,12 @@ def send(stream: Stream, message: Reply) -> None:
     stream.flush()
 
 
-def _or_die(loop: Callable[[], None]) -> None:
+def _or_die(loop: Callable[[], None], log: FilteringBoundLogger) -> None:
     try:
         threads.alone()  # the cores are for the model
         loop()
     except BaseException:
-        traceback.print_exc()
+        log.exception("engine thread failed")
     _end(1)
 
 

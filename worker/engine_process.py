@@ -13,14 +13,16 @@ import socket
 import sys
 from pathlib import Path
 
-from jobs import heap
+import structlog
+
+from jobs import heap, logs
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from jobs.orphans import die_with
 from jobs.settings import MIB, load_settings
-from worker import loading, pipelines
+from worker import loading
 from worker.conveyor import Conveyor, receive, send
-from worker.protocol import Load, Loaded, LoadFailed
+from worker.protocol import Load, LoadFailed
 
 
 def main(fd: int, worker: int) -> int:
@@ -32,21 +34,19 @@ def main(fd: int, worker: int) -> int:
     request = receive(stream)
     if not isinstance(request, Load):
         return 1
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    spec = ModelSpec.model_validate_json(request.spec)
+    source = Path(request.source) if request.source else None
+    bound_memory(spec.memory_limit)
     try:
-        pipeline, loaded = load(request)
+        pipeline, loaded = loading.load(spec, source, settings.cache_dir)
     except (ConfigurationError, MemoryError) as error:
         send(stream, LoadFailed(str(error) or "the model does not fit into its memory_limit"))
         return 1
     heap.settle()
     send(stream, loaded)
-    return Conveyor(pipeline, stream).serve()
-
-
-def load(request: Load) -> tuple[pipelines.LoadedPipeline, Loaded]:
-    """Loads the model and runs it once, so that the first job finds it warm."""
-    spec = ModelSpec.model_validate_json(request.spec)
-    bound_memory(spec.memory_limit)
-    return loading.load(spec, Path(request.source) if request.source else None, load_settings().cache_dir)
+    return Conveyor(pipeline, stream, structlog.get_logger().bind(model=spec.name)).serve()
 
 
 def bound_memory(mebibytes: int | None) -> None:

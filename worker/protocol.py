@@ -47,7 +47,7 @@ class Loaded(msgspec.Struct, tag=True):
     packs: bool
     """Whether a batch has the model compute no padding: else each input costs as much as the longest."""
     threads: int
-    """Threads that compute one forward pass."""
+    """Threads that compute one micro-batch."""
     why: str
     """Where dtype and budget are from, in a few words for a person."""
 

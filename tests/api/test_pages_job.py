@@ -45,7 +45,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
         assert [step.split()[0] for step in steps] == ["Queued", "Started", "Succeeded"]
         assert "1.5 ms computing" in steps[2]
         assert (
-            "among 2 inputs in one forward pass; 25 % of the tokens were padding"
+            "among 2 inputs in one micro-batch; 25 % of the tokens were padding"
             in page.one(class_="batch").text
         )
         first, second = page.one(class_="pairs").one("tbody").all("tr")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -32,6 +33,23 @@ async def test_a_raise_leaves_the_engine_alive(engine: Engine) -> None:
         await engine.run(["raise"], {})
     assert (await engine.run(["a"], {})).outputs
     assert engine.pid == pid
+
+
+async def test_what_an_engine_says_of_an_input_is_a_line_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BATCHLINE_LOG_FORMAT", "json")
+    engine = Engine(poison_spec(), None)
+    await engine.start()
+    try:
+        with pytest.raises(BatchRaised):
+            await engine.run(["raise"], {})
+    finally:
+        await engine.kill()
+    [line] = capfd.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["level"], said["model"]) == ("input raised", "error", engine.spec.name)
+    assert "ValueError: this text is bad" in said["exception"]
 
 
 async def test_a_crash_says_how(engine: Engine) -> None:

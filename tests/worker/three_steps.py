@@ -5,6 +5,8 @@ import sys
 import threading
 from typing import Any
 
+import structlog
+
 from worker.conveyor import Conveyor
 from worker.pipelines import PipelineInfo, Prepared
 
@@ -49,4 +51,6 @@ class Meeting:
 
 
 if __name__ == "__main__":
-    Conveyor(Meeting(), socket.socket(fileno=int(sys.argv[1])).makefile("rwb")).serve()
+    Conveyor(
+        Meeting(), socket.socket(fileno=int(sys.argv[1])).makefile("rwb"), structlog.get_logger()
+    ).serve()
