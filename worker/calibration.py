@@ -139,6 +139,8 @@ class _Measurement:
         self.counts_tokens = pipeline.prepare(inputs[:1], parameters).padded is not None
         # texts of one length each, where lengths are known; else only the number of inputs can be varied
         kinds = [[text] for text in inputs] if self.counts_tokens else [inputs]
+        if pipeline.info.packs:  # those of several lengths are another path through the model
+            kinds.append(inputs)
         self.series = [Series(kind, max_items) for kind in kinds]
 
     def run(self, seconds: float) -> Calibration:

@@ -142,6 +142,16 @@ def first_position(model: Any) -> int:
     return 0
 
 
+def turns_with_the_longest(model: Any) -> bool:
+    """Whether the longest text of a pass changes how positions turn the states of all, as some ropes do."""
+    told = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    ropes = [
+        told,
+        *(rope for rope in told.values() if isinstance(rope, dict)),
+    ]  # of all layers, or of each kind
+    return any(rope.get("rope_type") in ("dynamic", "longrope") for rope in ropes)
+
+
 def _tokenizer_file(spec: ModelSpec, source: Path | None) -> str | None:
     name = "tokenizer.json"
     if source is not None:

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -13,9 +13,9 @@ import torch
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from worker.pipelines import packing
-from worker.pipelines.checkpoint import Checkpoint, first_position
+from worker.pipelines.checkpoint import Checkpoint, first_position, turns_with_the_longest
 from worker.pipelines.interface import Prepared
-from worker.pipelines.lanes import LEAST, Lanes, deal
+from worker.pipelines.lanes import LEAST, Lanes, Size, deal
 from worker.pipelines.padding import pad_right
 from worker.pipelines.text import Layout, TextPipeline
 
@@ -68,8 +68,11 @@ class EncoderPipeline(TextPipeline):
         self._forward_options = {"use_cache": False} if "use_cache" in takes else {}
         self._takes_positions = "position_ids" in takes
         self._first_position = first_position(checkpoint.model)
-        self._lanes = Lanes(torch.get_num_threads()) if checkpoint.device.type == "cpu" else None
         super().__init__(spec, checkpoint)
+        # code from elsewhere may change its modules while they compute
+        apart = not (spec.trust_remote_code or turns_with_the_longest(checkpoint.model))
+        on_cpu = checkpoint.device.type == "cpu"
+        self._lanes = Lanes(torch.get_num_threads()) if on_cpu and apart else None
 
     @abstractmethod
     def _answer(self, computed: Predicted) -> list[Any]:
@@ -87,12 +90,13 @@ class EncoderPipeline(TextPipeline):
         lengths = [len(ids) for ids in encoding["input_ids"]]
         if min(lengths) == 0:
             raise InvalidRequest("the text has nothing in it that the tokenizer knows")
-        parts = self._parts(lengths)
-        passes = [self._pass(encoding, part) for part in parts]
-        computed = sum(self._cost([lengths[row] for row in part]) for part in parts)
+        passes = [self._pass(encoding, part) for part in self._parts(lengths)]
+        computed = sum(one.tensors["input_ids"].numel() for one in passes)
         return Prepared(Rows(texts, encoding, passes, options), sum(lengths), computed)
 
     def _layouts(self) -> Iterator[Layout]:
+        if turns_with_the_longest(self.model):  # no texts that are tried are as long
+            return
         # On a GPU, an attention for each length would be many small kernels where one large one is wanted.
         if self.device.type == "cpu" and self._takes_positions:
             undo = packing.make_ready(self.model, first_tokens=self.reads_first_tokens)
@@ -107,15 +111,11 @@ class EncoderPipeline(TextPipeline):
             return [[row] for row in range(len(lengths))]
         count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * LEAST else 1
 
-        def too_large(rows: list[int]) -> bool:
-            cost = self._cost([lengths[row] for row in rows])
-            return len(rows) > self.max_batch_items or (self.budget is not None and cost > self.budget)
+        def too_large(size: Size) -> bool:
+            cost = size.tokens if self.layout == "packed" else size.longest * size.rows
+            return size.rows > self.max_batch_items or (self.budget is not None and cost > self.budget)
 
         return deal(lengths, count, too_large)
-
-    def _cost(self, lengths: Sequence[int]) -> int:
-        """Tokens that the model computes when rows of these lengths share a pass."""
-        return sum(lengths) if self.layout == "packed" else max(lengths) * len(lengths)
 
     def _pass(self, encoding: Encoding, part: list[int]) -> Pass:
         rows = {
@@ -124,13 +124,21 @@ class EncoderPipeline(TextPipeline):
             if name in encoding
         }
         lengths = [len(ids) for ids in rows["input_ids"]]
-        if self.layout == "packed" and len(set(lengths)) > 1:
+        if (
+            self.layout == "packed"
+            and len(set(lengths)) > 1
+            and not self._has_no_positions(rows["input_ids"])
+        ):
             first = self._first_position
             rows["position_ids"] = [range(first, first + length) for length in lengths]
             tensors = {name: torch.tensor([list(chain(*values))]) for name, values in rows.items()}
             return Pass(part, tensors, lengths, packed=True)
         tensors = {name: self._padded(name, values) for name, values in rows.items()}
         return Pass(part, tensors, lengths, packed=False)
+
+    def _has_no_positions(self, rows: list[list[int]]) -> bool:
+        """Whether a token amid a row has none: RoBERTa and its kin pass by whatever looks like padding."""
+        return self._first_position > 0 and any(self._first_position - 1 in ids for ids in rows)
 
     def _padded(self, name: str, rows: list[Any]) -> torch.Tensor:
         return self._staged(pad_right(rows, self._padding_value(name)))
@@ -159,7 +167,7 @@ class EncoderPipeline(TextPipeline):
         return [numbers[:length] for numbers, length in zip(output, one.lengths, strict=True)]
 
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
-        return self._compute(self._rows(texts, self._encode(texts), {}).work).outputs
+        return self._run(self._pass(self._encode(texts), list(range(len(texts)))))
 
     def _padding_value(self, name: str) -> int:
         if name != "input_ids":

@@ -9,7 +9,6 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -138,17 +137,21 @@ class TextPipeline(LoadedPipeline, ABC):
         A rectangle doesn't where a model mixes positions without regard to the mask (FNet), or finds a text's
         end by a padding token that it doesn't have (GPT-2 as a classifier).
         """
-        texts = [SAMPLES[0], SAMPLES[-1]]
+        mask = self.tokenizer.mask_token  # ESM-2 looks for it in all that it is given
+        texts = [f"{mask} {SAMPLES[0]}" if mask else SAMPLES[0], SAMPLES[-1]]
         try:
             alone = [self._predict([text])[0].float() for text in texts]
         except Exception as error:
             raise ConfigurationError(f"model {self.name!r}: a first try failed: {error}") from error
         for layout in self._layouts():
             self.layout = layout
-            with suppress(Exception):  # whatever a model does that expects other shapes
+            try:
                 together = [row.float() for row in self._predict(texts)]
                 if all(map(self._alike, alone, together)):
                     return layout
+                logger.debug("model %s: %s texts change each other's answers", self.name, layout)
+            except Exception as error:  # whatever a model does that expects other shapes
+                logger.debug("model %s: texts cannot be %s: %s", self.name, layout, error)
         return "alone"
 
     def _alike(self, one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -1,20 +1,22 @@
 """Passes that run beside each other, and how rows are dealt out to them."""
 
+import ctypes
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.pipelines.lanes import Lanes, deal
+from worker.pipelines.lanes import Lanes, Size, deal
 
 PATIENCE = 30.0
 
 WHATEVER = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 
 
-def never(rows: list[int]) -> bool:
+def never(size: Size) -> bool:
     return False
 
 
@@ -30,7 +32,7 @@ def test_each_row_is_dealt_once_and_the_parts_are_about_alike(lengths: list[int]
 
 @given(WHATEVER, st.integers(1, 8), st.integers(1, 10))
 def test_no_part_is_too_large(lengths: list[int], count: int, most: int) -> None:
-    parts = deal(lengths, count, lambda rows: len(rows) > most)
+    parts = deal(lengths, count, lambda size: size.rows > most)
     assert sorted(row for part in parts for row in part) == list(range(len(lengths)))
     assert max(map(len, parts)) <= most
 
@@ -45,16 +47,43 @@ def test_lanes_run_beside_each_other_each_on_one_core_and_without_gradients() ->
     assert Lanes(3).run([1, 2, 3], compute) == [(1, 1, True), (2, 1, True), (3, 1, True)]
 
 
-def test_nothing_runs_any_more_when_one_has_failed() -> None:
-    failed, ended = threading.Event(), threading.Event()
+def test_mkl_has_one_core_too() -> None:
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    if not torch.backends.mkl.is_available():
+        pytest.skip("torch has no MKL on this processor")
+    assert Lanes(2).run([1, 2], lambda work: library.MKL_Get_Max_Threads()) == [1, 1]
+
+
+def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
+    failed, go_on = threading.Event(), threading.Event()
+    told: list[Exception] = []
 
     def compute(fails: bool) -> None:
         if fails:
             failed.set()
             raise ValueError("no")
-        failed.wait(PATIENCE)
-        ended.set()
+        go_on.wait(PATIENCE)
 
-    with pytest.raises(ValueError, match="no"):
-        Lanes(2).run([True, False], compute)
-    assert ended.is_set()
+    def run() -> None:
+        try:
+            Lanes(2).run([True, False], compute)
+        except ValueError as error:
+            told.append(error)
+
+    running = threading.Thread(target=run)
+    running.start()
+    assert failed.wait(PATIENCE)
+    running.join(0.2)
+    assert running.is_alive()
+    go_on.set()
+    running.join(PATIENCE)
+    assert [str(error) for error in told] == ["no"]
+
+
+def test_lanes_that_cannot_start_are_missed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(MemoryError, match="2 threads could not be started: can't start new thread"):
+        Lanes(2)

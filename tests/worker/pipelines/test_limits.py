@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from jobs.errors import ConfigurationError
 from tests.worker.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
@@ -45,6 +46,10 @@ def test_longer_texts_are_cut(model_folder: ModelFolder, model: str, task: str, 
         ("albert-features", "feature-extraction", "packed"),
         ("llama-features", "feature-extraction", "packed"),
         ("modernbert-features", "feature-extraction", "padded"),
+        ("long-modernbert-features", "feature-extraction", "padded"),
+        ("esm", "fill-mask", "padded"),
+        ("longrope-features", "feature-extraction", "alone"),
+        ("long-fnet", "text-classification", "alone"),
         ("gpt2-classifier", "text-classification", "padded"),
         ("text-generation", "text-generation", "padded"),
         ("gpt2-classifier-without-pad", "text-classification", "alone"),
@@ -52,8 +57,11 @@ def test_longer_texts_are_cut(model_folder: ModelFolder, model: str, task: str, 
     ],
 )
 def test_texts_share_a_pass_as_far_as_they_do_not_disturb_each_other(
-    model_folder: ModelFolder, model: str, task: str, layout: str
+    model_folder: ModelFolder, model: str, task: str, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # what is tried must be one pass, however ready the lanes are
+    monkeypatch.setattr("worker.pipelines.encoder.LEAST", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     pipeline: Any = load(model_folder(model), task)
     assert pipeline.layout == layout
     assert pipeline.info.packs == (layout == "packed")

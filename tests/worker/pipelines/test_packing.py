@@ -25,9 +25,9 @@ def texts_of(words: list[int]) -> list[str]:
     return [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(count)) for i, count in enumerate(words)]
 
 
-@given(words=lengths, lanes=st.integers(1, 3))
-def test_any_rows(embed: Any, words: list[int], lanes: int) -> None:
-    embed._lanes = Lanes(lanes)
+@given(words=lengths, lanes=st.sampled_from([Lanes(1), Lanes(2), Lanes(3)]))
+def test_any_rows(embed: Any, words: list[int], lanes: Lanes) -> None:
+    embed._lanes = lanes
     texts = texts_of(words)
     alone = [embed.run([text], {})[0] for text in texts]
     for one, other in zip(embed.run(texts, {}), alone, strict=True):
@@ -40,6 +40,33 @@ def test_positions_that_begin_late(model_folder: ModelFolder) -> None:
     alone = [pipeline.run([text], {"function_to_apply": "none"})[0] for text in texts]
     for one, other in zip(pipeline.run(texts, {"function_to_apply": "none"}), alone, strict=True):
         assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_a_word_that_looks_like_padding(model_folder: ModelFolder) -> None:
+    """RoBERTa and its kin give it no position of its own."""
+    pipeline = load(model_folder("roberta"), "text-classification")
+    texts = ["the [PAD] bridge", "we waited in the town and the engine was late", "[PAD]"]
+    alone = [pipeline.run([text], {"function_to_apply": "none"})[0] for text in texts]
+    for one, other in zip(pipeline.run(texts, {"function_to_apply": "none"}), alone, strict=True):
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_positions_that_turn_with_the_longest_text_are_computed_one_after_the_other(
+    model_folder: ModelFolder,
+) -> None:
+    pipeline: Any = load(model_folder("longrope-features"), "feature-extraction")
+    assert pipeline._lanes is None
+    texts = texts_of([3, 30])
+    alone = [pipeline.run([text], {})[0] for text in texts]
+    for one, other in zip(pipeline.run(texts, {}), alone, strict=True):
+        assert torch.allclose(torch.tensor(one), torch.tensor(other), atol=1e-5)
+
+
+@pytest.mark.parametrize("more", ["sliding_window", "softcap", "position_bias"])
+def test_an_attention_that_looks_at_more_is_refused(more: str) -> None:
+    states = torch.ones(1, 1, 3, 4)
+    with packing.packed([1, 2]), pytest.raises(packing.CannotPackError, match="looks at more"):
+        packing._attend(torch.nn.Identity(), states, states, states, None, **{more: 4})
 
 
 def test_a_large_batch_is_dealt_out_to_the_lanes(embed: Any) -> None:

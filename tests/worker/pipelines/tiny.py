@@ -15,6 +15,7 @@ WORDS = """
 """.split()  # noqa: SIM905
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 POSITIONS = 48
+LONG = 512
 
 _SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 # Weights far larger than usual, so that every token shows in every answer.
@@ -162,6 +163,60 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
         words_only,
         {**_BERT, "num_attention_heads": 4, "num_key_value_heads": 2},
         POSITIONS,
+    ),
+    # For texts longer than the samples, which are 29 and 331 of these tokens. What cannot be seen in short
+    # texts is here: embeddings scaled by a row's share of masks, and turns that depend on the longest text.
+    "esm": _saved(
+        transformers.EsmForMaskedLM,
+        transformers.EsmConfig,
+        word_pieces,
+        {
+            **_BERT,
+            "max_position_embeddings": 512,
+            "pad_token_id": 0,
+            "mask_token_id": 4,
+            "token_dropout": True,
+            "position_embedding_type": "rotary",
+        },
+        LONG,
+    ),
+    "longrope-features": _saved(
+        transformers.LlamaModel,
+        transformers.LlamaConfig,
+        words_only,
+        {
+            **_BERT,
+            "max_position_embeddings": 64,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 1e4,
+                "short_factor": [1.0] * 8,
+                "long_factor": [4.0] * 8,
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+            },
+        },
+        64,
+    ),
+    "long-fnet": _saved(
+        transformers.FNetForSequenceClassification,
+        transformers.FNetConfig,
+        word_pieces,
+        {**_BERT, "type_vocab_size": 2, "max_position_embeddings": LONG},
+        LONG,
+    ),
+    "long-modernbert-features": _saved(
+        transformers.ModernBertModel,
+        transformers.ModernBertConfig,
+        word_pieces,
+        {
+            **_BERT,
+            "pad_token_id": 0,
+            "local_attention": 8,
+            "global_attn_every_n_layers": 2,
+            "max_position_embeddings": LONG,
+        },
+        LONG,
     ),
     "modernbert-features": _saved(
         transformers.ModernBertModel,
