@@ -5,10 +5,13 @@ import os
 import signal
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 
 from jobs import keys
 from jobs.leasing import Claimed
@@ -20,6 +23,8 @@ from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from worker import keeper
+from worker.engine import Engine
+from worker.protocol import Loaded
 
 
 def new_job(inputs: str | list[str], **fields: object) -> NewJob:
@@ -264,3 +269,19 @@ async def test_the_heartbeat_tells_what_the_worker_did(
 
         await until(told)
     assert await Roster(redis).read() == []
+
+
+@pytest.mark.parametrize(("packs", "cost"), [(True, 21), (False, 40)])
+async def test_batches_are_made_as_the_engine_runs_them(
+    queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch, packs: bool, cost: int
+) -> None:
+    start = Engine.start
+
+    async def told(engine: Engine) -> Loaded:
+        return replace(await start(engine), packs=packs)
+
+    monkeypatch.setattr(Engine, "start", told)
+    async with serving() as worker:
+        await ended(queue, await submit(queue, "a"))
+        lengths: Any = [SimpleNamespace(length=20), SimpleNamespace(length=1)]
+        assert worker.cost(lengths) == cost

@@ -56,7 +56,7 @@ def test_positions_that_turn_with_the_longest_text_are_computed_one_after_the_ot
 ) -> None:
     pipeline: Any = load(model_folder("longrope-features"), "feature-extraction")
     assert pipeline._lanes is None
-    texts = texts_of([3, 30])
+    texts = texts_of([3, 200])  # longer than the samples, and than where the turns change
     alone = [pipeline.run([text], {})[0] for text in texts]
     for one, other in zip(pipeline.run(texts, {}), alone, strict=True):
         assert torch.allclose(torch.tensor(one), torch.tensor(other), atol=1e-5)

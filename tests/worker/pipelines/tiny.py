@@ -186,17 +186,17 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
         words_only,
         {
             **_BERT,
-            "max_position_embeddings": 64,
+            "max_position_embeddings": LONG,
             "rope_parameters": {
                 "rope_type": "longrope",
                 "rope_theta": 1e4,
                 "short_factor": [1.0] * 8,
                 "long_factor": [4.0] * 8,
                 "factor": 4.0,
-                "original_max_position_embeddings": 16,
+                "original_max_position_embeddings": 150,
             },
         },
-        64,
+        LONG,
     ),
     "long-fnet": _saved(
         transformers.FNetForSequenceClassification,
