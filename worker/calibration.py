@@ -37,6 +37,10 @@ GAIN = 1.02
 PATIENCE = 2
 """Shapes in a row that may be no better before a series ends."""
 
+EVEN = 2
+"""Times the best size for batches that are dealt out to several cores: texts cannot be divided, and the shapes,
+of texts of one length, do not show how far apart the cores then end. In a larger batch they end together."""
+
 DISTURBED_BUDGET = 512
 """The least budget of a machine too busy to be measured: it suits small models on a few cores."""
 
@@ -139,8 +143,6 @@ class _Measurement:
         self.counts_tokens = pipeline.prepare(inputs[:1], parameters).padded is not None
         # texts of one length each, where lengths are known; else only the number of inputs can be varied
         kinds = [[text] for text in inputs] if self.counts_tokens else [inputs]
-        if pipeline.info.packs:  # those of several lengths are another path through the model
-            kinds.append(inputs)
         self.series = [Series(kind, max_items) for kind in kinds]
 
     def run(self, seconds: float) -> Calibration:
@@ -161,6 +163,8 @@ class _Measurement:
         settled = whole and all(shape.settled for shape in shapes)
         if not settled:
             budget = max(budget, DISTURBED_BUDGET)
+        if self.pipeline.info.lanes > 1:
+            budget *= EVEN
         if not self.counts_tokens and (not settled or budget == shapes[-1].units):
             budget = NO_BUDGET  # as far as is known: it was still gaining when the items ran out
         return Calibration(Cost(budget, fixed, slope), settled)

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,3 +146,13 @@ def test_a_class_on_json_is_measured_by_items() -> None:
     cost = calibrate(pipeline, 32, 60, pipeline.clock).cost
     assert (cost.fixed_ms, cost.token_ms) == pytest.approx((5, 1))
     assert cost.budget == NO_BUDGET  # still gaining at 32
+
+
+def test_batches_for_several_lanes_are_larger() -> None:
+    alone, dealt = Timed(lambda padded: 5 + padded / 10), Timed(lambda padded: 5 + padded / 10)
+    dealt.info = replace(dealt.info, packs=True, lanes=2)
+    one, other = (
+        calibrate(pipeline, 256, clock=lambda timed=pipeline: timed.now) for pipeline in (alone, dealt)
+    )
+    assert other.cost.budget == 2 * one.cost.budget
+    assert other.cost.token_ms == one.cost.token_ms

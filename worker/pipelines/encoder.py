@@ -4,7 +4,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -73,6 +73,8 @@ class EncoderPipeline(TextPipeline):
         apart = not (spec.trust_remote_code or turns_with_the_longest(checkpoint.model))
         on_cpu = checkpoint.device.type == "cpu"
         self._lanes = Lanes(torch.get_num_threads()) if on_cpu and apart else None
+        if self._lanes:
+            self.info = replace(self.info, lanes=self._lanes.count)
 
     @abstractmethod
     def _answer(self, computed: Predicted) -> list[Any]:

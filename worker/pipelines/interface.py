@@ -16,6 +16,8 @@ class PipelineInfo:
     """Path of `tokenizer.json`, to measure texts elsewhere; it may ask for truncation and padding."""
     packs: bool = False
     """Whether texts of different lengths share a forward pass without padding."""
+    lanes: int = 1
+    """Forward passes that a large batch is dealt out to."""
 
 
 @dataclass(frozen=True)
