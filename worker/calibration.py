@@ -38,8 +38,8 @@ PATIENCE = 2
 """Shapes in a row that may be no better before a series ends."""
 
 EVEN = 2
-"""Times the best size for batches that are dealt out to several cores: texts cannot be divided, and the shapes,
-of texts of one length, do not show how far apart the cores then end. In a larger batch they end together."""
+"""Times the best size for batches that are dealt out to several cores: texts cannot be divided, and shapes
+of texts of one length do not show how far apart the cores then end. In a larger batch they end together."""
 
 DISTURBED_BUDGET = 512
 """The least budget of a machine too busy to be measured: it suits small models on a few cores."""

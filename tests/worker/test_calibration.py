@@ -152,7 +152,8 @@ def test_batches_for_several_lanes_are_larger() -> None:
     alone, dealt = Timed(lambda padded: 5 + padded / 10), Timed(lambda padded: 5 + padded / 10)
     dealt.info = replace(dealt.info, packs=True, lanes=2)
     one, other = (
-        calibrate(pipeline, 256, clock=lambda timed=pipeline: timed.now) for pipeline in (alone, dealt)
+        calibrate(alone, 256, clock=lambda: alone.now),
+        calibrate(dealt, 256, clock=lambda: dealt.now),
     )
     assert other.cost.budget == 2 * one.cost.budget
     assert other.cost.token_ms == one.cost.token_ms

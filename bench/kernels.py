@@ -1,0 +1,55 @@
+"""`python -m bench.kernels`: where a forward pass spends its time, and what a core could do.
+
+One batch of the benchmark's texts as the engine would run it, under torch's profiler on one core; beside it
+the rate of the matrix product that is most of it, alone.
+"""
+
+import time
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from bench.ceiling import model_folder
+from bench.texts import make_texts
+from jobs.models import ModelSpec
+from worker import pipelines, threads
+
+TEXTS = 16
+ROWS = 512
+"""Of the matrix product alone: tokens."""
+RUNS = 30
+SHOWN = 8
+
+
+def main() -> None:
+    threads.tell_torch(1)
+    spec = ModelSpec(name="embed", task="feature-extraction", source=str(model_folder()))
+    pipeline: Any = pipelines.load(spec, model_folder())
+    prepared = pipeline.prepare(make_texts(TEXTS), {"pooling": "mean"})
+    for _ in range(3):
+        pipeline.compute(prepared)
+    with profile(activities=[ProfilerActivity.CPU]) as told:
+        for _ in range(RUNS):
+            pipeline.compute(prepared)
+    rows = sorted(told.key_averages(), key=lambda row: -row.self_cpu_time_total)
+    whole = sum(row.self_cpu_time_total for row in rows)
+    print(f"{prepared.tokens} tokens, {pipeline.layout}, one core: {whole / RUNS / 1000:.1f} ms")
+    for row in rows[:SHOWN]:
+        print(f"{row.self_cpu_time_total / whole:6.1%}  {row.key}")
+    width = pipeline.model.config.hidden_size
+    print(f"matrix product of {ROWS} x {width} x {width} alone: {_rate(width):.0f} GFLOP/s")
+
+
+def _rate(width: int) -> float:
+    inputs, weight = torch.randn(ROWS, width), torch.randn(width, width)
+    times = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        torch.nn.functional.linear(inputs, weight)
+        times.append(time.perf_counter() - began)
+    return 2 * ROWS * width**2 / min(times) / 1e9
+
+
+if __name__ == "__main__":
+    main()
