@@ -82,7 +82,7 @@ PLANS = (
     ),
     Plan(
         "Batch size",
-        "Inputs in one forward pass, the mean",
+        "Inputs that the model is given together, the mean",
         "inputs",
         (("mean", "first", "batch_size"),),
     ),
