@@ -4,9 +4,6 @@ Each part is a fragment that the page fetches again by itself each second. While
 the jobs stay as they were, and the page says how old they are (`live.js`).
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter
@@ -18,6 +15,7 @@ from api.charts import Chart, charts
 from api.condition import AWAY, SILENT, START, condition
 from api.deps import Services, Shared
 from api.figures import figures
+from api.patience import patience
 from api.recent import SEARCHED, chosen, recent
 from api.rendering import page
 from jobs.connection import availability
@@ -25,9 +23,6 @@ from jobs.errors import InvalidRequest, QueueUnavailable
 from jobs.schema import JobState
 
 router = APIRouter(include_in_schema=False)
-
-PATIENCE = 1.5
-"""Seconds that Redis has to answer: nothing on the page may be older than 2 s without its being said."""
 
 
 @router.get("/")
@@ -71,7 +66,7 @@ async def recent_fragment(request: Request, shared: Shared) -> Response:
 
 async def _overview(shared: Services) -> dict[str, Any]:
     try:
-        async with _patience(), availability():
+        async with patience(), availability():
             info = await shared.redis.info()
             depths = await shared.queue.depth()
             beats = await shared.fleet.workers(fresh=True)
@@ -96,18 +91,8 @@ def _away() -> dict[str, Any]:
     return {"away": True, "condition": AWAY, "models": [], "workers": [], "silent": SILENT, "start": START}
 
 
-@asynccontextmanager
-async def _patience() -> AsyncIterator[None]:
-    """Raises QueueUnavailable where Redis stands still."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            yield
-    except TimeoutError:
-        raise QueueUnavailable(f"Redis did not answer within {PATIENCE:g} s") from None
-
-
 async def _charts(model: str, shared: Services) -> list[Chart]:
-    async with _patience():  # the samples first, for a worker is never behind what they have seen of it
+    async with patience():  # the samples first, for a worker is never behind what they have seen of it
         series = (await shared.history.read())[model]
         depths, beats = await shared.queue.depth(), await shared.fleet.workers(fresh=True)
     return charts(series.with_now(depths[model], [beat for beat in beats if beat.model == model]))
@@ -116,7 +101,7 @@ async def _charts(model: str, shared: Services) -> list[Chart]:
 async def _recent(request: Request, shared: Services) -> dict[str, Any]:
     filters = _filters(request, shared) | {"away": False}
     try:
-        async with _patience():
+        async with patience():
             jobs, cut = await recent(shared, filters["chosen"])
     except InvalidRequest:  # the listing moved on beyond its own page meanwhile
         jobs, cut = [], True

@@ -1,20 +1,16 @@
 """Whether a model's jobs can be run at this moment, for the pages of its jobs and the form to try it."""
 
-import asyncio
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.condition import AWAY, Reason, unserved
 from api.deps import Services, Shared
+from api.patience import patience
 from api.rendering import page
 from jobs.errors import QueueUnavailable
 
 router = APIRouter(include_in_schema=False)
-
-PATIENCE = 1.5
-"""Seconds that Redis has to answer."""
 
 
 @router.get("/fragments/served")
@@ -27,8 +23,8 @@ async def served(request: Request, shared: Shared) -> Response:
 async def fault(shared: Services, model: str) -> Reason | None:
     """The health line's reason why none of the model's jobs can be run."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with patience():
             beats = await shared.fleet.workers(fresh=True)
-    except (QueueUnavailable, TimeoutError):
+    except QueueUnavailable:
         return AWAY.reasons[0]
     return unserved(model, [beat for beat in beats if beat.model == model])

@@ -13,7 +13,6 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from operator import attrgetter
 from typing import Generic, TypeVar
 
@@ -65,12 +64,12 @@ class Batcher(Generic[T]):
         self._ranks: set[int] = set()
         self._sequence = itertools.count()
         self._size = 0
-        self._max_items = max_items
+        self.limits = Limits(max_items, budget, slack)
         self.price(budget, slack, packs=packs)
 
     def price(self, budget: float, slack: float, *, packs: bool) -> None:
         """What batches cost; to be told before the first item comes."""
-        self.limits = Limits(self._max_items, budget, slack)
+        self.limits = self.limits._replace(budget=budget, slack=slack)
         self._packs = packs
         self._order = _by_urgency if packs else _by_length
 
@@ -137,7 +136,7 @@ class Batcher(Generic[T]):
         waiting = self._groups.get(group, [])
         taken: list[Item[T]] = []
         left: list[Item[T]] = []
-        for item in islice(waiting, self.limits.items):
+        for item in itertools.islice(waiting, self.limits.items):
             if len(taken) == room or budget <= 0:
                 break
             if item.length <= budget or not (batch or taken):

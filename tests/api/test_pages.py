@@ -12,7 +12,7 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.overview import PATIENCE
+from api.patience import PATIENCE
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests import valkey

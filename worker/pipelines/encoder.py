@@ -110,7 +110,7 @@ class EncoderPipeline(TextPipeline):
     def _parts(self, lengths: list[int]) -> list[list[int]]:
         """Which rows share a forward pass."""
         if self.layout == "alone":
-            return [[row] for row in range(len(lengths))]
+            return self._together(len(lengths))
         count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * LEAST else 1
 
         def too_large(size: Size) -> bool:
