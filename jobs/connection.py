@@ -17,6 +17,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -45,6 +46,8 @@ ADDRESS = (
 """All that is said of a wrong address: what stands in it may be a password."""
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
+
+TAKES_NO_WRITES = (OutOfMemoryError, ReadOnlyError, NoPermissionError)
 
 
 def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
@@ -147,7 +150,7 @@ async def availability() -> AsyncIterator[None]:
         yield
     except UNREACHABLE as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
-    except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py takes OOM and READONLY off their messages
+    except TAKES_NO_WRITES as error:  # redis-py takes OOM, READONLY and NOPERM off their messages
         raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
     except ResponseError as error:
         if str(error).startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError
 
 from jobs import keys
+from jobs.lua import Script
 
 NOTHING = 2
 """Parts of the answer of a claim that leased no job."""
@@ -22,7 +22,7 @@ async def answer(
     redis: Redis,
     model: str,
     seconds: float,
-    script: AsyncScript,
+    script: Script,
     script_keys: Sequence[str],
     args: Sequence[Any],
 ) -> Any:
@@ -32,10 +32,10 @@ async def answer(
     """
     async with redis.pipeline(transaction=False) as pipe:
         pipe.execute_command("BLPOP", keys.DOORBELL.of(model), seconds)
-        pipe.execute_command("EVALSHA", script.sha, len(script_keys), *script_keys, *args)
+        pipe.execute_command("EVALSHA", script.digest, len(script_keys), *script_keys, *args)
         rung, answered = await pipe.execute(raise_on_error=False)
-    if isinstance(answered, NoScriptError):  # redis-py would ask before each call whether the server knows it
-        return await script(keys=script_keys, args=args)
+    if isinstance(answered, NoScriptError):
+        return await script(script_keys, args)
     if isinstance(answered, Exception):
         raise answered
     if isinstance(rung, Exception) and len(answered) == NOTHING:

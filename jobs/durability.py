@@ -30,7 +30,7 @@ BYTES = 2
 
 def submit_script(redis: Redis, level: Level) -> Send:
     """submit.lua, answering once the jobs are as safe as the level says."""
-    return lua.script(redis, "submit") if level == "memory" else DurableSubmit(redis, level)
+    return lua.Script(redis, "submit") if level == "memory" else DurableSubmit(redis, level)
 
 
 class DurableSubmit:
@@ -40,7 +40,7 @@ class DurableSubmit:
     """
 
     def __init__(self, redis: Redis, level: Literal["disk", "replica"]) -> None:
-        self._script = lua.script(redis, "submit")
+        self._script = lua.Script(redis, "submit")
         self._redis = redis
         self._level = level
         self._wait = WAITS[level]
@@ -49,9 +49,9 @@ class DurableSubmit:
     async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         given = [len(keys), *keys, *args]
         try:
-            answers, reached = await self._send(keys[BYTES], "EVALSHA", self._script.sha, *given)
-        except NoScriptError:  # redis-py would ask before each call whether the server knows it
-            answers, reached = await self._send(keys[BYTES], "EVAL", self._script.script, *given)
+            answers, reached = await self._send(keys[BYTES], "EVALSHA", self._script.digest, *given)
+        except NoScriptError:
+            answers, reached = await self._send(keys[BYTES], "EVAL", self._script.text, *given)
         if fault := self._fault(reached):
             return [
                 fault if answer[0] in (b"accepted", b"replayed", b"exists") else answer for answer in answers

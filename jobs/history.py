@@ -87,7 +87,7 @@ class History:
         self._redis: ArqRedis = queue.redis
         self._queue = queue
         self._roster = Roster(queue.redis)
-        self._add = lua.script(queue.redis, "sample")
+        self._add = lua.Script(queue.redis, "sample")
 
     async def record(self) -> int:
         """Adds a sample to each model whose turn it is, and returns to how many; none while Redis is away."""

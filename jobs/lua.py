@@ -1,10 +1,13 @@
 """Loads the transition scripts of `jobs/scripts/`; what each does stands in its header."""
 
+import hashlib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
 
 INCLUDE = "--@include "
 
@@ -19,6 +22,22 @@ def source(name: str) -> str:
     )
 
 
-def script(redis: Redis, name: str) -> AsyncScript:
-    """A callable that runs the script by its digest and loads it first where the server lacks it."""
-    return redis.register_script(source(name))
+class Script:
+    """A script that runs by its digest, and by its text on a server that does not know it.
+
+    redis-py's own loads it and then asks by its digest again: a server that was restarted in between still
+    does not know it, and the answer would be NOSCRIPT.
+    """
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self._redis = redis
+        self.text = source(name)
+        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """What the script answers. Raises what redis-py raises, but never NoScriptError."""
+        given = [len(keys), *keys, *args]
+        try:
+            return await self._redis.execute_command("EVALSHA", self.digest, *given)  # type: ignore[no-untyped-call]
+        except NoScriptError:
+            return await self._redis.execute_command("EVAL", self.text, *given)  # type: ignore[no-untyped-call]

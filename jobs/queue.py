@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
-from redis.commands.core import AsyncScript
 
 from jobs import doorbell, durability, failpoints, keys, logs, lua, views
 from jobs.connection import availability
@@ -47,15 +46,15 @@ class JobQueue:
         self.models = tuple(models)
         send = durability.submit_script(redis, settings.durable_submit)
         self._submits = {model: Submits(send, settings, model) for model in self.models}
-        self._read = lua.script(redis, "read")
-        self._cancel = lua.script(redis, "cancel")
-        self._depth = lua.script(redis, "depth")
-        self._sweep = lua.script(redis, "sweep")
-        self._start = lua.script(redis, "start")
-        self._claim = lua.script(redis, "claim")
-        self._renew = lua.script(redis, "renew")
-        self._finish = lua.script(redis, "finish")
-        self._release = lua.script(redis, "release")
+        self._read = lua.Script(redis, "read")
+        self._cancel = lua.Script(redis, "cancel")
+        self._depth = lua.Script(redis, "depth")
+        self._sweep = lua.Script(redis, "sweep")
+        self._start = lua.Script(redis, "start")
+        self._claim = lua.Script(redis, "claim")
+        self._renew = lua.Script(redis, "renew")
+        self._finish = lua.Script(redis, "finish")
+        self._release = lua.Script(redis, "release")
         self._ttl = int(settings.result_ttl * 1000)
         self._ended = record_head(success=False)
         self._listing = Listing(redis, self.read)
@@ -271,9 +270,9 @@ class JobQueue:
         )
         return given_back
 
-    async def _run(self, script: AsyncScript, script_keys: list[str], args: list[Any]) -> Any:
+    async def _run(self, script: lua.Script, script_keys: list[str], args: list[Any]) -> Any:
         async with availability():
-            return await script(keys=script_keys, args=args)
+            return await script(script_keys, args)
 
     def _job_keys(self, job_id: str) -> list[str]:
         return [key.of(job_id) for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]

@@ -76,7 +76,7 @@ class Roster:
 
     def __init__(self, redis: ArqRedis) -> None:
         self.redis = redis
-        self._beat = lua.script(redis, "beat")
+        self._beat = lua.Script(redis, "beat")
 
     async def write(self, heartbeat: Heartbeat) -> None:
         async with availability():
