@@ -16,6 +16,9 @@ PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c '$(USABLE)' 2>/dev/null && echo
 # After a change: make clean
 TORCH_INDEX_URL ?=
 
+# Most tests wait for something most of their time; make test TEST_PROCESSES=0 runs them in one process
+TEST_PROCESSES ?= 3
+
 # How long `make soak` lasts
 MINUTES ?= 5
 
@@ -41,8 +44,8 @@ run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 top: $(STAMP) ## a live table of a running server in the terminal; make top URL=http://host:8000
 	@exec $(BIN)/python -m top $(if $(URL),--url $(URL)) $(ARGS)
 
-test: $(STAMP) ## run the tests; make test ARGS='-k batcher' runs some
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests; make test ARGS='-k batcher' runs some, TEST_PROCESSES=0 in one process
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 test-faults: $(STAMP) ## run the long forms of the fault tests, and two minutes of `make soak`
 	@$(BIN)/python -m pytest --thorough tests/faults $(ARGS)

@@ -73,7 +73,7 @@ async def test_an_overdue_job_expires_with_no_worker_alive(client: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("job_id", "status", "kind"),
     [
-        (new_id(), 404, "unknown-job"),
+        ("{new}", 404, "unknown-job"),
         ("no-uuid", 404, "unknown-job"),
         ("01890000-0000-7000-8000-000000000000", 410, "job-gone"),
     ],
@@ -81,6 +81,7 @@ async def test_an_overdue_job_expires_with_no_worker_alive(client: httpx.AsyncCl
 async def test_a_job_that_is_not_there(
     client: httpx.AsyncClient, job_id: str, status: int, kind: str, path: str
 ) -> None:
+    job_id = job_id.format(new=new_id())
     answer = await client.get(f"/v1/jobs/{job_id}{path}")
     assert (answer.status_code, answer.json()["type"]) == (status, PROBLEM + kind)
     if not path:

@@ -126,17 +126,18 @@ async def test_lines_that_the_queue_has_no_room_for_are_told(settings: Settings)
     ("address", "status"),
     [
         ("/tries/nix?lines=2", 404),
-        (f"/tries/{new_id()}?lines=2", 404),
+        ("/tries/{new}?lines=2", 404),
         ("/tries/01890000-0000-7000-8000-000000000000?lines=2", 410),
-        (f"/tries/{new_id()}?lines=0", 404),
-        (f"/tries/{new_id()}?lines={MOST_LINES + 1}", 404),
-        (f"/tries/{new_id()}?lines=²", 404),
+        ("/tries/{new}?lines=0", 404),
+        (f"/tries/{{new}}?lines={MOST_LINES + 1}", 404),
+        ("/tries/{new}?lines=²", 404),
         ("/tries/%3Cscript%3E", 404),
     ],
 )
 async def test_lines_that_are_not_there_have_a_page_that_says_so(
     client: httpx.AsyncClient, address: str, status: int
 ) -> None:
+    address = address.format(new=new_id())
     for each in (address, f"/fragments{address}"):
         page = await client.get(each)
         assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")

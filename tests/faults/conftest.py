@@ -8,17 +8,8 @@ from tests.worker.conftest import queue, serving
 
 __all__ = ["queue", "serving"]
 
-_figures: list[str] = []
-
 
 @pytest.fixture
-def figure() -> Callable[[str], None]:
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Notes a measured figure in words; all are shown when the tests are over."""
-    return _figures.append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _figures:
-        terminalreporter.section("measured")
-        for line in _figures:
-            terminalreporter.line(line)
+    return lambda line: record_property("measured", line)

@@ -1,7 +1,6 @@
 """The life of a job in the ledger, transition by transition, on a real server. Reads as a tutorial."""
 
 import asyncio
-from typing import Any
 
 import msgspec
 import pytest
@@ -206,24 +205,6 @@ async def test_a_claim_that_waits_gets_the_job_that_rings(queue: JobQueue, redis
         claimed, left = await waiting
         assert ([one.id for one in claimed], left) == ([job.id], 0)
         assert await queue.finish(MODEL, [ending(one) for one in claimed]) == set()
-
-
-async def test_a_server_that_forgets_its_scripts_at_any_moment_runs_them_all_the_same(
-    queue: JobQueue, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one does that is killed and restarted between two commands."""
-    send: Any = redis.execute_command
-
-    async def forgetful(*command: Any, **options: Any) -> Any:
-        await send("SCRIPT FLUSH")
-        return await send(*command, **options)
-
-    monkeypatch.setattr(redis, "execute_command", forgetful)
-    job, _ = await queue.submit(new_job())
-    [claimed], _ = await queue.claim(MODEL, 10)
-    await queue.start([claimed])
-    assert await queue.finish(MODEL, [ending(claimed)]) == set()
-    assert (await queue.read(job.id)).status == "succeeded"
 
 
 async def test_a_claim_that_waits_for_nobody_comes_back_empty(queue: JobQueue) -> None:
