@@ -33,7 +33,9 @@ def print_rows(name: str, task: str, folder: Path) -> None:
     judge = Judge(spec, folder, held_out_texts(spec))
     print(f"| {name} | {task} | float32 | 1.00 | | | |")
     for dtype in CANDIDATES["cpu"]:
-        _, verdict = judge.examine(dtype)
+        _, verdict = judge.examine(dtype, worth=0)
+        assert verdict.agreement is not None
+        assert verdict.steadiness is not None
         print(
             f"| {name} | {task} | {dtype} | {verdict.speed:.2f} | {verdict.agreement:.5f} | "
             f"{verdict.steadiness:.5f} | {'may' if verdict.agrees else 'no'} |",

@@ -20,6 +20,10 @@ WORTH = 1.1
 
 RACES = 5
 
+HOPELESS = 2
+"""A type that takes so many times as long as float32 for its first batch is not raced any further: a
+processor that has no bfloat16 computes it in software, ten times slower."""
+
 SHARE = 1 / 3
 """Of the `load_timeout`, what the choice may take."""
 
@@ -41,14 +45,17 @@ class Verdict:
     dtype: str
     speed: float
     """Times as fast as float32."""
-    agreement: float
-    """In batches, with float32; the share of equal decisions or the least cosine."""
-    steadiness: float
+    agreement: float | None = None
+    """In batches, with float32; the share of equal decisions or the least cosine. None: too slow to ask."""
+    steadiness: float | None = None
     """In batches, with itself one by one."""
-    agrees: bool
+    agrees: bool = False
 
     def __str__(self) -> str:
-        told = f"{self.dtype} {self.speed:.2f} times float32, agreement {self.agreement:.4f}"
+        told = f"{self.dtype} {self.speed:.2f} times float32"
+        if self.agreement is None:
+            return f"{told}: not worth it"
+        told = f"{told}, agreement {self.agreement:.4f}"
         return told if self.agrees else f"{told} in batches, {self.steadiness:.4f} with itself alone: refused"
 
 
@@ -106,25 +113,35 @@ class Judge:
         self._alone = [[text] for batch in self.batches for text in batch]
         self._expected: Answers | None = None
 
-    def examine(self, dtype: str) -> tuple[LoadedPipeline, Verdict]:
-        """Loads the model in that type and compares. Raises OutOfTime, and what loading and running raise."""
+    def examine(self, dtype: str, worth: float = WORTH) -> tuple[LoadedPipeline, Verdict]:
+        """Loads the model in that type and compares, its answers too if it is `worth` times as fast.
+
+        Raises OutOfTime, and what loading and running raise.
+        """
+        pipeline = self._load(dtype)
+        speed = self.speed(pipeline)
+        if speed < worth:
+            return pipeline, Verdict(dtype, speed)
         if self._expected is None:
             self._expected = self._answers(self.reference, self.batches)
-        pipeline = self._load(dtype)
         together = self._answers(pipeline, self.batches)
         agreement = self._examination.agreement(together, self._expected)
         steadiness = self._examination.agreement(together, self._answers(pipeline, self._alone))
         agrees = min(agreement, steadiness) >= self._examination.threshold
-        return pipeline, Verdict(dtype, self.speed(pipeline), agreement, steadiness, agrees)
+        return pipeline, Verdict(dtype, speed, agreement, steadiness, agrees)
 
     def speed(self, pipeline: LoadedPipeline) -> float:
         """Times as fast as float32 on every eighth batch; both run in turns, and the best times count."""
         _, parameters = self.reference.warm_up() or ([], {})
         total = [0.0, 0.0]
         for batch in self.batches[4::8] or self.batches:
+            if not self._in_time():
+                raise OutOfTime
             racers = [(one, one.prepare(batch, parameters)) for one in (self.reference, pipeline)]
             rounds = [[_seconds(*racer) for racer in racers] for _ in range(RACES)]
             total = [sum(pair) for pair in zip(total, map(min, zip(*rounds, strict=True)), strict=True)]
+            if total[1] > HOPELESS * total[0]:
+                break
         return total[0] / total[1]
 
     def _load(self, dtype: str) -> LoadedPipeline:

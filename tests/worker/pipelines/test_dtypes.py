@@ -1,5 +1,6 @@
 """`auto` takes the fastest type that agrees with float32 in every company, says why, and remembers it."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Types:
         self.wrong: dict[str, set[str]] = {}
         self.wrong_in_company: dict[str, set[str]] = {}
         self.broken: set[str] = set()
+        self.raced: Counter[str] = Counter()
         (folder / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
         self.spec = ModelSpec(
             name="fast",
@@ -66,6 +68,7 @@ class Types:
         return Labelled(spec.dtype, wrong, company)
 
     def time(self, pipeline: LoadedPipeline, prepared: Prepared) -> float:
+        self.raced[pipeline.info.dtype] += 1
         return self.seconds[pipeline.info.dtype]
 
     def choose(self, **changed: Any) -> tuple[str, str]:
@@ -107,8 +110,19 @@ def test_one_whose_answers_depend_on_their_company_is_refused(types: Types) -> N
 
 
 def test_one_that_is_hardly_faster_is_not_worth_it(types: Types) -> None:
-    types.seconds |= {"bfloat16": 0.95, "int8": 1.2}
-    assert types.choose()[0] == "float32"
+    types.seconds |= {"bfloat16": 0.95, "int8": 10.0}
+    assert types.choose() == (
+        "float32",
+        "float32 by auto (bfloat16 1.05 times float32: not worth it; int8 0.10 times float32: not worth it)",
+    )
+
+
+def test_one_in_software_is_given_up_at_once(types: Types) -> None:
+    """A batch or two are enough to see it; none of its answers is asked for."""
+    types.seconds["bfloat16"] = 10.0
+    types.choose(token_budget=8)
+    assert types.raced["bfloat16"] == dtypes.RACES
+    assert types.raced["int8"] > dtypes.RACES
 
 
 def test_one_that_does_not_run_is_told_of(types: Types) -> None:
@@ -191,10 +205,11 @@ def test_every_task_can_be_judged(model_folder: ModelFolder, tmp_path: Path, mod
         max_batch_items=4,
     )
     judge = dtypes.Judge(spec, folder, dtypes.held_out_texts(spec))
-    _, itself = judge.examine("float32")
+    _, itself = judge.examine("float32", worth=0)
     assert itself.agrees
     assert itself.agreement == pytest.approx(1.0)
-    _, verdict = judge.examine("bfloat16")
+    _, verdict = judge.examine("bfloat16", worth=0)
+    assert verdict.agreement is not None
     assert 0 <= verdict.agreement <= 1.00001
     if model == "feature-extraction":
         assert verdict.agreement < 0.99999
