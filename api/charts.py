@@ -45,6 +45,7 @@ class Chart(NamedTuple):
     now: float
     points: str
     """For who reads it at some time: the Unix time and each line's value in words, `at|value|value;...`."""
+    span: float = SPAN
 
 
 class Plan(NamedTuple):

@@ -183,7 +183,7 @@ def _allowed(request: Request) -> list[str]:
 def unexpected(request: Request) -> Response:
     """An error that nobody foresaw; the log has it, the client needn't."""
     _count(request, "internal-error")
-    return response("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description)
+    return _answer(request, "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description, {})
 
 
 def refused_host(request: Request) -> Response:

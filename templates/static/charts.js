@@ -1,7 +1,6 @@
 // Reads a chart where the pointer is, or with the arrow keys: the time, and each line's value with its unit.
 "use strict";
 
-const SPAN = 900; // seconds that a chart shows
 const parts = document.getElementById("charts");
 const reading = document.getElementById("reading"); // beside the charts, for these are made anew each second
 const cursor = document.getElementById("cursor");
@@ -27,7 +26,7 @@ function show(chart, at) {
   if (reading.textContent !== words) reading.textContent = words;
   const box = chart.getBoundingClientRect();
   const around = reading.parentElement.getBoundingClientRect();
-  const share = Math.min(1, Math.max(0, 1 - (Number(chart.dataset.now) - point.at) / SPAN));
+  const share = Math.min(1, Math.max(0, 1 - (Number(chart.dataset.now) - point.at) / Number(chart.dataset.span)));
   const left = box.left - around.left + share * box.width;
   const first = box.left - around.left;
   const last = Math.max(first, first + box.width - reading.offsetWidth);
@@ -43,7 +42,7 @@ parts.addEventListener("pointermove", (event) => {
   const chart = event.target.closest("svg");
   if (!chart) return hide();
   const box = chart.getBoundingClientRect();
-  show(chart, Number(chart.dataset.now) - SPAN * (1 - (event.clientX - box.left) / box.width));
+  show(chart, Number(chart.dataset.now) - Number(chart.dataset.span) * (1 - (event.clientX - box.left) / box.width));
 });
 parts.addEventListener("pointerleave", hide);
 parts.addEventListener("focusin", (event) => {

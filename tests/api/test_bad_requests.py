@@ -176,10 +176,12 @@ async def test_an_unforeseen_error_tells_nothing_of_the_inside(
     monkeypatch.setattr("jobs.queue.JobQueue.read", broken)
     with capture_logs() as logs:
         answer = await client.get("/v1/jobs/x")
+        page = await client.get("/jobs/x", headers={"accept": "text/html"})
     assert (answer.status_code, answer.json()["type"]) == (500, f"{TYPE}internal-error")
-    [line] = logs
+    assert (page.status_code, page.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    line, _ = logs
     assert (line["event"], line["path"], line["exc_info"]) == ("unexpected error", "/v1/jobs/x", True)
-    assert "secret" not in answer.text
+    assert "secret" not in answer.text + page.text
 
 
 async def test_a_client_that_hangs_up_while_sending_is_no_error(settings: Settings) -> None:
