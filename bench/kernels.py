@@ -1,9 +1,10 @@
-"""`python -m bench.kernels`: where a forward pass spends its time, and what a core could do.
+"""`python -m bench.kernels [--dtype bfloat16]`: where a forward pass spends its time, and what a core could do.
 
 One batch of the benchmark's texts as the engine would run it, under torch's profiler on one core; beside it
 the rate of the matrix product that is most of it, alone.
 """
 
+import argparse
 import time
 from typing import Any
 
@@ -23,8 +24,11 @@ SHOWN = 8
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    dtype = parser.parse_args().dtype
     threads.tell_torch(1)
-    spec = ModelSpec(name="embed", task="feature-extraction", source=str(model_folder()))
+    spec = ModelSpec(name="embed", task="feature-extraction", source=str(model_folder()), dtype=dtype)
     pipeline: Any = pipelines.load(spec, model_folder())
     prepared = pipeline.prepare(make_texts(TEXTS), {"pooling": "mean"})
     for _ in range(3):
@@ -34,15 +38,15 @@ def main() -> None:
             pipeline.compute(prepared)
     rows = sorted(told.key_averages(), key=lambda row: -row.self_cpu_time_total)
     whole = sum(row.self_cpu_time_total for row in rows)
-    print(f"{prepared.tokens} tokens, {pipeline.layout}, one core: {whole / RUNS / 1000:.1f} ms")
+    print(f"{prepared.tokens} tokens, {dtype}, {pipeline.layout}, one core: {whole / RUNS / 1000:.1f} ms")
     for row in rows[:SHOWN]:
         print(f"{row.self_cpu_time_total / whole:6.1%}  {row.key}")
     width = pipeline.model.config.hidden_size
-    print(f"matrix product of {ROWS} x {width} x {width} alone: {_rate(width):.0f} GFLOP/s")
+    print(f"matrix product of {ROWS} x {width} x {width} alone: {_rate(width, pipeline.model.dtype):.0f} GFLOP/s")
 
 
-def _rate(width: int) -> float:
-    inputs, weight = torch.randn(ROWS, width), torch.randn(width, width)
+def _rate(width: int, dtype: torch.dtype) -> float:
+    inputs, weight = torch.randn(ROWS, width, dtype=dtype), torch.randn(width, width, dtype=dtype)
     times = []
     for _ in range(RUNS):
         began = time.perf_counter()
