@@ -1,4 +1,4 @@
-"""`python -m bench.kernels [--dtype bfloat16]`: where a forward pass spends its time, and what a core could do.
+"""`python -m bench.kernels [--dtype bfloat16]`: where a forward pass spends its time.
 
 One batch of the benchmark's texts as the engine would run it, under torch's profiler on one core; beside it
 the rate of the matrix product that is most of it, alone.
@@ -42,7 +42,8 @@ def main() -> None:
     for row in rows[:SHOWN]:
         print(f"{row.self_cpu_time_total / whole:6.1%}  {row.key}")
     width = pipeline.model.config.hidden_size
-    print(f"matrix product of {ROWS} x {width} x {width} alone: {_rate(width, pipeline.model.dtype):.0f} GFLOP/s")
+    rate = _rate(width, pipeline.model.dtype)
+    print(f"matrix product of {ROWS} x {width} x {width} alone: {rate:.0f} GFLOP/s")
 
 
 def _rate(width: int, dtype: torch.dtype) -> float:

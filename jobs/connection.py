@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from arq.connections import ArqRedis
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
@@ -28,6 +28,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs import durability, sentinel
 from jobs.errors import ConfigurationError, QueueUnavailable
+from jobs.pool import Pool
 from jobs.settings import Settings
 from jobs.wire import deserialize, serialize
 
@@ -65,13 +66,12 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
         "retry_on_error": [RedisConnectionError, RedisTimeoutError],
     }
     url = settings.redis_url
-    pool: BlockingConnectionPool
     try:
         _refuse_fragment(url)
         if sentinel.named(url):
-            pool = sentinel.pool(url, TIMEOUTS, **options)
+            pool: Pool = sentinel.pool(url, TIMEOUTS, **options)
         else:
-            pool = BlockingConnectionPool.from_url(url, **options)
+            pool = Pool.from_url(url, **options)
     except ValueError:
         raise ConfigurationError(ADDRESS) from None
     return ArqRedis(pool, job_serializer=serialize, job_deserializer=deserialize)

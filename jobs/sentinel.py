@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
 from redis.exceptions import RedisError
+
+from jobs.pool import Pool
 
 SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
 """Whether servers and sentinels are spoken to in TLS."""
@@ -104,7 +106,7 @@ class Sentinels:
         raise MasterNotFoundError(f"no sentinel names a primary of {service!r}: {', '.join(faults)}")
 
 
-class PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
+class PrimaryPool(SentinelConnectionPool, Pool):
     """A bounded pool that blocks when it is empty, and asks the sentinels before it connects."""
 
     async def get_master_address(self) -> tuple[str, int]:
