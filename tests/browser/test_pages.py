@@ -30,6 +30,20 @@ async def test_submit_on_the_page_and_see_the_answer(site: Site, view: Watched) 
         assert not await unloaded(page)
 
 
+async def test_the_curl_line_follows_what_is_typed(site: Site, view: Watched) -> None:
+    page = view.page
+    await page.goto("/try")
+    await page.get_by_label("one per line").check()
+    text = page.get_by_role("textbox", name="Input")
+    await text.fill("it's\n<i>typed</i>")
+    line = page.locator("#curl-submit")
+    await expect(line).to_contain_text('"<i>typed</i>"', timeout=SOON)
+    await text.fill("")
+    await expect(line).to_have_count(0, timeout=SOON)
+    await text.fill("another")
+    await expect(line).to_contain_text('"inputs":"another"', timeout=SOON)
+
+
 async def test_ten_lines_fill_in_one_by_one(site: Site, view: Watched) -> None:
     page = view.page
     with site.worker():
