@@ -46,9 +46,13 @@ ADDRESS = (
 )
 """All that is said of a wrong address: what stands in it may be a password."""
 
+SCRIPT = "return 1"
+"""Whether the user may run scripts, by text and by digest, is found out with this one."""
+
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 
-TAKES_NO_WRITES = (OutOfMemoryError, ReadOnlyError, NoPermissionError)
+DENIED_IN_A_SCRIPT = ("ACL failure in script", "can't run this command or subcommand")
+"""What servers say of a command that a script must not run; the second is Redis 6.2's and 7.0's."""
 
 
 def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
@@ -57,8 +61,6 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
         **TIMEOUTS,
         "max_connections": connections,
         "timeout": SOCKET_TIMEOUT,
-        "socket_keepalive": True,
-        "socket_keepalive_options": _keepalive(),
         "health_check_interval": 15,
         # one retry only, for the caller knows better when to give up. Sent twice, a script does no harm;
         # what a claim leased whose answer was lost comes back when the lease runs out, uncharged
@@ -66,6 +68,8 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
         "retry_on_error": [RedisConnectionError, RedisTimeoutError],
     }
     url = settings.redis_url
+    if not url.startswith("unix:"):
+        options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive()}
     try:
         _refuse_fragment(url)
         if sentinel.named(url):
@@ -88,6 +92,8 @@ async def check(settings: Settings) -> None:
     try:
         async with await _probe(settings.redis_url) as probe:
             await probe.ping()
+            await probe.eval(SCRIPT, 0)  # type: ignore[misc]
+            await probe.evalsha(probe.register_script(SCRIPT).sha, 0)  # type: ignore[misc]
             policy = (await probe.info("memory")).get("maxmemory_policy", "noeviction")
             fault = await durability.fault(probe, settings.durable_submit)
     except ValueError:
@@ -150,11 +156,15 @@ async def availability() -> AsyncIterator[None]:
         yield
     except UNREACHABLE as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
-    except TAKES_NO_WRITES as error:  # redis-py takes OOM, READONLY and NOPERM off their messages
+    except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py takes OOM and READONLY off their messages
         raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
     except ResponseError as error:
-        if str(error).startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):
+        told = str(error)
+        if told.startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):
             raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
+        # somebody took a permission away: no job may fail for that
+        if isinstance(error, NoPermissionError) or any(mark in told for mark in DENIED_IN_A_SCRIPT):
+            raise QueueUnavailable(f"Redis refuses: {error}") from error
         raise
     except RuntimeError as error:
         if "the handler is closed" not in str(error):  # uvloop, of a connection that was reset before a write

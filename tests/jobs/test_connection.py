@@ -44,18 +44,20 @@ async def test_a_missing_or_wrong_password_is_told(own_server: valkey.Server, pa
     await check(Settings(redis_url=f"redis://:secret@127.0.0.1:{own_server.port}/0"))
 
 
-async def test_a_permission_that_is_taken_away_makes_the_queue_unavailable(own_server: valkey.Server) -> None:
-    """Until it is given back: jobs must not fail for it."""
-    admin = redis.Redis(port=own_server.port)
-    client = connect(Settings(redis_url=own_server.url()))
-    admin.acl_setuser("default", enabled=True, commands=["-set"])
-    with pytest.raises(QueueUnavailable, match="cannot take writes"):
-        async with availability():
-            await client.set("key", "value")
-    admin.acl_setuser("default", enabled=True, commands=["+set"])
-    async with availability():
-        assert await client.set("key", "value")
-    await client.aclose(close_connection_pool=True)
+@pytest.mark.parametrize("command", ["evalsha", "eval"])
+async def test_a_user_who_may_not_run_scripts_is_told(own_server: valkey.Server, command: str) -> None:
+    redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=[f"-{command}"])
+    with pytest.raises(ConfigurationError, match=f"refuses: .*no permissions.*{command}"):
+        await check(Settings(redis_url=own_server.url()))
+
+
+async def test_a_socket_in_the_file_system(tmp_path: Path) -> None:
+    with valkey.running(tmp_path, unixsocket=str(tmp_path / "socket")):
+        settings = Settings(redis_url=f"unix://{tmp_path / 'socket'}")
+        await check(settings)
+        client = connect(settings)
+        assert await client.ping()
+        await client.aclose(close_connection_pool=True)
 
 
 async def test_a_server_that_is_not_there_is_told() -> None:

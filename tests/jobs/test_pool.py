@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.connection import connect
 from jobs.settings import Settings
+from tests import valkey
 from tests.waiting import until
 
 
@@ -30,8 +35,17 @@ async def test_one_that_is_fit_is_kept(client: ArqRedis) -> None:
 
 
 async def test_one_that_its_server_closed_is_replaced(client: ArqRedis, redis: ArqRedis) -> None:
+    """Before a command is sent that would fail."""
     closed = await number(client)
+    [connection] = client.connection_pool._available_connections
     await redis.client_kill_filter(_id=str(closed))
+
+    async def noticed() -> bool:
+        reader: Any = connection._reader
+        return bool(reader.at_eof() or reader.exception())
+
+    await until(noticed)
+    connection.retry = Retry(NoBackoff(), 0)
     assert await number(client) != closed
 
 
@@ -68,16 +82,58 @@ async def test_one_whose_command_was_cancelled_is_replaced(client: ArqRedis) -> 
 
 
 async def test_those_that_wait_come_in_turn(client: ArqRedis) -> None:
+    """Also before one that asks in the very moment in which a connection is given back."""
     order: list[int] = []
+    pool = client.connection_pool
 
     async def command(which: int) -> None:
-        await client.ping()
+        connection = await pool.get_connection()
         order.append(which)
+        await pool.release(connection)
 
-    first = await client.connection_pool.get_connection()
+    first = await pool.get_connection()
     waiting = [asyncio.create_task(command(which)) for which in range(3)]
     await asyncio.sleep(0)
-    await client.connection_pool.release(first)
-    late = asyncio.create_task(command(3))
-    await asyncio.gather(*waiting, late)
+    await pool.release(first)
+    await asyncio.gather(command(3), *waiting)
     assert order == [0, 1, 2, 3]
+
+
+async def test_one_that_was_given_to_who_waits_no_more_goes_to_the_next(client: ArqRedis) -> None:
+    pool: Any = client.connection_pool
+    first = await pool.get_connection()
+    gone, given_up, next_one = (asyncio.create_task(pool.get_connection()) for _ in range(3))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    await pool.release(first)
+    gone.cancel()  # the connection is on its way to it
+    await asyncio.wait([gone])
+    assert await next_one is first
+    await pool.release(first)
+    assert not pool._in_use_connections
+    assert not pool._waiters
+
+
+async def test_who_waits_too_long_is_told(client: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = client.connection_pool
+    monkeypatch.setattr(pool, "timeout", 0.01)
+    first = await pool.get_connection()
+    with pytest.raises(RedisConnectionError, match="No connection available"):
+        await pool.get_connection()
+    await pool.release(first)
+    assert await pool.get_connection() is first
+    await pool.release(first)
+
+
+async def test_those_that_cannot_be_connected_are_not_lost(tmp_path: Path) -> None:
+    with valkey.running(tmp_path) as server:
+        client = connect(Settings(redis_url=server.url()), connections=2)
+        server.kill()
+        for _ in range(4):
+            with pytest.raises(RedisConnectionError):
+                await client.ping()
+        server.start()
+        assert await client.ping()
+        assert not client.connection_pool._in_use_connections
+        await client.aclose(close_connection_pool=True)

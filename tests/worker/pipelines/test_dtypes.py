@@ -118,10 +118,10 @@ def test_one_that_is_hardly_faster_is_not_worth_it(types: Types) -> None:
 
 
 def test_one_in_software_is_given_up_at_once(types: Types) -> None:
-    """A batch or two are enough to see it; none of its answers is asked for."""
+    """One batch is enough to see it; none of its answers is asked for."""
     types.seconds["bfloat16"] = 10.0
     types.choose(token_budget=8)
-    assert types.raced["bfloat16"] == dtypes.RACES
+    assert types.raced["bfloat16"] == 1
     assert types.raced["int8"] > dtypes.RACES
 
 
