@@ -82,7 +82,8 @@ def of_work(work: Work, seconds: float) -> dict[str, float | None]:
 
 
 def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else 1_000 * seconds
+    """With the two digits that a histogram is good for."""
+    return None if seconds is None else float(f"{1_000 * seconds:.2g}")
 
 
 def _state(beats: Sequence[Heartbeat]) -> str:

@@ -56,6 +56,16 @@ def milliseconds(value: float | None) -> str:
     return f"{value / 1_000:.2f} s" if value < 60_000 else f"{value / 60_000:.1f} min"
 
 
+def roughly(value: float | None) -> str:
+    """As `milliseconds`, with the two digits that a histogram is good for: `0.25 ms`, `28 s`."""
+    if value is None:
+        return milliseconds(None)
+    for unit, size in (("min", 60_000), ("s", 1_000), ("ms", 1)):
+        if value >= size or size == 1:
+            return f"{float(f'{value / size:.2g}'):g} {unit}"
+    raise AssertionError(value)
+
+
 def age(since: datetime) -> str:
     """`now`, `12 s`, `3 min`, `2 h`, `4 d`."""
     seconds = int((datetime.now(UTC) - since).total_seconds())
@@ -110,6 +120,7 @@ _environment = jinja2.Environment(
 )
 _environment.filters.update(
     milliseconds=milliseconds,
+    roughly=roughly,
     age=age,
     since=since,
     clock=clock,

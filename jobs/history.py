@@ -24,6 +24,8 @@ EVERY = 5.0
 """Seconds between samples, at least."""
 GATE_MS = 4_500
 """Less than EVERY, for the next writer may look half a second later."""
+SILENCE = 2 * EVERY
+"""Seconds without a sample after which all processes are thought to have been away."""
 KEPT = 200
 """Samples of one model: more than a quarter of an hour."""
 LIFETIME_MS = 20 * 60_000
@@ -41,7 +43,10 @@ class Sample(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """A sample in its place: `at` in Unix seconds, `seconds` since the sample before (0 for the first)."""
+    """A sample in its place: `at` in Unix seconds, `seconds` in which its work was done (0 for the first).
+
+    These are all since the sample before, but after a silence: while nobody took samples, nobody worked.
+    """
 
     at: float
     seconds: float
@@ -64,7 +69,9 @@ class Series(msgspec.Struct, frozen=True):
             work += moment.sample.work
         since = self.moments[-1].at if self.moments else self.now
         work += done_since(self.seen, beats, since)
-        return work, sum(moment.seconds for moment in recent) + self.now - since
+        known = self.moments[0].at if self.moments else self.now
+        begin = max(known, self.now - seconds)
+        return work, self.now - min(begin, recent[0].at - recent[0].seconds if recent else begin)
 
     def with_now(self, depth: Depth, beats: Sequence[Heartbeat]) -> "Series":
         """These, and this moment as one more that is not written: what stands in the queue now.
@@ -73,8 +80,11 @@ class Series(msgspec.Struct, frozen=True):
         shorter time would be a matter of chance.
         """
         last = self.moments[-1] if self.moments else Moment(self.now, 0.0, Sample(depth, 0, Work()))
-        work = last.sample.work + done_since(self.seen, beats, last.at)
-        seconds = last.seconds + self.now - last.at
+        work, seconds = done_since(self.seen, beats, last.at), self.now - last.at
+        if seconds <= SILENCE:
+            work, seconds = work + last.sample.work, seconds + last.seconds
+        else:
+            seconds = SILENCE
         return replace(
             self, moments=[*self.moments, Moment(self.now, seconds, Sample(depth, len(beats), work))]
         )
@@ -171,5 +181,5 @@ def _moments(entries: Iterable[bytes]) -> list[Moment]:
         except msgspec.MsgspecError:
             continue
         moment = int(at) / 1000
-        found.append(Moment(moment, moment - found[-1].at if found else 0.0, sample))
+        found.append(Moment(moment, min(moment - found[-1].at, SILENCE) if found else 0.0, sample))
     return found

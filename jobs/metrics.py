@@ -101,7 +101,7 @@ ENDINGS = (JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED)
 WORKER_COUNTERS = {
     "items": "Inputs run",
     "batches": "Micro-batches run",
-    "tokens": "Tokens run, without padding",
+    "tokens": "Tokens run, without padding; none are counted of a class of one's own",
     "padded_tokens": "Tokens run, with padding",
     "compute_seconds": "Seconds that the engine computed",
     "starved_seconds": "Seconds that the engine had nothing to compute while inputs waited in the window",

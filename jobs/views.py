@@ -11,7 +11,7 @@ from jobs.schema import Batch, Counts, Job, JobState, NewJob, Timings, from_ms, 
 from jobs.wire import Record, decode_payload, decode_record
 
 TOKEN = 32
-"""Hex digits of a lease's token; the rest of the lease is the start in Unix ms."""
+"""Hex digits of a lease's token; the rest is the start in Unix ms, once the first batch has begun."""
 
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
@@ -46,7 +46,7 @@ def unfinished(
         created, total = decoded.et, input_count(decoded.a)
     except UNREADABLE:
         created, total = 0, 1
-    started = int(lease[TOKEN:]) if lease else None
+    started = int(lease[TOKEN:] or 0) if lease else 0
     return Job(
         id=job_id,
         model=model,

@@ -68,7 +68,6 @@ class Passage:
     withdrawn: bool = False
     refusal: Raised | Withdrawn | None = None
     """The answer, where it comes to nothing; the steps that are left do not look at it."""
-    milliseconds: float = 0.0
     compute_ms: float = 0.0
     waited_ms: float = 0.0
 
@@ -147,7 +146,6 @@ class Conveyor:
             passage.refusal
             or Ran(
                 passage.product,
-                passage.milliseconds,
                 passage.compute_ms,
                 passage.waited_ms,
                 passage.tokens,
@@ -177,7 +175,6 @@ class Conveyor:
     def _step(self, passage: Passage, step: Callable[[Passage], Any]) -> None:
         if passage.refusal is not None:
             return
-        began = time.monotonic()
         try:
             passage.product = step(passage)
         except InvalidRequest as error:
@@ -186,7 +183,6 @@ class Conveyor:
             if passage.count == 1:  # the input at fault; larger batches are halved and come again
                 self._log.exception("input raised")
             passage.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL])
-        passage.milliseconds += (time.monotonic() - began) * 1000
 
 
 def encode_one(output: object) -> bytes | Failure:

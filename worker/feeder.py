@@ -62,13 +62,13 @@ class Result:
     outcomes: Sequence[Outcome]
     tokens: int
     padded: int
+    """Tokens that were run, without and with padding; 0 where nobody has counted them."""
     seconds: float
     """From when it was the running one to its answer, with all that was run again."""
     compute_ms: float
+    """Of its forward passes; those of two batches never overlap."""
     starved: float
     """Seconds that the engine had nothing to compute before it, although inputs waited."""
-    counted: int | None = None
-    """`tokens`, where the engine has counted them."""
 
 
 class Source(Protocol):
@@ -241,11 +241,9 @@ class Feeder:
             assert isinstance(reply, Ran)
             self._idle_deaths = 0
             self.pace.took(flight.padded, reply.compute_ms / 1000)
-            tokens = sum(item.length for item in flight.batch) if reply.tokens is None else reply.tokens
-            padded = flight.padded if reply.padded is None else reply.padded
             starved = reply.waited_ms / 1000 if flight.wanted else 0.0
-            seconds = now - flight.began
-            result = Result(reply.outputs, tokens, padded, seconds, reply.milliseconds, starved, reply.tokens)
+            tokens, padded = reply.tokens or 0, reply.padded or 0
+            result = Result(reply.outputs, tokens, padded, now - flight.began, reply.compute_ms, starved)
             self._source.settle(flight.batch, result)
 
     async def _promote(self, flight: Flight, now: float) -> None:
@@ -262,8 +260,8 @@ class Feeder:
         outcomes = await self._isolation.after(error, _inputs(batch), batch[0].job.parameters, jobs)
         self._idle_deaths, self._wanted = 0, False
         assert flight.began is not None
-        tokens, seconds = sum(item.length for item in batch), time.monotonic() - flight.began
-        result = Result(outcomes, tokens, flight.padded, seconds, self._isolation.compute_ms, 0.0)
+        seconds = time.monotonic() - flight.began
+        result = Result(outcomes, 0, 0, seconds, self._isolation.compute_ms, 0.0)
         self._source.settle(batch, result)
 
     async def _revive(self) -> None:

@@ -60,7 +60,7 @@ class Isolation:
             ran = await self.engine.run([item for item, _ in members], parameters)
         except (BatchRaised, EngineDied) as error:
             return await self._after(error, members, parameters)
-        self.compute_ms += ran.milliseconds
+        self.compute_ms += ran.compute_ms
         return list(ran.outputs)
 
     async def _after(
@@ -94,7 +94,7 @@ class Isolation:
                 if kills >= KILLS:
                     return Failure(error.kind, f"this input alone made it happen {kills} times: {error}")
             else:
-                self.compute_ms += ran.milliseconds
+                self.compute_ms += ran.compute_ms
                 return ran.outputs[0]
 
     def _tell(self, level: int, event: str, error: BatchlineError, members: list[Member]) -> None:

@@ -50,6 +50,7 @@ def load(
     pipeline.budget = cost.budget
     limit = f"{cost.budget} ({told})" if cost.budget < NO_BUDGET else "none"
     info = pipeline.info
+    padding = "" if spec.pipeline is not None else "no padding, " if info.packs else "padding, "
     return pipeline, Loaded(
         info.device,
         info.dtype,
@@ -59,6 +60,5 @@ def load(
         cost,
         info.packs,
         count,
-        f"budget {limit}, {'no padding' if info.packs else 'padding'}, threads {count}"
-        + (f", dtype {choice.why}" if choice.why else ""),
+        f"budget {limit}, {padding}threads {count}" + (f", dtype {choice.why}" if choice.why else ""),
     )

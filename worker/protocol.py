@@ -78,10 +78,8 @@ class Ran(msgspec.Struct, tag=True):
     """Engine: one JSON output, or the failure to encode it, for each input in order."""
 
     outputs: list[bytes | Failure]
-    milliseconds: float
-    """That its three steps took; it may have waited between them."""
     compute_ms: float
-    """That the middle one took, the forward pass."""
+    """That the forward pass took; the batches before and behind are answered and prepared meanwhile."""
     waited_ms: float
     """That the model had nothing to compute before it."""
     tokens: int | None

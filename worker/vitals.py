@@ -64,7 +64,7 @@ class Vitals:
             beat.compute_sum += times.compute
 
     def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
-        """A micro-batch is over."""
+        """A micro-batch is over; `padded` is 0 where nobody has counted its tokens."""
         beat = self.beat
         beat.items += items
         beat.batches += 1
@@ -72,10 +72,11 @@ class Vitals:
         beat.padded_tokens += padded
         beat.compute_seconds += seconds
         beat.starved_seconds += starved
-        padding = max(0.0, 1 - tokens / padded) if padded else 0.0
         count(beat.batch_items, BATCH_ITEMS, items)
-        count(beat.batch_padding, PADDING, padding)
-        beat.batch_padding_sum += padding
+        if padded:
+            padding = max(0.0, 1 - tokens / padded)
+            count(beat.batch_padding, PADDING, padding)
+            beat.batch_padding_sum += padding
         fading = math.exp(-seconds / MEMORY)
         self._items = self._items * fading + items
         self._seconds = self._seconds * fading + seconds

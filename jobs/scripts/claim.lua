@@ -17,7 +17,7 @@ local latest = ARGV[14] ~= '+inf' and tonumber(ARGV[14]) <= now and '(' .. ARGV[
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV[1], share))
 local aborting = redis.call('ZCARD', KEYS[5]) > 0
 local answer, events, leased, inputs, bytes = {now, 0}, {}, {}, 0, 0
-local until_then, lease = string.format('%d', RUNNING + now + ARGV[3]), ARGV[4] .. string.format('%d', now)
+local until_then = string.format('%d', RUNNING + now + ARGV[3])
 for i = 1, #due, 2 do
   local id = due[i]
   local job_key = ARGV[9] .. id
@@ -39,7 +39,7 @@ for i = 1, #due, 2 do
       redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - ARGV[5])
     end
     local told = extras(payload)
-    redis.call('SET', ARGV[11] .. id, lease, 'PX', ARGV[3] + 3600000)
+    redis.call('SET', ARGV[11] .. id, ARGV[4], 'PX', ARGV[3] + 3600000)
     if told.expires_in then redis.call('ZREM', KEYS[2], id) end
     leased[#leased + 1], leased[#leased + 2] = until_then, id
     events[#events + 1] = event(id, 'running')

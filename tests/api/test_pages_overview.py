@@ -82,7 +82,7 @@ async def test_the_overview_shows_what_goes_on(
         assert (facts["batch size"], facts["padding"]) == ("8.0 inputs", "25 %")
         assert (facts["token budget"], facts["runs on"]) == ("768 tokens", "cpu float32, 2 threads")
         rows = [row.text for row in card.one("tbody").all("tr")]
-        assert rows == ["queued 7.5 ms 9.8 ms", "computing 75 ms 98 ms"]
+        assert rows == ["queued 3.5 ms 4.9 ms", "computing 28 ms 34 ms"]
         for name in ("waiting", "done", "queued", "padding"):
             [term] = [each for each in card.all("abbr") if each.text == name]
             assert term["title"], "each figure is explained"
@@ -268,7 +268,7 @@ async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> 
     assert drawn["Queue"].top == "2,000 jobs"
     assert drawn["Queue"].points == "900.0|1 job|0 jobs;995.0|1,235 jobs|7 jobs"
     assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s"]
-    assert [line.last for line in drawn["Queued"].lines] == ["7.5 ms", "9.8 ms"]
+    assert [line.last for line in drawn["Queued"].lines] == ["3.5 ms", "4.9 ms"]
     assert [line.last for line in drawn["Padding"].lines] == ["20 %"]
 
     before = (await read(client, "/fragments/charts")).one("svg", id="chart-queue")["aria-label"]

@@ -7,6 +7,7 @@ from arq.connections import ArqRedis
 from api.charts import told
 from api.outputs import shown
 from api.pictures import picture
+from api.rendering import roughly
 from api.words import counted, noun
 from jobs.workers import Roster
 from tests.api.markup import parsed
@@ -39,3 +40,18 @@ async def test_no_page_speaks_of_1_jobs(client: httpx.AsyncClient, redis: ArqRed
         text = f" {parsed((await client.get(address)).text).text} "
         for plural in ("jobs", "inputs", "threads", "tokens", "attempts"):
             assert f" 1 {plural} " not in text, address
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "–"),  # noqa: RUF001 - a dash is what is meant
+        (0.25, "0.25 ms"),
+        (4.85, "4.8 ms"),
+        (243.0, "240 ms"),
+        (27_500.0, "28 s"),
+        (90_000.0, "1.5 min"),
+    ],
+)
+def test_quantiles_are_told_with_the_digits_that_they_have(value: float | None, words: str) -> None:
+    assert roughly(value) == words

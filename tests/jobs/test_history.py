@@ -8,7 +8,7 @@ from arq.connections import ArqRedis
 
 from jobs import keys
 from jobs.histograms import LATENCIES
-from jobs.history import EVERY, KEPT, History, done_since
+from jobs.history import EVERY, KEPT, SILENCE, History, Moment, Sample, Series, done_since
 from jobs.leasing import Depth
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -76,6 +76,36 @@ async def test_a_sample_counts_what_was_done_since_the_one_before(redis: ArqRedi
     lately, seconds = series.lately(60, [beat for beat in await roster.read() if beat.model == MODEL])
     assert lately.items == 43, "the second sample's, and what came after it"
     assert seconds == pytest.approx(series.now - first.at)
+
+
+def test_nothing_was_done_while_all_processes_were_away() -> None:
+    """Samples come again after ten minutes: what was done since must not be spread over them."""
+
+    def series(now: float, *moments: tuple[float, float, int]) -> Series:
+        depth = Depth(0, 0, 0, 0)
+        return Series(now, [Moment(at, s, Sample(depth, 1, Work(items=n))) for at, s, n in moments], {})
+
+    steady = series(1_062.0, *((1_000.0 + 5 * i, 5.0, 50) for i in range(13)))
+    work, seconds = steady.lately(60, [])
+    assert work.items / seconds == pytest.approx(10, rel=0.1)
+    back = series(1_002.0, (395.0, 0.0, 0), (400.0, 5.0, 7), (1_000.0, SILENCE, 600))
+    assert back.lately(60, []) == (Work(items=600), 60.0)
+    [*_, this] = back.with_now(Depth(0, 0, 0, 0), []).moments
+    assert this.sample.work.items / this.seconds == pytest.approx(600 / (SILENCE + 2))
+    gone = series(1_002.0, (395.0, 0.0, 0), (400.0, 5.0, 7))
+    assert gone.lately(60, []) == (Work(), 60.0)
+    assert gone.with_now(Depth(0, 0, 0, 0), []).moments[-1].sample.work == Work()
+    young = series(1_002.0, (990.0, 0.0, 0), (995.0, 5.0, 12))
+    assert young.lately(60, []) == (Work(items=12), 12.0)
+
+
+async def test_samples_are_apart_by_no_more_than_a_silence(redis: ArqRedis, queue: JobQueue) -> None:
+    history = History(queue)
+    await history.record()
+    [entry] = await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)  # type: ignore[misc]
+    at, _, data = entry.partition(b" ")
+    await redis.rpush(keys.HISTORY.of(MODEL), b"%d %b" % (int(at) + 600_000, data))  # type: ignore[misc]
+    assert [moment.seconds for moment in (await history.read())[MODEL].moments] == [0.0, SILENCE]
 
 
 async def test_this_moment_is_the_last_point(redis: ArqRedis, queue: JobQueue) -> None:
@@ -148,11 +178,11 @@ def test_a_worker_that_comes_back_from_a_silence_is_not_counted_anew() -> None:
     [
         ([], 0.5, None),
         (hist(), 0.5, None),
-        (hist(b0=10), 0.5, 0.0005),
-        (hist(b3=10), 0.5, 0.0075),
-        (hist(b3=10, b7=10), 0.5, 0.01),
-        (hist(b3=10, b7=10), 0.95, 0.1 + 0.15 * 0.9),
-        (hist(b17=3), 0.5, 1800.0),
+        (hist(b0=10), 0.5, 0.00025),
+        (hist(b3=10), 0.5, 0.0035),
+        (hist(b3=10, b7=10), 0.5, 0.005),
+        (hist(b3=10, b7=10), 0.95, 0.035 + 0.015 * 0.9),
+        ([0] * (BUCKETS - 1) + [3], 0.5, 1800.0),
     ],
 )
 def test_quantiles_are_as_prometheus_has_them(counts: list[int], q: float, seconds: float | None) -> None:

@@ -63,8 +63,11 @@ async def test_a_job_is_submitted_claimed_and_finished(queue: JobQueue) -> None:
     assert (claimed.id, claimed.attempts, left) == (job.id, 0, 0)
     running = await queue.read(job.id)
     assert (running.status, running.attempts, running.position) == ("running", 0, None)
+    assert (running.started_at, running.timings.queued_ms) == (None, None)
     await queue.start([claimed])
-    assert (await queue.read(job.id)).attempts == 1, "charged when it starts, not when it is claimed"
+    running = await queue.read(job.id)
+    assert running.attempts == 1, "charged when it starts, not when it is claimed"
+    assert running.started_at is not None
     assert (await queue.claim(MODEL, 10))[0] == []
 
     assert await queue.finish(MODEL, [ending(claimed)]) == set()

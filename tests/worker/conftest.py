@@ -24,6 +24,7 @@ def poison_spec(**fields: Any) -> ModelSpec:
             "pipeline": "tests.worker.poison:Poison",
             "parameters": {"factor": "number"},
             "max_batch_items": 16,
+            "token_budget": 1_000_000,  # what a busy machine measures must not decide who shares a batch
             "batch_timeout": 60.0,
             **fields,
         }

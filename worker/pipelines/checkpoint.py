@@ -72,7 +72,7 @@ def open_checkpoint(spec: ModelSpec, source: Path | None) -> Checkpoint:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise _refusal(spec, f"{where} cannot be loaded for {spec.task}: {reason}") from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise _refusal(spec, f"{where} has no tokenizer files, such as tokenizer.json")
+        raise _refusal(spec, f"the tokenizer of {where} knows no words; is tokenizer.json there, and whole?")
     _check_architecture(spec, model.config.architectures or [], report["missing_keys"])
     max_length = _max_length(model, tokenizer)
     if max_length is not None:

@@ -27,9 +27,8 @@ class CustomPipeline(LoadedPipeline):
             raise ConfigurationError(
                 f"model {spec.name!r}: {spec.pipeline} cannot be called; it needs __call__(self, inputs, ...)"
             )
-        self.info = PipelineInfo(
-            device=spec.device or "cpu", dtype=spec.dtype, max_length=None, tokenizer_file=None
-        )
+        # what it computes in, it alone knows
+        self.info = PipelineInfo(spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline. Nothing is known of the inputs here."""

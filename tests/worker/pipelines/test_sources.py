@@ -41,7 +41,7 @@ def _pickle_beside_something_else(folder: Path) -> None:
         (_pickle_beside_something_else, "no file named model.safetensors"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"torn"), "cannot be loaded for"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded for"),
-        (_no_tokenizer, "has no tokenizer files, such as tokenizer.json$"),
+        (_no_tokenizer, "knows no words; is tokenizer.json there, and whole.$"),
     ],
 )
 def test_damaged_files(
