@@ -6,7 +6,7 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.charts import GAP, HEIGHT, SPAN, WIDTH, charts, path, rounded_up
+from api.charts import GAP, HEIGHT, SPAN, WIDTH, charts, paths, rounded_up
 from api.recent import SHOWN
 from jobs import keys
 from jobs.histograms import LATENCIES
@@ -163,7 +163,9 @@ async def test_an_empty_overview_says_where_to_begin(client: httpx.AsyncClient) 
 def test_a_chart_has_a_line_where_there_are_samples_and_none_across_a_gap() -> None:
     now = 10_000.0
     points = [(now - SPAN, 0.0), (now - SPAN + GAP, 5.0), (now - 5, 10.0), (now, None)]
-    assert path(points, now, 10.0) == f"M0.0 {HEIGHT}h0L{WIDTH * GAP / SPAN:.1f} {HEIGHT / 2}M298.3 0.0h0"
+    joined, dots = paths(points, now, 10.0)
+    assert joined == f"M0.0 {HEIGHT}L{WIDTH * GAP / SPAN:.1f} {HEIGHT / 2}"
+    assert dots == "M298.3 0.0h0", "what has no neighbour is a dot"
     assert [rounded_up(value) for value in (0, 0.3, 1.5, 7, 20, 21)] == [1, 1, 2, 10, 20, 50]
 
 
