@@ -130,11 +130,11 @@ def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float
 
 
 def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
-    """Points joined by straight lines, but not across a gap; and those without a neighbour, as dots.
+    """Points joined by straight lines, but not across a gap; and those with hardly a neighbour, as dots.
 
     A dot is a line of no length under a round cap: a circle would be stretched with the chart.
     """
-    runs: list[list[str]] = []
+    runs: list[list[tuple[float, str]]] = []
     before: float | None = None
     for at, value in points:
         if value is None:
@@ -144,10 +144,11 @@ def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
         y = HEIGHT * (1 - min(value, top) / top)
         if before is None or at - before > GAP:
             runs.append([])
-        runs[-1].append(f"{x:.1f} {y:.1f}")
+        runs[-1].append((at, f"{x:.1f} {y:.1f}"))
         before = at
-    joined = "".join("M" + "L".join(run) for run in runs if len(run) > 1)
-    return joined, "".join(f"M{run[0]}h0" for run in runs if len(run) == 1)
+    joined = "".join("M" + "L".join(place for _, place in run) for run in runs if len(run) > 1)
+    short = [run for run in runs if run[-1][0] - run[0][0] < GAP]
+    return joined, "".join(f"M{place}h0" for run in short for _, place in run)
 
 
 def rounded_up(value: float) -> float:
