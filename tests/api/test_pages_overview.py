@@ -87,6 +87,10 @@ async def test_the_overview_shows_what_goes_on(
         assert worker["Heard from"] == "0 s ago"
     page = await read(client)
     assert page.one("a", href=f"/jobs/{waiting}")
+    explained = {term.text for term in page.one(class_="legend").all("dt")}
+    columns = {head.text.lower() for head in page.all("th", scope="col")} - {"last minute", "p50", "p95"}
+    plain = {"worker", "model", "engine", "job", "state", "inputs"}
+    assert columns - plain <= explained
     for figure in facts:
         assert [
             term for term in page.one(class_="legend").all("dt") if term.text == figure
@@ -162,10 +166,14 @@ async def test_an_empty_overview_says_where_to_begin(client: httpx.AsyncClient) 
 
 def test_a_chart_has_a_line_where_there_are_samples_and_none_across_a_gap() -> None:
     now = 10_000.0
-    points = [(now - SPAN, 0.0), (now - SPAN + GAP, 5.0), (now - 5, 10.0), (now, None)]
+    points = [(now - SPAN, 0.0), (now - SPAN + GAP, 5.0), (now - 60, None), (now - 5, 10.0), (now, None)]
     joined, dots = paths(points, now, 10.0)
     assert joined == f"M0.0 {HEIGHT}L{WIDTH * GAP / SPAN:.1f} {HEIGHT / 2}"
     assert dots == "M298.3 0.0h0", "what has no neighbour is a dot"
+    joined, dots = paths([(now - 5, 10.0), (now, 10.0)], now, 10.0)
+    assert (joined, dots) == ("M298.3 0.0L300.0 0.0", "M298.3 0.0h0M300.0 0.0h0"), (
+        "a line so short is a speck"
+    )
     assert [rounded_up(value) for value in (0, 0.3, 1.5, 7, 20, 21)] == [1, 1, 2, 10, 20, 50]
 
 
