@@ -62,7 +62,7 @@ def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
     found: dict[str, Any] = components[kind.__name__].get("properties", {})
     for name, hint in get_type_hints(kind).items():
         for each in (hint, *get_args(hint)):
-            if get_origin(each) is Literal and "enum" in found[name]:
+            if get_origin(each) is Literal and "enum" in found[name]:  # msgspec sorts them
                 found[name]["enum"] = list(get_args(each))
     return found
 
