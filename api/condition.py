@@ -147,10 +147,8 @@ def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[He
         return [*silent, reason._replace(text=reason.text + _held_up(depth))]
     left = []
     if depth.late:
-        have = "has" if depth.late == 1 else "have"
-        text = (
-            f"{counted(depth.late, 'job')} of {model} {have} lost the worker: {_again(settings, depth.late)}"
-        )
+        seem = "seems to have lost its" if depth.late == 1 else "seem to have lost their"
+        text = f"{counted(depth.late, 'job')} of {model} {seem} worker: {_again(settings, depth.late)}"
         left.append(Reason("warn", text))
     restarting = [
         Reason("warn", f"An engine of {model} is restarting ({_name(beat)})")

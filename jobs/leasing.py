@@ -14,9 +14,9 @@ from jobs.connection import availability
 from jobs.schema import JobState
 from jobs.settings import Settings
 
-LATE = 2.5
-"""Times `renew_every` after which a lease that was not renewed tells that its worker may be lost; less than
-the three that a lease lasts at least."""
+LATE = 2
+"""Times `renew_every` after which a lease that was not renewed tells that its worker may be lost. A lease
+lasts three at least. A worker that was killed is still on the roster by then: there is no gap between."""
 
 
 class Depth(msgspec.Struct, frozen=True):

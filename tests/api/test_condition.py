@@ -45,7 +45,7 @@ def depths(**fields: int) -> dict[str, Depth]:
             {"running": 5, "late": 3},
             [{}],
             "warn",
-            ["3 jobs of m have lost the worker: they run again when their leases end (6 s"],
+            ["3 jobs of m seem to have lost their worker: they run again when their leases end (6 s"],
         ),
         (
             {},
@@ -143,7 +143,7 @@ async def test_jobs_of_a_lost_worker_are_told_of_until_they_run_again(
     )  # as if it had last been renewed so long ago
     again = "when its lease ends (8 s after the last renewal)"
     told = (await read(client, "/fragments/overview")).one("section", class_="warn").text
-    assert told == f"1 job of sentiment has lost the worker: it runs again {again}."
+    assert told == f"1 job of sentiment seems to have lost its worker: it runs again {again}."
     told = (await read(client, f"/jobs/{lost}")).one("p", class_="health").text
     assert told == f"The worker that has this job seems lost: it runs again {again}."
     assert (await read(client, f"/jobs/{kept}")).all("p", class_="health") == []
