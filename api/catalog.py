@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from jobs.models import ModelCatalog, ModelSpec
+from jobs.wording import properties
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "text-classification": {"inputs": ["A wonderful film.", "A dull, badly acted mess."]},
@@ -46,7 +47,8 @@ def example(spec: ModelSpec) -> dict[str, Any]:
 def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
     """JSON Schema of the parameters that a job for this model may carry."""
     _, definitions = msgspec.json.schema_components([spec.parameter_type])
-    return next(iter(definitions.values()))
+    schema: dict[str, Any] = next(iter(definitions.values()))
+    return schema | {"properties": properties(spec.parameter_type)}
 
 
 def accepted(spec: ModelSpec, *, default: bool) -> dict[str, Any]:

@@ -24,11 +24,12 @@ Point = tuple[float, float | None]
 
 
 class Line(NamedTuple):
-    """`path` is an SVG path; `last` the newest value in words."""
+    """SVG paths: `path` of what is joined, `dots` of what stands alone; `last` is the newest in words."""
 
     name: str
     style: str
     path: str
+    dots: str
     last: str
 
 
@@ -116,7 +117,7 @@ def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float
     )
     top = 100.0 if plan.unit == "%" and highest > 50 else rounded_up(highest)
     lines = [
-        Line(name, style, path(drawn[figure], now, top), told(_newest(drawn[figure]), plan.unit))
+        Line(name, style, *paths(drawn[figure], now, top), told(_newest(drawn[figure]), plan.unit))
         for name, style, figure in plan.lines
     ]
     latest = ", ".join(f"{line.name} {line.last}" for line in lines)
@@ -128,9 +129,12 @@ def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float
     return Chart(plan.title, plan.told, plan.unit, told(top, plan.unit), lines, summary, now, points)
 
 
-def path(points: Iterable[Point], now: float, top: float) -> str:
-    """Joined by straight lines, but not across a gap; a point on its own is a dot under a round line cap."""
-    parts: list[str] = []
+def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
+    """Points joined by straight lines, but not across a gap; and those with hardly a neighbour, as dots.
+
+    A dot is a line of no length under a round cap: a circle would be stretched with the chart.
+    """
+    runs: list[list[tuple[float, str]]] = []
     before: float | None = None
     for at, value in points:
         if value is None:
@@ -138,10 +142,13 @@ def path(points: Iterable[Point], now: float, top: float) -> str:
             continue
         x = WIDTH * (1 - (now - at) / SPAN)
         y = HEIGHT * (1 - min(value, top) / top)
-        joined = before is not None and at - before <= GAP
-        parts.append(f"L{x:.1f} {y:.1f}" if joined else f"M{x:.1f} {y:.1f}h0")
+        if before is None or at - before > GAP:
+            runs.append([])
+        runs[-1].append((at, f"{x:.1f} {y:.1f}"))
         before = at
-    return "".join(parts)
+    joined = "".join("M" + "L".join(place for _, place in run) for run in runs if len(run) > 1)
+    short = [run for run in runs if run[-1][0] - run[0][0] < GAP]
+    return joined, "".join(f"M{place}h0" for run in short for _, place in run)
 
 
 def rounded_up(value: float) -> float:

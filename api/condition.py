@@ -15,8 +15,9 @@ from jobs.workers import Heartbeat
 
 NEARLY = 0.9
 """Share of a limit from which on it is told of."""
-SILENT = 2.5
-"""Seconds without a heartbeat, of which there is one each second, after which a worker may be lost."""
+SILENT = 2.0
+"""Seconds without a heartbeat, of which there is one each second, after which a worker does not count: what a
+page tells is no older."""
 
 Level = Literal["good", "warn", "bad"]
 
@@ -63,7 +64,7 @@ def condition(
     reasons = _of_redis(info)
     for model, depth in depths.items():
         reasons += _of_queue(settings, model, depth)
-        reasons += _of_workers(model, depth, [beat for beat in beats if beat.model == model])
+        reasons += _of_workers(settings, model, depth, [beat for beat in beats if beat.model == model])
     reasons.sort(key=lambda reason: reason.level != "bad")
     return Condition(reasons[0].level if reasons else "good", reasons)
 
@@ -75,7 +76,8 @@ def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
     alive = heard(beats)
     if not alive:
         silent = min(beat.age for beat in beats)
-        return Reason("bad", f"No sign of life from the worker of {model} for {silent:.0f} s", LOST)
+        which = f"Worker {_name(beats[0])}" if len(beats) == 1 else "Each worker"
+        return Reason("bad", f"{which} of {model} has said nothing for {silent:.0f} s", LOST)
     engines = {beat.engine for beat in alive}
     if ABLE.isdisjoint(engines):
         return Reason("bad", f"No engine of {model} is ready: {_doing(engines)}", SOON)
@@ -119,21 +121,46 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     return reasons
 
 
-def _of_workers(model: str, depth: Depth, beats: Sequence[Heartbeat]) -> list[Reason]:
+def lost(settings: Settings) -> Reason:
+    """Why a running job may not be running at all."""
+    return Reason("warn", f"The worker that has this job seems lost: {_again(settings, 1)}")
+
+
+def _again(settings: Settings, jobs: int) -> str:
+    """What comes of jobs whose worker was lost."""
+    when = f"({settings.lease:g} s after the last renewal)"
+    return (
+        f"it runs again when its lease ends {when}"
+        if jobs == 1
+        else f"they run again when their leases end {when}"
+    )
+
+
+def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> list[Reason]:
     alive = heard(beats)
     silent = [
-        Reason("warn", f"A worker of {model} ({beat.host}:{beat.pid}) is silent for {beat.age:.0f} s")
+        Reason("warn", f"Worker {_name(beat)} of {model} has said nothing for {beat.age:.0f} s")
         for beat in beats
         if alive and beat not in alive
     ]
     if reason := unserved(model, beats):
         return [*silent, reason._replace(text=reason.text + _held_up(depth))]
+    left = []
+    if depth.late:
+        seem = "seems to have lost its" if depth.late == 1 else "seem to have lost their"
+        text = f"{counted(depth.late, 'job')} of {model} {seem} worker: {_again(settings, depth.late)}"
+        left.append(Reason("warn", text))
     restarting = [
-        Reason("warn", f"An engine of {model} is restarting ({beat.host}:{beat.pid})")
+        Reason("warn", f"An engine of {model} is restarting ({_name(beat)})")
         for beat in alive
         if beat.engine == "restarting"
     ]
-    return silent + restarting
+    return silent + left + restarting
+
+
+def _name(beat: Heartbeat) -> str:
+    """As in the table of the workers."""
+    return f"{beat.host}:{beat.pid}"
 
 
 def _held_up(depth: Depth) -> str:

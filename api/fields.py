@@ -9,11 +9,10 @@ import msgspec
 from api.catalog import parameters_schema
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
+from jobs.wording import MOST_QUOTED, limits, text, without_null
 
 PREFIX = "p."
 """Before a parameter's name in the form."""
-MOST_QUOTED = 60
-"""Characters of a wrong value that its fault repeats."""
 
 
 class Field(NamedTuple):
@@ -55,10 +54,8 @@ def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
 
 def worded(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
     """The error as a sentence for who filled the form in, where it is about a field of the parameters."""
-    found = re.search(r"`\$\.(\w+)|field `(\w+)`", str(error))
-    if error.pointer != "/parameters" or found is None:
-        return error
-    return _fault(spec, form, found[1] or found[2])
+    found = re.match(r"parameters(?:/(\w+)|: (\w+) is missing)", str(error))
+    return _fault(spec, form, found[1] or found[2]) if found else error
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, str]:
@@ -67,7 +64,7 @@ def typed(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> Field:
-    schema, nullable = _without_null(declared)
+    schema, nullable = without_null(declared)
     label = name.replace("_", " ")
     match schema:
         case {"enum": [*choices]}:
@@ -76,7 +73,7 @@ def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> F
         case {"type": "boolean"}:
             return Field(PREFIX + name, label, "choice", "", value, required, ("true", "false"))
         case {"type": "integer" | "number" as kind}:
-            hint = _range("a whole number" if kind == "integer" else "a number", schema)
+            hint = limits("a whole number" if kind == "integer" else "a number", schema)
             if nullable:  # a number field takes no words
                 return Field(PREFIX + name, label, "text", f"{hint}, or null for no limit", value, required)
             least = schema.get("minimum", schema.get("exclusiveMinimum"))
@@ -94,7 +91,7 @@ def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> F
 def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidRequest:
     """What the field takes, and that what was typed is not that."""
     declared = parameters_schema(spec).get("properties", {}).get(name, {})
-    field, (schema, _) = _field(name, declared, "", False), _without_null(declared)
+    field, (schema, _) = _field(name, declared, "", False), without_null(declared)
     match field.kind:
         case "choice":
             wanted = f"choose one of {', '.join(field.choices)}"
@@ -104,18 +101,14 @@ def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidReques
         case "json":
             wanted = f"give {_with_article(schema.get('type', 'value'))} as JSON"
         case _:
-            wanted = f"give {field.hint or _length(schema)}"
-    text = _text(form, name)
-    but = f", not {text!r}" if 0 < len(text) <= MOST_QUOTED else ""
+            wanted = f"give {field.hint or text(schema)}"
+    typed_in = _text(form, name)
+    but = f", not {typed_in!r}" if 0 < len(typed_in) <= MOST_QUOTED else ""
     return InvalidRequest(f"{field.label}: {wanted}{but}", pointer=f"/parameters/{name}")
 
 
 def _text(form: Mapping[str, str], name: str) -> str:
     return form.get(PREFIX + name, "").replace("\r\n", "\n").strip()
-
-
-def _length(schema: Mapping[str, Any]) -> str:
-    return f"a text of up to {schema['maxLength']:,} characters" if "maxLength" in schema else "a text"
 
 
 def _with_article(kind: str) -> str:
@@ -124,7 +117,7 @@ def _with_article(kind: str) -> str:
 
 def _parsed(declared: dict[str, Any], text: str) -> Any:
     """Raises what msgspec raises for what is no JSON."""
-    schema, nullable = _without_null(declared)
+    schema, nullable = without_null(declared)
     if nullable and text == "null":
         return None
     match schema:
@@ -133,23 +126,6 @@ def _parsed(declared: dict[str, Any], text: str) -> Any:
         case {"type": "array", "items": {"type": "string"}}:
             return [line.strip() for line in text.split("\n") if line.strip()]
     return msgspec.json.decode(text)
-
-
-def _without_null(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    options = schema.get("anyOf")
-    if options is None:
-        return schema, False
-    real = [option for option in options if option != {"type": "null"}]
-    return (real[0] if len(real) == 1 else {}), len(real) < len(options)
-
-
-def _range(what: str, schema: Mapping[str, Any]) -> str:
-    least, above, most = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
-    if least is not None and most is not None:
-        return f"{what} from {least:,} to {most:,}"
-    if above is not None and most is not None:
-        return f"{what} above {above:,}, up to {most:,}"
-    return what
 
 
 def _typed(value: Any) -> str:

@@ -81,7 +81,7 @@ async def _shown(
         template,
         done,
         job=job,
-        reason=None if job.status.terminal else await served.fault(shared, job.model),
+        reason=await served.fault_of(shared, job),
         pairs=shown,
         hidden=job.counts.total - len(shown),
         too_large=job.results is not None and not results,

@@ -11,9 +11,11 @@ from fastapi.openapi.utils import get_openapi
 
 from api import problems
 from api.catalog import accepted, examples
+from api.members import MEANINGS
 from api.problems import KINDS
 from jobs.models import ModelCatalog
-from jobs.schema import Job, JobRequest
+from jobs.schema import Job, JobRequest, JobState
+from jobs.wording import properties
 
 COMPONENT = "#/components/schemas/{name}"
 
@@ -118,7 +120,12 @@ _WAIT = {
     "description": "Seconds to wait until the job is done; cut to the server's longest wait.",
     "schema": {"type": "number", "minimum": 0},
 }
-_PREFER = _parameter("Prefer", "`wait=S`: answer when the job is done, or after S seconds.", "wait=10")
+_PREFER = _parameter(
+    "Prefer",
+    "`wait=S`: answer when the job is done, or after S seconds. What cannot be understood is ignored, as"
+    " RFC 7240 asks.",
+    "wait=10",
+)
 _RETRY = {"Retry-After": _header("Seconds until another look is worth while.")}
 _APPLIED = {"Preference-Applied": _header("`wait=S`, where the job was done within the wait.")}
 _SUBMITTED = {
@@ -261,6 +268,11 @@ def describe(app: FastAPI, catalog: ModelCatalog) -> dict[str, Any]:
     schemas["JobRequest"]["anyOf"] = [
         accepted(spec, default=spec is catalog.default) for spec in catalog.specs.values()
     ]
+    schemas["JobRequest"]["properties"] |= properties(JobRequest)
+    schemas["JobState"]["enum"] = [state.value for state in JobState]
+    for name, meanings in MEANINGS.items():
+        for member, meaning in meanings.items():
+            schemas[name]["properties"][member]["description"] = meaning
     described.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
     for calls in described["paths"].values():
         for call in calls.values():  # FastAPI's own guess, where a path parameter is all there is to validate

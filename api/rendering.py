@@ -78,8 +78,13 @@ def age(since: datetime) -> str:
 
 
 def grouped(value: float) -> str:
-    """`1,234`; a rate keeps one decimal below a hundred."""
+    """`1,234`; what is no count keeps one decimal below a hundred."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def rate(value: float) -> str:
+    """As `grouped`, but below one with two digits that say something: one job in a minute is no `0.0`."""
+    return f"{value:.2g}" if value < 1 else grouped(value)
 
 
 def percent(share: float | None) -> str:
@@ -127,6 +132,7 @@ _environment.filters.update(
     code=code,
     shown=shown,
     grouped=grouped,
+    rate=rate,
     percent=percent,
     noun=noun,
     counted=counted,

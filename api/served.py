@@ -4,11 +4,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.condition import AWAY, Reason, unserved
+from api.condition import AWAY, Reason, lost, unserved
 from api.deps import Services, Shared
 from api.patience import patience
 from api.rendering import page
 from jobs.errors import QueueUnavailable
+from jobs.leasing import is_late
+from jobs.schema import Job, JobState
 
 router = APIRouter(include_in_schema=False)
 
@@ -18,6 +20,21 @@ async def served(request: Request, shared: Shared) -> Response:
     """`?model=NAME`; the default one without."""
     model = shared.catalog.specs.get(request.query_params.get("model", ""), shared.catalog.default).name
     return page("fragments/served.html", reason=await fault(shared, model))
+
+
+async def fault_of(shared: Services, job: Job) -> Reason | None:
+    """As `fault`, or that the worker which has this job seems lost; None for one that is done."""
+    if job.status.terminal:
+        return None
+    reason = await fault(shared, job.model)
+    if reason or job.status is not JobState.RUNNING:
+        return reason
+    try:
+        async with patience():
+            late = await is_late(shared.redis, shared.settings, job.model, job.id)
+    except QueueUnavailable:
+        return AWAY.reasons[0]
+    return lost(shared.settings) if late else None
 
 
 async def fault(shared: Services, model: str) -> Reason | None:

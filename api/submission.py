@@ -14,6 +14,7 @@ from api.problems import Refusal
 from jobs.errors import InvalidRequest
 from jobs.models import ModelCatalog
 from jobs.schema import JobRequest, NewJob, validate_request
+from jobs.wording import explained
 
 IN_A_THREAD = 256 * 1024
 """Bytes from which on a body is decoded beside the event loop; smaller ones take less than the hand-over."""
@@ -30,7 +31,6 @@ BODY_SECONDS = 30.0
 _one_at_a_time = asyncio.Semaphore(1)
 
 _decoder = msgspec.json.Decoder(JobRequest)
-_place = re.compile(r"^(?P<message>.*) - at `(?:key` in `)?\$(?P<path>[^`]*)`$", re.DOTALL)
 
 
 async def read_job(request: Request, catalog: ModelCatalog, max_bytes: int) -> NewJob:
@@ -86,7 +86,7 @@ def parse(body: bytes, catalog: ModelCatalog) -> NewJob:
     try:
         asked = _decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _located(str(error)) from None
+        raise explained(error, JobRequest, "") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
     except RecursionError:
@@ -118,16 +118,6 @@ def check_shape(value: Any, pointer: str) -> None:
             return
         level = below
     raise InvalidRequest(f"the JSON is nested more than {MAX_DEPTH} levels deep", pointer=pointer)
-
-
-def _located(message: str) -> InvalidRequest:
-    """msgspec's `... - at $.inputs[3]` as a JSON pointer."""
-    found = _place.match(message)
-    if found is None:
-        return InvalidRequest(message)
-    parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", found["path"])
-    pointer = "".join(f"/{name or index}" for name, index in parts)
-    return InvalidRequest(f"{pointer.strip('/')}: {found['message']}", pointer=pointer or None)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -1,11 +1,22 @@
-"""What the worker's side of JobQueue takes and gives: claimed jobs, their endings, the depth of a queue."""
+"""What the worker's side of JobQueue takes and gives: claimed jobs, their endings, the depth of a queue.
+
+And what a lease tells of its worker.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from arq.connections import ArqRedis
 
+from jobs import keys
+from jobs.connection import availability
 from jobs.schema import JobState
+from jobs.settings import Settings
+
+LATE = 2
+"""Times `renew_every` after which a lease that was not renewed tells that its worker may be lost. A lease
+lasts three at least. A worker that was killed is still on the roster by then: there is no gap between."""
 
 
 class Depth(msgspec.Struct, frozen=True):
@@ -17,6 +28,8 @@ class Depth(msgspec.Struct, frozen=True):
     bytes: int
     oldest_ms: int = 0
     """That the oldest of the 64 next in line has waited since it was accepted."""
+    late: int = 0
+    """Of the running ones, those whose lease should have been renewed by now."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -49,3 +62,20 @@ class Ending(msgspec.Struct, frozen=True):
     token: str
     state: JobState
     head: bytes
+
+
+def late_ms(settings: Settings) -> int:
+    """Milliseconds that a lease has left at most when its worker is late to renew it."""
+    return int(1000 * (settings.lease - LATE * settings.renew_every))
+
+
+async def is_late(redis: ArqRedis, settings: Settings, model: str, job_id: str) -> bool:
+    """Whether the job runs on a lease that should have been renewed by now. Raises QueueUnavailable."""
+    async with availability(), redis.pipeline(transaction=False) as pipe:
+        pipe.zscore(keys.QUEUE.of(model), job_id)
+        pipe.time()
+        score, (seconds, microseconds) = await pipe.execute()
+    if score is None or score < keys.RUNNING:
+        return False
+    left = score - keys.RUNNING - (seconds * 1000 + microseconds / 1000)
+    return bool(left <= late_ms(settings))

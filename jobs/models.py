@@ -1,5 +1,6 @@
 """`models.toml`: the models that are served, read by the API (names, limits) and the worker (the rest)."""
 
+import difflib
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -155,5 +156,13 @@ def _first_fault(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return "must be a table"
     fault = error.errors()[0]
+    if fault["type"] == "extra_forbidden":
+        return _unknown(str(fault["loc"][-1]))
     where = ".".join(str(part) for part in fault["loc"])
     return f"{where}: {fault['msg']}" if where else fault["msg"]
+
+
+def _unknown(key: str) -> str:
+    known = [name for name in ModelSpec.model_fields if name != "name"]
+    meant = difflib.get_close_matches(key, known, 1)
+    return f"unknown key {key}; " + (f"did you mean {meant[0]}?" if meant else f"known: {', '.join(known)}")

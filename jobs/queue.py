@@ -18,7 +18,7 @@ from jobs import doorbell, durability, failpoints, keys, logs, lua, views
 from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ids import created_ms, new_id
-from jobs.leasing import Claimed, Depth, Ending, claims
+from jobs.leasing import Claimed, Depth, Ending, claims, late_ms
 from jobs.listing import Listing
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
@@ -164,8 +164,8 @@ class JobQueue:
     async def depth(self) -> dict[str, Depth]:
         """Each model's unfinished jobs, and the age of the oldest that waits."""
         counted = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.BYTES)]
-        counts = await self._run(self._depth, counted, [keys.JOB.of("")])
-        return {model: Depth(*counts[5 * i : 5 * i + 5]) for i, model in enumerate(self.models)}
+        counts = await self._run(self._depth, counted, [keys.JOB.of(""), late_ms(self.settings)])
+        return {model: Depth(*counts[6 * i : 6 * i + 6]) for i, model in enumerate(self.models)}
 
     async def sweep(self, model: str) -> tuple[int, int, int]:
         """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.

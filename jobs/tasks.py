@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from jobs.errors import InvalidRequest
+from jobs.wording import explained
 
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
 TopK = Annotated[int, Meta(ge=1, le=1_000)]
@@ -97,6 +97,6 @@ def validate(parameters: dict[str, Any], allowed: type[Parameters]) -> dict[str,
     try:
         valid = msgspec.convert(parameters, allowed, strict=True)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"parameters: {error}", pointer="/parameters") from None
+        raise explained(error, allowed, "parameters") from None
     built: dict[str, Any] = msgspec.to_builtins(valid)
     return built

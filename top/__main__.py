@@ -16,6 +16,26 @@ from top.table import plain, screen
 WIDE = 160
 """Columns where the output is no terminal."""
 
+COLUMNS = """\
+columns of the models:
+  wait      jobs that no worker has taken yet
+  oldest    how long the oldest of them has waited
+  run       jobs that a worker has taken
+  done/s    jobs that ended, per second
+  queued    from a job's submit to its start
+  compute   what the model took for a job's batches
+  p50, p95  half of the jobs took at most this long, 95 % of them
+  batch     inputs that the model is given together, the mean
+  pad       share of the tokens run that only filled up shorter inputs
+
+columns of the workers:
+  items/s   inputs per second, while it computes
+  budget    tokens that a full batch has the model compute
+  up        since its start
+  restarts  times that its engine died or hung and was started again
+  lost      leases that ran out before their jobs were done, which then ran again
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 1 where no server answers, or, with --once, where something is not well."""
@@ -38,7 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m top", description="A live table of a running server.")
+    parser = argparse.ArgumentParser(
+        prog="python -m top",
+        description="A live table of a running server.",
+        epilog=COLUMNS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default: %(default)s)")
     parser.add_argument("--once", action="store_true", help="print once and end; status 1 if not all is well")
     parser.add_argument(

@@ -67,7 +67,7 @@ def _models(old: Reading, new: Reading) -> Table:
 
 def _figures(figures: Figures) -> list[str]:
     return [
-        f"{figures.done:.1f}",
+        f"{figures.done:.2g}" if figures.done < 1 else f"{figures.done:.1f}",
         *_percentiles(figures.queued),
         *_percentiles(figures.compute),
         NOTHING if figures.batch is None else f"{figures.batch:.1f}",

@@ -1,8 +1,9 @@
 #!lua flags=no-writes
 -- Counts each model's jobs, and tells for how long the oldest waits.
 -- KEYS  queue, bytes for each model
--- ARGV  1 payload prefix
--- Answers waiting, deferred, running, bytes, ms that the oldest has waited, or 0, for each, in order
+-- ARGV  1 payload prefix  2 ms that a lease has left at most when its worker is late to renew it
+-- Answers waiting, deferred, running, bytes, ms that the oldest has waited, or 0, and how many of the running ones
+-- have such a lease, for each, in order
 --@include codec.lua
 
 local NEXT = 64                              -- jobs next in line among which the oldest is looked for: priorities
@@ -28,5 +29,6 @@ for i = 1, #KEYS, 2 do
   answer[n + 1], answer[n + 2] = waiting, redis.call('ZCARD', KEYS[i]) - waiting - running
   answer[n + 3], answer[n + 4] = running, tonumber(redis.call('GET', KEYS[i + 1]) or 0)
   answer[n + 5] = oldest(KEYS[i])
+  answer[n + 6] = redis.call('ZCOUNT', KEYS[i], RUNNING, string.format('%d', RUNNING + now + ARGV[2]))
 end
 return answer

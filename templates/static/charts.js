@@ -1,4 +1,4 @@
-// Reads a chart where the pointer is, or with the arrow keys: the time, and each line's value with its unit.
+// Reads a chart where the pointer is, or with the keys: the time, and each line's value with its unit.
 "use strict";
 
 const parts = document.getElementById("charts");
@@ -49,15 +49,23 @@ parts.addEventListener("focusin", (event) => {
   if (event.target.matches("svg:focus-visible")) show(event.target, Number(event.target.dataset.now));
 });
 parts.addEventListener("focusout", hide);
+
+const NOTHING = "\u2013"; // what stands for a value that is not known
+const GOING = { // from a time along the points that have some value
+  ArrowLeft: (all, at) => all.findLast((point) => point.at < at) ?? all[0],
+  ArrowRight: (all, at) => all.find((point) => point.at > at) ?? all.at(-1),
+  Home: (all) => all[0],
+  End: (all) => all.at(-1),
+};
 parts.addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (event.key === "Escape") hide();
-  if (!step || !event.target.matches("svg")) return;
+  const chart = event.target;
+  if (!Object.hasOwn(GOING, event.key) || !chart.matches("svg")) return;
   event.preventDefault();
-  const all = points(event.target);
-  const from = nearest(event.target, read?.id === event.target.id ? read.at : Number(event.target.dataset.now));
-  const to = all[Math.min(all.length - 1, Math.max(0, from + step))];
-  if (to) show(event.target, to.at);
+  const all = points(chart);
+  const from = read?.id === chart.id && all.length ? all[nearest(chart, read.at)].at : Number(chart.dataset.now);
+  const to = GOING[event.key](all.filter((point) => point.values.some((value) => value !== NOTHING)), from);
+  if (to) show(chart, to.at);
 });
 parts.addEventListener("htmx:afterSettle", () => {
   if (read) show(document.getElementById(read.id), read.at);

@@ -40,7 +40,7 @@ STATE = {TYPE + kind for kind in ("idempotency-mismatch", "job-gone", "job-expir
 UNTOLD = re.compile(
     "cursor: not one that this server gave out"
     "|an integer has more than 64 bits"
-    r"|parameters: Expected `int[^,]*, got `float`"
+    "|parameters/[a-z_]+: give a whole number.*, not a number with a point"
 )
 """Refusals whose values no schema can name: a cursor was a job's id once; 1e20 and 2.0 are integers to it."""
 

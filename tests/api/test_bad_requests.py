@@ -41,7 +41,7 @@ BAD = {
     "parameter of a wrong type": (
         b'{"inputs":"x","parameters":{"top_k":"1"}}',
         "invalid-request",
-        "/parameters",
+        "/parameters/top_k",
     ),
     "parameters no object": (b'{"inputs":"x","parameters":[]}', "invalid-request", "/parameters"),
     "unknown priority": (b'{"inputs":"x","priority":"urgent"}', "invalid-request", "/priority"),

@@ -10,12 +10,14 @@ from arq.connections import ArqRedis
 
 from api import catalog
 from api.problems import KINDS, TYPE
+from api.reference import ANSWERED
 from jobs import tasks
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
 from jobs.schema import JobRequest, validate_request
 from jobs.settings import Settings
 from tests.api.edge import mounted
+from tests.api.markup import Element, parsed
 from tests.ledger import run_one
 
 ALL_TASKS = "\n".join(f'[models.{task}]\ntask = "{task}"\nsource = "x"' for task in tasks.TASKS)
@@ -113,6 +115,33 @@ async def test_the_reference_page_needs_nothing_from_elsewhere(client: httpx.Asy
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert loaded
     assert all(url.startswith(("/", "#")) for url in loaded)
+
+
+async def test_the_reference_page_explains_every_member(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    schemas, page = described["components"]["schemas"], parsed((await client.get("/docs")).text)
+
+    def told(where: Element) -> dict[str, str]:
+        names = (name.text for name in where.all("dt"))
+        return dict(zip(names, (value.text for value in where.all("dd")), strict=True))
+
+    body = told(page.one("section", id="create_job_v1_jobs_post"))
+    assert {"inputs", "model", "parameters", "priority", "expires_in"} <= set(body)
+    assert body["inputs"].endswith("any JSON, required")
+    assert body["priority"].endswith("high, normal or low, by default normal")
+    assert body["expires_in"].endswith("a number above 0, up to 604,800")
+    assert body["parameters.top_k sentiment"] == "a whole number from 1 to 1,000, or null"
+    assert body["parameters.depth shapes"] == "a whole number"
+    assert body["Prefer header"].endswith("is ignored, as RFC 7240 asks. a text")
+    for name in ANSWERED:
+        members = told(page.one("section", id=name))
+        assert list(members) == list(schemas[name]["properties"])
+        assert all(schema["description"] for schema in schemas[name]["properties"].values())
+    assert told(page.one("section", id="Job"))["status"].endswith(
+        "queued, running, succeeded, failed, cancelled or expired"
+    )
+    links = {link["href"][1:] for link in page.all("a") if link["href"].startswith("#")}
+    assert links - {"main"} <= set(ANSWERED)
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect"])

@@ -5,24 +5,19 @@ from typing import Any
 import httpx
 import pytest
 from arq.connections import ArqRedis
-from msgspec.structs import replace
 
-from api.charts import GAP, HEIGHT, SPAN, WIDTH, charts, path, rounded_up
-from api.condition import condition
+from api.charts import GAP, HEIGHT, SPAN, WIDTH, charts, paths, rounded_up
 from api.recent import SHOWN
 from jobs import keys
 from jobs.histograms import LATENCIES
 from jobs.history import History, Moment, Sample, Series
 from jobs.leasing import Depth
 from jobs.queue import JobQueue
-from jobs.settings import Settings
 from jobs.work import Work
 from jobs.workers import Roster
 from tests.api.markup import Element, parsed
 from tests.ledger import heartbeat, run_one
 from tests.waiting import until
-
-FINE = {"role": "master", "maxmemory": 0, "used_memory": 1, "maxmemory_policy": "noeviction"}
 
 
 async def submitted(client: httpx.AsyncClient, **asked: object) -> str:
@@ -92,6 +87,10 @@ async def test_the_overview_shows_what_goes_on(
         assert worker["Heard from"] == "0 s ago"
     page = await read(client)
     assert page.one("a", href=f"/jobs/{waiting}")
+    explained = {term.text for term in page.one(class_="legend").all("dt")}
+    columns = {head.text.lower() for head in page.all("th", scope="col")} - {"last minute", "p50", "p95"}
+    plain = {"worker", "model", "engine", "job", "state", "inputs"}
+    assert columns - plain <= explained
     for figure in facts:
         assert [
             term for term in page.one(class_="legend").all("dt") if term.text == figure
@@ -165,92 +164,16 @@ async def test_an_empty_overview_says_where_to_begin(client: httpx.AsyncClient) 
     assert "Says whether a text is <b>glad</b>" in page.one("article", id="model-sentiment").text
 
 
-def depths(**fields: int) -> dict[str, Depth]:
-    return {"m": replace(Depth(0, 0, 0, 0), **fields)}
-
-
-@pytest.mark.parametrize(
-    ("info", "queue", "beats", "level", "words"),
-    [
-        ({}, {}, [{}], "good", []),
-        ({}, {}, [], "bad", ["No live worker for m"]),
-        ({}, {"waiting": 1}, [], "bad", ["No live worker for m; 1 job waits"]),
-        (
-            {},
-            {"waiting": 2, "running": 5},
-            [],
-            "bad",
-            ["No live worker for m; 2 jobs wait and 5 jobs were running"],
-        ),
-        ({}, {}, [{"age": 3.2}], "bad", ["No sign of life from the worker of m for 3 s"]),
-        ({}, {}, [{}, {"age": 4.0, "pid": 7}], "warn", ["A worker of m (host:7) is silent for 4 s"]),
-        ({}, {}, [{"engine": "loading"}], "bad", ["No engine of m is ready: loading its model"]),
-        (
-            {},
-            {"waiting": 3},
-            [{"engine": "restarting"}],
-            "bad",
-            ["No engine of m is ready: restarting; 3 jobs wait"],
-        ),
-        ({}, {}, [{}, {"engine": "restarting"}], "warn", ["An engine of m is restarting (host:1)"]),
-        ({}, {"waiting": 89}, [{}], "good", []),
-        ({}, {"waiting": 90}, [{}], "warn", ["The queue of m is nearly full (90 of 100 jobs)"]),
-        (
-            {},
-            {"deferred": 60, "running": 40},
-            [{}],
-            "bad",
-            ["The queue of m is full: submits are refused (100 of 100 jobs)"],
-        ),
-        ({}, {"bytes": 900}, [{}], "warn", ["The queue of m is nearly full (900 of 1,000 bytes)"]),
-        ({"maxmemory_policy": "allkeys-lru"}, {}, [{}], "bad", ["Redis may evict keys (allkeys-lru)"]),
-        ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and takes no writes"]),
-        ({"maxmemory": 100, "used_memory": 90}, {}, [{}], "warn", ["nearly full: 90% of its maxmemory"]),
-        ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["Redis' memory is full"]),
-        (
-            {"maxmemory": 100, "used_memory": 95},
-            {"waiting": 1},
-            [],
-            "bad",
-            ["No live worker for m", "nearly full"],
-        ),
-    ],
-)
-def test_health_has_a_reason_whenever_it_is_not_green(
-    info: dict[str, Any], queue: dict[str, int], beats: list[dict[str, Any]], level: str, words: list[str]
-) -> None:
-    settings = Settings(max_queued_jobs=100, max_queued_bytes=1_000)
-    live = [heartbeat(f"w{i}", "m", **fields) for i, fields in enumerate(beats)]
-    found = condition(settings, FINE | info, depths(**queue), live)
-    assert found.level == level
-    assert len(found.reasons) == len(words)
-    for reason, word in zip(found.reasons, words, strict=True):
-        assert word in reason.text
-
-
-async def test_a_model_whose_worker_is_silent_is_silent(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(redis).write(heartbeat(engine="busy"))
-    seconds, _ = await redis.time()
-    await redis.zadd(keys.ROSTER.pattern, {"host-1": (seconds - 4) * 1000})
-    page = await read(client, "/fragments/overview")
-    assert page.one("article", id="model-sentiment").one(class_="pill").text == "silent"
-    assert page.one("tr", id="worker-host-1").one(class_="pill").text == "silent"
-    assert "No sign of life from the worker of sentiment" in page.one("section", class_="bad").text
-
-
-async def test_the_page_says_that_a_policy_loses_jobs(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await redis.config_set("maxmemory-policy", "allkeys-lru")
-    try:
-        page = await read(client, "/fragments/overview")
-    finally:
-        await redis.config_set("maxmemory-policy", "noeviction")
-    assert "set maxmemory-policy to noeviction" in page.one("section", class_="bad").text
-
-
 def test_a_chart_has_a_line_where_there_are_samples_and_none_across_a_gap() -> None:
     now = 10_000.0
-    points = [(now - SPAN, 0.0), (now - SPAN + GAP, 5.0), (now - 5, 10.0), (now, None)]
-    assert path(points, now, 10.0) == f"M0.0 {HEIGHT}h0L{WIDTH * GAP / SPAN:.1f} {HEIGHT / 2}M298.3 0.0h0"
+    points = [(now - SPAN, 0.0), (now - SPAN + GAP, 5.0), (now - 60, None), (now - 5, 10.0), (now, None)]
+    joined, dots = paths(points, now, 10.0)
+    assert joined == f"M0.0 {HEIGHT}L{WIDTH * GAP / SPAN:.1f} {HEIGHT / 2}"
+    assert dots == "M298.3 0.0h0", "what has no neighbour is a dot"
+    joined, dots = paths([(now - 5, 10.0), (now, 10.0)], now, 10.0)
+    assert (joined, dots) == ("M298.3 0.0L300.0 0.0", "M298.3 0.0h0M300.0 0.0h0"), (
+        "a line so short is a speck"
+    )
     assert [rounded_up(value) for value in (0, 0.3, 1.5, 7, 20, 21)] == [1, 1, 2, 10, 20, 50]
 
 

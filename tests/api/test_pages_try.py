@@ -161,7 +161,7 @@ async def test_lines_that_are_not_there_have_a_page_that_says_so(
         (
             {"model": "sentiment", "text": "kept", "p.function_to_apply": "nix"},
             422,
-            "function to apply: choose one of none, sigmoid, softmax, not 'nix'",
+            "function to apply: choose one of sigmoid, softmax, none, not 'nix'",
         ),
         ({"model": "shapes", "text": "1", "p.shape": "{"}, 422, "shape: give an object as JSON, not '{'"),
         ({"model": "shapes", "text": "1", "p.depth": "1.5"}, 422, "depth: give a whole number, not '1.5'"),
@@ -200,9 +200,9 @@ async def test_another_model_brings_its_fields_and_keeps_what_was_typed(client: 
     assert page.one(id="p.top_k")["type"] == "text"
     assert [option.text for option in page.one(id="p.function_to_apply").all("option")] == [
         "default",
-        "none",
         "sigmoid",
         "softmax",
+        "none",
     ]
     form = {"model": "shapes", "shown": "sentiment", "text": example, "mode": "lines", "p.top_k": "3"}
     other = parsed((await client.post("/try", data=form)).text)
@@ -264,7 +264,7 @@ def test_each_task_has_real_fields_that_give_its_parameters_back(tmp_path: Path)
         ),
         (
             {"p.candidate_labels": "a", "p.hypothesis_template": "x" * 1_001},
-            "hypothesis template: give a text of up to 1,000 characters",
+            "hypothesis template: give a text of 1 to 1,000 characters",
         ),
     ],
 )

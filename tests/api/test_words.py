@@ -7,7 +7,7 @@ from arq.connections import ArqRedis
 from api.charts import told
 from api.outputs import shown
 from api.pictures import picture
-from api.rendering import roughly
+from api.rendering import rate, roughly
 from api.words import counted, noun
 from jobs.workers import Roster
 from tests.api.markup import parsed
@@ -25,6 +25,11 @@ from tests.ledger import heartbeat
         (told(1.0, "jobs"), "1 job"),
         (told(1.5, "inputs"), "1.5 inputs"),
         (told(1.0, "ms"), "1 ms"),
+        (rate(1 / 60), "0.017"),
+        (rate(1 / 30), "0.033"),
+        (rate(0.0), "0"),
+        (rate(7.25), "7.2"),
+        (rate(1_234.5), "1,234"),
         (shown({"output": [0.5]}).text, "1 number: 0.5"),
         (getattr(picture({"output": [0.5]}, "x").spark, "told", ""), "1 number, 0.5 to 0.5"),
     ],

@@ -96,6 +96,54 @@ async def test_a_chart_is_read_with_the_pointer_and_with_the_keyboard(
     assert await page.evaluate("window.mark === document.documentElement.scrollHeight")
 
 
+POINTS = "100|–|–;105|1 ms|2 ms;110|–|–;115|3 ms|–;120|–|–"  # noqa: RUF001 - the dash is what charts have
+DOT = """(dots) => { const drawn = getComputedStyle(dots);
+  return [drawn.strokeWidth, drawn.strokeLinecap, drawn.vectorEffect]; }"""
+
+
+async def test_the_keys_go_along_what_has_a_value_and_a_lone_point_is_seen(site: Site, view: Watched) -> None:
+    page = view.page
+    await page.route("**/fragments/charts**", lambda route: route.fulfill(status=204))
+    await page.goto("/")
+    chart, reading = page.locator("#chart-queued"), page.locator("#reading")
+    await chart.evaluate(
+        "(chart, points) => { chart.dataset.points = points; chart.dataset.now = 120; }", POINTS
+    )
+    await chart.focus()
+    for key, values in (
+        ("ArrowLeft", "p50 3 ms, p95 –"),  # noqa: RUF001
+        ("ArrowLeft", "p50 1 ms, p95 2 ms"),
+        ("ArrowLeft", "p50 1 ms, p95 2 ms"),
+        ("ArrowRight", "p50 3 ms, p95 –"),  # noqa: RUF001
+        ("Home", "p50 1 ms, p95 2 ms"),
+        ("End", "p50 3 ms, p95 –"),  # noqa: RUF001
+    ):
+        await page.keyboard.press(key)
+        await expect(reading).to_contain_text(f"UTC: {values}")
+    assert await chart.locator(".dots.first").evaluate(DOT) == ["5px", "round", "non-scaling-stroke"]
+
+
+async def test_an_entity_stays_on_one_line_with_its_label(site: Site, view: Watched, redis: ArqRedis) -> None:
+    page, queue = view.page, JobQueue(redis, site.queue_settings, ["sentiment"])
+    text = "Ada Lovelace and Charles Babbage met in London at the Royal Astronomical Society in June 1833."
+    words = "Ada Lovelace", "Charles Babbage", "London", "Royal Astronomical Society"
+    entities = [
+        {"entity_group": "NAME", "word": word, "start": text.index(word), "end": text.index(word) + len(word)}
+        for word in words
+    ]
+    await page.goto("/try")
+    await page.get_by_label("one per line").check()
+    await page.locator("#text").fill(text)
+    await page.locator("#submit").click()
+    await expect(page.locator("#line-1")).to_contain_text("queued", timeout=SOON)
+    await run_one(queue, [{"output": entities}])
+    await expect(page.locator("mark")).to_have_count(len(words), timeout=SOON)
+    assert (
+        await page.locator("mark").evaluate_all("(marks) => marks.filter((mark) => mark.offsetHeight > 30)")
+        == []
+    )
+
+
 async def test_a_denied_clipboard_leaves_the_line_selected(site: Site, view: Watched) -> None:
     page = view.page
     await page.add_init_script(

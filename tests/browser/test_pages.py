@@ -118,7 +118,7 @@ async def test_pages_of_a_model_tell_of_its_worker_and_take_it_back(site: Site, 
         for each in (page, other):
             await expect(each.locator("p.health")).to_have_count(0, timeout=SOON)
     for each in (page, other):
-        await expect(each.locator("p.health")).to_contain_text("No sign of life", timeout=SOON)
+        await expect(each.locator("p.health")).to_contain_text("has said nothing for", timeout=SOON)
         assert not await unloaded(each)
 
 
@@ -131,25 +131,37 @@ async def test_the_health_line_tells_of_a_worker_that_died(site: Site, view: Wat
     with site.worker():
         await expect(health).to_contain_text("All is well.", timeout=SOON)
     # killed: first it is silent, then it is gone
-    await expect(health).to_contain_text("No sign of life from the worker of sentiment", timeout=SOON)
+    await expect(health).to_contain_text("of sentiment has said nothing for", timeout=SOON)
     await expect(health).to_contain_text("No live worker for sentiment.", timeout=SOON)
     with site.worker():
         await expect(health).to_contain_text("All is well.", timeout=SOON)
     assert not await unloaded(page)
 
 
+BACKGROUND = "(part) => getComputedStyle(part).backgroundColor"
+FREE = """() => { scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+  const [jobs, bar] = ["recent", "stale"].map((id) => document.getElementById(id).getBoundingClientRect());
+  return jobs.bottom < bar.top; }"""
+
+
 async def test_the_page_says_when_updates_stop(site: Site, view: Watched) -> None:
     page = view.page
-    banner = page.locator("#stale")
-    await page.goto("/")
+    banner, health = page.locator("#stale"), page.locator(".health")
     assert site.api is not None
-    site.api.send_signal(signal.SIGSTOP)
-    try:
-        await expect(banner).to_be_visible(timeout=SOON)
-        await expect(banner).to_contain_text("No answer for")
-    finally:
-        site.api.send_signal(signal.SIGCONT)
-    await expect(banner).to_be_hidden(timeout=SOON)
+    with site.worker():
+        await page.goto("/")
+        await expect(health).to_contain_text("All is well.", timeout=SOON)
+        green = await health.evaluate(BACKGROUND)
+        site.api.send_signal(signal.SIGSTOP)
+        try:
+            await expect(banner).to_be_visible(timeout=SOON)
+            await expect(banner).to_contain_text("No answer for")
+            assert await health.evaluate(BACKGROUND) != green, "it may not be well any more"
+            await page.set_viewport_size({"width": 360, "height": 640})
+            assert await page.evaluate(FREE), "the bar covers nothing of the page's end"
+        finally:
+            site.api.send_signal(signal.SIGCONT)
+        await expect(banner).to_be_hidden(timeout=SOON)
     view.complaints.clear()  # requests that timed out
 
 

@@ -129,6 +129,8 @@ async def test_the_readmes_curl_lines_work_as_they_stand(batchline: Running, red
     assert '"status":"succeeded"' in shell.stdout
     assert "POSITIVE" in shell.stdout
     assert "event: succeeded" in shell.stdout
+    assert re.search('"status":"(queued|running)"', shell.stdout), "the poll sees the job under way"
+    assert '"status":"cancelled"' in shell.stdout
     assert "problem" not in shell.stdout
 
 

@@ -130,3 +130,11 @@ async def test_another_server_is_told_from_batchline() -> None:
 async def test_seconds_are_checked(given: str) -> None:
     status, _, err = await top("--every", given)
     assert (status, "--every" in err) == (2, True)
+
+
+async def test_the_help_tells_what_the_columns_are() -> None:
+    status, out, _ = await top("--help")
+    assert status == 0
+    figures = "wait oldest run done/s queued compute p50 p95 batch pad items/s budget up restarts lost"
+    for figure in figures.split():
+        assert f"  {figure}" in out or f", {figure}" in out, figure

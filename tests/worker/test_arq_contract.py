@@ -144,7 +144,7 @@ async def test_a_deferred_job_is_not_run_early(stock: ArqRedis, queue: JobQueue,
     [
         ([3], {}, "expected a text"),
         (["a", "b"], {}, "one argument"),
-        (["a"], {"parameters": {"no": 1}}, "unknown field `no`"),
+        (["a"], {"parameters": {"no": 1}}, "parameters: no is unknown"),
         (["a"], {"other": 1}, "unknown keyword 'other'"),
         (["a"], {"function": "train"}, "unknown function 'train'"),
     ],
