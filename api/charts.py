@@ -166,7 +166,7 @@ def told(value: float | None, unit: str) -> str:
     if unit == "ms" and value >= 1_000:
         value, unit = value / 1_000, "s"
     whole = value >= 100 or unit == "%" or value == int(value)
-    number = f"{value:,.0f}" if whole else f"{value:.1f}"
+    number = f"{value:,.0f}" if whole else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
     unit = noun(number, unit.removesuffix("s")) if unit in NOUNS else unit
     return f"{number}{'' if unit == '/s' else ' '}{unit}"
 

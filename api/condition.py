@@ -19,6 +19,9 @@ SILENT = 2.0
 """Seconds without a heartbeat, of which there is one each second, after which a worker does not count: what a
 page tells is no older."""
 
+LOST_AFTER = 3.0
+"""Seconds of silence of all workers after which it is bad, and no longer a hiccup of one beat."""
+
 Level = Literal["good", "warn", "bad"]
 
 
@@ -77,7 +80,8 @@ def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
     if not alive:
         silent = min(beat.age for beat in beats)
         which = f"Worker {_name(beats[0])}" if len(beats) == 1 else "Each worker"
-        return Reason("bad", f"{which} of {model} has said nothing for {silent:.0f} s", LOST)
+        level: Level = "bad" if silent >= LOST_AFTER else "warn"
+        return Reason(level, f"{which} of {model} has said nothing for {silent:.0f} s", LOST)
     engines = {beat.engine for beat in alive}
     if ABLE.isdisjoint(engines):
         return Reason("bad", f"No engine of {model} is ready: {_doing(engines)}", SOON)

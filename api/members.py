@@ -38,7 +38,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "Batch": {
         "size": "Inputs in a batch; the mean, where the job's inputs went in several.",
-        "padding": "Share of the tokens run that only filled up shorter inputs, 0 to 1.",
+        "padding": "Share of the tokens run that only filled up shorter inputs, 0 to 1; null if not counted.",
     },
     "JobPage": {
         "jobs": "The newest first, without their results.",

@@ -26,6 +26,11 @@ Counts = list[int]
 """How many values fell into each bucket, and last how many were above all bounds."""
 
 
+def fitting(counts: Counts, bounds: Sequence[float]) -> Counts:
+    """The counts, or none where they are another version's, with other bounds."""
+    return counts if len(counts) == len(bounds) + 1 else []
+
+
 def empty(bounds: Sequence[float]) -> Counts:
     """Nothing counted yet."""
     return [0] * (len(bounds) + 1)

@@ -25,7 +25,7 @@ EVERY = 5.0
 GATE_MS = 4_500
 """Less than EVERY, for the next writer may look half a second later."""
 SILENCE = 2 * EVERY
-"""Seconds without a sample after which all processes are thought to have been away."""
+"""Seconds without a sample that count at most where all workers are new: what they did they did of late."""
 KEPT = 200
 """Samples of one model: more than a quarter of an hour."""
 LIFETIME_MS = 20 * 60_000
@@ -40,12 +40,14 @@ class Sample(msgspec.Struct, array_like=True, frozen=True):
     depth: Depth
     workers: int
     work: Work
+    anew: bool = False
+    """Whether all workers had started since the sample before."""
 
 
 class Moment(msgspec.Struct, frozen=True):
     """A sample in its place: `at` in Unix seconds, `seconds` in which its work was done (0 for the first).
 
-    These are all since the sample before, but after a silence: while nobody took samples, nobody worked.
+    These are all since the sample before, but after a silence in which no worker was there.
     """
 
     at: float
@@ -61,7 +63,7 @@ class Series(msgspec.Struct, frozen=True):
     seen: dict[str, Work]
     """What the newest sample has seen of each worker."""
 
-    def lately(self, seconds: float, beats: Iterable[Heartbeat]) -> tuple[Work, float]:
+    def lately(self, seconds: float, beats: Sequence[Heartbeat]) -> tuple[Work, float]:
         """What was done in about the last `seconds` up to this moment, and in how many seconds it was."""
         recent = [moment for moment in self.moments if moment.seconds and self.now - moment.at < seconds]
         work = Work()
@@ -69,9 +71,11 @@ class Series(msgspec.Struct, frozen=True):
             work += moment.sample.work
         since = self.moments[-1].at if self.moments else self.now
         work += done_since(self.seen, beats, since)
-        known = self.moments[0].at if self.moments else self.now
-        begin = max(known, self.now - seconds)
-        return work, self.now - min(begin, recent[0].at - recent[0].seconds if recent else begin)
+        begins = [max(self.moments[0].at if self.moments else self.now, self.now - seconds)]
+        begins += [moment.at - moment.seconds for moment in recent[:1]]
+        if not self.seen.keys().isdisjoint(beat.id for beat in beats):
+            begins.append(since)  # they worked on while nobody took samples
+        return work, self.now - min(begins)
 
     def with_now(self, depth: Depth, beats: Sequence[Heartbeat]) -> "Series":
         """These, and this moment as one more that is not written: what stands in the queue now.
@@ -81,10 +85,10 @@ class Series(msgspec.Struct, frozen=True):
         """
         last = self.moments[-1] if self.moments else Moment(self.now, 0.0, Sample(depth, 0, Work()))
         work, seconds = done_since(self.seen, beats, last.at), self.now - last.at
-        if seconds <= SILENCE:
-            work, seconds = work + last.sample.work, seconds + last.seconds
-        else:
+        if seconds > SILENCE and _anew(beats, self.seen):
             seconds = SILENCE
+        else:
+            work, seconds = work + last.sample.work, seconds + last.seconds
         return replace(
             self, moments=[*self.moments, Moment(self.now, seconds, Sample(depth, len(beats), work))]
         )
@@ -119,8 +123,9 @@ class History:
         async with availability():
             at, counts = await self._redis.hmget(keys.SAMPLED.of(model), ["at", "counts"])  # type: ignore[misc]
             before = int(at) / 1000 if at else None
-            work = Work() if before is None else done_since(_counts(counts), ours, before)
-            sample = Sample(depth, len(ours), work)
+            known = _counts(counts)
+            work = Work() if before is None else done_since(known, ours, before)
+            sample = Sample(depth, len(ours), work, _anew(ours, known))
             seen = {beat.id: Work.of(beat) for beat in ours}
             added: int = await self._add(
                 keys=[keys.HISTORY.of(model), keys.SAMPLED.of(model)],
@@ -164,6 +169,12 @@ def done_since(seen: Mapping[str, Work], beats: Iterable[Heartbeat], since: floa
     return done
 
 
+def _anew(beats: Iterable[Heartbeat], seen: Mapping[str, Work]) -> bool:
+    """Whether there are workers, and none of them was seen before."""
+    ids = {beat.id for beat in beats}
+    return bool(ids) and ids.isdisjoint(seen)
+
+
 def _counts(data: bytes | None) -> dict[str, Work]:
     try:
         return msgspec.msgpack.decode(data, type=dict[str, Work]) if data else {}
@@ -181,5 +192,6 @@ def _moments(entries: Iterable[bytes]) -> list[Moment]:
         except msgspec.MsgspecError:
             continue
         moment = int(at) / 1000
-        found.append(Moment(moment, min(moment - found[-1].at, SILENCE) if found else 0.0, sample))
+        seconds = moment - found[-1].at if found else 0.0
+        found.append(Moment(moment, min(seconds, SILENCE) if sample.anew else seconds, sample))
     return found

@@ -140,7 +140,10 @@ WORKER_HISTOGRAMS = {
         "queued", "queued_sum", LATENCIES, "Seconds from a job's acceptance to its start, of jobs that ran"
     ),
     "job_compute_seconds": _Histogram(
-        "compute", "compute_sum", LATENCIES, "Seconds that a job's micro-batches took, of jobs that ran"
+        "compute",
+        "compute_sum",
+        LATENCIES,
+        "Seconds of a job's forward passes, of jobs that ran",
     ),
     "job_total_seconds": _Histogram(
         "total",

@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from functools import cached_property
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,8 @@ class ModelSpec(BaseModel):
     def _one_way_to_run(self) -> "ModelSpec":
         if (self.task == tasks.CUSTOM) != (self.pipeline is not None):
             raise ValueError('give either task = "..." or pipeline = "module:Class"')
+        if wrong := [name for name in self.parameters if not name.isidentifier() or iskeyword(name)]:
+            raise ValueError(f"a parameter's name must be one in Python, which {wrong[0]!r} is not")
         if self.pipeline is None:
             if self.source is None:
                 raise ValueError("a task needs a source: a local folder or a hub id with a revision")

@@ -129,8 +129,8 @@ class Batch(msgspec.Struct, frozen=True):
     """The micro-batch that a job went in; the mean, for a job whose inputs went in several."""
 
     size: float
-    padding: float
-    """Share of padding among the batch's tokens, 0 to 1."""
+    padding: float | None
+    """Share of padding among the batch's tokens, 0 to 1; None where nobody has counted them."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

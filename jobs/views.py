@@ -11,7 +11,7 @@ from jobs.schema import Batch, Counts, Job, JobState, NewJob, Timings, from_ms, 
 from jobs.wire import Record, decode_payload, decode_record
 
 TOKEN = 32
-"""Hex digits of a lease's token; the rest is the start in Unix ms, once the first batch has begun."""
+"""Hex digits of a lease's token; the rest is the start in Unix ms, or 0 until the first batch has begun."""
 
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
@@ -46,7 +46,7 @@ def unfinished(
         created, total = decoded.et, input_count(decoded.a)
     except UNREADABLE:
         created, total = 0, 1
-    started = int(lease[TOKEN:] or 0) if lease else 0
+    started = int(lease[TOKEN:]) if lease else 0
     return Job(
         id=job_id,
         model=model,
@@ -66,7 +66,7 @@ def terminal(data: bytes) -> Job:
     record = decode_record(data)
     state = JobState(record.state)
     ran = record.r is not None
-    started = record.st if record.t else None
+    started = record.st if record.t else None  # 0 where a worker was lost and none has begun since
     return Job(
         id=record.id,
         model=keys.model_of(record.q),

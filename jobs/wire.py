@@ -68,7 +68,7 @@ class Record(msgspec.Struct, kw_only=True):
     """Inputs that failed, of a job that ran."""
     compute: float | None = None
     """Milliseconds that its micro-batches took, one after the other."""
-    batch: tuple[float, float] | None = None
+    batch: tuple[float, float | None] | None = None
     """Mean items in its micro-batches, and the share of padding among their tokens."""
     state: str
     ft: int

@@ -49,6 +49,7 @@ def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct], of: st
         return InvalidRequest(f"{of}: {missing}" if of else missing, pointer=above or None)
     place = _place.match(told)
     message, path = (place["message"], place["path"]) if place else (told, "")
+    path = path.partition("[...]")[0]  # some value of an object, whichever
     parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)
     pointer = above + "".join(f"/{name or index}" for name, index in parts)
     wants, but = wanted(_part(declared, parts)) if parts else "an object", _but(message)
@@ -106,6 +107,8 @@ def limits(what: str, schema: Mapping[str, Any]) -> str:
         return f"{what} from {least:,} to {most:,}"
     if above is not None and most is not None:
         return f"{what} above {above:,}, up to {most:,}"
+    if least is not None:
+        return f"{what}, {least:,} or more"
     return what
 
 
@@ -142,7 +145,9 @@ def _but(message: str) -> str:
 
 
 def _quoted(words: str) -> str:
-    return words if len(words) <= MOST_QUOTED else f"{words[:MOST_QUOTED]}…"
+    """Without what would do something to a terminal."""
+    shown = "".join(c if c.isprintable() else "�" for c in words[: MOST_QUOTED + 1])
+    return shown if len(words) <= MOST_QUOTED else f"{shown[:MOST_QUOTED]}…"
 
 
 def _joined(given: Iterable[str], word: str) -> str:

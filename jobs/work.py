@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import force_setattr
 
-from jobs.histograms import LATENCIES
+from jobs.histograms import LATENCIES, fitting
 from jobs.workers import Heartbeat
 
 
@@ -23,6 +24,10 @@ class Work(msgspec.Struct, array_like=True, frozen=True):
     """Jobs by the seconds that they waited: a count per bucket of LATENCIES, and the overflow."""
     compute: list[int] = []
     total: list[int] = []
+
+    def __post_init__(self) -> None:
+        for name in ("queued", "compute", "total"):
+            force_setattr(self, name, fitting(getattr(self, name), LATENCIES))
 
     @classmethod
     def of(cls, beat: Heartbeat) -> "Work":

@@ -5,7 +5,7 @@ from arq.connections import ArqRedis
 
 from jobs import keys, lua
 from jobs.connection import availability
-from jobs.histograms import Counts
+from jobs.histograms import LATENCIES, Counts, fitting
 
 HEARTBEAT_EVERY = 1.0
 """Seconds between heartbeats."""
@@ -58,7 +58,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Seconds, of all of them."""
     compute: Counts = []
     compute_sum: float = 0.0
-    """As `queued`, by how long their micro-batches took."""
+    """As `queued`, by how long the forward passes of their micro-batches took."""
     total: Counts = []
     total_sum: float = 0.0
     """As `queued`, but of all jobs that ended, by how long that was after they were accepted."""
@@ -69,6 +69,10 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Micro-batches by `histograms.PADDING`."""
     age: float = 0.0
     """Seconds since it was written, by the server's clock; filled in by who reads it."""
+
+    def __post_init__(self) -> None:
+        for name in ("queued", "compute", "total"):
+            setattr(self, name, fitting(getattr(self, name), LATENCIES))
 
 
 class Roster:

@@ -250,9 +250,9 @@ class BatchWorker(Worker):
         """Each input has its outcome; jobs with all of theirs are to be written back."""
         for item, outcome in zip(batch, result.outcomes, strict=True):
             item.job.settle(item.index, outcome)
-        if result.tokens and self._meter.guesses:
+        if result.counted and self._meter.guesses:
             inputs = [item.job.inputs[item.index] for item in batch]
-            self._meter.ran(inputs, batch[0].job.parameters, result.tokens)
+            self._meter.ran(inputs, batch[0].job.parameters, result.counted)
         self.vitals.ran(len(batch), result.tokens, result.padded, result.seconds, result.starved)
         jobs = {item.job.id: item.job for item in batch}.values()
         if self._keeper.traces:

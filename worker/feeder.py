@@ -69,6 +69,8 @@ class Result:
     """Of its forward passes; those of two batches never overlap."""
     starved: float
     """Seconds that the engine had nothing to compute before it, although inputs waited."""
+    counted: int = 0
+    """`tokens`, where they are those of all its inputs."""
 
 
 class Source(Protocol):
@@ -243,7 +245,9 @@ class Feeder:
             self.pace.took(flight.padded, reply.compute_ms / 1000)
             starved = reply.waited_ms / 1000 if flight.wanted else 0.0
             tokens, padded = reply.tokens or 0, reply.padded or 0
-            result = Result(reply.outputs, tokens, padded, now - flight.began, reply.compute_ms, starved)
+            result = Result(
+                reply.outputs, tokens, padded, now - flight.began, reply.compute_ms, starved, tokens
+            )
             self._source.settle(flight.batch, result)
 
     async def _promote(self, flight: Flight, now: float) -> None:
@@ -260,8 +264,8 @@ class Feeder:
         outcomes = await self._isolation.after(error, _inputs(batch), batch[0].job.parameters, jobs)
         self._idle_deaths, self._wanted = 0, False
         assert flight.began is not None
-        seconds = time.monotonic() - flight.began
-        result = Result(outcomes, 0, 0, seconds, self._isolation.compute_ms, 0.0)
+        ran, seconds = self._isolation, time.monotonic() - flight.began
+        result = Result(outcomes, ran.tokens, ran.padded, seconds, ran.compute_ms, 0.0)
         self._source.settle(batch, result)
 
     async def _revive(self) -> None:

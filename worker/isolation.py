@@ -13,7 +13,7 @@ import structlog
 
 from jobs.errors import BatchlineError
 from worker.engine import BatchRaised, Engine, EngineDied
-from worker.protocol import Failure
+from worker.protocol import Failure, Ran
 
 log = structlog.get_logger()
 
@@ -33,12 +33,12 @@ class Isolation:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.compute_ms = 0.0
-        """Milliseconds of forward passes in the last `run`."""
+        self.compute_ms, self.tokens, self.padded = 0.0, 0, 0
+        """Milliseconds of forward passes in the last `run`, and the tokens in them, as in a Result."""
 
     async def run(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[Outcome]:
         """One outcome for each input, in order. Raises EngineDied when the engine cannot be restarted."""
-        self.compute_ms = 0.0
+        self.compute_ms, self.tokens, self.padded = 0.0, 0, 0
         return await self._run([(item, "") for item in inputs], parameters)
 
     async def after(
@@ -52,7 +52,7 @@ class Isolation:
 
         `jobs` has the id of each input's job, for the log.
         """
-        self.compute_ms = 0.0
+        self.compute_ms, self.tokens, self.padded = 0.0, 0, 0
         return await self._after(error, list(zip(inputs, jobs, strict=True)), parameters)
 
     async def _run(self, members: list[Member], parameters: dict[str, Any]) -> list[Outcome]:
@@ -60,7 +60,7 @@ class Isolation:
             ran = await self.engine.run([item for item, _ in members], parameters)
         except (BatchRaised, EngineDied) as error:
             return await self._after(error, members, parameters)
-        self.compute_ms += ran.compute_ms
+        self._count(ran)
         return list(ran.outputs)
 
     async def _after(
@@ -94,8 +94,13 @@ class Isolation:
                 if kills >= KILLS:
                     return Failure(error.kind, f"this input alone made it happen {kills} times: {error}")
             else:
-                self.compute_ms += ran.compute_ms
+                self._count(ran)
                 return ran.outputs[0]
+
+    def _count(self, ran: Ran) -> None:
+        self.compute_ms += ran.compute_ms
+        self.tokens += ran.tokens or 0
+        self.padded += ran.padded or 0
 
     def _tell(self, level: int, event: str, error: BatchlineError, members: list[Member]) -> None:
         about = {"job": job} if len(members) == 1 and (job := members[0][1]) else {}

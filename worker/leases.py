@@ -161,7 +161,7 @@ class LeasedJob:
         batch = None
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
-            batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else 0.0)
+            batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else None)
         return self._ending(state, _results(outcomes), failed, round(self._compute_ms, 2), batch)
 
     def failed(self, kind: str, detail: str) -> Ending:
@@ -180,7 +180,7 @@ class LeasedJob:
         results: bytes | None,
         failed: int,
         compute: float | None = None,
-        batch: tuple[float, float] | None = None,
+        batch: tuple[float, float | None] | None = None,
     ) -> Ending:
         record = Record(
             s=state is JobState.SUCCEEDED,

@@ -39,7 +39,7 @@ for i = 1, #due, 2 do
       redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - ARGV[5])
     end
     local told = extras(payload)
-    redis.call('SET', ARGV[11] .. id, ARGV[4], 'PX', ARGV[3] + 3600000)
+    redis.call('SET', ARGV[11] .. id, ARGV[4] .. '0', 'PX', ARGV[3] + 3600000)
     if told.expires_in then redis.call('ZREM', KEYS[2], id) end
     leased[#leased + 1], leased[#leased + 2] = until_then, id
     events[#events + 1] = event(id, 'running')

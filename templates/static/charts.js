@@ -58,6 +58,7 @@ const GOING = { // from a time along the points that have some value
   End: (all) => all.at(-1),
 };
 parts.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
   if (event.key === "Escape") hide();
   const chart = event.target;
   if (!Object.hasOwn(GOING, event.key) || !chart.matches("svg")) return;

@@ -37,7 +37,7 @@ def depths(**fields: int) -> dict[str, Depth]:
             ["No live worker for m; 2 jobs wait and 5 jobs were running"],
         ),
         ({}, {}, [{"age": 1.9}], "good", []),
-        ({}, {}, [{"age": 2.1}], "bad", ["Worker host:1 of m has said nothing for 2 s"]),
+        ({}, {}, [{"age": 2.1}], "warn", ["Worker host:1 of m has said nothing for 2 s"]),
         ({}, {}, [{"age": 3.2}, {"age": 4.1}], "bad", ["Each worker of m has said nothing for 3 s"]),
         ({}, {}, [{}, {"age": 2.1, "pid": 7}], "warn", ["Worker host:7 of m has said nothing for 2 s"]),
         (

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from arq.connections import ArqRedis
 
@@ -15,6 +16,7 @@ from jobs.settings import Settings
 from jobs.work import Work, quantile
 from jobs.workers import Roster
 from tests.ledger import MODEL, heartbeat
+from tests.waiting import until
 
 BUCKETS = len(LATENCIES) + 1
 
@@ -25,7 +27,14 @@ def hist(**counts: int) -> list[int]:
 
 
 async def next_turn(redis: ArqRedis) -> None:
-    """As if EVERY seconds had gone by."""
+    """As if EVERY seconds had gone by; in truth a millisecond has."""
+    at = await redis.hget(keys.SAMPLED.of(MODEL), "at")  # type: ignore[misc]
+
+    async def later() -> bool:
+        seconds, micros = await redis.time()
+        return bool(seconds * 1000 + micros // 1000 > int(at or 0))
+
+    await until(later)
     await redis.delete(keys.SAMPLING.of(MODEL))
 
 
@@ -92,20 +101,57 @@ def test_nothing_was_done_while_all_processes_were_away() -> None:
     assert back.lately(60, []) == (Work(items=600), 60.0)
     [*_, this] = back.with_now(Depth(0, 0, 0, 0), []).moments
     assert this.sample.work.items / this.seconds == pytest.approx(600 / (SILENCE + 2))
-    gone = series(1_002.0, (395.0, 0.0, 0), (400.0, 5.0, 7))
+    gone, new = series(1_002.0, (395.0, 0.0, 0), (400.0, 5.0, 7)), heartbeat("new", started=1_000.0, items=60)
     assert gone.lately(60, []) == (Work(), 60.0)
-    assert gone.with_now(Depth(0, 0, 0, 0), []).moments[-1].sample.work == Work()
+    work, seconds = gone.lately(60, [new])
+    assert (work.items, seconds) == (60, 60.0)
+    this = gone.with_now(Depth(0, 0, 0, 0), [new]).moments[-1]
+    assert (this.sample.work.items, this.seconds) == (60, SILENCE)
     young = series(1_002.0, (990.0, 0.0, 0), (995.0, 5.0, 12))
     assert young.lately(60, []) == (Work(items=12), 12.0)
 
 
-async def test_samples_are_apart_by_no_more_than_a_silence(redis: ArqRedis, queue: JobQueue) -> None:
-    history = History(queue)
+def test_workers_that_work_on_while_nobody_samples_are_told_of_as_they_are() -> None:
+    """As when Redis is full: what they did is spread over all that time."""
+    worker = heartbeat("a", started=0.0, items=1_000)
+    seen = {"a": Work(items=200)}
+    moments = [Moment(at, 5.0, Sample(Depth(0, 0, 0, 0), 1, Work(items=50))) for at in (915.0, 920.0)]
+    full = Series(1_000.0, moments, seen)
+    work, seconds = full.lately(60, [worker])
+    assert work.items / seconds == pytest.approx(10)
+    this = full.with_now(Depth(0, 0, 0, 0), [worker]).moments[-1]
+    assert this.sample.work.items / this.seconds == pytest.approx(10)
+
+
+@pytest.mark.parametrize("worked_on", [True, False])
+async def test_how_long_a_sample_after_a_silence_is(
+    redis: ArqRedis, queue: JobQueue, worked_on: bool
+) -> None:
+    history, roster = History(queue), Roster(redis)
+    await roster.write(heartbeat("a"))
     await history.record()
     [entry] = await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)  # type: ignore[misc]
     at, _, data = entry.partition(b" ")
-    await redis.rpush(keys.HISTORY.of(MODEL), b"%d %b" % (int(at) + 600_000, data))  # type: ignore[misc]
-    assert [moment.seconds for moment in (await history.read())[MODEL].moments] == [0.0, SILENCE]
+    earlier: Any = b"%d %b" % (int(at) - 600_000, data)
+    await redis.lset(keys.HISTORY.of(MODEL), 0, earlier)  # type: ignore[misc]
+    if not worked_on:
+        await roster.remove("a")
+        await roster.write(heartbeat("b"))
+    await next_turn(redis)
+    await history.record()
+    _, last = (await history.read())[MODEL].moments
+    assert last.seconds == (pytest.approx(600, abs=5) if worked_on else SILENCE)
+
+
+async def test_another_versions_histograms_are_left_out(redis: ArqRedis) -> None:
+    """Its buckets have other bounds."""
+    roster = Roster(redis)
+    old = heartbeat("old", items=3)
+    old.queued = [1] * 18
+    await roster.write(old)
+    [beat] = await roster.read()
+    assert (beat.items, beat.queued, Work.of(beat).queued) == (3, [], [])
+    assert msgspec.json.decode(b"[1,0,2,1,0,0,[1,2,3]]", type=Work).queued == []
 
 
 async def test_this_moment_is_the_last_point(redis: ArqRedis, queue: JobQueue) -> None:

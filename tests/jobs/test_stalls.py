@@ -104,3 +104,15 @@ async def test_a_start_that_shall_not_count(queue: JobQueue, uncharged: bool, at
     await queue.release(MODEL, [(claimed[0], 0)], uncharged=uncharged)
     given_back = await queue.read(job.id)
     assert (given_back.status, given_back.attempts) == ("queued", attempts)
+
+
+async def test_one_that_came_back_and_is_cancelled_has_no_start(queue: JobQueue, redis: ArqRedis) -> None:
+    """An attempt was made, but what it began no longer counts; nothing has begun since."""
+    job, _ = await queue.submit(new_job())
+    for _ in range(2):
+        [claimed], _ = await queue.claim(MODEL, 1)
+        if not claimed.attempts:
+            await queue.start([claimed])
+            await queue.release(MODEL, [(claimed, 0)], uncharged=False)
+    cancelled = await queue.cancel(job.id)
+    assert (cancelled.status, cancelled.attempts, cancelled.started_at) == ("cancelled", 1, None)
