@@ -40,6 +40,7 @@ def test_held_out_texts_are_beside_the_file(tmp_path: Path) -> None:
         (f'{TASK}\nheld_out = "mine.txt"', 'held_out is for dtype = "auto"'),
         (f'{TASK}\ndtype = "int4"', "dtype: Input should be"),
         (f"{TASK}\nmax_batchitems = 3", r"unknown key max_batchitems; did you mean max_batch_items\?"),
+        ('pipeline = "a:B"\nparameters = {"a-b" = "integer"}', "must be one in Python, which 'a-b' is not"),
         (f"{TASK}\nnix = 3", "unknown key nix; known: description, task, "),
         (f"{TASK}\nthreads = 0", "threads: Input should be greater"),
         (f"{TASK}\ntoken_budget = 0", "token_budget: Input should be greater"),

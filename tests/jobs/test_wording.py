@@ -93,6 +93,20 @@ def test_a_parameter_that_is_not_right_is_told_what_would_be(
     assert raised.value.pointer == f"/parameters{pointer}"
 
 
+def test_an_objects_value_is_told_of_as_the_object_is() -> None:
+    """Which of its values it is, msgspec does not tell."""
+    body = b'{"inputs": "x", "parameters": {"temperature": 1e999}}'
+    with pytest.raises(msgspec.ValidationError) as raised:
+        msgspec.json.decode(body, type=JobRequest)
+    assert explained(raised.value, JobRequest, "").pointer == "/parameters"
+
+
+def test_what_would_do_something_to_a_terminal_is_not_repeated() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        tasks.validate({"a\x1b[31mb": 1}, tasks.custom_parameters({}))
+    assert str(raised.value).startswith("parameters: a\N{REPLACEMENT CHARACTER}[31mb is unknown")
+
+
 def test_a_class_without_parameters_says_so_and_a_long_name_is_cut() -> None:
     with pytest.raises(InvalidRequest, match=r"^parameters: k{60}… is unknown; there are none$"):
         tasks.validate({"k" * 1_000: 1}, tasks.custom_parameters({}))

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -196,3 +197,19 @@ async def test_an_engine_whose_child_holds_its_socket_is_missed_all_the_same(har
     finally:
         os.kill(int(ran.outputs[0]), signal.SIGKILL)  # type: ignore[arg-type]
         await engine.kill()
+
+
+async def test_what_ran_well_of_a_batch_that_was_taken_apart_is_counted() -> None:
+    class Counting:
+        spec = poison_spec()
+
+        async def run(self, inputs: list[str], parameters: dict[str, Any]) -> Ran:
+            if "raise" in inputs:
+                raise BatchRaised("this text is bad")
+            many = len(inputs)
+            return Ran([b"1"] * many, compute_ms=2.0, waited_ms=0.0, tokens=3 * many, padded=4 * many)
+
+    isolation = Isolation(cast(Engine, Counting()))
+    outcomes = await isolation.after(BatchRaised("no"), ["a", "raise", "b", "c"], {}, ["1", "2", "3", "4"])
+    assert [isinstance(outcome, Failure) for outcome in outcomes] == [False, True, False, False]
+    assert (isolation.tokens, isolation.padded, isolation.compute_ms) == (9, 12, 4.0)
