@@ -39,6 +39,7 @@ async def test_pages_of_one_model_say_that_no_worker_lives_for_it(
         assert told.startswith("No live worker for sentiment.")
         assert told.split(".")[0] in overview, "one source of truth"
         assert TODO in told
+    await Roster(redis).write(heartbeat("other", "shapes"))  # some of the pages take their time
     assert (await read(client, "/try?model=shapes")).all("p", class_="health") == []
 
     await Roster(redis).write(heartbeat(engine="loading"))
