@@ -22,7 +22,7 @@ class Served(msgspec.Struct):
     batch: float
     """Items in a micro-batch, on average."""
     waste: float
-    """Part of the tokens run that was padding."""
+    """Part of the tokens run that was padding; 0 where the model has none."""
     cpu: dict[str, float]
     """Milliseconds of processor time per request: api, valkey, worker, engine and load."""
     cores: dict[str, float]
@@ -50,11 +50,12 @@ def measure(stack: Stack, model: str, inputs: Sequence[str | list[str]], plan: P
     loaded = load.run(plan)
     spent = {name: seconds - taken[name] for name, seconds in stack.cpu().items()} | {"load": loaded.cpu}
     ran = stack.settled(model, counted.items + loaded.answered * each)
+    padded = ran.padded_tokens - counted.padded_tokens
     return Served(
         load=loaded,
         items_per_request=each,
         batch=(ran.items - counted.items) / (ran.batches - counted.batches),
-        waste=1 - (ran.tokens - counted.tokens) / (ran.padded_tokens - counted.padded_tokens),
+        waste=1 - (ran.tokens - counted.tokens) / padded if padded else 0.0,
         cpu={name: seconds * 1000 / loaded.answered for name, seconds in spent.items()},
         cores={name: seconds / loaded.elapsed for name, seconds in spent.items()},
     )
