@@ -24,10 +24,10 @@ class Pool(BlockingConnectionPool):
     async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:
         """A connection that is ready for a command. Raises redis-py's ConnectionError."""
         connection: AbstractConnection
-        if self._waiters or not self.can_get_connection():
-            connection = await self._wait()
-        else:
+        if self.can_get_connection():  # while somebody waits none is idle: `release` hands them on
             connection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        else:
+            connection = await self._wait()
         try:
             await self.ensure_connection(connection)
         except BaseException:

@@ -220,6 +220,7 @@ def test_a_slow_model_is_told_from_a_quick_one(types: Types) -> None:
     judge._until = 0
     with pytest.raises(OutOfTime):
         judge.examine("int8")
+    assert not types.raced, "there was no time for a race either"
 
 
 async def test_a_second_start_keeps_the_choice(
