@@ -32,13 +32,15 @@ from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
 from worker.engine import Engine
-from worker.feeder import Batch, Feeder, Result
+from worker.feeder import Feeder
+from worker.isolation import Verdicts
 from worker.keeper import LeaseKeeper
-from worker.leases import LeasedJob
+from worker.leases import Batch, LeasedJob
 from worker.lengths import LengthMeter
 from worker.loops import beside
 from worker.pace import Pace
 from worker.patience import Patience
+from worker.source import Result
 from worker.vitals import Vitals
 
 DOORBELL_WAIT = 0.5
@@ -159,16 +161,18 @@ class BatchWorker(Worker):
         with contextlib.suppress(QueueUnavailable):  # raised only when stopping
             while not self._stopping.is_set():
                 # who waits may find an empty window when somebody rings
-                room = self.settings.window_items - (0 if wait else len(self._window))
+                trials = self._feeder.isolation
+                room = self.settings.window_items - (0 if wait else len(self._window)) - len(trials)
                 # a large job may fill the window for long; what is more urgent goes before it all the same
                 if room > 0:
                     claimed, left = await self._claim(room, wait=wait)
                 else:
-                    claimed, left = await self._claim(self.spec.max_batch_items, before=self._window.head)
+                    before = self._window.head if len(self._window) else trials.head
+                    claimed, left = await self._claim(self.spec.max_batch_items, before=before)
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
                 wait = 0.0
-                if len(self._window) and (left or room <= 0):
+                if room <= 0 or (len(self._window) and left):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
                     await self._unless_stopped(self._taken.wait())
@@ -212,8 +216,10 @@ class BatchWorker(Worker):
         self._feeder.filled()
 
     def _forget(self, job: LeasedJob) -> None:
-        """Its lease is lost: what of it is still in the window need not run."""
+        """Its lease is lost: what of it was not run yet need not be."""
+        job.over = True
         self._window.discard(job.items)
+        self._feeder.forget(job)
         self._taken.set()
 
     # 2. run: what the feeder asks for
@@ -221,10 +227,13 @@ class BatchWorker(Worker):
     def waiting(self) -> bool:
         return len(self._window) > 0
 
-    def choose(self) -> Batch:
+    def anchor(self, *, cautious: bool) -> Item[LeasedJob] | None:
+        return self._window.anchor(cautious=cautious)
+
+    def choose(self, *, cautious: bool) -> Batch:
         """The next batch, less what has expired in the window."""
         self._taken.set()
-        while batch := self._window.next_batch():
+        while batch := self._window.next_batch(cautious=cautious):
             self.expire(batch)
             if in_time := [item for item in batch if not item.job.over]:
                 return in_time
@@ -235,6 +244,7 @@ class BatchWorker(Worker):
 
     def expire(self, batch: Batch) -> None:
         """Ends those of its jobs that should have begun before."""
+        self._taken.set()
         for item in batch:
             if item.job.overdue:
                 self._end(item.job, item.job.expired())
@@ -242,6 +252,13 @@ class BatchWorker(Worker):
     def put_back(self, batch: Batch) -> None:
         """Into the window, less what has ended or was lost meanwhile."""
         self._window.add(item for item in batch if self._keeper.holds(item.job) and not item.job.over)
+
+    def hold(self, job: LeasedJob) -> Batch:
+        """Out of the window, so that there is room for others before the next batch is chosen."""
+        held = [item for item in job.items if item.waiting]
+        self._window.discard(held)
+        self._taken.set()
+        return held
 
     async def charge(self, jobs: list[LeasedJob]) -> None:
         await self._keeper.start(jobs)
@@ -259,13 +276,26 @@ class BatchWorker(Worker):
             self._keeper.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
         for job in jobs:
             job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms)
-            if (job.done or job.too_large) and self._keeper.holds(job):
-                self._end(job, job.finished())
+            self._end_if_done(job)
+
+    def fail(self, verdicts: Verdicts) -> None:
+        """These inputs of one job have failed without being run again."""
+        for item, failure in verdicts:
+            item.job.settle(item.index, failure)
+        self._end_if_done(verdicts[0][0].job)
+
+    def spent(self, seconds: float) -> None:
+        self.vitals.beat.compute_seconds += seconds
+
+    def _end_if_done(self, job: LeasedJob) -> None:
+        if (job.done or job.too_large) and self._keeper.holds(job):
+            self._end(job, job.finished())
 
     def _end(self, job: LeasedJob, ending: Ending) -> None:
         if not job.over:  # as one that has ended may be, with other inputs, in the batch behind
             job.over = True
             self._window.discard(job.items)
+            self._feeder.isolation.forget(job)
             self._keeper.end(job, ending)
 
     # 3. beat
