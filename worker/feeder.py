@@ -4,7 +4,7 @@ The next batch is bound late, for what arrives until then may make it better: wh
 expected to end soon, or at once where it will be short. It counts as started only when it is the running one:
 until then its jobs are not charged, and when the engine dies, or a stop comes, they return to the window.
 Only the batch that was running is suspect then. What is to be tried again of it is a batch like any other
-that begins in an empty engine: `worker/isolation.py` keeps these trials and says which goes before the window.
+that begins in an empty engine: `worker/isolation.py` keeps these trials and says when one goes first.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class Feeder:
         self._wake.set()
 
     def forget(self, job: LeasedJob) -> None:
-        """It is over. An engine that computes for nobody is ended when that took as long as a restart would."""
+        """It is over. An engine that computes for nobody is ended when that took as long as a restart."""
         self.isolation.forget(job)
         if not self._flights:
             return

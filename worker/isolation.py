@@ -91,7 +91,7 @@ class Isolation:
         return min((trial.urgency for trial in self._trials), default=None)
 
     def due(self, anchor: Item[LeasedJob] | None, fell: Trial | None) -> Trial | None:
-        """The trial that goes before the window's next batch, which is that of `anchor`; None where none does.
+        """The trial that goes before the window's next batch, which is that of `anchor`; None if none does.
 
         `fell` is the last trial, if the engine died of it: then the window goes first, unless it was a batch
         from the window and a more important item shared it.

@@ -1,4 +1,4 @@
-"""Inputs that end their engine, one after the other: what is more urgent goes between, and a job has its limit.
+"""Inputs that end their engine, one after the other: what is urgent goes between, and a job has its limit.
 
 Bounds are counted in restarts of the engine, never in seconds.
 """
@@ -29,7 +29,8 @@ A_FEW = 2 * KILLS + 2
 
 def problems(job: Job) -> list[str]:
     """The kinds of the failures of a job's inputs, in their order; "" for an output."""
-    kinds: list[Any] = [result.get("error", {"type": ""})["type"] for result in results(job)]  # type: ignore[attr-defined]
+    told: list[Any] = results(job)
+    kinds = [result.get("error", {"type": ""})["type"] for result in told]
     return [kind.removeprefix("urn:batchline:problem:") for kind in kinds]
 
 
@@ -38,6 +39,36 @@ async def restarted(worker: BatchWorker, times: int = 1) -> None:
         return worker.engine.restarts >= times
 
     await until(enough)
+
+
+@pytest.mark.parametrize(
+    ("poison", "kind", "restarts"),
+    [
+        ("raise", "input-failed", 0),
+        ("nan", "output-not-encodable", 0),
+        ("object", "output-not-encodable", 0),
+        ("exhaust", "input-failed", 0),
+        ("die", "engine-died", 1 + KILLS),
+        ("hang", "engine-timeout", 1 + KILLS),
+    ],
+)
+async def test_one_bad_input_fails_alone(
+    queue: JobQueue, serving: Serving, poison: str, kind: str, restarts: int
+) -> None:
+    inputs = [f"text {i}" for i in range(16)]
+    inputs[11] = poison
+    async with serving(batch_timeout=2.0, memory_limit=512) as worker:
+        [job] = await ended(queue, await submit(queue, inputs))
+        assert worker.engine.restarts == restarts
+        assert worker.vitals.beat.items == 16, "each is counted once"
+    assert problems(job) == [kind if i == 11 else "" for i in range(16)]
+
+
+async def test_a_single_poison_kills_two_engines_and_no_more(queue: JobQueue, serving: Serving) -> None:
+    async with serving() as worker:
+        [job] = await ended(queue, await submit(queue, "die"))
+        assert worker.engine.restarts == KILLS
+    assert "2 times" in str(results(job)[0])
 
 
 async def test_what_is_urgent_goes_between_the_suspects(queue: JobQueue, serving: Serving) -> None:
@@ -68,7 +99,7 @@ async def test_an_innocent_job_goes_between_them_too(
 
 
 async def test_a_cancelled_job_is_tried_no_more(queue: JobQueue, serving: Serving) -> None:
-    async with serving(renew_every=0.05, max_batch_items=1) as worker:
+    async with serving(renew_every=0.05, max_batch_items=200) as worker:
         hostile = await submit(queue, ["die"] * 200)
         await restarted(worker)
         await queue.cancel(hostile)
@@ -167,7 +198,7 @@ async def test_innocent_members_of_a_large_batch_are_answered(queue: JobQueue, s
     async with serving(max_batch_items=64) as worker:
         jobs = await ended(queue, *[await submit(queue, text) for text in texts])
         assert worker.engine.restarts <= 1 + KILLS
-    assert [job.status for job in jobs].count("succeeded") == 63
+    assert sum(job.status == "succeeded" for job in jobs) == 63
     assert jobs[40].status == "failed"
     assert {job.attempts for job in jobs} == {1}
 
