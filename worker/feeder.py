@@ -19,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from worker.engine import RESTART_TRIES, Answered, Engine, EngineDied
 from worker.isolation import Isolation, Trial
-from worker.leases import Batch, LeasedJob
+from worker.leases import Batch
 from worker.pace import Pace
 from worker.protocol import Raised, Ran, Withdrawn
 from worker.source import Result, Source
@@ -96,9 +96,11 @@ class Feeder:
         """There may be a batch to choose."""
         self._wake.set()
 
-    def forget(self, job: LeasedJob) -> None:
-        """It is over. An engine that computes for nobody is ended when that took as long as a restart."""
-        self.isolation.forget(job)
+    def dropped(self) -> None:
+        """Jobs were cancelled or lost. An engine that computes for none but those is ended.
+
+        But not before that has taken as long as to load the model: until then it is cheaper to wait.
+        """
         if not self._flights:
             return
         flight = self._flights[0]

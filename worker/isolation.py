@@ -96,6 +96,7 @@ class Isolation:
         `fell` is the last trial, if the engine died of it: then the window goes first, unless it was a batch
         from the window and a more important item shared it.
         """
+        self._drop_what_is_over()
         first = min(self._trials, key=lambda trial: trial.place, default=None)
         if first is None or anchor is None:
             return first
@@ -110,7 +111,7 @@ class Isolation:
         self._trials.remove(trial)
 
     def ran(self, trial: Trial) -> None:
-        """Its items have outputs."""
+        """Nothing of it is to be tried again."""
         if trial.suspect:
             self._settled(trial.batch[0].job)
 
@@ -122,21 +123,23 @@ class Isolation:
             return [(batch[0], Failure("input-failed", detail))]
         self.log.info("batch raised, halving it", items=len(batch), error=detail)
         half = len(batch) // 2
-        for part in (batch[:half], batch[half:]):
-            if wanted := _wanted(part):
-                self._trials.append(Trial(wanted))
+        self._trials += Trial(batch[:half]), Trial(batch[half:])
         return []
 
     def died(self, trial: Trial, error: EngineDied) -> Verdicts:
         """The engine died, or was killed, while it ran. Answers with the items that have failed."""
         batch = trial.batch
         about = {"job": batch[0].job.id} if len(batch) == 1 else {}
-        self.log.error("engine died", **about, items=len(batch), error=str(error))
+        event = "engine died on one input" if trial.suspect else "engine died"
+        self.log.error(event, **about, items=len(batch), error=str(error))
         if len({item.job for item in batch}) == 1:
             batch[0].job.deadly = True
-        if len(batch) == 1:
-            return self._killed(trial, error) if _wanted(batch) else []
-        for item in _wanted(batch):
+        wanted = _wanted(batch)
+        if len(batch) == 1 and wanted:
+            return self._killed(trial, error)
+        if not wanted:
+            self.ran(trial)
+        for item in wanted:
             self._suspect(Trial([item], suspect=True))
         return []
 
@@ -148,10 +151,15 @@ class Isolation:
             (free if rest is None else rest.items).append(item)
         self.release(free)
 
-    def forget(self, job: LeasedJob) -> None:
-        """It is over: none of its items is to be run."""
-        if self._trials or self._rests:
-            self._take_all(job)
+    def _drop_what_is_over(self) -> None:
+        """Jobs that are over, as when they were cancelled, need no trial."""
+        trials, self._trials = self._trials, []
+        for trial in trials:
+            if wanted := _wanted(trial.batch):
+                trial.batch = wanted
+                self._trials.append(trial)
+            else:
+                self.ran(trial)
 
     def _suspect(self, trial: Trial) -> None:
         job = trial.batch[0].job

@@ -114,6 +114,22 @@ async def test_a_cancelled_job_is_tried_no_more(queue: JobQueue, serving: Servin
     assert after.status == "succeeded"
 
 
+async def test_a_batch_that_hangs_is_ended_when_its_jobs_are_cancelled(
+    queue: JobQueue, serving: Serving
+) -> None:
+    async with serving(renew_every=0.05, batch_timeout=3600.0) as worker:
+        hostile = await submit(queue, ["hang"] * 4)
+
+        async def hangs() -> bool:
+            return worker.engine.state == "busy"
+
+        await until(hangs)
+        await queue.cancel(hostile)
+        [after] = await ended(queue, await submit(queue, "after"))
+        assert worker.engine.restarts == 1
+    assert after.status == "succeeded"
+
+
 async def test_the_rest_of_a_job_that_kills_again_and_again_fails(queue: JobQueue, serving: Serving) -> None:
     async with serving(max_batch_items=4) as worker:
         hostile = await submit(queue, ["a", "b", "c", "d", *["die"] * 40])
