@@ -30,6 +30,7 @@ from jobs.settings import Settings
 from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
+from worker.deadlines import Deadlines
 from worker.engine import Engine
 from worker.feeder import Feeder
 from worker.keeper import LeaseKeeper
@@ -132,6 +133,7 @@ class BatchWorker(Worker):
         loaded = await self.engine.start()
         self._supply.meter = LengthMeter(loaded)
         self._feeder.pace = Pace(loaded.cost)
+        self._feeder.deadlines = Deadlines(self.spec, loaded)
         self._window.price(loaded.cost.budget, self._feeder.pace.slack, packs=loaded.packs)
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):

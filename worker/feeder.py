@@ -17,6 +17,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from worker.deadlines import Deadlines
 from worker.engine import RESTART_TRIES, Answered, Engine, EngineDied
 from worker.isolation import Isolation, Trial
 from worker.leases import Batch
@@ -63,6 +64,7 @@ class Feeder:
     def __init__(self, engine: Engine, source: Source, log: FilteringBoundLogger) -> None:
         self.engine = engine
         self.pace: Pace
+        self.deadlines: Deadlines
         self._source = source
         self._log = log
         self.isolation = Isolation(source.hold, source.put_back, log)
@@ -145,15 +147,22 @@ class Feeder:
         elif self._empty_first or not self._due or self._flights[0].trial.suspect:
             return None
         cautious = self._fell is not None
-        if self.isolation and (
-            trial := self.isolation.due(self._source.anchor(cautious=cautious), self._fell)
-        ):
-            if self._flights:
-                self._empty_first = True
-                return None
-            self.isolation.take(trial)
-            self._source.expire(trial.batch)
-            return trial
+        if not self.isolation:
+            return self._from_window(cautious)
+        trial = self.isolation.due(self._source.anchor(cautious=cautious), self._fell)
+        if trial is None and (chosen := self._from_window(cautious)):
+            return chosen
+        trial = trial or self.isolation.due(None, self._fell)  # what waited had expired
+        if trial is None:
+            return None
+        if self._flights:
+            self._empty_first = True
+            return None
+        self.isolation.take(trial)
+        self._source.expire(trial.batch)
+        return trial
+
+    def _from_window(self, cautious: bool) -> Trial | None:
         batch = self._source.choose(cautious=cautious)
         if self._flights and any(item.job.claimed.returned for item in batch):
             self._source.put_back(batch)  # it must be charged before it is computed
@@ -167,8 +176,11 @@ class Feeder:
         if first:
             await self._charge(batch)
         padded = self._source.cost(batch)
-        alone = first and self.pace.seconds(padded) <= TINY
-        answered = self.engine.send(_inputs(batch), batch[0].job.parameters, alone=alone)
+        expected, parameters = self.pace.seconds(padded), batch[0].job.parameters
+        deadline = self.deadlines.seconds(len(batch), parameters, expected)
+        answered = self.engine.send(
+            _inputs(batch), parameters, alone=first and expected <= TINY, seconds=deadline
+        )
         flight = Flight(trial, answered, padded, self._wanted or not first)
         self._flights.append(flight)
         if first:
@@ -221,6 +233,7 @@ class Feeder:
             return
         self._fell = None
         self.pace.took(flight.padded, reply.compute_ms / 1000)
+        self.deadlines.took(len(flight.batch), reply.steps, reply.compute_ms / 1000)
         starved = reply.waited_ms / 1000 if flight.wanted else 0.0
         tokens, padded = reply.tokens or 0, reply.padded or 0
         self.isolation.ran(flight.trial)
