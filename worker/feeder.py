@@ -264,13 +264,14 @@ class Feeder:
             self._began(flight, now)
 
     async def _revive(self) -> None:
-        """An engine that died while it had nothing to do is restarted before it has."""
+        """An engine that died is restarted, also one that died while it had nothing to do."""
         if not self._explained:
             self._idle_deaths += 1
             self._log.error("engine died while idle", times=self._idle_deaths)
             if self._idle_deaths > RESTART_TRIES:
                 raise EngineDied(f"the engine of {self.engine.spec.name!r} dies again and again")
         self._explained = False
+        self._source.restarting()
         await self.engine.restart()
 
 

@@ -54,6 +54,10 @@ class Source(Protocol):
         """Takes out the items of a job that are not to be chosen for now; `put_back` returns them."""
         ...
 
+    def restarting(self) -> None:
+        """The engine is restarted: what is claimed meanwhile may be in the next batch."""
+        ...
+
     def expire(self, batch: Batch) -> None:
         """It begins now: ends the jobs that should have begun before."""
         ...

@@ -25,7 +25,7 @@ class Supply:
         self.keeper = keeper
         self.vitals = vitals
         self.taken = taken
-        """Set when a batch is chosen: there may be room in the window."""
+        """Set when it is time for a claim, as a batch was chosen and may have left room in the window."""
 
     def waiting(self) -> bool:
         return len(self.window) > 0
@@ -57,11 +57,12 @@ class Supply:
         self.window.add(item for item in batch if self.keeper.holds(item.job) and not item.job.over)
 
     def hold(self, job: LeasedJob) -> Batch:
-        """Out of the window, so that there is room for others before the next batch is chosen."""
         held = [item for item in job.items if item.waiting]
         self.window.discard(held)
-        self.taken.set()
         return held
+
+    def restarting(self) -> None:
+        self.taken.set()
 
     async def charge(self, jobs: list[LeasedJob]) -> None:
         await self.keeper.start(jobs)

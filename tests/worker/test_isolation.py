@@ -4,6 +4,9 @@ Bounds are counted in restarts of the engine, never in seconds.
 """
 
 import asyncio
+import os
+import signal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from jobs.settings import Settings
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import Serving, poison_spec
-from tests.worker.test_batch_worker import ended, results, submit
+from tests.worker.test_batch_worker import ended, new_job, results, submit
 from worker.batch_worker import BatchWorker
 from worker.engine import EngineDied
 from worker.isolation import KILLS
@@ -193,6 +196,48 @@ async def test_one_that_shares_a_batch_with_killers_is_the_first_suspect_to_be_t
         for job_id in hostile:
             await queue.cancel(job_id)
     assert job.status == "succeeded"
+
+
+async def test_suspects_that_fill_the_window_leave_room_for_what_is_urgent(
+    queue: JobQueue, serving: Serving
+) -> None:
+    async with serving(max_batch_items=4, window_items=4) as worker:
+        hostile = [await submit(queue, "die") for _ in range(16)]
+
+        async def full() -> bool:
+            return len(worker._feeder.isolation) >= 3
+
+        await until(full)
+        before = worker.engine.restarts
+        [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
+        assert worker.engine.restarts - before <= BOUND
+        assert len(worker._keeper) <= 4 + 4, "others can take the rest"
+        for job_id in hostile:
+            await queue.cancel(job_id)
+    assert urgent.status == "succeeded"
+
+
+async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    async with serving(max_batch_items=1) as worker:
+        suspect = await submit(queue, gate.text)
+
+        async def runs() -> bool:
+            return worker.engine.state == "busy"
+
+        await until(runs)
+        late, _ = await queue.submit(new_job("late", expires_in=1.0))
+
+        async def too_late() -> bool:
+            return len(worker._window) == 1 and datetime.now(UTC) - late.created_at > timedelta(seconds=1)
+
+        await until(too_late)
+        assert worker.engine.pid is not None
+        os.kill(worker.engine.pid, signal.SIGKILL)
+        gate.open()
+        jobs = await ended(queue, suspect, late.id)
+    assert [job.status for job in jobs] == ["succeeded", "expired"]
 
 
 async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
