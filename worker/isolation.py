@@ -40,24 +40,24 @@ class Trial:
     error: EngineDied | None = None
     """How the last of them died."""
 
+    rank: int = field(init=False)
+    """The highest priority in it."""
+    urgency: float = field(init=False)
+    sequence: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rank = min(item.rank for item in self.batch)
+        self.urgency, self.sequence = min((item.urgency, item.sequence) for item in self.batch)
+
     @property
     def kills_of_jobs(self) -> int:
         """Engines that died while an item of one of its jobs ran alone."""
-        return max(item.job.kills for item in self.batch)
-
-    @property
-    def rank(self) -> int:
-        return min(item.rank for item in self.batch)
-
-    @property
-    def urgency(self) -> float:
-        return min(item.urgency for item in self.batch)
+        return max([item.job.kills for item in self.batch])
 
     @property
     def place(self) -> tuple[int, int, int, float, int]:
         """Its place among the trials: items of jobs that killed no engine come first."""
-        first = min(self.batch, key=lambda item: (item.urgency, item.sequence))
-        return self.kills_of_jobs, self.kills, self.rank, first.urgency, first.sequence
+        return self.kills_of_jobs, self.kills, self.rank, self.urgency, self.sequence
 
 
 @dataclass(slots=True)
@@ -111,9 +111,10 @@ class Isolation:
         self._trials.remove(trial)
 
     def ran(self, trial: Trial) -> None:
-        """Nothing of it is to be tried again."""
-        if trial.suspect:
-            self._settled(trial.batch[0].job)
+        """The engine survived it."""
+        if trial.kills:
+            trial.batch[0].job.acquitted(trial.batch[0].index, trial.kills)
+        self._close(trial)
 
     def raised(self, trial: Trial, detail: str) -> Verdicts:
         """The pipeline raised on it. Answers with the items that have failed."""
@@ -138,7 +139,7 @@ class Isolation:
         if len(batch) == 1 and wanted:
             return self._killed(trial, error)
         if not wanted:
-            self.ran(trial)
+            self._close(trial)
         for item in wanted:
             self._suspect(Trial([item], suspect=True))
         return []
@@ -159,7 +160,7 @@ class Isolation:
                 trial.batch = wanted
                 self._trials.append(trial)
             else:
-                self.ran(trial)
+                self._close(trial)
 
     def _suspect(self, trial: Trial) -> None:
         job = trial.batch[0].job
@@ -168,9 +169,10 @@ class Isolation:
         rest.suspects += 1
         self._trials.append(trial)
 
-    def _settled(self, job: LeasedJob) -> None:
-        """One of its suspects has an outcome."""
-        if (rest := self._rests.get(job)) is None:
+    def _close(self, trial: Trial) -> None:
+        """It needs no other run; with the last suspect of a job the rest of it returns to the window."""
+        job = trial.batch[0].job
+        if not trial.suspect or (rest := self._rests.get(job)) is None:
             return
         rest.suspects -= 1
         if not rest.suspects:
@@ -188,10 +190,10 @@ class Isolation:
         if job.kills >= KILLS_PER_JOB:
             return self._give_up(again)
         if again.kills >= KILLS:
-            self.ran(trial)
+            self._close(trial)
             return [(item, _blamed(again))]
         self._suspect(again)
-        self.ran(trial)
+        self._close(trial)
         return []
 
     def _give_up(self, last: Trial) -> Verdicts:
@@ -199,7 +201,10 @@ class Isolation:
         job = last.batch[0].job
         killers = len(job.killers)
         self.log.error("job given up", job=job.id, killers=killers, kills=job.kills)
-        detail = f"{killers} inputs of this job killed the engine {job.kills} times, so this one was not run"
+        detail = (
+            f"{killers} inputs of this job made the engine die or hang, {job.kills} times in all; "
+            "this one was not run"
+        )
         tried, untried = self._take_all(job)
         verdicts = [(trial.batch[0], _blamed(trial)) for trial in (last, *tried)]
         return verdicts + [(item, Failure("job-given-up", detail)) for item in untried]

@@ -55,7 +55,7 @@ class LeasedJob:
         self.deadly = False
         """Whether an engine died that ran nothing but its inputs."""
         self.kills = 0
-        """Engines that died while one of its inputs ran alone."""
+        """Engines that died while one of its inputs ran alone, less those that turned out to be accidents."""
         self.killers: set[int] = set()
         """Those inputs."""
         self.rank = RANKS["low"]
@@ -156,6 +156,11 @@ class LeasedJob:
         """An engine died while this input of it ran alone."""
         self.kills += 1
         self.killers.add(index)
+
+    def acquitted(self, index: int, kills: int) -> None:
+        """That was an accident: it has run since."""
+        self.kills -= kills
+        self.killers.discard(index)
 
     def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float) -> None:
         """A micro-batch with some of its inputs is over."""

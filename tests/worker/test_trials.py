@@ -104,6 +104,20 @@ def test_a_job_that_kills_again_and_again_is_given_up(isolation: Isolation, wind
     assert not len(isolation)
 
 
+def test_an_input_that_runs_after_all_is_not_held_against_its_job(isolation: Isolation) -> None:
+    """Whatever else ends engines: a long job is not given up for that."""
+    items = new_items(10)
+    for _ in range(3):
+        isolation.died(Trial(items), DIED)
+        for _ in range(KILLS_PER_JOB - 1):
+            trial = isolation.due(None, None)
+            assert trial is not None
+            isolation.take(trial)
+            assert isolation.died(trial, DIED) == []
+        assert run_all(isolation) == {}
+    assert (items[0].job.kills, items[0].job.killers) == (0, set())
+
+
 def test_items_in_halves_are_given_up_too(isolation: Isolation) -> None:
     items, other = new_items(KILLS_PER_JOB + 4), new_items(2)
     isolation.raised(Trial([*items[-4:-2], other[0], *items[-2:], other[1]]), "it raised")
