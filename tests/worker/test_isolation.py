@@ -37,41 +37,18 @@ def problems(job: Job) -> list[str]:
     return [kind.removeprefix("urn:batchline:problem:") for kind in kinds]
 
 
+async def busy(worker: BatchWorker) -> None:
+    async def computes() -> bool:
+        return worker.engine.state == "busy"
+
+    await until(computes)
+
+
 async def restarted(worker: BatchWorker, times: int = 1) -> None:
     async def enough() -> bool:
         return worker.engine.restarts >= times
 
     await until(enough)
-
-
-@pytest.mark.parametrize(
-    ("poison", "kind", "restarts"),
-    [
-        ("raise", "input-failed", 0),
-        ("nan", "output-not-encodable", 0),
-        ("object", "output-not-encodable", 0),
-        ("exhaust", "input-failed", 0),
-        ("die", "engine-died", 1 + KILLS),
-        ("hang", "engine-timeout", 1 + KILLS),
-    ],
-)
-async def test_one_bad_input_fails_alone(
-    queue: JobQueue, serving: Serving, poison: str, kind: str, restarts: int
-) -> None:
-    inputs = [f"text {i}" for i in range(16)]
-    inputs[11] = poison
-    async with serving(batch_timeout=2.0, memory_limit=512) as worker:
-        [job] = await ended(queue, await submit(queue, inputs))
-        assert worker.engine.restarts == restarts
-        assert worker.vitals.beat.items == 16, "each is counted once"
-    assert problems(job) == [kind if i == 11 else "" for i in range(16)]
-
-
-async def test_a_single_poison_kills_two_engines_and_no_more(queue: JobQueue, serving: Serving) -> None:
-    async with serving() as worker:
-        [job] = await ended(queue, await submit(queue, "die"))
-        assert worker.engine.restarts == KILLS
-    assert "2 times" in str(results(job)[0])
 
 
 async def test_what_is_urgent_goes_between_the_suspects(queue: JobQueue, serving: Serving) -> None:
@@ -82,7 +59,7 @@ async def test_what_is_urgent_goes_between_the_suspects(queue: JobQueue, serving
         [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
         assert worker.engine.restarts - before <= BOUND
         [job] = await ended(queue, hostile)
-        assert worker.engine.restarts <= A_FEW + 1
+        assert worker.engine.restarts <= A_FEW
     assert urgent.status == "succeeded"
     assert job.status == "failed"
 
@@ -122,11 +99,7 @@ async def test_a_batch_that_hangs_is_ended_when_its_jobs_are_cancelled(
 ) -> None:
     async with serving(renew_every=0.05, batch_timeout=3600.0) as worker:
         hostile = await submit(queue, ["hang"] * 4)
-
-        async def hangs() -> bool:
-            return worker.engine.state == "busy"
-
-        await until(hangs)
+        await busy(worker)
         await queue.cancel(hostile)
         [after] = await ended(queue, await submit(queue, "after"))
         assert worker.engine.restarts == 1
@@ -149,16 +122,6 @@ async def test_the_rest_of_a_job_that_kills_again_and_again_fails(queue: JobQueu
     assert after.status == "succeeded"
 
 
-async def test_two_bad_inputs_do_not_end_their_job(queue: JobQueue, serving: Serving) -> None:
-    inputs = [f"text {i}" for i in range(40)]
-    inputs[3] = inputs[31] = "die"
-    async with serving() as worker:
-        [job] = await ended(queue, await submit(queue, inputs))
-        assert worker.engine.restarts <= 2 * (1 + KILLS)
-    assert [i for i, kind in enumerate(problems(job)) if kind] == [3, 31]
-    assert set(problems(job)) == {"", "engine-died"}
-
-
 async def test_many_hostile_jobs_of_one_input_each(queue: JobQueue, serving: Serving) -> None:
     async with serving() as worker:
         hostile = [await submit(queue, "die") for _ in range(24)]
@@ -178,11 +141,7 @@ async def test_one_that_shares_a_batch_with_killers_is_the_first_suspect_to_be_t
 ) -> None:
     async with serving() as worker:
         await submit(queue, gate.text)
-
-        async def held() -> bool:
-            return worker.engine.state == "busy"
-
-        await until(held)
+        await busy(worker)
         hostile = [await submit(queue, "die") for _ in range(12)]
         urgent = await submit(queue, "urgent", priority="high")
 
@@ -222,11 +181,7 @@ async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
 ) -> None:
     async with serving(max_batch_items=1) as worker:
         suspect = await submit(queue, gate.text)
-
-        async def runs() -> bool:
-            return worker.engine.state == "busy"
-
-        await until(runs)
+        await busy(worker)
         late, _ = await queue.submit(new_job("late", expires_in=1.0))
 
         async def too_late() -> bool:
@@ -248,20 +203,9 @@ async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
         [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
         assert worker.engine.restarts - before <= BOUND
         [job] = await ended(queue, hostile)
-        assert worker.engine.restarts <= A_FEW + 1
+        assert worker.engine.restarts <= A_FEW
     assert urgent.status == "succeeded"
     assert set(problems(job)) == {"engine-timeout", "job-given-up"}
-
-
-async def test_innocent_members_of_a_large_batch_are_answered(queue: JobQueue, serving: Serving) -> None:
-    texts = [f"text {i}" for i in range(64)]
-    texts[40] = "die"
-    async with serving(max_batch_items=64) as worker:
-        jobs = await ended(queue, *[await submit(queue, text) for text in texts])
-        assert worker.engine.restarts <= 1 + KILLS
-    assert sum(job.status == "succeeded" for job in jobs) == 63
-    assert jobs[40].status == "failed"
-    assert {job.attempts for job in jobs} == {1}
 
 
 async def test_a_stop_gives_back_suspects_and_charges_the_guilty(
@@ -270,11 +214,7 @@ async def test_a_stop_gives_back_suspects_and_charges_the_guilty(
     """A job that killed engines must not come back for ever."""
     async with serving(max_batch_items=4) as worker:
         await submit(queue, gate.text)
-
-        async def held() -> bool:
-            return worker.engine.state == "busy"
-
-        await until(held)
+        await busy(worker)
         innocent, guilty = await submit(queue, ["x" * 300] * 2), await submit(queue, ["die"] * 2)
 
         async def claimed() -> bool:
