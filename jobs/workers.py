@@ -12,6 +12,11 @@ HEARTBEAT_EVERY = 1.0
 HEARTBEAT_TTL = 5.0
 """Seconds after which a silent worker is not counted any more."""
 
+RESTARTS = ("crashed", "hung", "memory", "max_requests", "max_resident")
+"""Why an engine was started again. `memory`: a lone input met the limit of memory.
+
+The last two are keys of the model in `models.toml`: such an engine was replaced between two batches."""
+
 
 class Heartbeat(msgspec.Struct, kw_only=True):
     """What a worker says of itself, once a second."""
@@ -24,7 +29,11 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     started: float
     """Unix seconds."""
     engine: str
-    """`loading`, `ready`, `busy`, `restarting` or `stopping`."""
+    """`loading`, `ready`, `busy`, `restarting`, `retired` or `stopping`."""
+    engine_fault: str = ""
+    """Why the model is retired, in one sentence; empty while it is served."""
+    engine_retry: float = 0.0
+    """Unix seconds at which a retired model is loaded again; 0 while it is served."""
     device: str = ""
     dtype: str = ""
     leases: int = 0
@@ -32,6 +41,9 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     window: int = 0
     """Items claimed and not yet in the engine."""
     engine_restarts: int = 0
+    """Engines that were started again, for whatever reason."""
+    restart_reasons: dict[str, int] = {}
+    """The same by reason, one of RESTARTS."""
     lost_leases: int = 0
     refused_results: int = 0
     """Results that came after their lease was lost."""
@@ -73,6 +85,11 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("queued", "compute", "total"):
             setattr(self, name, fitting(getattr(self, name), LATENCIES))
+
+    @property
+    def retired(self) -> bool:
+        """Whether its model could not be loaded: its jobs wait, and it is loaded again at `engine_retry`."""
+        return self.engine == "retired"
 
 
 class Roster:

@@ -1,6 +1,7 @@
 """What machines ask: live, ready, metrics."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -117,6 +118,30 @@ async def test_metrics_count_what_happened(
     assert metrics['batchline_worker_jobs_total{model="sentiment",state="expired",worker="a"}'] == 0
     assert 0 <= metrics['batchline_worker_heartbeat_age_seconds{model="sentiment",worker="a"}'] < 5
     assert metrics['batchline_worker_start_time_seconds{model="sentiment",worker="a"}'] == 1_700_000_000
+
+
+async def test_metrics_tell_why_engines_restarted_and_which_model_is_retired(
+    client: httpx.AsyncClient, redis: ArqRedis
+) -> None:
+    roster = Roster(redis)
+    fault: dict[str, Any] = {
+        "engine": "retired",
+        "engine_fault": "its file is gone",
+        "engine_retry": 1_700_000_100.0,
+    }
+    await roster.write(heartbeat("a", engine_restarts=3, restart_reasons={"hung": 1, "memory": 2}, **fault))
+    await roster.write(heartbeat("b"))
+    metrics = await scraped(client)
+
+    def restarts(worker: str, reason: str) -> float:
+        labels = f'model="sentiment",reason="{reason}",worker="{worker}"'
+        return metrics[f"batchline_worker_engine_restart_reasons_total{{{labels}}}"]
+
+    assert [restarts("a", reason) for reason in ("crashed", "hung", "memory")] == [0, 1, 2]
+    assert restarts("b", "max_resident") == 0
+    assert metrics['batchline_worker_engine_restarts_total{model="sentiment",worker="a"}'] == 3
+    assert metrics['batchline_worker_engine_retired{model="sentiment",worker="a"}'] == 1
+    assert metrics['batchline_worker_engine_retired{model="sentiment",worker="b"}'] == 0
 
 
 async def test_workers_histograms_are_prometheus_histograms(
