@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from jobs.failures import TITLES
 from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
 from jobs.leasing import Depth
 from jobs.schema import JobState
@@ -100,6 +101,7 @@ ENDINGS = (JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED)
 
 WORKER_COUNTERS = {
     "items": "Inputs run",
+    "inputs": "Inputs of jobs that succeeded or failed, whether they were run or not",
     "batches": "Micro-batches run",
     "tokens": "Tokens run, without padding; none are counted of a class of one's own",
     "padded_tokens": "Tokens run, with padding",
@@ -231,16 +233,23 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
         f"Engines that were started again, by the reason: {', '.join(RESTARTS)}",
         labels=[*labels, "reason"],
     )
+    failed = CounterMetricFamily(
+        "batchline_worker_inputs_failed",
+        "Inputs that failed, of batchline_worker_inputs_total, by the reason: the last part of the problem's type",
+        labels=[*labels, "reason"],
+    )
     ended = CounterMetricFamily(
         "batchline_worker_jobs", "Jobs ended by the worker", labels=[*labels, "state"]
     )
     for beat in beats:
         for reason, count in (dict.fromkeys(RESTARTS, 0) | beat.restart_reasons).items():
             restarts.add_metric([beat.model, beat.id, reason], count)
+        for reason, count in (dict.fromkeys(TITLES, 0) | beat.inputs_failed).items():
+            failed.add_metric([beat.model, beat.id, reason], count)
         counts: dict[str, int] = dict.fromkeys(ENDINGS, 0)
         for state, count in (counts | beat.jobs).items():
             ended.add_metric([beat.model, beat.id, state], count)
-    yield from (restarts, ended)
+    yield from (restarts, failed, ended)
 
 
 def _histogram(name: str, form: _Histogram, beats: Sequence[Heartbeat]) -> Metric:

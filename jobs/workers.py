@@ -5,6 +5,7 @@ from arq.connections import ArqRedis
 
 from jobs import keys, lua
 from jobs.connection import availability
+from jobs.failures import FailureReason
 from jobs.histograms import LATENCIES, Counts, fitting
 
 HEARTBEAT_EVERY = 1.0
@@ -49,6 +50,12 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Results that came after their lease was lost."""
     jobs: dict[str, int] = {}
     """Jobs ended since the start, by state."""
+    inputs: int = 0
+    """Inputs of the jobs among them that succeeded or failed."""
+    inputs_failed: dict[str, int] = {}
+    """Those of them that failed, by the kind of the failure."""
+    failures: list[FailureReason] = []
+    """The latest reasons, oldest first."""
     items: int = 0
     """Items run since the start."""
     batches: int = 0
