@@ -20,6 +20,7 @@ MOST_FAILURES = 5
 """Failed jobs that are shown; each is asked for its reason, once."""
 
 Level = Literal["degraded", "bad"]
+"""How ill something is: `bad` keeps jobs from being accepted or run."""
 
 Series = dict[tuple[str, ...], float]
 """One metric: values by model, worker, and what other labels there are, in the order of their names."""
@@ -35,7 +36,7 @@ class _Away(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not well; `bad` keeps jobs from being accepted or run."""
+    """What is not well."""
 
     level: Level
     reason: str
@@ -90,7 +91,7 @@ class Server:
 
     def _read(self) -> Reading:
         checks = self._get("/health/ready", 200, 503).json()["checks"]
-        faults = {name: _fault(check) for name, check in checks.items() if "reason" in check}
+        faults = {name: _fault(name, check) for name, check in checks.items() if "reason" in check}
         metrics, at = parse(self._get("/metrics").text), self._clock()
         try:
             models = self._get("/v1/models").json()["models"]
@@ -140,9 +141,11 @@ def _why_failed(error: Mapping[str, Any]) -> str:
     return ": ".join(error[name] for name in ("title", "detail") if name in error)
 
 
-def _fault(check: Mapping[str, Any]) -> Fault:
-    """An older server has no levels, and a reason only for what is bad."""
-    return Fault("degraded" if check.get("level") == "degraded" else "bad", check["reason"])
+def _fault(name: str, check: Mapping[str, Any]) -> Fault:
+    """An older server has no levels: each reason is for something bad, and does not name it."""
+    if "level" not in check:
+        return Fault("bad", f"{name}: {check['reason']}")
+    return Fault("bad" if check["level"] == "bad" else "degraded", check["reason"])
 
 
 def parse(text: str) -> dict[str, Series]:

@@ -178,7 +178,7 @@ def test_a_chart_has_a_line_where_there_are_samples_and_none_across_a_gap() -> N
 
 
 async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> None:
-    work = Work(jobs=10, items=40, batches=5, tokens=80, padded=100, queued=counts(3, 10))
+    work = Work(jobs=10, items=40, batches=5, tokens=80, padded=100, queued=counts(3, 10), inputs_failed=3)
     moments = [
         Moment(900.0, 0.0, Sample(Depth(1, 0, 0, 0), 1, Work())),
         Moment(995.0, 5.0, Sample(Depth(1_234, 1, 7, 0), 1, work)),
@@ -190,7 +190,7 @@ async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> 
     )
     assert drawn["Queue"].top == "2,000 jobs"
     assert drawn["Queue"].points == "900.0|1 job|0 jobs;995.0|1,235 jobs|7 jobs"
-    assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s"]
+    assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s", "0.6/s"]
     assert [line.last for line in drawn["Queued"].lines] == ["3.5 ms", "4.9 ms"]
     assert [line.last for line in drawn["Padding"].lines] == ["20 %"]
 
