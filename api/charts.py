@@ -68,7 +68,11 @@ PLANS = (
         "Done",
         "Jobs that ended, inputs that were run, and inputs that failed, per second",
         "/s",
-        (("jobs", "first", "jobs_rate"), ("inputs", "second", "items_rate"), ("failed", "third", "failed_rate")),
+        (
+            ("jobs", "first", "jobs_rate"),
+            ("inputs", "second", "items_rate"),
+            ("failed", "third", "failed_rate"),
+        ),
     ),
     Plan(
         "Queued",

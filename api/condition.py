@@ -1,7 +1,7 @@
 """The judge of health: from what Redis says of itself, its queues, the live workers and their recent work.
 
-/health/ready, the overview's health line and, through /health/ready, `top` report the same judgement. A job's page
-and the form to try a model report on that model alone, in the same words.
+/health/ready, the overview's health line and, over HTTP, `top` report the same judgement. A job's page and the form
+to try a model report on that model alone, in the same words.
 
 good  all is well
 warn  degraded: jobs are accepted and run, but somebody should have a look
@@ -55,7 +55,7 @@ RETIRED = "Accepted jobs wait, and are run once the model can be loaded. Other m
 
 
 class Condition(NamedTuple):
-    """The judgement: `checks` has what is not well with `redis` and with each `model NAME`, the worst first."""
+    """The judgement: what is not well with `redis` and with each `model NAME`, the worst first."""
 
     checks: dict[str, list[Reason]]
 
@@ -78,16 +78,8 @@ def level_of(reasons: Sequence[Reason]) -> Level:
     return reasons[0].level if reasons else "good"
 
 
-AWAY = Condition(
-    {
-        "redis": [
-            Reason(
-                "bad",
-                "Redis cannot be reached: submits are refused or wait for it some seconds, accepted jobs wait",
-            )
-        ]
-    }
-)
+_AWAY = "Redis cannot be reached: submits are refused or wait for it some seconds, accepted jobs wait"
+AWAY = Condition({"redis": [Reason("bad", _AWAY)]})
 
 
 def condition(

@@ -20,7 +20,7 @@ router = APIRouter(tags=["models"])
 
 @router.get("/v1/models", **MODELS)
 async def list_models(shared: Shared) -> Response:
-    """The models, the default one first; `failures` are the latest reasons why inputs failed, newest first."""
+    """The models, the default one first; `failures` says why inputs failed lately, newest reason first."""
     depths = await shared.queue.depth()
     workers = await shared.fleet.workers()
     catalog = shared.catalog

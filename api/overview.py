@@ -71,7 +71,9 @@ def _context(shared: Services, seen: Observation | None) -> dict[str, Any]:
     return {
         "away": seen is None,
         "condition": judged(shared, seen),
-        "models": [figures(spec, seen, shared.settings.result_ttl) for spec in specs.values()] if seen else [],
+        "models": [figures(spec, seen, shared.settings.result_ttl) for spec in specs.values()]
+        if seen
+        else [],
         "workers": [beat for beat in seen.beats if beat.model in specs] if seen else [],
         "silent": SILENT,
         "start": START,

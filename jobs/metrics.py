@@ -235,7 +235,7 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
     )
     failed = CounterMetricFamily(
         "batchline_worker_inputs_failed",
-        "Inputs that failed, of batchline_worker_inputs_total, by the reason: the last part of the problem's type",
+        "Inputs that failed, of batchline_worker_inputs_total, by the last part of the problem's type",
         labels=[*labels, "reason"],
     )
     ended = CounterMetricFamily(

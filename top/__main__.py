@@ -40,7 +40,7 @@ columns of the workers:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 1 where no server answers, or, with --once, where something is not well: also degraded."""
+    """The exit status: 1 where no server answers, or, with --once, where something is degraded or bad."""
     arguments = _parser().parse_args(argv)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:

@@ -91,13 +91,13 @@ class Server:
 
     def _read(self) -> Reading:
         checks = self._get("/health/ready", 200, 503).json()["checks"]
-        faults = {name: _fault(name, check) for name, check in checks.items() if "reason" in check}
+        found = faults(checks)
         metrics, at = parse(self._get("/metrics").text), self._clock()
         try:
             models = self._get("/v1/models").json()["models"]
-            return Reading(at, faults, models, metrics, self._failures(models))
+            return Reading(at, found, models, metrics, self._failures(models))
         except _Away:
-            return Reading(at, {"redis": Fault("bad", "Redis cannot be reached")} | faults)
+            return Reading(at, {"redis": Fault("bad", "Redis cannot be reached")} | found)
 
     def _failures(self, models: Sequence[Mapping[str, Any]]) -> list[Failure]:
         known = {each["job"]: _why_failed(each) for model in models for each in model.get("failures", ())}
@@ -139,6 +139,11 @@ class Server:
 
 def _why_failed(error: Mapping[str, Any]) -> str:
     return ": ".join(error[name] for name in ("title", "detail") if name in error)
+
+
+def faults(checks: Mapping[str, Mapping[str, Any]]) -> dict[str, Fault]:
+    """What is not well, of the checks of /health/ready."""
+    return {name: _fault(name, check) for name, check in checks.items() if "reason" in check}
 
 
 def _fault(name: str, check: Mapping[str, Any]) -> Fault:

@@ -82,7 +82,9 @@ async def test_a_model_whose_inputs_fail_is_degraded_everywhere(
         ("succeeded" if good else "failed", bad)
     }
     await reported(client, failed)
-    words = f"{failed} of {inputs} inputs of {MODEL} failed" if good else f"All {inputs} inputs of {MODEL} failed"
+    words = (
+        f"{failed} of {inputs} inputs of {MODEL} failed" if good else f"All {inputs} inputs of {MODEL} failed"
+    )
 
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
@@ -115,7 +117,9 @@ async def test_jobs_that_failed_in_part_are_amber_and_can_be_found(client: httpx
     [link] = [link["href"] for link in filters.all("a") if link.text == "partly failed"]
     rows = (await page(client, link)).one(id="recent").one("tbody").all("tr")
     assert [row["id"] for row in rows] == [f"job-{partial['id']}"]
-    assert (await page(client, f"/jobs/{partial['id']}")).one("h1").one(class_="partial").text == "9 of 10 failed"
+    assert (await page(client, f"/jobs/{partial['id']}")).one("h1").one(
+        class_="partial"
+    ).text == "9 of 10 failed"
 
 
 async def test_a_few_bad_inputs_among_many_are_no_reason_to_wake_anybody(client: httpx.AsyncClient) -> None:

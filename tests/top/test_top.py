@@ -18,7 +18,7 @@ from tests import valkey
 from tests.api.conftest import settings as settings  # the models of the API's tests
 from tests.api.edge import serving
 from tests.ledger import heartbeat, run_one
-from top.readings import Server
+from top.readings import Fault, Server, faults
 from top.table import screen
 
 
@@ -56,7 +56,11 @@ async def test_the_table_tells_of_models_workers_and_failures(
         before = await asyncio.to_thread(server.read)
         beat.jobs = {"succeeded": 10}
         beat.items, beat.batches, beat.tokens, beat.padded_tokens = 40, 10, 90, 100
-        beat.inputs, beat.inputs_failed, beat.restart_reasons = 40, {"input-failed": 2}, {"hung": 1, "crashed": 2}
+        beat.inputs, beat.inputs_failed, beat.restart_reasons = (
+            40,
+            {"input-failed": 2},
+            {"hung": 1, "crashed": 2},
+        )
         for _ in range(10):
             count(beat.queued, LATENCIES, 0.2)
         await roster.write(beat)
@@ -136,6 +140,22 @@ async def test_seconds_are_checked(given: str) -> None:
 async def test_the_help_tells_what_the_columns_are() -> None:
     status, out, _ = await top("--help")
     assert status == 0
-    figures = "wait oldest run done/s queued compute p50 p95 batch pad fail items/s budget up failed restarts lost"
+    figures = (
+        "wait oldest run done/s queued compute p50 p95 batch pad fail items/s budget up failed restarts lost"
+    )
     for figure in figures.split():
         assert f"  {figure}" in out or f", {figure}" in out, figure
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [
+        ({"ok": True}, None),
+        ({"ok": False, "reason": "no live worker"}, Fault("bad", "model m: no live worker")),
+        ({"ok": True, "level": "good"}, None),
+        ({"ok": True, "level": "degraded", "reason": "x"}, Fault("degraded", "x")),
+        ({"ok": False, "level": "bad", "reason": "x"}, Fault("bad", "x")),
+    ],
+)
+def test_an_older_servers_checks_are_understood(check: dict[str, object], fault: Fault | None) -> None:
+    assert faults({"model m": check}) == ({"model m": fault} if fault else {})
