@@ -1,7 +1,7 @@
 """The judge of health: from what Redis says of itself, its queues, the live workers and their recent work.
 
-/health/ready, the overview's health line and, over HTTP, `top` report the same judgement. A job's page and the form
-to try a model report on that model alone, in the same words.
+/health/ready, the overview's health line and, over HTTP, `top` report the same judgement. A job's page and
+the form to try a model report on that model alone, in the same words.
 
 good  all is well
 warn  degraded: jobs are accepted and run, but somebody should have a look
