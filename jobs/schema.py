@@ -152,6 +152,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     batch: Batch | None = None
     urls: dict[str, str]
 
+    @property
+    def partly_failed(self) -> bool:
+        """Whether some of its inputs failed, and not all: it counts as succeeded."""
+        return 0 < self.counts.failed < self.counts.total
+
 
 def urls(job_id: str) -> dict[str, str]:
     """Where everything about a job is found."""

@@ -152,6 +152,8 @@ class LeaseKeeper:
                 job = self._ending[ending.token + ending.id]
                 times = job.times()
                 self.vitals.ended(ending.state, times)
+                if ending.state is not JobState.EXPIRED:
+                    self.vitals.answered(job.id, job.count, job.failures, job.now() / 1000)
                 self._chronicle.ended(job, ending.state, times)
                 if self.traces:
                     self.traces.ended(job, ending.state, time.monotonic() - began)
