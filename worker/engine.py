@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ import structlog
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.exits import how_it_ended
 from jobs.models import ModelSpec
+from worker.ladder import TRIES, Ladder
 from worker.link import Link
 from worker.protocol import (
     Load,
@@ -33,14 +34,11 @@ from worker.protocol import (
     decode_reply,
     encode,
 )
+from worker.wear import Wear, resident
 
 EngineState = Literal["loading", "ready", "busy", "restarting"]
 
 log = structlog.get_logger()
-
-RESTART_TRIES = 5
-"""Starts in a row that may fail before the worker gives up and leaves its jobs to others."""
-
 
 LAST_WORDS = 0.05
 """Seconds in which what a child sent before it ended is still read."""
@@ -54,8 +52,16 @@ class EngineDied(BatchlineError):
         self.kind = kind
 
 
+class EngineLost(BatchlineError):
+    """The engine cannot be kept alive, whatever it is given: its model is to be retired."""
+
+
 class BatchRaised(BatchlineError):
-    """The pipeline raised on a batch; the engine lives."""
+    """The pipeline raised on a batch; the engine lives. `shortage`: it had no memory left."""
+
+    def __init__(self, message: str, *, shortage: bool = False) -> None:
+        super().__init__(message)
+        self.shortage = shortage
 
 
 Answered = asyncio.Future[Reply | EngineDied]
@@ -72,7 +78,10 @@ class Engine:
         self.spec = spec
         self.source = source
         self.info: Loaded | None = None
-        self.restarts = 0
+        self.restart_reasons: Counter[str] = Counter()
+        """Restarts by reason, one of `jobs.workers.RESTARTS`."""
+        self.ladder = Ladder()
+        self.wear = Wear(spec)
         self.state: EngineState = "loading"
         self.dead = False
         """Whether the child ended by itself, or for a hang, and none was started since."""
@@ -93,6 +102,10 @@ class Engine:
         return self._process.pid if self._process else None
 
     @property
+    def restarts(self) -> int:
+        return self.restart_reasons.total()
+
+    @property
     def connected(self) -> bool:
         """Whether the child can be given a batch: it is not known to have died."""
         return self._link is not None
@@ -102,19 +115,10 @@ class Engine:
 
         Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "worker.engine_process",
-                str(theirs.fileno()),
-                str(os.getpid()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
-                env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", **os.environ},
-            )
+        try:
+            ours = await self._spawn()
+        except OSError as error:  # no process, descriptor or memory is left for it
+            raise EngineDied(f"no engine can be started: {error.strerror}") from None
         link = self._link = Link(self._replied, self._lost)
         self.dead, self._fault = False, None
         self._watching = asyncio.create_task(self._watch(self._process, link))
@@ -132,24 +136,55 @@ class Engine:
             await self.kill()
             raise ConfigurationError(reply.message)
         assert isinstance(reply, Loaded)
+        if (most := self.spec.max_resident) is not None and (size := resident(self.pid)) > most:
+            await self.kill()  # it would be replaced after every batch
+            raise ConfigurationError(
+                f"model {self.spec.name!r} takes {size} MiB as soon as it is loaded, more than max_resident = {most}"
+            )
         self.info = reply
         self.state = "ready"
+        self.ladder.ready()
+        self.wear.begin()
         return reply
 
-    async def restart(self) -> None:
-        """Starts the child anew, with growing pauses where that fails. Raises EngineDied in the end."""
-        self.restarts += 1
+    async def _spawn(self) -> socket.socket:
+        """Starts the child; returns the worker's end of its socket."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "worker.engine_process",
+                str(theirs.fileno()),
+                str(os.getpid()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
+                env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", **os.environ},
+            )
+        return ours
+
+    async def restart(self, reason: str = "") -> None:
+        """Replaces the child, with growing pauses where that fails; by default because it died or hung.
+
+        Raises EngineLost when the model is to be retired.
+        """
+        hung = self._fault is not None and self._fault.kind == "engine-timeout"
+        self.restart_reasons[reason or ("hung" if hung else "crashed")] += 1
         self.state = "restarting"
-        for attempt in range(RESTART_TRIES):
+        if self.connected:
+            await self.kill()
+        while True:
+            await asyncio.sleep(self.ladder.pause)
             try:
                 await self.start()
             except (EngineDied, ConfigurationError) as error:  # it did load before: memory may be short
-                log.error("engine did not start", model=self.spec.name, error=str(error), attempt=attempt + 1)
-                await asyncio.sleep(min(0.2 * 2**attempt, 5.0))
+                log.error("engine did not start", model=self.spec.name, error=str(error))
+                if self.ladder.failed():
+                    raise EngineLost(f"it could not be started {TRIES} times in a row: {error}") from None
             else:
-                log.info("engine restarted", model=self.spec.name, pid=self.pid)
+                log.info("engine restarted", model=self.spec.name, pid=self.pid, reason=reason or None)
                 return
-        raise EngineDied(f"the engine of {self.spec.name!r} did not start {RESTART_TRIES} times in a row")
 
     def send(self, inputs: list[Any], parameters: dict[str, Any], *, alone: bool = False) -> Answered:
         """Gives the engine a micro-batch, to be computed after what it has; `alone`: none follows it yet.
@@ -171,7 +206,7 @@ class Engine:
         if isinstance(reply, EngineDied):
             raise reply
         if isinstance(reply, Raised):
-            raise BatchRaised(reply.detail)
+            raise BatchRaised(reply.detail, shortage=reply.shortage)
         assert isinstance(reply, Ran)
         return reply
 
@@ -210,6 +245,10 @@ class Engine:
             self._fault = EngineDied("the engine's answer is garbled")
             self._end_process()
         else:
+            if isinstance(reply, Ran):
+                self.ladder.recovered()
+            if isinstance(reply, Ran | Raised):
+                self.wear.answered(len(reply.outputs) if isinstance(reply, Ran) else 0, self.pid)
             self._answer(reply)
 
     def _answer(self, reply: Reply | EngineDied) -> None:

@@ -18,9 +18,11 @@ from typing import Any, Protocol
 from structlog.typing import FilteringBoundLogger
 
 from worker.batcher import Item
-from worker.engine import RESTART_TRIES, Answered, BatchRaised, Engine, EngineDied
+from worker.engine import Answered, BatchRaised, Engine, EngineDied, EngineLost
 from worker.isolation import Isolation, Outcome
+from worker.ladder import TRIES
 from worker.leases import LeasedJob
+from worker.loops import unless
 from worker.pace import Pace
 from worker.protocol import Raised, Ran, Withdrawn
 
@@ -124,8 +126,8 @@ class Feeder:
         self._wanted = False
         self._empty_first = False
         """Whether the next batch must not be in the engine behind another."""
-        self._idle_deaths = 0
         self._stopping = False
+        self._stopped = asyncio.Event()
         self._hungry = asyncio.Event()
         engine.on_event = self._wake.set
 
@@ -147,11 +149,12 @@ class Feeder:
             self._flights[1].recalled = True
             self.engine.withdraw()
         self._stopping = True
+        self._stopped.set()
         self._wake.set()
         self._hungry.set()
 
     async def run(self) -> None:
-        """Feeds the engine until `stop`. Raises EngineDied when the engine cannot be kept alive."""
+        """Feeds the engine until `stop`. Raises EngineLost when the engine cannot be kept alive."""
         while True:
             self._wake.clear()
             if self._flights and self._flights[0].answered.done():
@@ -162,6 +165,8 @@ class Feeder:
                 return
             elif self.engine.dead and not self._flights:
                 await self._revive()
+            elif self.engine.wear.due and not self._flights:
+                await self._restart(self.engine.wear.due)
             elif batch := self._next():
                 await self._launch(batch)
             else:
@@ -169,6 +174,8 @@ class Feeder:
 
     def _next(self) -> Batch:
         if self._stopping or self._failed or not self.engine.connected or len(self._flights) == 2:
+            return []
+        if self.engine.wear.due:
             return []
         if not self._flights:
             self._empty_first = False
@@ -238,10 +245,9 @@ class Feeder:
         if isinstance(reply, EngineDied):
             self._failed.appendleft((flight, reply))  # before one that only raised: that needs an engine
         elif isinstance(reply, Raised):
-            self._failed.append((flight, BatchRaised(reply.detail)))
+            self._failed.append((flight, BatchRaised(reply.detail, shortage=reply.shortage)))
         else:
             assert isinstance(reply, Ran)
-            self._idle_deaths = 0
             self.pace.took(flight.padded, reply.compute_ms / 1000)
             starved = reply.waited_ms / 1000 if flight.wanted else 0.0
             tokens, padded = reply.tokens or 0, reply.padded or 0
@@ -262,7 +268,7 @@ class Feeder:
         batch = flight.batch
         jobs = [item.job.id for item in batch]
         outcomes = await self._isolation.after(error, _inputs(batch), batch[0].job.parameters, jobs)
-        self._idle_deaths, self._wanted = 0, False
+        self._wanted = False
         assert flight.began is not None
         ran, seconds = self._isolation, time.monotonic() - flight.began
         result = Result(outcomes, ran.tokens, ran.padded, seconds, ran.compute_ms, 0.0)
@@ -270,11 +276,14 @@ class Feeder:
 
     async def _revive(self) -> None:
         """An engine that died while it had nothing to do is restarted before it has."""
-        self._idle_deaths += 1
-        self._log.error("engine died while idle", times=self._idle_deaths)
-        if self._idle_deaths > RESTART_TRIES:
-            raise EngineDied(f"the engine of {self.engine.spec.name!r} dies again and again")
-        await self.engine.restart()
+        self._log.error("engine died while idle")
+        if self.engine.ladder.failed():
+            raise EngineLost(f"its engine died {TRIES} times in a row while it had nothing to do")
+        await self._restart()
+
+    async def _restart(self, reason: str = "") -> None:
+        """Unless a stop comes first: then nothing is in the engine."""
+        await unless(self._stopped, self.engine.restart(reason))
 
 
 def _inputs(batch: Batch) -> list[Any]:

@@ -37,7 +37,7 @@ class Isolation:
         """Milliseconds of forward passes in the last `run`, and the tokens in them, as in a Result."""
 
     async def run(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[Outcome]:
-        """One outcome for each input, in order. Raises EngineDied when the engine cannot be restarted."""
+        """One outcome for each input, in order. Raises EngineLost when the engine cannot be restarted."""
         self.compute_ms, self.tokens, self.padded = 0.0, 0, 0
         return await self._run([(item, "") for item in inputs], parameters)
 
@@ -73,7 +73,9 @@ class Isolation:
             kills = 1 if len(members) == 1 else 0
             return [await self._run_alone(member, parameters, kills) for member in members]
         if len(members) == 1:
-            return [Failure("input-failed", str(error))]
+            if not await self._memory_freed(error, members[0]):
+                return [Failure("input-failed", str(error))]
+            return [await self._run_alone(members[0], parameters, 0)]
         self._tell(logging.INFO, "batch raised, halving it", error, members)
         half = len(members) // 2
         return [
@@ -86,7 +88,8 @@ class Isolation:
             try:
                 ran = await self.engine.run([member[0]], parameters)
             except BatchRaised as error:
-                return Failure("input-failed", str(error))
+                if not await self._memory_freed(error, member):
+                    return Failure("input-failed", str(error))
             except EngineDied as error:
                 self._tell(logging.ERROR, "engine died on one input", error, [member])
                 await self.engine.restart()
@@ -96,6 +99,14 @@ class Isolation:
             else:
                 self._count(ran)
                 return ran.outputs[0]
+
+    async def _memory_freed(self, error: BatchRaised, member: Member) -> bool:
+        """Where memory was short, in an engine that others may have filled: replaces it for one more try."""
+        if not error.shortage or self.engine.wear.answers <= 1:
+            return False
+        self._tell(logging.ERROR, "engine out of memory", error, [member])
+        await self.engine.restart("memory")
+        return True
 
     def _count(self, ran: Ran) -> None:
         self.compute_ms += ran.compute_ms

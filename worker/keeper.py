@@ -195,6 +195,20 @@ class LeaseKeeper:
         del self._held[job.id]
         self._on_lost(job)
 
+    async def hand_back(self) -> None:
+        """Gives back all that is not on its way to being written, uncharged: the model is not served here.
+
+        Raises QueueUnavailable.
+        """
+        unfinished = [job for job in self._held.values() if not job.over]
+        claims = [(job.claimed, 0 if job.started else job.start_by) for job in unfinished]
+        if claims:
+            given_back = await self.queue.release(self.model, claims)
+            self._log.info("gave back unfinished jobs", jobs=given_back)
+        for job in unfinished:
+            if self.holds(job):
+                self._drop(job)
+
     async def hand_on(self, jobs: Sequence[LeasedJob]) -> None:
         """Gives back at once what was claimed as the stop came: others can run it sooner."""
         waiting = [job for job in jobs if self.holds(job) and not job.over]
