@@ -57,11 +57,7 @@ class EngineLost(BatchlineError):
 
 
 class BatchRaised(BatchlineError):
-    """The pipeline raised on a batch; the engine lives. `shortage`: it had no memory left."""
-
-    def __init__(self, message: str, *, shortage: bool = False) -> None:
-        super().__init__(message)
-        self.shortage = shortage
+    """The pipeline raised on a batch; the engine lives."""
 
 
 Answered = asyncio.Future[Reply | EngineDied]
@@ -94,6 +90,8 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._fault: EngineDied | None = None
         """Why it was killed."""
+        self._ended_by = "crashed"
+        """The same in one word, one of `jobs.workers.RESTARTS`."""
         self._ending: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -116,12 +114,12 @@ class Engine:
         Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
         """
         try:
-            ours = await self._spawn()
+            ours, process = await self._spawn()
         except OSError as error:  # no process, descriptor or memory is left for it
             raise EngineDied(f"no engine can be started: {error.strerror}") from None
         link = self._link = Link(self._replied, self._lost)
-        self.dead, self._fault = False, None
-        self._watching = asyncio.create_task(self._watch(self._process, link))
+        self.dead, self._fault, self._ended_by = False, None, "crashed"
+        self._watching = asyncio.create_task(self._watch(process, link))
         await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
         request = Load(
             self.spec.model_dump_json(exclude_computed_fields=True).encode(),
@@ -139,7 +137,7 @@ class Engine:
         if (most := self.spec.max_resident) is not None and (size := resident(self.pid)) > most:
             await self.kill()  # it would be replaced after every batch
             raise ConfigurationError(
-                f"model {self.spec.name!r} takes {size} MiB as soon as it is loaded, more than max_resident = {most}"
+                f"model {self.spec.name!r} takes {size} MiB once loaded, more than max_resident = {most}"
             )
         self.info = reply
         self.state = "ready"
@@ -147,11 +145,11 @@ class Engine:
         self.wear.begin()
         return reply
 
-    async def _spawn(self) -> socket.socket:
-        """Starts the child; returns the worker's end of its socket."""
+    async def _spawn(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
+        """Starts the child; returns the worker's end of its socket as well."""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = await asyncio.create_subprocess_exec(
+            self._process = process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "worker.engine_process",
@@ -162,15 +160,15 @@ class Engine:
                 start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
                 env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", **os.environ},
             )
-        return ours
+        return ours, process
 
     async def restart(self, reason: str = "") -> None:
         """Replaces the child, with growing pauses where that fails; by default because it died or hung.
 
         Raises EngineLost when the model is to be retired.
         """
-        hung = self._fault is not None and self._fault.kind == "engine-timeout"
-        self.restart_reasons[reason or ("hung" if hung else "crashed")] += 1
+        reason = reason or self._ended_by
+        self.restart_reasons[reason] += 1
         self.state = "restarting"
         if self.connected:
             await self.kill()
@@ -183,17 +181,30 @@ class Engine:
                 if self.ladder.failed():
                     raise EngineLost(f"it could not be started {TRIES} times in a row: {error}") from None
             else:
-                log.info("engine restarted", model=self.spec.name, pid=self.pid, reason=reason or None)
+                log.info("engine restarted", model=self.spec.name, pid=self.pid, reason=reason)
                 return
 
-    def send(self, inputs: list[Any], parameters: dict[str, Any], *, alone: bool = False) -> Answered:
+    def send(
+        self,
+        inputs: list[Any],
+        parameters: dict[str, Any],
+        *,
+        alone: bool = False,
+        seconds: float | None = None,
+    ) -> Answered:
         """Gives the engine a micro-batch, to be computed after what it has; `alone`: none follows it yet.
 
-        Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `batch_timeout` seconds
-        from when it was the first unanswered one. What stood behind a batch that died is answered Withdrawn.
+        Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `seconds` (by default
+        `batch_timeout`) from when it was the first unanswered one. What stood behind a batch that died is
+        answered Withdrawn.
         """
         self.state = "busy"
-        return self._send(Run(inputs, parameters, alone), self.spec.batch_timeout)
+        return self._send(Run(inputs, parameters, alone), seconds or self.spec.batch_timeout)
+
+    def interrupt(self, why: str) -> None:
+        """Ends the child in the middle of what it does; the batch that runs is answered EngineDied."""
+        self._fault, self._ended_by = EngineDied(why), "cancelled"
+        self._end_process()
 
     def withdraw(self) -> None:
         """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
@@ -206,7 +217,7 @@ class Engine:
         if isinstance(reply, EngineDied):
             raise reply
         if isinstance(reply, Raised):
-            raise BatchRaised(reply.detail, shortage=reply.shortage)
+            raise BatchRaised(reply.detail)
         assert isinstance(reply, Ran)
         return reply
 
@@ -272,7 +283,7 @@ class Engine:
 
     def _hung(self, seconds: float) -> None:
         what = f"the engine did not answer within {seconds:g} s and was killed"
-        self._fault = EngineDied(what, "engine-timeout")
+        self._fault, self._ended_by = EngineDied(what, "engine-timeout"), "hung"
         self._end_process()
 
     def _end_process(self) -> None:

@@ -1,14 +1,14 @@
 """Ladder: how long to wait before an engine is started again, and when its model is retired meanwhile.
 
-What counts is failures in a row: a start that failed, or an engine that died while it had nothing to do. A batch
-that was answered ends the row, and so does an engine that lived for a minute. An engine that died of an input is
-no failure of this kind: `worker/isolation.py` finds the input.
+What counts is failures in a row: a start that failed, or an engine that died while it had nothing to do. A
+batch that was answered ends the row, and so does an engine that lived for a minute. An engine that died of an
+input is no failure of this kind: `worker/isolation.py` finds the input.
 """
 
 import time
 
 TRIES = 5
-"""Failures in a row after which the model is retired: its jobs go back to the queue until it can be loaded."""
+"""Failures in a row after which the model is retired: its jobs wait in the queue until it can be loaded."""
 
 FIRST_PAUSE = 0.2
 """Seconds before a start that follows a failure; each one after that waits twice as long."""
@@ -45,7 +45,7 @@ class Ladder:
         self._failures = self._retirements = 0
 
     def failed(self) -> bool:
-        """A start failed, or an idle engine died; returns whether that is the last failure before a retirement."""
+        """A start failed, or an idle engine died; returns whether the model is to be retired."""
         if self._ready and time.monotonic() - self._ready > STEADY:
             self.recovered()
         self._ready = 0.0
@@ -54,7 +54,7 @@ class Ladder:
 
     def retire(self) -> float:
         """The model is retired; returns for how many seconds."""
-        seconds = min(FIRST_RETIREMENT * 2**self._retirements, LONGEST_RETIREMENT)
+        seconds: float = min(FIRST_RETIREMENT * 2**self._retirements, LONGEST_RETIREMENT)
         self._retirements = min(self._retirements + 1, 30)
         self._failures = 0
         return seconds

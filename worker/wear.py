@@ -13,8 +13,8 @@ from jobs.settings import MIB
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 SPREAD = 0.1
-"""Share of `max_requests` by which an engine's own bound may be lower, so that those of several workers, which share
-their jobs evenly, are not replaced all at once."""
+"""Share of `max_requests` by which an engine's own bound may be lower: those of several workers, which share
+their jobs evenly, must not be replaced all at once."""
 
 
 class Wear:
@@ -33,7 +33,7 @@ class Wear:
         """It was loaded."""
         self.due, self.answers, self._inputs = "", 0, 0
         if self.spec.max_requests is not None:
-            self._most = self.spec.max_requests - random.randint(0, int(SPREAD * self.spec.max_requests))
+            self._most = self.spec.max_requests - random.randint(0, int(SPREAD * self.spec.max_requests))  # noqa: S311
 
     def answered(self, outputs: int, pid: int | None) -> None:
         """It answered a batch with so many outputs; none where the pipeline raised."""

@@ -4,37 +4,22 @@ import pytest
 
 from jobs.queue import JobQueue
 from tests.worker.conftest import Serving, poison_spec
-from tests.worker.test_batch_worker import ended, submit
+from tests.worker.test_batch_worker import ended, results, submit
 from worker.engine import Engine
-from worker.isolation import Isolation
-from worker.protocol import Failure
+from worker.isolation import STARVED_PER_JOB
 
 LEAKY = "tests.worker.failing:Leaky"
 
 
-async def test_a_leak_under_a_memory_limit_fails_no_input() -> None:
-    engine = Engine(poison_spec(pipeline=LEAKY, parameters={}, memory_limit=512), None)
-    await engine.start()
-    try:
-        outcomes = [(await Isolation(engine).run(["a"], {}))[0] for _ in range(16)]
-    finally:
-        await engine.kill()
-    assert all(isinstance(outcome, bytes) for outcome in outcomes), outcomes
-    assert engine.restart_reasons.keys() == {"memory"}
-    assert 2 <= engine.restarts < 16
-
-
-async def test_an_input_that_is_too_large_for_a_new_engine_costs_no_restart() -> None:
-    engine = Engine(poison_spec(pipeline=LEAKY, parameters={}, memory_limit=512), None)
-    await engine.start()
-    try:
-        for _ in range(3):
-            [outcome] = await Isolation(engine).run(["huge"], {})
-            assert isinstance(outcome, Failure)
-            assert (outcome.kind, outcome.detail[:11]) == ("input-failed", "MemoryError")
-        assert engine.restarts == 0
-    finally:
-        await engine.kill()
+async def test_an_input_that_is_too_large_for_a_new_engine_fails(queue: JobQueue, serving: Serving) -> None:
+    """Each costs a restart at most, and a job of many costs few."""
+    async with serving(pipeline=LEAKY, parameters={}, memory_limit=512) as worker:
+        [first] = await ended(queue, await submit(queue, "huge"))
+        assert worker.engine.restarts == 0, "a restart would not help"
+        [job] = await ended(queue, await submit(queue, ["huge"] * 20))
+        assert dict(worker.engine.restart_reasons) == {"memory": STARVED_PER_JOB}
+    assert (first.counts.failed, job.counts.failed) == (1, 20)
+    assert "MemoryError" in str(results(job)[19])
 
 
 async def test_jobs_of_a_leaking_class_with_a_limit_succeed(queue: JobQueue, serving: Serving) -> None:
@@ -62,7 +47,7 @@ async def test_an_engine_is_replaced_between_batches(
     assert [(job.status, job.counts.failed, job.attempts) for job in jobs] == [("succeeded", 0, 1)] * 17
 
 
-async def test_an_engine_that_is_too_large_when_loaded_says_so(queue: JobQueue) -> None:
+async def test_an_engine_that_is_too_large_when_loaded_says_so() -> None:
     engine = Engine(poison_spec(max_resident=1), None)
     with pytest.raises(Exception, match="max_resident = 1"):
         await engine.start()
