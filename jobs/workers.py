@@ -13,7 +13,7 @@ HEARTBEAT_TTL = 5.0
 """Seconds after which a silent worker is not counted any more."""
 
 RESTARTS = ("crashed", "hung", "cancelled", "memory", "max_requests", "max_resident")
-"""Why an engine was started again. `cancelled`: all jobs of its batch were; `memory`: a lone input found none.
+"""Why an engine was started again. `cancelled`: all jobs of its batch were. `memory`: an input found none.
 
 The last two are keys of the model in `models.toml`: such an engine was replaced between two batches."""
 

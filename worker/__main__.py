@@ -87,9 +87,9 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
 async def _until_all_end(workers: list[BatchWorker], *, burst: bool) -> None:
     """A model that cannot be loaded does not keep the others from being served.
 
-    Raises an ExceptionGroup with the reason of each model when none can be loaded at the start, and in burst
-    mode, when the others have emptied their queues, with those of the models that could not be loaded. Should a
-    worker fail for another reason, the others stop in order before its error is raised.
+    Raises an ExceptionGroup with the reason of each model when none can be loaded at the start; in burst
+    mode, once the others have emptied their queues, with that of each that could not be. Should a worker fail
+    for another reason, the others stop in order before its error is raised.
     """
     tasks = [asyncio.create_task(worker.main()) for worker in workers]
     if not burst:  # in burst mode each worker raises its own
@@ -130,16 +130,18 @@ def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
 
 
 async def _check(settings: Settings, specs: list[ModelSpec]) -> int:
-    """0 when each of the models has a worker of this host with a fresh heartbeat."""
+    """0 when each of the models has a live worker on this host, and one of them at least is served."""
     redis = connect(settings)
     try:
         beats = await Roster(redis).read()
     finally:
         await redis.aclose(close_connection_pool=True)
-    here = {beat.model for beat in beats if beat.host == socket.gethostname()}
-    missing = [spec.name for spec in specs if spec.name not in here]
-    if missing:
-        raise ConfigurationError(f"no live worker on this host for {', '.join(missing)}")
+    names = [spec.name for spec in specs]
+    here = [beat for beat in beats if beat.host == socket.gethostname() and beat.model in names]
+    if missing := set(names) - {beat.model for beat in here}:
+        raise ConfigurationError(f"no live worker on this host for {', '.join(sorted(missing))}")
+    if all(beat.retired for beat in here):  # whoever asks may know a better place for it
+        raise ConfigurationError(f"no model is served on this host: {here[0].engine_fault}")
     return 0
 
 

@@ -122,7 +122,7 @@ class Isolation:
             self._settled(trial.batch[0].job)
 
     def raised(self, trial: Trial, detail: str, *, shortage: bool = False, new: bool = False) -> Verdicts:
-        """The pipeline raised on it, for a `shortage` of memory or else; `new`: it was its engine's first batch.
+        """The pipeline raised on it, maybe for a `shortage` of memory; `new`: in a new engine.
 
         Answers with the items that have failed; none of one alone means that a new engine is to try it again.
         """
