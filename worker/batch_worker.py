@@ -28,6 +28,7 @@ from jobs.errors import BatchlineError, ConfigurationError, InvalidRequest, Queu
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.watchdog import Watchdog
 from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
@@ -70,6 +71,7 @@ class BatchWorker(Worker):
         find_source: Callable[[], Path | None] | None,
         *,
         burst: bool = False,
+        guard: Watchdog | None = None,
     ) -> None:
         """`find_source` is called before each load, for files may come late; None where there are none."""
         super().__init__(
@@ -84,7 +86,7 @@ class BatchWorker(Worker):
         self.settings = settings
         self.queue = JobQueue(redis, settings, [spec.name])
         self.roster = Roster(redis)
-        self.engine = Engine(spec, None)
+        self.engine = Engine(spec, None, guard)
         self.vitals = Vitals(spec.name)
         self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1

@@ -5,10 +5,7 @@ The child's side is `worker/engine_process.py`; `worker/isolation.py` takes fail
 
 import asyncio
 import contextlib
-import os
-import socket
-import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +13,11 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
+from jobs import watchdog
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.exits import how_it_ended
 from jobs.models import ModelSpec
+from worker.exchange import Answered, EngineDied, Exchange
 from worker.ladder import TRIES, Ladder
 from worker.link import Link
 from worker.protocol import (
@@ -34,7 +33,10 @@ from worker.protocol import (
     decode_reply,
     encode,
 )
+from worker.spawn import spawn
 from worker.wear import Wear, resident
+
+__all__ = ["Answered", "BatchRaised", "Engine", "EngineDied", "EngineLost", "EngineState"]
 
 EngineState = Literal["loading", "ready", "busy", "restarting"]
 
@@ -42,14 +44,6 @@ log = structlog.get_logger()
 
 LAST_WORDS = 0.05
 """Seconds in which what a child sent before it ended is still read."""
-
-
-class EngineDied(BatchlineError):
-    """The engine ended, or was killed because it did not answer in time. `kind` names the problem's type."""
-
-    def __init__(self, message: str, kind: str = "engine-died") -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 class EngineLost(BatchlineError):
@@ -60,17 +54,16 @@ class BatchRaised(BatchlineError):
     """The pipeline raised on a batch; the engine lives."""
 
 
-Answered = asyncio.Future[Reply | EngineDied]
-"""A reply, or why the engine died before it; of several that had none, only the first is told so."""
-
-
 class Engine:
     """One child process at a time. `start`, `run` and `restart` come one after the other.
 
-    Of what was sent, two batches may be without an answer: one computes, one is prepared.
+    Of what was sent, two batches may be without an answer: one computes, one is prepared. Answers come in the
+    order of their requests. One that is not the first request's, or that does not fit it, ends the child: it
+    cannot be known whose answer it is. Whatever the child has started ends with it; `guard` sees to it
+    where this process is killed.
     """
 
-    def __init__(self, spec: ModelSpec, source: Path | None) -> None:
+    def __init__(self, spec: ModelSpec, source: Path | None, guard: watchdog.Watchdog | None = None) -> None:
         self.spec = spec
         self.source = source
         self.info: Loaded | None = None
@@ -85,9 +78,9 @@ class Engine:
         """Called whenever a batch is answered or the engine died."""
         self._process: asyncio.subprocess.Process | None = None
         self._link: Link | None = None
-        self._unanswered: deque[tuple[Answered, float]] = deque()
-        """With the seconds that each may take."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._guard = guard
+        self._mark = ""
+        self._exchange = Exchange(self._hung)
         self._fault: EngineDied | None = None
         """Why it was killed."""
         self._ended_by = "crashed"
@@ -113,13 +106,14 @@ class Engine:
 
         Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
         """
-        try:
-            ours, process = await self._spawn()
-        except OSError as error:  # no process, descriptor or memory is left for it
-            raise EngineDied(f"no engine can be started: {error.strerror}") from None
-        link = self._link = Link(self._replied, self._lost)
+        mark = watchdog.new_mark()
+        self._process, ours = await spawn(mark)
+        self._mark = mark
+        if self._guard is not None:
+            self._guard.add(self._process.pid, self._mark)
+        link = self._link = Link(self._exchange.awaits, self._replied, self._out_of_step, self._lost)
         self.dead, self._fault, self._ended_by = False, None, "crashed"
-        self._watching = asyncio.create_task(self._watch(process, link))
+        self._watching = asyncio.create_task(self._watch(self._process, link))
         await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
         request = Load(
             self.spec.model_dump_json(exclude_computed_fields=True).encode(),
@@ -144,23 +138,6 @@ class Engine:
         self.ladder.ready()
         self.wear.begin()
         return reply
-
-    async def _spawn(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
-        """Starts the child; returns the worker's end of its socket as well."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "worker.engine_process",
-                str(theirs.fileno()),
-                str(os.getpid()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
-                env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", **os.environ},
-            )
-        return ours, process
 
     async def restart(self, reason: str = "") -> None:
         """Replaces the child, with growing pauses where that fails; by default because it died or hung.
@@ -208,8 +185,8 @@ class Engine:
 
     def withdraw(self) -> None:
         """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
-        if self._link is not None:
-            self._link.write(encode(Withdraw()))
+        if self._link is not None and (latest := self._exchange.latest) is not None:
+            self._link.write(encode(latest, Withdraw()))
 
     async def run(self, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
         """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
@@ -226,12 +203,11 @@ class Engine:
         link, self._link = self._link, None
         if link is not None:
             link.close()
-        self._unanswered.clear()
-        self._rearm()
+        self._exchange.drop()
         if self._process is None:
             return "was not running"
         self._end_process()
-        return how_it_ended(await self._process.wait())
+        return await self._ended()
 
     async def exited(self) -> str:
         """Waits until the child ends by itself, and says how it ended."""
@@ -239,47 +215,35 @@ class Engine:
         return how_it_ended(await self._process.wait())
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
-        answered: Answered = asyncio.get_running_loop().create_future()
-        self._unanswered.append((answered, seconds))
+        answered, frame = self._exchange.ask(request, seconds)
         if self._link is not None:
-            self._link.write(encode(request))
-            if len(self._unanswered) == 1:
-                self._rearm()
+            self._link.write(frame)
         elif self.dead:  # else it is dying, and answered when that is done
             asyncio.get_running_loop().call_soon(self._answer, self._fault or EngineDied("the engine died"))
         return answered
 
     def _replied(self, body: bytes) -> None:
-        try:
+        with contextlib.suppress(msgspec.MsgspecError):
             reply = decode_reply(body)
-        except msgspec.MsgspecError:
-            self._fault = EngineDied("the engine's answer is garbled")
-            self._end_process()
-        else:
-            if isinstance(reply, Ran):
-                self.ladder.recovered()
-            if isinstance(reply, Ran | Raised):
-                self.wear.answered(len(reply.outputs) if isinstance(reply, Ran) else 0, self.pid)
-            self._answer(reply)
+            if self._exchange.fits(reply):
+                if isinstance(reply, Ran):
+                    self.ladder.recovered()
+                if isinstance(reply, Ran | Raised):
+                    self.wear.answered(len(reply.outputs) if isinstance(reply, Ran) else 0, self.pid)
+                self._answer(reply)
+                return
+        self._out_of_step()
+
+    def _out_of_step(self) -> None:
+        log.error("engine answered out of step", model=self.spec.name, pid=self.pid)
+        self._fault = EngineDied("the engine's answers were out of step with its requests and it was killed")
+        self._end_process()
 
     def _answer(self, reply: Reply | EngineDied) -> None:
-        if self._unanswered:
-            answered, _ = self._unanswered.popleft()
-            if not answered.done():  # else whoever waited was cancelled
-                answered.set_result(reply)
-        if not self._unanswered and self.state == "busy":
+        self._exchange.answer(reply)
+        if not self._exchange and self.state == "busy":
             self.state = "ready"
-        self._rearm()
         self.on_event()
-
-    def _rearm(self) -> None:
-        """The time of the first unanswered request begins now; before, the engine had others to do."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._unanswered:
-            seconds = self._unanswered[0][1]
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._hung, seconds)
 
     def _hung(self, seconds: float) -> None:
         what = f"the engine did not answer within {seconds:g} s and was killed"
@@ -290,6 +254,16 @@ class Engine:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    async def _ended(self) -> str:
+        """Waits for the child's end, ends what it has started, and says how it ended."""
+        assert self._process is not None
+        process, mark = self._process, self._mark
+        how = how_it_ended(await process.wait())
+        await asyncio.to_thread(watchdog.end, process.pid, mark)
+        if self._guard is not None:
+            self._guard.remove(process.pid)
+        return how
 
     async def _watch(self, process: asyncio.subprocess.Process, link: Link) -> None:
         """A child may have left the socket to one that it forked: then nobody hears of its end but so."""
@@ -307,12 +281,12 @@ class Engine:
         assert self._process is not None
         try:
             async with asyncio.timeout(2.0):
-                how = how_it_ended(await self._process.wait())
+                how = await self._ended()
         except TimeoutError:
             how = "closed its connection and was killed"
             self._end_process()
-            await self._process.wait()
+            await self._ended()
         self.dead = True
         self._answer(self._fault or EngineDied(f"the engine {how}"))
-        while self._unanswered:
+        while self._exchange:
             self._answer(Withdrawn())
