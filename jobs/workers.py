@@ -13,8 +13,8 @@ HEARTBEAT_EVERY = 1.0
 HEARTBEAT_TTL = 5.0
 """Seconds after which a silent worker is not counted any more."""
 
-RESTARTS = ("crashed", "hung", "memory", "max_requests", "max_resident")
-"""Why an engine was started again. `memory`: a lone input met the limit of memory.
+RESTARTS = ("crashed", "hung", "cancelled", "memory", "max_requests", "max_resident")
+"""Why an engine was started again. `cancelled`: all jobs of its batch were. `memory`: an input found none.
 
 The last two are keys of the model in `models.toml`: such an engine was replaced between two batches."""
 

@@ -45,6 +45,8 @@ class LeasedJob:
         """Whether an engine died that ran nothing but its inputs."""
         self.kills = 0
         """Engines that died while one of its inputs ran alone, less those that turned out to be accidents."""
+        self.starved = 0
+        """Its inputs for which a new engine had no memory."""
         self.killers: set[int] = set()
         """Those inputs."""
         self.rank = RANKS["low"]

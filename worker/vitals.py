@@ -50,8 +50,13 @@ class Vitals:
     def loaded(self, loaded: Loaded) -> None:
         """The engine has its model."""
         beat = self.beat
+        beat.engine_fault, beat.engine_retry = "", 0.0
         beat.device, beat.dtype, beat.threads = loaded.device, loaded.dtype, loaded.threads
         beat.budget = loaded.cost.budget if loaded.cost.budget < NO_BUDGET else 0
+
+    def retired(self, why: str, retry: float) -> None:
+        """The model is not served; it is loaded again at that Unix time."""
+        self.beat.engine_fault, self.beat.engine_retry = why, retry
 
     def ended(self, state: JobState, times: Times) -> None:
         """A job ended here."""
