@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, hosts, jobpage, jobs, models, overview, problems, reference, served, tryout
+from api.budget import Budget
 from api.deps import Services, State
 from api.edge import Edge
 from api.express import Express
@@ -112,6 +113,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         fleet=Fleet(Roster(redis)),
         subscriber=subscriber,
         waiting=Waiting(queue, subscriber, metrics.waits),
+        budget=Budget(settings.memory_budget // settings.api_processes),
         metrics=metrics,
     )
 

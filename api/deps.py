@@ -9,6 +9,7 @@ from arq.connections import ArqRedis
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.budget import Budget
 from api.fleet import Fleet
 from api.problems import Refusal
 from api.subscriber import Subscriber
@@ -32,6 +33,7 @@ class Services:
     fleet: Fleet
     subscriber: Subscriber
     waiting: Waiting
+    budget: Budget
     metrics: ApiMetrics
 
 
