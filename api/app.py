@@ -19,6 +19,7 @@ from api.edge import Edge
 from api.express import Express
 from api.fleet import Fleet
 from api.hosts import Hosts
+from api.large import Large
 from api.openapi import describe
 from api.rendering import STATIC
 from api.subscriber import Subscriber
@@ -104,6 +105,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
     redis = connect(settings)
     queue = JobQueue(redis, settings, catalog.specs)
     subscriber = Subscriber(redis, metrics.waiters)
+    budget = Budget(settings.memory_budget // settings.api_processes)
     return Services(
         settings=settings,
         catalog=catalog,
@@ -113,7 +115,8 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         fleet=Fleet(Roster(redis)),
         subscriber=subscriber,
         waiting=Waiting(queue, subscriber, metrics.waits),
-        budget=Budget(settings.memory_budget // settings.api_processes),
+        budget=budget,
+        large=Large(queue.reading, budget),
         metrics=metrics,
     )
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from api.budget import Budget
 from api.fleet import Fleet
+from api.large import Large
 from api.problems import Refusal
 from api.subscriber import Subscriber
 from api.waiting import Waiting
@@ -34,6 +35,7 @@ class Services:
     subscriber: Subscriber
     waiting: Waiting
     budget: Budget
+    large: Large
     metrics: ApiMetrics
 
 

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
+from api.large import CutOff
 from jobs.metrics import ApiMetrics
 
 log = structlog.get_logger(__name__)
@@ -42,8 +43,8 @@ class Edge:
 
         try:
             await self.app(scope, receive, answer)
-        except ClientDisconnect:
-            pass  # it hung up while it was sending; nobody is there to be answered
+        except (ClientDisconnect, CutOff):
+            pass  # it hung up while it was sending, or stalled while it was answered
         except Exception:
             job_id = scope.get("path_params", {}).get("job_id")
             about = {"job": job_id} if job_id else {}

@@ -129,7 +129,7 @@ class JobQueue:
         return await self.reading.job(job_id, along)
 
     async def cancel(self, job_id: str, along: int = ALONG) -> Job:
-        """Cancels the job unless it is terminal, and returns it as `read` does. Raises JobNotFound or JobGone."""
+        """Cancels the job unless it is terminal; returns it as `read` does. Raises JobNotFound or JobGone."""
         queues = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
         answer = await self._run(
             self._cancel,

@@ -1,7 +1,7 @@
 """Reading: a job's state, its results, its inputs, each without the others where those are large.
 
-The state of a job costs the same whatever its size. Results beyond ALONG bytes are not in it; they are read in
-slices, so that no answer of Redis is large, waits behind another, or fills the server's buffers.
+The state of a job costs the same whatever its size. Results beyond ALONG bytes are not in it; they are read
+in slices, so that no answer of Redis is large, delays others, or fills the server's buffers.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class Reading:
         raise self.missing(job_id)
 
     async def stored(self, job_id: str) -> Stored:
-        """Where the results of a job are that has some, and more than BARELY bytes of them. Raises as `job`."""
+        """Where the results are of a job that has more than BARELY bytes of them. Raises as `job`."""
         match await self._answer(job_id, BARELY):
             case [record, offset, size]:
                 return Stored(views.terminal(record, results=False), offset, size, record)

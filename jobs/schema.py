@@ -145,9 +145,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     position: int | None = None
     """Place among the waiting jobs of its model, from 1."""
-    results: msgspec.Raw | None | UnsetType = None
-    """JSON, as the engine encoded it: a list aligned with the inputs. UNSET where there are some, too large to come
-    along with the rest; whoever shows the job must read them first."""
+    results: msgspec.Raw | UnsetType | None = None
+    """JSON, as the engine encoded it: a list aligned with the inputs. UNSET where there are some that are too
+    large to come along with the rest; whoever shows the job must read them first."""
     counts: Counts
     timings: Timings
     batch: Batch | None = None

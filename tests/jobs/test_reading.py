@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 
 @asynccontextmanager
 async def moving_at_most(redis: ArqRedis, most: int) -> AsyncIterator[None]:
-    """The server sends so many bytes at most, and its scripts hold as many at most beside what they always do."""
+    """The server sends so many bytes at most, and its scripts hold as many more at most."""
     before = await redis.info()
     yield
     after = await redis.info()
@@ -92,7 +92,10 @@ async def test_a_sweep_moves_no_inputs(queue: JobQueue, redis: ArqRedis) -> None
     await redis.set(keys.SWEPT.of(MODEL), 1, px=60_000)
     async with moving_at_most(redis, 4_096):
         assert await queue.sweep(MODEL) == (1, 1, 0)
-    assert await redis.zscore(keys.DEADLINES.of(MODEL), lost.id) == lost.created_at.timestamp() * 1000 + 3_600_000
+    assert (
+        await redis.zscore(keys.DEADLINES.of(MODEL), lost.id)
+        == lost.created_at.timestamp() * 1000 + 3_600_000
+    )
 
 
 @pytest.mark.parametrize("inputs", [1, 15, 16, 300, 70_000])
@@ -178,7 +181,8 @@ async def test_results_of_another_job_under_the_same_id_are_not_mixed(
 
     async def later() -> bool:
         seconds, micros = await redis.time()
-        return int(stored.job.finished_at.timestamp() * 1000) < seconds * 1000 + micros // 1000  # type: ignore[union-attr]
+        assert stored.job.finished_at is not None
+        return bool(stored.job.finished_at.timestamp() < seconds + micros // 1000 / 1000)
 
     await until(later)
     await run_one(queue, other)
