@@ -5,7 +5,7 @@ An event's id is `<status>.<attempts>`. A client that comes back with the id of 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
@@ -46,14 +46,15 @@ def event_id(job: Job) -> str:
     return f"{job.status}.{job.attempts}"
 
 
-def frame(job: Job, held: Held | None, retry: bytes) -> Iterator[bytes]:
+async def frame(job: Job, held: Held | None, retry: bytes) -> AsyncIterator[bytes]:
     """One event, in parts where its results are large; JSON has no line breaks here: the data is one line."""
     start = retry + f"id: {event_id(job)}\nevent: {job.status}\ndata: ".encode()
     if held is None:
         yield start + msgspec.json.encode(job) + b"\n\n"
     else:
         before, after = around(job)
-        yield from parts(start + before, held, after + b"\n\n")
+        async for part in parts(start + before, held, after + b"\n\n"):
+            yield part
 
 
 async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
@@ -80,7 +81,7 @@ async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIt
             job = found
             if new:
                 last_id = event_id(job)
-                for part in frame(job, held, retry):
+                async for part in frame(job, held, retry):
                     yield part
                 retry = b""
 

@@ -3,7 +3,8 @@
 What is small travels with the job itself; how results are read from Redis is in `jobs/reading.py`.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 from weakref import WeakValueDictionary, finalize
 
@@ -23,6 +24,10 @@ PIECE = 256 * 1024
 """Bytes that are given to a connection at once; so many are in its buffer for a client that reads slowly."""
 
 
+TURNS = 4
+"""Pieces of all answers that are sent in one turn of the event loop; other requests come in between."""
+
+
 class CutOff(Exception):
     """An answer ends before its announced length: its results were dropped while its client had stalled."""
 
@@ -30,9 +35,10 @@ class CutOff(Exception):
 class Held:
     """Large results in memory. They are there, and counted, until the last answer lets go of them."""
 
-    def __init__(self, job_id: str, data: bytearray, budget: Budget) -> None:
+    def __init__(self, job_id: str, data: bytearray, budget: Budget, turns: asyncio.Semaphore) -> None:
         self.size = len(data)
         self._data = data
+        self._turns = turns
         self._share = budget.hold(self.size, partial(_drop, job_id, data))
         finalize(self, self._share.release)
 
@@ -41,9 +47,11 @@ class Held:
         """Whether the memory was needed for other requests while all clients that read it had stalled."""
         return len(self._data) < self.size
 
-    def pieces(self) -> Iterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
         """The results from their start. Raises CutOff."""
         for start in range(0, self.size, PIECE):
+            async with self._turns:  # to a client that reads fast all would be sent in one go
+                await asyncio.sleep(0)
             if self.dropped:
                 raise CutOff
             self._share.progress()
@@ -62,6 +70,7 @@ class Large:
     def __init__(self, reading: Reading, budget: Budget) -> None:
         self._reading = reading
         self._budget = budget
+        self._turns = asyncio.Semaphore(TURNS)
         self._flights: Flights[Held] = Flights()
         self._held: WeakValueDictionary[tuple[object, ...], Held] = WeakValueDictionary()
 
@@ -80,4 +89,4 @@ class Large:
     async def _fetch(self, job_id: str) -> Held:
         stored = await self._reading.stored(job_id)
         with await self._budget.acquire(stored.size, ROOM_SECONDS):
-            return Held(job_id, await self._reading.results(stored), self._budget)
+            return Held(job_id, await self._reading.results(stored), self._budget, self._turns)

@@ -4,7 +4,7 @@ Results are JSON already. Small ones are encoded with their job; large ones (`ap
 piece between the bytes before and after them, so that all answers share one copy.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -57,15 +57,16 @@ class LargeReply(JsonReply):
         """Raises CutOff where the results were dropped meanwhile."""
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         await send(start)
-        for part in self._parts:  # the server takes the next one when its client has taken the last
+        async for part in self._parts:  # the server takes the next one when its client has taken the last
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
-def parts(before: bytes, held: Held, after: bytes) -> Iterator[bytes]:
+async def parts(before: bytes, held: Held, after: bytes) -> AsyncIterator[bytes]:
     """Raises CutOff where the results were dropped meanwhile."""
     yield before
-    yield from held.pieces()
+    async for piece in held.pieces():
+        yield piece
     yield after
 
 

@@ -4,17 +4,18 @@
 -- ARGV  1 id  2 most bytes of a record that comes with its results
 -- Answers as record_at when it is terminal; {inputs, creation or false, lease or false, attempts or false, index of its
 -- queue from 0, place among the waiting from 1 or 0} when it is not; {} when there is no such job.
---@include codec.lua
 --@include record.lua
 
 local record = record_at(KEYS[2], tonumber(ARGV[2]))
-if record then return record end
-if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+if record then return record end             -- it needs nothing of what follows
+--@include payload.lua
+
 for i = 5, #KEYS do
   local score = redis.call('ZSCORE', KEYS[i], ARGV[1])
   if score then
-    local place = tonumber(score) < 1e15 and redis.call('ZRANK', KEYS[i], ARGV[1]) + 1 or 0
     local inputs, created = outline(KEYS[1])
+    if not inputs then return {} end
+    local place = tonumber(score) < 1e15 and redis.call('ZRANK', KEYS[i], ARGV[1]) + 1 or 0
     return {inputs, created or false, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]), i - 5, place}
   end
 end

@@ -16,7 +16,7 @@ local function terminate(id, keys, state, head, ttl, now)
   if started == 0 and attempts == 0 then started = now end
   local record = head
     .. str('id') .. str(id) .. str('q') .. str(keys.queue) .. str('t') .. uint(attempts)
-    .. str('et') .. uint(created or now) .. str('st') .. uint(started) .. str('n') .. uint(n)
+    .. str('et') .. uint(created or now) .. str('st') .. uint(started) .. str('n') .. uint(n or 1)
     .. str('state') .. str(state) .. str('ft') .. uint(now)
   redis.call('SET', keys.result, record, 'PX', ttl)
   redis.call('DECRBY', keys.bytes, forget(keys.job, ttl))

@@ -169,3 +169,22 @@ async def test_a_client_that_hangs_up_lets_go_of_the_results(settings: Settings,
             assert stream.status_code == 200
             assert edge[1].budget.held > 0
         await nothing_held(edge)
+
+
+async def test_other_requests_come_in_between_the_pieces() -> None:
+    """However many clients read fast, so that no connection ever makes its answer wait."""
+    room, turns = budget.Budget(1024 * MIB), asyncio.Semaphore(large.TURNS)
+    held = large.Held("id", bytearray(8 * MIB), room, turns)
+    sent = 0
+
+    async def read() -> None:
+        nonlocal sent
+        async for piece in held.pieces():
+            sent += len(piece)
+
+    readers = [asyncio.create_task(read()) for _ in range(50)]
+    while not all(reader.done() for reader in readers):
+        before = sent
+        await asyncio.sleep(0)
+        assert sent - before <= 2 * large.TURNS * large.PIECE
+    assert sent == 50 * 8 * MIB
