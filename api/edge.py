@@ -7,7 +7,7 @@ from prometheus_client import Histogram
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import problems
+from api import bodies, problems
 from api.large import CutOff
 from jobs.metrics import ApiMetrics
 
@@ -52,6 +52,8 @@ class Edge:
             if started:
                 raise  # uvicorn breaks off: nobody must take half an answer for a whole one
             await problems.unexpected(Request(scope))(scope, receive, answer)
+        finally:
+            bodies.release(scope)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         key = (scope["method"], getattr(scope.get("route"), "path", None) or "none", status)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import events, replies, submission
+from api import bodies, events, replies, submission
 from api.deps import Shared, patience, services
 from api.express import Direct
 from api.openapi import CANCEL, EVENTS, LIST, READ, RESULT, SUBMIT
@@ -33,18 +33,23 @@ async def create_job(request: Request) -> Response:
     """Accepts a job and answers at once, or waits for it as long as the client asks."""
     shared, wait = services(request), patience(request)
     key = submission.idempotency_key(request)
-    new = await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)
+    read = [await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)]
+    model = read[0].model
     job_id = new_id()
 
     async def submit() -> Job:
-        with traces.submitting(new.model, job_id, request.headers) as trace:
-            traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
-            return (await shared.queue.submit(traced, idempotency_key=key, job_id=job_id))[0]
+        try:
+            with traces.submitting(model, job_id, request.headers) as trace:
+                new = read.pop()  # Redis has it then, and a wait must not keep its inputs in memory
+                traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
+                return (await shared.queue.submit(traced, idempotency_key=key, job_id=job_id))[0]
+        finally:
+            bodies.release(request.scope)
 
     job = await shared.waiting.follow(job_id, submit, wait.seconds, request)
     headers = {"location": job.urls["self"]}
     if job.id == job_id:
-        shared.metrics.submitted.labels(new.model).inc()
+        shared.metrics.submitted.labels(model).inc()
     else:
         shared.metrics.replayed.inc()
         headers["idempotency-replayed"] = "true"
