@@ -23,7 +23,6 @@ ROOM_SECONDS = 10.0
 PIECE = 256 * 1024
 """Bytes that are given to a connection at once; so many are in its buffer for a client that reads slowly."""
 
-
 TURNS = 4
 """Pieces of all answers that are sent in one turn of the event loop; other requests come in between."""
 
@@ -88,5 +87,11 @@ class Large:
 
     async def _fetch(self, job_id: str) -> Held:
         stored = await self._reading.stored(job_id)
-        with await self._budget.acquire(stored.size, ROOM_SECONDS):
+        with await self._budget.acquire(self._room(stored.size), ROOM_SECONDS) as share:
+            share.resize(stored.size)
             return Held(job_id, await self._reading.results(stored), self._budget, self._turns)
+
+    def _room(self, size: int) -> int:
+        """What must be free before results are read: a quarter of all stays free for bodies, if it can."""
+        limit = self._budget.limit
+        return max(size, min(size + limit // 4, limit - limit // 16))

@@ -130,6 +130,17 @@ async def test_different_results_share_the_budget_in_turn(
         await nothing_held(edge)
 
 
+async def test_large_results_leave_room_for_request_bodies(settings: Settings, queue: JobQueue) -> None:
+    ids = [await ended(queue) for _ in range(3)]
+    async with mounted(settings.model_copy(update={"memory_budget": 10 * MIB})) as (client, services):
+        held = [await services.large.of(await services.queue.read(job_id)) for job_id in ids[:2]]
+        third = asyncio.create_task(client.get(f"/v1/jobs/{ids[2]}"))
+        submitted = await client.post("/v1/jobs", json={"inputs": ["x" * 1000] * 900})
+        assert submitted.status_code == 202
+        del held
+        assert (await third).status_code == 200
+
+
 async def test_one_larger_than_the_budget_is_read_alone(settings: Settings, queue: JobQueue) -> None:
     job_id = await ended(queue)
     async with mounted(settings.model_copy(update={"memory_budget": MIB})) as (client, _):
