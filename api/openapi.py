@@ -168,6 +168,7 @@ SUBMIT: dict[str, Any] = {
             "payload-too-large",
             "unsupported-media-type",
             "queue-full",
+            "server-busy",
             "redis-unavailable",
         ),
     },
