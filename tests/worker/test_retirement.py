@@ -139,3 +139,16 @@ async def test_a_stop_does_not_wait_for_a_retired_model(
     async with serving(pipeline=FRAGILE, parameters={}, options={"needs": str(needed)}):
         await until_engine(redis, "retired")
     assert await Roster(redis).read() == []
+
+
+async def test_a_stop_does_not_wait_for_a_restart(
+    redis: ArqRedis, serving: Serving, needed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a stop during a restart would count as one that overran its grace, and charge jobs."""
+    async with serving(pipeline=FRAGILE, parameters={}, options={"needs": str(needed)}) as worker:
+        await until_engine(redis, "ready")
+        monkeypatch.setattr(ladder, "FIRST_PAUSE", 3_600.0)
+        break_model(needed)
+        kill_engine(worker)
+        await until_engine(redis, "restarting")
+    assert not worker._overran
