@@ -48,6 +48,7 @@ def serve(settings: Settings, listener: socket.socket) -> int:
     """This process's share of the requests."""
     traces.configure("api")
     server = Server(config(create_app(settings)))
+    heap.return_large_blocks()
     heap.settle()
     # uvicorn takes over only once it runs
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,7 +5,7 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
-from api.budget import Share
+from api.budget import OverBudget, Share
 from api.deps import services
 from api.problems import Refusal
 
@@ -40,10 +40,8 @@ async def read(request: Request, max_bytes: int) -> bytearray:
             request.scope[SHARE] = share
             body = await _received(request, share, size, max_bytes)
     except TimeoutError:
-        if share is not None and not share.size and size:
-            raise Refusal(
-                "request-timeout", "the body did not go on, and other requests need memory"
-            ) from None
+        if share is not None and share.revoked:
+            raise OverBudget from None
         raise Refusal("request-timeout", f"the body did not come within {BODY_SECONDS:g} s") from None
     share.settle()
     return body

@@ -26,7 +26,7 @@ class OverBudget(Refusal):
 class Share:
     """Bytes that are reserved until `release`, or until the end of its `with` block."""
 
-    __slots__ = ("_budget", "_revoke", "moved", "size")
+    __slots__ = ("_budget", "_revoke", "moved", "revoked", "size")
 
     def __init__(self, budget: "Budget", size: int, revoke: Callable[[], None] | None) -> None:
         self._budget = budget
@@ -34,6 +34,7 @@ class Share:
         self.size = size
         self.moved = 0.0
         """When it last made progress, by the monotonic clock."""
+        self.revoked = False
 
     def resize(self, size: int) -> None:
         """Reserves more, or gives some back. Raises OverBudget; the share is then as it was."""
@@ -54,7 +55,7 @@ class Share:
 
     def revoke(self) -> None:
         """Takes it back: its owner is told, and must let go of the memory at once."""
-        revoke, self._revoke = self._revoke, None
+        revoke, self._revoke, self.revoked = self._revoke, None, True
         self.release()
         if revoke is not None:
             revoke()

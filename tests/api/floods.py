@@ -53,6 +53,12 @@ async def serving(folder: Path, models: str, redis_url: str, **settings: object)
         yield api
 
 
+def client(api: Api) -> httpx.AsyncClient:
+    """One that connects anew for each request: while a flood keeps the test busy the server hangs up."""
+    fresh = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(base_url=api.url, timeout=60, limits=fresh)
+
+
 async def status_of(reader: asyncio.StreamReader) -> tuple[int, str]:
     """The status and the headers of an answer, in lower case."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
