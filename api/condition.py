@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from api.fleet import ABLE
 from api.words import counted
+from jobs import durability
 from jobs.leasing import Depth
 from jobs.settings import Settings
 from jobs.workers import Heartbeat
@@ -40,6 +41,9 @@ START = (
 )
 LOST = "If it does not come back, its jobs go to another worker within seconds, or wait for one."
 SOON = "Accepted jobs wait, and are run as soon as one is."
+UNWRITTEN = (
+    "What it accepted last is only in its memory. Free space on its disk; it then writes the rest by itself."
+)
 
 
 class Condition(NamedTuple):
@@ -101,6 +105,11 @@ def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
         reasons.append(Reason("bad", text))
     if info.get("role", "master") != "master":
         reasons.append(Reason("bad", "Redis is a replica and takes no writes: submits are refused"))
+    if not durability.writes(info):
+        text = (
+            "Redis cannot write its append-only file: submits are refused, and it must not be restarted now"
+        )
+        reasons.append(Reason("bad", text, UNWRITTEN))
     limit, used = info.get("maxmemory", 0), info.get("used_memory", 0)
     if limit and used >= limit:
         reasons.append(Reason("bad", "Redis' memory is full: submits are refused, running jobs still end"))

@@ -12,6 +12,7 @@ from api.deps import Services, Shared
 from api.fleet import ABLE
 from api.openapi import LIVE, READY
 from api.replies import reply
+from jobs import durability
 from jobs.connection import availability
 from jobs.errors import QueueUnavailable
 from jobs.metrics import LedgerCollector
@@ -55,6 +56,8 @@ async def _redis_fault(shared: Services) -> str | None:
         return "it is a replica and takes no writes"
     if limit and info["used_memory"] >= limit:
         return "its memory is full"
+    if not durability.writes(info):
+        return "it cannot write its append-only file"
     return None
 
 

@@ -77,6 +77,8 @@ def depths(**fields: int) -> dict[str, Depth]:
         ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and takes no writes"]),
         ({"maxmemory": 100, "used_memory": 90}, {}, [{}], "warn", ["nearly full: 90% of its maxmemory"]),
         ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["Redis' memory is full"]),
+        ({"aof_last_write_status": "ok"}, {}, [{}], "good", []),
+        ({"aof_last_write_status": "err"}, {}, [{}], "bad", ["Redis cannot write its append-only file"]),
         (
             {"maxmemory": 100, "used_memory": 95},
             {"waiting": 1},
