@@ -121,6 +121,9 @@ def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
 def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     jobs = depth.waiting + depth.deferred + depth.running
     reasons = []
+    if depth.damage:
+        text = f"The queue of {model} cannot be used, for another program wrote to Redis: {depth.damage}"
+        reasons.append(Reason("bad", text, "Delete or rename that key."))
     for used, limit, what in (
         (jobs, settings.max_queued_jobs, "job"),
         (depth.bytes, settings.max_queued_bytes, "byte"),

@@ -109,4 +109,4 @@ def writes(info: Mapping[str, Any]) -> bool:
     Where it could not, as on a full disk, it refuses further writes; those that it had answered by then are
     in its memory only until there is space.
     """
-    return info.get("aof_last_write_status", "ok") == "ok"
+    return str(info.get("aof_last_write_status", "ok")) == "ok"

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from jobs import keys
 from jobs.connection import availability
 from jobs.errors import InvalidRequest, JobGone, JobNotFound
+from jobs.integrity import Integrity
 from jobs.schema import Job
 
 REMEMBERED = 1_000
@@ -17,8 +18,9 @@ REMEMBERED = 1_000
 class Listing:
     """The jobs that `batchline:recent` names, without their results, which may be large."""
 
-    def __init__(self, redis: ArqRedis, read: Callable[[str], Awaitable[Job]]) -> None:
+    def __init__(self, redis: ArqRedis, integrity: Integrity, read: Callable[[str], Awaitable[Job]]) -> None:
         self._redis = redis
+        self._integrity = integrity
         self._read = read
         self._ended: dict[str, Job] = {}
 
@@ -34,7 +36,7 @@ class Listing:
         return [job for job in found if job is not None], shown[-1] if len(ids) > limit else None
 
     async def _ids(self, count: int, after: str | None) -> list[str]:
-        async with availability():
+        async with self._integrity.intact():
             first = 0
             if after is not None:
                 rank = await self._redis.zrevrank(keys.RECENT.pattern, after)
