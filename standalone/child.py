@@ -11,8 +11,8 @@ from pathlib import Path
 
 from jobs.errors import ConfigurationError
 from jobs.exits import how_it_ended
+from jobs.watchdog import Watchdog
 from standalone.terminal import say
-from standalone.watchdog import Watchdog
 
 FIRST_PAUSE = 0.5
 """Seconds before the first restart; each one after that waits twice as long."""

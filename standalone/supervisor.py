@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from jobs.watchdog import Watchdog
 from standalone.child import Child
 from standalone.terminal import say
-from standalone.watchdog import Watchdog
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -21,6 +21,7 @@ from jobs.errors import BatchlineError, ConfigurationError
 from jobs.models import ModelCatalog, ModelSpec, load_catalog
 from jobs.settings import Settings, load_settings
 from jobs.signals import StopSignals
+from jobs.watchdog import Watchdog
 from jobs.workers import Roster
 from worker.batch_worker import BatchWorker
 
@@ -65,10 +66,13 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpec], *, burst: bool) -> int:
     redis = connect(settings)
+    guard = Watchdog(grace=0.0)
     try:
         await check(settings)
+        guard.start()
         workers = [
-            BatchWorker(redis, settings, spec, catalog.local_source(spec), burst=burst) for spec in specs
+            BatchWorker(redis, settings, spec, catalog.local_source(spec), burst=burst, guard=guard)
+            for spec in specs
         ]
         _stop_on_signals(workers, settings.shutdown_grace)
         try:
@@ -77,6 +81,7 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
             for worker in workers:
                 await worker.close()
     finally:
+        guard.stop()
         await redis.aclose(close_connection_pool=True)
     return 0
 

@@ -28,6 +28,7 @@ from jobs.leasing import Ending
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.watchdog import Watchdog
 from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
@@ -68,6 +69,7 @@ class BatchWorker(Worker):
         source: Path | None,
         *,
         burst: bool = False,
+        guard: Watchdog | None = None,
     ) -> None:
         super().__init__(
             [func(infer, name=FUNCTION)],
@@ -81,7 +83,7 @@ class BatchWorker(Worker):
         self.settings = settings
         self.queue = JobQueue(redis, settings, [spec.name])
         self.roster = Roster(redis)
-        self.engine = Engine(spec, source)
+        self.engine = Engine(spec, source, guard)
         self.vitals = Vitals(spec.name)
         self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._meter: LengthMeter

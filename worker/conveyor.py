@@ -24,9 +24,9 @@ from typing import Any, NoReturn, Protocol
 from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import InvalidRequest
-from worker import pipelines, threads
+from worker import forks, pipelines, threads
 from worker.protocol import (
-    LENGTH,
+    HEADER,
     Failure,
     Raised,
     Ran,
@@ -58,6 +58,8 @@ class Stream(Protocol):
 class Passage:
     """One batch on its way through the three steps."""
 
+    id: int
+    """Of its request."""
     count: int
     product: Any
     """What the last step made of it."""
@@ -127,10 +129,11 @@ class Conveyor:
             match receive(self._stream):
                 case None:
                     _end(0)
-                case Withdraw() if self._latest is not None:
-                    self._latest.withdrawn = True
-                case Run(alone=alone) as request:
-                    self._latest = Passage(len(request.inputs), request, alone=alone)
+                case request_id, Withdraw():
+                    if self._latest is not None and self._latest.id == request_id:
+                        self._latest.withdrawn = True
+                case request_id, Run(alone=alone) as request:
+                    self._latest = Passage(request_id, len(request.inputs), request, alone=alone)
                     self._step(self._latest, self._prepare)
                     return self._latest
 
@@ -143,6 +146,7 @@ class Conveyor:
         self._step(passage, self._answer)
         send(
             self._stream,
+            passage.id,
             passage.refusal
             or Ran(
                 passage.product,
@@ -183,6 +187,8 @@ class Conveyor:
             if passage.count == 1:  # the input at fault; larger batches are halved and come again
                 self._log.exception("input raised")
             passage.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL])
+        finally:
+            forks.leave_if_forked()  # the class forked, and its child came back as well
 
 
 def encode_one(output: object) -> bytes | Failure:
@@ -192,16 +198,19 @@ def encode_one(output: object) -> bytes | Failure:
         return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
 
 
-def receive(stream: Stream) -> Request | None:
-    """The next request; None when the worker has closed the socket."""
-    header = stream.read(LENGTH.size)
-    if len(header) < LENGTH.size:
+def receive(stream: Stream) -> tuple[int, Request] | None:
+    """The next request and its id; None when the worker has closed the socket."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
         return None
-    return decode_request(stream.read(LENGTH.unpack(header)[0]))
+    request_id, length = HEADER.unpack(header)
+    return request_id, decode_request(stream.read(length))
 
 
-def send(stream: Stream, message: Reply) -> None:
-    stream.write(encode(message))
+def send(stream: Stream, request_id: int, reply: Reply) -> None:
+    """Answers a request; a forked child of the engine leaves instead."""
+    forks.leave_if_forked()
+    stream.write(encode(request_id, reply))
     stream.flush()
 
 

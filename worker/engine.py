@@ -8,7 +8,6 @@ import contextlib
 import os
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +15,11 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
+from jobs import watchdog
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.exits import how_it_ended
 from jobs.models import ModelSpec
+from worker.exchange import Answered, EngineDied, Exchange
 from worker.link import Link
 from worker.protocol import (
     Load,
@@ -34,6 +35,8 @@ from worker.protocol import (
     encode,
 )
 
+__all__ = ["RESTART_TRIES", "Answered", "BatchRaised", "Engine", "EngineDied", "EngineState"]
+
 EngineState = Literal["loading", "ready", "busy", "restarting"]
 
 log = structlog.get_logger()
@@ -45,30 +48,24 @@ RESTART_TRIES = 5
 LAST_WORDS = 0.05
 """Seconds in which what a child sent before it ended is still read."""
 
-
-class EngineDied(BatchlineError):
-    """The engine ended, or was killed because it did not answer in time. `kind` names the problem's type."""
-
-    def __init__(self, message: str, kind: str = "engine-died") -> None:
-        super().__init__(message)
-        self.kind = kind
+QUIET = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+"""What libraries shall not do in an engine, unless its environment says otherwise."""
 
 
 class BatchRaised(BatchlineError):
     """The pipeline raised on a batch; the engine lives."""
 
 
-Answered = asyncio.Future[Reply | EngineDied]
-"""A reply, or why the engine died before it; of several that had none, only the first is told so."""
-
-
 class Engine:
     """One child process at a time. `start`, `run` and `restart` come one after the other.
 
-    Of what was sent, two batches may be without an answer: one computes, one is prepared.
+    Of what was sent, two batches may be without an answer: one computes, one is prepared. Answers come in the
+    order of their requests. One that is not the first request's, or that does not fit it, ends the child: it
+    cannot be known whose answer it is. Whatever the child has started ends with it; `guard` sees to it
+    where this process is killed.
     """
 
-    def __init__(self, spec: ModelSpec, source: Path | None) -> None:
+    def __init__(self, spec: ModelSpec, source: Path | None, guard: watchdog.Watchdog | None = None) -> None:
         self.spec = spec
         self.source = source
         self.info: Loaded | None = None
@@ -80,9 +77,9 @@ class Engine:
         """Called whenever a batch is answered or the engine died."""
         self._process: asyncio.subprocess.Process | None = None
         self._link: Link | None = None
-        self._unanswered: deque[tuple[Answered, float]] = deque()
-        """With the seconds that each may take."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._guard = guard
+        self._mark = ""
+        self._exchange = Exchange(self._hung)
         self._fault: EngineDied | None = None
         """Why it was killed."""
         self._ending: asyncio.Task[None] | None = None
@@ -103,6 +100,7 @@ class Engine:
         Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
         """
         ours, theirs = socket.socketpair()
+        self._mark = watchdog.new_mark()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -113,9 +111,11 @@ class Engine:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
-                env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", **os.environ},
+                env={**QUIET, **os.environ, watchdog.MARK: self._mark},
             )
-        link = self._link = Link(self._replied, self._lost)
+        if self._guard is not None:
+            self._guard.add(self._process.pid, self._mark)
+        link = self._link = Link(self._exchange.awaits, self._replied, self._out_of_step, self._lost)
         self.dead, self._fault = False, None
         self._watching = asyncio.create_task(self._watch(self._process, link))
         await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
@@ -162,8 +162,8 @@ class Engine:
 
     def withdraw(self) -> None:
         """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
-        if self._link is not None:
-            self._link.write(encode(Withdraw()))
+        if self._link is not None and (latest := self._exchange.latest) is not None:
+            self._link.write(encode(latest, Withdraw()))
 
     async def run(self, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
         """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
@@ -180,12 +180,11 @@ class Engine:
         link, self._link = self._link, None
         if link is not None:
             link.close()
-        self._unanswered.clear()
-        self._rearm()
+        self._exchange.drop()
         if self._process is None:
             return "was not running"
         self._end_process()
-        return how_it_ended(await self._process.wait())
+        return await self._ended()
 
     async def exited(self) -> str:
         """Waits until the child ends by itself, and says how it ended."""
@@ -193,43 +192,31 @@ class Engine:
         return how_it_ended(await self._process.wait())
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
-        answered: Answered = asyncio.get_running_loop().create_future()
-        self._unanswered.append((answered, seconds))
+        answered, frame = self._exchange.ask(request, seconds)
         if self._link is not None:
-            self._link.write(encode(request))
-            if len(self._unanswered) == 1:
-                self._rearm()
+            self._link.write(frame)
         elif self.dead:  # else it is dying, and answered when that is done
             asyncio.get_running_loop().call_soon(self._answer, self._fault or EngineDied("the engine died"))
         return answered
 
     def _replied(self, body: bytes) -> None:
-        try:
+        with contextlib.suppress(msgspec.MsgspecError):
             reply = decode_reply(body)
-        except msgspec.MsgspecError:
-            self._fault = EngineDied("the engine's answer is garbled")
-            self._end_process()
-        else:
-            self._answer(reply)
+            if self._exchange.fits(reply):
+                self._answer(reply)
+                return
+        self._out_of_step()
+
+    def _out_of_step(self) -> None:
+        log.error("engine answered out of step", model=self.spec.name, pid=self.pid)
+        self._fault = EngineDied("the engine's answers were out of step with its requests and it was killed")
+        self._end_process()
 
     def _answer(self, reply: Reply | EngineDied) -> None:
-        if self._unanswered:
-            answered, _ = self._unanswered.popleft()
-            if not answered.done():  # else whoever waited was cancelled
-                answered.set_result(reply)
-        if not self._unanswered and self.state == "busy":
+        self._exchange.answer(reply)
+        if not self._exchange and self.state == "busy":
             self.state = "ready"
-        self._rearm()
         self.on_event()
-
-    def _rearm(self) -> None:
-        """The time of the first unanswered request begins now; before, the engine had others to do."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._unanswered:
-            seconds = self._unanswered[0][1]
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._hung, seconds)
 
     def _hung(self, seconds: float) -> None:
         what = f"the engine did not answer within {seconds:g} s and was killed"
@@ -240,6 +227,16 @@ class Engine:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    async def _ended(self) -> str:
+        """Waits for the child's end, ends what it has started, and says how it ended."""
+        assert self._process is not None
+        process, mark = self._process, self._mark
+        how = how_it_ended(await process.wait())
+        await asyncio.to_thread(watchdog.end, process.pid, mark)
+        if self._guard is not None:
+            self._guard.remove(process.pid)
+        return how
 
     async def _watch(self, process: asyncio.subprocess.Process, link: Link) -> None:
         """A child may have left the socket to one that it forked: then nobody hears of its end but so."""
@@ -257,12 +254,12 @@ class Engine:
         assert self._process is not None
         try:
             async with asyncio.timeout(2.0):
-                how = how_it_ended(await self._process.wait())
+                how = await self._ended()
         except TimeoutError:
             how = "closed its connection and was killed"
             self._end_process()
-            await self._process.wait()
+            await self._ended()
         self.dead = True
         self._answer(self._fault or EngineDied(f"the engine {how}"))
-        while self._unanswered:
+        while self._exchange:
             self._answer(Withdrawn())

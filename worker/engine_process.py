@@ -1,7 +1,7 @@
 """The engine: the child process that holds the loaded pipeline. It knows no Redis and no jobs.
 
 `python -m worker.engine_process FD PID` reads requests from the socket FD of the worker PID, and answers them
-in order: `worker/conveyor.py`.
+in order: `worker/conveyor.py`. What a class forks never does: `worker/forks.py`.
 It ends when the worker's end of the socket closes, and with the worker itself, however that dies.
 """
 
@@ -20,7 +20,7 @@ from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from jobs.orphans import die_with
 from jobs.settings import MIB, load_settings
-from worker import loading
+from worker import forks, loading
 from worker.conveyor import Conveyor, receive, send
 from worker.protocol import Load, LoadFailed
 
@@ -30,10 +30,13 @@ def main(fd: int, worker: int) -> int:
     die_with(worker)
     # a stop is the worker's to order: a Ctrl-C meant for it must not break the batch it waits for
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forks.shut_out(fd)
     stream = socket.socket(fileno=fd).makefile("rwb")
-    request = receive(stream)
-    if not isinstance(request, Load):
-        return 1
+    match receive(stream):
+        case request_id, Load() as request:
+            pass
+        case _:
+            return 1
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
     spec = ModelSpec.model_validate_json(request.spec)
@@ -42,10 +45,13 @@ def main(fd: int, worker: int) -> int:
     try:
         pipeline, loaded = loading.load(spec, source, settings.cache_dir)
     except (ConfigurationError, MemoryError) as error:
-        send(stream, LoadFailed(str(error) or "the model does not fit into its memory_limit"))
+        reason = str(error) or "the model does not fit into its memory_limit"
+        send(stream, request_id, LoadFailed(reason))
         return 1
+    finally:
+        forks.leave_if_forked()
     heap.settle()
-    send(stream, loaded)
+    send(stream, request_id, loaded)
     return Conveyor(pipeline, stream, structlog.get_logger().bind(model=spec.name)).serve()
 
 

@@ -4,14 +4,25 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from worker.protocol import LENGTH, MAX_FRAME
+from worker.protocol import HEADER, MAX_FRAME
 
 
 class Link(asyncio.Protocol):
-    """Calls `on_frame` with the body of each frame, and `on_lost` once when the engine's end is closed."""
+    """Calls `on_frame` with each frame's body, and `on_lost` once when the engine's end is closed.
 
-    def __init__(self, on_frame: Callable[[bytes], None], on_lost: Callable[["Link"], None]) -> None:
+    `awaits` says whether an answer with that id may come now. `on_disorder` is called for any other.
+    """
+
+    def __init__(
+        self,
+        awaits: Callable[[int], bool],
+        on_frame: Callable[[bytes], None],
+        on_disorder: Callable[[], None],
+        on_lost: Callable[["Link"], None],
+    ) -> None:
+        self._awaits = awaits
         self._on_frame = on_frame
+        self._on_disorder = on_disorder
         self._on_lost = on_lost
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -31,15 +42,16 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         received = self._received
         received += data
-        while len(received) >= LENGTH.size:
-            (length,) = LENGTH.unpack_from(received)
-            if length > MAX_FRAME:
-                self._on_frame(b"")  # out of step, which no decoder takes
+        while len(received) >= HEADER.size:
+            request_id, length = HEADER.unpack_from(received)
+            if length > MAX_FRAME or not self._awaits(request_id):
+                received.clear()
+                self._on_disorder()
                 return
-            end = LENGTH.size + length
+            end = HEADER.size + length
             if len(received) < end:
                 return
-            body = bytes(memoryview(received)[LENGTH.size : end])
+            body = bytes(memoryview(received)[HEADER.size : end])
             del received[:end]
             self._on_frame(body)
 

@@ -1,12 +1,17 @@
-"""What the worker and its engine say to each other: msgpack messages in frames on a socket pair."""
+"""What the worker and its engine say to each other: msgpack messages in frames on a socket pair.
 
+A frame's header has the id of the request that it makes, withdraws or answers. Ids are random, so anything
+else on the socket, such as a line meant for a log or the answer to an older request, is recognised by its id.
+"""
+
+import secrets
 import struct
 from typing import Any
 
 import msgspec
 
-LENGTH = struct.Struct("!I")
-"""Every frame starts with the length of its body."""
+HEADER = struct.Struct("!QI")
+"""Every frame starts with the id of its request and the length of its body in bytes."""
 
 MAX_FRAME = 2**31
 """Longer than any batch; a longer frame means that the stream is out of step."""
@@ -94,7 +99,7 @@ class Raised(msgspec.Struct, tag=True):
 
 
 class Withdraw(msgspec.Struct, tag=True):
-    """Worker: do not compute the request that came last, unless that has begun; it is answered anyway."""
+    """Worker: do not compute the request of this id, unless that has begun; it is answered anyway."""
 
 
 class Withdrawn(msgspec.Struct, tag=True):
@@ -108,10 +113,15 @@ _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
-def encode(message: Request | Reply) -> bytes:
+def new_request_id() -> int:
+    """64 random bits."""
+    return secrets.randbits(64)
+
+
+def encode(request_id: int, message: Request | Reply) -> bytes:
     """The message as one frame."""
     body = msgspec.msgpack.encode(message)
-    return LENGTH.pack(len(body)) + body
+    return HEADER.pack(request_id, len(body)) + body
 
 
 def decode_request(body: bytes) -> Request:

@@ -125,9 +125,10 @@ def engine_of(worker: subprocess.Popen[bytes]) -> int | None:
     """The process id of a worker's engine, if it has one at this moment."""
     try:
         children = psutil.Process(worker.pid).children()
+        engines = [child.pid for child in children if "worker.engine_process" in child.cmdline()]
     except psutil.NoSuchProcess:
         return None
-    return children[0].pid if children else None
+    return engines[0] if engines else None
 
 
 async def listens(url: str) -> bool:

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from tests.processes import ROOT
-from worker.protocol import LENGTH, Raised, Ran, Reply, Request, Run, decode_reply, encode
+from worker.protocol import HEADER, Raised, Ran, Reply, Request, Run, decode_reply, encode
 
 
 class Client:
@@ -24,12 +24,14 @@ class Client:
         self._socket.shutdown(socket.SHUT_RDWR)
 
     def ask(self, *requests: Request) -> list[Reply]:
-        self.stream.write(b"".join(map(encode, requests)))
+        """The replies, each of which has its request's id."""
+        self.stream.write(b"".join(encode(i, request) for i, request in enumerate(requests)))
         self.stream.flush()
-        return [self._reply() for _ in requests]
+        return [self._reply(i) for i in range(len(requests))]
 
-    def _reply(self) -> Reply:
-        (length,) = LENGTH.unpack(self.stream.read(LENGTH.size))
+    def _reply(self, wanted: int) -> Reply:
+        request_id, length = HEADER.unpack(self.stream.read(HEADER.size))
+        assert request_id == wanted
         return decode_reply(self.stream.read(length))
 
 
@@ -85,7 +87,7 @@ def test_an_answer_that_lacks_an_output_is_the_whole_batchs(client: Client) -> N
 
 
 def test_it_ends_with_the_socket_whatever_it_computes(client: Client) -> None:
-    client.stream.write(encode(Run(["first"], {})))  # which waits for a second that never comes
+    client.stream.write(encode(7, Run(["first"], {})))  # which waits for a second that never comes
     client.stream.flush()
     client.hang_up()
     assert client.process.wait(20) == 0

@@ -119,15 +119,18 @@ async def test_a_batch_that_runs_is_not_withdrawn(engine: Engine, gate: Gate) ->
 async def test_the_timeout_counts_from_when_a_batch_is_the_running_one(engine: Engine, gate: Gate) -> None:
     loop = asyncio.get_running_loop()
     running, behind = engine.send([gate.text], {}), engine.send(["b"], {})
-    sent = engine._timer
+    sent = engine._exchange._timer
     opened = loop.time()
     gate.open()
     await running
     assert sent is not None
     assert sent.cancelled()
-    assert engine._timer is None or engine._timer.when() >= opened + engine.spec.batch_timeout
+    assert (
+        engine._exchange._timer is None
+        or engine._exchange._timer.when() >= opened + engine.spec.batch_timeout
+    )
     assert isinstance(await behind, Ran)
-    assert engine._timer is None, "an idle engine has all the time it wants"
+    assert engine._exchange._timer is None, "an idle engine has all the time it wants"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""The watchdog: a small process that ends what another has started when that dies without doing so itself.
+
+Nothing of ours runs after a SIGKILL. So the starter names the process groups to the watchdog, over a pipe
+that only the starter holds open; when the pipe ends, the groups that are left are ended. That works on every
+Unix and needs no code between fork and exec. This file is also the program that runs there, by its path and
+with the standard library alone.
+
+A process may leave its group. Where a group has a mark, each process that inherited the mark in its
+environment belongs to it (on Linux, where /proc shows the environment).
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL: enough for Valkey to write its file; jobs have their leases."""
+
+MARK = "BATCHLINE_STARTED_AS"
+"""The environment variable that holds a group's mark."""
+
+PROCESSES = Path("/proc")
+
+
+def new_mark() -> str:
+    """A value for `MARK` that no other process has."""
+    return secrets.token_hex(16)
+
+
+class Watchdog:
+    """The starter's end of the pipe.
+
+    `grace`: seconds between SIGTERM and SIGKILL, 0 for SIGKILL at once. `holding`: open files that live as
+    long as the watchdog.
+    """
+
+    def __init__(self, holding: Sequence[int] = (), grace: float = GRACE) -> None:
+        self._holding = holding
+        self._grace = grace
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(self._grace)],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=self._holding,
+            start_new_session=True,
+        )
+
+    def add(self, group: int, mark: str = "") -> None:
+        self._write(f"+{group} {mark}\n")
+
+    def remove(self, group: int) -> None:
+        self._write(f"-{group}\n")
+
+    def stop(self) -> None:
+        """Ends the watchdog, and with it any group that was not removed."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
+
+    def _write(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line.encode())
+
+
+def end(group: int, mark: str) -> None:
+    """Kills what is left of the group, and what has its mark, until nothing is left that it may kill."""
+    killed: set[int] = set()
+    while True:
+        send(signal.SIGKILL, {group})
+        found = set(marked(mark)) - killed
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= found
+
+
+def marked(mark: str) -> list[int]:
+    """The ids of the processes with this mark, this one excepted; none where there is no mark."""
+    if not mark or not PROCESSES.is_dir():
+        return []
+    entry, found = f"{MARK}={mark}".encode(), []
+    for folder in PROCESSES.iterdir():
+        if folder.name.isdecimal() and int(folder.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it has ended, or is another user's
+                if entry in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+    return found
+
+
+def send(number: int, groups: Iterable[int]) -> set[int]:
+    """Signals the groups and returns those that exist; signal 0 only asks."""
+    there = set()
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+            there.add(group)
+    return there
+
+
+def main(grace: float) -> None:
+    """Reads `+GROUP MARK` and `-GROUP` lines until the pipe ends, then ends the groups that are left."""
+    groups: dict[int, str] = {}
+    for line in sys.stdin:
+        group, _, mark = line[1:].strip().partition(" ")
+        if line.startswith("+"):
+            groups[int(group)] = mark
+        else:
+            groups.pop(int(group), None)
+    if grace:
+        deadline = time.monotonic() + grace
+        left = send(signal.SIGTERM, groups)
+        while left and time.monotonic() < deadline:
+            time.sleep(0.02)
+            left = send(0, left)
+    for group, mark in groups.items():
+        end(group, mark)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))
