@@ -18,7 +18,7 @@ MIB = 2**20
 BODIES, READERS = 12, 20
 LARGE = 30
 """Results of 100 kB in one answer."""
-LEAKS = 6
+LEAKS = 12
 """Inputs that leak 64 MiB each."""
 POISON = 12
 """Inputs of the cancelled job, each of which kills its engine."""
