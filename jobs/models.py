@@ -55,7 +55,7 @@ class ModelSpec(BaseModel):
     None: the engine finds it, by timing a few shapes at its first start.
     """
     batch_timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds after which a micro-batch counts as hung and its engine is killed."""
+    """Seconds after which a micro-batch counts as hung and its engine is killed; more where expected."""
     load_timeout: Annotated[float, Field(gt=0)] = 600.0
     """Seconds that loading and warming up may take."""
     memory_limit: Annotated[int, Field(ge=1)] | None = None

@@ -1,7 +1,7 @@
 """BatchWorker: one model's queue, served by one engine.
 
 1. claim    lease waiting jobs ahead, into the window
-2. run      micro-batches from the window, for as long as the engine lives: `worker/feeder.py`
+2. run      micro-batches from the window, for as long as the engine lives: `worker/feeder.py`, `supply.py`
 3. beat     tell the roster, run arq's cron
 
 and, in `worker/keeper.py`, write back what ended, renew the leases of the rest, sweep. Each is a loop of
@@ -24,7 +24,6 @@ from arq.worker import Worker, func
 from jobs import keys
 from jobs.connection import cancel
 from jobs.errors import InvalidRequest, QueueUnavailable
-from jobs.leasing import Ending
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -32,14 +31,16 @@ from jobs.watchdog import Watchdog
 from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
+from worker.deadlines import Deadlines
 from worker.engine import Engine
-from worker.feeder import Batch, Feeder, Result
+from worker.feeder import Feeder
 from worker.keeper import LeaseKeeper
 from worker.leases import LeasedJob
 from worker.lengths import LengthMeter
 from worker.loops import beside
 from worker.pace import Pace
 from worker.patience import Patience
+from worker.supply import Supply
 from worker.vitals import Vitals
 
 DOORBELL_WAIT = 0.5
@@ -86,17 +87,17 @@ class BatchWorker(Worker):
         self.engine = Engine(spec, source, guard)
         self.vitals = Vitals(spec.name)
         self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
-        self._meter: LengthMeter
         self._peers = 1
         self._taken, self._stopping = asyncio.Event(), asyncio.Event()
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
-        self._feeder = Feeder(self.engine, self, self._log)
         self._overran = False
         """Whether the last batch did not end within the grace; one of its jobs may be why."""
         self._patiently = Patience(self._log, self._stopping)
         self._keeper = LeaseKeeper(
             self.queue, spec.name, self.vitals, self._patiently, self._log, on_lost=self._forget
         )
+        self._supply = Supply(self._window, self._keeper, self.vitals, self._taken)
+        self._feeder = Feeder(self.engine, self._supply, self._log)
 
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
@@ -132,8 +133,9 @@ class BatchWorker(Worker):
 
     async def _load(self) -> None:
         loaded = await self.engine.start()
-        self._meter = LengthMeter(loaded)
+        self._supply.meter = LengthMeter(loaded)
         self._feeder.pace = Pace(loaded.cost)
+        self._feeder.deadlines = Deadlines(self.spec, loaded)
         self._window.price(loaded.cost.budget, self._feeder.pace.slack, packs=loaded.packs)
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
@@ -161,16 +163,18 @@ class BatchWorker(Worker):
         with contextlib.suppress(QueueUnavailable):  # raised only when stopping
             while not self._stopping.is_set():
                 # who waits may find an empty window when somebody rings
-                room = self.settings.window_items - (0 if wait else len(self._window))
+                trials = self._feeder.isolation
+                room = self.settings.window_items - (0 if wait else len(self._window)) - len(trials)
                 # a large job may fill the window for long; what is more urgent goes before it all the same
                 if room > 0:
                     claimed, left = await self._claim(room, wait=wait)
                 else:
-                    claimed, left = await self._claim(self.spec.max_batch_items, before=self._window.head)
+                    before = self._window.head if len(self._window) else trials.head
+                    claimed, left = await self._claim(self.spec.max_batch_items, before=before)
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
                 wait = 0.0
-                if len(self._window) and (left or room <= 0):
+                if room <= 0 or (len(self._window) and left):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
                     await self._unless_stopped(self._taken.wait())
@@ -197,14 +201,14 @@ class BatchWorker(Worker):
         tries = self.settings.max_attempts
         try:
             job.unpack()
-            lengths = await self._meter.measure(job.inputs, job.parameters)
+            lengths = await self._supply.meter.measure(job.inputs, job.parameters)
             group = job.group
         except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
             what = str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__}: {error}"
-            self._end(job, job.failed("invalid-request", what))
+            self._supply.end(job, job.failed("invalid-request", what))
             return
         if job.claimed.attempts >= tries:
-            self._end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
+            self._supply.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
             return
         if not self._keeper.holds(job):
             return  # cancelled, or lost, while it was measured
@@ -214,61 +218,11 @@ class BatchWorker(Worker):
         self._feeder.filled()
 
     def _forget(self, job: LeasedJob) -> None:
-        """Its lease is lost: what of it is still in the window need not run."""
+        """Its lease is lost: what of it was not run yet need not be."""
+        job.over = True
         self._window.discard(job.items)
+        self._feeder.dropped()
         self._taken.set()
-
-    # 2. run: what the feeder asks for
-
-    def waiting(self) -> bool:
-        return len(self._window) > 0
-
-    def choose(self) -> Batch:
-        """The next batch, less what has expired in the window."""
-        self._taken.set()
-        while batch := self._window.next_batch():
-            self.expire(batch)
-            if in_time := [item for item in batch if not item.job.over]:
-                return in_time
-        return []
-
-    def cost(self, batch: Batch) -> int:
-        return self._window.cost(batch)
-
-    def expire(self, batch: Batch) -> None:
-        """Ends those of its jobs that should have begun before."""
-        for item in batch:
-            if item.job.overdue:
-                self._end(item.job, item.job.expired())
-
-    def put_back(self, batch: Batch) -> None:
-        """Into the window, less what has ended or was lost meanwhile."""
-        self._window.add(item for item in batch if self._keeper.holds(item.job) and not item.job.over)
-
-    async def charge(self, jobs: list[LeasedJob]) -> None:
-        await self._keeper.start(jobs)
-
-    def settle(self, batch: Batch, result: Result) -> None:
-        """Each input has its outcome; jobs with all of theirs are to be written back."""
-        for item, outcome in zip(batch, result.outcomes, strict=True):
-            item.job.settle(item.index, outcome)
-        if result.counted and self._meter.guesses:
-            inputs = [item.job.inputs[item.index] for item in batch]
-            self._meter.ran(inputs, batch[0].job.parameters, result.counted)
-        self.vitals.ran(len(batch), result.tokens, result.padded, result.seconds, result.starved)
-        jobs = {item.job.id: item.job for item in batch}.values()
-        if self._keeper.traces:
-            self._keeper.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
-        for job in jobs:
-            job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms)
-            if (job.done or job.too_large) and self._keeper.holds(job):
-                self._end(job, job.finished())
-
-    def _end(self, job: LeasedJob, ending: Ending) -> None:
-        if not job.over:  # as one that has ended may be, with other inputs, in the batch behind
-            job.over = True
-            self._window.discard(job.items)
-            self._keeper.end(job, ending)
 
     # 3. beat
 

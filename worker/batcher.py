@@ -84,8 +84,12 @@ class Batcher(Generic[T]):
     @property
     def head(self) -> float | None:
         """The urgency of the next batch's anchor; None when the window is empty."""
-        anchor = self._most_urgent()
+        anchor = self.anchor()
         return anchor.urgency if anchor else None
+
+    def anchor(self, *, cautious: bool = False) -> Item[T] | None:
+        """The item for which the next batch is made; None when the window is empty."""
+        return self._most_important() if cautious else self._most_urgent()
 
     def add(self, items: Iterable[Item[T]]) -> None:
         """Puts items of one job into the window; those that were in it before get their old places back."""
@@ -115,14 +119,18 @@ class Batcher(Generic[T]):
                 at = bisect_left(self._groups[own], self._order(item), key=self._order)
                 self._take(own, at, at + 1)
 
-    def next_batch(self) -> list[Item[T]]:
-        """Takes the next micro-batch out of the window, in order of length; empty when the window is."""
-        anchor = self._most_urgent()
+    def next_batch(self, *, cautious: bool = False) -> list[Item[T]]:
+        """Takes the next micro-batch out of the window, in order of length; empty when the window is.
+
+        A cautious one, as after an engine has died, is of the highest priority that waits, and only of that:
+        what is important neither waits for what may kill the next engine, nor shares its batch.
+        """
+        anchor = self.anchor(cautious=cautious)
         if anchor is None:
             return []
         own = (anchor.group, anchor.rank)
         batch = self._next_in_line([], own) if self._packs else self._span(anchor)
-        for rank in sorted(self._ranks - {anchor.rank}):
+        for rank in sorted(self._ranks - {anchor.rank}) if not cautious else ():
             fill = self._next_in_line if self._packs else self._fill
             batch += fill(batch, (anchor.group, rank))
         return sorted(batch, key=_by_length)
@@ -183,6 +191,12 @@ class Batcher(Generic[T]):
                 return item
             heapq.heappop(self._urgent)  # went along with an earlier batch, or was discarded
         return None
+
+    def _most_important(self) -> Item[T] | None:
+        """The most urgent of the highest priority, which a lower one may have overtaken in time."""
+        highest = min((rank for _, rank in self._groups), default=None)
+        of_it = (item for (_, rank), items in self._groups.items() if rank == highest for item in items)
+        return min(of_it, key=_by_urgency, default=None)
 
     def _take(self, group: tuple[Hashable, int], first: int, end: int) -> list[Item[T]]:
         waiting = self._groups[group]

@@ -72,6 +72,7 @@ class Passage:
     """The answer, where it comes to nothing; the steps that are left do not look at it."""
     compute_ms: float = 0.0
     waited_ms: float = 0.0
+    steps: int = 0
 
 
 class Conveyor:
@@ -154,6 +155,7 @@ class Conveyor:
                 passage.waited_ms,
                 passage.tokens,
                 passage.padded,
+                passage.steps,
             ),
         )
 
@@ -167,6 +169,7 @@ class Conveyor:
         began = time.monotonic()
         computed = self._pipeline.compute(passage.product)
         passage.compute_ms = (time.monotonic() - began) * 1000
+        passage.steps = self._pipeline.steps
         return computed
 
     def _answer(self, passage: Passage) -> list[bytes | Failure]:

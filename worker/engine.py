@@ -151,14 +151,27 @@ class Engine:
                 return
         raise EngineDied(f"the engine of {self.spec.name!r} did not start {RESTART_TRIES} times in a row")
 
-    def send(self, inputs: list[Any], parameters: dict[str, Any], *, alone: bool = False) -> Answered:
+    def send(
+        self,
+        inputs: list[Any],
+        parameters: dict[str, Any],
+        *,
+        alone: bool = False,
+        seconds: float | None = None,
+    ) -> Answered:
         """Gives the engine a micro-batch, to be computed after what it has; `alone`: none follows it yet.
 
-        Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `batch_timeout` seconds
-        from when it was the first unanswered one. What stood behind a batch that died is answered Withdrawn.
+        Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `seconds` (by default
+        `batch_timeout`) from when it was the first unanswered one. What stood behind a batch that died is
+        answered Withdrawn.
         """
         self.state = "busy"
-        return self._send(Run(inputs, parameters, alone), self.spec.batch_timeout)
+        return self._send(Run(inputs, parameters, alone), seconds or self.spec.batch_timeout)
+
+    def interrupt(self, why: str) -> None:
+        """Ends the child in the middle of what it does; the batch that runs is answered EngineDied."""
+        self._fault = EngineDied(why)
+        self._end_process()
 
     def withdraw(self) -> None:
         """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""

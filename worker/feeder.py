@@ -3,7 +3,8 @@
 The next batch is bound late, for what arrives until then may make it better: when the running one is
 expected to end soon, or at once where it will be short. It counts as started only when it is the running one:
 until then its jobs are not charged, and when the engine dies, or a stop comes, they return to the window.
-Only the batch that was running is suspect then; `worker/isolation.py` takes it apart, alone in the engine.
+Only the batch that was running is suspect then. What is to be tried again of it is a batch like any other
+that begins in an empty engine: `worker/isolation.py` keeps these trials and says when one goes first.
 """
 
 import asyncio
@@ -11,18 +12,18 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from worker.batcher import Item
-from worker.engine import RESTART_TRIES, Answered, BatchRaised, Engine, EngineDied
-from worker.isolation import Isolation, Outcome
-from worker.leases import LeasedJob
+from worker.deadlines import Deadlines
+from worker.engine import RESTART_TRIES, Answered, Engine, EngineDied
+from worker.isolation import Isolation, Trial
+from worker.leases import Batch
 from worker.pace import Pace
 from worker.protocol import Raised, Ran, Withdrawn
+from worker.source import Result, Source
 
 LEAD_SECONDS = 0.003
 LEAD_SHARE = 0.1
@@ -37,14 +38,12 @@ TINY = 0.001
 HUNGER = 0.005
 """Seconds before it chooses the next batch at which the feeder says so: a claim takes some of them."""
 
-Batch = list[Item[LeasedJob]]
-
 
 @dataclass(slots=True)
 class Flight:
     """A batch in the engine."""
 
-    batch: Batch
+    trial: Trial
     answered: Answered
     padded: int
     """What it was thought to cost before it ran: tokens, padding and all."""
@@ -54,55 +53,9 @@ class Flight:
     """When it became the running one, by the monotonic clock."""
     recalled: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a batch."""
-
-    outcomes: Sequence[Outcome]
-    tokens: int
-    padded: int
-    """Tokens that were run, without and with padding; 0 where nobody has counted them."""
-    seconds: float
-    """From when it was the running one to its answer, with all that was run again."""
-    compute_ms: float
-    """Of its forward passes; those of two batches never overlap."""
-    starved: float
-    """Seconds that the engine had nothing to compute before it, although inputs waited."""
-    counted: int = 0
-    """`tokens`, where they are those of all its inputs."""
-
-
-class Source(Protocol):
-    """Where batches come from and go to."""
-
-    def waiting(self) -> bool:
-        """Whether there is anything to choose from."""
-        ...
-
-    def choose(self) -> Batch:
-        """Takes the next batch; empty when there is none."""
-        ...
-
-    def cost(self, batch: Batch) -> int:
-        """Tokens that it has the model compute, padding and all, as far as is known."""
-        ...
-
-    def put_back(self, batch: Batch) -> None:
-        """It was not run."""
-        ...
-
-    def expire(self, batch: Batch) -> None:
-        """It begins now: ends the jobs that should have begun before."""
-        ...
-
-    def charge(self, jobs: list[LeasedJob]) -> Awaitable[None]:
-        """The first batch of these jobs begins; takes time only where one must be charged before that."""
-        ...
-
-    def settle(self, batch: Batch, result: Result) -> None:
-        """It was run."""
-        ...
+    @property
+    def batch(self) -> Batch:
+        return self.trial.batch
 
 
 class Feeder:
@@ -111,12 +64,14 @@ class Feeder:
     def __init__(self, engine: Engine, source: Source, log: FilteringBoundLogger) -> None:
         self.engine = engine
         self.pace: Pace
+        self.deadlines: Deadlines
         self._source = source
         self._log = log
-        self._isolation = Isolation(engine)
+        self.isolation = Isolation(source.hold, source.put_back, log)
         self._flights: deque[Flight] = deque()
         """In the engine: the running one, and one behind it."""
-        self._failed: deque[tuple[Flight, BatchRaised | EngineDied]] = deque()
+        self._fell: Trial | None = None
+        """The last one that ran, if the engine died of it."""
         self._wake = asyncio.Event()
         self._alarms: list[asyncio.TimerHandle] = []
         self._due = False
@@ -125,6 +80,8 @@ class Feeder:
         self._empty_first = False
         """Whether the next batch must not be in the engine behind another."""
         self._idle_deaths = 0
+        self._explained = False
+        """Whether the engine died of a batch, and not while it was idle."""
         self._stopping = False
         self._hungry = asyncio.Event()
         engine.on_event = self._wake.set
@@ -141,6 +98,22 @@ class Feeder:
         """There may be a batch to choose."""
         self._wake.set()
 
+    def dropped(self) -> None:
+        """Jobs were cancelled or lost. An engine that computes for none but those is ended.
+
+        But not before that has taken as long as to load the model: until then it is cheaper to wait.
+        """
+        if not self._flights:
+            return
+        flight = self._flights[0]
+        if flight.began and self.engine.info and all(item.job.over for item in flight.batch):
+            left = flight.began + self.engine.info.seconds - time.monotonic()
+            asyncio.get_running_loop().call_later(max(0.0, left), self._end_for_nobody, flight)
+
+    def _end_for_nobody(self, flight: Flight) -> None:
+        if self._flights and self._flights[0] is flight and not flight.answered.done():
+            self.engine.interrupt("the engine was ended, as the jobs of its batch were over")
+
     def stop(self) -> None:
         """Lets `run` end with the running batch; safe to call twice."""
         if not self._stopping and len(self._flights) == 2:
@@ -156,41 +129,59 @@ class Feeder:
             self._wake.clear()
             if self._flights and self._flights[0].answered.done():
                 await self._land(self._flights.popleft())
-            elif self._failed and not self._flights:
-                await self._isolate(*self._failed.popleft())
             elif self._stopping and not self._flights:
                 return
             elif self.engine.dead and not self._flights:
                 await self._revive()
-            elif batch := self._next():
-                await self._launch(batch)
+            elif trial := self._next():
+                await self._launch(trial)
             else:
                 await self._wake.wait()
 
-    def _next(self) -> Batch:
-        if self._stopping or self._failed or not self.engine.connected or len(self._flights) == 2:
-            return []
+    def _next(self) -> Trial | None:
+        if self._stopping or not self.engine.connected or len(self._flights) == 2:
+            return None
         if not self._flights:
             self._empty_first = False
             self._hungry.set()
-        elif self._empty_first or not self._due:
-            return []
-        batch = self._source.choose()
+        elif self._empty_first or not self._due or self._flights[0].trial.suspect:
+            return None
+        cautious = self._fell is not None
+        if not self.isolation:
+            return self._from_window(cautious)
+        trial = self.isolation.due(self._source.anchor(cautious=cautious), self._fell)
+        if trial is None and (chosen := self._from_window(cautious)):
+            return chosen
+        trial = trial or self.isolation.due(None, self._fell)  # what waited had expired
+        if trial is None:
+            return None
+        if self._flights:
+            self._empty_first = True
+            return None
+        self.isolation.take(trial)
+        self._source.expire(trial.batch)
+        return trial
+
+    def _from_window(self, cautious: bool) -> Trial | None:
+        batch = self._source.choose(cautious=cautious)
         if self._flights and any(item.job.claimed.returned for item in batch):
             self._source.put_back(batch)  # it must be charged before it is computed
             self._empty_first = True
-            return []
+            return None
         self._wanted = self._wanted and bool(batch)
-        return batch
+        return Trial(batch) if batch else None
 
-    async def _launch(self, batch: Batch) -> None:
-        now, first = time.monotonic(), not self._flights
+    async def _launch(self, trial: Trial) -> None:
+        batch, now, first = trial.batch, time.monotonic(), not self._flights
         if first:
             await self._charge(batch)
         padded = self._source.cost(batch)
-        alone = first and self.pace.seconds(padded) <= TINY
-        answered = self.engine.send(_inputs(batch), batch[0].job.parameters, alone=alone)
-        flight = Flight(batch, answered, padded, self._wanted or not first)
+        expected, parameters = self.pace.seconds(padded), batch[0].job.parameters
+        deadline = self.deadlines.seconds(len(batch), parameters, expected)
+        answered = self.engine.send(
+            _inputs(batch), parameters, alone=first and expected <= TINY, seconds=deadline
+        )
+        flight = Flight(trial, answered, padded, self._wanted or not first)
         self._flights.append(flight)
         if first:
             self._began(flight, now)
@@ -230,25 +221,39 @@ class Feeder:
         else:
             self._wanted = self._source.waiting()
         if isinstance(reply, Withdrawn):
-            self._source.put_back(flight.batch)
+            self.isolation.put_back(flight.batch)
             return
         if flight.began is None:  # it was recalled too late
             await self._charge(flight.batch)
             flight.began = now
+        self._idle_deaths = 0
+        if not isinstance(reply, Ran):
+            assert isinstance(reply, Raised | EngineDied)
+            self._failed(flight.trial, reply, now - flight.began)
+            return
+        self._fell = None
+        self.pace.took(flight.padded, reply.compute_ms / 1000)
+        self.deadlines.took(len(flight.batch), reply.steps, reply.compute_ms / 1000)
+        starved = reply.waited_ms / 1000 if flight.wanted else 0.0
+        tokens, padded = reply.tokens or 0, reply.padded or 0
+        self.isolation.ran(flight.trial)
+        result = Result(reply.outputs, tokens, padded, now - flight.began, reply.compute_ms, starved, tokens)
+        self._source.settle(flight.batch, result)
+
+    def _failed(self, trial: Trial, reply: Raised | EngineDied, seconds: float) -> None:
         if isinstance(reply, EngineDied):
-            self._failed.appendleft((flight, reply))  # before one that only raised: that needs an engine
-        elif isinstance(reply, Raised):
-            self._failed.append((flight, BatchRaised(reply.detail)))
+            self._fell, self._explained, self._wanted = trial, True, False
+            verdicts = self.isolation.died(trial, reply)
         else:
-            assert isinstance(reply, Ran)
-            self._idle_deaths = 0
-            self.pace.took(flight.padded, reply.compute_ms / 1000)
-            starved = reply.waited_ms / 1000 if flight.wanted else 0.0
-            tokens, padded = reply.tokens or 0, reply.padded or 0
-            result = Result(
-                reply.outputs, tokens, padded, now - flight.began, reply.compute_ms, starved, tokens
-            )
-            self._source.settle(flight.batch, result)
+            self._fell = None
+            verdicts = self.isolation.raised(trial, reply.detail)
+        if verdicts:  # first that of the only item that was run
+            _, failure = verdicts.pop(0)
+            self._source.settle(trial.batch, Result([failure], 0, 0, seconds, 0.0, 0.0))
+        else:
+            self._source.spent(seconds)
+        if verdicts:
+            self._source.fail(verdicts)
 
     async def _promote(self, flight: Flight, now: float) -> None:
         """It is the running one now, if the engine was not told otherwise, and lives."""
@@ -258,22 +263,15 @@ class Feeder:
             await self._charge(flight.batch)
             self._began(flight, now)
 
-    async def _isolate(self, flight: Flight, error: BatchRaised | EngineDied) -> None:
-        batch = flight.batch
-        jobs = [item.job.id for item in batch]
-        outcomes = await self._isolation.after(error, _inputs(batch), batch[0].job.parameters, jobs)
-        self._idle_deaths, self._wanted = 0, False
-        assert flight.began is not None
-        ran, seconds = self._isolation, time.monotonic() - flight.began
-        result = Result(outcomes, ran.tokens, ran.padded, seconds, ran.compute_ms, 0.0)
-        self._source.settle(batch, result)
-
     async def _revive(self) -> None:
-        """An engine that died while it had nothing to do is restarted before it has."""
-        self._idle_deaths += 1
-        self._log.error("engine died while idle", times=self._idle_deaths)
-        if self._idle_deaths > RESTART_TRIES:
-            raise EngineDied(f"the engine of {self.engine.spec.name!r} dies again and again")
+        """An engine that died is restarted, also one that died while it had nothing to do."""
+        if not self._explained:
+            self._idle_deaths += 1
+            self._log.error("engine died while idle", times=self._idle_deaths)
+            if self._idle_deaths > RESTART_TRIES:
+                raise EngineDied(f"the engine of {self.engine.spec.name!r} dies again and again")
+        self._explained = False
+        self._source.restarting()
         await self.engine.restart()
 
 

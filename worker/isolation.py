@@ -1,107 +1,237 @@
-"""Takes a failing batch apart, so that one bad input fails alone (promise 4).
+"""Isolation: what is to be tried again of batches that failed, so that one bad input fails alone (promise 4).
 
-- The pipeline raised: bisect. The halves run as batches of their own; a single item that raises has failed.
-- The engine died or hung: restart it and run the members one at a time. An item that kills the engine
-  alone, twice, has failed; its neighbours have their answers.
+- The pipeline raised: the halves are tried as batches of their own; a single item that raises has failed.
+- The engine died or hung: each member is a suspect, to be tried alone. An item that kills the engine alone,
+  twice, has failed. While a job has suspects, the rest of its items wait here.
+- A job whose items killed KILLS_PER_JOB engines alone is given up: what has no outcome yet fails.
+
+It only decides. The feeder runs the trials, one at a time, and asks before each whether the window is first.
 """
 
-import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
-from jobs.errors import BatchlineError
-from worker.engine import BatchRaised, Engine, EngineDied
-from worker.protocol import Failure, Ran
-
-log = structlog.get_logger()
+from worker.batcher import Item
+from worker.engine import EngineDied
+from worker.leases import Batch, LeasedJob
+from worker.protocol import Failure
 
 KILLS = 2
 """Engines that one item may kill alone: the first may have been an accident."""
 
-Outcome = bytes | Failure
-"""An output as JSON, or why there is none."""
+KILLS_PER_JOB = 2 * KILLS + 1
+"""Engines that the items of one job may kill alone: two bad inputs fail alone, a third ends the job."""
+
+Verdicts = list[tuple[Item[LeasedJob], Failure]]
+"""Items that have failed, and why."""
 
 
-Member = tuple[Any, str]
-"""An input, and the id of its job where it is known."""
+@dataclass(slots=True, eq=False)
+class Trial:
+    """A batch to be run; one from the window is a first trial."""
+
+    batch: Batch
+    suspect: bool = False
+    """Whether its only item was in a batch whose engine died; nothing else may be in the engine with it."""
+    kills: int = 0
+    """Engines that died while it ran alone."""
+    error: EngineDied | None = None
+    """How the last of them died."""
+
+    rank: int = field(init=False)
+    """The highest priority in it."""
+    urgency: float = field(init=False)
+    sequence: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rank = min(item.rank for item in self.batch)
+        self.urgency, self.sequence = min((item.urgency, item.sequence) for item in self.batch)
+
+    @property
+    def kills_of_jobs(self) -> int:
+        """Engines that died while an item of one of its jobs ran alone."""
+        return max([item.job.kills for item in self.batch])
+
+    @property
+    def place(self) -> tuple[int, int, int, float, int]:
+        """Its place among the trials: items of jobs that killed no engine come first."""
+        return self.kills_of_jobs, self.kills, self.rank, self.urgency, self.sequence
 
 
+@dataclass(slots=True)
+class Rest:
+    """What waits of a job until its suspects were tried."""
+
+    items: Batch
+    suspects: int = 0
+    """Of its items; they may be in the engine."""
+
+
+@dataclass(slots=True)
 class Isolation:
-    """Runs batches on an engine, and counts what it took."""
+    """The trials of one engine."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.compute_ms, self.tokens, self.padded = 0.0, 0, 0
-        """Milliseconds of forward passes in the last `run`, and the tokens in them, as in a Result."""
+    hold: Callable[[LeasedJob], Batch]
+    """Takes a job's items out of the window."""
+    release: Callable[[Batch], None]
+    """Puts items into the window again."""
+    log: FilteringBoundLogger
+    _trials: list[Trial] = field(default_factory=list)
+    _rests: dict[LeasedJob, Rest] = field(default_factory=dict)
 
-    async def run(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[Outcome]:
-        """One outcome for each input, in order. Raises EngineDied when the engine cannot be restarted."""
-        self.compute_ms, self.tokens, self.padded = 0.0, 0, 0
-        return await self._run([(item, "") for item in inputs], parameters)
+    def __len__(self) -> int:
+        """Items in trials that are to be run."""
+        return sum(len(trial.batch) for trial in self._trials)
 
-    async def after(
-        self,
-        error: BatchRaised | EngineDied,
-        inputs: Sequence[Any],
-        parameters: dict[str, Any],
-        jobs: Sequence[str],
-    ) -> list[Outcome]:
-        """As `run`, for a batch that has been run and failed like this. Nothing else may be in the engine.
+    @property
+    def head(self) -> float | None:
+        """The urgency of the most urgent trial; None when there is none."""
+        return min((trial.urgency for trial in self._trials), default=None)
 
-        `jobs` has the id of each input's job, for the log.
+    def due(self, anchor: Item[LeasedJob] | None, fell: Trial | None) -> Trial | None:
+        """The trial that goes before the window's next batch, which is that of `anchor`; None if none does.
+
+        `fell` is the last trial, if the engine died of it: then the window goes first, unless it was a batch
+        from the window and a more important item shared it.
         """
-        self.compute_ms, self.tokens, self.padded = 0.0, 0, 0
-        return await self._after(error, list(zip(inputs, jobs, strict=True)), parameters)
+        self._drop_what_is_over()
+        first = min(self._trials, key=lambda trial: trial.place, default=None)
+        if first is None or anchor is None:
+            return first
+        if fell is None:
+            goes_first = first.urgency <= anchor.urgency
+        else:
+            goes_first = not fell.suspect and first.rank < anchor.rank and not first.kills_of_jobs
+        return first if goes_first else None
 
-    async def _run(self, members: list[Member], parameters: dict[str, Any]) -> list[Outcome]:
-        try:
-            ran = await self.engine.run([item for item, _ in members], parameters)
-        except (BatchRaised, EngineDied) as error:
-            return await self._after(error, members, parameters)
-        self._count(ran)
-        return list(ran.outputs)
+    def take(self, trial: Trial) -> None:
+        """It is run now."""
+        self._trials.remove(trial)
 
-    async def _after(
-        self, error: BatchRaised | EngineDied, members: list[Member], parameters: dict[str, Any]
-    ) -> list[Outcome]:
-        if isinstance(error, EngineDied):
-            self._tell(logging.ERROR, "engine died", error, members)
-            await self.engine.restart()
-            # alone in its batch, it has killed one engine already
-            kills = 1 if len(members) == 1 else 0
-            return [await self._run_alone(member, parameters, kills) for member in members]
-        if len(members) == 1:
-            return [Failure("input-failed", str(error))]
-        self._tell(logging.INFO, "batch raised, halving it", error, members)
-        half = len(members) // 2
-        return [
-            *await self._run(members[:half], parameters),
-            *await self._run(members[half:], parameters),
-        ]
+    def ran(self, trial: Trial) -> None:
+        """The engine survived it."""
+        if trial.kills:
+            trial.batch[0].job.acquitted(trial.batch[0].index, trial.kills)
+        self._close(trial)
 
-    async def _run_alone(self, member: Member, parameters: dict[str, Any], kills: int) -> Outcome:
-        while True:
-            try:
-                ran = await self.engine.run([member[0]], parameters)
-            except BatchRaised as error:
-                return Failure("input-failed", str(error))
-            except EngineDied as error:
-                self._tell(logging.ERROR, "engine died on one input", error, [member])
-                await self.engine.restart()
-                kills += 1
-                if kills >= KILLS:
-                    return Failure(error.kind, f"this input alone made it happen {kills} times: {error}")
+    def raised(self, trial: Trial, detail: str) -> Verdicts:
+        """The pipeline raised on it. Answers with the items that have failed."""
+        batch = trial.batch
+        if len(batch) == 1:
+            self.ran(trial)
+            return [(batch[0], Failure("input-failed", detail))]
+        self.log.info("batch raised, halving it", items=len(batch), error=detail)
+        half = len(batch) // 2
+        self._trials += Trial(batch[:half]), Trial(batch[half:])
+        return []
+
+    def died(self, trial: Trial, error: EngineDied) -> Verdicts:
+        """The engine died, or was killed, while it ran. Answers with the items that have failed."""
+        batch = trial.batch
+        about = {"job": batch[0].job.id} if len(batch) == 1 else {}
+        event = "engine died on one input" if trial.suspect else "engine died"
+        self.log.error(event, **about, items=len(batch), error=str(error))
+        if len({item.job for item in batch}) == 1:
+            batch[0].job.deadly = True
+        wanted = _wanted(batch)
+        if len(batch) == 1 and wanted:
+            return self._killed(trial, error)
+        if not wanted:
+            self._close(trial)
+        for item in wanted:
+            self._suspect(Trial([item], suspect=True))
+        return []
+
+    def put_back(self, batch: Batch) -> None:
+        """It was not run: into the window, or to the rest of its job."""
+        free: Batch = []
+        for item in batch:
+            rest = self._rests.get(item.job)
+            (free if rest is None else rest.items).append(item)
+        self.release(free)
+
+    def _drop_what_is_over(self) -> None:
+        """Jobs that are over, as when they were cancelled, need no trial."""
+        trials, self._trials = self._trials, []
+        for trial in trials:
+            if wanted := _wanted(trial.batch):
+                trial.batch = wanted
+                self._trials.append(trial)
             else:
-                self._count(ran)
-                return ran.outputs[0]
+                self._close(trial)
 
-    def _count(self, ran: Ran) -> None:
-        self.compute_ms += ran.compute_ms
-        self.tokens += ran.tokens or 0
-        self.padded += ran.padded or 0
+    def _suspect(self, trial: Trial) -> None:
+        job = trial.batch[0].job
+        if (rest := self._rests.get(job)) is None:
+            rest = self._rests[job] = Rest(self.hold(job))
+        rest.suspects += 1
+        self._trials.append(trial)
 
-    def _tell(self, level: int, event: str, error: BatchlineError, members: list[Member]) -> None:
-        about = {"job": job} if len(members) == 1 and (job := members[0][1]) else {}
-        log.log(level, event, model=self.engine.spec.name, **about, items=len(members), error=str(error))
+    def _close(self, trial: Trial) -> None:
+        """It needs no other run; with the last suspect of a job the rest of it returns to the window."""
+        job = trial.batch[0].job
+        if not trial.suspect or (rest := self._rests.get(job)) is None:
+            return
+        rest.suspects -= 1
+        if not rest.suspects:
+            del self._rests[job]
+            group = job.group
+            for item in rest.items:
+                item.group = group
+            self.release(rest.items)
+
+    def _killed(self, trial: Trial, error: EngineDied) -> Verdicts:
+        [item] = trial.batch
+        job = item.job
+        job.killed(item.index)
+        again = Trial([item], suspect=True, kills=trial.kills + 1, error=error)
+        if job.kills >= KILLS_PER_JOB:
+            return self._give_up(again)
+        if again.kills >= KILLS:
+            self._close(trial)
+            return [(item, _blamed(again))]
+        self._suspect(again)
+        self._close(trial)
+        return []
+
+    def _give_up(self, last: Trial) -> Verdicts:
+        """All of a job's items fail that have no outcome; first that of the last trial."""
+        job = last.batch[0].job
+        killers = len(job.killers)
+        self.log.error("job given up", job=job.id, killers=killers, kills=job.kills)
+        detail = (
+            f"{killers} inputs of this job made the engine die or hang, {job.kills} times in all; "
+            "this one was not run"
+        )
+        tried, untried = self._take_all(job)
+        verdicts = [(trial.batch[0], _blamed(trial)) for trial in (last, *tried)]
+        return verdicts + [(item, Failure("job-given-up", detail)) for item in untried]
+
+    def _take_all(self, job: LeasedJob) -> tuple[list[Trial], Batch]:
+        """A job's trials that killed, and the rest of its items."""
+        tried: list[Trial] = []
+        rest = self._rests.pop(job, None)
+        untried = rest.items if rest else []
+        trials, self._trials = self._trials, []
+        for trial in trials:
+            own = [item for item in trial.batch if item.job is job]
+            trial.batch = [item for item in trial.batch if item.job is not job]
+            if own and trial.kills:
+                tried.append(Trial(own, kills=trial.kills, error=trial.error))
+            else:
+                untried += own
+            if trial.batch:
+                self._trials.append(trial)
+        return tried, untried
+
+
+def _wanted(batch: Batch) -> Batch:
+    return [item for item in batch if not item.job.over]
+
+
+def _blamed(trial: Trial) -> Failure:
+    assert trial.error is not None
+    times = "once" if trial.kills == 1 else f"{trial.kills} times"
+    return Failure(trial.error.kind, f"this input alone made it happen {times}: {trial.error}")

@@ -205,11 +205,21 @@ class LeaseKeeper:
                     self._drop(job)
 
     async def give_back(self, *, uncharged: bool) -> None:
-        """What has no result returns to its place in the queue; uncharged, if the stop was in order."""
-        if not uncharged and (charging := self._charge()):
+        """What has no result returns to its place in the queue; uncharged, if the stop was in order.
+
+        A job that killed engines is charged all the same: it must not come back for ever.
+        """
+        deadly = [job for job in self._held.values() if job.deadly]
+        if (deadly or not uncharged) and (charging := self._charge()):
             await charging
-        unfinished = [(job.claimed, 0 if job.started else job.start_by) for job in self._held.values()]
+        others = [job for job in self._held.values() if not job.deadly]
+        given_back = await self._release(others, uncharged) + await self._release(deadly, uncharged=False)
+        if given_back:
+            self._log.info("gave back unfinished jobs", jobs=given_back)
+
+    async def _release(self, jobs: Sequence[LeasedJob], uncharged: bool) -> int:
+        unfinished = [(job.claimed, 0 if job.started else job.start_by) for job in jobs]
         if unfinished:
             with contextlib.suppress(QueueUnavailable):
-                given_back = await self.queue.release(self.model, unfinished, uncharged=uncharged)
-                self._log.info("gave back unfinished jobs", jobs=given_back)
+                return await self.queue.release(self.model, unfinished, uncharged=uncharged)
+        return 0

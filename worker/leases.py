@@ -14,7 +14,6 @@ from jobs.schema import JobRequest, JobState, validate_request
 from jobs.views import UNREADABLE, input_count
 from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode_record
 from worker.batcher import Item
-from worker.isolation import Outcome
 from worker.protocol import Failure
 from worker.vitals import Times
 
@@ -23,6 +22,7 @@ TITLES = {
     "engine-died": "The engine died on this input",
     "engine-timeout": "The engine hung on this input",
     "output-not-encodable": "The output is not JSON",
+    "job-given-up": "Other inputs of the job killed the engine",
     "attempts-exhausted": "The job was tried too often",
     "result-too-large": "The results are too large",
     "invalid-request": "The job cannot be run",
@@ -30,6 +30,9 @@ TITLES = {
 
 
 RANKS = {"high": 0, "normal": 1, "low": 2}
+
+Outcome = bytes | Failure
+"""An output as JSON, or why there is none."""
 
 
 class LeasedJob:
@@ -48,7 +51,13 @@ class LeasedJob:
         self.items: list[Item[LeasedJob]] = []
         """Its inputs, as the window knows them."""
         self.over = False
-        """Whether its ending is on its way."""
+        """Whether none of it is to be run any more: its ending is on its way, or its lease is lost."""
+        self.deadly = False
+        """Whether an engine died that ran nothing but its inputs."""
+        self.kills = 0
+        """Engines that died while one of its inputs ran alone, less those that turned out to be accidents."""
+        self.killers: set[int] = set()
+        """Those inputs."""
         self.rank = RANKS["low"]
         """Its priority, 0 for the highest; a stock client's job has none and counts as low."""
         self.traceparent: object = None
@@ -85,9 +94,10 @@ class LeasedJob:
     def group(self) -> bytes:
         """What may share a batch: jobs with the same parameters, that have not been started before.
 
-        A job whose worker was lost while it ran may have been the reason; it runs without neighbours now.
+        A job whose worker was lost while it ran may have been the reason, and so may one whose engine died;
+        it runs without neighbours now.
         """
-        alone = self.id if self.claimed.attempts else None
+        alone = self.id if self.claimed.attempts or self.deadly else None
         return msgspec.json.encode([self.parameters, alone], order="deterministic")
 
     def now(self) -> int:
@@ -141,6 +151,16 @@ class LeasedJob:
             self._missing -= 1
         self._bytes += len(outcome) if isinstance(outcome, bytes) else len(outcome.detail)
         self._outcomes[index] = outcome
+
+    def killed(self, index: int) -> None:
+        """An engine died while this input of it ran alone."""
+        self.kills += 1
+        self.killers.add(index)
+
+    def acquitted(self, index: int, kills: int) -> None:
+        """That was an accident: it has run since."""
+        self.kills -= kills
+        self.killers.discard(index)
 
     def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float) -> None:
         """A micro-batch with some of its inputs is over."""
@@ -198,6 +218,9 @@ class LeasedJob:
             ft=UNIX_MS,
         )
         return Ending(self.id, self.claimed.token, state, encode_record(record))
+
+
+Batch = list[Item[LeasedJob]]
 
 
 def _request(payload: Payload) -> JobRequest:

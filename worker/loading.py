@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -34,8 +35,10 @@ def load(
         pipeline, choice = dtypes.choose(spec, source)
     else:
         pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
+    step_ms = 0.0
     if sample := pipeline.warm_up():
         pipeline.run(*sample)
+        step_ms = _step(pipeline, sample)
     told = "measured earlier"
     if known is None:
         found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
@@ -61,4 +64,15 @@ def load(
         info.packs,
         count,
         f"budget {limit}, {padding}threads {count}" + (f", dtype {choice.why}" if choice.why else ""),
+        step_ms,
+        pipeline.new_tokens,
     )
+
+
+def _step(pipeline: pipelines.LoadedPipeline, sample: tuple[list[Any], dict[str, Any]]) -> float:
+    """Milliseconds of one step of generating, prompts and all; 0.0 where the task generates nothing."""
+    if not pipeline.steps:
+        return 0.0
+    began = time.monotonic()
+    pipeline.run(*sample)
+    return 1000 * (time.monotonic() - began) / max(1, pipeline.steps)

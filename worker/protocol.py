@@ -55,6 +55,10 @@ class Loaded(msgspec.Struct, tag=True):
     """Threads that compute one micro-batch."""
     why: str
     """Where dtype and budget are from, in a few words for a person."""
+    step_ms: float = 0.0
+    """Milliseconds of a step of generating, as measured at warm-up; 0.0 where the task generates nothing."""
+    new_tokens: int = 0
+    """Tokens that a text gets at most where its job does not say."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):
@@ -90,6 +94,8 @@ class Ran(msgspec.Struct, tag=True):
     tokens: int | None
     padded: int | None
     """Tokens that were run, without and with padding; None where the pipeline has none."""
+    steps: int = 0
+    """Steps that generated a token for all texts; 0 where the task generates nothing."""
 
 
 class Raised(msgspec.Struct, tag=True):

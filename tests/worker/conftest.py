@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,7 +50,9 @@ def serving(redis: ArqRedis, settings: Settings) -> Serving:
     @asynccontextmanager
     async def serve(**fields: Any) -> AsyncIterator[BatchWorker]:
         changed = {name: fields.pop(name) for name in list(fields) if name in Settings.model_fields}
-        worker = BatchWorker(redis, settings.model_copy(update=changed), poison_spec(**fields), None)
+        spec = poison_spec(**fields)
+        source = Path(spec.source) if spec.source else None
+        worker = BatchWorker(redis, settings.model_copy(update=changed), spec, source)
         running = asyncio.create_task(worker.main())
         try:
             yield worker

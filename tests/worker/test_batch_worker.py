@@ -288,4 +288,4 @@ async def test_batches_are_made_as_the_engine_runs_them(
     async with serving() as worker:
         await ended(queue, await submit(queue, "a"))
         lengths: Any = [SimpleNamespace(length=20), SimpleNamespace(length=1)]
-        assert worker.cost(lengths) == cost
+        assert worker._supply.cost(lengths) == cost

@@ -166,3 +166,17 @@ def test_companions_of_the_anchors_priority_come_before_nearer_ones_of_a_lower()
     batcher.add([ranked("anchor", 10, -9, 0), ranked("short", 1, -8, 0), ranked("long", 90, -7, 0)])
     assert batch_of(batcher) == ["short", "anchor", "long"]
     assert batch_of(batcher) == ["low 0", "low 1", "low 2"], "of one length, the most urgent"
+
+
+def test_a_cautious_batch_is_of_the_highest_priority_only() -> None:
+    for packs in (True, False):
+        batcher = Batcher[str](4, 1000, packs=packs)
+        batcher.add([ranked("waited long", 1, 0, 1), ranked("low", 1, 1, 2)])
+        batcher.add([ranked("later", 1, 9, 0), ranked("high", 1, 8, 0)])
+        anchor = batcher.anchor(cautious=True)
+        assert anchor is not None
+        assert anchor.job == "high"
+        assert {item.job for item in batcher.next_batch(cautious=True)} == {"high", "later"}
+        assert {item.job for item in batcher.next_batch(cautious=True)} == {"waited long"}
+        assert {item.job for item in batcher.next_batch()} == {"low"}
+        assert batcher.anchor(cautious=True) is None

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any, cast
 
 import psutil
 import pytest
@@ -16,8 +15,7 @@ from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import poison_spec
 from worker.engine import BatchRaised, Engine, EngineDied
-from worker.isolation import Isolation
-from worker.protocol import Failure, Ran, Withdrawn
+from worker.protocol import Ran, Withdrawn
 
 
 async def test_a_batch_is_answered_in_order(engine: Engine) -> None:
@@ -133,39 +131,10 @@ async def test_the_timeout_counts_from_when_a_batch_is_the_running_one(engine: E
     assert engine._exchange._timer is None, "an idle engine has all the time it wants"
 
 
-@pytest.mark.parametrize(
-    ("poison", "kind", "restarts"),
-    [
-        ("raise", "input-failed", 0),
-        ("nan", "output-not-encodable", 0),
-        ("object", "output-not-encodable", 0),
-        ("exhaust", "input-failed", 0),
-        ("die", "engine-died", 3),
-        ("hang", "engine-timeout", 3),
-    ],
-)
-async def test_one_bad_input_fails_alone(engine: Engine, poison: str, kind: str, restarts: int) -> None:
-    inputs = [f"text {i}" for i in range(16)]
-    inputs[11] = poison
-    outcomes = await Isolation(engine).run(inputs, {})
-    bad = outcomes.pop(11)
-    assert isinstance(bad, Failure)
-    assert bad.kind == kind
-    assert all(isinstance(outcome, bytes) for outcome in outcomes)
-    assert engine.restarts == restarts
-
-
 async def test_an_error_that_quotes_its_input_is_cut(engine: Engine) -> None:
     with pytest.raises(BatchRaised) as caught:
         await engine.run(["quote " + "x" * 100_000], {})
     assert len(str(caught.value)) <= 500
-
-
-async def test_a_single_poison_kills_two_engines_and_no_more(engine: Engine) -> None:
-    [outcome] = await Isolation(engine).run(["die"], {})
-    assert isinstance(outcome, Failure)
-    assert "2 times" in outcome.detail
-    assert engine.restarts == 2
 
 
 def oom_score_adj(pid: int | str | None) -> int:
@@ -200,19 +169,3 @@ async def test_an_engine_whose_child_holds_its_socket_is_missed_all_the_same(har
     finally:
         os.kill(int(ran.outputs[0]), signal.SIGKILL)  # type: ignore[arg-type]
         await engine.kill()
-
-
-async def test_what_ran_well_of_a_batch_that_was_taken_apart_is_counted() -> None:
-    class Counting:
-        spec = poison_spec()
-
-        async def run(self, inputs: list[str], parameters: dict[str, Any]) -> Ran:
-            if "raise" in inputs:
-                raise BatchRaised("this text is bad")
-            many = len(inputs)
-            return Ran([b"1"] * many, compute_ms=2.0, waited_ms=0.0, tokens=3 * many, padded=4 * many)
-
-    isolation = Isolation(cast(Engine, Counting()))
-    outcomes = await isolation.after(BatchRaised("no"), ["a", "raise", "b", "c"], {}, ["1", "2", "3", "4"])
-    assert [isinstance(outcome, Failure) for outcome in outcomes] == [False, True, False, False]
-    assert (isolation.tokens, isolation.padded, isolation.compute_ms) == (9, 12, 4.0)

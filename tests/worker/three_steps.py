@@ -18,6 +18,7 @@ class Meeting:
 
     info = PipelineInfo("cpu", "float32", None, None)
     budget: int | None = None
+    steps = new_tokens = 0
 
     def __init__(self) -> None:
         self.prepared, self.computing, self.answering = (threading.Event() for _ in range(3))

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import torch
 
 from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+from worker.pipelines.checkpoint import Checkpoint
 from worker.pipelines.interface import Prepared
 from worker.pipelines.padding import pad_left
 from worker.pipelines.text import Layout, TextPipeline
@@ -36,6 +38,11 @@ class Continued:
     prompts: Prompts
     sequences: list[Any]
 
+    @property
+    def steps(self) -> int:
+        """Tokens that were generated for each prompt, one after the other."""
+        return int(self.sequences[0].shape[-1]) - self.prompts.ids.shape[1]
+
 
 class TextGeneration(TextPipeline):
     """Each prompt gets its continuation.
@@ -56,9 +63,15 @@ class TextGeneration(TextPipeline):
         lengths = sum(len(prompt) for prompt, _ in fitted)
         return Prepared((parts, parameters), lengths, sum(part.ids.numel() for part in parts))
 
+    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
+        super().__init__(spec, checkpoint)
+        self.new_tokens = self._new_tokens([], {})
+
     def _compute(self, work: tuple[list[Prompts], dict[str, Any]]) -> tuple[list[Continued], dict[str, Any]]:
         parts, parameters = work
-        return [Continued(part, self._continue(part, parameters)) for part in parts], parameters
+        continued = [Continued(part, self._continue(part, parameters)) for part in parts]
+        self.steps = max(part.steps for part in continued)
+        return continued, parameters
 
     def _continue(self, part: Prompts, parameters: dict[str, Any]) -> list[Any]:
         _, forward, _ = self.pipeline._sanitize_parameters(**parameters)

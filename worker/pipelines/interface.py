@@ -44,6 +44,12 @@ class LoadedPipeline(Protocol):
     budget: int | None = None
     """Padded tokens that one forward pass should take at most, for a task that makes several of one batch."""
 
+    steps: int = 0
+    """Tokens that the last `compute` generated for the text that got most; 0 where a task generates none."""
+
+    new_tokens: int = 0
+    """Tokens that a text gets at most where its job does not say."""
+
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """Checks, tokenises and pads one micro-batch. InvalidRequest: an input or a parameter is at fault."""
         ...

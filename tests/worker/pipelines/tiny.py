@@ -108,6 +108,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     ),
     "fill-mask": _bert(transformers.BertForMaskedLM),
     "text-generation": _gpt2(transformers.GPT2LMHeadModel),
+    "text-generation-at-length": _gpt2(transformers.GPT2LMHeadModel, n_positions=1024, eos_token_id=None),
     "text-generation-that-ends": _gpt2(transformers.GPT2LMHeadModel, eos_token_id=list(range(2, 20))),
     # What makes batching hard: positions that start late, and padding that the model can't tell.
     "roberta": _saved(

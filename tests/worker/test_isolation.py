@@ -1,0 +1,250 @@
+"""Inputs that end their engine, one after the other: what is urgent goes between, and a job has its limit.
+
+Bounds are counted in restarts of the engine, never in seconds.
+"""
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs.queue import JobQueue
+from jobs.schema import Job
+from jobs.settings import Settings
+from tests.gate import Gate
+from tests.waiting import until
+from tests.worker.conftest import Serving, poison_spec
+from tests.worker.test_batch_worker import ended, new_job, results, submit
+from worker.batch_worker import BatchWorker
+from worker.engine import EngineDied
+from worker.isolation import KILLS
+
+BOUND = 2
+"""Restarts that a lone urgent input may have to wait for."""
+
+A_FEW = 2 * KILLS + 2
+"""Restarts that one job costs at most: its batch, and five kills by inputs that ran alone."""
+
+
+def problems(job: Job) -> list[str]:
+    """The kinds of the failures of a job's inputs, in their order; "" for an output."""
+    told: list[Any] = results(job)
+    kinds = [result.get("error", {"type": ""})["type"] for result in told]
+    return [kind.removeprefix("urn:batchline:problem:") for kind in kinds]
+
+
+async def busy(worker: BatchWorker) -> None:
+    async def computes() -> bool:
+        return worker.engine.state == "busy"
+
+    await until(computes)
+
+
+async def restarted(worker: BatchWorker, times: int = 1) -> None:
+    async def enough() -> bool:
+        return worker.engine.restarts >= times
+
+    await until(enough)
+
+
+async def test_what_is_urgent_goes_between_the_suspects(queue: JobQueue, serving: Serving) -> None:
+    async with serving() as worker:
+        hostile = await submit(queue, ["die"] * 1_000)
+        await restarted(worker)
+        before = worker.engine.restarts
+        [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
+        assert worker.engine.restarts - before <= BOUND
+        [job] = await ended(queue, hostile)
+        assert worker.engine.restarts <= A_FEW
+    assert urgent.status == "succeeded"
+    assert job.status == "failed"
+
+
+@pytest.mark.parametrize("priority", ["high", "normal"])
+async def test_an_innocent_job_goes_between_them_too(
+    queue: JobQueue, serving: Serving, priority: str
+) -> None:
+    async with serving() as worker:
+        hostile = await submit(queue, ["die"] * 100, priority="high")
+        await restarted(worker)
+        before = worker.engine.restarts
+        [innocent] = await ended(queue, await submit(queue, "innocent", priority=priority))
+        assert worker.engine.restarts - before <= BOUND
+        await queue.cancel(hostile)
+    assert innocent.status == "succeeded"
+
+
+async def test_a_cancelled_job_is_tried_no_more(queue: JobQueue, serving: Serving) -> None:
+    async with serving(renew_every=0.05, max_batch_items=200) as worker:
+        hostile = await submit(queue, ["die"] * 200)
+        await restarted(worker)
+        await queue.cancel(hostile)
+
+        async def dropped() -> bool:
+            return not len(worker._keeper)
+
+        await until(dropped)
+        before = worker.engine.restarts
+        [after] = await ended(queue, await submit(queue, "after", priority="low"))
+        assert worker.engine.restarts - before <= BOUND
+    assert after.status == "succeeded"
+
+
+async def test_a_batch_that_hangs_is_ended_when_its_jobs_are_cancelled(
+    queue: JobQueue, serving: Serving
+) -> None:
+    async with serving(renew_every=0.05, batch_timeout=3600.0) as worker:
+        hostile = await submit(queue, ["hang"] * 4)
+        await busy(worker)
+        await queue.cancel(hostile)
+        [after] = await ended(queue, await submit(queue, "after"))
+        assert worker.engine.restarts == 1
+    assert after.status == "succeeded"
+
+
+async def test_the_rest_of_a_job_that_kills_again_and_again_fails(queue: JobQueue, serving: Serving) -> None:
+    async with serving(max_batch_items=4) as worker:
+        hostile = await submit(queue, ["a", "b", "c", "d", *["die"] * 40])
+        [job] = await ended(queue, hostile)
+        assert worker.engine.restarts <= 2 * A_FEW
+        [after] = await ended(queue, await submit(queue, "after"))
+    kinds = problems(job)
+    assert job.status == "succeeded", "what had an output keeps it"
+    assert kinds.count("") == 4
+    assert kinds.count("engine-died") >= 2
+    assert kinds.count("job-given-up") >= 30
+    given_up = next(result for result in results(job) if "job-given-up" in str(result))
+    assert "inputs of this job" in str(given_up)
+    assert after.status == "succeeded"
+
+
+async def test_many_hostile_jobs_of_one_input_each(queue: JobQueue, serving: Serving) -> None:
+    async with serving() as worker:
+        hostile = [await submit(queue, "die") for _ in range(24)]
+        await restarted(worker)
+        for text, priority in (("urgent", "high"), ("innocent", "normal"), ("urgent too", "high")):
+            before = worker.engine.restarts
+            [between] = await ended(queue, await submit(queue, text, priority=priority))
+            assert between.status == "succeeded"
+            # those that it shares a batch with are not known to be hostile before
+            assert worker.engine.restarts - before <= (BOUND if priority == "high" else BOUND + 3)
+        for job_id in hostile:
+            await queue.cancel(job_id)
+
+
+async def test_one_that_shares_a_batch_with_killers_is_the_first_suspect_to_be_tried(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    async with serving() as worker:
+        await submit(queue, gate.text)
+        await busy(worker)
+        hostile = [await submit(queue, "die") for _ in range(12)]
+        urgent = await submit(queue, "urgent", priority="high")
+
+        async def claimed() -> bool:
+            return len(worker._window) == 13
+
+        await until(claimed)
+        gate.open()
+        [job] = await ended(queue, urgent)
+        assert worker.engine.restarts <= BOUND
+        for job_id in hostile:
+            await queue.cancel(job_id)
+    assert job.status == "succeeded"
+
+
+async def test_suspects_that_fill_the_window_leave_room_for_what_is_urgent(
+    queue: JobQueue, serving: Serving
+) -> None:
+    async with serving(max_batch_items=4, window_items=4) as worker:
+        hostile = [await submit(queue, "die") for _ in range(16)]
+
+        async def full() -> bool:
+            return len(worker._feeder.isolation) >= 3
+
+        await until(full)
+        before = worker.engine.restarts
+        [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
+        assert worker.engine.restarts - before <= BOUND
+        assert len(worker._keeper) <= 4 + 4, "others can take the rest"
+        for job_id in hostile:
+            await queue.cancel(job_id)
+    assert urgent.status == "succeeded"
+
+
+async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    async with serving(max_batch_items=1) as worker:
+        suspect = await submit(queue, gate.text)
+        await busy(worker)
+        late, _ = await queue.submit(new_job("late", expires_in=1.0))
+
+        async def too_late() -> bool:
+            return len(worker._window) == 1 and datetime.now(UTC) - late.created_at > timedelta(seconds=1)
+
+        await until(too_late)
+        assert worker.engine.pid is not None
+        os.kill(worker.engine.pid, signal.SIGKILL)
+        gate.open()
+        jobs = await ended(queue, suspect, late.id)
+    assert [job.status for job in jobs] == ["succeeded", "expired"]
+
+
+async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
+    async with serving(batch_timeout=0.5) as worker:
+        hostile = await submit(queue, ["hang"] * 300)
+        await restarted(worker)
+        before = worker.engine.restarts
+        [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
+        assert worker.engine.restarts - before <= BOUND
+        [job] = await ended(queue, hostile)
+        assert worker.engine.restarts <= A_FEW
+    assert urgent.status == "succeeded"
+    assert set(problems(job)) == {"engine-timeout", "job-given-up"}
+
+
+async def test_a_stop_gives_back_suspects_and_charges_the_guilty(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    """A job that killed engines must not come back for ever."""
+    async with serving(max_batch_items=4) as worker:
+        await submit(queue, gate.text)
+        await busy(worker)
+        innocent, guilty = await submit(queue, ["x" * 300] * 2), await submit(queue, ["die"] * 2)
+
+        async def claimed() -> bool:
+            return len(worker._window) == 4
+
+        await until(claimed)
+        gate.open()
+
+        async def killed() -> bool:
+            return any(trial.kills for trial in worker._feeder.isolation._trials)
+
+        await until(killed)
+        worker.stop()
+    jobs = [await queue.read(job_id) for job_id in (innocent, guilty)]
+    assert jobs[1].status == "queued"
+    assert jobs[1].attempts == 1
+    assert jobs[0].status == "succeeded" or jobs[0].attempts == 0
+
+
+async def test_an_engine_that_cannot_be_started_again_loses_no_suspect(
+    redis: ArqRedis, queue: JobQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = BatchWorker(redis, settings, poison_spec(), None)
+
+    async def cannot() -> None:
+        raise EngineDied("it does not start")
+
+    monkeypatch.setattr(worker.engine, "restart", cannot)
+    ids = [await submit(queue, text) for text in ("a", "die", "b")]
+    running = asyncio.create_task(worker.main())
+    with pytest.raises(ExceptionGroup):
+        await asyncio.wait_for(running, 60)
+    assert [(await queue.read(job_id)).status for job_id in ids] == ["queued"] * 3
