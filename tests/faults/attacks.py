@@ -2,8 +2,9 @@
 table of docs/reliability.md: what was tried, how often, what held.
 
 The tests are the one source: `@pytest.mark.attack("what was tried", held="what must hold")` makes a test a
-row, and tests with the same text share one. `tried(400, "inputs")` says how many a run tried. With `-k` only
-some run, and the table is printed but not written. Exit status 1 when something did not hold.
+row, and tests with the same text share one. `tried="400 inputs"` beside it, or the fixture `tried` where only
+the run knows, says how many a run tried. With `-k` only some run, and the table is printed but not written.
+Exit status 1 when something did not hold.
 """
 
 import argparse
@@ -58,6 +59,8 @@ class Attacks:
             if marker := item.get_closest_marker("attack"):
                 (what,), must = marker.args, marker.kwargs["held"]
                 item.user_properties.append(("attack", what))
+                if "tried" in marker.kwargs:
+                    item.user_properties.append(("tried", marker.kwargs["tried"]))
                 assert self.rows.setdefault(what, Row(what, must)).must == must, f"two promises: {what}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -19,7 +19,7 @@ TESTS = """
     def test_flood(size, record_property):
         record_property("tried", f"{size} bodies")
 
-    @pytest.mark.attack("a leak", held="memory comes back")
+    @pytest.mark.attack("a leak", held="memory comes back", tried="2 leaks")
     def test_leak(request):
         assert request.node.callspec.params["_attack_round"] > 0
 
@@ -43,7 +43,7 @@ def test_each_text_is_a_row_with_its_runs(pytester: pytest.Pytester) -> None:
     pytester.inline_run("-p", "no:cacheprovider", "-m", "attack", plugins=[attacks])
     assert attacks.table()[2:] == [
         "| a flood | 6 runs, 3,003 bodies | nothing is lost | 6 of 6 |",
-        "| a leak | 3 runs | memory comes back | 2 of 3 |",
+        "| a leak | 3 runs, 6 leaks | memory comes back | 2 of 3 |",
         "| a mess | 3 runs | nothing is left behind | 0 of 3 |",
         "| a full disk | 0 runs | what was accepted is there | not run: no disk |",
     ]
