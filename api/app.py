@@ -13,11 +13,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, hosts, jobpage, jobs, models, overview, problems, reference, served, tryout
+from api.budget import Budget
 from api.deps import Services, State
 from api.edge import Edge
 from api.express import Express
 from api.fleet import Fleet
 from api.hosts import Hosts
+from api.large import Large
 from api.openapi import describe
 from api.rendering import STATIC
 from api.subscriber import Subscriber
@@ -103,6 +105,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
     redis = connect(settings)
     queue = JobQueue(redis, settings, catalog.specs)
     subscriber = Subscriber(redis, metrics.waiters)
+    budget = Budget(settings.memory_budget // settings.api_processes)
     return Services(
         settings=settings,
         catalog=catalog,
@@ -112,6 +115,8 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         fleet=Fleet(Roster(redis)),
         subscriber=subscriber,
         waiting=Waiting(queue, subscriber, metrics.waits),
+        budget=budget,
+        large=Large(queue.reading, budget),
         metrics=metrics,
     )
 

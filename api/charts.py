@@ -66,9 +66,13 @@ PLANS = (
     ),
     Plan(
         "Done",
-        "Jobs that ended and inputs that were run, per second",
+        "Jobs that ended, inputs that were run, and inputs that failed, per second",
         "/s",
-        (("jobs", "first", "jobs_rate"), ("inputs", "second", "items_rate")),
+        (
+            ("jobs", "first", "jobs_rate"),
+            ("inputs", "second", "items_rate"),
+            ("failed", "third", "failed_rate"),
+        ),
     ),
     Plan(
         "Queued",

@@ -1,17 +1,26 @@
-"""The health line: one level for the whole service, and in words whatever is not as it should be.
+"""The judge of health: from what Redis says of itself, its queues, the live workers and their recent work.
 
-What machines ask is in `api/health.py`. People are told more: a queue that is nearly full is still ready.
-A job's page and the form to try a model tell of that model alone, in the same words.
+/health/ready, the overview's health line and, over HTTP, `top` report the same judgement. A job's page and
+the form to try a model report on that model alone, in the same words.
+
+good  all is well
+warn  degraded: jobs are accepted and run, but somebody should have a look
+bad   jobs cannot be accepted or run: /health/ready answers 503
+
+What a client can cause by what it sends is never bad: it must not take the server out of a load balancer.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
+from api.failing import is_failing, words
 from api.fleet import ABLE
 from api.words import counted
 from jobs import durability
 from jobs.leasing import Depth
 from jobs.settings import Settings
+from jobs.work import Work
 from jobs.workers import Heartbeat
 
 NEARLY = 0.9
@@ -27,12 +36,14 @@ Level = Literal["good", "warn", "bad"]
 
 
 class Reason(NamedTuple):
-    """Why the line isn't green: `bad` keeps jobs from being accepted or run, `warn` may soon."""
+    """Why something is not well; `text` is a sentence without its full stop."""
 
     level: Level
     text: str
     todo: str = ""
     """What to do about it where that is not plain, with code between backticks."""
+    retired: bool = False
+    """Whether a model was given up for now: the others need not wait for it."""
 
 
 START = (
@@ -44,36 +55,62 @@ SOON = "Accepted jobs wait, and are run as soon as one is."
 UNWRITTEN = (
     "What it accepted last is only in its memory. Free space on its disk; it then writes the rest by itself."
 )
+RETIRED = "Accepted jobs wait, and are run once the model can be loaded. Other models go on."
 
 
 class Condition(NamedTuple):
-    """`reasons` has the worst first and is empty when all is well."""
+    """The judgement: what is not well with `redis` and with each `model NAME`, the worst first."""
 
-    level: Level
-    reasons: list[Reason]
+    checks: dict[str, list[Reason]]
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """Of all checks, the worst first."""
+        return _worst_first([reason for reasons in self.checks.values() for reason in reasons])
+
+    @property
+    def level(self) -> Level:
+        """Bad where one check is, but for a retired model beside one whose jobs can be run."""
+        bad = [reasons[0] for reasons in self.checks.values() if reasons and reasons[0].level == "bad"]
+        if any(not reason.retired for reason in bad) or len(bad) == len(self.checks) - 1 > 0:
+            return "bad"
+        return "warn" if self.reasons else "good"
 
 
-AWAY = Condition(
-    "bad",
-    [
-        Reason(
-            "bad",
-            "Redis cannot be reached: submits are refused or wait for it some seconds, accepted jobs wait",
-        )
-    ],
-)
+def level_of(reasons: Sequence[Reason]) -> Level:
+    """Of one check."""
+    return reasons[0].level if reasons else "good"
+
+
+_AWAY = "Redis cannot be reached: submits are refused or wait for it some seconds, accepted jobs wait"
+AWAY = Condition({"redis": [Reason("bad", _AWAY)]})
 
 
 def condition(
-    settings: Settings, info: Mapping[str, Any], depths: Mapping[str, Depth], beats: Sequence[Heartbeat]
+    settings: Settings,
+    info: Mapping[str, Any],
+    depths: Mapping[str, Depth],
+    beats: Sequence[Heartbeat],
+    work: Mapping[str, Work],
 ) -> Condition:
-    """From Redis' INFO, the queues and the live workers."""
-    reasons = _of_redis(info)
+    """From Redis' INFO, the queues, the live workers, and each model's work of the last `failing.WINDOW`."""
+    checks = {"redis": _of_redis(info)}
     for model, depth in depths.items():
-        reasons += _of_queue(settings, model, depth)
+        reasons = _of_queue(settings, model, depth)
         reasons += _of_workers(settings, model, depth, [beat for beat in beats if beat.model == model])
-    reasons.sort(key=lambda reason: reason.level != "bad")
-    return Condition(reasons[0].level if reasons else "good", reasons)
+        if reason := failing(model, work[model]):
+            reasons.append(reason)
+        checks[f"model {model}"] = _worst_first(reasons)
+    return Condition(checks)
+
+
+def _worst_first(reasons: list[Reason]) -> list[Reason]:
+    return sorted(reasons, key=lambda reason: reason.level != "bad")
+
+
+def failing(model: str, work: Work) -> Reason | None:
+    """Whether too many of the model's inputs failed lately."""
+    return Reason("warn", words(model, work)) if is_failing(work) else None
 
 
 def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
@@ -87,9 +124,11 @@ def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
         level: Level = "bad" if silent >= LOST_AFTER else "warn"
         return Reason(level, f"{which} of {model} has said nothing for {silent:.0f} s", LOST)
     engines = {beat.engine for beat in alive}
-    if ABLE.isdisjoint(engines):
-        return Reason("bad", f"No engine of {model} is ready: {_doing(engines)}", SOON)
-    return None
+    if not ABLE.isdisjoint(engines):
+        return None
+    if engines == {"retired"}:
+        return Reason("bad", f"{model} is retired: {_fault(alive)}", RETIRED, retired=True)
+    return Reason("bad", f"No engine of {model} is ready: {_doing(engines)}", SOON)
 
 
 def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
@@ -99,10 +138,6 @@ def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
 
 def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
     reasons = []
-    policy = info.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        text = f"Redis may evict keys ({policy}) and lose accepted jobs: set maxmemory-policy to noeviction"
-        reasons.append(Reason("bad", text))
     if info.get("role", "master") != "master":
         reasons.append(Reason("bad", "Redis is a replica and takes no writes: submits are refused"))
     if not durability.writes(info):
@@ -115,6 +150,10 @@ def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
         reasons.append(Reason("bad", "Redis' memory is full: submits are refused, running jobs still end"))
     elif limit and used >= NEARLY * limit:
         reasons.append(Reason("warn", f"Redis' memory is nearly full: {used / limit:.0%} of its maxmemory"))
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        text = f"Redis may evict keys ({policy}) and lose accepted jobs: set maxmemory-policy to noeviction"
+        reasons.append(Reason("warn", text))
     return reasons
 
 
@@ -128,12 +167,10 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
         (jobs, settings.max_queued_jobs, "job"),
         (depth.bytes, settings.max_queued_bytes, "byte"),
     ):
-        level: Level = "bad" if used >= limit else "warn"
         if used >= NEARLY * limit:
-            full = "full: submits are refused" if level == "bad" else "nearly full"
-            reasons.append(
-                Reason(level, f"The queue of {model} is {full} ({used:,} of {counted(limit, what)})")
-            )
+            full = "full: submits are refused" if used >= limit else "nearly full"
+            text = f"The queue of {model} is {full} ({used:,} of {counted(limit, what)})"
+            reasons.append(Reason("warn", text))
     return reasons
 
 
@@ -171,7 +208,12 @@ def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[He
         for beat in alive
         if beat.engine == "restarting"
     ]
-    return silent + left + restarting
+    retired = [
+        Reason("warn", f"An engine of {model} is retired ({_name(beat)}): {_fault([beat])}")
+        for beat in alive
+        if beat.retired
+    ]
+    return silent + left + restarting + retired
 
 
 def _name(beat: Heartbeat) -> str:
@@ -186,6 +228,13 @@ def _held_up(depth: Depth) -> str:
     if depth.running:
         told.append(f"{counted(depth.running, 'job')} {'was' if depth.running == 1 else 'were'} running")
     return f"; {' and '.join(told)}" if told else ""
+
+
+def _fault(retired: Sequence[Heartbeat]) -> str:
+    """Why, and when it is tried again."""
+    first = min(retired, key=lambda beat: beat.engine_retry)
+    again = datetime.fromtimestamp(first.engine_retry, UTC)
+    return f"{first.engine_fault.rstrip('.')}; it is loaded again at {again:%H:%M:%S} UTC"
 
 
 def _doing(engines: set[str]) -> str:

@@ -9,7 +9,9 @@ from arq.connections import ArqRedis
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.budget import Budget
 from api.fleet import Fleet
+from api.large import Large
 from api.problems import Refusal
 from api.subscriber import Subscriber
 from api.waiting import Waiting
@@ -32,6 +34,8 @@ class Services:
     fleet: Fleet
     subscriber: Subscriber
     waiting: Waiting
+    budget: Budget
+    large: Large
     metrics: ApiMetrics
 
 

@@ -7,7 +7,8 @@ from prometheus_client import Histogram
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import problems
+from api import bodies, problems
+from api.large import CutOff
 from jobs.metrics import ApiMetrics
 
 log = structlog.get_logger(__name__)
@@ -42,8 +43,8 @@ class Edge:
 
         try:
             await self.app(scope, receive, answer)
-        except ClientDisconnect:
-            pass  # it hung up while it was sending; nobody is there to be answered
+        except (ClientDisconnect, CutOff):
+            pass  # it hung up while it was sending, or stalled while it was answered
         except Exception:
             job_id = scope.get("path_params", {}).get("job_id")
             about = {"job": job_id} if job_id else {}
@@ -51,6 +52,8 @@ class Edge:
             if started:
                 raise  # uvicorn breaks off: nobody must take half an answer for a whole one
             await problems.unexpected(Request(scope))(scope, receive, answer)
+        finally:
+            bodies.release(scope)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         key = (scope["method"], getattr(scope.get("route"), "path", None) or "none", status)

@@ -10,10 +10,15 @@ from collections.abc import AsyncIterator
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from api.subscriber import Notice, Subscriber
+from api.budget import OverBudget
+from api.deps import Services
+from api.large import Held
+from api.replies import around, parts
+from api.subscriber import Notice
 from jobs import views
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.queue import JobQueue
+from jobs.reading import BARELY
 from jobs.schema import TRANSITIONS, Job, JobState
 from jobs.wire import Event
 
@@ -27,13 +32,13 @@ RETRY_MS = 1_000
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-async def stream(queue: JobQueue, subscriber: Subscriber, job_id: str, last_id: str | None) -> Response:
+async def stream(shared: Services, job_id: str, last_id: str | None) -> Response:
     """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before it starts."""
-    job = await queue.read(job_id)
+    job = await shared.queue.read(job_id, BARELY)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
     return StreamingResponse(
-        _frames(queue, subscriber, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
+        _frames(shared, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
     )
 
 
@@ -41,20 +46,20 @@ def event_id(job: Job) -> str:
     return f"{job.status}.{job.attempts}"
 
 
-def frame(job: Job) -> bytes:
-    """One event; msgspec's JSON has no line breaks, so the data is one line."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
-        event_id(job).encode(),
-        job.status.encode(),
-        msgspec.json.encode(job),
-    )
+async def frame(job: Job, held: Held | None, retry: bytes) -> AsyncIterator[bytes]:
+    """One event, in parts where its results are large; JSON has no line breaks here: the data is one line."""
+    start = retry + f"id: {event_id(job)}\nevent: {job.status}\ndata: ".encode()
+    if held is None:
+        yield start + msgspec.json.encode(job) + b"\n\n"
+    else:
+        before, after = around(job)
+        async for part in parts(start + before, held, after + b"\n\n"):
+            yield part
 
 
-async def _frames(
-    queue: JobQueue, subscriber: Subscriber, job_id: str, last_id: str | None
-) -> AsyncIterator[bytes]:
+async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
-    with subscriber.watching(job_id) as watch:
+    with shared.subscriber.watching(job_id) as watch:
         watch.tell(Notice.MISSED)  # nothing has been read since the watch began
         job: Job | None = None
         while job is None or not job.status.terminal:
@@ -65,15 +70,19 @@ async def _frames(
                 yield b": still here\n\n"
                 continue
             try:
-                job = await _after(news, job, queue, job_id)
-            except QueueUnavailable:
+                found = await _after(news, job, shared.queue, job_id)
+                new = event_id(found) != last_id
+                held = await shared.large.of(found) if new and found.results is msgspec.UNSET else None
+            except (QueueUnavailable, OverBudget):
                 asyncio.get_running_loop().call_later(READ_AGAIN, watch.tell, Notice.MISSED)
                 continue
             except (JobGone, JobNotFound):  # its lifetime ended unseen
                 return
-            if event_id(job) != last_id:
+            job = found
+            if new:
                 last_id = event_id(job)
-                yield retry + frame(job)
+                async for part in frame(job, held, retry):
+                    yield part
                 retry = b""
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from api.condition import heard
-from jobs.history import Series
-from jobs.leasing import Depth
+from api.failing import is_failing
+from api.observation import Observation
+from jobs.failures import FailureReason, newest
 from jobs.models import ModelSpec
 from jobs.work import Work, quantile
 from jobs.workers import Heartbeat
@@ -38,11 +39,21 @@ class Figures(NamedTuple):
     devices: str
     dtypes: str
     threads: str
+    inputs: int
+    """Inputs of jobs that ended within `failing.WINDOW`."""
+    failed: int
+    """Of these."""
+    failing: bool
+    """Whether these are too many."""
+    failures: list[FailureReason]
+    """The latest reasons of jobs that can still be read, newest first."""
 
 
-def figures(spec: ModelSpec, depth: Depth, beats: Sequence[Heartbeat], series: Series) -> Figures:
-    """`beats` are this model's live workers."""
-    work, seconds = series.lately(MINUTE, beats)
+def figures(spec: ModelSpec, seen: Observation, result_ttl: float) -> Figures:
+    """One model's; `result_ttl` is how many seconds a job can be read."""
+    depth, beats, series = seen.depths[spec.name], seen.of(spec.name), seen.history[spec.name]
+    (work, seconds), ended = series.lately(MINUTE, beats), seen.work(spec.name)
+    reasons = newest([reason for beat in beats for reason in beat.failures])
     return Figures(
         spec=spec,
         state=_state(beats),
@@ -58,6 +69,10 @@ def figures(spec: ModelSpec, depth: Depth, beats: Sequence[Heartbeat], series: S
         devices=_each(beat.device for beat in beats),
         dtypes=_each(beat.dtype for beat in beats) or spec.dtype,
         threads=_each(str(beat.threads or "") for beat in beats),
+        inputs=ended.inputs,
+        failed=ended.inputs_failed,
+        failing=is_failing(ended),
+        failures=[reason for reason in reasons if series.now - reason.at < result_ttl],
     )
 
 
@@ -72,6 +87,7 @@ def of_work(work: Work, seconds: float) -> dict[str, float | None]:
     return {
         "jobs_rate": work.jobs / seconds if seconds else None,
         "items_rate": work.items / seconds if seconds else None,
+        "failed_rate": work.inputs_failed / seconds if seconds else None,
         "queued_p50": queued.p50,
         "queued_p95": queued.p95,
         "compute_p50": compute.p50,

@@ -4,7 +4,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from api import submission
+from api import bodies
 from api.problems import Refusal
 from jobs.errors import InvalidRequest
 
@@ -15,7 +15,7 @@ MAX_FIELDS = 60
 
 async def read(request: Request, max_bytes: int) -> dict[str, str]:
     """The fields, the first of each name. Raises InvalidRequest, or Refusal for what is too large."""
-    body = await submission.read_body(request, min(MAX_FORM, max_bytes))
+    body = await bodies.read(request, min(MAX_FORM, max_bytes))
     try:
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:

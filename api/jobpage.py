@@ -17,6 +17,7 @@ from api.pictures import Picture, picture
 from api.problems import ERRORS, KINDS, detail_of
 from api.rendering import page
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
+from jobs.reading import BARELY
 from jobs.schema import Job
 from jobs.views import Asked
 
@@ -55,7 +56,7 @@ async def job_fragment(job_id: str, request: Request, shared: Shared) -> Respons
 async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
     """The cancel button, with and without JavaScript."""
     refuse_cross_site(request)
-    job = await shared.queue.cancel(job_id)
+    job = await shared.queue.cancel(job_id, BARELY)
     if by_htmx(request):
         return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html")
     return RedirectResponse(job.urls["page"], 303)
@@ -67,6 +68,8 @@ async def _shown(
     """A job in one of its forms; what cannot be shown is told as a page, too."""
     try:
         job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), hold, request)
+        if job.results is msgspec.UNSET:
+            job = await shared.queue.read(job_id, MOST_RESULTS)
         asked = await shared.queue.asked(job_id)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         kind = KINDS[ERRORS[type(error)]]
@@ -93,7 +96,7 @@ async def _shown(
 
 def decoded(job: Job, most: int = MOST_RESULTS) -> list[dict[str, Any]]:
     """The job's results; empty where there are none, or more than that many bytes of them."""
-    if job.results is None or len(bytes(job.results)) > most:
+    if not isinstance(job.results, msgspec.Raw) or len(memoryview(job.results)) > most:
         return []
     results: list[dict[str, Any]] = msgspec.json.decode(job.results)
     return results

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import events, replies, submission
+from api import bodies, events, replies, submission
 from api.deps import Shared, patience, services
 from api.express import Direct
 from api.openapi import CANCEL, EVENTS, LIST, READ, RESULT, SUBMIT
-from api.replies import reply
+from api.replies import reply, shown
 from jobs import traces
 from jobs.ids import new_id
 from jobs.schema import Job
@@ -33,24 +33,29 @@ async def create_job(request: Request) -> Response:
     """Accepts a job and answers at once, or waits for it as long as the client asks."""
     shared, wait = services(request), patience(request)
     key = submission.idempotency_key(request)
-    new = await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)
+    read = [await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)]
+    model = read[0].model
     job_id = new_id()
 
     async def submit() -> Job:
-        with traces.submitting(new.model, job_id, request.headers) as trace:
-            traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
-            return (await shared.queue.submit(traced, idempotency_key=key, job_id=job_id))[0]
+        try:
+            with traces.submitting(model, job_id, request.headers) as trace:
+                new = read.pop()  # Redis has it then, and a wait must not keep its inputs in memory
+                traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
+                return (await shared.queue.submit(traced, idempotency_key=key, job_id=job_id))[0]
+        finally:
+            bodies.release(request.scope)
 
     job = await shared.waiting.follow(job_id, submit, wait.seconds, request)
     headers = {"location": job.urls["self"]}
     if job.id == job_id:
-        shared.metrics.submitted.labels(new.model).inc()
+        shared.metrics.submitted.labels(model).inc()
     else:
         shared.metrics.replayed.inc()
         headers["idempotency-replayed"] = "true"
     if wait.seconds and job.status.terminal:
-        return reply(job, 200, headers | wait.applied)
-    return reply(job, 202, headers)
+        return await shown(shared.large, job, 200, headers | wait.applied)
+    return await shown(shared.large, job, 202, headers)
 
 
 @router.get("/v1/jobs", **LIST)
@@ -70,7 +75,7 @@ async def read_job(request: Request) -> Response:
     shared, wait = services(request), patience(request)
     job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
-    return reply(job, headers=wait.applied if job.status.terminal else None)
+    return await shown(shared.large, job, headers=wait.applied if job.status.terminal else None)
 
 
 @direct.get("/v1/jobs/{job_id}/result", **RESULT)
@@ -79,17 +84,17 @@ async def read_result(request: Request) -> Response:
     shared, wait = services(request), patience(request)
     job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
-    return replies.results(job, wait.applied)
+    return await replies.results(shared.large, job, wait.applied)
 
 
 @router.delete("/v1/jobs/{job_id}", **CANCEL)
 async def cancel_job(job_id: str, shared: Shared) -> Response:
     """Cancels the job unless it is done; a batch that is running goes on, but its result is dropped."""
-    return reply(await shared.queue.cancel(job_id))
+    return await shown(shared.large, await shared.queue.cancel(job_id))
 
 
 @router.get("/v1/jobs/{job_id}/events", response_class=Response, **EVENTS)
 async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
     """Server-Sent Events: the job as it is, then after each change of state; ends when it is done."""
     last_id = request.headers.get("last-event-id")
-    return await events.stream(shared.queue, shared.subscriber, job_id, last_id)
+    return await events.stream(shared, job_id, last_id)

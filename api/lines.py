@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from api.deps import Services
 from api.jobpage import Pair, decoded, pairs
 from jobs.errors import JobGone, JobNotFound
+from jobs.reading import BARELY
 from jobs.schema import Job
 from jobs.views import Asked
 
@@ -34,7 +35,7 @@ async def lines(shared: Services, ids: list[str]) -> dict[str, Any]:
         part = ids[start : start + AT_ONCE]
         found += await asyncio.gather(*(_line(shared, start + i + 1, each) for i, each in enumerate(part)))
     if all(line.job is None for line in found):
-        await shared.queue.read(ids[0])  # tells which of the two it is
+        await shared.queue.read(ids[0], BARELY)  # tells which of the two it is
     done = sum(line.job is None or line.job.status.terminal for line in found)
     return {
         "lines": found,
@@ -47,7 +48,7 @@ async def lines(shared: Services, ids: list[str]) -> dict[str, Any]:
 
 async def _line(shared: Services, number: int, job_id: str) -> Line:
     try:
-        job = await shared.queue.read(job_id)
+        job = await shared.queue.read(job_id, MOST_RESULTS)
     except (JobNotFound, JobGone):
         return Line(number, job_id, None, None, Asked())
     asked = await shared.queue.asked(job_id)

@@ -9,8 +9,10 @@ from api.catalog import parameters_schema
 from api.deps import Shared
 from api.openapi import MODELS
 from api.replies import reply
+from jobs.failures import newest
 from jobs.leasing import Depth
 from jobs.models import ModelSpec
+from jobs.schema import from_ms
 from jobs.workers import Heartbeat
 
 router = APIRouter(tags=["models"])
@@ -18,7 +20,7 @@ router = APIRouter(tags=["models"])
 
 @router.get("/v1/models", **MODELS)
 async def list_models(shared: Shared) -> Response:
-    """The models, the default one first."""
+    """The models, the default one first; `failures` says why inputs failed lately, newest reason first."""
     depths = await shared.queue.depth()
     workers = await shared.fleet.workers()
     catalog = shared.catalog
@@ -56,5 +58,16 @@ def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heart
                 "items_per_second": round(beat.items_per_second, 1),
             }
             for beat in workers
+        ],
+        "failures": [
+            {
+                "type": f"urn:batchline:problem:{reason.kind}",
+                "title": reason.title,
+                "detail": reason.detail,
+                "inputs": reason.inputs,
+                "job": reason.job,
+                "at": from_ms(int(reason.at * 1000)),
+            }
+            for reason in newest([reason for beat in workers for reason in beat.failures])
         ],
     }

@@ -53,7 +53,9 @@ class Results(msgspec.Struct):
 
 
 class Health(msgspec.Struct):
-    """`status` in a word; of each thing that jobs need, `ok` and, where it is not, a `reason`."""
+    """`status` is `ready`, `degraded` or `not ready`. Each check has `ok`, whether it lets jobs be run; its
+    `level`: `good`, `degraded` or `bad`; and where that is not `good` a `reason`.
+    """
 
     status: str
     checks: dict[str, dict[str, bool | str]] | msgspec.UnsetType = msgspec.UNSET
@@ -166,6 +168,7 @@ SUBMIT: dict[str, Any] = {
             "payload-too-large",
             "unsupported-media-type",
             "queue-full",
+            "server-busy",
             "redis-unavailable",
         ),
     },
@@ -251,7 +254,10 @@ LIVE: dict[str, Any] = {
 }
 READY: dict[str, Any] = {
     "responses": {
-        200: {"description": "Jobs can be run.", "content": _json("Health")},
+        200: {
+            "description": "Jobs can be run. Where `status` is `degraded`, `checks` says what is not well.",
+            "content": _json("Health"),
+        },
         503: {"description": "Jobs cannot be run; `checks` says why.", "content": _json("Health")},
     },
 }

@@ -7,20 +7,18 @@ the jobs stay as they were, and the page says how old they are (`live.js`).
 from typing import Any
 
 from fastapi import APIRouter
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.charts import Chart, charts
-from api.condition import AWAY, SILENT, START, condition
+from api.condition import SILENT, START
 from api.deps import Services, Shared
 from api.figures import figures
+from api.observation import Observation, judged, observe
 from api.patience import patience
-from api.recent import SEARCHED, chosen, recent
+from api.recent import SEARCHED, STATES, chosen, recent
 from api.rendering import page
-from jobs.connection import availability
 from jobs.errors import InvalidRequest, QueueUnavailable
-from jobs.schema import JobState
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,7 +32,7 @@ async def overview_page(request: Request, shared: Shared) -> Response:
             drawn, jobs = await _charts(filters["charted"], shared), await _recent(request, shared)
             return page("overview.html", **context | jobs, drawn=drawn)
     except QueueUnavailable:  # since a moment ago
-        context = _away()
+        context = _context(shared, None)
     return page("overview.html", 503, **context, **filters, drawn=[], recent=[], searched=None)
 
 
@@ -65,30 +63,21 @@ async def recent_fragment(request: Request, shared: Shared) -> Response:
 
 
 async def _overview(shared: Services) -> dict[str, Any]:
-    try:
-        async with patience(), availability():
-            info = await shared.redis.info()
-            depths = await shared.queue.depth()
-            beats = await shared.fleet.workers(fresh=True)
-            history = await shared.history.read()
-    except (QueueUnavailable, RedisError):
-        return _away()
-    models = [
-        figures(spec, depths[name], [beat for beat in beats if beat.model == name], history[name])
-        for name, spec in shared.catalog.specs.items()
-    ]
+    return _context(shared, await observe(shared))
+
+
+def _context(shared: Services, seen: Observation | None) -> dict[str, Any]:
+    specs = shared.catalog.specs
     return {
-        "away": False,
-        "condition": condition(shared.settings, info, depths, beats),
-        "models": models,
-        "workers": [beat for beat in beats if beat.model in shared.catalog.specs],
+        "away": seen is None,
+        "condition": judged(shared, seen),
+        "models": [figures(spec, seen, shared.settings.result_ttl) for spec in specs.values()]
+        if seen
+        else [],
+        "workers": [beat for beat in seen.beats if beat.model in specs] if seen else [],
         "silent": SILENT,
         "start": START,
     }
-
-
-def _away() -> dict[str, Any]:
-    return {"away": True, "condition": AWAY, "models": [], "workers": [], "silent": SILENT, "start": START}
 
 
 async def _charts(model: str, shared: Services) -> list[Chart]:
@@ -113,6 +102,6 @@ def _filters(request: Request, shared: Services) -> dict[str, Any]:
     return {
         "chosen": wanted,
         "charted": wanted.charts or shared.catalog.default.name,
-        "states": [state.value for state in JobState],
+        "filters": [wanted._replace(state=state) for state in STATES],
         "names": list(shared.catalog.specs),
     }

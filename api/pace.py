@@ -1,6 +1,6 @@
 """Deadlines that uvicorn's protocol lacks: for a request's headers to come, and for an answer to be taken.
 
-A body's deadline is in `api/submission.py`. Without these a client that says nothing, or reads nothing, would
+A body's deadline is in `api/bodies.py`. Without these a client that says nothing, or reads nothing, would
 hold its connection, and the answer in memory, for ever.
 """
 

@@ -48,6 +48,7 @@ KINDS = {
     "job-expired": Kind(410, "The job was not started in time"),
     "job-failed": Kind(500, "The job failed"),
     "queue-full": Kind(503, "The queue is full"),
+    "server-busy": Kind(503, "The server is busy"),
     "redis-unavailable": Kind(503, "The queue cannot be reached"),
     "not-found": Kind(404, "Nothing is here"),
     "method-not-allowed": Kind(405, "Not with this method"),
@@ -131,7 +132,7 @@ async def retry_after(request: Request, error: Exception) -> dict[str, str]:
     """When a refused request is worth another try."""
     if isinstance(error, errors.QueueFull):
         return {"retry-after": str(await request.state.services.fleet.drained_in(error.model, error.depth))}
-    return {"retry-after": "1"} if isinstance(error, errors.QueueUnavailable) else {}
+    return {"retry-after": "1"} if kind_of(error) in ("redis-unavailable", "server-busy") else {}
 
 
 async def on_error(request: Request, error: Exception) -> Response:

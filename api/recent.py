@@ -15,6 +15,12 @@ SEARCHED = 300
 """Newest jobs among which a filter looks; a rare state must not have the whole listing read each second."""
 PAGE = 60
 
+PARTIAL = "partial"
+"""The filter for jobs of which some inputs failed; they count as succeeded, so it is no state."""
+
+STATES = ("", *(state.value for state in JobState), PARTIAL)
+"""What the table may be filtered by."""
+
 
 class Chosen(NamedTuple):
     """The filters; an empty one lets all through."""
@@ -30,15 +36,20 @@ class Chosen(NamedTuple):
         given = {name: value for name, value in self._asdict().items() if value}
         return f"?{urlencode(given)}" if given else ""
 
+    @property
+    def state_words(self) -> str:
+        return "partly failed" if self.state == PARTIAL else self.state
+
     def lets(self, job: Job) -> bool:
-        return self.state in ("", job.status.value) and self.model in ("", job.model)
+        state = job.partly_failed if self.state == PARTIAL else self.state in ("", job.status.value)
+        return state and self.model in ("", job.model)
 
 
 def chosen(query: QueryParams, models: Container[str]) -> Chosen:
     """What the address asks for; what is no state or model of ours is ignored."""
     state, model, charts = (query.get(name, "") for name in Chosen._fields)
     return Chosen(
-        state if state in {each.value for each in JobState} else "",
+        state if state in STATES else "",
         model if model in models else "",
         charts if charts in models else "",
     )

@@ -102,6 +102,11 @@ def clock(moment: datetime) -> str:
     return f"{moment:%H:%M:%S}.{moment.microsecond // 1_000:03d} UTC"
 
 
+def time_of_day(unix: float) -> str:
+    """`12:03:04 UTC`."""
+    return f"{datetime.fromtimestamp(unix, UTC):%H:%M:%S} UTC"
+
+
 def code(text: str) -> Markup:
     """Words between backticks as code; everything else escaped."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
@@ -130,6 +135,7 @@ _environment.filters.update(
     since=since,
     clock=clock,
     code=code,
+    time_of_day=time_of_day,
     shown=shown,
     grouped=grouped,
     rate=rate,

@@ -4,8 +4,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.condition import AWAY, Reason, lost, unserved
+from api.condition import AWAY, Reason, failing, lost, unserved
 from api.deps import Services, Shared
+from api.failing import SAMPLES, WINDOW
 from api.patience import patience
 from api.rendering import page
 from jobs.errors import QueueUnavailable
@@ -38,10 +39,11 @@ async def fault_of(shared: Services, job: Job) -> Reason | None:
 
 
 async def fault(shared: Services, model: str) -> Reason | None:
-    """The health line's reason why none of the model's jobs can be run."""
+    """The health line's reason why none of the model's jobs can be run, or that many of its inputs fail."""
     try:
         async with patience():
-            beats = await shared.fleet.workers(fresh=True)
+            series = (await shared.history.read([model], newest=SAMPLES))[model]
+            beats = [beat for beat in await shared.fleet.workers(fresh=True) if beat.model == model]
     except QueueUnavailable:
         return AWAY.reasons[0]
-    return unserved(model, [beat for beat in beats if beat.model == model])
+    return unserved(model, beats) or failing(model, series.lately(WINDOW, beats)[0])

@@ -9,6 +9,7 @@ from functools import partial
 from prometheus_client import Counter
 from starlette.requests import Request
 
+from api.flights import Flights
 from api.subscriber import Notice, Subscriber, Watch
 from jobs import views
 from jobs.errors import QueueUnavailable
@@ -34,6 +35,7 @@ class Waiting:
         self._queue = queue
         self._subscriber = subscriber
         self._waits = waits
+        self._ended: Flights[Job] = Flights()
 
     async def follow(
         self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
@@ -73,8 +75,8 @@ class Waiting:
             match await watch.next(left):
                 case Event(record=bytes(record)):
                     job = views.terminal(record)
-                case Event() | Notice.MISSED:
-                    found = await self._read(job.id, min(left, LAST_READ))
+                case Event() | Notice.MISSED as news:
+                    found = await self._read(job.id, min(left, LAST_READ), ended=isinstance(news, Event))
                     if found is None:
                         clock.call_later(READ_AGAIN, watch.tell, Notice.MISSED)
                     job = found or job
@@ -86,11 +88,15 @@ class Waiting:
         self._waits.labels(outcome).inc()
         return job
 
-    async def _read(self, job_id: str, seconds: float) -> Job | None:
-        """The job, or None when Redis does not answer in time."""
+    async def _read(self, job_id: str, seconds: float, *, ended: bool = False) -> Job | None:
+        """The job, or None when Redis does not answer in time.
+
+        A job that has ended, as an event without its record said, is read once for all that wait for it.
+        """
+        read = partial(self._queue.read, job_id)
         try:
             async with asyncio.timeout(seconds):
-                return await self._queue.read(job_id)
+                return await (self._ended.join(job_id, read) if ended else read())
         except (QueueUnavailable, TimeoutError):
             return None
 

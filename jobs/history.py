@@ -143,18 +143,19 @@ class History:
             )
         return added
 
-    async def read(self) -> dict[str, Series]:
-        """Each model's samples. Raises QueueUnavailable."""
+    async def read(self, models: Sequence[str] = (), *, newest: int = KEPT) -> dict[str, Series]:
+        """Each model's newest samples; of all models unless some are named. Raises QueueUnavailable."""
+        models = models or self._queue.models
         async with self._queue.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            for model in self._queue.models:
-                pipe.lrange(keys.HISTORY.of(model), 0, -1)
+            for model in models:
+                pipe.lrange(keys.HISTORY.of(model), -newest, -1)
                 pipe.hget(keys.SAMPLED.of(model), "counts")
             (seconds, micros), *rest = await pipe.execute()
         now = seconds + micros / 1e6
         return {
             model: Series(now, _moments(rest[2 * i]), _counts(rest[2 * i + 1]))
-            for i, model in enumerate(self._queue.models)
+            for i, model in enumerate(models)
         }
 
 

@@ -1,7 +1,5 @@
 """Listing: the newest jobs, page by page. Ended jobs do not change, so each is read only once."""
 
-from collections.abc import Awaitable, Callable
-
 from arq.connections import ArqRedis
 from msgspec.structs import replace
 
@@ -9,6 +7,7 @@ from jobs import keys
 from jobs.connection import availability
 from jobs.errors import InvalidRequest, JobGone, JobNotFound
 from jobs.integrity import Integrity
+from jobs.reading import BARELY, Reading
 from jobs.schema import Job
 
 REMEMBERED = 1_000
@@ -18,10 +17,10 @@ REMEMBERED = 1_000
 class Listing:
     """The jobs that `batchline:recent` names, without their results, which may be large."""
 
-    def __init__(self, redis: ArqRedis, integrity: Integrity, read: Callable[[str], Awaitable[Job]]) -> None:
+    def __init__(self, redis: ArqRedis, integrity: Integrity, reading: Reading) -> None:
         self._redis = redis
         self._integrity = integrity
-        self._read = read
+        self._reading = reading
         self._ended: dict[str, Job] = {}
 
     async def page(self, limit: int, after: str | None) -> tuple[list[Job], str | None]:
@@ -61,7 +60,7 @@ class Listing:
 
     async def _look_up(self, job_id: str) -> Job | None:
         try:
-            job = replace(await self._read(job_id), results=None)
+            job = replace(await self._reading.job(job_id, BARELY), results=None)
         except (JobGone, JobNotFound):  # its lifetime ended, and the list outlives it
             return None
         if job.status.terminal:

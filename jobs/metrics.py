@@ -23,11 +23,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from jobs.failures import TITLES
 from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
 from jobs.leasing import Depth
 from jobs.schema import JobState
 from jobs.settings import Settings
-from jobs.workers import Heartbeat
+from jobs.workers import RESTARTS, Heartbeat
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -100,12 +101,13 @@ ENDINGS = (JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED)
 
 WORKER_COUNTERS = {
     "items": "Inputs run",
+    "inputs": "Inputs of jobs that succeeded or failed, whether they were run or not",
     "batches": "Micro-batches run",
     "tokens": "Tokens run, without padding; none are counted of a class of one's own",
     "padded_tokens": "Tokens run, with padding",
     "compute_seconds": "Seconds that the engine computed",
     "starved_seconds": "Seconds that the engine had nothing to compute while inputs waited in the window",
-    "engine_restarts": "Engines that died or hung and were started again",
+    "engine_restarts": "Engines that were started again, for whatever reason",
     "lost_leases": "Leases that ran out under the worker",
     "refused_results": "Results that came after their lease was lost",
 }
@@ -115,11 +117,13 @@ WORKER_GAUGES = {
     "items_per_second": "Inputs run per second of computing, a moving average",
     "token_budget": "Tokens, padding and all, or JSON inputs, of a full micro-batch; 0 without a limit",
     "threads": "Threads that compute one micro-batch; 0 where it is not known",
+    "engine_retired": "1 while the model could not be loaded and waits for its next try, else 0",
     "heartbeat_age_seconds": "Seconds since the worker's last heartbeat",
     "start_time_seconds": "When the worker started, in Unix seconds",
 }
 _FIELDS = {
     "token_budget": "budget",
+    "engine_retired": "retired",
     "heartbeat_age_seconds": "age",
     "start_time_seconds": "started",
 }
@@ -224,14 +228,28 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
         yield gauge
     for name, form in WORKER_HISTOGRAMS.items():
         yield _histogram(name, form, beats)
+    restarts = CounterMetricFamily(
+        "batchline_worker_engine_restart_reasons",
+        f"Engines that were started again, by the reason: {', '.join(RESTARTS)}",
+        labels=[*labels, "reason"],
+    )
+    failed = CounterMetricFamily(
+        "batchline_worker_inputs_failed",
+        "Inputs that failed, of batchline_worker_inputs_total, by the last part of the problem's type",
+        labels=[*labels, "reason"],
+    )
     ended = CounterMetricFamily(
         "batchline_worker_jobs", "Jobs ended by the worker", labels=[*labels, "state"]
     )
     for beat in beats:
+        for reason, count in (dict.fromkeys(RESTARTS, 0) | beat.restart_reasons).items():
+            restarts.add_metric([beat.model, beat.id, reason], count)
+        for reason, count in (dict.fromkeys(TITLES, 0) | beat.inputs_failed).items():
+            failed.add_metric([beat.model, beat.id, reason], count)
         counts: dict[str, int] = dict.fromkeys(ENDINGS, 0)
         for state, count in (counts | beat.jobs).items():
             ended.add_metric([beat.model, beat.id, state], count)
-    yield ended
+    yield from (restarts, failed, ended)
 
 
 def _histogram(name: str, form: _Histogram, beats: Sequence[Heartbeat]) -> Metric:

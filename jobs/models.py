@@ -60,6 +60,10 @@ class ModelSpec(BaseModel):
     """Seconds that loading and warming up may take."""
     memory_limit: Annotated[int, Field(ge=1)] | None = None
     """MiB of private memory that the engine may take (on Linux); an input that needs more fails alone."""
+    max_requests: Annotated[int, Field(ge=1)] | None = None
+    """Inputs after which the engine is replaced, between two batches; up to a tenth less."""
+    max_resident: Annotated[int, Field(ge=1)] | None = None
+    """MiB of resident memory beyond which the engine is replaced, between two batches (on Linux)."""
 
     @field_validator("task")
     @classmethod

@@ -16,12 +16,12 @@ import structlog
 from arq.connections import ArqRedis
 
 from jobs import doorbell, durability, failpoints, keys, logs, lua, views
-from jobs.connection import availability
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueDamaged, QueueFull
-from jobs.ids import created_ms, new_id
+from jobs.ids import new_id
 from jobs.integrity import Integrity
 from jobs.leasing import Claimed, Depth, Ending, claims, late_ms
 from jobs.listing import Listing
+from jobs.reading import ALONG, Reading, job_keys
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.submitting import Submission, Submits
@@ -50,7 +50,6 @@ class JobQueue:
         self._run = self.integrity.run
         send = partial(self._run, durability.submit_script(redis, settings.durable_submit))
         self._submits = {model: Submits(send, settings, model) for model in self.models}
-        self._read = lua.Script(redis, "read")
         self._cancel = lua.Script(redis, "cancel")
         self._depth = lua.Script(redis, "depth")
         self._sweep = lua.Script(redis, "sweep")
@@ -61,7 +60,8 @@ class JobQueue:
         self._release = lua.Script(redis, "release")
         self._ttl = int(settings.result_ttl * 1000)
         self._ended = record_head(success=False)
-        self._listing = Listing(redis, self.integrity, self.read)
+        self.reading = Reading(redis, self.integrity, self.models, self._ttl)
+        self._listing = Listing(redis, self.integrity, self.reading)
         self._prefixes = [key.of("") for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
 
     # The client's side
@@ -124,39 +124,31 @@ class JobQueue:
         except JobNotFound as error:
             raise JobGone(str(error)) from None
 
-    async def read(self, job_id: str) -> Job:
-        """The job as it is now. Raises JobNotFound, or JobGone when its lifetime is over."""
-        answer = await self._run(
-            self._read, [*self._job_keys(job_id), *(keys.QUEUE.of(model) for model in self.models)], [job_id]
-        )
-        match answer:
-            case [record]:
-                return views.terminal(record)
-            case [payload, lease, attempts, index, place]:
-                return views.unfinished(
-                    job_id, self.models[index], payload, lease, int(attempts or 0), place or None
-                )
-        raise self._missing(job_id)
+    async def read(self, job_id: str, along: int = ALONG) -> Job:
+        """The job as it is now. Raises JobNotFound, or JobGone when its lifetime is over.
 
-    async def cancel(self, job_id: str) -> Job:
-        """Cancels the job unless it is terminal, and returns it. Raises JobNotFound or JobGone."""
+        Results of more than `along` bytes are UNSET: `reading` reads those.
+        """
+        return await self.reading.job(job_id, along)
+
+    async def cancel(self, job_id: str, along: int = ALONG) -> Job:
+        """Cancels the job unless it is terminal; returns it as `read` does. Raises JobNotFound or JobGone."""
         queues = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
-        record = await self._run(
+        answer = await self._run(
             self._cancel,
-            [*self._job_keys(job_id), keys.ABORT.pattern, *queues],
-            [job_id, self._ttl, keys.EVENTS, self._ended],
+            [*job_keys(job_id), keys.ABORT.pattern, *queues],
+            [job_id, self._ttl, keys.EVENTS, self._ended, along],
         )
-        if record is None:
-            raise self._missing(job_id)
+        if not answer:
+            raise self.reading.missing(job_id)
         if logs.debugging():
             log.debug("job cancelled, unless it had ended", job=job_id)
-        return views.terminal(record)
+        record, *where = answer
+        return views.terminal(record, results=not where)
 
     async def asked(self, job_id: str) -> views.Asked:
         """What the job was asked, for people to read; nothing once its lifetime is over."""
-        async with availability():
-            payload = await self.redis.get(keys.JOB.of(job_id))
-        return views.asked(payload) if payload else views.Asked()
+        return await self.reading.asked(job_id)
 
     async def recent(self, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
         """The newest jobs without their results, or those after the job `after`; and the next page's `after`.
@@ -279,18 +271,8 @@ class JobQueue:
         )
         return given_back
 
-    def _job_keys(self, job_id: str) -> list[str]:
-        return [key.of(job_id) for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
-
     def _queue_keys(self, model: str) -> list[str]:
         return [key.of(model) for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
-
-    def _missing(self, job_id: str) -> JobGone | JobNotFound:
-        """An id tells its age: one older than the lifetime of results was probably a job once."""
-        created = created_ms(job_id)
-        if created is not None and created < views.now_ms() - self._ttl:
-            return JobGone(f"job {job_id} ended and its lifetime is over")
-        return JobNotFound(f"there is no job {job_id}")
 
 
 def _fingerprint(model: str, payload: bytes) -> str:

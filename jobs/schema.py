@@ -66,6 +66,7 @@ class NewJob(msgspec.Struct, frozen=True):
 
     model: str
     inputs: Any
+    """As the request has them; or msgspec.Raw, which holds them in the queue's format."""
     count: int
     parameters: dict[str, Any]
     priority: Priority
@@ -78,14 +79,9 @@ def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
     """Checks the request against its model. Raises InvalidRequest, which points at the offending part."""
     many = isinstance(request.inputs, list)
     items = request.inputs if many else [request.inputs]
-    if not items:
-        raise InvalidRequest("inputs: give at least one input", pointer="/inputs")
-    if len(items) > spec.max_inputs:
-        raise InvalidRequest(
-            f"inputs: {len(items)} inputs are more than this model's {spec.max_inputs}", pointer="/inputs"
-        )
+    check_count(len(items), spec)
     for index, item in enumerate(items):
-        _check_input(item, spec, f"/inputs/{index}" if many else "/inputs")
+        check_input(item, spec, f"/inputs/{index}" if many else "/inputs")
     return NewJob(
         model=spec.name,
         inputs=request.inputs,
@@ -96,7 +92,18 @@ def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
     )
 
 
-def _check_input(item: Any, spec: ModelSpec, pointer: str) -> None:
+def check_count(count: int, spec: ModelSpec) -> None:
+    """Refuses more inputs than the model takes, or none. Raises InvalidRequest."""
+    if not count:
+        raise InvalidRequest("inputs: give at least one input", pointer="/inputs")
+    if count > spec.max_inputs:
+        raise InvalidRequest(
+            f"inputs: {count} inputs are more than this model's {spec.max_inputs}", pointer="/inputs"
+        )
+
+
+def check_input(item: Any, spec: ModelSpec, pointer: str) -> None:
+    """Refuses an input of another kind or size than the model takes. Raises InvalidRequest."""
     if spec.input == "text":
         if not isinstance(item, str):
             raise InvalidRequest("inputs: expected a text or a list of texts", pointer=pointer)
@@ -145,12 +152,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     position: int | None = None
     """Place among the waiting jobs of its model, from 1."""
-    results: msgspec.Raw | None = None
-    """JSON, as the engine encoded it: a list aligned with the inputs."""
+    results: msgspec.Raw | UnsetType | None = None
+    """JSON, as the engine encoded it: a list aligned with the inputs. UNSET where there are some that are too
+    large to come along with the rest; whoever shows the job must read them first."""
     counts: Counts
     timings: Timings
     batch: Batch | None = None
     urls: dict[str, str]
+
+    @property
+    def partly_failed(self) -> bool:
+        """Whether some of its inputs failed, and not all: it counts as succeeded."""
+        return 0 < self.counts.failed < self.counts.total
 
 
 def urls(job_id: str) -> dict[str, str]:

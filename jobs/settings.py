@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Bytes of their payloads, per model."""
     max_request_bytes: Annotated[int, Field(ge=1)] = 8 * MIB
     """Bytes of one request's body; more is answered 413."""
+    memory_budget: Annotated[int, Field(ge=1)] = 512 * MIB
+    """Bytes of bodies and answers that the API holds at once, over all its processes; beyond it 503."""
 
     # Lifetimes
     result_ttl: Annotated[float, Field(gt=0)] = 3600.0

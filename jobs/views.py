@@ -38,14 +38,15 @@ def accepted(job_id: str, job: NewJob, created: int, position: int) -> Job:
 
 
 def unfinished(
-    job_id: str, model: str, payload: bytes, lease: bytes | None, attempts: int, position: int | None
+    job_id: str,
+    model: str,
+    inputs: int,
+    created: int,
+    lease: bytes | None,
+    attempts: int,
+    position: int | None,
 ) -> Job:
-    """A job that waits or is leased. A payload that cannot be decoded still has a state."""
-    try:
-        decoded = decode_payload(payload)
-        created, total = decoded.et, input_count(decoded.a)
-    except UNREADABLE:
-        created, total = 0, 1
+    """A job that waits or is leased, of so many inputs. `created` is 0 for a payload that does not say it."""
     started = int(lease[TOKEN:]) if lease else 0
     return Job(
         id=job_id,
@@ -55,14 +56,14 @@ def unfinished(
         started_at=from_ms(started) if started else None,
         attempts=attempts,
         position=position,
-        counts=Counts(total, 0, 0),
+        counts=Counts(inputs, 0, 0),
         timings=Timings(float(started - created) if started else None, None, None),
         urls=urls(job_id),
     )
 
 
-def terminal(data: bytes) -> Job:
-    """A job that ended, from its record."""
+def terminal(data: bytes, *, results: bool = True) -> Job:
+    """A job that ended, from its record; its results are UNSET where they were cut out of it."""
     record = decode_record(data)
     state = JobState(record.state)
     ran = record.r is not None
@@ -75,12 +76,16 @@ def terminal(data: bytes) -> Job:
         started_at=from_ms(started) if started else None,
         finished_at=from_ms(record.ft),
         attempts=record.t,
-        results=msgspec.Raw(record.r) if record.r is not None else None,
+        results=_results(record.r) if results else msgspec.UNSET,
         counts=Counts(record.n, record.n - record.failed if ran else 0, record.failed),
         timings=_timings(record, started),
         batch=Batch(*record.batch) if record.batch else None,
         urls=urls(record.id),
     )
+
+
+def _results(data: bytes | None) -> msgspec.Raw | None:
+    return None if data is None else msgspec.Raw(data)
 
 
 def _timings(record: Record, started: int | None) -> Timings:

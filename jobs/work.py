@@ -24,6 +24,10 @@ class Work(msgspec.Struct, array_like=True, frozen=True):
     """Jobs by the seconds that they waited: a count per bucket of LATENCIES, and the overflow."""
     compute: list[int] = []
     total: list[int] = []
+    inputs: int = 0
+    """Of jobs that ended with an outcome for each of them; `items` are those that were run."""
+    inputs_failed: int = 0
+    """Of these inputs."""
 
     def __post_init__(self) -> None:
         for name in ("queued", "compute", "total"):
@@ -42,6 +46,8 @@ class Work(msgspec.Struct, array_like=True, frozen=True):
             queued=beat.queued,
             compute=beat.compute,
             total=beat.total,
+            inputs=beat.inputs,
+            inputs_failed=sum(beat.inputs_failed.values()),
         )
 
     def __add__(self, other: "Work") -> "Work":
@@ -61,6 +67,8 @@ class Work(msgspec.Struct, array_like=True, frozen=True):
             _with(self.queued, other.queued, sign),
             _with(self.compute, other.compute, sign),
             _with(self.total, other.total, sign),
+            self.inputs + sign * other.inputs,
+            self.inputs_failed + sign * other.inputs_failed,
         )
 
     @property
@@ -72,6 +80,11 @@ class Work(msgspec.Struct, array_like=True, frozen=True):
     def padding(self) -> float | None:
         """Share of padding among the tokens run, 0 to 1; None when none were."""
         return max(0.0, 1 - self.tokens / self.padded) if self.padded > 0 else None
+
+    @property
+    def failing(self) -> float | None:
+        """Share of failed inputs, 0 to 1; None when no job ended."""
+        return self.inputs_failed / self.inputs if self.inputs > 0 else None
 
 
 def quantile(counts: Sequence[int], q: float) -> float | None:

@@ -4,6 +4,7 @@ import msgspec
 from arq.connections import ArqRedis
 
 from jobs import keys, lua
+from jobs.failures import FailureReason
 from jobs.histograms import LATENCIES, Counts, fitting
 from jobs.integrity import Integrity
 
@@ -11,6 +12,11 @@ HEARTBEAT_EVERY = 1.0
 """Seconds between heartbeats."""
 HEARTBEAT_TTL = 5.0
 """Seconds after which a silent worker is not counted any more."""
+
+RESTARTS = ("crashed", "hung", "cancelled", "memory", "max_requests", "max_resident")
+"""Why an engine was started again. `cancelled`: all jobs of its batch were. `memory`: an input found none.
+
+The last two are keys of the model in `models.toml`: such an engine was replaced between two batches."""
 
 
 class Heartbeat(msgspec.Struct, kw_only=True):
@@ -24,7 +30,11 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     started: float
     """Unix seconds."""
     engine: str
-    """`loading`, `ready`, `busy`, `restarting` or `stopping`."""
+    """`loading`, `ready`, `busy`, `restarting`, `retired` or `stopping`."""
+    engine_fault: str = ""
+    """Why the model is retired, in one sentence; empty while it is served."""
+    engine_retry: float = 0.0
+    """Unix seconds at which a retired model is loaded again; 0 while it is served."""
     device: str = ""
     dtype: str = ""
     leases: int = 0
@@ -32,11 +42,20 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     window: int = 0
     """Items claimed and not yet in the engine."""
     engine_restarts: int = 0
+    """Engines that were started again, for whatever reason."""
+    restart_reasons: dict[str, int] = {}
+    """The same by reason, one of RESTARTS."""
     lost_leases: int = 0
     refused_results: int = 0
     """Results that came after their lease was lost."""
     jobs: dict[str, int] = {}
     """Jobs ended since the start, by state."""
+    inputs: int = 0
+    """Inputs of the jobs among them that succeeded or failed."""
+    inputs_failed: dict[str, int] = {}
+    """Those of them that failed, by the kind of the failure."""
+    failures: list[FailureReason] = []
+    """The latest reasons, oldest first."""
     items: int = 0
     """Items run since the start."""
     batches: int = 0
@@ -73,6 +92,11 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("queued", "compute", "total"):
             setattr(self, name, fitting(getattr(self, name), LATENCIES))
+
+    @property
+    def retired(self) -> bool:
+        """Whether its model could not be loaded: its jobs wait, and it is loaded again at `engine_retry`."""
+        return self.engine == "retired"
 
 
 class Roster:

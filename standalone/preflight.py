@@ -10,10 +10,19 @@ from jobs.settings import Settings
 
 
 def read_models(settings: Settings) -> ModelCatalog:
-    """The catalog, when each of its models has its files here or comes from a hub."""
+    """The catalog, when one of its models at least has its files here, comes from a hub or needs none.
+
+    The worker retires a model without its files while it serves the others.
+    """
     catalog = load_catalog(settings.models_file)
+    faults = []
     for spec in catalog.specs.values():
-        catalog.local_source(spec)
+        try:
+            catalog.local_source(spec)
+        except ConfigurationError as error:
+            faults.append(str(error))
+    if len(faults) == len(catalog.specs):
+        raise ConfigurationError("\nbatchline: ".join(faults))
     return catalog
 
 

@@ -27,18 +27,20 @@ columns of the models:
   p50, p95  half of the jobs took at most this long, 95 % of them
   batch     inputs that the model is given together, the mean
   pad       share of the tokens run that only filled up shorter inputs
+  fail      share of failed inputs, of jobs that ended
 
 columns of the workers:
   items/s   inputs per second, while it computes
   budget    tokens that a full batch has the model compute
   up        since its start
-  restarts  times that its engine died or hung and was started again
+  failed    inputs that failed, since its start
+  restarts  times that its engine was started again, and why
   lost      leases that ran out before their jobs were done, which then ran again
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 1 where no server answers, or, with --once, where something is not well."""
+    """The exit status: 1 where no server answers, or, with --once, where something is degraded or bad."""
     arguments = _parser().parse_args(argv)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:

@@ -33,6 +33,8 @@ class Figures:
     """Mean inputs in a micro-batch."""
     padding: float | None
     """Share of padding among the tokens that were run, 0 to 1."""
+    failed: float | None
+    """Share of failed inputs among those of jobs that ended, 0 to 1."""
 
 
 def between(old: Reading, new: Reading, model: str) -> Figures:
@@ -53,12 +55,14 @@ def between(old: Reading, new: Reading, model: str) -> Figures:
         return Percentiles(quantile(buckets, 0.5), quantile(buckets, 0.95))
 
     batches, padded = counted_by_all("batches_total"), counted_by_all("padded_tokens_total")
+    inputs = counted_by_all("inputs_total")
     return Figures(
         done=sum(counted("jobs_total", worker) / span for worker, span in spans.items() if span > 0),
         queued=percentiles("job_queued_seconds"),
         compute=percentiles("job_compute_seconds"),
         batch=counted_by_all("items_total") / batches if batches else None,
         padding=1 - counted_by_all("tokens_total") / padded if padded else None,
+        failed=counted_by_all("inputs_failed_total") / inputs if inputs else None,
     )
 
 

@@ -3,9 +3,9 @@
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +18,9 @@ NEWEST = 100
 
 MOST_FAILURES = 5
 """Failed jobs that are shown; each is asked for its reason, once."""
+
+Level = Literal["degraded", "bad"]
+"""How ill something is: `bad` keeps jobs from being accepted or run."""
 
 Series = dict[tuple[str, ...], float]
 """One metric: values by model, worker, and what other labels there are, in the order of their names."""
@@ -32,13 +35,22 @@ class _Away(Exception):
 
 
 @dataclass(frozen=True)
+class Fault:
+    """What is not well."""
+
+    level: Level
+    reason: str
+
+
+@dataclass(frozen=True)
 class Failure:
-    """A job that failed."""
+    """A job with inputs that failed."""
 
     id: str
     model: str
     finished: str
     """ISO 8601, by the server's clock."""
+    failed: int
     inputs: int
     reason: str
 
@@ -49,8 +61,8 @@ class Reading:
 
     at: float
     """Seconds, by this machine's steady clock."""
-    faults: Mapping[str, str]
-    """What is not well, by what it is: `redis`, or `model NAME`."""
+    faults: Mapping[str, Fault]
+    """By what is not well: `redis`, or `model NAME`."""
     models: list[dict[str, Any]] = field(default_factory=list)
     metrics: Mapping[str, Series] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
@@ -79,35 +91,42 @@ class Server:
 
     def _read(self) -> Reading:
         checks = self._get("/health/ready", 200, 503).json()["checks"]
-        faults = {name: check["reason"] for name, check in checks.items() if not check["ok"]}
+        found = faults(checks)
         metrics, at = parse(self._get("/metrics").text), self._clock()
         try:
             models = self._get("/v1/models").json()["models"]
-            return Reading(at, faults, models, metrics, self._failures())
+            return Reading(at, found, models, metrics, self._failures(models))
         except _Away:
-            return Reading(at, {"redis": "cannot be reached"} | faults)
+            return Reading(at, {"redis": Fault("bad", "Redis cannot be reached")} | found)
 
-    def _failures(self) -> list[Failure]:
+    def _failures(self, models: Sequence[Mapping[str, Any]]) -> list[Failure]:
+        known = {each["job"]: _why_failed(each) for model in models for each in model.get("failures", ())}
         jobs = self._get("/v1/jobs", params={"limit": NEWEST}).json()["jobs"]
-        failed = [job for job in jobs if job["status"] == "failed"][:MOST_FAILURES]
-        self._reasons = {job["id"]: self._reason(job["id"]) for job in failed}
+        failed = [job for job in jobs if job["counts"]["failed"]][:MOST_FAILURES]
+        self._reasons = {job["id"]: self._reason(job, known) for job in failed}
         return [
             Failure(
                 job["id"],
                 job["model"],
                 job["finished_at"],
+                job["counts"]["failed"],
                 job["counts"]["total"],
                 self._reasons[job["id"]],
             )
             for job in failed
         ]
 
-    def _reason(self, job_id: str) -> str:
+    def _reason(self, job: Mapping[str, Any], known: Mapping[str, str]) -> str:
+        """Of a failed job the first input's. Of one that failed in part, whose results may be large, what the
+        model's latest failures say, or where to find it.
+        """
+        job_id = job["id"]
         if job_id in self._reasons:
             return self._reasons[job_id]
+        if job["status"] != "failed":
+            return known.get(job_id, f"{self.url}/jobs/{job_id}")
         results = self._get(f"/v1/jobs/{job_id}/result", 200, 404, 410).json().get("results") or [{}]
-        error = results[0].get("error", {})
-        return ": ".join(error[name] for name in ("title", "detail") if name in error)
+        return _why_failed(results[0].get("error", {}))
 
     def _get(self, path: str, *allowed: int, params: Mapping[str, Any] | None = None) -> httpx.Response:
         answer = self._client.get(self.url + path, params=params)
@@ -116,6 +135,22 @@ class Server:
         if answer.status_code not in (allowed or (200,)):
             raise ValueError(f"{path} answered {answer.status_code}")
         return answer
+
+
+def _why_failed(error: Mapping[str, Any]) -> str:
+    return ": ".join(error[name] for name in ("title", "detail") if name in error)
+
+
+def faults(checks: Mapping[str, Mapping[str, Any]]) -> dict[str, Fault]:
+    """What is not well, of the checks of /health/ready."""
+    return {name: _fault(name, check) for name, check in checks.items() if "reason" in check}
+
+
+def _fault(name: str, check: Mapping[str, Any]) -> Fault:
+    """An older server has no levels: each reason is for something bad, and does not name it."""
+    if "level" not in check:
+        return Fault("bad", f"{name}: {check['reason']}")
+    return Fault("bad" if check["level"] == "bad" else "degraded", check["reason"])
 
 
 def parse(text: str) -> dict[str, Series]:

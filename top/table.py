@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from top.figures import Figures, Percentiles, W, between
-from top.readings import Reading
+from top.readings import Level, Reading
 
 NOTHING = "–"  # noqa: RUF001 - a dash as wide as a figure
+
+COLOURS: dict[Level, str] = {"degraded": "yellow", "bad": "red"}
 
 ABLE = ("ready", "busy")
 """States of an engine that can run a job."""
@@ -22,7 +24,8 @@ def screen(url: str, old: Reading, new: Reading, fault: str = "") -> RenderableT
     parts: list[RenderableType] = [_headline(url, old, new, fault)]
     if new.models:
         parts += [_models(old, new), _workers(new)]
-        parts.append(_failures(new) if new.failures else Text("No failed job among the newest 100.", "dim"))
+        none = Text("No job with failed inputs among the newest 100.", "dim")
+        parts.append(_failures(new) if new.failures else none)
     return Group(*parts)
 
 
@@ -31,8 +34,9 @@ def _headline(url: str, old: Reading, new: Reading, fault: str) -> Text:
     if fault:
         return line.append(fault, "bold red")
     if new.faults:
-        told = "; ".join(f"{name}: {reason}" for name, reason in new.faults.items())
-        return line.append(plain(told), "bold red")
+        for each in sorted(new.faults.values(), key=lambda fault: fault.level != "bad"):
+            line.append(f"{plain(each.reason)}. ", f"bold {COLOURS[each.level]}")
+        return line
     line.append("healthy", "bold green")
     return line.append(f"  rates and percentiles of the last {new.at - old.at:.0f} s", "dim")
 
@@ -48,7 +52,7 @@ def _table(title: str, words: Sequence[str], figures: Sequence[str] = ()) -> Tab
 
 def _models(old: Reading, new: Reading) -> Table:
     latencies = "queued\np50", "\np95", "compute\np50", "\np95"
-    figures = "\nwait", "\noldest", "\nrun", "\ndone/s", *latencies, "\nbatch", "\npad"
+    figures = "\nwait", "\noldest", "\nrun", "\ndone/s", *latencies, "\nbatch", "\npad", "\nfail"
     table = _table("Models", ["\nmodel", "\nhealth"], figures)
     for model in new.models:
         name = model["name"]
@@ -56,7 +60,7 @@ def _models(old: Reading, new: Reading) -> Table:
         oldest = new.metrics.get("batchline_queue_oldest_age_seconds", {}).get((name,), 0.0)
         table.add_row(
             plain(name),
-            Text(plain(fault), "red") if fault else Text("ok", "green"),
+            Text(fault.level, COLOURS[fault.level]) if fault else Text("ok", "green"),
             str(model["queue"]["waiting"]),
             duration(oldest) if model["queue"]["waiting"] else NOTHING,
             str(model["queue"]["running"]),
@@ -71,7 +75,7 @@ def _figures(figures: Figures) -> list[str]:
         *_percentiles(figures.queued),
         *_percentiles(figures.compute),
         NOTHING if figures.batch is None else f"{figures.batch:.1f}",
-        NOTHING if figures.padding is None else f"{figures.padding:.0%}",
+        *(NOTHING if share is None else f"{share:.0%}" for share in (figures.padding, figures.failed)),
     ]
 
 
@@ -80,7 +84,7 @@ def _percentiles(of: Percentiles) -> list[str]:
 
 
 def _workers(new: Reading) -> Table:
-    figures = "items/s computing", "budget", "threads", "up", "restarts", "lost"
+    figures = "items/s computing", "budget", "threads", "up", "failed", "restarts", "lost"
     table = _table("Workers", ["worker", "model", "engine", "device"], figures)
     for model in new.models:
         for worker in model["workers"]:
@@ -95,6 +99,7 @@ def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text
         return new.metrics.get(W + name, {}).get((model, worker["id"]), 0.0)
 
     started, state = told("start_time_seconds"), worker["state"]
+    failed = _by_reason(new, "inputs_failed_total", model, worker["id"])
     restarts, lost = told("engine_restarts_total"), told("lost_leases_total")
     return [
         plain(worker["id"]),
@@ -105,16 +110,32 @@ def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text
         f"{told('token_budget'):.0f}",
         f"{told('threads'):.0f}",
         duration(max(0.0, time.time() - started)) if started else NOTHING,
-        Text(f"{restarts:.0f}", "yellow" if restarts else ""),
+        Text(f"{sum(failed.values()):.0f}", "yellow" if failed else ""),
+        Text(_restarts(new, restarts, model, worker["id"]), "yellow" if restarts else ""),
         Text(f"{lost:.0f}", "yellow" if lost else ""),
     ]
 
 
+def _restarts(new: Reading, restarts: float, model: str, worker: str) -> str:
+    """How many, and for which reasons."""
+    reasons = _by_reason(new, "engine_restart_reasons_total", model, worker)
+    told = ", ".join(f"{count:.0f} {plain(reason)}" for reason, count in sorted(reasons.items()))
+    return f"{restarts:.0f} ({told})" if told else f"{restarts:.0f}"
+
+
+def _by_reason(new: Reading, name: str, model: str, worker: str) -> dict[str, float]:
+    """A worker's counter that has reasons, without those that never were."""
+    series = new.metrics.get(W + name, {})
+    return {key[2]: count for key, count in series.items() if key[:2] == (model, worker) and count}
+
+
 def _failures(new: Reading) -> Table:
-    table = _table("Failed jobs, newest first", ["job", "model", "finished (UTC)", "inputs", "reason"])
+    columns = ["job", "model", "finished (UTC)", "failed", "reason"]
+    table = _table("Jobs with failed inputs, newest first", columns)
     for failure in new.failures:
         finished = failure.finished[:19].replace("T", " ")
-        row = plain(failure.id), plain(failure.model), plain(finished), str(failure.inputs)
+        failed = f"{failure.failed} of {failure.inputs}"
+        row = plain(failure.id), plain(failure.model), plain(finished), failed
         table.add_row(*row, Text(plain(failure.reason), "red", no_wrap=True, overflow="ellipsis"))
     return table
 

@@ -10,7 +10,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import structlog
 import uvloop
@@ -45,10 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         heap.settle()
         return uvloop.run(_serve(settings, catalog, specs, burst=arguments.burst))
     except (BatchlineError, BaseExceptionGroup) as error:
-        fault = _first(error)
-        if not isinstance(fault, BatchlineError):
+        faults = list(_leaves(error))
+        if not all(isinstance(fault, BatchlineError) for fault in faults):
             raise
-        print(f"batchline worker: {fault}", file=sys.stderr)  # noqa: T201
+        for fault in faults:
+            print(f"batchline worker: {fault}", file=sys.stderr)  # noqa: T201
         return 1
 
 
@@ -71,12 +73,12 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
         await check(settings)
         guard.start()
         workers = [
-            BatchWorker(redis, settings, spec, catalog.local_source(spec), burst=burst, guard=guard)
+            BatchWorker(redis, settings, spec, partial(catalog.local_source, spec), burst=burst, guard=guard)
             for spec in specs
         ]
         _stop_on_signals(workers, settings.shutdown_grace)
         try:
-            await _until_all_end(workers)
+            await _until_all_end(workers, burst=burst)
         finally:
             for worker in workers:
                 await worker.close()
@@ -86,15 +88,30 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
     return 0
 
 
-async def _until_all_end(workers: list[BatchWorker]) -> None:
-    """Should one of them fail, the others stop in order before its error is raised."""
+async def _until_all_end(workers: list[BatchWorker], *, burst: bool) -> None:
+    """A model that cannot be loaded does not keep the others from being served.
+
+    Raises an ExceptionGroup with the reason of each model when none can be loaded at the start; in burst
+    mode, once the others have emptied their queues, with that of each that could not be. Should a worker fail
+    for another reason, the others stop in order before its error is raised.
+    """
     tasks = [asyncio.create_task(worker.main()) for worker in workers]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    if not burst:  # in burst mode each worker raises its own
+        tasks.append(asyncio.create_task(_any_loads(workers)))
+    await asyncio.wait(tasks, return_when=asyncio.ALL_COMPLETED if burst else asyncio.FIRST_EXCEPTION)
     for worker in workers:
         worker.stop()
     await asyncio.wait(tasks)
-    for task in tasks:
-        task.result()
+    if errors := [error for task in tasks if (error := task.exception())]:
+        raise BaseExceptionGroup("workers failed", errors)
+
+
+async def _any_loads(workers: list[BatchWorker]) -> None:
+    """Waits until each model was loaded, or could not be; raises why when none was."""
+    for worker in workers:
+        await worker.tried.wait()
+    if all(faults := [worker.first_fault for worker in workers]):
+        raise ExceptionGroup("no model can be loaded", [fault for fault in faults if fault])
 
 
 def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
@@ -117,24 +134,28 @@ def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
 
 
 async def _check(settings: Settings, specs: list[ModelSpec]) -> int:
-    """0 when each of the models has a worker of this host with a fresh heartbeat."""
+    """0 when each of the models has a live worker on this host, and one of them at least is served."""
     redis = connect(settings)
     try:
         beats = await Roster(redis).read()
     finally:
         await redis.aclose(close_connection_pool=True)
-    here = {beat.model for beat in beats if beat.host == socket.gethostname()}
-    missing = [spec.name for spec in specs if spec.name not in here]
-    if missing:
-        raise ConfigurationError(f"no live worker on this host for {', '.join(missing)}")
+    names = [spec.name for spec in specs]
+    here = [beat for beat in beats if beat.host == socket.gethostname() and beat.model in names]
+    if missing := set(names) - {beat.model for beat in here}:
+        raise ConfigurationError(f"no live worker on this host for {', '.join(sorted(missing))}")
+    if all(beat.retired for beat in here):  # whoever asks may know a better place for it
+        raise ConfigurationError(f"no model is served on this host: {here[0].engine_fault}")
     return 0
 
 
-def _first(error: BaseException) -> BaseException:
-    """The error itself, out of the groups that task groups wrap it in."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors themselves, out of the groups that task groups wrap them in."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 if __name__ == "__main__":

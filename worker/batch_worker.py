@@ -7,15 +7,16 @@
 and, in `worker/keeper.py`, write back what ended, renew the leases of the rest, sweep. Each is a loop of
 its own, so that none waits for another; they meet in the window and in the keeper.
 Stopping is in order: claim no more, let the running batch end, write back, give back the rest.
+A model that cannot be loaded, or whose engine cannot be kept alive, is retired: its jobs wait in the queue,
+and it is loaded again after a while (docs/decisions/022).
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
@@ -23,7 +24,7 @@ from arq.worker import Worker, func
 
 from jobs import keys
 from jobs.connection import cancel
-from jobs.errors import InvalidRequest, QueueUnavailable
+from jobs.errors import BatchlineError, ConfigurationError, InvalidRequest, QueueUnavailable
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -32,12 +33,12 @@ from jobs.wire import FUNCTION
 from jobs.workers import HEARTBEAT_EVERY, Roster
 from worker.batcher import Batcher, Item
 from worker.deadlines import Deadlines
-from worker.engine import Engine
+from worker.engine import Engine, EngineDied, EngineLost
 from worker.feeder import Feeder
 from worker.keeper import LeaseKeeper
 from worker.leases import LeasedJob
 from worker.lengths import LengthMeter
-from worker.loops import beside
+from worker.loops import beside, unless
 from worker.pace import Pace
 from worker.patience import Patience
 from worker.supply import Supply
@@ -67,11 +68,12 @@ class BatchWorker(Worker):
         redis: ArqRedis,
         settings: Settings,
         spec: ModelSpec,
-        source: Path | None,
+        find_source: Callable[[], Path | None] | None,
         *,
         burst: bool = False,
         guard: Watchdog | None = None,
     ) -> None:
+        """`find_source` is called before each load, for files may come late; None where there are none."""
         super().__init__(
             [func(infer, name=FUNCTION)],
             queue_name=keys.queue_name(spec.name),
@@ -84,11 +86,20 @@ class BatchWorker(Worker):
         self.settings = settings
         self.queue = JobQueue(redis, settings, [spec.name])
         self.roster = Roster(redis)
-        self.engine = Engine(spec, source, guard)
+        self.engine = Engine(spec, None, guard)
         self.vitals = Vitals(spec.name)
         self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
+        self.fault: BatchlineError | None = None
+        """Why the model is retired."""
+        self.first_fault: BatchlineError | None = None
+        """Why it could not be loaded at the start."""
+        self.tried = asyncio.Event()
+        """Set when the model was loaded for the first time, or could not be."""
+        self._find_source = find_source
         self._taken, self._stopping = asyncio.Event(), asyncio.Event()
+        self._closing = asyncio.Event()
+        """Set while no more is to be claimed: when stopping, or when the engine is lost."""
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
         self._overran = False
         """Whether the last batch did not end within the grace; one of its jobs may be why."""
@@ -102,8 +113,8 @@ class BatchWorker(Worker):
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
 
-        Raises, in an ExceptionGroup, ConfigurationError when the model cannot be loaded and EngineDied
-        when its engine cannot be kept alive; what was claimed is given back all the same.
+        In burst mode raises ConfigurationError when the model cannot be loaded, EngineDied or EngineLost when
+        its engine cannot be kept alive, in an ExceptionGroup; what was claimed is given back all the same.
         """
         renewing = partial(self._keeper.renew_forever, self.settings.renew_every)
         async with (
@@ -112,10 +123,15 @@ class BatchWorker(Worker):
             beside(self._keeper.sweep_forever),
         ):
             try:
-                if await self._unless_stopped(self._load()):
-                    async with beside(self._keeper.write_back_forever):
-                        await self._serve()
+                async with beside(self._keeper.write_back_forever):
+                    while not self._stopping.is_set():
+                        try:
+                            if await unless(self._stopping, self._load()):
+                                await self._serve()
+                        except (ConfigurationError, EngineDied, EngineLost) as error:
+                            await self._retire(error)
             finally:
+                self.tried.set()
                 await self.engine.kill()
                 # in a task of its own: this one may be cancelled already, and redis-py's timeouts mind that
                 in_order = self._stopping.is_set() and not self._overran
@@ -124,6 +140,7 @@ class BatchWorker(Worker):
     def stop(self) -> None:
         """Starts an orderly stop; `main` returns when it is done. Safe to call twice."""
         self._stopping.set()
+        self._closing.set()
         self._feeder.stop()
 
     async def close(self) -> None:
@@ -132,11 +149,15 @@ class BatchWorker(Worker):
             await self.roster.remove(self.vitals.beat.id)
 
     async def _load(self) -> None:
+        if self._find_source is not None:
+            self.engine.source = self._find_source()
         loaded = await self.engine.start()
         self._supply.meter = LengthMeter(loaded)
         self._feeder.pace = Pace(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
         self._window.price(loaded.cost.budget, self._feeder.pace.slack, packs=loaded.packs)
+        self.fault = None
+        self.tried.set()
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that nobody waits a second longer than needed
@@ -144,24 +165,54 @@ class BatchWorker(Worker):
         self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=seconds, why=loaded.why)
 
     async def _serve(self) -> None:
+        lost: EngineLost | None = None
+
+        async def feed() -> None:
+            nonlocal lost
+            try:
+                await self._feeder.run()
+            except EngineLost as error:
+                lost = error
+                self._closing.set()
+
         async with asyncio.TaskGroup() as loops:
             claiming = loops.create_task(self._claim_forever())
-            running = loops.create_task(self._feeder.run())
-            await self._stopping.wait()
+            running = loops.create_task(feed())
+            await self._closing.wait()
             until = time.monotonic() + self.settings.shutdown_grace
             await asyncio.wait([running], timeout=self.settings.shutdown_grace)
             self._overran = not running.done()
             await cancel(running)
             await asyncio.wait([claiming], timeout=2 * DOORBELL_WAIT)
             await cancel(claiming)  # Redis stands still
+        if lost is not None:
+            raise lost
         await self._keeper.written(max(1.0, until - time.monotonic()))
+
+    async def _retire(self, fault: BatchlineError) -> None:
+        """Gives back what was claimed, so that other workers can run it, and waits until the next try."""
+        pause = self.engine.ladder.retire()
+        self.fault = fault
+        if not self.tried.is_set():
+            self.first_fault = fault
+        self.vitals.retired(str(fault), time.time() + pause)
+        self.tried.set()
+        self._log.error("model retired", error=str(fault), next_try=f"in {pause:g} s")
+        await self.engine.kill()
+        if self.burst:
+            raise fault
+        with contextlib.suppress(QueueUnavailable):  # raised only when stopping
+            await self._patiently(self._keeper.hand_back)
+        self._feeder = Feeder(self.engine, self._supply, self._log)
+        self._closing.clear()
+        await unless(self._stopping, asyncio.sleep(pause))
 
     # 1. claim
 
     async def _claim_forever(self) -> None:
         wait = 0.0
         with contextlib.suppress(QueueUnavailable):  # raised only when stopping
-            while not self._stopping.is_set():
+            while not self._closing.is_set():
                 # who waits may find an empty window when somebody rings
                 trials = self._feeder.isolation
                 room = self.settings.window_items - (0 if wait else len(self._window)) - len(trials)
@@ -177,7 +228,7 @@ class BatchWorker(Worker):
                 if room <= 0 or (len(self._window) and left):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
-                    await self._unless_stopped(self._taken.wait())
+                    await unless(self._closing, self._taken.wait())
                     continue
                 if claimed:  # one claim for what comes while the engine is busy, not one for each ring
                     await self._feeder.hunger(CLAIM_PAUSE)
@@ -192,7 +243,7 @@ class BatchWorker(Worker):
         self._keeper.add(leased)
         for job in leased:
             await self._admit(job)
-        if self._stopping.is_set():
+        if self._closing.is_set():
             await self._keeper.hand_on(leased)
         return len(leased), left
 
@@ -236,21 +287,9 @@ class BatchWorker(Worker):
         """arq's health check: this worker's own heartbeat, where arq has one key for all of them."""
         beat = self.vitals.beat
         beat.leases, beat.window = len(self._keeper), len(self._window)
-        beat.engine = "stopping" if self._stopping.is_set() else self.engine.state
-        beat.engine_restarts = self.engine.restarts
+        state = "retired" if self.fault else self.engine.state
+        beat.engine = "stopping" if self._stopping.is_set() else state
+        beat.engine_restarts, beat.restart_reasons = self.engine.restarts, dict(self.engine.restart_reasons)
         await self.roster.write(beat)
-        peers = [peer for peer in await self.roster.read() if peer.model == self.spec.name]
-        self._peers = max(1, len(peers))
-
-    # Shared by the loops
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Does the work, or drops it when the stop comes first; returns whether it was done."""
-        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
-            return task.done()
-        finally:
-            await cancel(task, stop)
+        served = [peer for peer in await self.roster.read() if not peer.retired]
+        self._peers = max(1, sum(peer.model == self.spec.name for peer in served))

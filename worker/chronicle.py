@@ -41,7 +41,7 @@ class Chronicle:
     def ended(self, job: LeasedJob, state: JobState, times: Times) -> None:
         """Costs next to nothing for a job that nothing is to be said of."""
         if state is JobState.FAILED:
-            kind = job.fault.kind if job.fault else "unknown"
+            kind = job.failures[0].kind if job.failures else "unknown"
             level = "info" if kind in INPUTS_FAULT else "warning"
             self._say(level, "job failed", job, state, times, reason=kind)
         elif times.total >= self._slow:

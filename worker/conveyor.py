@@ -38,6 +38,7 @@ from worker.protocol import (
     decode_request,
     encode,
 )
+from worker.shortage import is_shortage
 
 MAX_DETAIL = 500
 """Characters of an error that are passed on; some quote their whole input."""
@@ -189,7 +190,7 @@ class Conveyor:
         except Exception as error:
             if passage.count == 1:  # the input at fault; larger batches are halved and come again
                 self._log.exception("input raised")
-            passage.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL])
+            passage.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL], is_shortage(error))
         finally:
             forks.leave_if_forked()  # the class forked, and its child came back as well
 
@@ -197,6 +198,8 @@ class Conveyor:
 def encode_one(output: object) -> bytes | Failure:
     try:
         return pipelines.encode_output(output)
+    except MemoryError:  # not the output's fault, as a rule
+        raise
     except Exception as error:
         return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
 

@@ -5,9 +5,7 @@ The child's side is `worker/engine_process.py`; `worker/isolation.py` takes fail
 
 import asyncio
 import contextlib
-import os
-import socket
-import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +18,7 @@ from jobs.errors import BatchlineError, ConfigurationError
 from jobs.exits import how_it_ended
 from jobs.models import ModelSpec
 from worker.exchange import Answered, EngineDied, Exchange
+from worker.ladder import TRIES, Ladder
 from worker.link import Link
 from worker.protocol import (
     Load,
@@ -34,22 +33,21 @@ from worker.protocol import (
     decode_reply,
     encode,
 )
+from worker.spawn import spawn
+from worker.wear import Wear, resident
 
-__all__ = ["RESTART_TRIES", "Answered", "BatchRaised", "Engine", "EngineDied", "EngineState"]
+__all__ = ["Answered", "BatchRaised", "Engine", "EngineDied", "EngineLost", "EngineState"]
 
 EngineState = Literal["loading", "ready", "busy", "restarting"]
 
 log = structlog.get_logger()
 
-RESTART_TRIES = 5
-"""Starts in a row that may fail before the worker gives up and leaves its jobs to others."""
-
-
 LAST_WORDS = 0.05
 """Seconds in which what a child sent before it ended is still read."""
 
-QUIET = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-"""What libraries shall not do in an engine, unless its environment says otherwise."""
+
+class EngineLost(BatchlineError):
+    """The engine cannot be kept alive, whatever it is given: its model is to be retired."""
 
 
 class BatchRaised(BatchlineError):
@@ -69,7 +67,10 @@ class Engine:
         self.spec = spec
         self.source = source
         self.info: Loaded | None = None
-        self.restarts = 0
+        self.restart_reasons: Counter[str] = Counter()
+        """Restarts by reason, one of `jobs.workers.RESTARTS`."""
+        self.ladder = Ladder()
+        self.wear = Wear(spec)
         self.state: EngineState = "loading"
         self.dead = False
         """Whether the child ended by itself, or for a hang, and none was started since."""
@@ -82,12 +83,18 @@ class Engine:
         self._exchange = Exchange(self._hung)
         self._fault: EngineDied | None = None
         """Why it was killed."""
+        self._ended_by = "crashed"
+        """The same in one word, one of `jobs.workers.RESTARTS`."""
         self._ending: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def restarts(self) -> int:
+        return self.restart_reasons.total()
 
     @property
     def connected(self) -> bool:
@@ -99,24 +106,13 @@ class Engine:
 
         Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
         """
-        ours, theirs = socket.socketpair()
-        self._mark = watchdog.new_mark()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "worker.engine_process",
-                str(theirs.fileno()),
-                str(os.getpid()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
-                env={**QUIET, **os.environ, watchdog.MARK: self._mark},
-            )
+        mark = watchdog.new_mark()
+        self._process, ours = await spawn(mark)
+        self._mark = mark
         if self._guard is not None:
             self._guard.add(self._process.pid, self._mark)
         link = self._link = Link(self._exchange.awaits, self._replied, self._out_of_step, self._lost)
-        self.dead, self._fault = False, None
+        self.dead, self._fault, self._ended_by = False, None, "crashed"
         self._watching = asyncio.create_task(self._watch(self._process, link))
         await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
         request = Load(
@@ -132,24 +128,38 @@ class Engine:
             await self.kill()
             raise ConfigurationError(reply.message)
         assert isinstance(reply, Loaded)
+        if (most := self.spec.max_resident) is not None and (size := resident(self.pid)) > most:
+            await self.kill()  # it would be replaced after every batch
+            raise ConfigurationError(
+                f"model {self.spec.name!r} takes {size} MiB once loaded, more than max_resident = {most}"
+            )
         self.info = reply
         self.state = "ready"
+        self.ladder.ready()
+        self.wear.begin()
         return reply
 
-    async def restart(self) -> None:
-        """Starts the child anew, with growing pauses where that fails. Raises EngineDied in the end."""
-        self.restarts += 1
+    async def restart(self, reason: str = "") -> None:
+        """Replaces the child, with growing pauses where that fails; by default because it died or hung.
+
+        Raises EngineLost when the model is to be retired.
+        """
+        reason = reason or self._ended_by
+        self.restart_reasons[reason] += 1
         self.state = "restarting"
-        for attempt in range(RESTART_TRIES):
+        if self.connected:
+            await self.kill()
+        while True:
+            await asyncio.sleep(self.ladder.pause)
             try:
                 await self.start()
             except (EngineDied, ConfigurationError) as error:  # it did load before: memory may be short
-                log.error("engine did not start", model=self.spec.name, error=str(error), attempt=attempt + 1)
-                await asyncio.sleep(min(0.2 * 2**attempt, 5.0))
+                log.error("engine did not start", model=self.spec.name, error=str(error))
+                if self.ladder.failed():
+                    raise EngineLost(f"it could not be started {TRIES} times in a row: {error}") from None
             else:
-                log.info("engine restarted", model=self.spec.name, pid=self.pid)
+                log.info("engine restarted", model=self.spec.name, pid=self.pid, reason=reason)
                 return
-        raise EngineDied(f"the engine of {self.spec.name!r} did not start {RESTART_TRIES} times in a row")
 
     def send(
         self,
@@ -170,7 +180,7 @@ class Engine:
 
     def interrupt(self, why: str) -> None:
         """Ends the child in the middle of what it does; the batch that runs is answered EngineDied."""
-        self._fault = EngineDied(why)
+        self._fault, self._ended_by = EngineDied(why), "cancelled"
         self._end_process()
 
     def withdraw(self) -> None:
@@ -216,6 +226,10 @@ class Engine:
         with contextlib.suppress(msgspec.MsgspecError):
             reply = decode_reply(body)
             if self._exchange.fits(reply):
+                if isinstance(reply, Ran):
+                    self.ladder.recovered()
+                if isinstance(reply, Ran | Raised):
+                    self.wear.answered(len(reply.outputs) if isinstance(reply, Ran) else 0, self.pid)
                 self._answer(reply)
                 return
         self._out_of_step()
@@ -233,7 +247,7 @@ class Engine:
 
     def _hung(self, seconds: float) -> None:
         what = f"the engine did not answer within {seconds:g} s and was killed"
-        self._fault = EngineDied(what, "engine-timeout")
+        self._fault, self._ended_by = EngineDied(what, "engine-timeout"), "hung"
         self._end_process()
 
     def _end_process(self) -> None:

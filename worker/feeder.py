@@ -18,9 +18,11 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from worker.deadlines import Deadlines
-from worker.engine import RESTART_TRIES, Answered, Engine, EngineDied
+from worker.engine import Answered, Engine, EngineDied, EngineLost
 from worker.isolation import Isolation, Trial
+from worker.ladder import TRIES
 from worker.leases import Batch
+from worker.loops import unless
 from worker.pace import Pace
 from worker.protocol import Raised, Ran, Withdrawn
 from worker.source import Result, Source
@@ -79,10 +81,10 @@ class Feeder:
         self._wanted = False
         self._empty_first = False
         """Whether the next batch must not be in the engine behind another."""
-        self._idle_deaths = 0
         self._explained = False
         """Whether the engine died of a batch, and not while it was idle."""
         self._stopping = False
+        self._stopped = asyncio.Event()
         self._hungry = asyncio.Event()
         engine.on_event = self._wake.set
 
@@ -120,11 +122,12 @@ class Feeder:
             self._flights[1].recalled = True
             self.engine.withdraw()
         self._stopping = True
+        self._stopped.set()
         self._wake.set()
         self._hungry.set()
 
     async def run(self) -> None:
-        """Feeds the engine until `stop`. Raises EngineDied when the engine cannot be kept alive."""
+        """Feeds the engine until `stop`. Raises EngineLost when the engine cannot be kept alive."""
         while True:
             self._wake.clear()
             if self._flights and self._flights[0].answered.done():
@@ -133,13 +136,15 @@ class Feeder:
                 return
             elif self.engine.dead and not self._flights:
                 await self._revive()
+            elif self.engine.wear.due and not self._flights:
+                await self._restart(self.engine.wear.due)
             elif trial := self._next():
                 await self._launch(trial)
             else:
                 await self._wake.wait()
 
     def _next(self) -> Trial | None:
-        if self._stopping or not self.engine.connected or len(self._flights) == 2:
+        if self._stopping or not self.engine.connected or self.engine.wear.due or len(self._flights) == 2:
             return None
         if not self._flights:
             self._empty_first = False
@@ -226,7 +231,6 @@ class Feeder:
         if flight.began is None:  # it was recalled too late
             await self._charge(flight.batch)
             flight.began = now
-        self._idle_deaths = 0
         if not isinstance(reply, Ran):
             assert isinstance(reply, Raised | EngineDied)
             self._failed(flight.trial, reply, now - flight.began)
@@ -246,7 +250,10 @@ class Feeder:
             verdicts = self.isolation.died(trial, reply)
         else:
             self._fell = None
-            verdicts = self.isolation.raised(trial, reply.detail)
+            new = self.engine.wear.answers <= 1
+            verdicts = self.isolation.raised(trial, reply.detail, shortage=reply.shortage, new=new)
+            if not verdicts and len(trial.batch) == 1:
+                self.engine.wear.due = "memory"
         if verdicts:  # first that of the only item that was run
             _, failure = verdicts.pop(0)
             self._source.settle(trial.batch, Result([failure], 0, 0, seconds, 0.0, 0.0))
@@ -266,13 +273,16 @@ class Feeder:
     async def _revive(self) -> None:
         """An engine that died is restarted, also one that died while it had nothing to do."""
         if not self._explained:
-            self._idle_deaths += 1
-            self._log.error("engine died while idle", times=self._idle_deaths)
-            if self._idle_deaths > RESTART_TRIES:
-                raise EngineDied(f"the engine of {self.engine.spec.name!r} dies again and again")
+            self._log.error("engine died while idle")
+            if self.engine.ladder.failed():
+                raise EngineLost(f"its engine died {TRIES} times in a row while it had nothing to do")
         self._explained = False
+        await self._restart()
+
+    async def _restart(self, reason: str = "") -> None:
+        """Unless a stop comes first; nothing is in the engine."""
         self._source.restarting()
-        await self.engine.restart()
+        await unless(self._stopped, self.engine.restart(reason))
 
 
 def _inputs(batch: Batch) -> list[Any]:

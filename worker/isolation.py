@@ -3,6 +3,7 @@
 - The pipeline raised: the halves are tried as batches of their own; a single item that raises has failed.
 - The engine died or hung: each member is a suspect, to be tried alone. An item that kills the engine alone,
   twice, has failed. While a job has suspects, the rest of its items wait here.
+- There was no memory: an item that raises that alone is tried once more in a new engine.
 - A job whose items killed KILLS_PER_JOB engines alone is given up: what has no outcome yet fails.
 
 It only decides. The feeder runs the trials, one at a time, and asks before each whether the window is first.
@@ -24,6 +25,9 @@ KILLS = 2
 KILLS_PER_JOB = 2 * KILLS + 1
 """Engines that the items of one job may kill alone: two bad inputs fail alone, a third ends the job."""
 
+STARVED_PER_JOB = 3
+"""Items of one job that may cost a restart each because a new engine has no memory for them either."""
+
 Verdicts = list[tuple[Item[LeasedJob], Failure]]
 """Items that have failed, and why."""
 
@@ -39,6 +43,8 @@ class Trial:
     """Engines that died while it ran alone."""
     error: EngineDied | None = None
     """How the last of them died."""
+    starved: bool = False
+    """Whether its only item found no memory before, and a new engine is to run it."""
 
     rank: int = field(init=False)
     """The highest priority in it."""
@@ -116,10 +122,15 @@ class Isolation:
             trial.batch[0].job.acquitted(trial.batch[0].index, trial.kills)
         self._close(trial)
 
-    def raised(self, trial: Trial, detail: str) -> Verdicts:
-        """The pipeline raised on it. Answers with the items that have failed."""
+    def raised(self, trial: Trial, detail: str, *, shortage: bool = False, new: bool = False) -> Verdicts:
+        """The pipeline raised on it, maybe for a `shortage` of memory; `new`: in a new engine.
+
+        Answers with the items that have failed; none of one alone means that a new engine is to try it again.
+        """
         batch = trial.batch
         if len(batch) == 1:
+            if shortage and self._starved(trial, new):
+                return []
             self.ran(trial)
             return [(batch[0], Failure("input-failed", detail))]
         self.log.info("batch raised, halving it", items=len(batch), error=detail)
@@ -161,6 +172,19 @@ class Isolation:
                 self._trials.append(trial)
             else:
                 self._close(trial)
+
+    def _starved(self, trial: Trial, new: bool) -> bool:
+        """Whether others may have taken the memory that a lone item did not find; then it is tried again."""
+        job = trial.batch[0].job
+        if new or trial.starved:
+            job.starved += 1
+            return False
+        if job.starved >= STARVED_PER_JOB or not _wanted(trial.batch):
+            return False
+        trial.starved = True
+        self._trials.append(trial)
+        self.log.warning("no memory for one input, trying it in a new engine", job=job.id)
+        return True
 
     def _suspect(self, trial: Trial) -> None:
         job = trial.batch[0].job

@@ -152,6 +152,8 @@ class LeaseKeeper:
                 job = self._ending[ending.token + ending.id]
                 times = job.times()
                 self.vitals.ended(ending.state, times)
+                if ending.state is not JobState.EXPIRED:
+                    self.vitals.answered(job.id, job.count, job.failures, job.now() / 1000)
                 self._chronicle.ended(job, ending.state, times)
                 if self.traces:
                     self.traces.ended(job, ending.state, time.monotonic() - began)
@@ -204,22 +206,32 @@ class LeaseKeeper:
                 for job in waiting:
                     self._drop(job)
 
+    async def hand_back(self) -> None:
+        """As `give_back`, while the worker lives on: what is on its way to being written is kept.
+
+        Raises QueueUnavailable.
+        """
+        unfinished = [job for job in self._held.values() if not job.over]
+        await self._release(unfinished, uncharged=True)
+        for job in unfinished:
+            if self.holds(job):
+                self._drop(job)
+
     async def give_back(self, *, uncharged: bool) -> None:
         """What has no result returns to its place in the queue; uncharged, if the stop was in order.
 
         A job that killed engines is charged all the same: it must not come back for ever.
         """
-        deadly = [job for job in self._held.values() if job.deadly]
+        with contextlib.suppress(QueueUnavailable):
+            await self._release(list(self._held.values()), uncharged=uncharged)
+
+    async def _release(self, jobs: Sequence[LeasedJob], *, uncharged: bool) -> None:
+        deadly = [job for job in jobs if job.deadly]
         if (deadly or not uncharged) and (charging := self._charge()):
             await charging
-        others = [job for job in self._held.values() if not job.deadly]
-        given_back = await self._release(others, uncharged) + await self._release(deadly, uncharged=False)
+        given_back = 0
+        for some, free in (([job for job in jobs if not job.deadly], uncharged), (deadly, False)):
+            if claims := [(job.claimed, 0 if job.started else job.start_by) for job in some]:
+                given_back += await self.queue.release(self.model, claims, uncharged=free)
         if given_back:
             self._log.info("gave back unfinished jobs", jobs=given_back)
-
-    async def _release(self, jobs: Sequence[LeasedJob], uncharged: bool) -> int:
-        unfinished = [(job.claimed, 0 if job.started else job.start_by) for job in jobs]
-        if unfinished:
-            with contextlib.suppress(QueueUnavailable):
-                return await self.queue.release(self.model, unfinished, uncharged=uncharged)
-        return 0

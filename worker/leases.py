@@ -8,6 +8,7 @@ import msgspec
 
 from jobs import keys
 from jobs.errors import InvalidRequest
+from jobs.failures import TITLES
 from jobs.leasing import Claimed, Ending
 from jobs.models import ModelSpec
 from jobs.schema import JobRequest, JobState, validate_request
@@ -16,18 +17,6 @@ from jobs.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode
 from worker.batcher import Item
 from worker.protocol import Failure
 from worker.vitals import Times
-
-TITLES = {
-    "input-failed": "The pipeline failed on this input",
-    "engine-died": "The engine died on this input",
-    "engine-timeout": "The engine hung on this input",
-    "output-not-encodable": "The output is not JSON",
-    "job-given-up": "Other inputs of the job killed the engine",
-    "attempts-exhausted": "The job was tried too often",
-    "result-too-large": "The results are too large",
-    "invalid-request": "The job cannot be run",
-}
-
 
 RANKS = {"high": 0, "normal": 1, "low": 2}
 
@@ -56,14 +45,16 @@ class LeasedJob:
         """Whether an engine died that ran nothing but its inputs."""
         self.kills = 0
         """Engines that died while one of its inputs ran alone, less those that turned out to be accidents."""
+        self.starved = 0
+        """Its inputs for which a new engine had no memory."""
         self.killers: set[int] = set()
         """Those inputs."""
         self.rank = RANKS["low"]
         """Its priority, 0 for the highest; a stock client's job has none and counts as low."""
         self.traceparent: object = None
         """What its trace is, if it has one; a stock client may give anything."""
-        self.fault: Failure | None = None
-        """Why it failed, where it did: the first of its inputs' failures."""
+        self.failures: Sequence[Failure] = ()
+        """Why its inputs failed, one for each that did; known once it has ended."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._outcomes: list[Outcome | None] = []
@@ -174,31 +165,27 @@ class LeasedJob:
         if self.too_large:
             return self.failed("result-too-large", f"{self._bytes} bytes are more than {self.max_bytes}")
         outcomes = [outcome for outcome in self._outcomes if outcome is not None]
-        failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
-        state = JobState.FAILED if failed == len(outcomes) else JobState.SUCCEEDED
-        if state is JobState.FAILED and isinstance(outcomes[0], Failure):
-            self.fault = outcomes[0]
+        self.failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+        state = JobState.FAILED if len(self.failures) == len(outcomes) else JobState.SUCCEEDED
         batch = None
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
             batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else None)
-        return self._ending(state, _results(outcomes), failed, round(self._compute_ms, 2), batch)
+        return self._ending(state, _results(outcomes), round(self._compute_ms, 2), batch)
 
     def failed(self, kind: str, detail: str) -> Ending:
         """The ending of a job none of whose inputs can be run."""
-        self.fault = Failure(kind, detail)
-        outcomes = [self.fault] * self.count
-        return self._ending(JobState.FAILED, _results(outcomes), len(outcomes))
+        self.failures = [Failure(kind, detail)] * self.count
+        return self._ending(JobState.FAILED, _results(self.failures))
 
     def expired(self) -> Ending:
         """The ending of a job that did not start in time."""
-        return self._ending(JobState.EXPIRED, None, 0)
+        return self._ending(JobState.EXPIRED, None)
 
     def _ending(
         self,
         state: JobState,
         results: bytes | None,
-        failed: int,
         compute: float | None = None,
         batch: tuple[float, float | None] | None = None,
     ) -> Ending:
@@ -211,7 +198,7 @@ class LeasedJob:
             et=self.created,
             st=self._started or self.claimed.claimed_ms,
             n=self.count,
-            failed=failed,
+            failed=len(self.failures),
             compute=compute,
             batch=batch,
             state=state,

@@ -1,4 +1,4 @@
-"""Loops that run beside a block of code, and fail with it."""
+"""Loops that run beside a block of code, and fail with it; work that an event may end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -19,3 +19,15 @@ async def beside(loop: Loop) -> AsyncIterator[None]:
             yield
         finally:
             await cancel(task)
+
+
+async def unless(event: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Does the work, or drops it when the event comes first; returns whether it was done."""
+    task, ending = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait([task, ending], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        await cancel(task, ending)

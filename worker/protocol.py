@@ -102,6 +102,8 @@ class Raised(msgspec.Struct, tag=True):
     """Engine: the pipeline raised; none of the batch has an output."""
 
     detail: str
+    shortage: bool = False
+    """Whether it had no memory left."""
 
 
 class Withdraw(msgspec.Struct, tag=True):

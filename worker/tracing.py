@@ -63,5 +63,5 @@ class JobTraces:
             "finish", above, SpanKind.CONSUMER, about | {"batchline.state": str(state)}, start_time=wrote * MS
         )
         if state is JobState.FAILED:
-            finish.set_status(Status(StatusCode.ERROR, job.fault.kind if job.fault else None))
+            finish.set_status(Status(StatusCode.ERROR, job.failures[0].kind if job.failures else None))
         finish.end(now * MS)

@@ -5,12 +5,15 @@ import os
 import secrets
 import socket
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from jobs.failures import LATEST, note
 from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, count, empty
 from jobs.schema import JobState
 from jobs.workers import Heartbeat
-from worker.protocol import NO_BUDGET, Loaded
+from worker.protocol import NO_BUDGET, Failure, Loaded
 
 MEMORY = 10.0
 """Seconds of computing after which a batch counts for a third of what it did in the rate."""
@@ -47,8 +50,13 @@ class Vitals:
     def loaded(self, loaded: Loaded) -> None:
         """The engine has its model."""
         beat = self.beat
+        beat.engine_fault, beat.engine_retry = "", 0.0
         beat.device, beat.dtype, beat.threads = loaded.device, loaded.dtype, loaded.threads
         beat.budget = loaded.cost.budget if loaded.cost.budget < NO_BUDGET else 0
+
+    def retired(self, why: str, retry: float) -> None:
+        """The model is not served; it is loaded again at that Unix time."""
+        self.beat.engine_fault, self.beat.engine_retry = why, retry
 
     def ended(self, state: JobState, times: Times) -> None:
         """A job ended here."""
@@ -62,6 +70,17 @@ class Vitals:
         if times.compute is not None:
             count(beat.compute, LATENCIES, times.compute)
             beat.compute_sum += times.compute
+
+    def answered(self, job: str, inputs: int, failures: Sequence[Failure], at: float) -> None:
+        """A job ended with an outcome for each of its inputs; `at` in Unix seconds."""
+        beat = self.beat
+        beat.inputs += inputs
+        if failures:
+            for kind, failed in Counter(failure.kind for failure in failures).items():
+                beat.inputs_failed[kind] = beat.inputs_failed.get(kind, 0) + failed
+            reasons = Counter((failure.kind, failure.detail) for failure in failures)
+            for (kind, detail), failed in reasons.most_common(LATEST):
+                note(beat.failures, kind, detail, failed, job, at)
 
     def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
         """A micro-batch is over; `padded` is 0 where nobody has counted its tokens."""

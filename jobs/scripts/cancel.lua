@@ -2,11 +2,13 @@
 -- Cancels a job that is not terminal, waiting or running. A running batch goes on, but its result is refused.
 -- KEYS  1 payload  2 result  3 lease  4 attempts  5 abort, then queue, deadlines, bytes for each model
 -- ARGV  1 id  2 result lifetime, ms  3 events channel  4 head of a cancelled record
--- Answers the job's record, or false when there is no such job.
+--       5 most bytes of a record that comes with its results
+-- Answers as record_at, {} when there is no such job.
 --@include codec.lua
+--@include record.lua
 --@include terminate.lua
 
-local result = redis.call('GET', KEYS[2])
+local result = record_at(KEYS[2], tonumber(ARGV[5]))
 if result then return result end
 local fault
 for i = 6, #KEYS, 3 do
@@ -16,8 +18,8 @@ for i = 6, #KEYS, 3 do
                   queue = KEYS[i], deadlines = KEYS[i + 1], bytes = KEYS[i + 2]}
     local record = terminate(ARGV[1], keys, 'cancelled', ARGV[4], ARGV[2], clock())
     publish(ARGV[3], {event(ARGV[1], 'cancelled', record)})
-    return record
+    return {record}
   end
   fault = score or fault                     -- that queue holds another program's data: it may have been the job's
 end
-return redis.call('EXISTS', KEYS[1]) == 1 and fault
+return redis.call('EXISTS', KEYS[1]) == 1 and fault or {}

@@ -20,26 +20,7 @@ local function event(id, state, record)      -- [id, state, record or nil]
   return '\147' .. str(id) .. str(state) .. carried
 end
 
-local function whole(value, otherwise)       -- a number that a stock client's payload claims, if it is one
-  local n = tonumber(value)
-  return n and n >= 0 and n < 2^53 and math.floor(n) or otherwise
-end
-
--- What `submit` wrote begins so (wire.Payload): the extras can be read without the inputs behind them.
-local OURS = '\133\161t\192\161f\165infer\161k'
-
-local function extras(payload)               -- the keywords and the creation time; {} and nil where unreadable
-  if string.sub(payload, 1, #OURS) == OURS then
-    local _, k = cmsgpack.unpack_one(payload, #OURS)
-    return k, struct.unpack('>I8', string.sub(payload, -8))
-  end
-  local ok, job = pcall(cmsgpack.unpack, payload)
-  if not ok or type(job) ~= 'table' then return {} end
-  local k = type(job.k) == 'table' and job.k or {}
-  local inputs = type(job.a) == 'table' and job.a[1]
-  k.n = type(inputs) == 'table' and math.max(1, #inputs) or 1
-  return k, whole(job.et, nil)
-end
+--@include payload.lua
 
 local function many(command, key, args)      -- one call for many members, or a few: Lua's stack is small
   for i = 1, #args, 4000 do

@@ -1,21 +1,24 @@
 #!lua flags=no-writes
--- Reads a job as it is, at one instant.
+-- Reads a job as it is, at one instant. Its inputs stay where they are.
 -- KEYS  1 payload  2 result  3 lease  4 attempts, then the queue of each model
--- ARGV  1 id
--- Answers {record} when it is terminal; {payload, lease or false, attempts or false, index of its queue from 0,
--- place among the waiting from 1 or 0} when it is not; {} when there is no such job.
+-- ARGV  1 id  2 most bytes of a record that comes with its results
+-- Answers as record_at when it is terminal; {inputs, creation or false, lease or false, attempts or false, index of its
+-- queue from 0, place among the waiting from 1 or 0} when it is not; {} when there is no such job.
+--@include record.lua
 
-local result = redis.call('GET', KEYS[2])
-if result then return {result} end
-local payload = redis.call('GET', KEYS[1])
-if not payload then return {} end
+local record = record_at(KEYS[2], tonumber(ARGV[2]))
+if record then return record end             -- it needs nothing of what follows
+--@include payload.lua
+
 local fault
 for i = 5, #KEYS do
   local score = redis.pcall('ZSCORE', KEYS[i], ARGV[1])
   if type(score) == 'string' then
+    local inputs, created = outline(KEYS[1])
+    if not inputs then return {} end
     local place = tonumber(score) < 1e15 and redis.call('ZRANK', KEYS[i], ARGV[1]) + 1 or 0
-    return {payload, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]), i - 5, place}
+    return {inputs, created or false, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]), i - 5, place}
   end
   fault = score or fault                     -- that queue holds another program's data: it may have been the job's
 end
-return fault or {}
+return redis.call('EXISTS', KEYS[1]) == 1 and fault or {}

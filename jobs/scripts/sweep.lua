@@ -42,7 +42,7 @@ for i = 1, #lapsed, 2 do                     -- to the head of the queue, for th
     redis.call('DEL', ARGV[6] .. id)
     if whole(redis.call('GET', ARGV[7] .. id), 0) == 0 then      -- never started, so its deadline holds again
       redis.call('SET', ARGV[7] .. id, '0', 'EX', 86400)         -- tells the next worker that one was lost with it
-      local k, created = extras(redis.call('GET', ARGV[4] .. id) or '')
+      local k, created = extras_at(ARGV[4] .. id)
       local within = tonumber(k.expires_in)
       if created and within then
         redis.call('ZADD', KEYS[2], string.format('%d', created + math.ceil(within * 1000)), id)

@@ -9,14 +9,14 @@ local function forget(job_key, ttl)          -- its bytes that no longer count; 
 end
 
 local function terminate(id, keys, state, head, ttl, now)
-  local k, created = extras(redis.call('GET', keys.job) or '')
+  local n, created = outline(keys.job)
   local lease = redis.call('GET', keys.lease)
   local attempts = whole(redis.call('GET', keys.attempts), 0)
   local started = lease and whole(string.sub(lease, 33), 0) or 0   -- 0: it had no start that still counts
   if started == 0 and attempts == 0 then started = now end
   local record = head
     .. str('id') .. str(id) .. str('q') .. str(keys.queue) .. str('t') .. uint(attempts)
-    .. str('et') .. uint(created or now) .. str('st') .. uint(started) .. str('n') .. uint(whole(k.n, 1))
+    .. str('et') .. uint(created or now) .. str('st') .. uint(started) .. str('n') .. uint(n or 1)
     .. str('state') .. str(state) .. str('ft') .. uint(now)
   redis.call('SET', keys.result, record, 'PX', ttl)
   redis.call('DECRBY', keys.bytes, forget(keys.job, ttl))

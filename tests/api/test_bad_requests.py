@@ -225,7 +225,7 @@ async def test_a_real_server_refuses_ten_megabytes_and_goes_on(settings: Setting
 async def test_a_body_that_does_not_come_is_not_waited_for(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.submission.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("api.bodies.BODY_SECONDS", 0.05)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b'{"inputs": '

@@ -12,6 +12,7 @@ from jobs import keys
 from jobs.leasing import Depth
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.work import Work
 from jobs.workers import Roster
 from tests.api.test_pages_overview import read, submitted
 from tests.ledger import heartbeat
@@ -69,7 +70,7 @@ def depths(**fields: Any) -> dict[str, Depth]:
             {},
             {"deferred": 60, "running": 40},
             [{}],
-            "bad",
+            "warn",
             ["The queue of m is full: submits are refused (100 of 100 jobs)"],
         ),
         ({}, {"bytes": 900}, [{}], "warn", ["The queue of m is nearly full (900 of 1,000 bytes)"]),
@@ -80,7 +81,7 @@ def depths(**fields: Any) -> dict[str, Depth]:
             "bad",
             ["The queue of m cannot be used, for another program wrote to Redis: batchline:queue:m holds"],
         ),
-        ({"maxmemory_policy": "allkeys-lru"}, {}, [{}], "bad", ["Redis may evict keys (allkeys-lru)"]),
+        ({"maxmemory_policy": "allkeys-lru"}, {}, [{}], "warn", ["Redis may evict keys (allkeys-lru)"]),
         ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and takes no writes"]),
         ({"maxmemory": 100, "used_memory": 90}, {}, [{}], "warn", ["nearly full: 90% of its maxmemory"]),
         ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["Redis' memory is full"]),
@@ -100,7 +101,7 @@ def test_health_has_a_reason_whenever_it_is_not_green(
 ) -> None:
     settings = Settings(max_queued_jobs=100, max_queued_bytes=1_000, lease=6.0)
     live = [heartbeat(f"w{i}", "m", **fields) for i, fields in enumerate(beats)]
-    found = condition(settings, FINE | info, depths(**queue), live)
+    found = condition(settings, FINE | info, depths(**queue), live, {"m": Work()})
     assert found.level == level
     assert len(found.reasons) == len(words)
     for reason, word in zip(found.reasons, words, strict=True):
@@ -164,4 +165,53 @@ async def test_the_page_says_that_a_policy_loses_jobs(client: httpx.AsyncClient,
         page = await read(client, "/fragments/overview")
     finally:
         await redis.config_set("maxmemory-policy", "noeviction")
-    assert "set maxmemory-policy to noeviction" in page.one("section", class_="bad").text
+    assert "set maxmemory-policy to noeviction" in page.one("section", class_="health").text
+
+
+@pytest.mark.parametrize(
+    ("failed", "inputs", "words"),
+    [
+        (0, 0, ""),
+        (2, 2, ""),
+        (3, 3, "All 3 inputs of m failed in the last 5 minutes"),
+        (9, 10, ""),
+        (18, 20, "18 of 20 inputs of m failed in the last 5 minutes (90%)"),
+        (2, 20, "2 of 20 inputs of m failed in the last 5 minutes (10%)"),
+        (19, 200, ""),
+    ],
+)
+def test_failed_inputs_degrade_a_model_and_never_make_it_unready(
+    failed: int, inputs: int, words: str
+) -> None:
+    work = {"m": Work(inputs=inputs, inputs_failed=failed)}
+    found = condition(Settings(), FINE, depths(), [heartbeat("w", "m")], work)
+    assert found.level == ("warn" if words else "good")
+    assert [reason.text for reason in found.reasons] == ([words] if words else [])
+
+
+RETIRED = {"engine": "retired", "engine_fault": "No module named 'nix'.", "engine_retry": 1_700_000_000.0}
+
+
+@pytest.mark.parametrize(
+    ("engines", "level"),
+    [
+        ({"a": [{}], "b": [RETIRED]}, "warn"),
+        ({"a": [RETIRED], "b": [RETIRED]}, "bad"),
+        ({"a": [], "b": [RETIRED]}, "bad"),
+        ({"a": [{"engine": "loading"}], "b": [RETIRED]}, "bad"),
+        ({"a": [{}], "b": [RETIRED, {}]}, "warn"),
+    ],
+)
+def test_a_retired_model_is_bad_for_itself_and_not_for_the_others(
+    engines: dict[str, list[dict[str, Any]]], level: str
+) -> None:
+    beats = [heartbeat(f"{m}{i}", m, **e) for m, each in engines.items() for i, e in enumerate(each)]
+    queues = {model: Depth(2, 0, 0, 0) for model in engines}
+    found = condition(Settings(), FINE, queues, beats, dict.fromkeys(engines, Work()))
+    assert found.level == level
+    [reason] = found.checks["model b"]
+    told = "No module named 'nix'; it is loaded again at 22:13:20 UTC"
+    if len(engines["b"]) == 1:
+        assert (reason.level, reason.text) == ("bad", f"b is retired: {told}; 2 jobs wait")
+    else:
+        assert (reason.level, reason.text) == ("warn", f"An engine of b is retired (host:1): {told}")

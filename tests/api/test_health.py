@@ -1,6 +1,7 @@
 """What machines ask: live, ready, metrics."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -35,17 +36,21 @@ async def test_ready_means_that_every_model_can_run(client: httpx.AsyncClient, r
     assert answer.json() == {
         "status": "not ready",
         "checks": {
-            "redis": {"ok": True},
-            "model sentiment": {"ok": False, "reason": "no live worker"},
-            "model shapes": {"ok": False, "reason": "no live worker"},
+            "redis": {"ok": True, "level": "good"},
+            "model sentiment": {"ok": False, "level": "bad", "reason": "No live worker for sentiment"},
+            "model shapes": {"ok": False, "level": "bad", "reason": "No live worker for shapes"},
         },
     }
     roster = Roster(redis)
     await roster.write(heartbeat("a"))
     await roster.write(heartbeat("b", "shapes", engine="loading"))
     checks = (await client.get("/health/ready")).json()["checks"]
-    assert checks["model sentiment"] == {"ok": True}
-    assert checks["model shapes"] == {"ok": False, "reason": "no engine is ready: loading"}
+    assert checks["model sentiment"] == {"ok": True, "level": "good"}
+    assert checks["model shapes"] == {
+        "ok": False,
+        "level": "bad",
+        "reason": "No engine of shapes is ready: loading its model",
+    }
     await roster.write(heartbeat("c", "shapes", engine="busy"))
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
@@ -55,7 +60,10 @@ async def test_ready_means_that_every_model_can_run(client: httpx.AsyncClient, r
 
 @pytest.mark.parametrize(
     ("command", "words", "reason"),
-    [("CONFIG", "SET maxmemory 1mb", "its memory is full"), ("REPLICAOF", "127.0.0.1 1", "it is a replica")],
+    [
+        ("CONFIG", "SET maxmemory 1mb", "Redis' memory is full"),
+        ("REPLICAOF", "127.0.0.1 1", "Redis is a replica"),
+    ],
 )
 async def test_a_redis_that_takes_no_writes_is_not_ready(
     settings: Settings, tmp_path: Path, command: str, words: str, reason: str
@@ -75,7 +83,7 @@ async def test_without_redis_the_process_lives_and_says_so(settings: Settings) -
         assert (await client.get("/health/live")).json() == {"status": "live"}
         ready = await client.get("/health/ready")
         assert ready.status_code == 503
-        assert ready.json()["checks"]["redis"]["reason"].startswith("cannot be reached")
+        assert ready.json()["checks"]["redis"]["reason"].startswith("Redis cannot be reached")
         metrics = await scraped(client)
         assert metrics["batchline_redis_up{}"] == 0
         assert metrics["batchline_queue_jobs_limit{}"] == 10_000
@@ -117,6 +125,30 @@ async def test_metrics_count_what_happened(
     assert metrics['batchline_worker_jobs_total{model="sentiment",state="expired",worker="a"}'] == 0
     assert 0 <= metrics['batchline_worker_heartbeat_age_seconds{model="sentiment",worker="a"}'] < 5
     assert metrics['batchline_worker_start_time_seconds{model="sentiment",worker="a"}'] == 1_700_000_000
+
+
+async def test_metrics_tell_why_engines_restarted_and_which_model_is_retired(
+    client: httpx.AsyncClient, redis: ArqRedis
+) -> None:
+    roster = Roster(redis)
+    fault: dict[str, Any] = {
+        "engine": "retired",
+        "engine_fault": "its file is gone",
+        "engine_retry": 1_700_000_100.0,
+    }
+    await roster.write(heartbeat("a", engine_restarts=3, restart_reasons={"hung": 1, "memory": 2}, **fault))
+    await roster.write(heartbeat("b"))
+    metrics = await scraped(client)
+
+    def restarts(worker: str, reason: str) -> float:
+        labels = f'model="sentiment",reason="{reason}",worker="{worker}"'
+        return metrics[f"batchline_worker_engine_restart_reasons_total{{{labels}}}"]
+
+    assert [restarts("a", reason) for reason in ("crashed", "hung", "memory")] == [0, 1, 2]
+    assert restarts("b", "max_resident") == 0
+    assert metrics['batchline_worker_engine_restarts_total{model="sentiment",worker="a"}'] == 3
+    assert metrics['batchline_worker_engine_retired{model="sentiment",worker="a"}'] == 1
+    assert metrics['batchline_worker_engine_retired{model="sentiment",worker="b"}'] == 0
 
 
 async def test_workers_histograms_are_prometheus_histograms(

@@ -40,7 +40,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
         assert answer.status_code == status, "286 ends htmx's polling"
         page = parsed(answer.text)
         assert "hx-get" not in page.one(id="job").attributes
-        assert page.one("h1").text == "Job succeeded"
+        assert page.one("h1").text == "Job succeeded 1 of 2 failed"
         steps = [step.text for step in page.one(class_="timeline").all("li")]
         assert [step.split()[0] for step in steps] == ["Queued", "Started", "Succeeded"]
         assert "1.5 ms computing" in steps[2]
@@ -49,7 +49,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
         first, second = page.one(class_="pairs").one("tbody").all("tr")
         assert (first.text, first.one("rect")["width"]) == ("good POSITIVE 0.987", "0.987")
         assert second.one(class_="fault").text == "too strange a text"
-        assert "1 of 2 inputs failed." in page.text
+        assert "1 of 2 inputs failed; the reason stands beside each." in page.text
         assert page.all("form") == []
 
 

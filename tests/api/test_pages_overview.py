@@ -9,6 +9,7 @@ from arq.connections import ArqRedis
 from api.charts import GAP, HEIGHT, SPAN, WIDTH, charts, paths, rounded_up
 from api.recent import SHOWN
 from jobs import keys
+from jobs.failures import FailureReason
 from jobs.histograms import LATENCIES
 from jobs.history import History, Moment, Sample, Series
 from jobs.leasing import Depth
@@ -97,6 +98,56 @@ async def test_the_overview_shows_what_goes_on(
         ] or figure == "inputs"
 
 
+async def test_why_inputs_fail_stands_beside_the_model(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    seconds, _ = await redis.time()
+    reasons = [
+        FailureReason("engine-died", "SIGSEGV", 1, "long-gone", seconds - 7_200.0),
+        FailureReason("input-failed", "<b>12 o'clock</b> is no number", 30, "job-1", seconds - 5.0),
+    ]
+    await Roster(redis).write(heartbeat(failures=reasons, inputs=90, inputs_failed={"input-failed": 31}))
+    page = await read(client, "/fragments/overview")
+    [told] = page.one("article", id="model-sentiment").one(class_="failures").all("li")
+    assert told.one("b").text.startswith("30 ")
+    assert "The pipeline failed on this input: <b>12 o'clock</b> is no number" in told.text
+    assert told.one("a")["href"] == "/jobs/job-1"
+    worker = {cell["data-label"]: cell.text for cell in page.one("tr", id="worker-host-1").all("td")}
+    assert worker["Failed"] == "31 of 90"
+    [model, _] = (await client.get("/v1/models")).json()["models"]
+    assert [(each["type"], each["inputs"], each["job"]) for each in model["failures"]] == [
+        ("urn:batchline:problem:input-failed", 30, "job-1"),
+        ("urn:batchline:problem:engine-died", 1, "long-gone"),
+    ]
+
+
+async def test_a_retired_model_says_why_and_when_it_is_loaded_again(
+    client: httpx.AsyncClient, redis: ArqRedis
+) -> None:
+    fault: dict[str, Any] = {
+        "engine": "retired",
+        "engine_fault": "No module named 'nix'",
+        "engine_retry": 1_700_000_000.0,
+    }
+    restarts: dict[str, Any] = {"engine_restarts": 3, "restart_reasons": {"memory": 2, "crashed": 1}}
+    await Roster(redis).write(heartbeat("well", "shapes"))
+    await Roster(redis).write(heartbeat(**fault, **restarts))
+    told = "sentiment is retired: No module named 'nix'; it is loaded again at 22:13:20 UTC"
+    page = await read(client, "/fragments/overview")
+    assert page.one("section", class_="warn").text == f"{told}."
+    assert page.one("article", id="model-sentiment").one(class_="retired").text == "retired"
+    worker = {cell["data-label"]: cell.text for cell in page.one("tr", id="worker-host-1").all("td")}
+    assert (worker["Engine"], worker["Restarts"]) == (
+        "retired again at 22:13:20 UTC",
+        "3 1 crashed, 2 memory",
+    )
+    waiting = await submitted(client)
+    assert told in (await read(client, f"/jobs/{waiting}")).one("p", class_="bad").text
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded"), "the other model can be run"
+    assert not answer.json()["checks"]["model sentiment"]["ok"]
+    await Roster(redis).remove("well")
+    assert (await client.get("/health/ready")).status_code == 503
+
+
 async def test_filters_are_plain_links_that_any_browser_follows(
     client: httpx.AsyncClient, queue: JobQueue
 ) -> None:
@@ -178,7 +229,7 @@ def test_a_chart_has_a_line_where_there_are_samples_and_none_across_a_gap() -> N
 
 
 async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> None:
-    work = Work(jobs=10, items=40, batches=5, tokens=80, padded=100, queued=counts(3, 10))
+    work = Work(jobs=10, items=40, batches=5, tokens=80, padded=100, queued=counts(3, 10), inputs_failed=3)
     moments = [
         Moment(900.0, 0.0, Sample(Depth(1, 0, 0, 0), 1, Work())),
         Moment(995.0, 5.0, Sample(Depth(1_234, 1, 7, 0), 1, work)),
@@ -190,7 +241,7 @@ async def test_charts_say_in_words_what_they_draw(client: httpx.AsyncClient) -> 
     )
     assert drawn["Queue"].top == "2,000 jobs"
     assert drawn["Queue"].points == "900.0|1 job|0 jobs;995.0|1,235 jobs|7 jobs"
-    assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s"]
+    assert [line.last for line in drawn["Done"].lines] == ["2/s", "8/s", "0.6/s"]
     assert [line.last for line in drawn["Queued"].lines] == ["3.5 ms", "4.9 ms"]
     assert [line.last for line in drawn["Padding"].lines] == ["20 %"]
 

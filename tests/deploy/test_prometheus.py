@@ -9,6 +9,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from api import failing
 from jobs.leasing import Depth
 from jobs.metrics import ApiMetrics, LedgerCollector
 from jobs.settings import Settings
@@ -58,6 +59,13 @@ def test_every_alert_says_what_and_why_and_has_a_test() -> None:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert set(tested[rule["alert"]]) == {True, False}, "fires, and keeps quiet"
     assert tested.keys() == {rule["alert"] for rule in rules}
+
+
+def test_the_alert_on_failed_inputs_has_the_bounds_of_the_health_line() -> None:
+    [rule] = [rule for rule in manifests.rules() if rule["alert"] == "BatchlineInputsFail"]
+    bounds = re.findall(r">= ([\d.]+)", rule["expr"])
+    assert [float(bound) for bound in bounds] == [failing.SHARE, failing.ENOUGH]
+    assert set(re.findall(r"\[(\d+)m\]", rule["expr"])) == {f"{failing.WINDOW / 60:g}"}
 
 
 def test_every_panel_says_what_it_shows_and_in_which_unit() -> None:

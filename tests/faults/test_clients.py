@@ -30,7 +30,7 @@ HURRIED = {
     "api.pace.PACE": MIB,
     "api.pace.PACE_EVERY": SOON,
     "api.pace.AHEAD": MIB,
-    "api.submission.BODY_SECONDS": SOON,
+    "api.bodies.BODY_SECONDS": SOON,
 }
 """In a second a client must take what else it has minutes for."""
 

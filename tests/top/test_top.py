@@ -18,7 +18,7 @@ from tests import valkey
 from tests.api.conftest import settings as settings  # the models of the API's tests
 from tests.api.edge import serving
 from tests.ledger import heartbeat, run_one
-from top.readings import Server
+from top.readings import Fault, Server, faults
 from top.table import screen
 
 
@@ -56,6 +56,11 @@ async def test_the_table_tells_of_models_workers_and_failures(
         before = await asyncio.to_thread(server.read)
         beat.jobs = {"succeeded": 10}
         beat.items, beat.batches, beat.tokens, beat.padded_tokens = 40, 10, 90, 100
+        beat.inputs, beat.inputs_failed, beat.restart_reasons = (
+            40,
+            {"input-failed": 2},
+            {"hung": 1, "crashed": 2},
+        )
         for _ in range(10):
             count(beat.queued, LATENCIES, 0.2)
         await roster.write(beat)
@@ -71,10 +76,10 @@ async def test_the_table_tells_of_models_workers_and_failures(
     name, health, waiting, _, _, running_now, done, *latencies = lines["sentiment"]
     assert (name, health, waiting, running_now) == ("sentiment", "ok", "2", "0")
     assert float(done) > 0
-    assert latencies == ["200", "ms", "245", "ms", "–", "–", "4.0", "10%"]  # noqa: RUF001
+    assert latencies == ["200", "ms", "245", "ms", "–", "–", "4.0", "10%", "5%"]  # noqa: RUF001
     worker = lines["gpu-1:17:ab12"]
     assert worker[1:8] == ["sentiment", "ready", "cpu", "float32", "7.2", "512", "2"]
-    assert worker[-2:] == ["3", "0"]
+    assert " ".join(worker[-7:]) == "2 3 (2 crashed, 1 hung) 0"
     assert "The pipeline failed: no  [31m[bold]colours[/bold]" in out
 
 
@@ -94,7 +99,7 @@ async def test_what_is_not_well_is_said_and_is_the_exit_status(settings: Setting
     async with serving(settings) as (client, _):
         status, out, _ = await top("--once", "--every", "0.1", "--url", str(client.base_url))
     assert status == 1
-    assert "model shapes: no live worker" in out.splitlines()[0]
+    assert "No live worker for shapes" in out.splitlines()[0]
 
 
 async def test_without_redis_the_table_says_so(settings: Settings) -> None:
@@ -102,7 +107,7 @@ async def test_without_redis_the_table_says_so(settings: Settings) -> None:
     async with serving(gone) as (client, _):
         status, out, err = await top("--once", "--every", "0.1", "--url", str(client.base_url))
     assert (status, err) == (1, "")
-    assert "redis: cannot be reached" in out
+    assert "Redis cannot be reached" in out
 
 
 @pytest.mark.parametrize("arguments", [["--once"], []])
@@ -135,6 +140,22 @@ async def test_seconds_are_checked(given: str) -> None:
 async def test_the_help_tells_what_the_columns_are() -> None:
     status, out, _ = await top("--help")
     assert status == 0
-    figures = "wait oldest run done/s queued compute p50 p95 batch pad items/s budget up restarts lost"
+    figures = (
+        "wait oldest run done/s queued compute p50 p95 batch pad fail items/s budget up failed restarts lost"
+    )
     for figure in figures.split():
         assert f"  {figure}" in out or f", {figure}" in out, figure
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [
+        ({"ok": True}, None),
+        ({"ok": False, "reason": "no live worker"}, Fault("bad", "model m: no live worker")),
+        ({"ok": True, "level": "good"}, None),
+        ({"ok": True, "level": "degraded", "reason": "x"}, Fault("degraded", "x")),
+        ({"ok": False, "level": "bad", "reason": "x"}, Fault("bad", "x")),
+    ],
+)
+def test_an_older_servers_checks_are_understood(check: dict[str, object], fault: Fault | None) -> None:
+    assert faults({"model m": check}) == ({"model m": fault} if fault else {})

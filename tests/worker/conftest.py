@@ -52,7 +52,7 @@ def serving(redis: ArqRedis, settings: Settings) -> Serving:
         changed = {name: fields.pop(name) for name in list(fields) if name in Settings.model_fields}
         spec = poison_spec(**fields)
         source = Path(spec.source) if spec.source else None
-        worker = BatchWorker(redis, settings.model_copy(update=changed), spec, source)
+        worker = BatchWorker(redis, settings.model_copy(update=changed), spec, lambda: source)
         running = asyncio.create_task(worker.main())
         try:
             yield worker

@@ -53,7 +53,7 @@ async def ended(queue: JobQueue, *ids: str) -> list[Job]:
 
 
 def results(job: Job) -> list[dict[str, object]]:
-    assert job.results is not None
+    assert isinstance(job.results, msgspec.Raw)
     decoded: list[dict[str, object]] = msgspec.json.decode(job.results)
     return decoded
 

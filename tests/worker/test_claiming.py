@@ -61,9 +61,9 @@ async def test_a_short_batch_that_comes_alone_is_sent_as_such(
         sent: list[bool] = []
         send = worker.engine.send
 
-        def noted(*args: Any, alone: bool) -> Any:
+        def noted(*args: Any, alone: bool, **others: Any) -> Any:
             sent.append(alone)
-            return send(*args, alone=alone)
+            return send(*args, alone=alone, **others)
 
         monkeypatch.setattr(worker.engine, "send", noted)
 

@@ -1,9 +1,6 @@
 """What stock clients, large results and bad luck do to a BatchWorker: it goes on, each job has one end."""
 
-import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -14,13 +11,11 @@ from arq.jobs import Job as StockJob
 from jobs import keys
 from jobs.queue import JobQueue
 from jobs.schema import Job
-from jobs.settings import Settings
 from jobs.wire import deserialize
 from tests.gate import Gate
 from tests.waiting import until
-from tests.worker.conftest import MODEL, Serving, poison_spec
+from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, results, submit
-from worker.batch_worker import BatchWorker
 
 QUEUE = keys.queue_name(MODEL)
 
@@ -207,20 +202,3 @@ async def test_a_job_that_was_started_too_often_tells_its_whole_story(
         [job] = await ended(queue, job_id)
     assert (job.status, job.counts.total, len(results(job)), job.attempts) == ("failed", 3, 3, 5)
     assert job.created_at == created
-
-
-async def test_an_engine_that_dies_again_and_again_ends_the_worker(
-    redis: ArqRedis, settings: Settings
-) -> None:
-    worker = BatchWorker(redis, settings, poison_spec(), None)
-    running = asyncio.create_task(worker.main())
-    killed: set[int] = set()
-    async with asyncio.timeout(60):
-        while not running.done():
-            pid = worker.engine.pid
-            if worker.engine.state == "ready" and pid is not None and pid not in killed:
-                killed.add(pid)
-                os.kill(pid, signal.SIGKILL)
-            await asyncio.sleep(0.01)
-    assert "dies again and again" in repr(running.exception())
-    assert len(killed) == 6

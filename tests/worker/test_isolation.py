@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -30,11 +29,14 @@ BOUND = 2
 A_FEW = 2 * KILLS + 2
 """Restarts that one job costs at most: its batch, and five kills by inputs that ran alone."""
 
-hostile_job = partial(
-    pytest.mark.attack,
-    "a job of inputs that kill or hang the engine, cancelled or not",
-    held="another's `high` job waits for two restarts at most; the job is given up after a few kills",
-)
+
+def hostile_job(tried: str) -> pytest.MarkDecorator:
+    """A row of the attack table, which these tests share."""
+    return pytest.mark.attack(
+        "a job of inputs that kill or hang the engine, cancelled or not",
+        held="another's `high` job waits for two restarts at most; the job is given up after a few kills",
+        tried=tried,
+    )
 
 
 def problems(job: Job) -> list[str]:

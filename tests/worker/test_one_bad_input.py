@@ -15,7 +15,7 @@ from worker.isolation import KILLS
         ("raise", "input-failed", 0),
         ("nan", "output-not-encodable", 0),
         ("object", "output-not-encodable", 0),
-        ("exhaust", "input-failed", 0),
+        ("exhaust", "input-failed", 1),
         ("die", "engine-died", 1 + KILLS),
         ("hang", "engine-timeout", 1 + KILLS),
     ],

@@ -1,13 +1,16 @@
 """What a worker counts of itself."""
 
+from msgspec.structs import replace
+
 from jobs.histograms import BATCH_ITEMS, LATENCIES, PADDING, Counts
+from jobs.keys import queue_name
 from jobs.queue import JobQueue
 from jobs.schema import JobState
 from jobs.workers import Roster
 from tests.jobs.test_queue import new_job
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
-from worker.protocol import NO_BUDGET, Cost, Loaded
+from worker.protocol import NO_BUDGET, Cost, Failure, Loaded
 from worker.vitals import Times, Vitals
 
 
@@ -33,6 +36,36 @@ def test_a_job_that_never_ran_has_only_an_end() -> None:
     vitals.ended(JobState.EXPIRED, Times(None, None, 2.0))
     beat = vitals.beat
     assert (sum(beat.queued), sum(beat.compute), filled(beat.total, LATENCIES)) == (0, 0, {2.5: 1})
+
+
+def test_failed_inputs_are_counted_by_reason() -> None:
+    vitals = Vitals("m")
+    bad, dead = Failure("input-failed", "bad"), Failure("engine-died", "SIGSEGV")
+    vitals.answered("one", 10, [bad] * 8 + [dead], 1.0)
+    vitals.answered("two", 5, (), 2.0)
+    vitals.answered("three", 1, [bad], 3.0)
+    beat = vitals.beat
+    assert (beat.inputs, beat.inputs_failed) == (16, {"input-failed": 9, "engine-died": 1})
+    assert [(each.kind, each.detail, each.inputs, each.job) for each in beat.failures] == [
+        ("engine-died", "SIGSEGV", 1, "one"),
+        ("input-failed", "bad", 9, "three"),
+    ]
+
+
+async def test_a_worker_counts_what_became_of_its_jobs_inputs(queue: JobQueue, serving: Serving) -> None:
+    """Also those of a job that never ran; not those of one that expired."""
+    mixed = replace(new_job(), inputs=["fine", "raise", "raise"], count=3)
+    await queue.submit(mixed)
+    stock = await queue.redis.enqueue_job("infer", 7, _queue_name=queue_name(MODEL))
+    assert stock
+    async with serving() as worker:
+
+        async def counted() -> bool:
+            return worker.vitals.beat.inputs == 4
+
+        await until(counted)
+    assert worker.vitals.beat.inputs_failed == {"input-failed": 2, "invalid-request": 1}
+    assert {each.kind: each.job for each in worker.vitals.beat.failures}["invalid-request"] == stock.job_id
 
 
 def test_batches_are_counted_by_size_and_padding() -> None:

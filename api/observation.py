@@ -1,0 +1,55 @@
+"""Observation: all that health is judged by, as Redis has it at one moment. The judge: `api/condition.py`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from redis.exceptions import RedisError
+
+from api.condition import AWAY, Condition, condition
+from api.deps import Services
+from api.failing import SAMPLES, WINDOW
+from api.patience import patience
+from jobs.connection import availability
+from jobs.errors import QueueUnavailable
+from jobs.history import Series
+from jobs.leasing import Depth
+from jobs.work import Work
+from jobs.workers import Heartbeat
+
+
+class Observation(NamedTuple):
+    """What Redis says of itself, of the queues, of the live workers and of their recent work."""
+
+    info: Mapping[str, Any]
+    depths: Mapping[str, Depth]
+    beats: Sequence[Heartbeat]
+    history: Mapping[str, Series]
+
+    def of(self, model: str) -> list[Heartbeat]:
+        """The model's live workers."""
+        return [beat for beat in self.beats if beat.model == model]
+
+    def work(self, model: str) -> Work:
+        """What was done for the model within WINDOW."""
+        return self.history[model].lately(WINDOW, self.of(model))[0]
+
+
+async def observe(shared: Services) -> Observation | None:
+    """None while Redis cannot be used, or takes too long to answer."""
+    try:
+        async with patience(), availability():
+            info = await shared.redis.info()
+            depths = await shared.queue.depth()
+            beats = await shared.fleet.workers(fresh=True)
+            history = await shared.history.read(newest=SAMPLES)
+    except (QueueUnavailable, RedisError):
+        return None
+    return Observation(info, depths, beats, history)
+
+
+def judged(shared: Services, seen: Observation | None) -> Condition:
+    """The one judgement that page, /health/ready and `top` report."""
+    if seen is None:
+        return AWAY
+    work = {model: seen.work(model) for model in seen.depths}
+    return condition(shared.settings, seen.info, seen.depths, seen.beats, work)

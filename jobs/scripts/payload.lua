@@ -1,0 +1,68 @@
+-- Included by the scripts that look into a payload (wire.Payload), ours or a stock client's.
+
+local function whole(value, otherwise)       -- a number that a stock client's payload claims, if it is one
+  local n = tonumber(value)
+  return n and n >= 0 and n < 2^53 and math.floor(n) or otherwise
+end
+
+-- What `submit` wrote begins so (wire.Payload): the extras can be read without the inputs behind them.
+local OURS = '\133\161t\192\161f\165infer\161k'
+
+local function is_ours(head) return string.sub(head, 1, #OURS) == OURS end
+
+local function extras(payload)               -- the keywords and the creation time; {} and nil where unreadable
+  if is_ours(payload) then
+    local _, k = cmsgpack.unpack_one(payload, #OURS)
+    return k, struct.unpack('>I8', string.sub(payload, -8))
+  end
+  local ok, _, job = pcall(cmsgpack.unpack_one, payload)
+  if not ok or type(job) ~= 'table' then return {} end
+  local k = type(job.k) == 'table' and job.k or {}
+  local inputs = type(job.a) == 'table' and job.a[1]
+  k.n = type(inputs) == 'table' and math.max(1, #inputs) or 1
+  return k, whole(job.et, nil)
+end
+
+-- The two below read a payload where it is, and only its ends where that is enough: inputs may be many MB.
+
+local HEAD = 4096                            -- bytes; as a rule all keywords are in them
+
+local function extras_at(key)                -- as `extras` of the payload under the key
+  local head = redis.call('GETRANGE', key, 0, HEAD - 1)
+  if #head < HEAD then return extras(head) end
+  if is_ours(head) then
+    local ok, _, k = pcall(cmsgpack.unpack_one, head, #OURS)
+    if ok then return k, struct.unpack('>I8', redis.call('GETRANGE', key, -8, -1)) end
+  end
+  return extras(redis.call('GET', key))
+end
+
+local function inputs_from(head)             -- inputs of a payload by its first bytes; nil where they do not say
+  if is_ours(head) then                      -- after the header of the keywords: `n` goes first
+    local at = #OURS + 1
+    if string.sub(head, at + 1, at + 2) ~= '\161n' then return nil end
+    local _, n = cmsgpack.unpack_one(head, at + 2)
+    return whole(n, 1)
+  end
+  if string.sub(head, 1, 3) ~= '\133\161t' then return nil end   -- arq's own order: t, f, a, k, et
+  local at = cmsgpack.unpack_one(head, 3)
+  if string.sub(head, at + 1, at + 2) ~= '\161f' then return nil end
+  at = cmsgpack.unpack_one(head, at + 2)
+  local args, first, a, b, c, d = string.byte(head, at + 3, at + 8)
+  if string.sub(head, at + 1, at + 2) ~= '\161a' or args <= 144 or args > 159 then return nil end
+  local n = 1
+  if first >= 144 and first <= 159 then n = first - 144
+  elseif first == 220 then n = a * 256 + b
+  elseif first == 221 then n = ((a * 256 + b) * 256 + c) * 256 + d end
+  return math.max(1, n)
+end
+
+local function outline(key)                  -- inputs of the payload under the key, and its creation time or nil;
+  local head = redis.call('GETRANGE', key, 0, 255)   -- nil where there is none
+  if head == '' then return nil end
+  local tail = #head < 256 and string.sub(head, -12) or redis.call('GETRANGE', key, -12, -1)
+  local ok, n = pcall(inputs_from, head)
+  if ok and n and string.sub(tail, 1, 4) == '\162et\207' then return n, struct.unpack('>I8', string.sub(tail, 5)) end
+  local k, created = extras(#head < 256 and head or redis.call('GET', key))
+  return whole(k.n, 1), created
+end

@@ -1,0 +1,82 @@
+"""The API as a process under floods of requests: its memory, its log, and how fast it answers others."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from jobs.settings import MIB
+from tests import processes, valkey
+from tests.waiting import until
+
+
+class Api(NamedTuple):
+    pid: int
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def resident(self) -> float:
+        """MiB."""
+        return self._status("VmRSS")
+
+    def peak(self) -> float:
+        """MiB that were resident at most."""
+        return self._status("VmHWM")
+
+    def _status(self, name: str) -> float:
+        [kib] = re.findall(rf"{name}:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        return int(kib) / 1024
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+
+@asynccontextmanager
+async def serving(folder: Path, models: str, redis_url: str, **settings: object) -> AsyncIterator[Api]:
+    """`python -m api` with its own settings, until the block ends."""
+    models_file, log = folder / "models.toml", folder / "log"
+    models_file.write_text(models)
+    port = valkey.free_port()
+    own = {"redis_url": redis_url, "models_file": models_file, "port": port, **settings}
+    with log.open("wb") as sink, processes.logging_to(sink, "api", **own) as process:
+        api = Api(process.pid, port, log)
+        await until(lambda: processes.alive(api.url))
+        yield api
+
+
+async def status_of(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """The status and the headers of an answer, in lower case."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    return int(head.split(" ")[1]), head
+
+
+async def slowest(client: httpx.AsyncClient, work: Awaitable[object]) -> float:
+    """Seconds that the slowest answer to a health check took while the work went on."""
+    running = asyncio.ensure_future(work)
+    worst = 0.0
+    while not running.done():
+        began = time.perf_counter()
+        assert (await client.get("/health/live")).status_code == 200
+        worst = max(worst, time.perf_counter() - began)
+    await running
+    return worst
+
+
+def head(length: int, *headers: str) -> bytes:
+    """Of a submit with a body of so many bytes."""
+    lines = ["POST /v1/jobs HTTP/1.1", "host: x", "content-type: application/json", *headers]
+    return "\r\n".join([*lines, f"content-length: {length}", "", ""]).encode()
+
+
+LARGE = b'{"inputs":[%b"x"]}' % (b'"%b",' % (b"a film is fine. " * 512) * 999)
+"""A body of 8.2 MB."""
+assert 7 * MIB < len(LARGE) < 8 * MIB

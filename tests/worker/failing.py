@@ -1,0 +1,36 @@
+"""Classes that fail in the long run: one whose file may go away, and one that never frees its memory."""
+
+import ctypes
+import time
+from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+class Fragile:
+    """Upper-cases texts, as long as the file `needs` is there when it is built."""
+
+    def __init__(self, source: Path | None = None, needs: str = "") -> None:
+        Path(needs).read_text()
+
+    def __call__(self, inputs: list[str]) -> list[str]:
+        for text in inputs:
+            while text.startswith("until ") and not Path(text.removeprefix("until ")).exists():
+                time.sleep(0.01)
+            if text == "die":
+                ctypes.string_at(0)
+        return [text.upper() for text in inputs]
+
+
+class Leaky:
+    """Keeps some memory for each input, and says how many it has seen."""
+
+    def __init__(self, source: Path | None = None, mebibytes: int = 64) -> None:
+        self.mebibytes = mebibytes
+        self.kept: list[bytes] = []
+
+    def __call__(self, inputs: list[str]) -> list[int]:
+        for text in inputs:
+            size = self.mebibytes * (1_000 if text == "huge" else 1)
+            self.kept.append(b"x" * (size * MIB))  # written, and so resident
+        return [len(self.kept)] * len(inputs)

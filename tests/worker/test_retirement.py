@@ -1,0 +1,141 @@
+"""A model that cannot be loaded is retired: its jobs wait, its reason is reported, it is tried again."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs.queue import JobQueue
+from jobs.workers import Heartbeat, Roster
+from tests.gate import Gate
+from tests.waiting import until
+from tests.worker.conftest import MODEL, Serving
+from tests.worker.test_batch_worker import ended, submit
+from worker import ladder
+from worker.batch_worker import BatchWorker
+
+FRAGILE = "tests.worker.failing:Fragile"
+
+
+@pytest.fixture
+def needed(tmp_path: Path) -> Path:
+    """The file without which the class cannot be built."""
+    path = tmp_path / "needed"
+    path.touch()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(ladder, "FIRST_RETIREMENT", 0.5)
+
+
+def break_model(needed: Path) -> None:
+    needed.unlink()
+
+
+def repair(needed: Path) -> None:
+    needed.touch()
+
+
+async def until_engine(redis: ArqRedis, state: str) -> Heartbeat:
+    """Waits until the only worker's heartbeat tells this state of its engine."""
+    found: list[Heartbeat] = []
+
+    async def told() -> bool:
+        found[:] = [beat for beat in await Roster(redis).read() if beat.engine == state]
+        return bool(found)
+
+    await until(told)
+    return found[0]
+
+
+def kill_engine(worker: BatchWorker) -> None:
+    assert worker.engine.pid is not None
+    os.kill(worker.engine.pid, signal.SIGKILL)
+
+
+async def test_a_model_that_breaks_after_it_was_loaded_keeps_its_jobs(
+    redis: ArqRedis, queue: JobQueue, serving: Serving, needed: Path, gate: Gate
+) -> None:
+    fields = {"pipeline": FRAGILE, "parameters": {}, "options": {"needs": str(needed)}}
+    async with serving(**fields, max_batch_items=1) as worker:
+        await ended(queue, await submit(queue, "first"))
+        running, waiting = await submit(queue, gate.text), await submit(queue, "waits")
+
+        async def charged() -> bool:
+            return (await queue.read(running)).attempts == 1
+
+        await until(charged)
+        break_model(needed)
+        kill_engine(worker)
+        beat = await until_engine(redis, "retired")
+        assert "No such file" in beat.engine_fault
+        assert beat.engine_retry > beat.started
+        assert (beat.engine_restarts, beat.restart_reasons) == (1, {"crashed": 1})
+        later = await submit(queue, "comes later")
+        jobs = [await queue.read(job_id) for job_id in (running, waiting, later)]
+        assert [job.status for job in jobs] == ["queued"] * 3
+        assert [job.attempts for job in jobs] == [1, 0, 0], "the first may be why the engine died"
+        assert [job.position for job in jobs] == [1, 2, 3]
+
+        gate.open()
+        repair(needed)
+        jobs = await ended(queue, running, waiting, later)
+        assert [(job.status, job.attempts) for job in jobs] == list(
+            zip(["succeeded"] * 3, [2, 1, 1], strict=True)
+        )
+        beat = await until_engine(redis, "ready")
+        assert (beat.engine_fault, beat.engine_retry) == ("", 0.0)
+
+
+async def test_a_model_that_cannot_be_loaded_at_the_start_is_tried_again(
+    redis: ArqRedis, queue: JobQueue, serving: Serving, needed: Path
+) -> None:
+    break_model(needed)
+    fields = {"pipeline": FRAGILE, "parameters": {}, "options": {"needs": str(needed)}}
+    job_id = await submit(queue, "waits")
+    async with serving(**fields) as worker:
+        beat = await until_engine(redis, "retired")
+        assert "No such file" in beat.engine_fault
+        assert (await queue.depth())[MODEL].running == 0
+        retry = beat.engine_retry
+
+        async def put_off() -> bool:
+            return worker.vitals.beat.engine_retry > retry
+
+        await until(put_off)
+        repair(needed)
+        [job] = await ended(queue, job_id)
+    assert (job.status, job.attempts) == ("succeeded", 1)
+
+
+async def test_an_engine_that_dies_again_and_again_while_idle_retires_its_model(
+    redis: ArqRedis, queue: JobQueue, serving: Serving
+) -> None:
+    killed: set[int] = set()
+    async with serving() as worker, asyncio.timeout(60):
+        while not worker.vitals.beat.engine_fault:
+            pid = worker.engine.pid
+            if worker.engine.state == "ready" and pid is not None and pid not in killed:
+                killed.add(pid)
+                kill_engine(worker)
+            await asyncio.sleep(0.01)
+        assert "its engine died 5 times in a row" in worker.vitals.beat.engine_fault
+        [job] = await ended(queue, await submit(queue, "later"))
+    assert job.status == "succeeded"
+    assert len(killed) == ladder.TRIES
+
+
+async def test_a_stop_does_not_wait_for_a_retired_model(
+    redis: ArqRedis, serving: Serving, needed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "FIRST_RETIREMENT", 3_600.0)
+    break_model(needed)
+    async with serving(pipeline=FRAGILE, parameters={}, options={"needs": str(needed)}):
+        await until_engine(redis, "retired")
+    assert await Roster(redis).read() == []
