@@ -22,6 +22,11 @@ TEST_PROCESSES ?= 3
 # How long `make soak` lasts
 MINUTES ?= 5
 
+# What `make nonces` sends and kills, and how often `make attacks` runs each attack
+INPUTS ?= 50000
+KILLS ?= 100
+TIMES ?= 5
+
 # `make load` and `make ramp`: the server (one of its own when empty), locust's users, users started a second
 URL ?=
 USERS ?= 32
@@ -31,7 +36,7 @@ SECONDS ?= 30
 P99 ?= 0.5
 
 .DEFAULT_GOAL := help
-.PHONY: help install run top test test-faults soak bench bench-peers load ramp screenshots check format clean
+.PHONY: help install run top test test-faults soak nonces attacks bench bench-peers load ramp screenshots check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,6 +58,12 @@ test-faults: $(STAMP) ## run the long forms of the fault tests, and two minutes 
 
 soak: $(STAMP) ## customers and harm of all kinds for MINUTES (5), with a report; SEED=n does the same harm again
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+nonces: $(STAMP) ## INPUTS (50,000) unique inputs through an echo class, KILLS (100) of its engines: each answer its own?
+	@$(BIN)/python -m tests.faults.nonces --inputs $(INPUTS) --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+attacks: $(STAMP) ## run every test that is an attack TIMES (5) times, and write the table in docs/reliability.md
+	@$(BIN)/python -m tests.faults.attacks --times $(TIMES) $(ARGS)
 
 bench: $(BENCH_STAMP) ## measure against the offline model and a plain endpoint; make bench ARGS=--quick is a first look
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from api.failing import is_failing, words
 from api.fleet import ABLE
 from api.words import counted
+from jobs import durability
 from jobs.leasing import Depth
 from jobs.settings import Settings
 from jobs.work import Work
@@ -51,6 +52,9 @@ START = (
 )
 LOST = "If it does not come back, its jobs go to another worker within seconds, or wait for one."
 SOON = "Accepted jobs wait, and are run as soon as one is."
+UNWRITTEN = (
+    "What it accepted last is only in its memory. Free space on its disk; it then writes the rest by itself."
+)
 RETIRED = "Accepted jobs wait, and are run once the model can be loaded. Other models go on."
 
 
@@ -136,6 +140,11 @@ def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
     reasons = []
     if info.get("role", "master") != "master":
         reasons.append(Reason("bad", "Redis is a replica and takes no writes: submits are refused"))
+    if not durability.writes(info):
+        text = (
+            "Redis cannot write its append-only file: submits are refused, and it must not be restarted now"
+        )
+        reasons.append(Reason("bad", text, UNWRITTEN))
     limit, used = info.get("maxmemory", 0), info.get("used_memory", 0)
     if limit and used >= limit:
         reasons.append(Reason("bad", "Redis' memory is full: submits are refused, running jobs still end"))
@@ -151,6 +160,9 @@ def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
 def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     jobs = depth.waiting + depth.deferred + depth.running
     reasons = []
+    if depth.damage:
+        text = f"The queue of {model} cannot be used, for another program wrote to Redis: {depth.damage}"
+        reasons.append(Reason("bad", text, "Delete or rename that key."))
     for used, limit, what in (
         (jobs, settings.max_queued_jobs, "job"),
         (depth.bytes, settings.max_queued_bytes, "byte"),

@@ -96,6 +96,8 @@ def response(
 
 def detail_of(error: Exception) -> str:
     """What a client is told of an error; where Redis is and what it said is not a client's business."""
+    if isinstance(error, errors.QueueDamaged):
+        return "another program's data lies under a key of the queue in Redis; the server's log names the key"
     if isinstance(error, errors.QueueUnavailable):
         return "Redis cannot be reached or takes no writes at the moment"
     return str(error)

@@ -5,11 +5,12 @@ it is with samples of the history (`jobs/history.py`), which are taken on the sa
 """
 
 import asyncio
+from contextlib import suppress
 from typing import NoReturn
 
 import structlog
 
-from jobs.errors import QueueUnavailable
+from jobs.errors import QueueDamaged, QueueUnavailable
 from jobs.history import History
 from jobs.queue import SWEEP_EVERY, JobQueue
 
@@ -22,7 +23,8 @@ async def sweep_for_ever(queue: JobQueue, history: History) -> NoReturn:
     while True:
         try:
             for model in queue.models:
-                await queue.sweep(model)
+                with suppress(QueueDamaged):  # which was logged with its key, and is no other model's fault
+                    await queue.sweep(model)
             await history.record()
             if away:
                 log.info("Redis is back")

@@ -27,7 +27,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs import durability, sentinel
-from jobs.errors import ConfigurationError, QueueUnavailable
+from jobs.errors import ConfigurationError, QueueDamaged, QueueUnavailable
 from jobs.pool import Pool
 from jobs.settings import Settings
 from jobs.wire import deserialize, serialize
@@ -53,6 +53,9 @@ UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSErro
 
 DENIED_IN_A_SCRIPT = ("ACL failure in script", "can't run this command or subcommand")
 """What servers say of a command that a script must not run; the second is Redis 6.2's and 7.0's."""
+
+ANOTHERS_DATA = ("WRONGTYPE", "value is not an integer")
+"""What servers say when another program wrote to the key, also from inside a script."""
 
 
 def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
@@ -165,6 +168,8 @@ async def availability() -> AsyncIterator[None]:
         # somebody took a permission away: no job may fail for that
         if isinstance(error, NoPermissionError) or any(mark in told for mark in DENIED_IN_A_SCRIPT):
             raise QueueUnavailable(f"Redis refuses: {error}") from error
+        if any(mark in told for mark in ANOTHERS_DATA):
+            raise QueueDamaged(told) from error
         raise
     except RuntimeError as error:
         if "the handler is closed" not in str(error):  # uvloop, of a connection that was reset before a write

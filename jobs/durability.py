@@ -4,7 +4,7 @@ The question how far a write has come goes over the connection that wrote, in th
 connection could be to another server: there may have been a failover in between.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from redis.asyncio import Redis
@@ -101,3 +101,12 @@ async def fault(redis: Redis, level: Level) -> str | None:
             raise
         return "does not know WAITAOF (BATCHLINE_DURABLE_SUBMIT=disk): it takes Redis 7.2 or newer"
     return None
+
+
+def writes(info: Mapping[str, Any]) -> bool:
+    """Whether the server could write its append-only file when it last tried, by its INFO.
+
+    Where it could not, as on a full disk, it refuses further writes; those that it had answered by then are
+    in its memory only until there is space.
+    """
+    return str(info.get("aof_last_write_status", "ok")) == "ok"

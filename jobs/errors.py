@@ -10,6 +10,7 @@ BatchlineError
 ├── JobGone                 the job's lifetime is over
 ├── JobFailed               what a stock arq client sees of a job that failed or expired
 └── QueueUnavailable        Redis cannot be reached or cannot take writes
+    └── QueueDamaged        another program's data lies under one of our keys
 """
 
 
@@ -61,3 +62,14 @@ class JobFailed(BatchlineError):
 
 class QueueUnavailable(BatchlineError):
     """Redis cannot be reached, or refuses writes."""
+
+
+class QueueDamaged(QueueUnavailable):
+    """A key in Redis holds another program's data; its text names the key and says what is wrong with it.
+
+    `key` is empty where it is a single job's.
+    """
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key

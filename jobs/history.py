@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from jobs import keys, lua
 from jobs.connection import availability
-from jobs.errors import QueueUnavailable
+from jobs.errors import QueueDamaged, QueueUnavailable
 from jobs.leasing import Depth
 from jobs.queue import JobQueue
 from jobs.work import Work
@@ -108,7 +108,11 @@ class History:
         with suppress(QueueUnavailable, ResponseError):
             if due := await self._due():
                 depths, beats = await self._queue.depth(), await self._roster.read()
-                return sum([await self._sample(model, depths[model], beats) for model in due])
+                added = 0
+                for model in due:
+                    with suppress(QueueDamaged):  # which was logged, and is no other model's fault
+                        added += await self._sample(model, depths[model], beats)
+                return added
         return 0
 
     async def _due(self) -> list[str]:
@@ -120,7 +124,7 @@ class History:
 
     async def _sample(self, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> int:
         ours = [beat for beat in beats if beat.model == model]
-        async with availability():
+        async with self._queue.integrity.intact():
             at, counts = await self._redis.hmget(keys.SAMPLED.of(model), ["at", "counts"])  # type: ignore[misc]
             before = int(at) / 1000 if at else None
             known = _counts(counts)
@@ -142,7 +146,7 @@ class History:
     async def read(self, models: Sequence[str] = (), *, newest: int = KEPT) -> dict[str, Series]:
         """Each model's newest samples; of all models unless some are named. Raises QueueUnavailable."""
         models = models or self._queue.models
-        async with availability(), self._redis.pipeline(transaction=False) as pipe:
+        async with self._queue.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for model in models:
                 pipe.lrange(keys.HISTORY.of(model), -newest, -1)

@@ -30,6 +30,8 @@ class Depth(msgspec.Struct, frozen=True):
     """That the oldest of the 64 next in line has waited since it was accepted."""
     late: int = 0
     """Of the running ones, those whose lease should have been renewed by now."""
+    damage: str = ""
+    """Where another program's data keeps them from being counted: which key it is, and what it holds."""
 
 
 class Claimed(msgspec.Struct, frozen=True):

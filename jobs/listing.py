@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from jobs import keys
 from jobs.connection import availability
 from jobs.errors import InvalidRequest, JobGone, JobNotFound
+from jobs.integrity import Integrity
 from jobs.reading import BARELY, Reading
 from jobs.schema import Job
 
@@ -16,8 +17,9 @@ REMEMBERED = 1_000
 class Listing:
     """The jobs that `batchline:recent` names, without their results, which may be large."""
 
-    def __init__(self, redis: ArqRedis, reading: Reading) -> None:
+    def __init__(self, redis: ArqRedis, integrity: Integrity, reading: Reading) -> None:
         self._redis = redis
+        self._integrity = integrity
         self._reading = reading
         self._ended: dict[str, Job] = {}
 
@@ -33,7 +35,7 @@ class Listing:
         return [job for job in found if job is not None], shown[-1] if len(ids) > limit else None
 
     async def _ids(self, count: int, after: str | None) -> list[str]:
-        async with availability():
+        async with self._integrity.intact():
             first = 0
             if after is not None:
                 rank = await self._redis.zrevrank(keys.RECENT.pattern, after)

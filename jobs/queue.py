@@ -9,15 +9,16 @@ import hashlib
 import math
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
 
 from jobs import doorbell, durability, failpoints, keys, logs, lua, views
-from jobs.connection import availability
-from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
+from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueDamaged, QueueFull
 from jobs.ids import new_id
+from jobs.integrity import Integrity
 from jobs.leasing import Claimed, Depth, Ending, claims, late_ms
 from jobs.listing import Listing
 from jobs.reading import ALONG, Reading, job_keys
@@ -45,7 +46,9 @@ class JobQueue:
         self.redis = redis
         self.settings = settings
         self.models = tuple(models)
-        send = durability.submit_script(redis, settings.durable_submit)
+        self.integrity = Integrity(redis, self.models)
+        self._run = self.integrity.run
+        send = partial(self._run, durability.submit_script(redis, settings.durable_submit))
         self._submits = {model: Submits(send, settings, model) for model in self.models}
         self._cancel = lua.Script(redis, "cancel")
         self._depth = lua.Script(redis, "depth")
@@ -57,8 +60,8 @@ class JobQueue:
         self._release = lua.Script(redis, "release")
         self._ttl = int(settings.result_ttl * 1000)
         self._ended = record_head(success=False)
-        self.reading = Reading(redis, self.models, self._ttl)
-        self._listing = Listing(redis, self.reading)
+        self.reading = Reading(redis, self.integrity, self.models, self._ttl)
+        self._listing = Listing(redis, self.integrity, self.reading)
         self._prefixes = [key.of("") for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
 
     # The client's side
@@ -154,11 +157,17 @@ class JobQueue:
         """
         return await self._listing.page(limit, after)
 
-    async def depth(self) -> dict[str, Depth]:
-        """Each model's unfinished jobs, and the age of the oldest that waits."""
-        counted = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.BYTES)]
-        counts = await self._run(self._depth, counted, [keys.JOB.of(""), late_ms(self.settings)])
-        return {model: Depth(*counts[6 * i : 6 * i + 6]) for i, model in enumerate(self.models)}
+    async def depth(self, *only: str) -> dict[str, Depth]:
+        """Each model's unfinished jobs, or those of some, and the age of the oldest that waits."""
+        models = only or self.models
+        counted = [key.of(model) for model in models for key in (keys.QUEUE, keys.BYTES)]
+        try:
+            counts = await self._run(self._depth, counted, [keys.JOB.of(""), late_ms(self.settings)])
+        except QueueDamaged as error:  # the others' are known all the same
+            if len(models) == 1:
+                return {models[0]: Depth(0, 0, 0, 0, damage=str(error))}
+            return {model: (await self.depth(model))[model] for model in models}
+        return {model: Depth(*counts[6 * i : 6 * i + 6]) for i, model in enumerate(models)}
 
     async def sweep(self, model: str) -> tuple[int, int, int]:
         """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.
@@ -179,6 +188,7 @@ class JobQueue:
                 int(3 * SWEEP_EVERY * 1000),
                 int(self.settings.lease * 1000) // 2,
             ],
+            many_jobs=True,
         )
         return given_back, expired, aborted
 
@@ -208,11 +218,8 @@ class JobQueue:
             workers,
             "+inf" if before is None else int(before),
         ]
-        if wait:
-            async with availability():
-                answer = await doorbell.answer(self.redis, model, wait, self._claim, claim_keys, args)
-        else:
-            answer = await self._run(self._claim, claim_keys, args)
+        claim = partial(doorbell.answer, self.redis, model, wait, self._claim) if wait else self._claim
+        answer = await self._run(claim, claim_keys, args)
         failpoints.reach("after_claim")
         now, left, *rest = answer
         return claims(rest, token, now), left
@@ -240,6 +247,7 @@ class JobQueue:
             self._finish,
             [keys.QUEUE.of(model), keys.BYTES.of(model), keys.ABORT.pattern],
             [self._ttl, self.settings.inline_bytes, keys.EVENTS, *self._prefixes, *parts],
+            many_jobs=True,
         )
         failpoints.reach("after_finish")
         return {job_id.decode() for job_id in refused}
@@ -262,10 +270,6 @@ class JobQueue:
             [keys.EVENTS, keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts],
         )
         return given_back
-
-    async def _run(self, script: lua.Script, script_keys: list[str], args: list[Any]) -> Any:
-        async with availability():
-            return await script(script_keys, args)
 
     def _queue_keys(self, model: str) -> list[str]:
         return [key.of(model) for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]

@@ -14,6 +14,7 @@ from jobs import keys, lua, views
 from jobs.connection import availability
 from jobs.errors import JobGone, JobNotFound
 from jobs.ids import created_ms
+from jobs.integrity import Integrity
 from jobs.schema import Job
 
 ALONG = 256 * 1024
@@ -42,8 +43,11 @@ class Stored(NamedTuple):
 class Reading:
     """Reads jobs of all models; writes nothing."""
 
-    def __init__(self, redis: ArqRedis, models: Sequence[str], lifetime_ms: int) -> None:
+    def __init__(
+        self, redis: ArqRedis, integrity: Integrity, models: Sequence[str], lifetime_ms: int
+    ) -> None:
         self._redis = redis
+        self._integrity = integrity
         self._models = models
         self._lifetime_ms = lifetime_ms
         self._queues = [keys.QUEUE.of(model) for model in models]
@@ -105,8 +109,7 @@ class Reading:
 
     async def _answer(self, job_id: str, along: int) -> Any:
         names = [*job_keys(job_id), *self._queues]
-        async with availability():
-            return await self._read(names, [job_id, along])
+        return await self._integrity.run(self._read, names, [job_id, along])
 
     async def _slice(self, key: str, first: int, last: int) -> bytes:
         async with self._slices, availability():

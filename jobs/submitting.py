@@ -8,7 +8,6 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from jobs import keys
-from jobs.connection import availability
 from jobs.durability import Send
 from jobs.errors import QueueUnavailable
 from jobs.settings import Settings
@@ -102,8 +101,7 @@ class Submits:
             arguments += (each.id, each.payload, each.head_start, each.latest_start, each.fingerprint)
         outcomes: list[Any]
         try:
-            async with availability():
-                outcomes = await self._send(names, arguments)
+            outcomes = await self._send(names, arguments)
         except asyncio.CancelledError:  # the process ends
             for _, answer in batch:
                 answer.cancel()

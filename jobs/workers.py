@@ -4,9 +4,9 @@ import msgspec
 from arq.connections import ArqRedis
 
 from jobs import keys, lua
-from jobs.connection import availability
 from jobs.failures import FailureReason
 from jobs.histograms import LATENCIES, Counts, fitting
+from jobs.integrity import Integrity
 
 HEARTBEAT_EVERY = 1.0
 """Seconds between heartbeats."""
@@ -105,23 +105,24 @@ class Roster:
     def __init__(self, redis: ArqRedis) -> None:
         self.redis = redis
         self._beat = lua.Script(redis, "beat")
+        self._integrity = Integrity(redis, ())
 
     async def write(self, heartbeat: Heartbeat) -> None:
-        async with availability():
-            await self._beat(
-                keys=[keys.HEARTBEAT.of(heartbeat.id), keys.ROSTER.pattern],
-                args=[heartbeat.id, msgspec.msgpack.encode(heartbeat), int(HEARTBEAT_TTL * 1000)],
-            )
+        await self._integrity.run(
+            self._beat,
+            [keys.HEARTBEAT.of(heartbeat.id), keys.ROSTER.pattern],
+            [heartbeat.id, msgspec.msgpack.encode(heartbeat), int(HEARTBEAT_TTL * 1000)],
+        )
 
     async def remove(self, worker_id: str) -> None:
-        async with availability(), self.redis.pipeline(transaction=True) as pipe:
+        async with self._integrity.intact(), self.redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.HEARTBEAT.of(worker_id))
             pipe.zrem(keys.ROSTER.pattern, worker_id)
             await pipe.execute()
 
     async def read(self) -> list[Heartbeat]:
         """The live workers, oldest first; those that fell silent are struck off."""
-        async with availability():
+        async with self._integrity.intact():
             async with self.redis.pipeline(transaction=False) as pipe:
                 pipe.zrange(keys.ROSTER.pattern, 0, -1, withscores=True)
                 pipe.time()

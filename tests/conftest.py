@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -45,6 +45,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("measured")
         for line in lines:
             terminalreporter.line(line)
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Callable[[int, str], None]:
+    """Notes how many of what a test marked `attack` tries, for the table of `tests/faults/attacks.py`."""
+    return lambda count, unit: record_property("tried", f"{count} {unit}")
 
 
 # no deadline, for timing decides no test; the same examples in every run, for a failure must come again

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
-from jobs.errors import QueueUnavailable
+from jobs.errors import QueueDamaged, QueueUnavailable
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
@@ -32,7 +32,7 @@ class Patience:
             except QueueUnavailable as error:
                 if self._stopping.is_set() and not insist:
                     raise
-                if not self._away:
+                if not self._away and not isinstance(error, QueueDamaged):  # which was logged with its key
                     self._log.warning("Redis is away, trying again", error=str(error))
                     self._away = True
                 await asyncio.sleep(pause)

@@ -10,13 +10,16 @@
 
 local result = record_at(KEYS[2], tonumber(ARGV[5]))
 if result then return result end
+local fault
 for i = 6, #KEYS, 3 do
-  if redis.call('ZSCORE', KEYS[i], ARGV[1]) then
+  local score = redis.pcall('ZSCORE', KEYS[i], ARGV[1])
+  if type(score) == 'string' then
     local keys = {job = KEYS[1], result = KEYS[2], lease = KEYS[3], attempts = KEYS[4], abort = KEYS[5],
                   queue = KEYS[i], deadlines = KEYS[i + 1], bytes = KEYS[i + 2]}
     local record = terminate(ARGV[1], keys, 'cancelled', ARGV[4], ARGV[2], clock())
     publish(ARGV[3], {event(ARGV[1], 'cancelled', record)})
     return {record}
   end
+  fault = score or fault                     -- that queue holds another program's data: it may have been the job's
 end
-return {}
+return redis.call('EXISTS', KEYS[1]) == 1 and fault or {}

@@ -33,6 +33,12 @@ local function ring(doorbell, jobs)          -- wakes as many workers as there a
   redis.call('PEXPIRE', doorbell, 60000)
 end
 
+local function counter(key)                  -- the bytes of the unfinished payloads
+  local value = redis.call('GET', key) or '0'
+  if not string.find(value, '^%-?%d+$') then error({err = 'WRONGTYPE ' .. key .. ' holds no whole number'}) end
+  return tonumber(value)
+end
+
 local function publish(channel, events)
   if #events > 0 then
     redis.call('PUBLISH', channel, '\221' .. struct.pack('>I4', #events) .. table.concat(events))

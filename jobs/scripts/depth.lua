@@ -27,7 +27,7 @@ for i = 1, #KEYS, 2 do
   local running = redis.call('ZCOUNT', KEYS[i], RUNNING, '+inf')
   local n = #answer
   answer[n + 1], answer[n + 2] = waiting, redis.call('ZCARD', KEYS[i]) - waiting - running
-  answer[n + 3], answer[n + 4] = running, tonumber(redis.call('GET', KEYS[i + 1]) or 0)
+  answer[n + 3], answer[n + 4] = running, counter(KEYS[i + 1])
   answer[n + 5] = oldest(KEYS[i])
   answer[n + 6] = redis.call('ZCOUNT', KEYS[i], RUNNING, string.format('%d', RUNNING + now + ARGV[2]))
 end

@@ -8,6 +8,10 @@
 --@include codec.lua
 --@include terminate.lua
 
+redis.call('ZCARD', KEYS[1])                 -- another program's data under a key ends the script before it writes
+counter(KEYS[2])
+local aborting = redis.call('ZCARD', KEYS[3]) > 0
+
 local now, refused, events, ended, gone, bytes = clock(), {}, {}, {}, {}, 0
 for i = 8, #ARGV, 4 do
   local id, token, state, head = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
@@ -28,7 +32,7 @@ if #ended > 0 then                           -- none has a deadline: its claim t
   many('ZREM', KEYS[1], ended)
   many('DEL', table.remove(gone), gone)
   if bytes > 0 then redis.call('DECRBY', KEYS[2], bytes) end
-  if redis.call('ZCARD', KEYS[3]) > 0 then many('ZREM', KEYS[3], ended) end
+  if aborting then many('ZREM', KEYS[3], ended) end
 end
 publish(ARGV[3], events)
 return refused

@@ -10,13 +10,15 @@ local record = record_at(KEYS[2], tonumber(ARGV[2]))
 if record then return record end             -- it needs nothing of what follows
 --@include payload.lua
 
+local fault
 for i = 5, #KEYS do
-  local score = redis.call('ZSCORE', KEYS[i], ARGV[1])
-  if score then
+  local score = redis.pcall('ZSCORE', KEYS[i], ARGV[1])
+  if type(score) == 'string' then
     local inputs, created = outline(KEYS[1])
     if not inputs then return {} end
     local place = tonumber(score) < 1e15 and redis.call('ZRANK', KEYS[i], ARGV[1]) + 1 or 0
     return {inputs, created or false, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]), i - 5, place}
   end
+  fault = score or fault                     -- that queue holds another program's data: it may have been the job's
 end
-return {}
+return redis.call('EXISTS', KEYS[1]) == 1 and fault or {}

@@ -10,7 +10,10 @@
 --@include codec.lua
 
 local now, answers, added, recent = clock(), {}, {}, {}
-local depth, before = redis.call('ZCARD', KEYS[1]), tonumber(redis.call('GET', KEYS[3]) or 0)
+local depth, before = redis.call('ZCARD', KEYS[1]), counter(KEYS[3])
+redis.call('ZCARD', KEYS[2])                 -- another program's data under a key ends the script here, before it writes
+redis.call('LLEN', KEYS[4])
+redis.call('ZCARD', KEYS[5])
 local most_jobs, most_bytes, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), before
 local ahead = {}                             -- score -> jobs of that score or less, these included
 

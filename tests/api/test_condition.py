@@ -20,7 +20,7 @@ from tests.ledger import heartbeat
 FINE = {"role": "master", "maxmemory": 0, "used_memory": 1, "maxmemory_policy": "noeviction"}
 
 
-def depths(**fields: int) -> dict[str, Depth]:
+def depths(**fields: Any) -> dict[str, Depth]:
     return {"m": replace(Depth(0, 0, 0, 0), **fields)}
 
 
@@ -74,10 +74,19 @@ def depths(**fields: int) -> dict[str, Depth]:
             ["The queue of m is full: submits are refused (100 of 100 jobs)"],
         ),
         ({}, {"bytes": 900}, [{}], "warn", ["The queue of m is nearly full (900 of 1,000 bytes)"]),
+        (
+            {},
+            {"damage": "batchline:queue:m holds a string where a zset belongs"},
+            [{}],
+            "bad",
+            ["The queue of m cannot be used, for another program wrote to Redis: batchline:queue:m holds"],
+        ),
         ({"maxmemory_policy": "allkeys-lru"}, {}, [{}], "warn", ["Redis may evict keys (allkeys-lru)"]),
         ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and takes no writes"]),
         ({"maxmemory": 100, "used_memory": 90}, {}, [{}], "warn", ["nearly full: 90% of its maxmemory"]),
         ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["Redis' memory is full"]),
+        ({"aof_last_write_status": "ok"}, {}, [{}], "good", []),
+        ({"aof_last_write_status": "err"}, {}, [{}], "bad", ["Redis cannot write its append-only file"]),
         (
             {"maxmemory": 100, "used_memory": 95},
             {"waiting": 1},
@@ -88,7 +97,7 @@ def depths(**fields: int) -> dict[str, Depth]:
     ],
 )
 def test_health_has_a_reason_whenever_it_is_not_green(
-    info: dict[str, Any], queue: dict[str, int], beats: list[dict[str, Any]], level: str, words: list[str]
+    info: dict[str, Any], queue: dict[str, Any], beats: list[dict[str, Any]], level: str, words: list[str]
 ) -> None:
     settings = Settings(max_queued_jobs=100, max_queued_bytes=1_000, lease=6.0)
     live = [heartbeat(f"w{i}", "m", **fields) for i, fields in enumerate(beats)]

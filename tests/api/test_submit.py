@@ -11,6 +11,7 @@ from arq.connections import ArqRedis
 from api.deps import preferred_wait
 from jobs import keys
 from jobs.ids import new_id
+from jobs.integrity import Integrity
 from jobs.queue import JobQueue
 from jobs.workers import Roster
 from tests.conftest import written
@@ -123,13 +124,13 @@ async def test_a_submit_that_is_sent_again_makes_one_job(
     client: httpx.AsyncClient, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As redis-py does when the first answer was lost on its way."""
-    run = JobQueue._run
+    run = Integrity.run
 
-    async def twice(queue: JobQueue, *call: Any) -> Any:
-        await run(queue, *call)
-        return await run(queue, *call)
+    async def twice(integrity: Integrity, *call: Any) -> Any:
+        await run(integrity, *call)
+        return await run(integrity, *call)
 
-    monkeypatch.setattr(JobQueue, "_run", twice)
+    monkeypatch.setattr(Integrity, "run", twice)
     for headers in ({}, {"idempotency-key": "k"}):
         answer = await client.post("/v1/jobs", json={"inputs": "x"}, headers=headers)
         assert (answer.status_code, answer.json()["status"]) == (202, "queued")

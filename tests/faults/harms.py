@@ -1,4 +1,7 @@
-"""What can be done to a stack, one harm at a time: each is done, and undone, when its coroutine is over."""
+"""What can be done to a stack, one harm at a time: each is done, and undone, when its coroutine is over.
+
+What clients and classes do is in `hostility.py`.
+"""
 
 import asyncio
 import os
@@ -9,7 +12,8 @@ from contextlib import suppress
 
 from tests.faults.stack import Stack, engine_of
 
-Harm = Callable[[Stack, random.Random], Awaitable[None]]
+Harm = Callable[[Stack, random.Random], Awaitable[set[str] | None]]
+"""Returns the ids of the jobs that it submitted, if any. Raises AssertionError where they ended wrongly."""
 
 
 async def engine_killed(stack: Stack, chance: random.Random) -> None:

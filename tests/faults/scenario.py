@@ -56,7 +56,7 @@ class Scenario:
 
 @asynccontextmanager
 async def scenario(folder: Path, **how: Any) -> AsyncIterator[Scenario]:
-    """`how` is what `stack.running` takes: workers, apis, model, settings."""
+    """`how` is what `stack.running` takes: workers, apis, model, server, settings."""
     async with (
         stacks.running(folder, **how) as stack,
         witnesses.watching(stack) as witness,

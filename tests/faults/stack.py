@@ -147,13 +147,17 @@ async def running(
     workers: int = 1,
     apis: int = 1,
     model: dict[str, Any] | None = None,
+    server: valkey.Server | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stack]:
-    """A stack on a server of its own. `model` changes its models.toml, `settings` the processes' settings."""
+    """A stack on a server of its own. `model` changes its models.toml, `settings` the processes' settings.
+
+    `server` is one that has not been started, where it shall differ from the usual.
+    """
     fields = {"pipeline": "tests.faults.recording:Recording", **(model or {})}
     fields["options"] = {"record": str(folder / "record"), "seconds": 0.01, **fields.get("options", {})}
     models = processes.write_models(folder, **fields)
-    server = valkey.Server(folder)
+    server = server or valkey.Server(folder)
     server.start()
     redis = connect(Settings(redis_url=server.url()))
     try:

@@ -160,6 +160,10 @@ async def large(api: Api) -> str:
     return str(job["urls"]["self"])
 
 
+@pytest.mark.attack(
+    "clients ask for a large result and do not read it",
+    held="they are hung up on, memory comes back, others are served",
+)
 async def test_readers_of_a_large_result_that_do_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +208,10 @@ async def test_a_reader_on_a_thin_line_gets_all_of_it(tmp_path: Path) -> None:
         line.vanish(politely=True)
 
 
+@pytest.mark.attack(
+    "waiting clients vanish without a word",
+    held="waiters, descriptors and threads are back where they were",
+)
 @pytest.mark.parametrize(
     ("polls", "streams", "rounds"),
     [(500, 100, 2), pytest.param(1_000, 500, 10, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
@@ -227,6 +235,10 @@ async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: 
         assert grown[-1] - grown[1] < 8 * MIB * (rounds - 1), "the first round's memory was used again"
 
 
+@pytest.mark.attack(
+    "clients send the head or the body of a request slowly, or never",
+    held="they are hung up on in time, others are served",
+)
 async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
     """Bodies and headers a byte a second, and not a byte at all: each is cut in time, and holds up nobody."""
     async with hurried(tmp_path) as (_, api):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from jobs.connection import cancel
 from tests import processes
@@ -83,6 +84,11 @@ def most_memory(pid: int) -> int:
     raise AssertionError("this system does not say it")
 
 
+@pytest.mark.attack(
+    "many clients fetch one large result at once",
+    held="each gets all of it, a submit is answered meanwhile, the memory of API and Redis is bounded",
+    tried="50 clients",
+)
 async def test_many_clients_fetch_one_large_result(tmp_path: Path, figure: Callable[[str], None]) -> None:
     async with running(tmp_path, workers=0, apis=0) as stack:
         url = await stack.api(redis_url=stack.server.url())
@@ -109,6 +115,10 @@ async def test_many_clients_fetch_one_large_result(tmp_path: Path, figure: Calla
         assert watched.buffers < SIZE // 2, "in slices"
 
 
+@pytest.mark.attack(
+    "many clients fetch different large results at once",
+    held="the memory of the API is bounded",
+)
 async def test_different_large_results_stay_within_the_budget(
     tmp_path: Path, figure: Callable[[str], None]
 ) -> None:

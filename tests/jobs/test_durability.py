@@ -9,12 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from jobs import durability, keys
 from jobs.connection import cancel, check, connect
 from jobs.durability import Level
-from jobs.errors import ConfigurationError, IdempotencyMismatch, QueueFull, QueueUnavailable
+from jobs.errors import ConfigurationError, IdempotencyMismatch, QueueDamaged, QueueFull, QueueUnavailable
 from jobs.ids import new_id
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -178,7 +177,7 @@ async def test_a_replay_whose_write_fails_is_not_called_safe(own: Own) -> None:
     await own.queue("memory").submit(new_job("text"), idempotency_key="once")
     own.admin.delete(keys.BYTES.of(MODEL))
     own.admin.rpush(keys.BYTES.of(MODEL), "no number")
-    with pytest.raises(ResponseError, match="wrong kind of value"):
+    with pytest.raises(QueueDamaged, match="holds a list where a string belongs"):
         await own.queue("disk").submit(new_job("text"), idempotency_key="once")
 
 

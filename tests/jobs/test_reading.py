@@ -54,6 +54,10 @@ READS: dict[str, Callable[[JobQueue, str], Awaitable[Any]]] = {
 }
 
 
+@pytest.mark.attack(
+    "the state of large waiting jobs is read, listed, cancelled, counted",
+    held="their inputs are not moved",
+)
 @pytest.mark.parametrize("how", READS)
 @pytest.mark.parametrize("parameters", [{}, {"notes": "y" * 10_000}])
 async def test_a_state_is_read_without_the_inputs(

@@ -91,7 +91,7 @@ async def test_who_goes_away_takes_nobody_along(server: Server, submits: Submits
 
 
 async def test_an_error_is_everybodys_and_soon_over(server: Server, submits: Submits) -> None:
-    server.error = ConnectionError("gone")
+    server.error = QueueUnavailable("gone")
     server.open.set()
     told = await asyncio.gather(
         *await start(submits, submission("1"), submission("2")), return_exceptions=True
@@ -115,7 +115,7 @@ async def test_who_waited_behind_a_failure_does_not_wait_for_another(
     server: Server, submits: Submits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submitting, "MAX_JOBS", 1)
-    server.error = ConnectionError("gone")
+    server.error = QueueUnavailable("gone")
     server.open.set()
     jobs = await start(submits, submission("1"), submission("2"), submission("3"))
     told = await asyncio.gather(*jobs, return_exceptions=True)

@@ -76,6 +76,10 @@ def engine_of(instance: Instance, model: str) -> psutil.Process:
     return engines[["sentiment", "fragile"].index(model)]
 
 
+@pytest.mark.attack(
+    "a model cannot be loaded, or not again",
+    held="it is retired with its reason and tried again; other models are served",
+)
 async def test_one_that_cannot_be_loaded_waits_while_the_other_is_served(
     tmp_path: Path, models: Path, needed: Path
 ) -> None:
@@ -89,6 +93,10 @@ async def test_one_that_cannot_be_loaded_waits_while_the_other_is_served(
         assert (job["status"], job["attempts"]) == ("succeeded", 1)
 
 
+@pytest.mark.attack(
+    "a model cannot be loaded, or not again",
+    held="it is retired with its reason and tried again; other models are served",
+)
 async def test_one_that_breaks_later_does_not_end_the_other(
     tmp_path: Path, models: Path, needed: Path
 ) -> None:

@@ -3,9 +3,13 @@
 import ctypes
 import os
 import signal
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+LEAKED: list[bytearray] = []
 
 
 class Poison:
@@ -42,6 +46,22 @@ class Poison:
                 return float("nan")
             case "object":
                 return object()
+            case "leak":
+                LEAKED.append(bytearray(os.urandom(1 << 20)) * 64)
+            case "fork raise" | "fork return" | "fork write" if os.fork() == 0:
+                return self.forked(text)
             case "many":
                 return {"text": "x" * 100_000}
         return {"text": text.upper(), "size": size, "factor": factor}
+
+    def forked(self, text: str) -> Any:
+        """What the child does: it raises, returns as if it were the engine, or writes to each socket."""
+        if text == "fork raise":
+            raise ValueError("raised in a forked child")
+        if text == "fork write":
+            for descriptor in range(3, 64):
+                with suppress(OSError):
+                    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                        os.write(descriptor, b"\0\0\0\4junk" * 16)
+            os._exit(0)
+        return {"text": "of a forked child", "size": 1, "factor": 1.0}

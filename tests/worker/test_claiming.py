@@ -7,6 +7,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs import keys
+from jobs.errors import QueueDamaged
 from jobs.queue import JobQueue
 from tests.gate import Gate
 from tests.waiting import until
@@ -75,7 +76,7 @@ async def test_a_short_batch_that_comes_alone_is_sent_as_such(
 
 async def test_a_doorbell_that_is_none_is_not_passed_over(queue: JobQueue, redis: ArqRedis) -> None:
     await redis.set(keys.DOORBELL.of(MODEL), "not a list")
-    with pytest.raises(Exception, match="WRONGTYPE"):
+    with pytest.raises(QueueDamaged, match="doorbell:sentiment holds a string where a list belongs"):
         await queue.claim(MODEL, 1, wait=0.05)
     await redis.delete(keys.DOORBELL.of(MODEL))
 

@@ -30,6 +30,15 @@ A_FEW = 2 * KILLS + 2
 """Restarts that one job costs at most: its batch, and five kills by inputs that ran alone."""
 
 
+def hostile_job(tried: str) -> pytest.MarkDecorator:
+    """A row of the attack table, which these tests share."""
+    return pytest.mark.attack(
+        "a job of inputs that kill or hang the engine, cancelled or not",
+        held="another's `high` job waits for two restarts at most; the job is given up after a few kills",
+        tried=tried,
+    )
+
+
 def problems(job: Job) -> list[str]:
     """The kinds of the failures of a job's inputs, in their order; "" for an output."""
     told: list[Any] = results(job)
@@ -78,6 +87,7 @@ async def test_an_innocent_job_goes_between_them_too(
     assert innocent.status == "succeeded"
 
 
+@hostile_job(tried="200 inputs")
 async def test_a_cancelled_job_is_tried_no_more(queue: JobQueue, serving: Serving) -> None:
     async with serving(renew_every=0.05, max_batch_items=200) as worker:
         hostile = await submit(queue, ["die"] * 200)
@@ -106,6 +116,7 @@ async def test_a_batch_that_hangs_is_ended_when_its_jobs_are_cancelled(
     assert after.status == "succeeded"
 
 
+@hostile_job(tried="40 inputs")
 async def test_the_rest_of_a_job_that_kills_again_and_again_fails(queue: JobQueue, serving: Serving) -> None:
     async with serving(max_batch_items=4) as worker:
         hostile = await submit(queue, ["a", "b", "c", "d", *["die"] * 40])
@@ -122,6 +133,7 @@ async def test_the_rest_of_a_job_that_kills_again_and_again_fails(queue: JobQueu
     assert after.status == "succeeded"
 
 
+@hostile_job(tried="24 inputs")
 async def test_many_hostile_jobs_of_one_input_each(queue: JobQueue, serving: Serving) -> None:
     async with serving() as worker:
         hostile = [await submit(queue, "die") for _ in range(24)]
@@ -195,6 +207,7 @@ async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
     assert [job.status for job in jobs] == ["succeeded", "expired"]
 
 
+@hostile_job(tried="300 inputs")
 async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
     async with serving(batch_timeout=0.5) as worker:
         hostile = await submit(queue, ["hang"] * 300)

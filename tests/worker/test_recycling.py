@@ -22,6 +22,11 @@ async def test_an_input_that_is_too_large_for_a_new_engine_fails(queue: JobQueue
     assert "MemoryError" in str(results(job)[19])
 
 
+@pytest.mark.attack(
+    "a class leaks memory",
+    held="its engine is replaced, every input has its answer",
+    tried="24 inputs",
+)
 async def test_jobs_of_a_leaking_class_with_a_limit_succeed(queue: JobQueue, serving: Serving) -> None:
     async with serving(pipeline=LEAKY, parameters={}, memory_limit=512, max_batch_items=4) as worker:
         jobs = await ended(queue, *[await submit(queue, f"text {i}") for i in range(24)])
@@ -29,6 +34,11 @@ async def test_jobs_of_a_leaking_class_with_a_limit_succeed(queue: JobQueue, ser
     assert [(job.status, job.attempts) for job in jobs] == [("succeeded", 1)] * 24
 
 
+@pytest.mark.attack(
+    "a class leaks memory",
+    held="its engine is replaced, every input has its answer",
+    tried="16 inputs",
+)
 @pytest.mark.parametrize(
     ("bound", "at_least"),
     [({"max_requests": 8}, 3), ({"max_resident": 400}, 2)],

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from worker.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
-from worker.pipelines.outputs import plain
+from worker.pipelines.outputs import NotJson, plain
 
 
 class CustomPipeline(LoadedPipeline):
@@ -75,5 +75,7 @@ def _plain_if_possible(output: Any) -> Any:
     # An output that cannot be walked, such as a list that holds itself, must not cost its neighbours theirs.
     try:
         return plain(output)
-    except Exception:
-        return output
+    except NotJson as error:
+        return error
+    except Exception as error:
+        return NotJson(f"the output is not JSON: {error}")

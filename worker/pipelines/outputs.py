@@ -1,18 +1,28 @@
-"""What a pipeline returned, as plain Python and as JSON bytes."""
+"""What a pipeline returned, as plain Python and as JSON bytes; what JSON cannot express is refused."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 _ENCODER = msgspec.json.Encoder()
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_STRINGS = frozenset({str})
+
+
+class NotJson(ValueError):
+    """Why an output, or a part of it, cannot be JSON without a loss. It may stand in the output's place."""
 
 
 def plain(value: Any) -> Any:
     """`value` with its arrays, tensors and NumPy scalars turned into lists and numbers.
 
-    Whatever else is in it stays as it is.
+    Whatever else is in it stays as it is: of that, `encode_output` turns sets and named tuples into lists,
+    dataclasses into objects, and bytes (base64), dates, UUIDs and Decimals into strings. Raises NotJson where
+    JSON would keep one of two keys of a dict, or make a string of a Decimal that is no number.
     """
     kind = type(value)
     if kind in _SCALARS:
@@ -21,14 +31,44 @@ def plain(value: Any) -> Any:
         # A list of a thousand floats is told from its types, without a call for each.
         return value if _SCALARS.issuperset(map(type, value)) else [plain(entry) for entry in value]
     if isinstance(value, dict):
-        return {plain(key): plain(entry) for key, entry in value.items()}
+        turned = {plain(key): plain(entry) for key, entry in value.items()}
+        if not _STRINGS.issuperset(map(type, turned)):
+            _check_keys(turned)
+        return turned
     if hasattr(value, "tolist"):
-        return value.tolist()
+        listed = value.tolist()
+        # An array of Python's objects may hold anything.
+        return plain(listed) if getattr(getattr(value, "dtype", None), "kind", "") == "O" else listed
+    if isinstance(value, tuple | set | frozenset):
+        return [plain(entry) for entry in value]
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise NotJson(f"the output holds {value!r}, which JSON cannot express")
+    for entry in _parts(value):
+        plain(entry)
     return value
+
+
+def _check_keys(turned: dict[Any, Any]) -> None:
+    """JSON has strings for keys, and 1 and "1" would be the same."""
+    for key in turned:
+        if isinstance(key, float | Decimal) and not math.isfinite(key):
+            raise NotJson(f"the output has the key {key!r}, which JSON cannot express")
+    names = msgspec.json.decode(_ENCODER.encode(dict.fromkeys(turned)))
+    if len(names) < len(turned):
+        raise NotJson(f"the output has {len(turned)} keys of which JSON has {len(names)}, as of 1 and '1'")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """The values of the fields of a dataclass or a msgspec.Struct."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name) for field in fields(value)]
+    return [getattr(value, name) for name in getattr(value, "__struct_fields__", ())]
 
 
 def encode_output(output: Any) -> bytes:
     """The output as JSON. Raises ValueError, in one sentence, where JSON has no way to say it."""
+    if isinstance(output, NotJson):
+        raise output
     try:
         encoded = _ENCODER.encode(output)
         # msgspec writes NaN and Infinity as null; only an answer with a null in it is searched for them.
@@ -45,6 +85,6 @@ def _is_finite(value: Any) -> bool:
         return math.isfinite(value)
     if isinstance(value, dict):
         return all(map(_is_finite, value.values()))
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return all(map(_is_finite, value))
     return True

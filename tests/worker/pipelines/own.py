@@ -1,5 +1,6 @@
 """Pipelines of an operator's own, good and bad, for `test_custom`."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,13 @@ class Mixed(WithoutOptions):
     def __call__(self, inputs: list[Any], **_: Any) -> list[Any]:
         knot: list[Any] = []
         knot.append(knot)
-        odd = {"object": object(), "knot": knot, "nan": {"score": np.float32("nan")}}
+        odd = {
+            "object": object(),
+            "knot": knot,
+            "nan": {"score": np.float32("nan")},
+            "keys": [{1: "a", "1": "b"}],
+            "decimal": {"a": Decimal("NaN")},
+        }
         return [odd.get(entry, {"is": np.bool_(True), "of": (np.float32(0.5), entry)}) for entry in inputs]
 
 

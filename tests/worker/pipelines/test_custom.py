@@ -31,9 +31,11 @@ def test_arrays_become_lists() -> None:
 
 
 def test_an_output_that_is_not_json_fails_alone() -> None:
-    outputs = own("Mixed").run(["good", "object", "knot", "nan"], {})
+    outputs = own("Mixed").run(["good", "object", "knot", "nan", "keys", "decimal"], {})
     assert pipelines.encode_output(outputs[0]) == b'{"is":true,"of":[0.5,"good"]}'
-    for output, reason in zip(outputs[1:], ["object", "recursion", "NaN"], strict=True):
+    for output, reason in zip(
+        outputs[1:], ["object", "recursion", "NaN", "2 keys of which JSON has 1", "Decimal"], strict=True
+    ):
         with pytest.raises(ValueError, match=reason):
             pipelines.encode_output(output)
 

@@ -1,0 +1,126 @@
+"""Another program writes to our keys in Redis: no process ends, the log names the key, other models go on."""
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from jobs import keys
+from jobs.keys import Key
+from tests.faults.clients import nonces
+from tests.faults.scenario import Scenario, scenario
+from tests.faults.stack import MODEL
+from tests.waiting import until
+
+OTHER = "other"
+STRING = "another program's data"
+
+
+def two_models(folder: Path) -> Path:
+    table = f'options = {{ record = "{folder / "record"}", seconds = 0.0 }}'
+    lines = [
+        f'[models.{name}]\npipeline = "tests.faults.recording:Recording"\n{table}' for name in (MODEL, OTHER)
+    ]
+    path = folder / "two.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+async def post(run: Scenario, model: str, wait: int = 0) -> httpx.Response:
+    [url] = run.stack.apis
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        body = {"model": model, "inputs": nonces(1)[0]}
+        return await client.post(f"/v1/jobs?wait={wait}", json=body)
+
+
+async def succeeds(run: Scenario, model: str) -> bool:
+    answer = await post(run, model, wait=30)
+    return answer.status_code == 200 and answer.json()["status"] == "succeeded"
+
+
+def accepts(run: Scenario, model: str) -> Callable[[], Awaitable[bool]]:
+    async def accepted() -> bool:
+        return (await post(run, model)).status_code == 202
+
+    return accepted
+
+
+def named(printed: str, key: str) -> list[dict[str, Any]]:
+    """The log lines about a key."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("key") == key]
+
+
+OF_THE_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL)
+
+
+@pytest.mark.attack(
+    "another program writes a string, or a list, to a key of the queue in Redis",
+    held="submits to that model get 503, other models go on, no process ends, the log names the key; once it "
+    "is deleted, all is well",
+)
+async def test_data_of_another_type_under_our_keys(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], tried: Callable[[int, str], None]
+) -> None:
+    models = two_models(tmp_path)
+    async with scenario(tmp_path, models_file=models, log_format="json") as run:
+        redis, worker = run.stack.redis, run.stack.workers[0]
+        await until(partial(succeeds, run, MODEL))
+        await until(partial(succeeds, run, OTHER))
+
+        async def spoil(key: str, kind: str) -> None:
+            await redis.delete(key)
+            if kind == "list":
+                await redis.rpush(key, STRING)  # type: ignore[misc]
+            else:
+                await redis.set(key, STRING)
+
+        async def refused() -> None:
+            answer = await post(run, MODEL)
+            assert answer.status_code == 503, answer.text
+            assert answer.headers["retry-after"] == "1"
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "another program's data" in answer.json()["detail"]
+
+        cases: list[tuple[Key, str]] = [(key, "string") for key in OF_THE_MODEL] + [(keys.BYTES, "list")]
+        capfd.readouterr()
+        printed = ""
+        for key, kind in cases:
+            name = key.of(MODEL)
+            await spoil(name, kind)
+            await refused()
+            assert await succeeds(run, OTHER), "the other model goes on"
+
+            async def said(name: str = name) -> bool:
+                nonlocal printed
+                printed += capfd.readouterr().err
+                return any("integrity" in line["logger"] for line in named(printed, name))
+
+            await until(said)
+            await redis.delete(name)
+            assert await succeeds(run, MODEL), f"{name} is deleted"
+
+        await spoil(keys.RECENT.pattern, "string")  # what all models share
+        await refused()
+        assert (await post(run, OTHER)).status_code == 503
+        await redis.delete(keys.RECENT.pattern)
+        assert await succeeds(run, MODEL)
+
+        for key in (keys.ABORT, keys.ROSTER):  # without them jobs are accepted, and run once they are deleted
+            await spoil(key.pattern, "string")
+            await until(accepts(run, MODEL))
+            await redis.delete(key.pattern)
+            assert await succeeds(run, MODEL)
+
+        printed += capfd.readouterr().err
+        assert "Traceback" not in printed
+        for key, _ in cases:
+            assert 0 < len(named(printed, key.of(MODEL))) <= 4, "a line a minute, from worker and API"
+        assert worker.poll() is None
+        assert all(api.poll() is None for api in run.stack.apis.values())
+        tried(len(cases) + 3, "keys")
+        await run.nothing_left()
