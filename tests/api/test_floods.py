@@ -24,6 +24,11 @@ FLOATS = b'{"model":"shapes","inputs":[%b1]}' % ((b"[%b1]," % (b"1.5," * 10_000)
 """A body of 7.6 MB that is more than twice as large in the queue's format."""
 
 
+@pytest.mark.attack(
+    "a flood of large bodies at once",
+    held="the API stays within the memory of its pod, submits of others are accepted",
+    tried="200 bodies",
+)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("body", [LARGE, FLOATS], ids=["texts", "floats"])
 async def test_a_flood_of_large_bodies_stays_within_the_memory_of_a_pod(
@@ -60,6 +65,10 @@ async def test_a_flood_of_large_bodies_stays_within_the_memory_of_a_pod(
         await until(back)
 
 
+@pytest.mark.attack(
+    "large bodies that hold back their last byte",
+    held="they give way to others",
+)
 @pytest.mark.timeout(300)
 async def test_bodies_that_hold_back_their_last_byte_give_way(
     tmp_path: Path, redis: ArqRedis, redis_url: str

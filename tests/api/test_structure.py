@@ -43,6 +43,10 @@ async def api(tmp_path: Path, redis: ArqRedis, redis_url: str) -> AsyncIterator[
         yield api
 
 
+@pytest.mark.attack(
+    "bodies of 8 MB full of empty lists",
+    held="other requests are answered within a second meanwhile",
+)
 async def test_nobody_waits_for_a_body_full_of_lists(api: floods.Api) -> None:
     async with floods.client(api) as client, httpx.AsyncClient(base_url=api.url) as other:
 
