@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from api.budget import Budget
+from api.connections import Connections
 from api.fleet import Fleet
 from api.problems import Refusal
 from api.subscriber import Subscriber
@@ -34,6 +35,7 @@ class Services:
     subscriber: Subscriber
     waiting: Waiting
     budget: Budget
+    connections: Connections
     metrics: ApiMetrics
 
 
