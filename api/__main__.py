@@ -9,6 +9,7 @@ import structlog
 
 from api import processes
 from api.app import create_app
+from api.connections import raise_limit
 from api.server import Server, config, listen
 from jobs import connection, heap, logs, traces
 from jobs.errors import ConfigurationError
@@ -47,6 +48,7 @@ def main() -> int:
 def serve(settings: Settings, listener: socket.socket) -> int:
     """This process's share of the requests."""
     traces.configure("api")
+    raise_limit()
     server = Server(config(create_app(settings)))
     heap.return_large_blocks()
     heap.settle()

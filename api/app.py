@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, hosts, jobpage, jobs, models, overview, problems, reference, served, tryout
 from api.budget import Budget
+from api.connections import Connections, Limits
 from api.deps import Services, State
 from api.edge import Edge
 from api.express import Express
@@ -117,6 +118,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         waiting=Waiting(queue, subscriber, metrics.waits),
         budget=budget,
         large=Large(queue.reading, budget),
+        connections=Connections(Limits.of_process()),
         metrics=metrics,
     )
 

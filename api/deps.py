@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from api.budget import Budget
+from api.connections import Connections
 from api.fleet import Fleet
 from api.large import Large
 from api.problems import Refusal
@@ -36,6 +37,7 @@ class Services:
     waiting: Waiting
     budget: Budget
     large: Large
+    connections: Connections
     metrics: ApiMetrics
 
 

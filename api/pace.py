@@ -5,16 +5,14 @@ hold its connection, and the answer in memory, for ever.
 """
 
 import asyncio
-import fcntl
-import socket
-import struct
-import sys
-import termios
 from typing import Any, cast
 
 import structlog
 
-from api.protocol import Protocol
+from api.budget import STALLED, Share
+from api.deps import Services
+from api.outlet import Outlet
+from api.protocol import REFUSAL, Protocol
 
 log = structlog.get_logger(__name__)
 
@@ -26,63 +24,18 @@ PACE_EVERY = 30.0
 """Seconds over which this is measured."""
 AHEAD = 256 * 1024
 """Bytes that a client may be ahead by. Its system takes lumps, and then nothing until it has read those."""
-
-
-class Outlet:
-    """A transport that knows how much of what was written to it the client has not acknowledged."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._socket: socket.socket = transport.get_extra_info("socket")
-        self._head = b""
-        """Headers that wait for the first part of their body: one system call for both, one packet."""
-        self.written = 0
-        self.before = 0
-        """Bytes that were written before the last write."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        self.before = self.written
-        self.written += len(data)
-        if not self._head and data.startswith(b"HTTP/1.1 "):
-            self._head = data
-            self._loop.call_soon(self.flush)
-        else:
-            head, self._head = self._head, b""
-            self._transport.write(head + data)
-
-    def flush(self) -> None:
-        """Sends headers whose body is not here yet."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    @property
-    def left(self) -> int:
-        """Bytes; where the system doesn't tell what it holds itself, only those that it has not taken."""
-        left = self._transport.get_write_buffer_size()
-        if sys.platform == "linux":  # SIOCOUTQ has this name there
-            held = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
-            left += int.from_bytes(held, sys.byteorder)
-        return left
-
-    def abort(self) -> None:
-        """Also lets the system forget at once what it still holds; it would try for minutes."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+PARTS = 64
+"""Parts of an answer that count as progress, each of 64 KiB at least. A client that does not take one in
+STALLED seconds is hung up on when others need the memory."""
 
 
 class Paced(Protocol):
     """Hangs up on clients that are slower than that."""
 
     outlet: Outlet
+    _unsent: Share | None = None
+    """The memory of what the client has not taken, once that is more than its system buffers."""
+    _watch: asyncio.TimerHandle | None = None
     _head: asyncio.TimerHandle | None = None
     _pace: asyncio.TimerHandle | None = None
     _ahead = 0.0
@@ -94,28 +47,63 @@ class Paced(Protocol):
     _taken = 0
     """Bytes that it had taken at the last look."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        services: Services = self.app_state["services"]
+        self.all_connections = services.connections
+        self.budget = services.budget
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.outlet = Outlet(transport)
+        self.outlet = Outlet(transport, self.may_send)
         super().connection_made(cast(asyncio.Transport, self.outlet))
         self._expect_head()
+        self.all_connections.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.all_connections.closed(self)
         self._head_came()
+        self._sent()
         if self._pace is not None:
             self._pace.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.outlet.lingering:
+            self.outlet.drop(len(data))
+            return
         if self._head is None and (self.cycle is None or self.cycle.response_complete):
             self._expect_head()  # it may also be the rest of a body that nobody wants, which has no end
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
         self._head_came()
+        self.outlet.dropped = 0
+        self.all_connections.busy(self)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:  # a refused request's, on a connection that goes on
+            self.outlet.drop(len(body))
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.outlet.lingering:
+            self.hang_up()
+
+    def has_unsent(self) -> bool:
+        return bool(self.outlet.get_write_buffer_size())
+
+    def hang_up(self) -> None:
+        self.outlet.hang_up()
+
+    def refuse(self) -> None:
+        self.refused = True
+        self.transport.write(REFUSAL)
+        self.transport.close()
+
     def _expect_head(self) -> None:
-        self._head = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._head = self.loop.call_later(HEAD_SECONDS, self.hang_up)
 
     def _head_came(self) -> None:
         if self._head is not None:
@@ -125,9 +113,36 @@ class Paced(Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._mind_pace()
+        if self._unsent is None:
+            size = self.outlet.get_write_buffer_size()
+            self._unsent = self.budget.hold(size, self.outlet.abort)
+            self._mind_progress(size, self.outlet.left)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._sent()
+
+    def _sent(self) -> None:
+        """The client has taken, or will never take, what was waiting for it."""
+        if self._unsent is not None and self._watch is not None:
+            self._unsent.release()
+            self._watch.cancel()
+            self._unsent = None
+
+    def _mind_progress(self, size: int, left: int) -> None:
+        self._watch = self.loop.call_later(STALLED / 2, self._look_for_progress, size, left)
+
+    def _look_for_progress(self, size: int, before: int) -> None:
+        if self._unsent is not None and not self._unsent.revoked:
+            if (left := self.outlet.left) <= before - max(64 * 1024, size // PARTS):
+                self._unsent.progress()
+                before = left
+            self._mind_progress(size, before)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if not self.pipeline:
+            self.all_connections.idle(self)
         self._mind_pace()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -157,6 +172,6 @@ class Paced(Protocol):
         self._ahead = min(self._ahead + taken - self._taken, AHEAD) - self._due
         if self._ahead < 0:
             log.info("client too slow", client=self.client, bytes_left=left)
-            self.transport.abort()
+            self.outlet.abort()
         elif left:
             self._measure(left, taken)

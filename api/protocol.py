@@ -3,12 +3,17 @@
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's headers, or of a body's trailers; what came in one read may go beyond."""
 PIPELINE = 16
 """Requests that may wait for their turn on a connection before nothing more is read from it."""
+REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+"""What a connection gets that is one too many."""
 
 
 class Parser(httptools.HttpRequestParser):
@@ -46,6 +51,12 @@ class Protocol(HttpToolsProtocol):
         self.in_head = True
         self.running: RequestResponseCycle | None = None
         """Whose turn it is to be answered, or was last; uvicorn's `cycle` is the one that was read last."""
+        self.refused = False
+        """Whether it was no HTTP, so that nobody knows where it ends."""
+
+    def may_send(self) -> bool:
+        """Whether the client may be sending something that is not read any more."""
+        return self.refused or (self.cycle is not None and self.cycle.more_body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.running is not None and not self.running.response_complete:
@@ -71,6 +82,7 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Not before the answers to the requests that came before, nor into the middle of one."""
+        self.refused = True
         if self.cycle is None or self.cycle.response_complete:
             super().send_400_response(msg)
         elif not self.cycle.more_body:  # what is wrong follows the last request
@@ -99,10 +111,15 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.in_head = False
         self.held = 0
-        # the parser looks at this only after the request has begun to run
-        encodings = [value.rstrip(b" ") for name, value in self.headers if name == b"transfer-encoding"]
-        if any(encoding.lower() != b"chunked" for encoding in encodings):
-            raise ValueError("a transfer encoding other than chunked")
+        hosts = 0
+        for name, value in self.headers:
+            if name == b"host":
+                hosts += 1
+            # the parser looks at this only after the request has begun to run
+            elif name == b"transfer-encoding" and value.rstrip(b" ").lower() != b"chunked":
+                raise ValueError("a transfer encoding other than chunked")
+        if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
+            raise ValueError("not one host")  # RFC 9112, section 3.2
         if not offers(self.parser):
             super().on_headers_complete()
             self.listen()
@@ -114,7 +131,8 @@ class Protocol(HttpToolsProtocol):
 
     def listen(self) -> None:
         """Reads on while an answer is awaited, for else nobody would notice that the client has gone."""
-        if len(self.pipeline) > PIPELINE:
+        ahead = sum(len(cycle.body) for cycle, _ in self.pipeline) if self.pipeline else 0
+        if len(self.pipeline) > PIPELINE or ahead > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
         else:
             self.flow.resume_reading()

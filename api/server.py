@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from api.connections import Limits
 from api.deps import Services
 from api.pace import Paced
 from jobs.errors import ConfigurationError
@@ -26,6 +27,7 @@ def config(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        backlog=Limits.of_process().waiting,
         timeout_graceful_shutdown=GRACE,
     )
 

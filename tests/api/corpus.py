@@ -9,6 +9,9 @@ def shapes(inputs: bytes) -> bytes:
 
 
 TEXT = b'{"inputs":"x"}'
+FORM = b"content-type: application/x-www-form-urlencoded"
+NO_ONE_HOST = [b"x: y", b"host: a\r\nhost: b", b"host: a\r\nhost: a", b"host: a\r\nhost:"]
+NOT_PLAIN = [(b"gzip",), (b"identity", b"gzip"), (b"identity, gzip",), (b"", b"br")]
 DEEP = 100_000
 
 BODIES = {

@@ -41,13 +41,16 @@ class Api(NamedTuple):
 
 
 @asynccontextmanager
-async def serving(folder: Path, models: str, redis_url: str, **settings: object) -> AsyncIterator[Api]:
-    """`python -m api` with its own settings, until the block ends."""
+async def serving(
+    folder: Path, models: str, redis_url: str, *, files: int | None = None, **settings: object
+) -> AsyncIterator[Api]:
+    """`python -m api` with its own settings, until the block ends; it may have so many open files."""
     models_file, log = folder / "models.toml", folder / "log"
     models_file.write_text(models)
     port = valkey.free_port()
     own = {"redis_url": redis_url, "models_file": models_file, "port": port, **settings}
-    with log.open("wb") as sink, processes.logging_to(sink, "api", **own) as process:
+    module, *arguments = ["api"] if files is None else ["tests.api.limited", str(files)]
+    with log.open("wb") as sink, processes.logging_to(sink, module, *arguments, **own) as process:
         api = Api(process.pid, port, log)
         await until(lambda: processes.alive(api.url))
         yield api

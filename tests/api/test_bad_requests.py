@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from api import problems
 from api.problems import KINDS, TYPE
-from api.structure import MAX_DEPTH
+from api.shape import MAX_DEPTH
 from jobs.settings import MIB, Settings
 from tests.api.edge import serving
 from tests.conftest import written

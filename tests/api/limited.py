@@ -1,0 +1,10 @@
+"""`python -m tests.api.limited N`: the API as a process that may have N open files at most."""
+
+import resource
+import runpy
+import sys
+
+if __name__ == "__main__":
+    files = int(sys.argv.pop(1))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    runpy.run_module("api", run_name="__main__", alter_sys=True)

@@ -1,0 +1,113 @@
+"""Few open files: the process keeps some for itself, and idle connections make room for new ones."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from arq.connections import ArqRedis
+
+from api import connections as module
+from api.connections import Connections, Limits
+from tests.api import floods
+from tests.api.conftest import MODELS
+from tests.waiting import until
+
+FILES = 256
+WAITERS = 125
+
+
+async def test_half_sent_heads_do_not_reset_others(tmp_path: Path, redis: ArqRedis, redis_url: str) -> None:
+    async with floods.serving(tmp_path, MODELS, redis_url, files=FILES) as api:
+        held = [await api.connect() for _ in range(400)]
+        for _, writer in held:
+            with suppress(ConnectionError):
+                writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\n")
+        async with floods.client(api) as client:
+
+            async def accepted() -> bool:
+                answer = await client.post("/v1/jobs", json={"inputs": "x"})
+                assert answer.status_code == 202 or (answer.status_code, answer.headers["retry-after"]) == (
+                    503,
+                    "1",
+                )
+                return answer.status_code == 202
+
+            for _ in range(100):
+                await until(accepted)
+        for _, writer in held:
+            writer.close()
+        lines = [line for line in api.log.read_text().splitlines() if "too many connections" in line]
+        assert len(lines) == 1, "said once"
+        assert "ulimit -n" in lines[0]
+
+
+async def test_new_connections_are_refused_where_all_are_busy(
+    tmp_path: Path, redis: ArqRedis, redis_url: str
+) -> None:
+    """With 503, and Redis can still be reached by those that are served."""
+    many = httpx.Limits(max_connections=None)
+    async with (
+        floods.serving(tmp_path, MODELS, redis_url, files=FILES) as api,
+        httpx.AsyncClient(base_url=api.url, timeout=60, limits=many) as client,
+    ):
+        asked = (client.post("/v1/jobs?wait=5", json={"inputs": "x"}) for _ in range(WAITERS))
+        answers = await asyncio.gather(*asked)
+        statuses = [answer.status_code for answer in answers]
+        assert set(statuses) == {202, 503}
+        assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
+
+
+class Stub:
+    def __init__(self, unsent: bool = False) -> None:
+        self.unsent = unsent
+        self.fate: str | None = None
+
+    def has_unsent(self) -> bool:
+        return self.unsent
+
+    def hang_up(self) -> None:
+        self.fate = "hung up"
+
+    def refuse(self) -> None:
+        self.fate = "refused"
+
+
+def fates(*stubs: Stub) -> list[str | None]:
+    return [stub.fate for stub in stubs]
+
+
+def test_the_one_that_is_idle_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FRESH", 0.0)
+    connections = Connections(Limits(3, 1))
+    reads, first, second, third = Stub(unsent=True), Stub(), Stub(), Stub()
+    for each in (reads, first, second):
+        connections.opened(each)
+    connections.busy(first)
+    connections.idle(first)
+    connections.opened(third)
+    assert fates(reads, first, second, third) == [None, None, "hung up", None]
+
+
+def test_where_none_is_idle_a_new_one_is_refused() -> None:
+    """And those that were refused before make room for those that are refused now."""
+    connections = Connections(Limits(2, 1))
+    first, second, third, fourth, fifth = (Stub() for _ in range(5))
+    for each in (first, second, third, fourth):
+        connections.opened(each)
+    assert fates(first, second, third, fourth) == [None, None, "hung up", "refused"], "they have just come"
+    connections.closed(third)
+    connections.closed(first)
+    connections.opened(fifth)
+    assert fates(second, fourth, fifth) == [None, "refused", None]
+
+
+@pytest.mark.parametrize(
+    ("files", "most", "waiting"), [(100, 16, 16), (256, 104, 26), (65_536, 61_340, 2_048)]
+)
+def test_connections_leave_descriptors_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch, files: int, most: int, waiting: int
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (files, files))
+    assert Limits.of_process() == (most, waiting)
