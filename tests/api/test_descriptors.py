@@ -18,6 +18,11 @@ FILES = 256
 WAITERS = 125
 
 
+@pytest.mark.attack(
+    "more half-sent heads than there are descriptors (`ulimit -n 256`)",
+    held="submits of others are accepted, the log says why some were refused",
+    tried="400 heads",
+)
 async def test_half_sent_heads_do_not_reset_others(tmp_path: Path, redis: ArqRedis, redis_url: str) -> None:
     async with floods.serving(tmp_path, MODELS, redis_url, files=FILES) as api:
         held = [await api.connect() for _ in range(400)]

@@ -37,11 +37,19 @@ def posted(url: str, body: bytes) -> tuple[int, str | None]:
         return error.code, error.headers["retry-after"]
 
 
+@pytest.mark.attack(
+    "urllib, or a client without end, sends a body that is too large",
+    held="it reads the 413 or 503, or is hung up on in time",
+)
 async def test_urllib_reads_that_a_body_is_too_large(api: floods.Api) -> None:
     for _ in range(3):
         assert await asyncio.to_thread(posted, api.url, TOO_LARGE) == (413, None)
 
 
+@pytest.mark.attack(
+    "urllib, or a client without end, sends a body that is too large",
+    held="it reads the 413 or 503, or is hung up on in time",
+)
 async def test_urllib_reads_that_the_server_is_busy(api: floods.Api) -> None:
     _, writer = await api.connect()
     writer.write(head(len(LARGE)) + LARGE[:MIB])
@@ -64,6 +72,10 @@ async def test_a_connection_goes_on_after_a_body_that_nobody_wanted(api: floods.
             assert (await client.get("/health/live")).status_code == 200
 
 
+@pytest.mark.attack(
+    "urllib, or a client without end, sends a body that is too large",
+    held="it reads the 413 or 503, or is hung up on in time",
+)
 async def test_whoever_sends_for_ever_is_hung_up_on(api: floods.Api) -> None:
     reader, writer = await api.connect()
     writer.write(head(len(TOO_LARGE), "connection: close"))

@@ -54,6 +54,7 @@ class Attacks:
             metafunc.fixturenames.append("_attack_round")
             metafunc.parametrize("_attack_round", range(self.times))
 
+    @pytest.hookimpl(trylast=True)  # of those that are chosen
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
             if marker := item.get_closest_marker("attack"):
