@@ -11,12 +11,11 @@ What a client can cause by what it sends is never bad: it must not take the serv
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from api.failing import is_failing, words
 from api.fleet import ABLE
-from api.words import counted
+from api.words import counted, time_of_day
 from jobs import durability
 from jobs.leasing import Depth
 from jobs.settings import Settings
@@ -233,8 +232,7 @@ def _held_up(depth: Depth) -> str:
 def _fault(retired: Sequence[Heartbeat]) -> str:
     """Why, and when it is tried again."""
     first = min(retired, key=lambda beat: beat.engine_retry)
-    again = datetime.fromtimestamp(first.engine_retry, UTC)
-    return f"{first.engine_fault.rstrip('.')}; it is loaded again at {again:%H:%M:%S} UTC"
+    return f"{first.engine_fault.rstrip('.')}; it is loaded again at {time_of_day(first.engine_retry)}"
 
 
 def _doing(engines: set[str]) -> str:

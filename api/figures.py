@@ -52,7 +52,7 @@ class Figures(NamedTuple):
 def figures(spec: ModelSpec, seen: Observation, result_ttl: float) -> Figures:
     """One model's; `result_ttl` is how many seconds a job can be read."""
     depth, beats, series = seen.depths[spec.name], seen.of(spec.name), seen.history[spec.name]
-    (work, seconds), ended = series.lately(MINUTE, beats), seen.work(spec.name)
+    (work, seconds), ended = series.lately(MINUTE, beats), seen.work[spec.name]
     reasons = newest([reason for beat in beats for reason in beat.failures])
     return Figures(
         spec=spec,

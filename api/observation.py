@@ -24,14 +24,12 @@ class Observation(NamedTuple):
     depths: Mapping[str, Depth]
     beats: Sequence[Heartbeat]
     history: Mapping[str, Series]
+    work: Mapping[str, Work]
+    """What was done for each model within WINDOW."""
 
     def of(self, model: str) -> list[Heartbeat]:
         """The model's live workers."""
-        return [beat for beat in self.beats if beat.model == model]
-
-    def work(self, model: str) -> Work:
-        """What was done for the model within WINDOW."""
-        return self.history[model].lately(WINDOW, self.of(model))[0]
+        return _of(self.beats, model)
 
 
 async def observe(shared: Services) -> Observation | None:
@@ -44,12 +42,16 @@ async def observe(shared: Services) -> Observation | None:
             history = await shared.history.read(newest=SAMPLES)
     except (QueueUnavailable, RedisError):
         return None
-    return Observation(info, depths, beats, history)
+    work = {model: series.lately(WINDOW, _of(beats, model))[0] for model, series in history.items()}
+    return Observation(info, depths, beats, history, work)
+
+
+def _of(beats: Sequence[Heartbeat], model: str) -> list[Heartbeat]:
+    return [beat for beat in beats if beat.model == model]
 
 
 def judged(shared: Services, seen: Observation | None) -> Condition:
     """The one judgement that page, /health/ready and `top` report."""
     if seen is None:
         return AWAY
-    work = {model: seen.work(model) for model in seen.depths}
-    return condition(shared.settings, seen.info, seen.depths, seen.beats, work)
+    return condition(shared.settings, seen.info, seen.depths, seen.beats, seen.work)

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from api.outputs import shown
-from api.words import counted, noun
+from api.words import counted, noun, time_of_day
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 STATIC = TEMPLATES / "static"
@@ -100,11 +100,6 @@ def since(unix: float) -> str:
 def clock(moment: datetime) -> str:
     """The time of day in UTC, to the millisecond."""
     return f"{moment:%H:%M:%S}.{moment.microsecond // 1_000:03d} UTC"
-
-
-def time_of_day(unix: float) -> str:
-    """`12:03:04 UTC`."""
-    return f"{datetime.fromtimestamp(unix, UTC):%H:%M:%S} UTC"
 
 
 def code(text: str) -> Markup:

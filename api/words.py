@@ -1,5 +1,7 @@
 """Counted things in words: the only place that knows when a noun has an s."""
 
+from datetime import UTC, datetime
+
 
 def noun(count: float | str, one: str) -> str:
     """`job` for one, `jobs` for all else; of numbers already in words `1` is one and `1.0` is not."""
@@ -9,3 +11,8 @@ def noun(count: float | str, one: str) -> str:
 def counted(count: int, one: str) -> str:
     """`1 job`, `1,234 jobs`."""
     return f"{count:,} {noun(count, one)}"
+
+
+def time_of_day(unix: float) -> str:
+    """`12:03:04 UTC`."""
+    return f"{datetime.fromtimestamp(unix, UTC):%H:%M:%S} UTC"

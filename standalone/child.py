@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from jobs import watchdog
 from jobs.errors import ConfigurationError
 from jobs.exits import how_it_ended
-from jobs.watchdog import Watchdog
 from standalone.terminal import say
 
 FIRST_PAUSE = 0.5
@@ -54,7 +53,7 @@ class Child:
         self._complaint = complaint
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self, watchdog: Watchdog) -> None:
+    async def start(self, guard: watchdog.Watchdog) -> None:
         with self._log.open("ab") if self._log else contextlib.nullcontext() as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -64,14 +63,14 @@ class Child:
                 stderr=output,
                 start_new_session=True,
             )
-        watchdog.add(self._process.pid)
+        guard.add(self._process.pid)
 
-    async def keep(self, watchdog: Watchdog) -> None:
+    async def keep(self, guard: watchdog.Watchdog) -> None:
         """Restarts it whenever it dies. Raises ConfigurationError when it refuses to start at all."""
         pause = FIRST_PAUSE
         while True:
             began = time.monotonic()
-            status = await self._ended(watchdog)
+            status = await self._ended(guard)
             if status == 1 and not self.works:
                 raise ConfigurationError(self._complaint())
             if time.monotonic() - began > STEADY:
@@ -79,9 +78,9 @@ class Child:
             say(f"{_capital(self.name)} {how_it_ended(status)}; it is restarted in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-            await self.start(watchdog)
+            await self.start(guard)
 
-    async def stop(self, watchdog: Watchdog) -> None:
+    async def stop(self, guard: watchdog.Watchdog) -> None:
         """SIGTERM, and SIGKILL when the grace is over. Returns when it has ended."""
         if self._process is None:
             return
@@ -89,26 +88,25 @@ class Child:
             self._process.terminate()
         try:
             async with asyncio.timeout(self._grace):
-                await self._ended(watchdog)
+                await self._ended(guard)
         except TimeoutError:
             say(f"{_capital(self.name)} did not stop within {self._grace:g} s and is killed")
             self.kill()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(KILL_WAIT):
-                    await self._ended(watchdog)
+                    await self._ended(guard)
 
     def kill(self) -> None:
         """SIGKILL to it and whatever it started in its session."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            watchdog.send(signal.SIGKILL, {self._process.pid})
 
-    async def _ended(self, watchdog: Watchdog) -> int:
+    async def _ended(self, guard: watchdog.Watchdog) -> int:
         """Waits for its end, takes what it left behind with it, and returns its status."""
         assert self._process is not None
         status = await self._process.wait()
         self.kill()
-        watchdog.remove(self._process.pid)
+        guard.remove(self._process.pid)
         return status
 
 

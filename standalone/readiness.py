@@ -6,7 +6,7 @@ import time
 from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 from jobs.settings import Settings
-from jobs.workers import HEARTBEAT_EVERY, Roster
+from jobs.workers import Roster
 from standalone.terminal import say
 
 ASK_EVERY = 0.2
@@ -27,12 +27,12 @@ async def announce(settings: Settings, models: list[str]) -> None:
     began = told = time.monotonic()
     loading = f"Loading {'model' if len(models) == 1 else 'models'} {', '.join(models)}"
     say(f"{loading} ...")
-    while (retired := await retired_models(settings, models)) is None:
+    while not await is_ready(settings):
         await asyncio.sleep(ASK_EVERY)
         if time.monotonic() - told >= TELL_EVERY:
             told = time.monotonic()
             say(f"{loading} ... {told - began:.0f} s so far")
-    for model, fault in retired.items():
+    for model, fault in (await retired_models(settings)).items():
         say(f"Model {model} is not served, and loaded again later: {fault}")
     url = address(settings)
     say(f"Batchline is ready: {url}  (docs: {url}/docs)")
@@ -44,32 +44,27 @@ def address(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-async def retired_models(settings: Settings, models: list[str]) -> dict[str, str] | None:
-    """Why each retired model is not served, once all the others can run jobs; None until then."""
+async def retired_models(settings: Settings) -> dict[str, str]:
+    """Why each model that no worker can load is not served, by the last heartbeats."""
     redis = connect(settings, connections=1)
     try:
-        beats = [beat for beat in await Roster(redis).read() if beat.age < 2 * HEARTBEAT_EVERY]
-    except QueueUnavailable:
-        return None
+        beats = await Roster(redis).read()
+    except QueueUnavailable:  # since a moment ago; the status page reports it
+        return {}
     finally:
         await redis.aclose(close_connection_pool=True)
-    served = {beat.model for beat in beats if beat.engine in ("ready", "busy")}
-    retired = {beat.model: beat.engine_fault for beat in beats if beat.retired and beat.model not in served}
-    # what is retired counts as not ready there
-    complete = bool(served) and all(model in served or model in retired for model in models)
-    if await answers(settings, "/health/ready") or (complete and await answers(settings, "/health/live")):
-        return retired
-    return None
+    served = {beat.model for beat in beats if not beat.retired}
+    return {beat.model: beat.engine_fault for beat in beats if beat.model not in served}
 
 
-async def answers(settings: Settings, path: str) -> bool:
-    """Whether GET on this path of the API answers 200. By hand: the product needs no HTTP client."""
+async def is_ready(settings: Settings) -> bool:
+    """Whether GET /health/ready answers 200. By hand: the product needs no HTTP client."""
     try:
         async with asyncio.timeout(5.0):
             reader, writer = await asyncio.open_connection(
                 ANY_ADDRESS.get(settings.host, settings.host), settings.port
             )
-            writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            writer.write(b"GET /health/ready HTTP/1.0\r\n\r\n")
             status = await reader.readline()
             writer.close()
     except (OSError, TimeoutError):

@@ -48,6 +48,22 @@ async def alive(url: str) -> bool:
         return False
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether the process runs and is no zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def exists(pid: int) -> bool:
+    """Whether a process with this id runs and is no zombie."""
+    try:
+        return is_alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill_tree(pid: int) -> None:
     """SIGKILL for a process and all that it started."""
     with suppress(psutil.NoSuchProcess):

@@ -90,8 +90,6 @@ class BatchWorker(Worker):
         self.vitals = Vitals(spec.name)
         self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
-        self.fault: BatchlineError | None = None
-        """Why the model is retired."""
         self.first_fault: BatchlineError | None = None
         """Why it could not be loaded at the start."""
         self.tried = asyncio.Event()
@@ -156,7 +154,6 @@ class BatchWorker(Worker):
         self._feeder.pace = Pace(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
         self._window.price(loaded.cost.budget, self._feeder.pace.slack, packs=loaded.packs)
-        self.fault = None
         self.tried.set()
         self.vitals.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
@@ -192,7 +189,6 @@ class BatchWorker(Worker):
     async def _retire(self, fault: BatchlineError) -> None:
         """Gives back what was claimed, so that other workers can run it, and waits until the next try."""
         pause = self.engine.ladder.retire()
-        self.fault = fault
         if not self.tried.is_set():
             self.first_fault = fault
         self.vitals.retired(str(fault), time.time() + pause)
@@ -287,7 +283,7 @@ class BatchWorker(Worker):
         """arq's health check: this worker's own heartbeat, where arq has one key for all of them."""
         beat = self.vitals.beat
         beat.leases, beat.window = len(self._keeper), len(self._window)
-        state = "retired" if self.fault else self.engine.state
+        state = "retired" if beat.engine_fault else self.engine.state
         beat.engine = "stopping" if self._stopping.is_set() else state
         beat.engine_restarts, beat.restart_reasons = self.engine.restarts, dict(self.engine.restart_reasons)
         await self.roster.write(beat)

@@ -36,7 +36,7 @@ from worker.protocol import (
 from worker.spawn import spawn
 from worker.wear import Wear, resident
 
-__all__ = ["Answered", "BatchRaised", "Engine", "EngineDied", "EngineLost", "EngineState"]
+__all__ = ["Answered", "Engine", "EngineDied", "EngineLost", "EngineState"]
 
 EngineState = Literal["loading", "ready", "busy", "restarting"]
 
@@ -50,12 +50,8 @@ class EngineLost(BatchlineError):
     """The engine cannot be kept alive, whatever it is given: its model is to be retired."""
 
 
-class BatchRaised(BatchlineError):
-    """The pipeline raised on a batch; the engine lives."""
-
-
 class Engine:
-    """One child process at a time. `start`, `run` and `restart` come one after the other.
+    """One child process at a time. `start`, `send` and `restart` come one after the other.
 
     Of what was sent, two batches may be without an answer: one computes, one is prepared. Answers come in the
     order of their requests. One that is not the first request's, or that does not fit it, ends the child: it
@@ -188,16 +184,6 @@ class Engine:
         if self._link is not None and (latest := self._exchange.latest) is not None:
             self._link.write(encode(latest, Withdraw()))
 
-    async def run(self, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
-        """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
-        reply = await self.send(inputs, parameters)
-        if isinstance(reply, EngineDied):
-            raise reply
-        if isinstance(reply, Raised):
-            raise BatchRaised(reply.detail)
-        assert isinstance(reply, Ran)
-        return reply
-
     async def kill(self) -> str:
         """Ends the child at once, whatever it does, and says how it ended. What was sent is not answered."""
         link, self._link = self._link, None
@@ -208,11 +194,6 @@ class Engine:
             return "was not running"
         self._end_process()
         return await self._ended()
-
-    async def exited(self) -> str:
-        """Waits until the child ends by itself, and says how it ended."""
-        assert self._process is not None
-        return how_it_ended(await self._process.wait())
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
         answered, frame = self._exchange.ask(request, seconds)

@@ -1,7 +1,7 @@
 """The engine: the child process that holds the loaded pipeline. It knows no Redis and no jobs.
 
 `python -m worker.engine_process FD PID` reads requests from the socket FD of the worker PID, and answers them
-in order: `worker/conveyor.py`. What a class forks never does: `worker/forks.py`.
+in order: `worker/conveyor.py`. A child that the class forks never answers: `worker/forks.py`.
 It ends when the worker's end of the socket closes, and with the worker itself, however that dies.
 """
 

@@ -83,7 +83,6 @@ class Feeder:
         """Whether the next batch must not be in the engine behind another."""
         self._explained = False
         """Whether the engine died of a batch, and not while it was idle."""
-        self._stopping = False
         self._stopped = asyncio.Event()
         self._hungry = asyncio.Event()
         engine.on_event = self._wake.set
@@ -118,10 +117,9 @@ class Feeder:
 
     def stop(self) -> None:
         """Lets `run` end with the running batch; safe to call twice."""
-        if not self._stopping and len(self._flights) == 2:
+        if not self._stopped.is_set() and len(self._flights) == 2:
             self._flights[1].recalled = True
             self.engine.withdraw()
-        self._stopping = True
         self._stopped.set()
         self._wake.set()
         self._hungry.set()
@@ -132,7 +130,7 @@ class Feeder:
             self._wake.clear()
             if self._flights and self._flights[0].answered.done():
                 await self._land(self._flights.popleft())
-            elif self._stopping and not self._flights:
+            elif self._stopped.is_set() and not self._flights:
                 return
             elif self.engine.dead and not self._flights:
                 await self._revive()
@@ -144,7 +142,9 @@ class Feeder:
                 await self._wake.wait()
 
     def _next(self) -> Trial | None:
-        if self._stopping or not self.engine.connected or self.engine.wear.due or len(self._flights) == 2:
+        if self._stopped.is_set() or not self.engine.connected or self.engine.wear.due:
+            return None
+        if len(self._flights) == 2:
             return None
         if not self._flights:
             self._empty_first = False

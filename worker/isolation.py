@@ -46,14 +46,15 @@ class Trial:
     starved: bool = False
     """Whether its only item found no memory before, and a new engine is to run it."""
 
-    rank: int = field(init=False)
-    """The highest priority in it."""
-    urgency: float = field(init=False)
-    sequence: int = field(init=False)
+    @property
+    def rank(self) -> int:
+        """The highest priority in it."""
+        return min([item.rank for item in self.batch])
 
-    def __post_init__(self) -> None:
-        self.rank = min(item.rank for item in self.batch)
-        self.urgency, self.sequence = min((item.urgency, item.sequence) for item in self.batch)
+    @property
+    def urgency(self) -> tuple[float, int]:
+        """Of its most urgent item, which came first of those that are as urgent."""
+        return min([(item.urgency, item.sequence) for item in self.batch])
 
     @property
     def kills_of_jobs(self) -> int:
@@ -61,9 +62,9 @@ class Trial:
         return max([item.job.kills for item in self.batch])
 
     @property
-    def place(self) -> tuple[int, int, int, float, int]:
+    def place(self) -> tuple[int, int, int, tuple[float, int]]:
         """Its place among the trials: items of jobs that killed no engine come first."""
-        return self.kills_of_jobs, self.kills, self.rank, self.urgency, self.sequence
+        return self.kills_of_jobs, self.kills, self.rank, self.urgency
 
 
 @dataclass(slots=True)
@@ -94,7 +95,7 @@ class Isolation:
     @property
     def head(self) -> float | None:
         """The urgency of the most urgent trial; None when there is none."""
-        return min((trial.urgency for trial in self._trials), default=None)
+        return min((trial.urgency[0] for trial in self._trials), default=None)
 
     def due(self, anchor: Item[LeasedJob] | None, fell: Trial | None) -> Trial | None:
         """The trial that goes before the window's next batch, which is that of `anchor`; None if none does.
@@ -107,7 +108,7 @@ class Isolation:
         if first is None or anchor is None:
             return first
         if fell is None:
-            goes_first = first.urgency <= anchor.urgency
+            goes_first = first.urgency[0] <= anchor.urgency
         else:
             goes_first = not fell.suspect and first.rank < anchor.rank and not first.kills_of_jobs
         return first if goes_first else None

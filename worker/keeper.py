@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from redis.exceptions import ResponseError
 from structlog.typing import FilteringBoundLogger
@@ -199,23 +199,15 @@ class LeaseKeeper:
 
     async def hand_on(self, jobs: Sequence[LeasedJob]) -> None:
         """Gives back at once what was claimed as the stop came: others can run it sooner."""
-        waiting = [job for job in jobs if self.holds(job) and not job.over]
-        if waiting:
-            with contextlib.suppress(QueueUnavailable):  # then it is given back with the rest
-                await self.queue.release(self.model, [(job.claimed, job.start_by) for job in waiting])
-                for job in waiting:
-                    self._drop(job)
+        with contextlib.suppress(QueueUnavailable):  # then it is given back with the rest
+            await self._hand_over(job for job in jobs if self.holds(job))
 
     async def hand_back(self) -> None:
         """As `give_back`, while the worker lives on: what is on its way to being written is kept.
 
         Raises QueueUnavailable.
         """
-        unfinished = [job for job in self._held.values() if not job.over]
-        await self._release(unfinished, uncharged=True)
-        for job in unfinished:
-            if self.holds(job):
-                self._drop(job)
+        self._log_given_back(await self._hand_over(self._held.values()))
 
     async def give_back(self, *, uncharged: bool) -> None:
         """What has no result returns to its place in the queue; uncharged, if the stop was in order.
@@ -223,9 +215,18 @@ class LeaseKeeper:
         A job that killed engines is charged all the same: it must not come back for ever.
         """
         with contextlib.suppress(QueueUnavailable):
-            await self._release(list(self._held.values()), uncharged=uncharged)
+            self._log_given_back(await self._release(list(self._held.values()), uncharged=uncharged))
 
-    async def _release(self, jobs: Sequence[LeasedJob], *, uncharged: bool) -> None:
+    async def _hand_over(self, jobs: Iterable[LeasedJob]) -> int:
+        """Releases those that are not over, and forgets them."""
+        unfinished = [job for job in jobs if not job.over]
+        given_back = await self._release(unfinished, uncharged=True)
+        for job in unfinished:
+            if self.holds(job):
+                self._drop(job)
+        return given_back
+
+    async def _release(self, jobs: Sequence[LeasedJob], *, uncharged: bool) -> int:
         deadly = [job for job in jobs if job.deadly]
         if (deadly or not uncharged) and (charging := self._charge()):
             await charging
@@ -233,5 +234,8 @@ class LeaseKeeper:
         for some, free in (([job for job in jobs if not job.deadly], uncharged), (deadly, False)):
             if claims := [(job.claimed, 0 if job.started else job.start_by) for job in some]:
                 given_back += await self.queue.release(self.model, claims, uncharged=free)
-        if given_back:
-            self._log.info("gave back unfinished jobs", jobs=given_back)
+        return given_back
+
+    def _log_given_back(self, jobs: int) -> None:
+        if jobs:
+            self._log.info("gave back unfinished jobs", jobs=jobs)

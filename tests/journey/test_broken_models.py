@@ -68,6 +68,12 @@ async def ended(instance: Instance, job: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+broken_model = pytest.mark.attack(
+    "a model cannot be loaded, or not again",
+    held="it is retired with its reason and tried again; other models are served",
+)
+
+
 def engine_of(instance: Instance, model: str) -> psutil.Process:
     """The engine that has the model, of those that were started in the models' order."""
     worker = instance.child("-m", "worker")
@@ -76,10 +82,7 @@ def engine_of(instance: Instance, model: str) -> psutil.Process:
     return engines[["sentiment", "fragile"].index(model)]
 
 
-@pytest.mark.attack(
-    "a model cannot be loaded, or not again",
-    held="it is retired with its reason and tried again; other models are served",
-)
+@broken_model
 async def test_one_that_cannot_be_loaded_waits_while_the_other_is_served(
     tmp_path: Path, models: Path, needed: Path
 ) -> None:
@@ -93,10 +96,7 @@ async def test_one_that_cannot_be_loaded_waits_while_the_other_is_served(
         assert (job["status"], job["attempts"]) == ("succeeded", 1)
 
 
-@pytest.mark.attack(
-    "a model cannot be loaded, or not again",
-    held="it is retired with its reason and tried again; other models are served",
-)
+@broken_model
 async def test_one_that_breaks_later_does_not_end_the_other(
     tmp_path: Path, models: Path, needed: Path
 ) -> None:

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.processes import ROOT, kill_tree, write_models
+from tests.processes import ROOT, is_alive, kill_tree, write_models
 from tests.valkey import free_port
 from tests.waiting import until
 
@@ -87,13 +87,6 @@ class Instance:
         job: dict[str, Any] = reply.json()
         assert (reply.status_code, job["status"]) == (200, "succeeded"), job
         return job
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @asynccontextmanager

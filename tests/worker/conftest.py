@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
+from jobs.exits import how_it_ended
 from jobs.models import ModelSpec
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from worker.batch_worker import BatchWorker
-from worker.engine import Engine
+from worker.engine import Engine, EngineDied
+from worker.protocol import Raised, Ran
 
 MODEL = "sentiment"
 
@@ -38,6 +40,27 @@ async def engine() -> AsyncIterator[Engine]:
     await engine.start()
     yield engine
     await engine.kill()
+
+
+class BatchRaised(Exception):
+    """The pipeline raised on a batch; the engine lives."""
+
+
+async def run(engine: Engine, inputs: list[Any], parameters: dict[str, Any]) -> Ran:
+    """Runs one micro-batch. Raises BatchRaised when the pipeline did, EngineDied on a crash or a hang."""
+    reply = await engine.send(inputs, parameters)
+    if isinstance(reply, EngineDied):
+        raise reply
+    if isinstance(reply, Raised):
+        raise BatchRaised(reply.detail)
+    assert isinstance(reply, Ran)
+    return reply
+
+
+async def exited(engine: Engine) -> str:
+    """Waits until the engine's process ends by itself, and says how it ended."""
+    assert engine._process is not None
+    return how_it_ended(await engine._process.wait())
 
 
 Serving = Callable[..., AbstractAsyncContextManager[BatchWorker]]

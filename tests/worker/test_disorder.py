@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from jobs.queue import JobQueue
-from jobs.schema import Job, NewJob
+from tests.processes import exists
 from tests.waiting import until
-from tests.worker.conftest import MODEL, Serving, poison_spec
+from tests.worker.conftest import Serving, poison_spec
+from tests.worker.test_batch_worker import ended, results, submit
 from worker import protocol
 from worker.engine import Engine, EngineDied
 from worker.protocol import Ran
@@ -32,17 +33,9 @@ async def started(**fields: Any) -> AsyncIterator[Engine]:
         await engine.kill()
 
 
-async def ended(queue: JobQueue, job_id: str) -> Job:
-    async def terminal() -> bool:
-        return (await queue.read(job_id)).status.terminal
-
-    await until(terminal)
-    return await queue.read(job_id)
-
-
 async def gone(pids: Iterable[int]) -> None:
     async def none_alive() -> bool:
-        return not any(map(alive, pids))
+        return not any(map(exists, pids))
 
     await until(none_alive)
 
@@ -52,18 +45,6 @@ def children(engine: Engine) -> list[int]:
     return [child.pid for child in psutil.Process(engine.pid).children()]
 
 
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-@pytest.mark.attack(
-    "a class forks, and the child raises, returns, leaves or writes to the engine's descriptors",
-    held="each input has its own answer or none, the child never answers and dies with its engine",
-    tried="79 inputs",
-)
 @linux
 @pytest.mark.parametrize("deed", ["return", "raise", "exit", "other", "libc", "garbage", "replay"])
 async def test_each_input_has_its_own_answer_or_none(queue: JobQueue, serving: Serving, deed: str) -> None:
@@ -71,11 +52,10 @@ async def test_each_input_has_its_own_answer_or_none(queue: JobQueue, serving: S
     async with serving(pipeline=CLASS, parameters={}, max_batch_items=4):
         for i in range(40):
             inputs = [f"{deed if i % 10 == 3 else 'keep'} {i}-{j}" for j in range(1 + i % 3)]
-            job, _ = await queue.submit(NewJob(MODEL, inputs, len(inputs), {}, "normal", None))
-            wanted[job.id] = inputs
-        jobs = [await ended(queue, job_id) for job_id in wanted]
+            wanted[await submit(queue, inputs)] = inputs
+        jobs = await ended(queue, *wanted)
     for job in jobs:
-        for text, result in zip(wanted[job.id], json.loads(bytes(job.results or b"null")), strict=True):
+        for text, result in zip(wanted[job.id], results(job), strict=True):
             if text.startswith("keep") or "output" in result:
                 assert result == {"output": text}
 
@@ -114,7 +94,7 @@ async def test_what_a_class_forked_dies_with_its_engine(deed: str) -> None:
         ran = await engine.send([f"{deed} {i}" for i in range(5)], {})
         assert isinstance(ran, Ran)
         pids = [json.loads(output) for output in ran.outputs if isinstance(output, bytes)]
-        assert all(map(alive, pids))
+        assert all(map(exists, pids))
         assert engine.pid is not None
         psutil.Process(engine.pid).kill()
         await gone(pids)

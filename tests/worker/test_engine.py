@@ -13,13 +13,13 @@ import pytest
 from jobs.errors import ConfigurationError
 from tests.gate import Gate
 from tests.waiting import until
-from tests.worker.conftest import poison_spec
-from worker.engine import BatchRaised, Engine, EngineDied
+from tests.worker.conftest import BatchRaised, exited, poison_spec, run
+from worker.engine import Engine, EngineDied
 from worker.protocol import Ran, Withdrawn
 
 
 async def test_a_batch_is_answered_in_order(engine: Engine) -> None:
-    ran = await engine.run(["a", "b"], {"factor": 2.0})
+    ran = await run(engine, ["a", "b"], {"factor": 2.0})
     assert ran.outputs == [
         b'{"text":"A","size":2,"factor":2.0}',
         b'{"text":"B","size":2,"factor":2.0}',
@@ -29,8 +29,8 @@ async def test_a_batch_is_answered_in_order(engine: Engine) -> None:
 async def test_a_raise_leaves_the_engine_alive(engine: Engine) -> None:
     pid = engine.pid
     with pytest.raises(BatchRaised, match="ValueError: this text is bad"):
-        await engine.run(["raise"], {})
-    assert (await engine.run(["a"], {})).outputs
+        await run(engine, ["raise"], {})
+    assert (await run(engine, ["a"], {})).outputs
     assert engine.pid == pid
 
 
@@ -42,7 +42,7 @@ async def test_what_an_engine_says_of_an_input_is_a_line_like_any_other(
     await engine.start()
     try:
         with pytest.raises(BatchRaised):
-            await engine.run(["raise"], {})
+            await run(engine, ["raise"], {})
     finally:
         await engine.kill()
     [line] = capfd.readouterr().err.splitlines()
@@ -53,15 +53,15 @@ async def test_what_an_engine_says_of_an_input_is_a_line_like_any_other(
 
 async def test_a_crash_says_how(engine: Engine) -> None:
     with pytest.raises(EngineDied, match="SIGSEGV"):
-        await engine.run(["die"], {})
+        await run(engine, ["die"], {})
     await engine.restart()
-    assert (await engine.run(["a"], {})).outputs
+    assert (await run(engine, ["a"], {})).outputs
 
 
 async def test_a_hang_ends_with_the_engine(engine: Engine) -> None:
     pid = engine.pid
     with pytest.raises(EngineDied, match="within 2 s") as caught:
-        await engine.run(["hang"], {})
+        await run(engine, ["hang"], {})
     assert caught.value.kind == "engine-timeout"
     assert pid is not None
     assert not psutil.pid_exists(pid)
@@ -78,13 +78,13 @@ async def test_a_model_that_cannot_be_loaded_is_a_configuration_error() -> None:
 async def test_a_killed_engine_is_noticed_while_idle(engine: Engine) -> None:
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGKILL)
-    assert await engine.exited() == "was ended by SIGKILL"
+    assert await exited(engine) == "was ended by SIGKILL"
 
 
 async def test_the_engine_closes_with_the_workers_end_of_the_socket(engine: Engine) -> None:
     assert engine._link is not None
     engine._link.close()
-    assert await engine.exited() == "ended with status 0"
+    assert await exited(engine) == "ended with status 0"
 
 
 async def test_of_two_batches_only_the_one_that_ran_is_blamed(engine: Engine, gate: Gate) -> None:
@@ -95,7 +95,7 @@ async def test_of_two_batches_only_the_one_that_ran_is_blamed(engine: Engine, ga
     assert "SIGSEGV" in str(died)
     assert isinstance(await behind, Withdrawn)
     await engine.restart()
-    assert (await engine.run(["b"], {})).outputs
+    assert (await run(engine, ["b"], {})).outputs
 
 
 async def test_a_batch_that_was_not_begun_can_be_withdrawn(engine: Engine, gate: Gate) -> None:
@@ -104,14 +104,14 @@ async def test_a_batch_that_was_not_begun_can_be_withdrawn(engine: Engine, gate:
     gate.open()
     assert isinstance(await running, Ran)
     assert isinstance(await behind, Withdrawn)
-    assert (await engine.run(["c"], {})).outputs, "only that one"
+    assert (await run(engine, ["c"], {})).outputs, "only that one"
 
 
 async def test_a_batch_that_runs_is_not_withdrawn(engine: Engine, gate: Gate) -> None:
-    done = await engine.run(["a"], {})
+    done = await run(engine, ["a"], {})
     engine.withdraw()
     assert done.outputs
-    assert (await engine.run(["b"], {})).outputs
+    assert (await run(engine, ["b"], {})).outputs
 
 
 async def test_the_timeout_counts_from_when_a_batch_is_the_running_one(engine: Engine, gate: Gate) -> None:
@@ -133,7 +133,7 @@ async def test_the_timeout_counts_from_when_a_batch_is_the_running_one(engine: E
 
 async def test_an_error_that_quotes_its_input_is_cut(engine: Engine) -> None:
     with pytest.raises(BatchRaised) as caught:
-        await engine.run(["quote " + "x" * 100_000], {})
+        await run(engine, ["quote " + "x" * 100_000], {})
     assert len(str(caught.value)) <= 500
 
 
@@ -161,10 +161,10 @@ async def test_no_engine_is_left_behind(engine: Engine) -> None:
 async def test_an_engine_whose_child_holds_its_socket_is_missed_all_the_same(harm: str, kind: str) -> None:
     engine = Engine(poison_spec(pipeline="tests.worker.forking:Forking", batch_timeout=1.0), None)
     await engine.start()
-    ran = await engine.run(["who?"], {})
+    ran = await run(engine, ["who?"], {})
     try:
         with pytest.raises(EngineDied) as told:
-            await engine.run([harm], {})
+            await run(engine, [harm], {})
         assert told.value.kind == kind
     finally:
         os.kill(int(ran.outputs[0]), signal.SIGKILL)  # type: ignore[arg-type]

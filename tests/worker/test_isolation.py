@@ -60,16 +60,22 @@ async def restarted(worker: BatchWorker, times: int = 1) -> None:
     await until(enough)
 
 
+async def between(worker: BatchWorker, queue: JobQueue, hostile: list[str]) -> Job:
+    """Runs a hostile job, and checks that an urgent input waits for few restarts. Returns the hostile job."""
+    submitted = await submit(queue, hostile)
+    await restarted(worker)
+    before = worker.engine.restarts
+    [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
+    assert worker.engine.restarts - before <= BOUND
+    [job] = await ended(queue, submitted)
+    assert worker.engine.restarts <= A_FEW
+    assert urgent.status == "succeeded"
+    return job
+
+
 async def test_what_is_urgent_goes_between_the_suspects(queue: JobQueue, serving: Serving) -> None:
     async with serving() as worker:
-        hostile = await submit(queue, ["die"] * 1_000)
-        await restarted(worker)
-        before = worker.engine.restarts
-        [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
-        assert worker.engine.restarts - before <= BOUND
-        [job] = await ended(queue, hostile)
-        assert worker.engine.restarts <= A_FEW
-    assert urgent.status == "succeeded"
+        job = await between(worker, queue, ["die"] * 1_000)
     assert job.status == "failed"
 
 
@@ -210,14 +216,7 @@ async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
 @hostile_job(tried="300 inputs")
 async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
     async with serving(batch_timeout=0.5) as worker:
-        hostile = await submit(queue, ["hang"] * 300)
-        await restarted(worker)
-        before = worker.engine.restarts
-        [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
-        assert worker.engine.restarts - before <= BOUND
-        [job] = await ended(queue, hostile)
-        assert worker.engine.restarts <= A_FEW
-    assert urgent.status == "succeeded"
+        job = await between(worker, queue, ["hang"] * 300)
     assert set(problems(job)) == {"engine-timeout", "job-given-up"}
 
 

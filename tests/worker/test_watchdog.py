@@ -14,9 +14,8 @@ import pytest
 from jobs.schema import NewJob
 from jobs.watchdog import MARK, Watchdog, end, new_mark
 from tests.faults import stack
-from tests.processes import ROOT
+from tests.processes import ROOT, exists
 from tests.waiting import until
-from tests.worker.test_disorder import alive
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -95,6 +94,6 @@ async def test_a_worker_that_is_killed_leaves_nothing_that_its_class_forked(tmp_
         run.workers[0].kill()
 
         async def gone() -> bool:
-            return not any(map(alive, forked))
+            return not any(map(exists, forked))
 
         await until(gone)
