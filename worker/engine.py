@@ -217,6 +217,8 @@ class Engine:
 
     def _out_of_step(self) -> None:
         log.error("engine answered out of step", model=self.spec.name, pid=self.pid)
+        if self._link is not None:
+            self._link.close()  # also an answer that looks right may come from the wrong process
         self._fault = EngineDied("the engine's answers were out of step with its requests and it was killed")
         self._end_process()
 

@@ -10,7 +10,8 @@ from worker.protocol import HEADER, MAX_FRAME
 class Link(asyncio.Protocol):
     """Calls `on_frame` with each frame's body, and `on_lost` once when the engine's end is closed.
 
-    `awaits` says whether an answer with that id may come now. `on_disorder` is called for any other.
+    `awaits` says whether an answer with that id may come now. `on_disorder` is called for any other, and must
+    close the link.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Link(asyncio.Protocol):
         self._on_disorder = on_disorder
         self._on_lost = on_lost
         self._received = bytearray()
+        self._closed = False
         self._transport: asyncio.Transport | None = None
 
     def write(self, frame: bytes) -> None:
@@ -33,6 +35,8 @@ class Link(asyncio.Protocol):
             self._transport.write(frame)
 
     def close(self) -> None:
+        """Reads no more frames, also of what was received already."""
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -42,10 +46,9 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         received = self._received
         received += data
-        while len(received) >= HEADER.size:
+        while not self._closed and len(received) >= HEADER.size:
             request_id, length = HEADER.unpack_from(received)
             if length > MAX_FRAME or not self._awaits(request_id):
-                received.clear()
                 self._on_disorder()
                 return
             end = HEADER.size + length

@@ -46,7 +46,7 @@ def children(engine: Engine) -> list[int]:
 
 
 @linux
-@pytest.mark.parametrize("deed", ["return", "raise", "exit", "other", "libc", "garbage", "replay"])
+@pytest.mark.parametrize("deed", ["return", "raise", "exit", "other", "libc", "blocked", "garbage", "replay"])
 async def test_each_input_has_its_own_answer_or_none(queue: JobQueue, serving: Serving, deed: str) -> None:
     wanted: dict[str, list[str]] = {}
     async with serving(pipeline=CLASS, parameters={}, max_batch_items=4):
@@ -58,6 +58,17 @@ async def test_each_input_has_its_own_answer_or_none(queue: JobQueue, serving: S
         for text, result in zip(wanted[job.id], results(job), strict=True):
             if text.startswith("keep") or "output" in result:
                 assert result == {"output": text}
+
+
+@linux
+async def test_a_child_that_is_blocked_never_answers_and_dies_with_its_engine() -> None:
+    async with started() as engine:
+        for i in range(3):
+            ran = await engine.send([f"blocked {i}"], {})
+            assert isinstance(ran, Ran)
+            assert ran.outputs == [json.dumps(f"blocked {i}").encode()]
+        left = children(engine)
+    await gone(left)
 
 
 @linux
@@ -119,5 +130,6 @@ async def test_an_answer_that_does_not_fit_its_request_ends_the_engine(reply: pr
         running, latest = engine.send(["keep a", "keep b"], {}), engine._exchange.latest
         assert engine._link is not None
         assert latest is not None
-        engine._link.data_received(protocol.encode(latest, reply))
-        assert isinstance(await running, EngineDied)
+        fitting = protocol.Ran([b"1", b"2"], 1.0, 0.0, None, None)
+        engine._link.data_received(protocol.encode(latest, reply) + protocol.encode(latest, fitting))
+        assert isinstance(await running, EngineDied), "also if one that fits comes right after it"
