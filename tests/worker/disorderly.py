@@ -4,6 +4,8 @@ The first word of an input is what its batch does:
 
 return, raise, exit, other    forks a child that does so; `other` returns other outputs
 libc                          as `other`, by a fork that Python's hooks do not see
+blocked                       the same without the interpreter's lock: another thread may have it, which the
+                              child does not have, so that it may wait for ever
 garbage, replay               writes bytes, or a whole answer, to each socket of the engine
 leave, daemon                 forks a child that stays, `daemon` in a session of its own; the output is its id
 
@@ -34,6 +36,8 @@ class Disorderly:
                 case "return" | "raise" | "exit" | "other":
                     outputs = self._fork(deed, outputs, os.fork())
                 case "libc":
+                    outputs = self._fork("other", outputs, ctypes.PyDLL(None).fork())
+                case "blocked":
                     outputs = self._fork("other", outputs, ctypes.CDLL(None).fork())
                 case "garbage":
                     for fd in sockets():
