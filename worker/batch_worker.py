@@ -221,7 +221,8 @@ class BatchWorker(Worker):
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
                 wait = 0.0
-                if room <= 0 or (len(self._window) and left):
+                held = len(self._window) or (room <= 0 and len(trials))  # else nothing is taken any more
+                if held and (left or room <= 0):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
                     await unless(self._closing, self._taken.wait())

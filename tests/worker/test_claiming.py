@@ -54,6 +54,29 @@ async def test_a_claim_that_waited_fills_the_window_as_it_is_then(
         assert sizes == [4] * 4
 
 
+async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
+    queue: JobQueue, serving: Serving, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job larger than the window, whose last batch ends while the worker asks for what is more urgent."""
+    jobs = [await submit(queue, [gate.text] * 24), await submit(queue, "next")]
+    async with serving(max_batch_items=8, window_items=4) as worker:
+        claim = worker.queue.claim
+
+        async def late(*args: Any, before: float | None = None, **others: Any) -> Any:
+            answer = await claim(*args, before=before, **others)
+            if before is not None:
+                gate.open()
+                await until(emptied)
+            return answer
+
+        async def emptied() -> bool:
+            return worker.engine.state == "ready" and not len(worker._window)
+
+        monkeypatch.setattr(worker.queue, "claim", late)
+        await ended(queue, *jobs)
+    assert gate.path.exists(), "such a claim was made"
+
+
 async def test_a_short_batch_that_comes_alone_is_sent_as_such(
     queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
