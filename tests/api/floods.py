@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import httpx
 
 from jobs.settings import MIB
 from tests import processes, valkey
+from tests.faults.hurried import command
 from tests.waiting import until
 
 
@@ -42,14 +43,25 @@ class Api(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    folder: Path, models: str, redis_url: str, *, files: int | None = None, **settings: object
+    folder: Path,
+    models: str,
+    redis_url: str,
+    *,
+    files: int | None = None,
+    deadlines: Mapping[str, float] | None = None,
+    **settings: object,
 ) -> AsyncIterator[Api]:
-    """`python -m api` with its own settings, until the block ends; it may have so many open files."""
+    """`python -m api` with its own settings, until the block ends; it may have so many open files.
+
+    `deadlines`, as in `tests.faults.hurried`, are for a process with limited files.
+    """
     models_file, log = folder / "models.toml", folder / "log"
     models_file.write_text(models)
     port = valkey.free_port()
     own = {"redis_url": redis_url, "models_file": models_file, "port": port, **settings}
-    module, *arguments = ["api"] if files is None else ["tests.api.limited", str(files)]
+    module, *arguments = (
+        ["api"] if files is None else ["tests.api.limited", str(files), *command(deadlines or {})[1:]]
+    )
     with log.open("wb") as sink, processes.logging_to(sink, module, *arguments, **own) as process:
         api = Api(process.pid, port, log)
         await until(lambda: processes.alive(api.url))

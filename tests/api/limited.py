@@ -1,4 +1,4 @@
-"""`python -m tests.api.limited N`: the API as a process that may have N open files at most."""
+"""`python -m tests.api.limited N NAME=SECONDS ..`: as `tests.faults.hurried`, with N open files at most."""
 
 import resource
 import runpy
@@ -7,4 +7,4 @@ import sys
 if __name__ == "__main__":
     files = int(sys.argv.pop(1))
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    runpy.run_module("api", run_name="__main__", alter_sys=True)
+    runpy.run_module("tests.faults.hurried", run_name="__main__", alter_sys=True)
