@@ -53,10 +53,11 @@ async def test_new_connections_are_refused_where_all_are_busy(
 ) -> None:
     """With 503, and Redis can still be reached by those that are served."""
     many = httpx.Limits(max_connections=None)
-    # on a busy machine a request may come so late that its connection counts as idle, and makes room
-    fresh = {"api.connections.FRESH": 60.0}
+    # on a busy machine a request may come so late that its connection counts as idle and makes room, or that
+    # one which was refused has been closed
+    late = {"api.connections.FRESH": 60.0, "api.outlet.LINGER_SECONDS": 60.0}
     async with (
-        floods.serving(tmp_path, MODELS, redis_url, files=FILES, deadlines=fresh) as api,
+        floods.serving(tmp_path, MODELS, redis_url, files=FILES, deadlines=late) as api,
         httpx.AsyncClient(base_url=api.url, timeout=60, limits=many) as client,
     ):
         asked = (client.post("/v1/jobs?wait=5", json={"inputs": "x"}) for _ in range(WAITERS))

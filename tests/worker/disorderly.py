@@ -3,9 +3,8 @@
 The first word of an input is what its batch does:
 
 return, raise, exit, other    forks a child that does so; `other` returns other outputs
-libc                          as `other`, by a fork that Python's hooks do not see
-blocked                       the same without the interpreter's lock: another thread may have it, which the
-                              child does not have, so that it may wait for ever
+libc, blocked                 as `other`, by a fork that hooks do not see, with and without the interpreter's
+                              lock: the child may wait for ever for a thread that it does not have
 garbage, replay               writes bytes, or a whole answer, to each socket of the engine
 leave, daemon                 forks a child that stays, `daemon` in a session of its own; the output is its id
 

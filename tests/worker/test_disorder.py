@@ -81,14 +81,28 @@ async def test_an_answer_that_nobody_asked_for_ends_the_engine(deed: str) -> Non
 
 
 @linux
-@pytest.mark.parametrize("deed", ["return", "raise", "exit", "other", "libc"])
-async def test_a_forked_child_never_answers(deed: str) -> None:
+@pytest.mark.parametrize("deed", ["return", "raise", "exit", "other"])
+async def test_a_forked_child_leaves_and_never_answers(deed: str) -> None:
     async with started() as engine:
-        for i in range(3):
-            ran = await engine.send([f"{deed} {i}"], {})
-            assert isinstance(ran, Ran)
-            assert ran.outputs == [json.dumps(f"{deed} {i}").encode()]
+        await each_has_its_own_answer(engine, deed)
         await gone(children(engine))
+
+
+@linux
+@pytest.mark.parametrize("deed", ["libc", "blocked"])
+async def test_a_child_that_native_code_forked_never_answers_and_dies_with_its_engine(deed: str) -> None:
+    """It may wait for ever for the interpreter's lock, which a thread that it does not have was to take."""
+    async with started() as engine:
+        await each_has_its_own_answer(engine, deed)
+        left = children(engine)
+    await gone(left)
+
+
+async def each_has_its_own_answer(engine: Engine, deed: str) -> None:
+    for i in range(3):
+        ran = await engine.send([f"{deed} {i}"], {})
+        assert isinstance(ran, Ran)
+        assert ran.outputs == [json.dumps(f"{deed} {i}").encode()]
 
 
 async def test_a_class_that_forks_while_it_is_built_is_one_engine() -> None:
