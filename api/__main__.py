@@ -7,14 +7,16 @@ import sys
 
 import structlog
 
-from api import processes
 from api.app import create_app
-from api.connections import raise_limit
-from api.server import Server, config, listen
-from jobs import connection, heap, logs, traces
+from api.edge import processes
+from api.edge.connections import raise_limit
+from api.edge.server import Server, config, listen
 from jobs.errors import ConfigurationError
-from jobs.orphans import die_with
+from jobs.monitoring import traces
+from jobs.process import heap, logs
+from jobs.process.orphans import die_with
 from jobs.settings import Settings, load_settings
+from jobs.store import connection
 
 log = structlog.get_logger("api")
 

@@ -12,32 +12,34 @@ from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import health, hosts, jobpage, jobs, models, overview, problems, reference, served, tryout
-from api.budget import Budget
-from api.connections import Connections, Limits
-from api.deps import Services, State
-from api.edge import Edge
-from api.express import Express
-from api.fleet import Fleet
-from api.hosts import Hosts
-from api.large import Large
-from api.openapi import describe
-from api.rendering import STATIC
-from api.subscriber import Subscriber
+from api.edge import hosts
+from api.edge.connections import Connections, Limits
+from api.edge.express import Express
+from api.edge.hosts import Hosts
+from api.edge.memory_budget import Budget
+from api.edge.middleware import Edge
+from api.health.roster_cache import RosterCache
+from api.pages import job_page, model_status, overview, reference, try_page
+from api.pages.rendering import STATIC
+from api.services import Services, State
 from api.sweeper import sweep_for_ever
-from api.waiting import Waiting
-from jobs.connection import cancel, connect
-from jobs.history import History
-from jobs.metrics import ApiMetrics
+from api.v1 import health, jobs, models, problems
+from api.v1.openapi import describe
+from api.waiting.large_results import Large
+from api.waiting.subscriber import Subscriber
+from api.waiting.waiting import Waiting
+from jobs.ledger.queue import JobQueue
 from jobs.models import ModelCatalog, load_catalog
-from jobs.queue import JobQueue
+from jobs.monitoring.history import History
+from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.workers import Roster
+from jobs.store.connection import cancel, connect
 
 PROBES = ("/health/live", "/health/ready")
 """Asked by address, whatever names are allowed; nothing in their answers is worth a trick."""
 
-PAGES = (overview.router, jobpage.router, tryout.router, served.router)
+PAGES = (overview.router, job_page.router, try_page.router, model_status.router)
 
 
 class App(FastAPI):
@@ -113,7 +115,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         redis=redis,
         queue=queue,
         history=History(queue),
-        fleet=Fleet(Roster(redis)),
+        roster=RosterCache(Roster(redis)),
         subscriber=subscriber,
         waiting=Waiting(queue, subscriber, metrics.waits),
         budget=budget,

@@ -1,7 +1,7 @@
 """A sweep of every queue each second, so that deadlines hold and run-out leases return when no worker lives.
 
-What a sweep does is in `jobs/scripts/sweep.lua`; workers sweep as well, and sweeping twice does no harm. So
-it is with samples of the history (`jobs/history.py`), which are taken on the same round.
+What a sweep does is in `jobs/ledger/scripts/sweep.lua`; workers sweep as well, and sweeping twice is safe. So
+it is with samples of the history (`jobs/monitoring/history.py`), which are taken on the same round.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from typing import NoReturn
 import structlog
 
 from jobs.errors import QueueDamaged, QueueUnavailable
-from jobs.history import History
-from jobs.queue import SWEEP_EVERY, JobQueue
+from jobs.ledger.queue import SWEEP_EVERY, JobQueue
+from jobs.monitoring.history import History
 
 log = structlog.get_logger(__name__)
 

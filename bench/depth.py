@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench import machine
-from jobs import keys
-from jobs.connection import connect
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
 from jobs.schema import NewJob
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests import valkey
 
 FEW, MANY = 100, 100_000

@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.ceiling import model_folder
 from jobs.models import ModelSpec
 from tests.processes import ROOT
-from worker import threads
-from worker.dtypes import CANDIDATES, Judge, held_out_texts
+from worker.engine import threads
+from worker.engine.dtypes import CANDIDATES, Judge, held_out_texts
 
 
 def main() -> int:

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jobs.connection import connect
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from jobs.schema import NewJob
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests import valkey
 from tests.waiting import until
 

@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from bench.ceiling import model_folder
 from bench.texts import make_texts
 from jobs.models import ModelSpec
-from worker import pipelines, threads
+from worker.engine import pipelines, threads
 
 TEXTS = 16
 ROWS = 512

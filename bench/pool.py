@@ -10,7 +10,7 @@ import uvloop
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from bench import machine
-from jobs.pool import Pool
+from jobs.store.pool import Pool
 from tests import valkey
 
 ROUNDS = 5

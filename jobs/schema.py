@@ -72,7 +72,7 @@ class NewJob(msgspec.Struct, frozen=True):
     priority: Priority
     expires_in: float | None
     traceparent: str | None = None
-    """Of the span that is the parent of what becomes of it (`jobs/traces.py`)."""
+    """Of the span that is the parent of what becomes of it (`jobs/monitoring/traces.py`)."""
 
 
 def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
@@ -132,7 +132,7 @@ class Timings(msgspec.Struct, frozen=True):
     total_ms: float | None
 
 
-class Batch(msgspec.Struct, frozen=True):
+class BatchSummary(msgspec.Struct, frozen=True):
     """The micro-batch that a job went in; the mean, for a job whose inputs went in several."""
 
     size: float
@@ -157,7 +157,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     large to come along with the rest; whoever shows the job must read them first."""
     counts: Counts
     timings: Timings
-    batch: Batch | None = None
+    batch: BatchSummary | None = None
     urls: dict[str, str]
 
     @property

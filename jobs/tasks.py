@@ -1,4 +1,4 @@
-"""The tasks a model can have, and the parameters that each allows; `worker/pipelines` runs them.
+"""The tasks a model can have, and the parameters that each allows; `worker/engine/pipelines` runs them.
 
 Parameters are validated at the edge, before a job is accepted; what a client left out is not
 forwarded, so the pipeline's own default holds.
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from jobs.wording import explained
+from jobs.validation import explained
 
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
 TopK = Annotated[int, Meta(ge=1, le=1_000)]

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from jobs import watchdog
 from jobs.errors import ConfigurationError
-from jobs.exits import how_it_ended
+from jobs.process import watchdog
+from jobs.process.exits import how_it_ended
 from standalone.terminal import say
 
 FIRST_PAUSE = 0.5

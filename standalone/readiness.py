@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-from jobs.connection import connect
 from jobs.errors import QueueUnavailable
+from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.workers import Roster
+from jobs.store.connection import connect
 from standalone.terminal import say
 
 ASK_EVERY = 0.2

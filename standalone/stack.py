@@ -3,9 +3,9 @@
 import os
 import sys
 
-from jobs.connection import check
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
+from jobs.store.connection import check
 from standalone import preflight
 from standalone.child import Child
 from standalone.readiness import announce

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from jobs.watchdog import Watchdog
+from jobs.process.watchdog import Watchdog
 from standalone.child import Child
 from standalone.terminal import say
 

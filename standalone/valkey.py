@@ -12,9 +12,9 @@ import socket
 import time
 from pathlib import Path
 
-from jobs.connection import UNREACHABLE, connect
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
+from jobs.store.connection import UNREACHABLE, connect
 from standalone.child import Child
 from standalone.terminal import say
 

@@ -10,10 +10,11 @@ import hypothesis
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.connection import connect
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import deserialize, serialize
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests import valkey
 from tests.gate import Gate
 
@@ -90,6 +91,7 @@ def gate(tmp_path: Path) -> Gate:
 async def redis(settings: Settings) -> AsyncIterator[ArqRedis]:
     """A client; when the test is over, every key must have a lifetime or be listed as permanent."""
     client = connect(settings)
+    client.job_serializer, client.job_deserializer = serialize, deserialize  # for `enqueue_job`
     yield client
     left = await keys_without_lifetime(client)
     await client.flushdb()

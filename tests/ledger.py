@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
-from jobs import keys, views
-from jobs.leasing import Claimed, Ending
-from jobs.queue import JobQueue
+from jobs.ledger import keys, views
+from jobs.ledger.leasing import Claimed, Ending
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import UNIX_MS, Record, decode_payload, encode_record
+from jobs.monitoring.roster import Heartbeat
 from jobs.schema import JobState
-from jobs.wire import UNIX_MS, Record, decode_payload, encode_record
-from jobs.workers import Heartbeat
 
 MODEL = "sentiment"
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobs import keys, tasks
-from jobs.leasing import Depth
-from jobs.metrics import ApiMetrics, LedgerCollector
+from jobs import tasks
+from jobs.ledger import keys
+from jobs.ledger.leasing import Depth
 from jobs.models import ModelSpec
+from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
+from jobs.monitoring.roster import Heartbeat
 from jobs.settings import Settings
-from jobs.workers import Heartbeat
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -16,14 +16,15 @@ from functools import partial
 import structlog
 import uvloop
 
-from jobs import heap, logs, traces
-from jobs.connection import check, connect
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.models import ModelCatalog, ModelSpec, load_catalog
+from jobs.monitoring import traces
+from jobs.monitoring.roster import Roster
+from jobs.process import heap, logs
+from jobs.process.signals import StopSignals
+from jobs.process.watchdog import Watchdog
 from jobs.settings import Settings, load_settings
-from jobs.signals import StopSignals
-from jobs.watchdog import Watchdog
-from jobs.workers import Roster
+from jobs.store.connection import check, connect
 from worker.batch_worker import BatchWorker
 
 log = structlog.get_logger()

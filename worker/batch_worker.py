@@ -1,11 +1,11 @@
 """BatchWorker: one model's queue, served by one engine.
 
 1. claim    lease waiting jobs ahead, into the window
-2. run      micro-batches from the window, for as long as the engine lives: `worker/feeder.py`, `supply.py`
+2. run      micro-batches from the window, for as long as the engine lives: `worker/scheduling/`
 3. beat     tell the roster, run arq's cron
 
-and, in `worker/keeper.py`, write back what ended, renew the leases of the rest, sweep. Each is a loop of
-its own, so that none waits for another; they meet in the window and in the keeper.
+and, in `worker/leases/keeper.py`, write back what ended, renew the leases of the rest, sweep. Each is a loop
+of its own, so that none waits for another; they meet in the window and in the keeper.
 Stopping is in order: claim no more, let the running batch end, write back, give back the rest.
 A model that cannot be loaded, or whose engine cannot be kept alive, is retired: its jobs wait in the queue,
 and it is loaded again after a while (docs/decisions/022).
@@ -22,27 +22,27 @@ import structlog
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
-from jobs import keys
-from jobs.connection import cancel
 from jobs.errors import BatchlineError, ConfigurationError, InvalidRequest, QueueUnavailable
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import FUNCTION
 from jobs.models import ModelSpec
-from jobs.queue import JobQueue
+from jobs.monitoring.roster import HEARTBEAT_EVERY, Roster
+from jobs.process.watchdog import Watchdog
 from jobs.settings import Settings
-from jobs.watchdog import Watchdog
-from jobs.wire import FUNCTION
-from jobs.workers import HEARTBEAT_EVERY, Roster
-from worker.batcher import Batcher, Item
-from worker.deadlines import Deadlines
-from worker.engine import Engine, EngineDied, EngineLost
-from worker.feeder import Feeder
-from worker.keeper import LeaseKeeper
-from worker.leases import LeasedJob
-from worker.lengths import LengthMeter
+from jobs.store.connection import cancel
+from worker.batching.batcher import Batcher, Item
+from worker.batching.cost_model import CostModel
+from worker.batching.deadlines import Deadlines
+from worker.batching.lengths import LengthMeter
+from worker.leases.keeper import LeaseKeeper
+from worker.leases.leased_job import LeasedJob
+from worker.leases.redis_retry import RedisRetry
 from worker.loops import beside, unless
-from worker.pace import Pace
-from worker.patience import Patience
-from worker.supply import Supply
-from worker.vitals import Vitals
+from worker.scheduling.feeder import Feeder
+from worker.scheduling.window import Window
+from worker.statistics import WorkerStatistics
+from worker.supervisor.engine import Engine, EngineDied, EngineLost
 
 DOORBELL_WAIT = 0.5
 """Seconds between looks at the queue when nobody rings, as for a job of a stock arq client. A stop waits for
@@ -87,8 +87,8 @@ class BatchWorker(Worker):
         self.queue = JobQueue(redis, settings, [spec.name])
         self.roster = Roster(redis)
         self.engine = Engine(spec, None, guard)
-        self.vitals = Vitals(spec.name)
-        self._window: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
+        self.statistics = WorkerStatistics(spec.name)
+        self._batcher: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
         self.first_fault: BatchlineError | None = None
         """Why it could not be loaded at the start."""
@@ -98,15 +98,15 @@ class BatchWorker(Worker):
         self._taken, self._stopping = asyncio.Event(), asyncio.Event()
         self._closing = asyncio.Event()
         """Set while no more is to be claimed: when stopping, or when the engine is lost."""
-        self._log = structlog.get_logger().bind(model=spec.name, worker=self.vitals.beat.id)
+        self._log = structlog.get_logger().bind(model=spec.name, worker=self.statistics.beat.id)
         self._overran = False
         """Whether the last batch did not end within the grace; one of its jobs may be why."""
-        self._patiently = Patience(self._log, self._stopping)
+        self._retry = RedisRetry(self._log, self._stopping)
         self._keeper = LeaseKeeper(
-            self.queue, spec.name, self.vitals, self._patiently, self._log, on_lost=self._forget
+            self.queue, spec.name, self.statistics, self._retry, self._log, on_lost=self._forget
         )
-        self._supply = Supply(self._window, self._keeper, self.vitals, self._taken)
-        self._feeder = Feeder(self.engine, self._supply, self._log)
+        self._window = Window(self._batcher, self._keeper, self.statistics, self._taken)
+        self._feeder = Feeder(self.engine, self._window, self._log)
 
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
@@ -144,18 +144,18 @@ class BatchWorker(Worker):
     async def close(self) -> None:
         """Leaves the roster. The connection is closed by who made it."""
         with contextlib.suppress(QueueUnavailable):
-            await self.roster.remove(self.vitals.beat.id)
+            await self.roster.remove(self.statistics.beat.id)
 
     async def _load(self) -> None:
         if self._find_source is not None:
             self.engine.source = self._find_source()
         loaded = await self.engine.start()
-        self._supply.meter = LengthMeter(loaded)
-        self._feeder.pace = Pace(loaded.cost)
+        self._window.meter = LengthMeter(loaded)
+        self._feeder.cost_model = CostModel(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
-        self._window.price(loaded.cost.budget, self._feeder.pace.slack, packs=loaded.packs)
+        self._batcher.price(loaded.cost.budget, self._feeder.cost_model.slack, packs=loaded.packs)
         self.tried.set()
-        self.vitals.loaded(loaded)
+        self.statistics.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that nobody waits a second longer than needed
         seconds = round(loaded.seconds, 2)
@@ -188,18 +188,18 @@ class BatchWorker(Worker):
 
     async def _retire(self, fault: BatchlineError) -> None:
         """Gives back what was claimed, so that other workers can run it, and waits until the next try."""
-        pause = self.engine.ladder.retire()
+        pause = self.engine.restart_policy.retire()
         if not self.tried.is_set():
             self.first_fault = fault
-        self.vitals.retired(str(fault), time.time() + pause)
+        self.statistics.retired(str(fault), time.time() + pause)
         self.tried.set()
         self._log.error("model retired", error=str(fault), next_try=f"in {pause:g} s")
         await self.engine.kill()
         if self.burst:
             raise fault
         with contextlib.suppress(QueueUnavailable):  # raised only when stopping
-            await self._patiently(self._keeper.hand_back)
-        self._feeder = Feeder(self.engine, self._supply, self._log)
+            await self._retry(self._keeper.hand_back)
+        self._feeder = Feeder(self.engine, self._window, self._log)
         self._closing.clear()
         await unless(self._stopping, asyncio.sleep(pause))
 
@@ -211,17 +211,17 @@ class BatchWorker(Worker):
             while not self._closing.is_set():
                 # who waits may find an empty window when somebody rings
                 trials = self._feeder.isolation
-                room = self.settings.window_items - (0 if wait else len(self._window)) - len(trials)
+                room = self.settings.window_items - (0 if wait else len(self._batcher)) - len(trials)
                 # a large job may fill the window for long; what is more urgent goes before it all the same
                 if room > 0:
                     claimed, left = await self._claim(room, wait=wait)
                 else:
-                    before = self._window.head if len(self._window) else trials.head
+                    before = self._batcher.head if len(self._batcher) else trials.head
                     claimed, left = await self._claim(self.spec.max_batch_items, before=before)
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
                 wait = 0.0
-                held = len(self._window) or (room <= 0 and len(trials))  # else nothing is taken any more
+                held = len(self._batcher) or (room <= 0 and len(trials))  # else nothing is taken any more
                 if held and (left or room <= 0):
                     # claims keep pace with batches, so that other workers get their share
                     self._taken.clear()
@@ -235,7 +235,7 @@ class BatchWorker(Worker):
     async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
         """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
         claim = partial(self.queue.claim, before=before, wait=wait)
-        claimed, left = await self._patiently(claim, self.spec.name, inputs, self._peers)
+        claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
         leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
         self._keeper.add(leased)
         for job in leased:
@@ -249,26 +249,26 @@ class BatchWorker(Worker):
         tries = self.settings.max_attempts
         try:
             job.unpack()
-            lengths = await self._supply.meter.measure(job.inputs, job.parameters)
+            lengths = await self._window.meter.measure(job.inputs, job.parameters)
             group = job.group
         except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
             what = str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__}: {error}"
-            self._supply.end(job, job.failed("invalid-request", what))
+            self._window.end(job, job.failed("invalid-request", what))
             return
         if job.claimed.attempts >= tries:
-            self._supply.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
+            self._window.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
             return
         if not self._keeper.holds(job):
             return  # cancelled, or lost, while it was measured
         score = job.claimed.score
         job.items = [Item(job, i, score, length, group, job.rank) for i, length in enumerate(lengths)]
-        self._window.add(job.items)
+        self._batcher.add(job.items)
         self._feeder.filled()
 
     def _forget(self, job: LeasedJob) -> None:
         """Its lease is lost: what of it was not run yet need not be."""
         job.over = True
-        self._window.discard(job.items)
+        self._batcher.discard(job.items)
         self._feeder.dropped()
         self._taken.set()
 
@@ -282,8 +282,8 @@ class BatchWorker(Worker):
 
     async def record_health(self) -> None:
         """arq's health check: this worker's own heartbeat, where arq has one key for all of them."""
-        beat = self.vitals.beat
-        beat.leases, beat.window = len(self._keeper), len(self._window)
+        beat = self.statistics.beat
+        beat.leases, beat.window = len(self._keeper), len(self._batcher)
         state = "retired" if beat.engine_fault else self.engine.state
         beat.engine = "stopping" if self._stopping.is_set() else state
         beat.engine_restarts, beat.restart_reasons = self.engine.restarts, dict(self.engine.restart_reasons)

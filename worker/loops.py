@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from jobs.connection import cancel
+from jobs.store.connection import cancel
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 

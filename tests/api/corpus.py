@@ -1,6 +1,6 @@
 """What hostile clients have been seen to send, or may: `test_hostile_requests.py` sends it."""
 
-from api.protocol import MAX_HEAD
+from api.edge.http_protocol import MAX_HEAD
 from jobs.settings import MIB
 
 

@@ -13,9 +13,9 @@ from arq.connections import ArqRedis
 from asgi_lifespan import LifespanManager
 
 from api.app import create_app
-from api.deps import Services
-from api.server import Server, config, listen
-from jobs import keys
+from api.edge.server import Server, config, listen
+from api.services import Services
+from jobs.ledger import keys
 from jobs.settings import Settings
 from tests import processes
 from tests.waiting import until

@@ -10,7 +10,7 @@ import schemathesis
 from schemathesis import Case, CheckContext, Response
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from api.problems import TYPE
+from api.v1.problems import TYPE
 
 CONFIGURATION = """
 hooks = "tests.api.fuzzing"

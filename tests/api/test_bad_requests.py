@@ -9,9 +9,9 @@ import pytest
 from arq.connections import ArqRedis
 from structlog.testing import capture_logs
 
-from api import problems
-from api.problems import KINDS, TYPE
-from api.shape import MAX_DEPTH
+from api.edge.json_shape import MAX_DEPTH
+from api.v1 import problems
+from api.v1.problems import KINDS, TYPE
 from jobs.settings import MIB, Settings
 from tests.api.edge import serving
 from tests.conftest import written
@@ -173,7 +173,7 @@ async def test_an_unforeseen_error_tells_nothing_of_the_inside(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("jobs.queue.JobQueue.read", broken)
+    monkeypatch.setattr("jobs.ledger.queue.JobQueue.read", broken)
     with capture_logs() as logs:
         answer = await client.get("/v1/jobs/x")
         page = await client.get("/jobs/x", headers={"accept": "text/html"})
@@ -225,7 +225,7 @@ async def test_a_real_server_refuses_ten_megabytes_and_goes_on(settings: Setting
 async def test_a_body_that_does_not_come_is_not_waited_for(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.bodies.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("api.edge.bodies.BODY_SECONDS", 0.05)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b'{"inputs": '

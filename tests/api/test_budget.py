@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from api import budget as module
-from api.budget import Budget, OverBudget
+from api.edge import memory_budget as module
+from api.edge.memory_budget import Budget, OverBudget
 
 
 def test_a_share_counts_until_it_is_released() -> None:

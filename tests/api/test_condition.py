@@ -7,13 +7,13 @@ import pytest
 from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from api.condition import condition
-from jobs import keys
-from jobs.leasing import Depth
-from jobs.queue import JobQueue
+from api.health.condition import condition
+from jobs.ledger import keys
+from jobs.ledger.leasing import Depth
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.roster import Roster
+from jobs.monitoring.work import Work
 from jobs.settings import Settings
-from jobs.work import Work
-from jobs.workers import Roster
 from tests.api.test_pages_overview import read, submitted
 from tests.ledger import heartbeat
 

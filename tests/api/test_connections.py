@@ -11,9 +11,9 @@ import uvicorn
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from api import pace
-from api.server import config
-from jobs.queue import JobQueue
+from api.edge import client_deadlines
+from api.edge.server import config
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests.api import edge
 from tests.api.edge import parked, serving
@@ -89,8 +89,8 @@ async def test_a_reader_that_keeps_pace_gets_every_answer(
     rate: float,
 ) -> None:
     """On one connection, in whatever lumps its system takes them."""
-    monkeypatch.setattr(pace, "PACE", 64 * KIB)
-    monkeypatch.setattr(pace, "PACE_EVERY", every)
+    monkeypatch.setattr(client_deadlines, "PACE", 64 * KIB)
+    monkeypatch.setattr(client_deadlines, "PACE_EVERY", every)
     async with serving(settings) as (http, _):
         path = await ended(http, queue, 250 * KIB)
         client = Client(http, receive_buffer)
@@ -104,8 +104,8 @@ async def test_a_reader_that_stops_is_hung_up_on(
     settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However much it took before: it can be ahead by so much only."""
-    monkeypatch.setattr(pace, "PACE_EVERY", 0.1)
-    monkeypatch.setattr(pace, "AHEAD", 1 * KIB)
+    monkeypatch.setattr(client_deadlines, "PACE_EVERY", 0.1)
+    monkeypatch.setattr(client_deadlines, "AHEAD", 1 * KIB)
     async with serving(settings) as (http, _):
         large = await ended(http, queue, 8 * KIB * KIB)
         client = Client(http)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from api.rendering import STATIC
+from api.pages.rendering import STATIC
 
 SHEET = (STATIC / "style.css").read_text(encoding="utf-8")
 LIGHT, DARK = (

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api import connections as module
-from api.connections import Connections, Limits
+from api.edge import connections as module
+from api.edge.connections import Connections, Limits
 from tests.api import floods
 from tests.api.conftest import MODELS
 from tests.waiting import until
@@ -55,7 +55,7 @@ async def test_new_connections_are_refused_where_all_are_busy(
     many = httpx.Limits(max_connections=None)
     # on a busy machine a request may come so late that its connection counts as idle and makes room, or that
     # one which was refused has been closed
-    late = {"api.connections.FRESH": 60.0, "api.outlet.LINGER_SECONDS": 60.0}
+    late = {"api.edge.connections.FRESH": 60.0, "api.edge.outgoing.LINGER_SECONDS": 60.0}
     async with (
         floods.serving(tmp_path, MODELS, redis_url, files=FILES, deadlines=late) as api,
         httpx.AsyncClient(base_url=api.url, timeout=60, limits=many) as client,

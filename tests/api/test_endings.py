@@ -6,9 +6,9 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.ids import new_id
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.ids import new_id
+from jobs.ledger.queue import JobQueue
 from tests.ledger import MODEL, ending, run_one
 
 PROBLEM = "urn:batchline:problem:"

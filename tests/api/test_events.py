@@ -7,8 +7,8 @@ import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
-from api import events
-from jobs.queue import JobQueue
+from api.waiting import events
+from jobs.ledger.queue import JobQueue
 from jobs.schema import Job
 from jobs.settings import Settings
 from tests.api.edge import Edge, parked, serving

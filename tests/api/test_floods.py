@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from api.bodies import BODY_SECONDS
+from api.edge.bodies import BODY_SECONDS
 from jobs.settings import MIB
 from tests.api import floods
 from tests.api.conftest import MODELS

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import connection
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
+from jobs.store import connection
 from tests import processes, valkey
 from tests.api.fuzzing import CONFIGURATION
 from tests.ledger import ending

@@ -8,10 +8,10 @@ import pytest
 from arq.connections import ArqRedis
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs.histograms import BATCH_ITEMS, LATENCIES, count, empty
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, count, empty
+from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.workers import Roster
 from tests import valkey
 from tests.api.edge import mounted
 from tests.ledger import heartbeat, run_one

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from api.hosts import REMEMBERED, Hosts
+from api.edge.hosts import REMEMBERED, Hosts
 from jobs.settings import Settings
 from tests.api.edge import mounted
 

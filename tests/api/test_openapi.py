@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api import catalog
-from api.problems import KINDS, TYPE
-from api.reference import ANSWERED
+from api.pages.reference import ANSWERED
+from api.v1 import model_schemas
+from api.v1.problems import KINDS, TYPE
 from jobs import tasks
+from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
-from jobs.queue import JobQueue
 from jobs.schema import JobRequest, validate_request
 from jobs.settings import Settings
 from tests.api.edge import mounted
@@ -32,7 +32,7 @@ def references(part: Any) -> list[str]:
 
 async def test_every_example_is_accepted(settings: Settings, redis: ArqRedis, queue: JobQueue) -> None:
     """For models of every task, and of one's own."""
-    assert set(catalog.EXAMPLES) == set(tasks.TASKS)
+    assert set(model_schemas.EXAMPLES) == set(tasks.TASKS)
     file = settings.models_file
     file.write_text(file.read_text() + ALL_TASKS)
     async with mounted(settings) as (client, _):
@@ -54,7 +54,7 @@ def test_examples_keep_to_the_limits() -> None:
     for limit in (1, 5, 20, 30):
         specs = [spec(limit, **own), *(spec(limit, task=task, source="x") for task in tasks.TASKS)]
         for each in specs:
-            validate_request(msgspec.convert(catalog.example(each), JobRequest), each)
+            validate_request(msgspec.convert(model_schemas.example(each), JobRequest), each)
 
 
 async def test_every_reference_resolves(client: httpx.AsyncClient) -> None:

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.patience import PATIENCE
-from jobs.queue import JobQueue
+from api.health.redis_timeout import REDIS_TIMEOUT
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.edge import mounted, serving
@@ -154,7 +154,7 @@ async def test_no_part_of_the_overview_waits_long_for_a_redis_that_stands_still(
     for path in parts:
         await client.get(path)  # connections are there
     with server.standing_still():
-        async with asyncio.timeout(2 * PATIENCE):
+        async with asyncio.timeout(2 * REDIS_TIMEOUT):
             answers = await asyncio.gather(*(client.get(path) for path in parts))
     assert [answer.status_code for answer in answers] == [503, 204, 204, 200]
     assert "cannot be reached" in answers[3].text

@@ -3,9 +3,9 @@
 import httpx
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.ids import created_ms, derived, in_a_row, new_id
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.ids import created_ms, derived, in_a_row, new_id
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.edge import mounted

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
 from tests.api.markup import Element, parsed
 from tests.ledger import run_one
 

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from api.lines import MOST_RESULTS
-from api.outputs import MOST_TEXT, Row, shown
-from api.pictures import HEIGHT, WIDTH, Continued, Piece, picture
-from jobs.queue import JobQueue
+from api.pages.output_rows import MOST_TEXT, Row, shown
+from api.pages.try_jobs import MOST_RESULTS
+from api.pages.visuals import HEIGHT, WIDTH, Continued, Piece, picture
+from jobs.ledger.queue import JobQueue
 from tests.api.markup import parsed
 from tests.ledger import run_one
 

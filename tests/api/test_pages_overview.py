@@ -6,16 +6,16 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.charts import GAP, HEIGHT, SPAN, WIDTH, charts, paths, rounded_up
-from api.recent import SHOWN
-from jobs import keys
-from jobs.failures import FailureReason
-from jobs.histograms import LATENCIES
-from jobs.history import History, Moment, Sample, Series
-from jobs.leasing import Depth
-from jobs.queue import JobQueue
-from jobs.work import Work
-from jobs.workers import Roster
+from api.pages.charts import GAP, HEIGHT, SPAN, WIDTH, charts, paths, rounded_up
+from api.pages.job_table import SHOWN
+from jobs.ledger import keys
+from jobs.ledger.leasing import Depth
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.failures import FailureReason
+from jobs.monitoring.histograms import LATENCIES
+from jobs.monitoring.history import History, Moment, Sample, Series
+from jobs.monitoring.roster import Roster
+from jobs.monitoring.work import Work
 from tests.api.markup import Element, parsed
 from tests.ledger import heartbeat, run_one
 from tests.waiting import until
@@ -182,8 +182,8 @@ async def test_a_filter_says_how_far_it_looks(
 ) -> None:
     """A job that it does not find may be there, farther down."""
     for name in ("SEARCHED", "PAGE"):
-        monkeypatch.setattr(f"api.recent.{name}", 3)
-    monkeypatch.setattr("api.overview.SEARCHED", 3)
+        monkeypatch.setattr(f"api.pages.job_table.{name}", 3)
+    monkeypatch.setattr("api.pages.overview.SEARCHED", 3)
     old = await submitted(client, model="shapes", inputs=[1])
     new = [await submitted(client) for _ in range(3)]
 
@@ -197,7 +197,7 @@ async def test_a_filter_says_how_far_it_looks(
     assert page.endswith("All that there are among the newest 3 jobs; a filter looks no further.")
     assert "newest" not in await told("/fragments/recent"), "that has no filter"
     await client.delete(f"/v1/jobs/{new[0]}")
-    monkeypatch.setattr("api.recent.SEARCHED", 300)
+    monkeypatch.setattr("api.pages.job_table.SEARCHED", 300)
     assert "newest" not in await told("/fragments/recent?model=shapes")
     assert old[-7:] in await told("/fragments/recent?model=shapes")
 

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.condition import AWAY
+from api.health.condition import AWAY
+from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.workers import Roster
 from tests import valkey
 from tests.api.edge import mounted
 from tests.api.markup import Element, parsed

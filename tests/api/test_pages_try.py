@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.fields import fields, parameters, worded
-from api.lines import MOST_LINES
+from api.pages.parameter_fields import fields, parameters, worded
+from api.pages.try_jobs import MOST_LINES
 from jobs import tasks
 from jobs.errors import InvalidRequest
-from jobs.ids import created_ms, in_a_row, new_id
+from jobs.ledger.ids import created_ms, in_a_row, new_id
+from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
-from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.api.edge import mounted
 from tests.api.markup import Element, parsed

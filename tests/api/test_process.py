@@ -11,7 +11,7 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from api import __main__ as process
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings, load_settings
 from tests import valkey
 from tests.api.edge import Process, environment, parked, serving
@@ -83,7 +83,7 @@ async def test_stopping_while_redis_is_away(settings: Settings, tmp_path: Path) 
 def test_what_cannot_work_is_said_in_one_sentence(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("jobs.logs.configure", lambda *_: None)  # it would outlive this test
+    monkeypatch.setattr("jobs.process.logs.configure", lambda *_: None)  # it would outlive this test
 
     def sentence(settings: Settings, port: int) -> str:
         for name, value in environment(settings, port).items():

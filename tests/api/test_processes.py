@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from api import processes
+from api.edge import processes
 from jobs.settings import Settings
 from tests import valkey
 from tests.processes import alive, running

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api import inputs
-from api.submission import parse, parse_large
+from api.v1 import large_bodies
+from api.v1.submission import parse, parse_large
 from jobs.errors import InvalidRequest
+from jobs.ledger.wire import encode_payload
 from jobs.models import ModelCatalog, load_catalog
 from jobs.settings import MIB
-from jobs.wire import encode_payload
 from tests.api import floods
 from tests.api.conftest import MODELS
 from tests.api.corpus import shapes
@@ -119,7 +119,7 @@ def test_a_large_body_is_refused_as_a_small_one(tmp_path: Path, body: bytes) -> 
 
 
 def test_brackets_in_texts_are_no_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "MAX_CONTAINERS", 3)
+    monkeypatch.setattr(large_bodies, "MAX_CONTAINERS", 3)
     taken = bytearray(shapes(b'{"a":["[[{{","\\"[[",[]]}'))
     assert parse_large(taken, catalog(tmp_path)).count == 1
     with pytest.raises(InvalidRequest, match="4 lists and objects in one input are more than 3"):

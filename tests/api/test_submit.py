@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.deps import preferred_wait
-from jobs import keys
-from jobs.ids import new_id
-from jobs.integrity import Integrity
-from jobs.queue import JobQueue
-from jobs.workers import Roster
+from api.services import preferred_wait
+from jobs.ledger import keys
+from jobs.ledger.ids import new_id
+from jobs.ledger.integrity import Integrity
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.roster import Roster
 from tests.conftest import written
 from tests.ledger import MODEL, heartbeat, run_one
 from tests.waiting import until

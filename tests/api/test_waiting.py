@@ -7,11 +7,11 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api import subscriber
-from jobs.connection import connect
-from jobs.queue import JobQueue
+from api.waiting import subscriber
+from jobs.ledger.queue import JobQueue
 from jobs.schema import Job
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests import valkey
 from tests.api.edge import mounted, parked, subscribed
 from tests.ledger import MODEL, ending, run_one

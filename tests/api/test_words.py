@@ -4,12 +4,12 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.charts import told
-from api.outputs import shown
-from api.pictures import picture
-from api.rendering import rate, roughly
-from api.words import counted, noun
-from jobs.workers import Roster
+from api.pages.charts import told
+from api.pages.output_rows import shown
+from api.pages.rendering import rate, roughly
+from api.pages.visuals import picture
+from api.wording import counted, noun
+from jobs.monitoring.roster import Roster
 from tests.api.markup import parsed
 from tests.ledger import heartbeat
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
-from api.problems import KINDS, MEDIA_TYPE, TYPE
+from api.v1.problems import KINDS, MEDIA_TYPE, TYPE
 from tests import processes, valkey
 from tests.conftest import passing
 from tests.waiting import until

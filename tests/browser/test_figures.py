@@ -7,11 +7,11 @@ import pytest
 from arq.connections import ArqRedis
 from playwright.async_api import expect
 
-from jobs import keys
-from jobs.histograms import LATENCIES
-from jobs.history import History
-from jobs.queue import JobQueue
-from jobs.workers import Roster
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.histograms import LATENCIES
+from jobs.monitoring.history import History
+from jobs.monitoring.roster import Roster
 from tests.browser.conftest import SOON, Site, Watched, submitted
 from tests.ledger import heartbeat, run_one
 from tests.waiting import until

@@ -3,7 +3,7 @@
 from arq.connections import ArqRedis
 from playwright.async_api import expect
 
-from jobs import keys
+from jobs.ledger import keys
 from tests.browser.conftest import SOON, Site, Watched, submitted
 from tests.valkey import Server
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from api import server
 from api.app import create_app
+from api.edge import server
 from jobs.settings import Settings
 from tests.deploy import manifests
 from worker.__main__ import LAST_WORDS

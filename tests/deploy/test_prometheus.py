@@ -9,9 +9,9 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from api import failing
-from jobs.leasing import Depth
-from jobs.metrics import ApiMetrics, LedgerCollector
+from api.health import failing
+from jobs.ledger.leasing import Depth
+from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
 from jobs.settings import Settings
 from tests.deploy import manifests
 from tests.ledger import heartbeat

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs import keys
+from jobs.ledger import keys
 from tests.conftest import keys_without_lifetime
 from tests.faults import stack as stacks
 from tests.faults import witness as witnesses

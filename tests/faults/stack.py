@@ -19,10 +19,10 @@ from typing import Any
 import psutil
 from arq.connections import ArqRedis
 
-from jobs.connection import connect
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
-from jobs.workers import Heartbeat, Roster
+from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.faults import hurried, wrong_clock
 from tests.faults.proxy import Proxy, between
@@ -125,7 +125,7 @@ def engine_of(worker: subprocess.Popen[bytes]) -> int | None:
     """The process id of a worker's engine, if it has one at this moment."""
     try:
         children = psutil.Process(worker.pid).children()
-        engines = [child.pid for child in children if "worker.engine_process" in child.cmdline()]
+        engines = [child.pid for child in children if "worker.engine" in child.cmdline()]
     except psutil.NoSuchProcess:
         return None
     return engines[0] if engines else None

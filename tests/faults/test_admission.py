@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.problems import MEDIA_TYPE, TYPE
-from jobs.connection import cancel
+from api.v1.problems import MEDIA_TYPE, TYPE
+from jobs.store.connection import cancel
 from tests.faults.clients import nonces
 from tests.faults.scenario import scenario
 from tests.faults.stack import MODEL, Stack

@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from api.subscriber import LAG, Notice, Watch
-from jobs.wire import Event
+from api.waiting.subscriber import LAG, Notice, Watch
+from jobs.ledger.wire import Event
 from tests.faults.clients import nonces
 from tests.faults.proxy import reset
 from tests.faults.scenario import scenario
@@ -26,11 +26,11 @@ DEADLINE = 15.0
 SOON = 1.0
 MIB = 1024 * 1024
 HURRIED = {
-    "api.pace.HEAD_SECONDS": SOON,
-    "api.pace.PACE": MIB,
-    "api.pace.PACE_EVERY": SOON,
-    "api.pace.AHEAD": MIB,
-    "api.bodies.BODY_SECONDS": SOON,
+    "api.edge.client_deadlines.HEAD_SECONDS": SOON,
+    "api.edge.client_deadlines.PACE": MIB,
+    "api.edge.client_deadlines.PACE_EVERY": SOON,
+    "api.edge.client_deadlines.AHEAD": MIB,
+    "api.edge.bodies.BODY_SECONDS": SOON,
 }
 """In a second a client must take what else it has minutes for."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs import keys
-from jobs.failpoints import Place
+from jobs.ledger import keys
+from jobs.process.failpoints import Place
 from tests.faults.clients import nonces
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.stack import Stack, listens

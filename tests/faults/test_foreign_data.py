@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from jobs import keys
-from jobs.keys import Key
+from jobs.ledger import keys
+from jobs.ledger.keys import Key
 from tests.faults.clients import nonces
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.stack import MODEL

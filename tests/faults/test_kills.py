@@ -17,7 +17,7 @@ from tests.faults.stack import Stack, engine_of
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import poison_spec
-from worker.engine import Engine
+from worker.supervisor.engine import Engine
 
 WORKER_BACK = 10.0
 """Seconds within which a dead worker's jobs run again: the lease of 8 s, a sweep, a claim."""

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from jobs.connection import cancel
+from jobs.store.connection import cancel
 from tests import processes
 from tests.faults.stack import MODEL, Stack, running
 from tests.ledger import run_one

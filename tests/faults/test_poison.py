@@ -14,7 +14,7 @@ import pytest
 from tests.faults.clients import nonces
 from tests.faults.scenario import scenario
 from tests.faults.stack import Stack
-from worker.isolation import KILLS
+from worker.scheduling.isolation import KILLS
 
 BATCH = 4
 HALVINGS = 1 + math.ceil(math.log2(BATCH))

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import redis
 
-from jobs import keys
+from jobs.ledger import keys
 from tests import processes, valkey
 from tests.gate import Gate
 from tests.waiting import until

@@ -11,10 +11,10 @@ import psutil
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.connection import connect
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.workers import Roster
+from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.gate import Gate
 from tests.waiting import until

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 from redis.exceptions import RedisError
 
-from jobs import keys
-from jobs.connection import cancel
+from jobs.ledger import keys
+from jobs.ledger.wire import decode_events
 from jobs.schema import JobState
-from jobs.wire import decode_events
+from jobs.store.connection import cancel
 from tests.faults.stack import Stack
 
 

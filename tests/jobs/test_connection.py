@@ -10,9 +10,9 @@ import pytest
 import redis
 from redis.asyncio import SSLConnection
 
-from jobs.connection import availability, check, connect
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
+from jobs.store.connection import availability, check, connect
 from tests import valkey
 from tests.waiting import until
 

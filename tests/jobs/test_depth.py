@@ -3,9 +3,9 @@
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.queue import JobQueue
-from jobs.wire import serialize
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import serialize
 from tests.jobs.test_queue import MODEL, new_job
 from tests.waiting import until
 

@@ -10,13 +10,14 @@ import httpx
 import pytest
 from redis import Redis
 
-from jobs import durability, keys
-from jobs.connection import cancel, check, connect
-from jobs.durability import Level
 from jobs.errors import ConfigurationError, IdempotencyMismatch, QueueDamaged, QueueFull, QueueUnavailable
-from jobs.ids import new_id
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.ids import new_id
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
+from jobs.store import durability
+from jobs.store.connection import cancel, check, connect
+from jobs.store.durability import Level
 from tests import valkey
 from tests.api.edge import mounted
 from tests.processes import write_models

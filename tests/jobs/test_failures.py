@@ -2,11 +2,11 @@
 
 import msgspec
 
-from jobs.failures import LATEST, MOST_DETAIL, FailureReason, newest, note
-from jobs.history import Sample
-from jobs.leasing import Depth
-from jobs.work import Work
-from jobs.workers import Heartbeat
+from jobs.ledger.leasing import Depth
+from jobs.monitoring.failures import LATEST, MOST_DETAIL, FailureReason, newest, note
+from jobs.monitoring.history import Sample
+from jobs.monitoring.roster import Heartbeat
+from jobs.monitoring.work import Work
 from tests.ledger import heartbeat
 
 

@@ -1,6 +1,6 @@
 """Counting into buckets as Prometheus understands them."""
 
-from jobs.histograms import count, cumulative, empty
+from jobs.monitoring.histograms import count, cumulative, empty
 
 BOUNDS = (1, 2.5)
 

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.histograms import LATENCIES
-from jobs.history import EVERY, KEPT, SILENCE, History, Moment, Sample, Series, done_since
-from jobs.leasing import Depth
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.leasing import Depth
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.histograms import LATENCIES
+from jobs.monitoring.history import EVERY, KEPT, SILENCE, History, Moment, Sample, Series, done_since
+from jobs.monitoring.roster import Roster
+from jobs.monitoring.work import Work, quantile
 from jobs.settings import Settings
-from jobs.work import Work, quantile
-from jobs.workers import Roster
 from tests.ledger import MODEL, heartbeat
 from tests.waiting import until
 

@@ -2,8 +2,8 @@
 
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
 from tests.jobs.test_queue import new_job
 from tests.ledger import run_one
 

@@ -6,7 +6,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.errors import QueueUnavailable
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from tests.jobs.test_queue import MODEL, ending, new_job
 
 

@@ -11,8 +11,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from jobs.connection import connect
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests import valkey
 from tests.waiting import until
 

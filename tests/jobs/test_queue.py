@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
 from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFound, QueueFull
-from jobs.ids import created_ms, new_id
-from jobs.leasing import Claimed, Ending
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.ids import created_ms, new_id
+from jobs.ledger.leasing import Claimed, Ending
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import UNIX_MS, Event, Record, decode_events, decode_payload, encode_record
 from jobs.schema import JobState, NewJob
 from jobs.settings import Settings
-from jobs.wire import UNIX_MS, Event, Record, decode_events, decode_payload, encode_record
 from tests.waiting import until
 
 MODEL = "sentiment"

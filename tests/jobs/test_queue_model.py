@@ -17,12 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs import keys
-from jobs.connection import connect
 from jobs.errors import QueueFull
-from jobs.leasing import Claimed
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.leasing import Claimed
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests.conftest import keys_without_lifetime
 from tests.jobs.test_queue import ending, new_job
 

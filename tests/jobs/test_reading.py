@@ -9,12 +9,12 @@ import pytest
 from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from jobs import keys, reading, views
 from jobs.errors import JobGone
-from jobs.ids import new_id
-from jobs.queue import JobQueue
+from jobs.ledger import keys, reading, views
+from jobs.ledger.ids import new_id
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import decode_payload, serialize
 from jobs.schema import from_ms
-from jobs.wire import decode_payload, serialize
 from tests.jobs.test_queue import MODEL, new_job
 from tests.ledger import run_one
 from tests.waiting import until

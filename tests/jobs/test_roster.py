@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.connection import connect
 from jobs.errors import QueueUnavailable
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.workers import Roster
+from jobs.store.connection import connect
 from tests import valkey
 from tests.jobs.test_queue import MODEL, new_job
 from tests.ledger import heartbeat

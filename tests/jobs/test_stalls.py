@@ -3,9 +3,9 @@
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.leasing import Claimed
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.leasing import Claimed
+from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests.jobs.test_queue import MODEL, ending, new_job
 from tests.waiting import until

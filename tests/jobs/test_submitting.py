@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from jobs import submitting
 from jobs.errors import QueueUnavailable
+from jobs.ledger import submitting
+from jobs.ledger.submitting import Submission, Submits
 from jobs.settings import Settings
-from jobs.submitting import Submission, Submits
 from tests.waiting import until
 
 FIXED = 4

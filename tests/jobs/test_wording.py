@@ -8,7 +8,7 @@ import pytest
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.schema import JobRequest
-from jobs.wording import explained
+from jobs.validation import explained
 
 RANGE = "give a whole number from 1 to 1,000, or null"
 LABELS = "give a list of 1 to 100 texts of 1 to 1,000 characters each"

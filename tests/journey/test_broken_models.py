@@ -10,7 +10,7 @@ import psutil
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.workers import Roster
+from jobs.monitoring.roster import Roster
 from tests import processes
 from tests.journey.test_standalone import PATIENCE, Instance, ready, refusal
 from tests.waiting import until
@@ -77,7 +77,7 @@ broken_model = pytest.mark.attack(
 def engine_of(instance: Instance, model: str) -> psutil.Process:
     """The engine that has the model, of those that were started in the models' order."""
     worker = instance.child("-m", "worker")
-    engines = [each for each in worker.children() if "worker.engine_process" in each.cmdline()]
+    engines = [each for each in worker.children() if "worker.engine" in each.cmdline()]
     engines.sort(key=lambda engine: engine.pid)
     return engines[["sentiment", "fragile"].index(model)]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from jobs.connection import connect
 from jobs.settings import Settings
+from jobs.store.connection import connect
 from tests.api.edge import mounted
 from tests.worker.conftest import MODEL, poison_spec
 from worker.batch_worker import BatchWorker
@@ -40,4 +40,4 @@ async def test_a_jobs_id_joins_the_lines_of_api_and_worker(
     about = [line for line in lines if line.get("job") == job["id"]]
     assert [line["event"] for line in about] == ["job accepted", "job claimed", "job ended"]
     assert {line["model"] for line in about} == {MODEL}
-    assert about[1]["worker"] == about[2]["worker"] == worker.vitals.beat.id
+    assert about[1]["worker"] == about[2]["worker"] == worker.statistics.beat.id

@@ -15,9 +15,10 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys, traces
+from jobs.ledger import keys
+from jobs.ledger.wire import decode_payload, deserialize, serialize
+from jobs.monitoring import traces
 from jobs.settings import Settings
-from jobs.wire import decode_payload, deserialize, serialize
 from tests.api.edge import mounted
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving

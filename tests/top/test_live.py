@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from arq.connections import ArqRedis
 
+from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.workers import Roster
 from tests.api.conftest import settings as settings  # the models of the API's tests
 from tests.api.edge import serving
 from tests.ledger import heartbeat

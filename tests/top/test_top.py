@@ -10,10 +10,10 @@ import pytest
 from arq.connections import ArqRedis
 from rich.console import Console
 
-from jobs.histograms import LATENCIES, count, empty
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.histograms import LATENCIES, count, empty
+from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
-from jobs.workers import Heartbeat, Roster
 from tests import valkey
 from tests.api.conftest import settings as settings  # the models of the API's tests
 from tests.api.edge import serving

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.exits import how_it_ended
+from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
-from jobs.queue import JobQueue
+from jobs.process.exits import how_it_ended
 from jobs.settings import Settings
 from worker.batch_worker import BatchWorker
-from worker.engine import Engine, EngineDied
-from worker.protocol import Raised, Ran
+from worker.engine.protocol import Raised, Ran
+from worker.supervisor.engine import Engine, EngineDied
 
 MODEL = "sentiment"
 

@@ -20,7 +20,7 @@ import sys
 import time
 from typing import Any
 
-from worker import protocol
+from worker.engine import protocol
 
 
 class Disorderly:

@@ -8,11 +8,11 @@ from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import Job, JobStatus
 
-from jobs import keys
 from jobs.errors import JobFailed
-from jobs.queue import JobQueue
-from jobs.wire import deserialize, serialize
-from jobs.workers import Roster
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import deserialize, serialize
+from jobs.monitoring.roster import Roster
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
@@ -108,7 +108,7 @@ async def test_a_stock_client_aborts_a_waiting_job(
         await until(dropped)
         gate.open()
         await ended(queue, slow)
-        assert worker.vitals.beat.items == 1
+        assert worker.statistics.beat.items == 1
     assert (await queue.read(job.job_id)).status == "cancelled"
     assert await stock.zcard(keys.ABORT.pattern) == 0
 

@@ -13,18 +13,18 @@ import pytest
 from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from jobs import keys
-from jobs.leasing import Claimed
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.leasing import Claimed
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.roster import Roster
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
-from jobs.workers import Roster
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
-from worker import keeper
-from worker.engine import Engine
-from worker.protocol import Loaded
+from worker.engine.protocol import Loaded
+from worker.leases import keeper
+from worker.supervisor.engine import Engine
 
 
 def new_job(inputs: str | list[str], **fields: object) -> NewJob:
@@ -239,7 +239,7 @@ async def test_a_cancelled_job_is_dropped_from_the_window(
         await until(dropped)
         gate.open()
         await ended(queue, slow)
-    assert worker.vitals.beat.items == 1
+    assert worker.statistics.beat.items == 1
 
 
 async def test_a_job_that_was_claimed_too_often_fails(
@@ -288,4 +288,4 @@ async def test_batches_are_made_as_the_engine_runs_them(
     async with serving() as worker:
         await ended(queue, await submit(queue, "a"))
         lengths: Any = [SimpleNamespace(length=20), SimpleNamespace(length=1)]
-        assert worker._supply.cost(lengths) == cost
+        assert worker._batcher.cost(lengths) == cost

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.batcher import Batcher, Item
+from worker.batching.batcher import Batcher, Item
 
 
 def item(job: str, length: int, urgency: float = 0, group: str = "") -> Item[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from worker.calibration import calibrate
-from worker.pipelines import LoadedPipeline, PipelineInfo, Prepared
-from worker.protocol import NO_BUDGET
+from worker.engine.calibration import calibrate
+from worker.engine.pipelines import LoadedPipeline, PipelineInfo, Prepared
+from worker.engine.protocol import NO_BUDGET
 
 
 class Timed(LoadedPipeline):

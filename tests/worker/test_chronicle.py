@@ -8,14 +8,14 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from jobs.schema import JobState
 from tests.jobs.test_queue import new_job
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
-from worker.chronicle import MOST, Chronicle
-from worker.leases import LeasedJob
-from worker.vitals import Times
+from worker.leases.job_log import MOST, JobLog
+from worker.leases.leased_job import LeasedJob
+from worker.statistics import Times
 
 Lines = list[Any]
 
@@ -37,8 +37,8 @@ async def job(queue: JobQueue) -> LeasedJob:
     return leased
 
 
-def told() -> Chronicle:
-    return Chronicle(structlog.get_logger(), slow=30.0)
+def told() -> JobLog:
+    return JobLog(structlog.get_logger(), slow=30.0)
 
 
 async def test_nothing_is_said_of_a_job_that_went_well(job: LeasedJob, lines: Lines) -> None:
@@ -85,7 +85,7 @@ async def test_a_failed_job_is_told_with_its_reason(
 
 async def test_a_flood_of_failures_is_summed_up(job: LeasedJob, lines: Lines) -> None:
     now = [100.0]
-    flooded = Chronicle(structlog.get_logger(), slow=30.0, clock=lambda: now[0])
+    flooded = JobLog(structlog.get_logger(), slow=30.0, clock=lambda: now[0])
     job.failed("input-failed", "")
     for _ in range(MOST + 5):
         flooded.ended(job, JobState.FAILED, FAST)

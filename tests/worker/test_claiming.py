@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from jobs import keys
 from jobs.errors import QueueDamaged
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
@@ -43,7 +43,7 @@ async def test_a_claim_that_waited_fills_the_window_as_it_is_then(
         three = await submit(queue, ["a", "b", "c"])
 
         async def in_the_window() -> bool:
-            return len(worker._window) == 3
+            return len(worker._batcher) == 3
 
         await until(in_the_window)
         await until(lambda: _blocked(redis))
@@ -70,7 +70,7 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
             return answer
 
         async def emptied() -> bool:
-            return worker.engine.state == "ready" and not len(worker._window)
+            return worker.engine.state == "ready" and not len(worker._batcher)
 
         monkeypatch.setattr(worker.queue, "claim", late)
         await ended(queue, *jobs)
@@ -114,7 +114,7 @@ async def _runs_and_waits(worker: BatchWorker, redis: ArqRedis) -> None:
     """A batch runs, and a claim waits for the doorbell."""
 
     async def runs() -> bool:
-        return len(worker._feeder._flights) == 1
+        return len(worker._feeder._sent) == 1
 
     await until(runs)
     await until(lambda: _blocked(redis))

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from tests.processes import ROOT
-from worker.protocol import HEADER, Raised, Ran, Reply, Request, Run, decode_reply, encode
+from worker.engine.protocol import HEADER, Raised, Ran, Reply, Request, Run, decode_reply, encode
 
 
 class Client:

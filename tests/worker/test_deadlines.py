@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
-from jobs.queue import JobQueue
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.pipelines.conftest import ModelFolder, model_folder
 from tests.worker.test_batch_worker import ended, results, submit
-from worker.deadlines import FACTOR, Deadlines
-from worker.protocol import Cost, Loaded
+from worker.batching.deadlines import FACTOR, Deadlines
+from worker.engine.protocol import Cost, Loaded
 
 __all__ = ["model_folder"]  # a fixture
 

@@ -9,14 +9,14 @@ from typing import Any
 import psutil
 import pytest
 
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from tests.processes import exists
 from tests.waiting import until
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, results, submit
-from worker import protocol
-from worker.engine import Engine, EngineDied
-from worker.protocol import Ran
+from worker.engine import protocol
+from worker.engine.protocol import Ran
+from worker.supervisor.engine import Engine, EngineDied
 
 CLASS = "tests.worker.disorderly:Disorderly"
 
@@ -141,9 +141,9 @@ async def test_what_a_class_forked_dies_with_its_engine(deed: str) -> None:
 )
 async def test_an_answer_that_does_not_fit_its_request_ends_the_engine(reply: protocol.Reply) -> None:
     async with started() as engine:
-        running, latest = engine.send(["keep a", "keep b"], {}), engine._exchange.latest
-        assert engine._link is not None
+        running, latest = engine.send(["keep a", "keep b"], {}), engine._pending.latest
+        assert engine._connection is not None
         assert latest is not None
         fitting = protocol.Ran([b"1", b"2"], 1.0, 0.0, None, None)
-        engine._link.data_received(protocol.encode(latest, reply) + protocol.encode(latest, fitting))
+        engine._connection.data_received(protocol.encode(latest, reply) + protocol.encode(latest, fitting))
         assert isinstance(await running, EngineDied), "also if one that fits comes right after it"

@@ -14,8 +14,8 @@ from jobs.errors import ConfigurationError
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import BatchRaised, exited, poison_spec, run
-from worker.engine import Engine, EngineDied
-from worker.protocol import Ran, Withdrawn
+from worker.engine.protocol import Ran, Withdrawn
+from worker.supervisor.engine import Engine, EngineDied
 
 
 async def test_a_batch_is_answered_in_order(engine: Engine) -> None:
@@ -82,8 +82,8 @@ async def test_a_killed_engine_is_noticed_while_idle(engine: Engine) -> None:
 
 
 async def test_the_engine_closes_with_the_workers_end_of_the_socket(engine: Engine) -> None:
-    assert engine._link is not None
-    engine._link.close()
+    assert engine._connection is not None
+    engine._connection.close()
     assert await exited(engine) == "ended with status 0"
 
 
@@ -117,18 +117,17 @@ async def test_a_batch_that_runs_is_not_withdrawn(engine: Engine, gate: Gate) ->
 async def test_the_timeout_counts_from_when_a_batch_is_the_running_one(engine: Engine, gate: Gate) -> None:
     loop = asyncio.get_running_loop()
     running, behind = engine.send([gate.text], {}), engine.send(["b"], {})
-    sent = engine._exchange._timer
+    sent = engine._pending._timer
     opened = loop.time()
     gate.open()
     await running
     assert sent is not None
     assert sent.cancelled()
     assert (
-        engine._exchange._timer is None
-        or engine._exchange._timer.when() >= opened + engine.spec.batch_timeout
+        engine._pending._timer is None or engine._pending._timer.when() >= opened + engine.spec.batch_timeout
     )
     assert isinstance(await behind, Ran)
-    assert engine._exchange._timer is None, "an idle engine has all the time it wants"
+    assert engine._pending._timer is None, "an idle engine has all the time it wants"
 
 
 async def test_an_error_that_quotes_its_input_is_cut(engine: Engine) -> None:
@@ -148,7 +147,7 @@ async def test_a_machine_without_memory_kills_the_engine_first(engine: Engine) -
 async def test_no_engine_is_left_behind(engine: Engine) -> None:
     def left(child: psutil.Process) -> bool:
         with contextlib.suppress(psutil.Error):  # it has ended meanwhile
-            return child.pid != engine.pid and "worker.engine_process" in child.cmdline()
+            return child.pid != engine.pid and "worker.engine" in child.cmdline()
         return False
 
     async def gone() -> bool:

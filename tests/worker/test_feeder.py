@@ -11,15 +11,15 @@ from typing import Any
 
 from arq.connections import ArqRedis
 
-from jobs import keys
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import Serving
 from tests.worker.test_batch_worker import ended, new_job, results, submit
 from worker.batch_worker import BatchWorker
-from worker.pace import Pace
-from worker.protocol import Cost
+from worker.batching.cost_model import CostModel
+from worker.engine.protocol import Cost
 
 
 @asynccontextmanager
@@ -41,14 +41,14 @@ async def expecting_short(queue: JobQueue, worker: BatchWorker) -> None:
 
 async def expecting(queue: JobQueue, worker: BatchWorker, milliseconds: float) -> None:
     await ended(queue, await submit(queue, "first"))
-    worker._feeder.pace = Pace(Cost(512, fixed_ms=milliseconds, token_ms=1e-6))
+    worker._feeder.cost_model = CostModel(Cost(512, fixed_ms=milliseconds, token_ms=1e-6))
     # what a busy machine has measured of a model that takes no time may be any cost, and so split any batch
-    worker._window.price(math.inf, math.inf, packs=False)
+    worker._batcher.price(math.inf, math.inf, packs=False)
 
 
 async def until_two(worker: BatchWorker) -> None:
     async def two() -> bool:
-        return len(worker._feeder._flights) == 2
+        return len(worker._feeder._sent) == 2
 
     await until(two)
 
@@ -58,7 +58,7 @@ async def test_it_runs_next(queue: JobQueue, serving: Serving, gate: Gate) -> No
         assert [(await queue.read(job_id)).attempts for job_id in ids][1] == 0, "not charged while it waits"
         gate.open()
         jobs = await ended(queue, *ids)
-        assert worker.vitals.beat.items == 3
+        assert worker.statistics.beat.items == 3
     assert [(job.status, job.attempts) for job in jobs] == [("succeeded", 1)] * 2
 
 
@@ -68,7 +68,7 @@ async def test_a_stop_gives_it_back_uncharged(queue: JobQueue, serving: Serving,
         gate.open()
     jobs = [await queue.read(job_id) for job_id in ids]
     assert [(job.status, job.attempts) for job in jobs] == [("succeeded", 1), ("queued", 0)]
-    assert worker.vitals.beat.items == 2, "it was not run"
+    assert worker.statistics.beat.items == 2, "it was not run"
 
 
 async def test_it_is_no_suspect_when_the_engine_dies(queue: JobQueue, serving: Serving, gate: Gate) -> None:
@@ -90,7 +90,7 @@ async def test_it_runs_though_the_one_before_it_raises(queue: JobQueue, serving:
         raising = await submit(queue, [gate.text, "quote " + 300 * "x"])  # the longer, and so the second
 
         async def runs() -> bool:
-            return len(worker._feeder._flights) == 1
+            return len(worker._feeder._sent) == 1
 
         await until(runs)
         behind = await submit(queue, ["behind", "die"])
@@ -126,7 +126,7 @@ async def test_a_job_in_both_ends_once(queue: JobQueue, serving: Serving, gate: 
         job_id = await submit(queue, ["many", "many", "many", "many"])
         [job] = await ended(queue, job_id)
         [after] = await ended(queue, await submit(queue, "after"))
-        assert worker.vitals.beat.jobs == {"succeeded": 2, "failed": 1}
+        assert worker.statistics.beat.jobs == {"succeeded": 2, "failed": 1}
     assert (job.status, after.status) == ("failed", "succeeded")
 
 
@@ -144,7 +144,7 @@ async def test_a_job_from_a_lost_worker_is_never_behind_another(
             return worker._feeder._empty_first
 
         await until(put_back)
-        assert len(worker._feeder._flights) == 1
+        assert len(worker._feeder._sent) == 1
         gate.open()
         jobs = await ended(queue, slow, job.id)
     assert [job.attempts for job in jobs] == [1, 2]
@@ -162,7 +162,7 @@ async def test_the_next_is_bound_late_where_batches_are_long(
 
         await until(claimed)
         await asyncio.sleep(0)
-        assert (len(worker._feeder._flights), len(worker._window)) == (1, 1)
+        assert (len(worker._feeder._sent), len(worker._batcher)) == (1, 1)
         first = await submit(queue, "urgent", priority="high")
 
         async def claimed_too() -> bool:

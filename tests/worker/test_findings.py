@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from jobs.models import ModelSpec
-from worker import findings
-from worker.engine import Engine
-from worker.findings import Findings, FindingsStore
-from worker.protocol import Cost, Loaded
+from worker.engine import findings
+from worker.engine.findings import Findings, FindingsStore
+from worker.engine.protocol import Cost, Loaded
+from worker.supervisor.engine import Engine
 
 
 @pytest.fixture

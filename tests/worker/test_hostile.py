@@ -8,10 +8,10 @@ import pytest
 from arq.connections import ArqRedis
 from arq.jobs import Job as StockJob
 
-from jobs import keys
-from jobs.queue import JobQueue
+from jobs.ledger import keys
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import deserialize
 from jobs.schema import Job
-from jobs.wire import deserialize
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from jobs.schema import Job
 from jobs.settings import Settings
 from tests.gate import Gate
@@ -20,8 +20,8 @@ from tests.waiting import until
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, new_job, results, submit
 from worker.batch_worker import BatchWorker
-from worker.engine import EngineDied
-from worker.isolation import KILLS
+from worker.scheduling.isolation import KILLS
+from worker.supervisor.engine import EngineDied
 
 BOUND = 2
 """Restarts that a lone urgent input may have to wait for."""
@@ -164,7 +164,7 @@ async def test_one_that_shares_a_batch_with_killers_is_the_first_suspect_to_be_t
         urgent = await submit(queue, "urgent", priority="high")
 
         async def claimed() -> bool:
-            return len(worker._window) == 13
+            return len(worker._batcher) == 13
 
         await until(claimed)
         gate.open()
@@ -203,7 +203,7 @@ async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
         late, _ = await queue.submit(new_job("late", expires_in=1.0))
 
         async def too_late() -> bool:
-            return len(worker._window) == 1 and datetime.now(UTC) - late.created_at > timedelta(seconds=1)
+            return len(worker._batcher) == 1 and datetime.now(UTC) - late.created_at > timedelta(seconds=1)
 
         await until(too_late)
         assert worker.engine.pid is not None
@@ -230,7 +230,7 @@ async def test_a_stop_gives_back_suspects_and_charges_the_guilty(
         innocent, guilty = await submit(queue, ["x" * 300] * 2), await submit(queue, ["die"] * 2)
 
         async def claimed() -> bool:
-            return len(worker._window) == 4
+            return len(worker._batcher) == 4
 
         await until(claimed)
         gate.open()

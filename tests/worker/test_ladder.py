@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from worker import ladder
-from worker.ladder import Ladder
-from worker.shortage import is_shortage
+from worker.engine.shortage import is_shortage
+from worker.supervisor import restarts
+from worker.supervisor.restarts import RestartPolicy
 
 
 def test_pauses_grow_until_the_model_is_retired() -> None:
-    steps = Ladder()
+    steps = RestartPolicy()
     seen = []
     while not steps.failed():
         seen.append(steps.pause)
@@ -20,17 +20,17 @@ def test_pauses_grow_until_the_model_is_retired() -> None:
 
 
 def test_an_answer_ends_a_row() -> None:
-    steps = Ladder()
+    steps = RestartPolicy()
     steps.retire()
     steps.failed()
     steps.recovered()
-    assert (steps.pause, steps.retire()) == (0.0, ladder.FIRST_RETIREMENT)
+    assert (steps.pause, steps.retire()) == (0.0, restarts.FIRST_RETIREMENT)
 
 
 @pytest.mark.parametrize(("lived", "retired"), [(1.0, True), (61.0, False)])
 def test_a_minute_of_life_ends_a_row(lived: float, retired: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = Ladder()
-    for _ in range(ladder.TRIES - 1):
+    steps = RestartPolicy()
+    for _ in range(restarts.TRIES - 1):
         assert not steps.failed()
     steps.ready()
     later = time.monotonic() + lived

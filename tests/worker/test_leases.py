@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from tests.jobs.test_queue import new_job
 from tests.worker.conftest import MODEL, poison_spec
-from worker.leases import LeasedJob
+from worker.leases.leased_job import LeasedJob
 
 
 @pytest.mark.parametrize("started_before", [False, True])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.lengths import LengthMeter
-from worker.protocol import Cost, Loaded
+from worker.batching.lengths import LengthMeter
+from worker.engine.protocol import Cost, Loaded
 
 
 def loaded(max_length: int | None = None) -> Loaded:

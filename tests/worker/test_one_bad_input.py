@@ -2,11 +2,11 @@
 
 import pytest
 
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from tests.worker.conftest import Serving
 from tests.worker.test_batch_worker import ended, results, submit
 from tests.worker.test_isolation import problems
-from worker.isolation import KILLS
+from worker.scheduling.isolation import KILLS
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ async def test_one_bad_input_fails_alone(
     async with serving(batch_timeout=2.0, memory_limit=512) as worker:
         [job] = await ended(queue, await submit(queue, inputs))
         assert worker.engine.restarts == restarts
-        assert worker.vitals.beat.items == 16, "each is counted once"
+        assert worker.statistics.beat.items == 16, "each is counted once"
     assert problems(job) == [kind if i == 11 else "" for i in range(16)]
 
 

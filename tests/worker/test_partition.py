@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.batcher import Batcher, Item
-from worker.partition import Limits, nearest, thriftiest
+from worker.batching.batcher import Batcher, Item
+from worker.batching.partition import Limits, nearest, thriftiest
 
 lists = st.lists(st.integers(1, 40), min_size=1, max_size=12).map(sorted)
 limits = st.builds(

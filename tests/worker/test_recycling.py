@@ -2,11 +2,11 @@
 
 import pytest
 
-from jobs.queue import JobQueue
+from jobs.ledger.queue import JobQueue
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, results, submit
-from worker.engine import Engine
-from worker.isolation import STARVED_PER_JOB
+from worker.scheduling.isolation import STARVED_PER_JOB
+from worker.supervisor.engine import Engine
 
 LEAKY = "tests.worker.failing:Leaky"
 
@@ -53,7 +53,7 @@ async def test_an_engine_is_replaced_between_batches(
         jobs = await ended(queue, large, *small)
         assert worker.engine.restart_reasons.keys() == set(bound)
         assert worker.engine.restarts >= at_least
-        assert worker.vitals.beat.items == 32, "no input was run twice"
+        assert worker.statistics.beat.items == 32, "no input was run twice"
     assert [(job.status, job.counts.failed, job.attempts) for job in jobs] == [("succeeded", 0, 1)] * 17
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.queue import JobQueue
-from jobs.workers import Heartbeat, Roster
+from jobs.ledger.queue import JobQueue
+from jobs.monitoring.roster import Heartbeat, Roster
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, submit
-from worker import ladder
 from worker.batch_worker import BatchWorker
+from worker.supervisor import restarts
 
 FRAGILE = "tests.worker.failing:Fragile"
 
@@ -30,8 +30,8 @@ def needed(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(ladder, "FIRST_RETIREMENT", 0.5)
+    monkeypatch.setattr(restarts, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(restarts, "FIRST_RETIREMENT", 0.5)
 
 
 def break_model(needed: Path) -> None:
@@ -106,7 +106,7 @@ async def test_a_model_that_cannot_be_loaded_at_the_start_is_tried_again(
         retry = beat.engine_retry
 
         async def put_off() -> bool:
-            return worker.vitals.beat.engine_retry > retry
+            return worker.statistics.beat.engine_retry > retry
 
         await until(put_off)
         repair(needed)
@@ -119,22 +119,22 @@ async def test_an_engine_that_dies_again_and_again_while_idle_retires_its_model(
 ) -> None:
     killed: set[int] = set()
     async with serving() as worker, asyncio.timeout(60):
-        while not worker.vitals.beat.engine_fault:
+        while not worker.statistics.beat.engine_fault:
             pid = worker.engine.pid
             if worker.engine.state == "ready" and pid is not None and pid not in killed:
                 killed.add(pid)
                 kill_engine(worker)
             await asyncio.sleep(0.01)
-        assert "its engine died 5 times in a row" in worker.vitals.beat.engine_fault
+        assert "its engine died 5 times in a row" in worker.statistics.beat.engine_fault
         [job] = await ended(queue, await submit(queue, "later"))
     assert job.status == "succeeded"
-    assert len(killed) == ladder.TRIES
+    assert len(killed) == restarts.TRIES
 
 
 async def test_a_stop_does_not_wait_for_a_retired_model(
     redis: ArqRedis, serving: Serving, needed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ladder, "FIRST_RETIREMENT", 3_600.0)
+    monkeypatch.setattr(restarts, "FIRST_RETIREMENT", 3_600.0)
     break_model(needed)
     async with serving(pipeline=FRAGILE, parameters={}, options={"needs": str(needed)}):
         await until_engine(redis, "retired")
@@ -147,7 +147,7 @@ async def test_a_stop_does_not_wait_for_a_restart(
     """Else a stop during a restart would count as one that overran its grace, and charge jobs."""
     async with serving(pipeline=FRAGILE, parameters={}, options={"needs": str(needed)}) as worker:
         await until_engine(redis, "ready")
-        monkeypatch.setattr(ladder, "FIRST_PAUSE", 3_600.0)
+        monkeypatch.setattr(restarts, "FIRST_PAUSE", 3_600.0)
         break_model(needed)
         kill_engine(worker)
         await until_engine(redis, "restarting")

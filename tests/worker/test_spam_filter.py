@@ -8,7 +8,7 @@ from examples import train_spam_filter
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.models import load_catalog
-from worker import pipelines
+from worker.engine import pipelines
 
 CATALOG = load_catalog(Path(__file__).parents[2] / "examples" / "models.toml")
 MESSAGES = ["Claim your free prize, click now", "Shall we meet for dinner after the meeting?"]

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import structlog
 
-from jobs.leasing import Claimed
+from jobs.ledger.leasing import Claimed
 from tests.worker.conftest import poison_spec
-from worker.batcher import Item
-from worker.engine import EngineDied
-from worker.isolation import KILLS, KILLS_PER_JOB, Isolation, Trial
-from worker.leases import RANKS, Batch, LeasedJob
+from worker.batching.batcher import Item
+from worker.leases.leased_job import RANKS, Batch, LeasedJob
+from worker.scheduling.isolation import KILLS, KILLS_PER_JOB, Isolation, Trial
+from worker.supervisor.engine import EngineDied
 
 DIED = EngineDied("it died")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jobs.process.watchdog import MARK, Watchdog, end, new_mark
 from jobs.schema import NewJob
-from jobs.watchdog import MARK, Watchdog, end, new_mark
 from tests.faults import stack
 from tests.processes import ROOT, exists
 from tests.waiting import until
@@ -53,7 +53,8 @@ def test_a_starter_that_is_killed_leaves_nothing(processes: list[subprocess.Pope
         [
             sys.executable,
             "-c",
-            "import sys, time; from jobs.watchdog import Watchdog; w = Watchdog(grace=0.0); w.start();"
+            "import sys, time; from jobs.process.watchdog import Watchdog;"
+            "w = Watchdog(grace=0.0); w.start();"
             f"w.add({child.pid}, {mark!r}); print('ready', flush=True); time.sleep(600)",
         ],
         cwd=ROOT,

@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from worker.conveyor import Conveyor
-from worker.pipelines import PipelineInfo, Prepared
+from worker.engine.conveyor import Conveyor
+from worker.engine.pipelines import PipelineInfo, Prepared
 
 PATIENCE = 30.0
 

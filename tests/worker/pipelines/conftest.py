@@ -13,7 +13,7 @@ import transformers
 
 from jobs.models import ModelSpec
 from tests.worker.pipelines import tiny
-from worker import pipelines
+from worker.engine import pipelines
 
 torch.set_num_threads(1)  # two would wait for each other over models as small as these
 

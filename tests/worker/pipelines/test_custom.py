@@ -9,7 +9,7 @@ import pytest
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
-from worker import pipelines
+from worker.engine import pipelines
 
 
 def own(name: str, **options: Any) -> pipelines.LoadedPipeline:

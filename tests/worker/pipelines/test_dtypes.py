@@ -11,11 +11,11 @@ import pytest
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from tests.worker.pipelines.conftest import ModelFolder
-from worker import dtypes, pipelines
-from worker.agreement import Examination, OutOfTime
-from worker.engine import Engine
-from worker.findings import Findings
-from worker.pipelines import LoadedPipeline, PipelineInfo, Prepared
+from worker.engine import dtypes, pipelines
+from worker.engine.agreement import Examination, OutOfTime
+from worker.engine.findings import Findings
+from worker.engine.pipelines import LoadedPipeline, PipelineInfo, Prepared
+from worker.supervisor.engine import Engine
 
 TEXTS = ["short", "a text of some length", *(f"number {number} of many" for number in range(30))]
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.pipelines.lanes import Lanes, Size, deal
+from worker.engine.pipelines.parallel import Lanes, Size, deal
 
 PATIENCE = 30.0
 

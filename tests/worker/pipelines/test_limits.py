@@ -60,7 +60,7 @@ def test_texts_share_a_pass_as_far_as_they_do_not_disturb_each_other(
     model_folder: ModelFolder, model: str, task: str, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # what is tried must be one pass, however ready the lanes are
-    monkeypatch.setattr("worker.pipelines.encoder.LEAST", 1)
+    monkeypatch.setattr("worker.engine.pipelines.encoder.LEAST", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     pipeline: Any = load(model_folder(model), task)
     assert pipeline.layout == layout

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from worker.pipelines.outputs import NotJson, encode_output, plain
+from worker.engine.pipelines.encoding import NotJson, encode_output, plain
 
 
 @dataclass

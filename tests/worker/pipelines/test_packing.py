@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.pipelines.conftest import ModelFolder, load
-from worker.pipelines import packing
-from worker.pipelines.lanes import Lanes
+from worker.engine.pipelines import packing
+from worker.engine.pipelines.parallel import Lanes
 
 WORDS = ["the", "bridge", "paper", "and", "engine", "of", "river", "town", "house", "letter", "in", "spring"]
 

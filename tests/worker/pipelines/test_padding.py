@@ -1,6 +1,6 @@
 """Rows of different lengths become one rectangle."""
 
-from worker.pipelines.padding import pad_left, pad_right
+from worker.engine.pipelines.padding import pad_left, pad_right
 
 
 def test_short_rows_are_filled_at_their_end() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from jobs.errors import ConfigurationError
 from tests.worker.pipelines.conftest import ModelFolder, load
-from worker.pipelines.quantized import Int8Linear, quantize
+from worker.engine.pipelines.quantized import Int8Linear, quantize
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from tests.worker.pipelines.conftest import ModelFolder, load
-from worker import pipelines
+from worker.engine import pipelines
 
 
 def _no_tokenizer(folder: Path) -> None:

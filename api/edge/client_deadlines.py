@@ -1,0 +1,177 @@
+"""Deadlines that uvicorn's protocol lacks: for a request's headers to come, and for an answer to be taken.
+
+A body's deadline is in `bodies.py`. Without these a client that says nothing, or reads nothing, would hold
+its connection, and the answer in memory, for ever.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import structlog
+
+from api.edge.http_protocol import REFUSAL, HttpProtocol
+from api.edge.memory_budget import STALLED, Share
+from api.edge.outgoing import OutgoingBuffer
+from api.services import Services
+
+log = structlog.get_logger(__name__)
+
+HEAD_SECONDS = 20.0
+"""Seconds in which a request's headers must have come, from the connection's or their own first byte on."""
+PACE = 1024
+"""Bytes a second that a client must take of an answer that waits for it."""
+PACE_EVERY = 30.0
+"""Seconds over which this is measured."""
+AHEAD = 256 * 1024
+"""Bytes that a client may be ahead by. Its system takes lumps, and then nothing until it has read those."""
+PARTS = 64
+"""Parts of an answer that count as progress, each of 64 KiB at least. A client that does not take one in
+STALLED seconds is hung up on when others need the memory."""
+
+
+class DeadlineProtocol(HttpProtocol):
+    """Hangs up on clients that are slower than that."""
+
+    outgoing: OutgoingBuffer
+    _unsent: Share | None = None
+    """The memory of what the client has not taken, once that is more than its system buffers."""
+    _watch: asyncio.TimerHandle | None = None
+    _head: asyncio.TimerHandle | None = None
+    _pace: asyncio.TimerHandle | None = None
+    _ahead = 0.0
+    """Bytes that the client took beyond its pace."""
+    _due = 0.0
+    """Bytes that it must take until the next look: its pace, or all that there was at the last look."""
+    _late = False
+    """Whether it had not taken all when the next request might have been due."""
+    _taken = 0
+    """Bytes that it had taken at the last look."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        services: Services = self.app_state["services"]
+        self.all_connections = services.connections
+        self.budget = services.budget
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.outgoing = OutgoingBuffer(transport, self.may_send)
+        super().connection_made(cast(asyncio.Transport, self.outgoing))
+        self._expect_head()
+        self.all_connections.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.all_connections.closed(self)
+        self._head_came()
+        self._sent()
+        if self._pace is not None:
+            self._pace.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.outgoing.lingering:
+            self.outgoing.drop(len(data))
+            return
+        if self._head is None and (self.cycle is None or self.cycle.response_complete):
+            self._expect_head()  # it may also be the rest of a body that nobody wants, which has no end
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        self.outgoing.dropped = 0
+        self.all_connections.busy(self)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:  # a refused request's, on a connection that goes on
+            self.outgoing.drop(len(body))
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.outgoing.lingering:
+            self.hang_up()
+
+    def has_unsent(self) -> bool:
+        return bool(self.outgoing.get_write_buffer_size())
+
+    def hang_up(self) -> None:
+        self.outgoing.hang_up()
+
+    def refuse(self) -> None:
+        self.refused = True
+        self.transport.write(REFUSAL)
+        self.transport.close()
+
+    def _expect_head(self) -> None:
+        self._head = self.loop.call_later(HEAD_SECONDS, self.hang_up)
+
+    def _head_came(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._mind_pace()
+        if self._unsent is None:
+            size = self.outgoing.get_write_buffer_size()
+            self._unsent = self.budget.hold(size, self.outgoing.abort)
+            self._mind_progress(size, self.outgoing.left)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._sent()
+
+    def _sent(self) -> None:
+        """The client has taken, or will never take, what was waiting for it."""
+        if self._unsent is not None and self._watch is not None:
+            self._unsent.release()
+            self._watch.cancel()
+            self._unsent = None
+
+    def _mind_progress(self, size: int, left: int) -> None:
+        self._watch = self.loop.call_later(STALLED / 2, self._look_for_progress, size, left)
+
+    def _look_for_progress(self, size: int, before: int) -> None:
+        if self._unsent is not None and not self._unsent.revoked:
+            if (left := self.outgoing.left) <= before - max(64 * 1024, size // PARTS):
+                self._unsent.progress()
+                before = left
+            self._mind_progress(size, before)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.pipeline:
+            self.all_connections.idle(self)
+        self._mind_pace()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The time between requests begins when the answer has been taken."""
+        late, self._late = self._late, not self.transport.is_closing() and self.outgoing.left > 0
+        if not late and not self._late:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _mind_pace(self) -> None:
+        if self._pace is None and (left := self.outgoing.left):
+            self._ahead = 0.0
+            self._measure(left, min(self.outgoing.before, self.outgoing.written - left))
+
+    def _measure(self, left: int, taken: int) -> None:
+        self._due = min(left, PACE * PACE_EVERY)
+        self._taken = taken
+        self._pace = self.loop.call_later(PACE_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._pace = None
+        left = self.outgoing.left
+        taken = self.outgoing.written - left
+        self._ahead = min(self._ahead + taken - self._taken, AHEAD) - self._due
+        if self._ahead < 0:
+            log.info("client too slow", client=self.client, bytes_left=left)
+            self.outgoing.abort()
+        elif left:
+            self._measure(left, taken)

@@ -1,0 +1,61 @@
+"""The express lane: the calls that every job makes go from the server straight to their handlers.
+
+FastAPI declares and describes these routes as all others, and answers them itself where the lane does not, as
+for HEAD. Its own way to a handler (ten middlewares and wrappers, a match with each route, dependencies) costs
+more than these handlers do: docs/decisions/011-express-lane.md.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
+
+from api.v1 import problems
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Direct(APIRoute):
+    """A route whose handler takes the request, nothing else, and returns the response."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        return self.endpoint
+
+
+class Express:
+    """An ASGI application that answers the direct routes; ask `takes` first."""
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        direct = [route for route in routes if isinstance(route, Direct)]
+        self._plain = {
+            (method, route.path): route
+            for route in direct
+            if not route.param_convertors
+            for method in route.methods or ()
+        }
+        self._patterns = [(route, route.path_regex) for route in direct if route.param_convertors]
+
+    def takes(self, scope: Scope) -> bool:
+        """Whether the request is for one of the routes, which is noted in the scope as Starlette does."""
+        method, path = scope["method"], scope["path"]
+        route = self._plain.get((method, path))
+        if route is not None:
+            scope["route"], scope["path_params"] = route, {}
+            return True
+        for route, pattern in self._patterns:
+            if method in (route.methods or ()) and (found := pattern.match(path)):
+                scope["route"], scope["path_params"] = route, found.groupdict()
+                return True
+        return False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response: Response = await scope["route"].endpoint(request)
+        except problems.EXPECTED as error:
+            response = await problems.on_error(request, error)
+        await response(scope, receive, send)

@@ -1,0 +1,64 @@
+"""What surrounds every request: its latency, headers that every answer carries, the last catch for errors."""
+
+import time
+
+import structlog
+from prometheus_client import Histogram
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.edge import bodies
+from api.v1 import problems
+from api.waiting.large_results import CutOff
+from jobs.monitoring.metrics import ApiMetrics
+
+log = structlog.get_logger(__name__)
+
+
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+
+
+class Edge:
+    """ASGI middleware; as plain as can be, for every request passes through."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+        self.app = app
+        self.metrics = metrics
+        self._latencies: dict[tuple[str, str, int], Histogram] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server leaves the body out
+        start = time.perf_counter()
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), NO_SNIFFING]
+                self._observe(scope, message["status"], time.perf_counter() - start)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except (ClientDisconnect, CutOff):
+            pass  # it hung up while it was sending, or stalled while it was answered
+        except Exception:
+            job_id = scope.get("path_params", {}).get("job_id")
+            about = {"job": job_id} if job_id else {}
+            log.exception("unexpected error", method=scope["method"], path=scope["path"], **about)
+            if started:
+                raise  # uvicorn breaks off: nobody must take half an answer for a whole one
+            await problems.unexpected(Request(scope))(scope, receive, answer)
+        finally:
+            bodies.release(scope)
+
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+        key = (scope["method"], getattr(scope.get("route"), "path", None) or "none", status)
+        latency = self._latencies.get(key)
+        if latency is None:
+            latency = self._latencies[key] = self.metrics.latency.labels(*key)
+        latency.observe(seconds)

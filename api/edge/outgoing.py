@@ -1,0 +1,102 @@
+"""A connection's outgoing side: what its client has not taken yet, and a close that leaves it the answer."""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable
+from typing import Any
+
+LINGER_SECONDS = 8.0
+"""Seconds that a client may go on sending what nobody wants; less than a stopping server's grace."""
+LINGER_BYTES = 64 * 1024 * 1024
+"""Bytes that are read of it."""
+
+
+class OutgoingBuffer:
+    """A transport that knows how much of what was written to it the client has not acknowledged.
+
+    Closing a socket with unread data resets the connection, and the client may lose the answer that it was
+    sent. So while the client may be `sending`, `close` only ends the answer: what still comes is read and
+    dropped for a while (RFC 9112, section 9.6).
+    """
+
+    def __init__(self, transport: asyncio.Transport, sending: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._sending = sending
+        self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket = transport.get_extra_info("socket")
+        self._head = b""
+        """Headers that wait for the first part of their body: one system call for both, one packet."""
+        self.written = 0
+        self.before = 0
+        """Bytes that were written before the last write."""
+        self._end: asyncio.TimerHandle | None = None
+        """When a lingering connection ends."""
+        self.dropped = 0
+        """Bytes of the last request that nobody wanted."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self.before = self.written
+        self.written += len(data)
+        if not self._head and data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self.flush)
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+
+    def flush(self) -> None:
+        """Sends headers whose body is not here yet."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def is_closing(self) -> bool:
+        return self.lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        self.flush()
+        if self.is_closing() or not self._sending():
+            self.hang_up()
+        else:
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._end = self._loop.call_later(LINGER_SECONDS, self.hang_up)
+
+    @property
+    def lingering(self) -> bool:
+        """Whether the answer has ended, and what the client still sends is dropped."""
+        return self._end is not None
+
+    def drop(self, size: int) -> None:
+        """Counts bytes that nobody wants; there is an end to them."""
+        self.dropped += size
+        if self.dropped > LINGER_BYTES:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Closes the connection once all is sent, whatever the client still has to say."""
+        if self._end is not None:
+            self._end.cancel()
+        self.flush()
+        self._transport.close()
+
+    @property
+    def left(self) -> int:
+        """Bytes; where the system doesn't tell what it holds itself, only those that it has not taken."""
+        left = self._transport.get_write_buffer_size()
+        if sys.platform == "linux":  # SIOCOUTQ has this name there
+            held = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
+            left += int.from_bytes(held, sys.byteorder)
+        return left
+
+    def abort(self) -> None:
+        """Also lets the system forget at once what it still holds; it would try for minutes."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()

@@ -1,0 +1,90 @@
+"""Several API processes on one port: started together, restarted when one dies, stopped together.
+
+Each is `python -m api --shared FD PID`, with the listening socket FD of the parent PID; the kernel gives a
+connection to one of them. What they count goes to files that each can read (prometheus_client's multiprocess
+mode), so that /metrics tells of all, whichever answers.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+import structlog
+from prometheus_client import multiprocess
+
+from jobs.process.exits import how_it_ended
+from jobs.process.signals import StopSignals
+
+log = structlog.get_logger("api")
+
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus_client keeps the counts of several processes; it looks when it is imported."""
+
+STEADY = 10.0
+"""Seconds after which a process that ran so long counts as having worked."""
+TRIES = 5
+"""Starts of one process that may fail in a row before all are stopped."""
+
+
+def serve(listener: socket.socket, count: int) -> int:
+    """Runs so many processes until a signal comes; the exit status is 1 when one cannot be kept running."""
+    with tempfile.TemporaryDirectory(prefix="batchline-metrics-") as folder:
+        return asyncio.run(_Processes(listener, folder).run(count))
+
+
+class _Processes:
+    def __init__(self, listener: socket.socket, folder: str) -> None:
+        self._listener = listener
+        self._environment = {**os.environ, METRICS: folder}
+        self._folder = folder
+        self._running: set[asyncio.subprocess.Process] = set()
+        self._signals = StopSignals()
+        self._stopping = False
+
+    async def run(self, count: int) -> int:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
+        return max(await asyncio.gather(*(self._keep() for _ in range(count))))
+
+    def _on_signal(self, number: int) -> None:
+        if self._signals.first(number):  # a second ends this process, and the children with it
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for process in self._running:
+            process.terminate()
+
+    async def _keep(self) -> int:
+        """One process and its successors."""
+        failures = 0
+        while not self._stopping:
+            began = time.monotonic()
+            process = await self._start()
+            status = await process.wait()
+            self._running.discard(process)
+            multiprocess.mark_process_dead(process.pid, self._folder)  # type: ignore[no-untyped-call]
+            if self._stopping:
+                return 0
+            failures = 1 if time.monotonic() - began > STEADY else failures + 1
+            log.error("API process died", pid=process.pid, how=how_it_ended(status), times=failures)
+            if failures == TRIES:
+                self._stop()
+                return 1
+            await asyncio.sleep(min(0.1 * 2**failures, 2.0))
+        return 0
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        descriptor = self._listener.fileno()
+        command = [sys.executable, "-m", "api", "--shared", str(descriptor), str(os.getpid())]
+        process = await asyncio.create_subprocess_exec(
+            *command, pass_fds=[descriptor], env=self._environment, stdin=asyncio.subprocess.DEVNULL
+        )
+        self._running.add(process)
+        if self._stopping:  # the signal came meanwhile
+            process.terminate()
+        return process

@@ -1,0 +1,57 @@
+"""Observation: all that health is judged by, as Redis has it at one moment. The judge: `condition.py`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from redis.exceptions import RedisError
+
+from api.health.condition import AWAY, Condition, condition
+from api.health.failing import SAMPLES, WINDOW
+from api.health.redis_timeout import redis_timeout
+from api.services import Services
+from jobs.errors import QueueUnavailable
+from jobs.ledger.leasing import Depth
+from jobs.monitoring.history import Series
+from jobs.monitoring.roster import Heartbeat
+from jobs.monitoring.work import Work
+from jobs.store.connection import availability
+
+
+class Observation(NamedTuple):
+    """What Redis says of itself, of the queues, of the live workers and of their recent work."""
+
+    info: Mapping[str, Any]
+    depths: Mapping[str, Depth]
+    beats: Sequence[Heartbeat]
+    history: Mapping[str, Series]
+    work: Mapping[str, Work]
+    """What was done for each model within WINDOW."""
+
+    def of(self, model: str) -> list[Heartbeat]:
+        """The model's live workers."""
+        return _of(self.beats, model)
+
+
+async def observe(shared: Services) -> Observation | None:
+    """None while Redis cannot be used, or takes too long to answer."""
+    try:
+        async with redis_timeout(), availability():
+            info = await shared.redis.info()
+            depths = await shared.queue.depth()
+            beats = await shared.roster.workers(fresh=True)
+            history = await shared.history.read(newest=SAMPLES)
+    except (QueueUnavailable, RedisError):
+        return None
+    work = {model: series.lately(WINDOW, _of(beats, model))[0] for model, series in history.items()}
+    return Observation(info, depths, beats, history, work)
+
+
+def _of(beats: Sequence[Heartbeat], model: str) -> list[Heartbeat]:
+    return [beat for beat in beats if beat.model == model]
+
+
+def judged(shared: Services, seen: Observation | None) -> Condition:
+    """The one judgement that page, /health/ready and `top` report."""
+    if seen is None:
+        return AWAY
+    return condition(shared.settings, seen.info, seen.depths, seen.beats, seen.work)

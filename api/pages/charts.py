@@ -1,0 +1,179 @@
+"""The charts of the last quarter of an hour, as the geometry of SVG paths; no script draws them.
+
+A chart is WIDTH x HEIGHT units, stretched to the room there is; words and numbers stand beside it in HTML.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from api.pages.model_figures import of_work
+from api.wording import noun
+from jobs.monitoring.history import Moment, Series
+
+SPAN = 900.0
+"""Seconds that a chart shows."""
+NOUNS = ("jobs", "inputs")
+"""Units that are words."""
+GAP = 15.0
+"""Seconds between two samples across which no line is drawn: nobody looked meanwhile."""
+WIDTH, HEIGHT = 300.0, 72.0
+
+Point = tuple[float, float | None]
+"""Unix seconds and a value; None where there is none."""
+
+
+class Line(NamedTuple):
+    """SVG paths: `path` of what is joined, `dots` of what stands alone; `last` is the newest in words."""
+
+    name: str
+    style: str
+    path: str
+    dots: str
+    last: str
+
+
+class Chart(NamedTuple):
+    """`top` is the value at the upper edge, in words with its unit; 0 is at the lower edge."""
+
+    title: str
+    told: str
+    unit: str
+    top: str
+    lines: list[Line]
+    summary: str
+    """For those who do not see it."""
+    now: float
+    points: str
+    """For who reads it at some time: the Unix time and each line's value in words, `at|value|value;...`."""
+    span: float = SPAN
+
+
+class Plan(NamedTuple):
+    title: str
+    told: str
+    unit: str
+    lines: tuple[tuple[str, str, str], ...]
+    """Name, style and figure of each."""
+
+
+PLANS = (
+    Plan(
+        "Queue",
+        "Jobs that wait, and jobs that a worker has taken",
+        "jobs",
+        (("waiting", "first", "waiting"), ("running", "second", "running")),
+    ),
+    Plan(
+        "Done",
+        "Jobs that ended, inputs that were run, and inputs that failed, per second",
+        "/s",
+        (
+            ("jobs", "first", "jobs_rate"),
+            ("inputs", "second", "items_rate"),
+            ("failed", "third", "failed_rate"),
+        ),
+    ),
+    Plan(
+        "Queued",
+        "From a job's submit to its start: half of the jobs took at most p50, 95 % at most p95",
+        "ms",
+        (("p50", "first", "queued_p50"), ("p95", "second", "queued_p95")),
+    ),
+    Plan(
+        "Computing",
+        "What the model took for a job's batches: half of the jobs took at most p50, 95 % at most p95",
+        "ms",
+        (("p50", "first", "compute_p50"), ("p95", "second", "compute_p95")),
+    ),
+    Plan(
+        "Batch size",
+        "Inputs that the model is given together, the mean",
+        "inputs",
+        (("mean", "first", "batch_size"),),
+    ),
+    Plan(
+        "Padding",
+        "Share of the tokens run that only filled up shorter inputs",
+        "%",
+        (("wasted", "first", "padding"),),
+    ),
+)
+
+
+def charts(series: Series) -> list[Chart]:
+    """One for each plan."""
+    moments = [moment for moment in series.moments if series.now - moment.at <= SPAN]
+    values = [(moment.at, _values(moment)) for moment in moments]
+    return [_chart(plan, series.now, values) for plan in PLANS]
+
+
+def _values(moment: Moment) -> dict[str, float | None]:
+    depth = moment.sample.depth
+    now = {"waiting": float(depth.waiting + depth.deferred), "running": float(depth.running)}
+    return now | of_work(moment.sample.work, moment.seconds)
+
+
+def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float | None]]]) -> Chart:
+    drawn = {figure: [(at, each[figure]) for at, each in values] for _, _, figure in plan.lines}
+    highest = max(
+        (value for points in drawn.values() for _, value in points if value is not None), default=0.0
+    )
+    top = 100.0 if plan.unit == "%" and highest > 50 else rounded_up(highest)
+    lines = [
+        Line(name, style, *paths(drawn[figure], now, top), told(_newest(drawn[figure]), plan.unit))
+        for name, style, figure in plan.lines
+    ]
+    latest = ", ".join(f"{line.name} {line.last}" for line in lines)
+    summary = f"{plan.title}, last 15 minutes: now {latest}; highest {told(highest, plan.unit)}"
+    points = ";".join(
+        f"{at:.1f}|{'|'.join(told(each[figure], plan.unit) for _, _, figure in plan.lines)}"
+        for at, each in values
+    )
+    return Chart(plan.title, plan.told, plan.unit, told(top, plan.unit), lines, summary, now, points)
+
+
+def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
+    """Points joined by straight lines, but not across a gap; and those with hardly a neighbour, as dots.
+
+    A dot is a line of no length under a round cap: a circle would be stretched with the chart.
+    """
+    runs: list[list[tuple[float, str]]] = []
+    before: float | None = None
+    for at, value in points:
+        if value is None:
+            before = None
+            continue
+        x = WIDTH * (1 - (now - at) / SPAN)
+        y = HEIGHT * (1 - min(value, top) / top)
+        if before is None or at - before > GAP:
+            runs.append([])
+        runs[-1].append((at, f"{x:.1f} {y:.1f}"))
+        before = at
+    joined = "".join("M" + "L".join(place for _, place in run) for run in runs if len(run) > 1)
+    short = [run for run in runs if run[-1][0] - run[0][0] < GAP]
+    return joined, "".join(f"M{place}h0" for run in short for _, place in run)
+
+
+def rounded_up(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20, ...; at least 1."""
+    if value <= 1:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+
+
+def told(value: float | None, unit: str) -> str:
+    """With its unit; a dash for what is not known."""
+    if value is None:
+        return "–"  # noqa: RUF001 - a dash is what is meant
+    if unit == "ms" and value >= 1_000:
+        value, unit = value / 1_000, "s"
+    whole = value >= 100 or unit == "%" or value == int(value)
+    number = f"{value:,.0f}" if whole else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    unit = noun(number, unit.removesuffix("s")) if unit in NOUNS else unit
+    return f"{number}{'' if unit == '/s' else ' '}{unit}"
+
+
+def _newest(points: Sequence[Point]) -> float | None:
+    return points[-1][1] if points else None

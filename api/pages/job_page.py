@@ -1,0 +1,126 @@
+"""A job's page: its state, its timeline, its inputs and results, the lines that fetch or repeat it."""
+
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.pages import curl_lines, model_status
+from api.pages.forms import by_htmx, refuse_cross_site
+from api.pages.output_rows import shortened
+from api.pages.rendering import page
+from api.pages.visuals import Picture, picture
+from api.services import Services, Shared
+from api.v1.problems import ERRORS, KINDS, detail_of
+from jobs.errors import JobGone, JobNotFound, QueueUnavailable
+from jobs.ledger.reading import BARELY
+from jobs.ledger.views import Asked
+from jobs.schema import Job
+
+router = APIRouter(include_in_schema=False)
+
+MOST_INPUTS = 25
+"""Inputs that a job's page shows."""
+MOST_RESULTS = 512 * 1024
+"""Bytes of results that a page decodes; larger ones are offered as JSON."""
+HOLD = 1.0
+"""Seconds that a refresh waits for the job's end, so that the page shows it at once."""
+STOP_POLLING = 286
+"""What htmx takes as: this was the last one."""
+
+
+class Pair(NamedTuple):
+    """One input and what came of it; None where it is not known, or not yet."""
+
+    input: str | None
+    result: dict[str, Any] | None
+    picture: Picture
+
+
+@router.get("/jobs/{job_id}")
+async def job_page(job_id: str, request: Request, shared: Shared) -> Response:
+    return await _shown(request, shared, job_id, "job.html", "missing.html")
+
+
+@router.get("/fragments/jobs/{job_id}")
+async def job_fragment(job_id: str, request: Request, shared: Shared) -> Response:
+    """What a job's page fetches until the job is done; it comes when the job ends, or after HOLD seconds."""
+    return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html", HOLD)
+
+
+@router.post("/jobs/{job_id}/cancel")
+async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
+    """The cancel button, with and without JavaScript."""
+    refuse_cross_site(request)
+    job = await shared.queue.cancel(job_id, BARELY)
+    if by_htmx(request):
+        return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html")
+    return RedirectResponse(job.urls["page"], 303)
+
+
+async def _shown(
+    request: Request, shared: Services, job_id: str, template: str, missing: str, hold: float = 0.0
+) -> Response:
+    """A job in one of its forms; what cannot be shown is told as a page, too."""
+    try:
+        job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), hold, request)
+        if job.results is msgspec.UNSET:
+            job = await shared.queue.read(job_id, MOST_RESULTS)
+        asked = await shared.queue.asked(job_id)
+    except (JobNotFound, JobGone, QueueUnavailable) as error:
+        kind = KINDS[ERRORS[type(error)]]
+        # away is not gone: the page goes on asking
+        retry = f"/fragments/jobs/{quote(job_id)}" if isinstance(error, QueueUnavailable) else None
+        told = {"title": kind.title, "detail": detail_of(error), "job_id": shortened(job_id)}
+        return page(missing, kind.status, retry=retry, **told)
+    results = decoded(job)
+    shown = pairs(asked, results, MOST_INPUTS)
+    done = STOP_POLLING if job.status.terminal and hold else 200
+    return page(
+        template,
+        done,
+        job=job,
+        reason=await model_status.fault_of(shared, job),
+        pairs=shown,
+        hidden=job.counts.total - len(shown),
+        too_large=job.results is not None and not results,
+        forgotten=not asked.inputs,
+        fetch=curl_lines.fetch(request, job.urls["self"]),
+        again=again(request, job, asked),
+    )
+
+
+def decoded(job: Job, most: int = MOST_RESULTS) -> list[dict[str, Any]]:
+    """The job's results; empty where there are none, or more than that many bytes of them."""
+    if not isinstance(job.results, msgspec.Raw) or len(memoryview(job.results)) > most:
+        return []
+    results: list[dict[str, Any]] = msgspec.json.decode(job.results)
+    return results
+
+
+def pairs(asked: Asked, results: list[dict[str, Any]], most: int) -> list[Pair]:
+    """Inputs beside their results."""
+    found = []
+    for i in range(min(most, max(len(asked.inputs), len(results)))):
+        given = asked.inputs[i] if i < len(asked.inputs) else None
+        result = results[i] if i < len(results) else None
+        readable = _readable(given) if i < len(asked.inputs) else None
+        found.append(Pair(readable, result, picture(result, given)))
+    return found
+
+
+def again(request: Request, job: Job, asked: Asked) -> str | None:
+    """The line that submits the same once more; None where it is too long, or its inputs are forgotten."""
+    if not asked.inputs:
+        return None
+    inputs = asked.inputs[0] if asked.single else asked.inputs
+    body = {"model": job.model, "inputs": inputs}
+    return curl_lines.submit(request, body | ({"parameters": asked.parameters} if asked.parameters else {}))
+
+
+def _readable(given: object) -> str:
+    return shortened(given if isinstance(given, str) else msgspec.json.encode(given).decode())

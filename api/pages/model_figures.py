@@ -1,0 +1,115 @@
+"""A model's figures on the overview: what waits and runs now, what was done within the last minute."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from api.health.condition import heard
+from api.health.failing import is_failing
+from api.health.observation import Observation
+from jobs.models import ModelSpec
+from jobs.monitoring.failures import FailureReason, newest
+from jobs.monitoring.roster import Heartbeat
+from jobs.monitoring.work import Work, quantile
+
+MINUTE = 60.0
+
+
+class Spread(NamedTuple):
+    """Milliseconds; None where no job ended."""
+
+    p50: float | None
+    p95: float | None
+
+
+class Figures(NamedTuple):
+    """One model's card. Rates are per second, shares between 0 and 1; None is what is not known."""
+
+    spec: ModelSpec
+    state: str
+    """The engine's, where there is one worker; else how many there are."""
+    waiting: int
+    running: int
+    jobs_rate: float
+    items_rate: float
+    queued: Spread
+    compute: Spread
+    batch_size: float | None
+    padding: float | None
+    budget: int | None
+    devices: str
+    dtypes: str
+    threads: str
+    inputs: int
+    """Inputs of jobs that ended within `failing.WINDOW`."""
+    failed: int
+    """Of these."""
+    failing: bool
+    """Whether these are too many."""
+    failures: list[FailureReason]
+    """The latest reasons of jobs that can still be read, newest first."""
+
+
+def figures(spec: ModelSpec, seen: Observation, result_ttl: float) -> Figures:
+    """One model's; `result_ttl` is how many seconds a job can be read."""
+    depth, beats, series = seen.depths[spec.name], seen.of(spec.name), seen.history[spec.name]
+    (work, seconds), ended = series.lately(MINUTE, beats), seen.work[spec.name]
+    reasons = newest([reason for beat in beats for reason in beat.failures])
+    return Figures(
+        spec=spec,
+        state=_state(beats),
+        waiting=depth.waiting + depth.deferred,
+        running=depth.running,
+        jobs_rate=max(0.0, work.jobs / seconds) if seconds > 0 else 0.0,
+        items_rate=max(0.0, work.items / seconds) if seconds > 0 else 0.0,
+        queued=spread(work.queued),
+        compute=spread(work.compute),
+        batch_size=work.batch_size,
+        padding=work.padding,
+        budget=max((beat.budget for beat in beats), default=0) or None,
+        devices=_each(beat.device for beat in beats),
+        dtypes=_each(beat.dtype for beat in beats) or spec.dtype,
+        threads=_each(str(beat.threads or "") for beat in beats),
+        inputs=ended.inputs,
+        failed=ended.inputs_failed,
+        failing=is_failing(ended),
+        failures=[reason for reason in reasons if series.now - reason.at < result_ttl],
+    )
+
+
+def spread(counts: Sequence[int]) -> Spread:
+    """The median and the 95th percentile of a histogram of seconds."""
+    return Spread(_ms(quantile(counts, 0.5)), _ms(quantile(counts, 0.95)))
+
+
+def of_work(work: Work, seconds: float) -> dict[str, float | None]:
+    """What a chart shows of one sample."""
+    queued, compute = spread(work.queued), spread(work.compute)
+    return {
+        "jobs_rate": work.jobs / seconds if seconds else None,
+        "items_rate": work.items / seconds if seconds else None,
+        "failed_rate": work.inputs_failed / seconds if seconds else None,
+        "queued_p50": queued.p50,
+        "queued_p95": queued.p95,
+        "compute_p50": compute.p50,
+        "compute_p95": compute.p95,
+        "batch_size": work.batch_size,
+        "padding": None if work.padding is None else 100 * work.padding,
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    """With the two digits that a histogram is good for."""
+    return None if seconds is None else float(f"{1_000 * seconds:.2g}")
+
+
+def _state(beats: Sequence[Heartbeat]) -> str:
+    if not beats:
+        return "no worker"
+    alive = heard(beats)
+    if not alive:
+        return "silent"
+    return alive[0].engine if len(alive) == 1 else f"{len(alive)} workers"
+
+
+def _each(found: Iterable[str]) -> str:
+    return ", ".join(sorted({name for name in found if name}))

@@ -1,0 +1,49 @@
+"""Whether a model's jobs can be run at this moment, for the pages of its jobs and the form to try it."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.health.condition import AWAY, Reason, failing, lost, unserved
+from api.health.failing import SAMPLES, WINDOW
+from api.health.redis_timeout import redis_timeout
+from api.pages.rendering import page
+from api.services import Services, Shared
+from jobs.errors import QueueUnavailable
+from jobs.ledger.leasing import is_late
+from jobs.schema import Job, JobState
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/fragments/served")
+async def served(request: Request, shared: Shared) -> Response:
+    """`?model=NAME`; the default one without."""
+    model = shared.catalog.specs.get(request.query_params.get("model", ""), shared.catalog.default).name
+    return page("fragments/served.html", reason=await fault(shared, model))
+
+
+async def fault_of(shared: Services, job: Job) -> Reason | None:
+    """As `fault`, or that the worker which has this job seems lost; None for one that is done."""
+    if job.status.terminal:
+        return None
+    reason = await fault(shared, job.model)
+    if reason or job.status is not JobState.RUNNING:
+        return reason
+    try:
+        async with redis_timeout():
+            late = await is_late(shared.redis, shared.settings, job.model, job.id)
+    except QueueUnavailable:
+        return AWAY.reasons[0]
+    return lost(shared.settings) if late else None
+
+
+async def fault(shared: Services, model: str) -> Reason | None:
+    """The health line's reason why none of the model's jobs can be run, or that many of its inputs fail."""
+    try:
+        async with redis_timeout():
+            series = (await shared.history.read([model], newest=SAMPLES))[model]
+            beats = [beat for beat in await shared.roster.workers(fresh=True) if beat.model == model]
+    except QueueUnavailable:
+        return AWAY.reasons[0]
+    return unserved(model, beats) or failing(model, series.lately(WINDOW, beats)[0])

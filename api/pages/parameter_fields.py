@@ -1,0 +1,136 @@
+"""A model's parameters as form fields, made from their JSON Schema, and what was typed there as JSON."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from api.v1.model_schemas import parameters_schema
+from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+from jobs.validation import MOST_QUOTED, limits, text, without_null
+
+PREFIX = "p."
+"""Before a parameter's name in the form."""
+
+
+class Field(NamedTuple):
+    """One parameter. An empty value leaves it out, so that the pipeline's default holds."""
+
+    name: str
+    label: str
+    kind: Literal["choice", "number", "text", "lines", "json"]
+    hint: str
+    value: str
+    required: bool
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    step: str = "any"
+
+
+def fields(spec: ModelSpec, given: Mapping[str, str]) -> list[Field]:
+    """The form's fields, holding what was given."""
+    schema = parameters_schema(spec)
+    needed = schema.get("required", [])
+    return [
+        _field(name, declared, given.get(PREFIX + name, ""), name in needed)
+        for name, declared in schema.get("properties", {}).items()
+    ]
+
+
+def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
+    """What was typed, by each field's type. Raises InvalidRequest; limits are for others to check."""
+    given: dict[str, Any] = {}
+    for name, schema in parameters_schema(spec).get("properties", {}).items():
+        if text := _text(form, name):
+            try:
+                given[name] = _parsed(schema, text)
+            except (msgspec.DecodeError, RecursionError):
+                raise _fault(spec, form, name) from None
+    return given
+
+
+def worded(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
+    """The error as a sentence for who filled the form in, where it is about a field of the parameters."""
+    found = re.match(r"parameters(?:/(\w+)|: (\w+) is missing)", str(error))
+    return _fault(spec, form, found[1] or found[2]) if found else error
+
+
+def typed(values: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as somebody would have typed them."""
+    return {PREFIX + name: _typed(value) for name, value in values.items()}
+
+
+def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> Field:
+    schema, nullable = without_null(declared)
+    label = name.replace("_", " ")
+    match schema:
+        case {"enum": [*choices]}:
+            words = tuple(str(choice) for choice in choices)
+            return Field(PREFIX + name, label, "choice", "", value, required, words)
+        case {"type": "boolean"}:
+            return Field(PREFIX + name, label, "choice", "", value, required, ("true", "false"))
+        case {"type": "integer" | "number" as kind}:
+            hint = limits("a whole number" if kind == "integer" else "a number", schema)
+            if nullable:  # a number field takes no words
+                return Field(PREFIX + name, label, "text", f"{hint}, or null for no limit", value, required)
+            least = schema.get("minimum", schema.get("exclusiveMinimum"))
+            step = "1" if kind == "integer" else "any"
+            return Field(
+                PREFIX + name, label, "number", hint, value, required, (), least, schema.get("maximum"), step
+            )
+        case {"type": "array", "items": {"type": "string"}}:
+            return Field(PREFIX + name, label, "lines", "one per line", value, required)
+        case {"type": "string"}:
+            return Field(PREFIX + name, label, "text", "", value, required)
+    return Field(PREFIX + name, label, "json", f"JSON: {schema.get('type', 'any value')}", value, required)
+
+
+def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidRequest:
+    """What the field takes, and that what was typed is not that."""
+    declared = parameters_schema(spec).get("properties", {}).get(name, {})
+    field, (schema, _) = _field(name, declared, "", False), without_null(declared)
+    match field.kind:
+        case "choice":
+            wanted = f"choose one of {', '.join(field.choices)}"
+        case "lines":
+            length = schema["items"].get("maxLength", 0)
+            wanted = f"give up to {schema.get('maxItems', 0):,} lines of up to {length:,} characters each"
+        case "json":
+            wanted = f"give {_with_article(schema.get('type', 'value'))} as JSON"
+        case _:
+            wanted = f"give {field.hint or text(schema)}"
+    typed_in = _text(form, name)
+    but = f", not {typed_in!r}" if 0 < len(typed_in) <= MOST_QUOTED else ""
+    return InvalidRequest(f"{field.label}: {wanted}{but}", pointer=f"/parameters/{name}")
+
+
+def _text(form: Mapping[str, str], name: str) -> str:
+    return form.get(PREFIX + name, "").replace("\r\n", "\n").strip()
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aio' else 'a'} {kind}"
+
+
+def _parsed(declared: dict[str, Any], text: str) -> Any:
+    """Raises what msgspec raises for what is no JSON."""
+    schema, nullable = without_null(declared)
+    if nullable and text == "null":
+        return None
+    match schema:
+        case {"enum": _} | {"type": "string"}:
+            return text
+        case {"type": "array", "items": {"type": "string"}}:
+            return [line.strip() for line in text.split("\n") if line.strip()]
+    return msgspec.json.decode(text)
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(entry, str) for entry in value):
+        return "\n".join(value)
+    return msgspec.json.encode(value).decode()

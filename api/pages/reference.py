@@ -1,0 +1,119 @@
+"""/docs: the API's description for people, made from /openapi.json, which `api/v1/openapi.py` makes.
+
+Nothing is fetched from elsewhere, so that it works where a browser has no way out.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.pages.curl_lines import posted
+from api.pages.rendering import page
+from jobs.validation import wanted, without_null
+
+router = APIRouter(include_in_schema=False)
+
+ANSWERED = ("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "Problem", "Health")
+"""Schemas of answers and of their parts, in the order in which the page explains them."""
+
+Schemas = dict[str, dict[str, Any]]
+
+
+class Member(NamedTuple):
+    """One member of a body or an answer, or a parameter; `kind` and `told` have code between backticks."""
+
+    name: str
+    kind: str
+    told: str
+    of: str = ""
+    """The model that it is for, or where it stands in the request."""
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    described = request.app.openapi()
+    schemas: Schemas = described["components"]["schemas"]
+    calls = [
+        {
+            "method": method,
+            "path": path,
+            "call": call,
+            "curls": _curls(method, path, call, request),
+            "parameters": list(_parameters(call, schemas)),
+            "body": list(_body(schemas)) if "requestBody" in call else [],
+            "answers": list(_answers(call)),
+        }
+        for path, methods in described["paths"].items()
+        for method, call in methods.items()
+    ]
+    parts = [(name, schemas[name]["description"], list(_members(name, schemas))) for name in ANSWERED]
+    return page("docs.html", info=described["info"], calls=calls, parts=parts)
+
+
+def _parameters(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
+    for parameter in call.get("parameters", []):
+        told = parameter.get("description", "The job's id." if parameter["name"] == "job_id" else "")
+        schema = parameter["schema"]
+        yield Member(parameter["name"], _kind(schema, schemas) + _default(schema), told, parameter["in"])
+
+
+def _body(schemas: Schemas) -> Iterator[Member]:
+    """A job's request, and what the parameters of each model may be."""
+    request = schemas["JobRequest"]
+    for name, schema in request["properties"].items():
+        needed = ", required" if name in request["required"] else _default(schema)
+        yield Member(name, _kind(schema, schemas) + needed, schema["description"])
+    for taken in request["anyOf"]:
+        parameters = taken["properties"]["parameters"]
+        for name, schema in parameters["properties"].items():
+            needed = ", required" if name in parameters.get("required", []) else ""
+            yield Member(f"parameters.{name}", _kind(schema, schemas) + needed, "", taken["title"])
+
+
+def _members(name: str, schemas: Schemas) -> Iterator[Member]:
+    for member, schema in schemas[name]["properties"].items():
+        yield Member(member, _kind(schema, schemas), schema["description"])
+
+
+def _answers(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Status, what it means, and the schema of its body, where that is one of ANSWERED."""
+    for status, answer in sorted(call["responses"].items()):
+        [content] = answer.get("content", {}).values() or [{}]
+        name = _name(content.get("schema", {}))
+        yield status, answer["description"], name if name in ANSWERED else ""
+
+
+def _kind(declared: dict[str, Any], schemas: Schemas) -> str:
+    """What a value may be, in words; other schemas by their names."""
+    schema, nullable = without_null(declared)
+    other, item = _name(schema), _name(schema.get("items", {}))
+    if item:
+        words = f"a list of `{item}`"
+    elif other and "enum" not in schemas[other]:
+        words = f"`{other}`"
+    else:
+        words = wanted(schemas[other] if other else schema) or "any JSON"
+    return f"{words}, or null" if nullable else words
+
+
+def _name(schema: Any) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _default(schema: dict[str, Any]) -> str:
+    """Where there is one that says something."""
+    return f", by default {schema['default']}" if schema.get("default") else ""
+
+
+def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> list[str]:
+    """Lines that can be pasted into a shell; braces in a path are for the reader to fill in."""
+    url = f"{str(request.base_url).rstrip('/')}{path}"
+    if method != "post":
+        verb = "" if method == "get" else f"-X {method.upper()} "
+        return [f"curl -s {verb}'{url}'"]
+    examples = call["requestBody"]["content"]["application/json"]["examples"].values()
+    return [posted(url, msgspec.json.encode(example["value"]).decode()) for example in examples]

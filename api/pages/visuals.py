@@ -1,0 +1,113 @@
+"""Outputs as pictures: entities in their text, the shape of a vector, a prompt and what continued it."""
+
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any, NamedTuple
+
+from api.pages.output_rows import MOST_TEXT
+from api.wording import counted
+
+COLOURS = 6
+POINTS = 120
+"""Of a sparkline, at most."""
+WIDTH, HEIGHT = 240.0, 36.0
+
+
+class Piece(NamedTuple):
+    """Part of a text; `kind` is empty where it is no entity. `colour` is the same for the same kind."""
+
+    text: str
+    kind: str = ""
+    colour: int = 0
+
+
+class Spark(NamedTuple):
+    """An SVG path in WIDTH x HEIGHT units, zero on the line `zero`; `told` has the length and the range."""
+
+    path: str
+    zero: float
+    told: str
+
+
+class Continued(NamedTuple):
+    """Generated text; `prompt` is empty where it was not returned."""
+
+    prompt: str
+    text: str
+
+
+class Picture(NamedTuple):
+    """At most one of these is there."""
+
+    pieces: list[Piece]
+    spark: Spark | None = None
+    continued: Continued | None = None
+
+
+def picture(result: dict[str, Any] | None, given: object) -> Picture:
+    """Of one entry of a job's results and the input that it belongs to."""
+    output = result.get("output") if result else None
+    match output:
+        case [{"start": int(), "end": int(), "word": _}, *_] if isinstance(given, str):
+            return Picture(list(_pieces(output, given)))
+        case [{"generated_text": str(text)}, *_] | {"generated_text": str(text)}:
+            return Picture([], None, _continued(text, given))
+        case [float() | int(), *_] if all(type(number) in (int, float) for number in output):
+            return Picture([], _spark(output, counted(len(output), "number")))
+        case [[float() | int(), *_] as row, *_] | [[[float() | int(), *_] as row, *_]]:
+            rows = output if type(output[0][0]) is not list else output[0]
+            if all(type(number) in (int, float) for number in row):
+                return Picture(
+                    [],
+                    _spark(row, f"{counted(len(rows), 'row')} of {counted(len(row), 'number')}; the first"),
+                )
+    return Picture([])
+
+
+def _pieces(entities: list[Any], text: str) -> Iterator[Piece]:
+    """The text cut at its entities, in order; what overlaps or lies outside is left out."""
+    colours: dict[str, int] = {}
+    numbers = cycle(range(COLOURS))
+    at = 0
+    known = [entity for entity in entities if isinstance(entity, dict)]
+    for entity in sorted(known, key=lambda entity: _place(entity.get("start"))):
+        start, end = _place(entity.get("start")), _place(entity.get("end"))
+        kind = str(entity.get("entity_group") or entity.get("entity") or "entity").removeprefix("B-")
+        kind = kind.removeprefix("I-")
+        if not at <= start < end <= len(text) or end > MOST_TEXT:
+            continue
+        if start > at:
+            yield Piece(text[at:start])
+        if kind not in colours:
+            colours[kind] = next(numbers)
+        yield Piece(text[start:end], kind, colours[kind])
+        at = end
+    rest = text[at:]
+    if rest:
+        yield Piece(rest if len(rest) <= MOST_TEXT else f"{rest[:MOST_TEXT]} …")
+
+
+def _place(given: object) -> int:
+    return given if isinstance(given, int) else -1
+
+
+def _continued(text: str, given: object) -> Continued:
+    prompt = given if isinstance(given, str) and text.startswith(given) else ""
+    rest = text[len(prompt) :]
+    return Continued(_end(prompt), rest if len(rest) <= MOST_TEXT else f"{rest[:MOST_TEXT]} …")
+
+
+def _end(prompt: str) -> str:
+    return prompt if len(prompt) <= MOST_TEXT else f"… {prompt[-MOST_TEXT:]}"
+
+
+def _spark(numbers: list[float], told: str) -> Spark:
+    """Each point is the mean of the numbers that share it."""
+    size = -(-len(numbers) // POINTS)
+    means = [sum(part) / len(part) for part in (numbers[i : i + size] for i in range(0, len(numbers), size))]
+    low, high = min(0.0, *means), max(0.0, *means)
+    span = (high - low) or 1.0
+    step = WIDTH / max(1, len(means) - 1)
+    places = (f"{i * step:.1f} {HEIGHT * (high - mean) / span:.1f}" for i, mean in enumerate(means))
+    lowest, highest = min(numbers), max(numbers)
+    return Spark("M" + "L".join(places), HEIGHT * high / span, f"{told}, {lowest:.3g} to {highest:.3g}")

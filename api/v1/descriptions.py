@@ -1,0 +1,64 @@
+"""What each member of a body or of an answer means; `api/v1/openapi.py` puts it into the description.
+
+A test fails where a member of a schema there is not told of here.
+"""
+
+MEANINGS: dict[str, dict[str, str]] = {
+    "JobRequest": {
+        "inputs": 'One input or a list of them: texts, or any JSON values for a model with `input = "json"`.',
+        "model": "The model's name; by default the first of `GET /v1/models`.",
+        "parameters": "What the model's task allows; what is left out has the pipeline's own default.",
+        "priority": "Jobs of a higher one go first, but none waits for ever: it is a head start in time.",
+        "expires_in": "Seconds within which it must start, or it ends as `expired`; by default it waits.",
+    },
+    "Job": {
+        "id": "A UUID; a job is read, followed and cancelled by it.",
+        "model": "The model that runs it.",
+        "status": "`queued` and `running` may change; the others are final.",
+        "created_at": "When it was accepted, as RFC 3339 has it, in UTC.",
+        "started_at": "When its first batch began.",
+        "finished_at": "When it ended.",
+        "attempts": "Times that it was started; more than once after a worker was lost.",
+        "position": "Place among the waiting jobs of its model, from 1; null once it does not wait.",
+        "results": "One for each input, in their order; null while there are none, and in a listing.",
+        "counts": "How its inputs fared.",
+        "timings": "How long it took.",
+        "batch": "The micro-batches that it went in; null where it went in none, or is not done.",
+        "urls": "Paths of the job (`self`), its `result`, its `events` and its `page` for people.",
+    },
+    "Counts": {
+        "total": "Inputs.",
+        "succeeded": "Inputs with an output.",
+        "failed": "Inputs with an error.",
+    },
+    "Timings": {
+        "queued_ms": "From its acceptance to its start.",
+        "compute_ms": "What the model took for its batches.",
+        "total_ms": "From its acceptance to its end.",
+    },
+    "BatchSummary": {
+        "size": "Inputs in a batch; the mean, where the job's inputs went in several.",
+        "padding": "Share of the tokens run that only filled up shorter inputs, 0 to 1; null if not counted.",
+    },
+    "JobPage": {
+        "jobs": "The newest first, without their results.",
+        "next": "The `cursor` of the next page; null on the last.",
+    },
+    "Results": {"results": "One for each input, in their order."},
+    "Result": {
+        "output": "What the pipeline returns for the input.",
+        "error": "Why there is no output.",
+    },
+    "Problem": {
+        "type": "A stable name: `urn:batchline:problem:` and the kind, such as `queue-full`.",
+        "title": "The kind in words.",
+        "status": "The answer's HTTP status.",
+        "detail": "What is wrong with this request.",
+        "instance": "The path that was asked for, where that is a job's.",
+        "pointer": "JSON pointer of the offending part.",
+    },
+    "Health": {
+        "status": "`live`, `ready` or `not ready`.",
+        "checks": "For each thing that jobs need, `ok` and, where it is not, a `reason`.",
+    },
+}

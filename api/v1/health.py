@@ -1,0 +1,60 @@
+"""/health/live, /health/ready and /metrics: what machines ask. People look at `api/pages/overview.py`."""
+
+import asyncio
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.responses import Response
+
+from api.health.condition import Level, level_of
+from api.health.observation import judged, observe
+from api.services import Shared
+from api.v1.openapi import LIVE, READY
+from api.v1.replies import reply
+from jobs.errors import QueueUnavailable
+from jobs.monitoring.metrics import LedgerCollector
+
+router = APIRouter(tags=["health"])
+
+SCRAPE_TIMEOUT = 2.0
+"""Seconds that Redis has to answer a scrape."""
+
+STATUS: dict[Level, str] = {"good": "ready", "warn": "degraded", "bad": "not ready"}
+
+LEVELS: dict[Level, str] = {"good": "good", "warn": "degraded", "bad": "bad"}
+"""What a check's level is called."""
+
+
+@router.get("/health/live", **LIVE)
+async def live() -> Response:
+    """Whether this process answers; Redis is not asked, for a restart would not bring it back."""
+    return reply({"status": "live"})
+
+
+@router.get("/health/ready", **READY)
+async def ready(shared: Shared) -> Response:
+    """Whether jobs can be accepted and run, and whether all is well: as the overview's health line."""
+    found = judged(shared, await observe(shared))
+    checks: dict[str, dict[str, bool | str]] = {}
+    for name, reasons in found.checks.items():
+        level = level_of(reasons)
+        checks[name] = {"ok": level != "bad", "level": LEVELS[level]}
+        if reasons:
+            checks[name]["reason"] = "; ".join(reason.text for reason in reasons)
+    told = {"status": STATUS[found.level], "checks": checks}
+    return reply(told, 503 if found.level == "bad" else 200)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(shared: Shared) -> Response:
+    """In Prometheus' text format: the processes on this port, the queue, every live worker."""
+    try:
+        async with asyncio.timeout(SCRAPE_TIMEOUT):
+            depths, workers = await shared.queue.depth(), await shared.roster.workers(fresh=True)
+        ledger = LedgerCollector(depths, workers, shared.settings)
+    except (QueueUnavailable, TimeoutError):
+        ledger = LedgerCollector(None, [], shared.settings)
+    scraped = CollectorRegistry()
+    scraped.register(ledger)
+    body = shared.metrics.exposition() + generate_latest(scraped)
+    return Response(body, media_type=CONTENT_TYPE_LATEST)

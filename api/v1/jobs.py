@@ -1,0 +1,102 @@
+"""/v1/jobs: submit, read, wait, results, cancel, events, list. What a request must look like is in
+`submission.py`, how waiting works in `api/waiting/`, how errors are reported in `problems.py`.
+
+What every client calls for every job is on `direct`, the express lane (`api/edge/express.py`).
+"""
+
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.edge import bodies
+from api.edge.express import Direct
+from api.services import Shared, requested_wait, services
+from api.v1 import replies, submission
+from api.v1.openapi import CANCEL, EVENTS, LIST, READ, RESULT, SUBMIT
+from api.v1.replies import reply, shown
+from api.waiting import events
+from jobs.ledger.ids import new_id
+from jobs.monitoring import traces
+from jobs.schema import Job
+
+router = APIRouter(tags=["jobs"])
+direct = APIRouter(tags=["jobs"], route_class=Direct)
+
+MAX_PAGE = 100
+"""Jobs on one page of the listing."""
+
+
+@direct.post("/v1/jobs", status_code=202, **SUBMIT)
+async def create_job(request: Request) -> Response:
+    """Accepts a job and answers at once, or waits for it as long as the client asks."""
+    shared, wait = services(request), requested_wait(request)
+    key = submission.idempotency_key(request)
+    read = [await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)]
+    model = read[0].model
+    job_id = new_id()
+
+    async def submit() -> Job:
+        try:
+            with traces.submitting(model, job_id, request.headers) as trace:
+                new = read.pop()  # Redis has it then, and a wait must not keep its inputs in memory
+                traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
+                return (await shared.queue.submit(traced, idempotency_key=key, job_id=job_id))[0]
+        finally:
+            bodies.release(request.scope)
+
+    job = await shared.waiting.follow(job_id, submit, wait.seconds, request)
+    headers = {"location": job.urls["self"]}
+    if job.id == job_id:
+        shared.metrics.submitted.labels(model).inc()
+    else:
+        shared.metrics.replayed.inc()
+        headers["idempotency-replayed"] = "true"
+    if wait.seconds and job.status.terminal:
+        return await shown(shared.large, job, 200, headers | wait.applied)
+    return await shown(shared.large, job, 202, headers)
+
+
+@router.get("/v1/jobs", **LIST)
+async def list_jobs(
+    shared: Shared,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on the page.")] = 20,
+    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+) -> Response:
+    """The newest jobs first, without their results."""
+    found, after = await shared.queue.recent(limit, cursor)
+    return reply({"jobs": found, "next": after})
+
+
+@direct.get("/v1/jobs/{job_id}", **READ)
+async def read_job(request: Request) -> Response:
+    """The job as it is, or, with a wait, as soon as it is done."""
+    shared, wait = services(request), requested_wait(request)
+    job_id = request.path_params["job_id"]
+    job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
+    return await shown(shared.large, job, headers=wait.applied if job.status.terminal else None)
+
+
+@direct.get("/v1/jobs/{job_id}/result", **RESULT)
+async def read_result(request: Request) -> Response:
+    """The results alone, aligned with the inputs."""
+    shared, wait = services(request), requested_wait(request)
+    job_id = request.path_params["job_id"]
+    job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
+    return await replies.results(shared.large, job, wait.applied)
+
+
+@router.delete("/v1/jobs/{job_id}", **CANCEL)
+async def cancel_job(job_id: str, shared: Shared) -> Response:
+    """Cancels the job unless it is done; a batch that is running goes on, but its result is dropped."""
+    return await shown(shared.large, await shared.queue.cancel(job_id))
+
+
+@router.get("/v1/jobs/{job_id}/events", response_class=Response, **EVENTS)
+async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
+    """Server-Sent Events: the job as it is, then after each change of state; ends when it is done."""
+    last_id = request.headers.get("last-event-id")
+    return await events.stream(shared, job_id, last_id)

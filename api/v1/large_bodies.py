@@ -1,0 +1,126 @@
+"""Large bodies: the number and the structure of their inputs are checked before anything is decoded.
+
+Decoding holds the interpreter's lock, and a body of 8 MB can describe millions of lists. So inputs are cut
+out as bytes first, at most as many as the model takes. Then each is decoded, checked and encoded in the
+queue's format, one after the other: only one at a time exists as Python objects.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from api.edge.json_shape import check_shape
+from jobs import tasks
+from jobs.errors import InvalidRequest
+from jobs.models import ModelCatalog, ModelSpec
+from jobs.schema import WEEK, JobRequest, NewJob, Priority, check_count, check_input
+
+MAX_PARAMETERS = 256 * 1024
+"""Bytes of the JSON of a job's parameters."""
+MAX_CONTAINERS = 100_000
+"""Lists and objects in one input: decoding so many holds the interpreter's lock for some 20 ms."""
+MAX_SPARSE = 16
+"""Times that an input's JSON may be longer than its limit, which does not count spaces and escapes."""
+
+_text = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A JobRequest whose large parts are not decoded."""
+
+    inputs: msgspec.Raw
+    model: str | UnsetType = UNSET
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    priority: Priority = "normal"
+    expires_in: Annotated[float, Meta(gt=0, le=WEEK)] | UnsetType = UNSET
+
+
+_envelope = msgspec.json.Decoder(Envelope)
+_request = msgspec.json.Decoder(JobRequest)
+_any = msgspec.json.Decoder()
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
+    """A job whose inputs are in the queue's format.
+
+    Raises InvalidRequest; msgspec's errors, UnicodeDecodeError and RecursionError where it is not JSON.
+    """
+    asked = _envelope.decode(body)
+    parameters = _parameters(asked.parameters)
+    spec = catalog.default if asked.model is UNSET else catalog[asked.model]
+    many = memoryview(asked.inputs)[0] == ord("[")
+    given = _cut(asked.inputs, spec) if many else [asked.inputs]
+    check_count(len(given), spec)
+    packed = bytearray(_pack([None] * len(given))[: -len(given)] if many else b"")
+    for item in _decoded(given, spec, many):
+        packed += item
+    return NewJob(
+        model=spec.name,
+        inputs=msgspec.Raw(packed),
+        count=len(given),
+        parameters=tasks.validate(parameters, spec.parameter_type),
+        priority=asked.priority,
+        expires_in=None if asked.expires_in is UNSET else asked.expires_in,
+    )
+
+
+def _parameters(raw: msgspec.Raw) -> dict[str, Any]:
+    size = len(memoryview(raw))
+    if size > MAX_PARAMETERS:
+        raise InvalidRequest(
+            f"parameters: {size} bytes of JSON are more than {MAX_PARAMETERS}", pointer="/parameters"
+        )
+    parameters = _request.decode(b'{"inputs":0,"parameters":%b}' % bytes(raw)).parameters
+    check_shape(parameters, "/parameters")
+    return parameters
+
+
+def _cut(raw: msgspec.Raw, spec: ModelSpec) -> list[msgspec.Raw]:
+    """The list's members, or one more than there may be."""
+    members = msgspec.structs.astuple(_members(spec.max_inputs + 1).decode(raw))
+    return [member for member in members if member is not None]
+
+
+@lru_cache
+def _members(count: int) -> msgspec.json.Decoder[Any]:
+    """Reads the first so many members of a list, each as bytes; what follows is skipped."""
+    fields = [(f"member{i}", msgspec.Raw, None) for i in range(count)]
+    return msgspec.json.Decoder(msgspec.defstruct("Members", fields, array_like=True))
+
+
+def _decoded(given: list[msgspec.Raw], spec: ModelSpec, many: bool) -> Iterator[bytes]:
+    """Each input in the queue's format."""
+    for index, raw in enumerate(given):
+        pointer = f"/inputs/{index}" if many else "/inputs"
+        if spec.input == "text" and memoryview(raw)[0] != ord('"'):
+            check_input(None, spec, pointer)  # says what was expected
+        elif spec.input != "text":
+            _check_structure(bytes(raw), spec, pointer)
+        item = _any.decode(raw)
+        check_shape(item, pointer)
+        check_input(item, spec, pointer)
+        yield _pack(item)
+
+
+def _check_structure(data: bytes, spec: ModelSpec, pointer: str) -> None:
+    """Refuses JSON that would be too much work to decode. Raises InvalidRequest."""
+    if len(data) > MAX_SPARSE * spec.max_input_chars:
+        raise InvalidRequest(
+            f"inputs: {len(data)} bytes of JSON are more than this model's {spec.max_input_chars}",
+            pointer=pointer,
+        )
+    containers = data.count(b"[") + data.count(b"{")
+    if containers <= MAX_CONTAINERS:
+        return
+    for text in _text.finditer(data):  # brackets in texts are none
+        containers -= text[0].count(b"[") + text[0].count(b"{")
+        if containers <= MAX_CONTAINERS:
+            return
+    raise InvalidRequest(
+        f"inputs: {containers} lists and objects in one input are more than {MAX_CONTAINERS}", pointer=pointer
+    )

@@ -1,0 +1,109 @@
+"""From an HTTP request's bytes to a job that can be run: size, media type, JSON, shape, the model's rules.
+
+Nothing here touches Redis, so whatever is refused leaves nothing behind.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from starlette.requests import Request
+
+from api.edge import bodies
+from api.edge.json_shape import MAX_DEPTH, check_shape
+from api.v1 import large_bodies
+from api.v1.problems import Refusal
+from jobs.errors import InvalidRequest
+from jobs.models import ModelCatalog
+from jobs.schema import JobRequest, NewJob, validate_request
+from jobs.validation import explained
+
+IN_A_THREAD = 256 * 1024
+"""Bytes from which on a body is decoded beside the event loop; smaller ones take less than the hand-over."""
+LIGHT = 16 * 1024
+"""Bytes up to which a body is decoded at once, whatever is in it."""
+STRUCTURE = 4_000
+"""Brackets and commas from which on a body between these is decoded like a large one."""
+
+_one_at_a_time = asyncio.Semaphore(1)
+
+_decoder = msgspec.json.Decoder(JobRequest)
+
+
+async def read_job(request: Request, catalog: ModelCatalog, max_bytes: int) -> NewJob:
+    """Raises InvalidRequest, or Refusal for what is not JSON, too large, or more than there is memory for.
+
+    The body's memory counts until `bodies.release`.
+    """
+    _check_media_type(request)
+    body = await bodies.read(request, max_bytes)
+    if not _heavy(body):
+        return parse(body, catalog)
+    async with _one_at_a_time:  # decoding holds the interpreter's lock: several at once would stall the loop
+        new = await asyncio.to_thread(parse_large, body, catalog)
+    bodies.share_of(request).resize(bodies.COST * len(memoryview(new.inputs)))
+    return new
+
+
+def _heavy(body: bytearray) -> bool:
+    if len(body) <= LIGHT:
+        return False
+    return len(body) >= IN_A_THREAD or sum(map(body.count, (b"[", b"{", b","))) > STRUCTURE
+
+
+def _check_media_type(request: Request) -> None:
+    """JSON, or nothing said; a browser that says nothing may be at work for another site's page."""
+    given = request.headers.get("content-type")
+    if given is None and "sec-fetch-site" not in request.headers:
+        return
+    essence = (given or "none").partition(";")[0].strip().lower()
+    if essence != "application/json" and not re.fullmatch(r"application/[\w.!#$&^-]+\+json", essence):
+        raise Refusal(
+            "unsupported-media-type",
+            f"the content type is {essence}; send JSON with content-type: application/json",
+        )
+
+
+def parse(body: bytes | bytearray, catalog: ModelCatalog) -> NewJob:
+    """Raises InvalidRequest, which points at the offending part."""
+    with _wording(body):
+        return accept(_decoder.decode(body), catalog)
+
+
+def parse_large(body: bytearray, catalog: ModelCatalog) -> NewJob:
+    """As `parse`, but the job's inputs are in the queue's format already."""
+    with _wording(body):
+        return large_bodies.parse(body, catalog)
+
+
+@contextmanager
+def _wording(body: bytes | bytearray) -> Iterator[None]:
+    """What is wrong with a body, in words. Raises InvalidRequest."""
+    if not body:
+        raise InvalidRequest("the body is empty")
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise explained(error, JobRequest, "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequest(f"the body is nested more than {MAX_DEPTH} levels deep") from None
+
+
+def accept(asked: JobRequest, catalog: ModelCatalog) -> NewJob:
+    """Checks a decoded request. Raises InvalidRequest."""
+    check_shape(asked.inputs, "/inputs")
+    check_shape(asked.parameters, "/parameters")
+    spec = catalog.default if asked.model is msgspec.UNSET else catalog[asked.model]
+    return validate_request(asked, spec)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The `Idempotency-Key` header: 1 to 255 printable characters. Raises InvalidRequest."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= 255 and key.isprintable()):
+        raise InvalidRequest("Idempotency-Key: give 1 to 255 printable characters")
+    return key

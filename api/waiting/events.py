@@ -1,0 +1,105 @@
+"""A job's events as a stream (Server-Sent Events): its state now, then each change, until it is terminal.
+
+An event's id is `<status>.<attempts>`. A client that comes back with the id of the present state in
+`Last-Event-ID` is not told it again; with that of a terminal state it is told to stop (204).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from api.edge.memory_budget import OverBudget
+from api.services import Services
+from api.v1.replies import around, parts
+from api.waiting.large_results import Held
+from api.waiting.subscriber import Notice
+from jobs.errors import JobGone, JobNotFound, QueueUnavailable
+from jobs.ledger import views
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.reading import BARELY
+from jobs.ledger.wire import Event
+from jobs.schema import TRANSITIONS, Job, JobState
+
+KEEP_ALIVE = 15.0
+"""Seconds of quiet after which a comment is sent, so that no proxy closes the stream."""
+READ_AGAIN = 0.5
+"""Seconds between tries to read a job while Redis cannot be reached."""
+RETRY_MS = 1_000
+"""Milliseconds after which a client comes back when the stream breaks off."""
+
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+async def stream(shared: Services, job_id: str, last_id: str | None) -> Response:
+    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before it starts."""
+    job = await shared.queue.read(job_id, BARELY)
+    if job.status.terminal and last_id == event_id(job):
+        return Response(status_code=204)
+    return StreamingResponse(
+        _frames(shared, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
+    )
+
+
+def event_id(job: Job) -> str:
+    return f"{job.status}.{job.attempts}"
+
+
+async def frame(job: Job, held: Held | None, retry: bytes) -> AsyncIterator[bytes]:
+    """One event, in parts where its results are large; JSON has no line breaks here: the data is one line."""
+    start = retry + f"id: {event_id(job)}\nevent: {job.status}\ndata: ".encode()
+    if held is None:
+        yield start + msgspec.json.encode(job) + b"\n\n"
+    else:
+        before, after = around(job)
+        async for part in parts(start + before, held, after + b"\n\n"):
+            yield part
+
+
+async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
+    retry = b"retry: %d\n" % RETRY_MS
+    with shared.subscriber.watching(job_id) as watch:
+        watch.tell(Notice.MISSED)  # nothing has been read since the watch began
+        job: Job | None = None
+        while job is None or not job.status.terminal:
+            news = await watch.next(KEEP_ALIVE)
+            if news is Notice.RELEASED:
+                return
+            if news is None:
+                yield b": still here\n\n"
+                continue
+            try:
+                found = await _after(news, job, shared.queue, job_id)
+                new = event_id(found) != last_id
+                held = await shared.large.of(found) if new and found.results is msgspec.UNSET else None
+            except (QueueUnavailable, OverBudget):
+                asyncio.get_running_loop().call_later(READ_AGAIN, watch.tell, Notice.MISSED)
+                continue
+            except (JobGone, JobNotFound):  # its lifetime ended unseen
+                return
+            job = found
+            if new:
+                last_id = event_id(job)
+                async for part in frame(job, held, retry):
+                    yield part
+                retry = b""
+
+
+async def _after(news: Event | Notice, known: Job | None, queue: JobQueue, job_id: str) -> Job:
+    """The job as the news left it: from the event alone, or read."""
+    if isinstance(news, Event) and news.record is not None:
+        return views.terminal(news.record)
+    job = await queue.read(job_id)
+    if known is None or not isinstance(news, Event) or job.status == news.state:
+        return job
+    state = JobState(news.state)
+    if state.terminal or state not in TRANSITIONS[known.status]:
+        return job
+    # the job has moved on since; its next event is on its way, so this one is told as it was
+    return msgspec.structs.replace(
+        known,
+        status=state,
+        position=None,
+        started_at=job.started_at if state is JobState.RUNNING else None,
+    )

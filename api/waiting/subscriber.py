@@ -1,0 +1,176 @@
+"""One Redis subscription per process, which hands every event to the requests that watch its job.
+
+Events are lost while the subscription is down, so after each new one every watcher is told to read again.
+What a request does with the news is in `api/waiting/waiting.py` and `api/waiting/events.py`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import NoReturn
+
+import msgspec
+import structlog
+from arq.connections import ArqRedis
+from prometheus_client import Gauge
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jobs.ledger import keys
+from jobs.ledger.wire import Event, decode_events
+from jobs.schema import JobState
+
+log = structlog.get_logger(__name__)
+
+PING_EVERY = 2.0
+"""Seconds of quiet after which the subscription's connection is asked whether it still lives."""
+SILENCE = 5.0
+"""Seconds of quiet, in spite of a ping, after which it counts as dead; a busy machine may stall a second."""
+BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds before each new try to subscribe; the last is repeated."""
+LAG = 64
+"""News that wait for one watcher; an event stream whose client reads nothing must not gather more."""
+
+
+class Notice(Enum):
+    """What a watcher is told besides events."""
+
+    MISSED = "events may have been missed: read the job again"
+    RELEASED = "the server stops: answer with what is known"
+    HUNG_UP = "the client has gone: nobody reads the answer"
+
+
+News = Event | Notice
+
+TERMINAL = frozenset(state.value for state in JobState if state.terminal)
+
+
+class Watch:
+    """What has happened to one job since the watch began; one request holds it."""
+
+    def __init__(self, *, endings_only: bool = False) -> None:
+        self._endings_only = endings_only
+        self._news: deque[News] = deque()
+        self._over = False
+        self._reader: asyncio.Future[None] | None = None
+
+    def tell(self, news: News) -> None:
+        """Nothing comes after a notice that ends the watch; a reader that lags far behind reads again."""
+        if self._over or (self._endings_only and isinstance(news, Event) and news.state not in TERMINAL):
+            return
+        self._over = news in (Notice.RELEASED, Notice.HUNG_UP)
+        if len(self._news) >= LAG and not self._over:
+            self._news.clear()
+            news = Notice.MISSED
+        self._news.append(news)
+        self._wake()
+
+    async def next(self, seconds: float) -> News | None:
+        """The next news, or None when there was none for that long."""
+        if not self._news:
+            clock = asyncio.get_running_loop()
+            self._reader = clock.create_future()
+            timer = clock.call_later(seconds, self._wake)
+            try:
+                await self._reader
+            finally:
+                timer.cancel()
+                self._reader = None
+        return self._news.popleft() if self._news else None
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+
+class Subscriber:
+    """Subscribes to the events of all jobs, wakes the watchers, and lets them all go at shutdown."""
+
+    def __init__(self, redis: ArqRedis, watching: Gauge) -> None:
+        self._redis = redis
+        self._watching = watching
+        self._watches: dict[str, set[Watch]] = {}
+        self._released = False
+
+    @contextmanager
+    def watching(self, job_id: str) -> Iterator[Watch]:
+        """A watch of every change, for the length of a block."""
+        watch = self.watch(job_id)
+        try:
+            yield watch
+        finally:
+            self.unwatch(job_id, watch)
+
+    def watch(self, job_id: str, *, endings_only: bool = False) -> Watch:
+        """Registers a watcher; do it BEFORE the job is submitted or read, so that no event is missed."""
+        watch = Watch(endings_only=endings_only)
+        if self._released:
+            watch.tell(Notice.RELEASED)
+        self._watches.setdefault(job_id, set()).add(watch)
+        self._watching.inc()
+        return watch
+
+    def unwatch(self, job_id: str, watch: Watch) -> None:
+        """The watcher has heard enough."""
+        self._watching.dec()
+        watches = self._watches[job_id]
+        watches.discard(watch)
+        if not watches:
+            del self._watches[job_id]
+
+    def release_all(self) -> None:
+        """Ends every wait and every event stream now, and those that are still to come."""
+        self._released = True
+        self._tell_all(Notice.RELEASED)
+
+    async def run(self) -> NoReturn:
+        """Keeps the subscription alive for as long as the process lives."""
+        failures = 0
+        while True:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(keys.EVENTS)
+                    while await self._hear(pubsub):
+                        if failures:
+                            log.info("subscription is back")
+                        failures = 0
+            except (RedisError, OSError) as error:
+                if failures == 0:
+                    log.warning("subscription lost", error=str(error))
+            except Exception:  # a bug must not leave every later wait deaf
+                log.exception("subscription failed")
+            await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
+            failures += 1
+
+    async def _hear(self, pubsub: PubSub) -> bool:
+        """Takes one message, true; raises when the connection is dead, silently so or not."""
+        message = await pubsub.get_message(timeout=PING_EVERY)
+        if message is None:
+            await pubsub.ping()
+            message = await pubsub.get_message(timeout=SILENCE - PING_EVERY)
+            if message is None:
+                raise RedisTimeoutError("the subscription's connection fell silent")
+        if message["type"] == "subscribe":  # the first time, and each time that redis-py reconnected
+            self._tell_all(Notice.MISSED)
+        elif message["type"] == "message":
+            self._hand_out(message["data"])
+        return True
+
+    def _hand_out(self, data: bytes) -> None:
+        try:
+            events = decode_events(data)
+        except msgspec.MsgspecError:
+            log.warning("event not understood", bytes=len(data))
+            self._tell_all(Notice.MISSED)
+            return
+        for event in events:
+            for watch in self._watches.get(event.id, ()):
+                watch.tell(event)
+
+    def _tell_all(self, notice: Notice) -> None:
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.tell(notice)

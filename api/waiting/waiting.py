@@ -1,0 +1,122 @@
+"""Waiting for a job to end, without polling: a request parks on its watch until the job is terminal, its time
+is over, the server stops, or its client has gone. The subscription behind it is in `subscriber.py`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from prometheus_client import Counter
+from starlette.requests import Request
+
+from api.waiting.single_flight import SingleFlight
+from api.waiting.subscriber import Notice, Subscriber, Watch
+from jobs.errors import QueueUnavailable
+from jobs.ledger import views
+from jobs.ledger.queue import JobQueue
+from jobs.ledger.wire import Event
+from jobs.schema import Job
+
+READ_AGAIN = 0.5
+"""Seconds between tries to read a job that changed while Redis cannot be reached."""
+LISTEN_AFTER = 0.05
+"""Seconds after which a wait begins to listen whether its client hangs up; most are over by then."""
+LAST_READ = 0.5
+"""Seconds that the last look at a job may take; the answer is what was known before, if it fails."""
+
+ENDINGS = {None: "deadline", Notice.RELEASED: "shutdown", Notice.HUNG_UP: "hung_up"}
+"""What ends a wait for a job that is not terminal."""
+
+
+class Waiting:
+    """Follows a job for a request that is ready to wait."""
+
+    def __init__(self, queue: JobQueue, subscriber: Subscriber, waits: Counter) -> None:
+        self._queue = queue
+        self._subscriber = subscriber
+        self._waits = waits
+        self._ended: SingleFlight[Job] = SingleFlight()
+
+    async def follow(
+        self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
+    ) -> Job:
+        """Starts (submits or reads) the job, and returns it once it is terminal, or as it is after `seconds`.
+
+        `start` may come back with another job, where a submit found an earlier one by its idempotency key.
+        """
+        if seconds <= 0:
+            return await start()
+        watch = self._subscriber.watch(job_id, endings_only=True)
+        try:
+            job = await start()
+            if job.status.terminal:
+                return job
+            if job.id == job_id:
+                return await self._settle(watch, job, seconds, request)
+        finally:
+            self._subscriber.unwatch(job_id, watch)
+        return await self.follow(job.id, partial(self._queue.read, job.id), seconds, request)
+
+    async def _settle(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
+        clock = asyncio.get_running_loop()
+        ears = Ears(request, watch)
+        listening = clock.call_later(LISTEN_AFTER, ears.listen)
+        try:
+            return await self._settled(watch, job, clock.time() + seconds)
+        finally:
+            listening.cancel()
+            ears.close()
+
+    async def _settled(self, watch: Watch, job: Job, deadline: float) -> Job:
+        clock = asyncio.get_running_loop()
+        outcome = "terminal"
+        while not job.status.terminal:
+            left = max(0.0, deadline - clock.time())
+            match await watch.next(left):
+                case Event(record=bytes(record)):
+                    job = views.terminal(record)
+                case Event() | Notice.MISSED as news:
+                    found = await self._read(job.id, min(left, LAST_READ), ended=isinstance(news, Event))
+                    if found is None:
+                        clock.call_later(READ_AGAIN, watch.tell, Notice.MISSED)
+                    job = found or job
+                case ending:
+                    outcome = ENDINGS[ending]
+                    if ending is not Notice.HUNG_UP:
+                        job = await self._read(job.id, LAST_READ) or job
+                    break
+        self._waits.labels(outcome).inc()
+        return job
+
+    async def _read(self, job_id: str, seconds: float, *, ended: bool = False) -> Job | None:
+        """The job, or None when Redis does not answer in time.
+
+        A job that has ended, as an event without its record said, is read once for all that wait for it.
+        """
+        read = partial(self._queue.read, job_id)
+        try:
+            async with asyncio.timeout(seconds):
+                return await (self._ended.join(job_id, read) if ended else read())
+        except (QueueUnavailable, TimeoutError):
+            return None
+
+
+class Ears:
+    """Tells a watch when the request's client hangs up."""
+
+    def __init__(self, request: Request, watch: Watch) -> None:
+        self._request = request
+        self._watch = watch
+        self._listener: asyncio.Task[None] | None = None
+
+    def listen(self) -> None:
+        self._listener = asyncio.create_task(self._until_disconnect())
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+
+    async def _until_disconnect(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._watch.tell(Notice.HUNG_UP)

@@ -1,0 +1,107 @@
+"""Integrity: which key of the queue holds another program's data, where a command failed for that.
+
+Nothing is repaired: what lies there is not ours. Redis is asked only after an error.
+"""
+
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import structlog
+from redis.asyncio import Redis
+
+from jobs.errors import QueueDamaged
+from jobs.ledger import keys
+from jobs.store.connection import availability
+
+log = structlog.get_logger(__name__)
+
+OF_A_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL, keys.HISTORY, keys.SAMPLED)
+OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER)
+
+SAID_EVERY = 60.0
+"""Seconds between log lines about the same key."""
+
+
+Call = Callable[[Sequence[str], Sequence[Any]], Awaitable[Any]]
+"""A script, as it is called with its keys and arguments."""
+
+
+class Damage(NamedTuple):
+    """A key and what is wrong with it."""
+
+    key: str
+    fault: str
+
+
+class Integrity:
+    """Finds and reports damage to the keys of some models, and to those that all models share."""
+
+    def __init__(self, redis: Redis, models: Iterable[str]) -> None:
+        self._redis = redis
+        self._kinds = {key.of(model): key for model in models for key in OF_A_MODEL}
+        self._kinds |= {key.pattern: key for key in OF_ALL}
+        self._said: dict[str, float] = {}
+
+    async def run(
+        self, script: Call, script_keys: Sequence[str], args: Sequence[Any], *, many_jobs: bool = False
+    ) -> Any:
+        """What the script answers. Raises QueueUnavailable.
+
+        With `many_jobs`, each of which could be sent alone, it raises redis-py's ResponseError where the
+        damage is to a key of one of them.
+        """
+        try:
+            async with availability():
+                return await script(script_keys, args)
+        except QueueDamaged as error:
+            named = await self.named(error)
+            if named.key or not many_jobs:
+                raise named from None
+        try:  # once more: the key may have been deleted before it could be found
+            async with availability():
+                return await script(script_keys, args)
+        except QueueDamaged as error:
+            raise error.__cause__ or error from None
+
+    @asynccontextmanager
+    async def intact(self) -> AsyncIterator[None]:
+        """As `availability`, with the damaged key in the error and in the log."""
+        try:
+            async with availability():
+                yield
+        except QueueDamaged as error:
+            raise await self.named(error) from None
+
+    async def named(self, error: QueueDamaged) -> QueueDamaged:
+        """The error with the key that it is about, if that is not a single job's; it is logged as well."""
+        damages = await self.find() or [Damage("", str(error))]
+        for damage in damages:
+            self._say(damage)
+        return QueueDamaged(f"{damages[0].key} {damages[0].fault}".strip(), key=damages[0].key)
+
+    async def find(self) -> list[Damage]:
+        """Every key that holds what it must not. Raises QueueUnavailable."""
+        async with availability(), self._redis.pipeline(transaction=False) as pipe:
+            for name, key in self._kinds.items():
+                pipe.type(name)
+                if key is keys.BYTES:
+                    pipe.get(name)
+            answers = iter(await pipe.execute(raise_on_error=False))
+        found = []
+        for name, key in self._kinds.items():
+            kind = next(answers).decode()
+            value = next(answers) if key is keys.BYTES else None
+            if kind not in (key.type, "none"):
+                found.append(Damage(name, f"holds a {kind} where a {key.type} belongs"))
+            elif isinstance(value, bytes) and not value.removeprefix(b"-").isdigit():
+                found.append(Damage(name, "holds no whole number"))
+        return found
+
+    def _say(self, damage: Damage) -> None:
+        now = time.monotonic()
+        if now - self._said.get(damage.key, -math.inf) > SAID_EVERY:
+            self._said[damage.key] = now
+            log.error("another program's data lies under our key, trying again", **damage._asdict())

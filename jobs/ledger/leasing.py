@@ -1,0 +1,83 @@
+"""What the worker's side of JobQueue takes and gives: claimed jobs, their endings, the depth of a queue.
+
+And what a lease tells of its worker.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from arq.connections import ArqRedis
+
+from jobs.ledger import keys
+from jobs.schema import JobState
+from jobs.settings import Settings
+from jobs.store.connection import availability
+
+LATE = 2
+"""Times `renew_every` after which a lease that was not renewed tells that its worker may be lost. A lease
+lasts three at least. A worker that was killed is still on the roster by then: there is no gap between."""
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """A model's unfinished jobs, and the bytes of their payloads."""
+
+    waiting: int
+    deferred: int
+    running: int
+    bytes: int
+    oldest_ms: int = 0
+    """That the oldest of the 64 next in line has waited since it was accepted."""
+    late: int = 0
+    """Of the running ones, those whose lease should have been renewed by now."""
+    damage: str = ""
+    """Where another program's data keeps them from being counted: which key it is, and what it holds."""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A job leased to this worker."""
+
+    id: str
+    token: str
+    payload: bytes
+    score: int
+    attempts: int
+    """Times that it was started before."""
+    returned: bool
+    """Whether it comes back from a worker that was lost, started or not."""
+    claimed_ms: int
+    """Unix ms by the server's clock."""
+
+
+def claims(answer: Sequence[Any], token: str, now: int) -> list[Claimed]:
+    """What `claim.lua` answered, four parts for each job."""
+    return [
+        Claimed(job_id.decode(), token, payload, int(float(score)), attempts or 0, attempts is not None, now)
+        for job_id, payload, score, attempts in zip(*[iter(answer)] * 4, strict=True)
+    ]
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a leased job ended: `head` is its record less the finish time, which the script adds."""
+
+    id: str
+    token: str
+    state: JobState
+    head: bytes
+
+
+def late_ms(settings: Settings) -> int:
+    """Milliseconds that a lease has left at most when its worker is late to renew it."""
+    return int(1000 * (settings.lease - LATE * settings.renew_every))
+
+
+async def is_late(redis: ArqRedis, settings: Settings, model: str, job_id: str) -> bool:
+    """Whether the job runs on a lease that should have been renewed by now. Raises QueueUnavailable."""
+    async with availability(), redis.pipeline(transaction=False) as pipe:
+        pipe.zscore(keys.QUEUE.of(model), job_id)
+        pipe.time()
+        score, (seconds, microseconds) = await pipe.execute()
+    if score is None or score < keys.RUNNING:
+        return False
+    left = score - keys.RUNNING - (seconds * 1000 + microseconds / 1000)
+    return bool(left <= late_ms(settings))

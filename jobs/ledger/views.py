@@ -1,0 +1,119 @@
+"""Turns what the ledger holds (payloads, leases, records) into the Job that a client sees."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from jobs.ledger import keys
+from jobs.ledger.wire import Record, decode_payload, decode_record
+from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, Timings, from_ms, urls
+
+TOKEN = 32
+"""Hex digits of a lease's token; the rest is the start in Unix ms, or 0 until the first batch has begun."""
+
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What a payload that is none raises, or one whose times are no times."""
+
+
+def now_ms() -> int:
+    """Unix ms by this machine's clock: good for ages of ids, never for deadlines."""
+    return time.time_ns() // 1_000_000
+
+
+def accepted(job_id: str, job: NewJob, created: int, position: int) -> Job:
+    """A job that `submit` has just accepted."""
+    return Job(
+        id=job_id,
+        model=job.model,
+        status=JobState.QUEUED,
+        created_at=from_ms(created),
+        position=position,
+        counts=Counts(job.count, 0, 0),
+        timings=Timings(None, None, None),
+        urls=urls(job_id),
+    )
+
+
+def unfinished(
+    job_id: str,
+    model: str,
+    inputs: int,
+    created: int,
+    lease: bytes | None,
+    attempts: int,
+    position: int | None,
+) -> Job:
+    """A job that waits or is leased, of so many inputs. `created` is 0 for a payload that does not say it."""
+    started = int(lease[TOKEN:]) if lease else 0
+    return Job(
+        id=job_id,
+        model=model,
+        status=JobState.RUNNING if lease else JobState.QUEUED,
+        created_at=from_ms(created),
+        started_at=from_ms(started) if started else None,
+        attempts=attempts,
+        position=position,
+        counts=Counts(inputs, 0, 0),
+        timings=Timings(float(started - created) if started else None, None, None),
+        urls=urls(job_id),
+    )
+
+
+def terminal(data: bytes, *, results: bool = True) -> Job:
+    """A job that ended, from its record; its results are UNSET where they were cut out of it."""
+    record = decode_record(data)
+    state = JobState(record.state)
+    ran = record.r is not None
+    started = record.st if record.t else None  # 0 where a worker was lost and none has begun since
+    return Job(
+        id=record.id,
+        model=keys.model_of(record.q),
+        status=state,
+        created_at=from_ms(record.et),
+        started_at=from_ms(started) if started else None,
+        finished_at=from_ms(record.ft),
+        attempts=record.t,
+        results=_results(record.r) if results else msgspec.UNSET,
+        counts=Counts(record.n, record.n - record.failed if ran else 0, record.failed),
+        timings=_timings(record, started),
+        batch=BatchSummary(*record.batch) if record.batch else None,
+        urls=urls(record.id),
+    )
+
+
+def _results(data: bytes | None) -> msgspec.Raw | None:
+    return None if data is None else msgspec.Raw(data)
+
+
+def _timings(record: Record, started: int | None) -> Timings:
+    queued = float((started or record.ft) - record.et)
+    return Timings(queued, record.compute, float(record.ft - record.et))
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a job's sender asked for, as far as it is still known."""
+
+    inputs: Sequence[object] = ()
+    parameters: dict[str, Any] = {}
+    single: bool = False
+    """Whether the input was given by itself, not in a list."""
+
+
+def asked(payload: bytes) -> Asked:
+    """The inputs and parameters of a payload; nothing when it cannot be decoded."""
+    try:
+        decoded = decode_payload(payload)
+        given, parameters = decoded.a[0], decoded.k.get("parameters")
+    except (*UNREADABLE, IndexError):
+        return Asked()
+    many = isinstance(given, list)
+    return Asked(given if many else [given], parameters if isinstance(parameters, dict) else {}, not many)
+
+
+def input_count(args: list[object]) -> int:
+    """Inputs of a payload; at least one, for a stock client may enqueue anything."""
+    given = args[0] if args else None
+    return max(1, len(given)) if isinstance(given, list) else 1

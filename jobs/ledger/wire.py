@@ -1,0 +1,165 @@
+"""What is written to Redis: payloads, records and events, as msgpack in arq's own layout. No pickle anywhere.
+
+A stock arq client speaks it when it is given `serialize` and `deserialize`:
+
+    from arq import create_pool
+    from arq.connections import RedisSettings
+    from jobs.ledger.keys import queue_name
+    from jobs.ledger.wire import deserialize, serialize
+
+    address = RedisSettings.from_dsn("redis://127.0.0.1:6379/0")
+    redis = await create_pool(address, job_serializer=serialize, job_deserializer=deserialize)
+    job = await redis.enqueue_job("infer", ["A fine film."], _queue_name=queue_name("sentiment"))
+    results = await job.result()
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from jobs.errors import JobFailed
+
+FUNCTION = "infer"
+"""The arq function name of an inference job: its first argument is the inputs, `parameters` a keyword."""
+
+_EXCEPTION = 1
+"""msgpack extension code of an exception: [class name, message]."""
+
+
+class Payload(msgspec.Struct, kw_only=True):
+    """A job as it waits, in arq's field names.
+
+    Their order matters: `submit.lua` writes the value of the last, `et`, and `codec.lua` reads `k` without
+    the inputs behind it.
+    """
+
+    t: int | None = None
+    f: str = FUNCTION
+    k: dict[str, Any] = {}
+    """`n` inputs in all, and where given `parameters`, `priority`, `expires_in` (seconds), `traceparent`."""
+    a: list[Any]
+    """[inputs]: one input, or a list of them."""
+    et: int
+    """Creation, Unix ms by the server's clock."""
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """A job as it ended, in arq's field names and a few more. `ft` must stay last: the scripts write it."""
+
+    f: str = FUNCTION
+    a: list[Any] = []
+    k: dict[str, Any] = {}
+    s: bool
+    """Whether the job succeeded."""
+    r: bytes | None = None
+    """JSON: aligned with the inputs, each `{"output": ...}` or `{"error": ...}`; None if it never ran."""
+    id: str
+    q: str
+    t: int
+    """Attempts; 0 when it was never claimed."""
+    et: int
+    st: int
+    """Start of the work, Unix ms by the server's clock; meaningless when `t` is 0."""
+    n: int
+    """Inputs in all."""
+    failed: int = 0
+    """Inputs that failed, of a job that ran."""
+    compute: float | None = None
+    """Milliseconds that its micro-batches took, one after the other."""
+    batch: tuple[float, float | None] | None = None
+    """Mean items in its micro-batches, and the share of padding among their tokens."""
+    state: str
+    ft: int
+    """Finish, Unix ms by the server's clock."""
+
+
+class Event(msgspec.Struct, array_like=True):
+    """One transition, as published."""
+
+    id: str
+    state: str
+    record: bytes | None = None
+    """The record of a terminal state, where it was small enough to travel along."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_payloads = msgspec.msgpack.Decoder(Payload)
+_records = msgspec.msgpack.Decoder(Record)
+_events = msgspec.msgpack.Decoder(list[Event])
+
+_UINT64 = 9
+"""Bytes of a msgpack uint64, which any Unix time in ms takes."""
+_SOME_TIME = 2**40
+
+
+def encode_payload(inputs: Any, extras: dict[str, Any]) -> bytes:
+    """A payload less the value of `et`."""
+    return _encoder.encode(Payload(a=[inputs], k=extras, et=_SOME_TIME))[:-_UINT64]
+
+
+def decode_payload(data: bytes) -> Payload:
+    """Raises msgspec.MsgspecError where it is not a payload, for instance pickled by a stock client."""
+    return _payloads.decode(data)
+
+
+def encode_record(record: Record) -> bytes:
+    """A record less the value of `ft`; give it any Unix time in ms."""
+    return _encoder.encode(record)[:-_UINT64]
+
+
+def decode_record(data: bytes) -> Record:
+    return _records.decode(data)
+
+
+def decode_events(data: bytes) -> list[Event]:
+    return _events.decode(data)
+
+
+UNIX_MS = _SOME_TIME
+"""A stand-in for a time that a script fills in."""
+
+
+def record_head(success: bool) -> bytes:
+    """The start of a record of a job that never ran; `terminate.lua` adds the other eight fields."""
+    fields = {"f": FUNCTION, "a": [], "k": {}, "s": success, "r": None}
+    body = b"".join(_encoder.encode(name) + _encoder.encode(value) for name, value in fields.items())
+    return bytes([0x80 | len(fields) + 8]) + body
+
+
+def serialize(data: dict[str, Any]) -> bytes:
+    """`job_serializer` for a stock arq client or worker."""
+    return msgspec.msgpack.encode(data, enc_hook=_encode_exception)
+
+
+def deserialize(data: bytes) -> dict[str, Any]:
+    """`job_deserializer` for a stock arq client or worker; a failed job's result is an exception."""
+    fields: dict[str, Any] = msgspec.msgpack.decode(data, ext_hook=_decode_exception)
+    if "state" in fields:
+        results = None if fields["r"] is None else msgspec.json.decode(fields["r"])
+        fields["r"] = results if fields["s"] else _failure(fields["state"], results)
+    return fields
+
+
+def _failure(state: str, results: Sequence[dict[str, Any]] | None) -> BaseException:
+    if state == "cancelled":
+        return asyncio.CancelledError("the job was cancelled")
+    if results is None:
+        return JobFailed(f"the job {state}")
+    return JobFailed(results[0]["error"]["detail"])
+
+
+def _encode_exception(value: Any) -> msgspec.msgpack.Ext:
+    if isinstance(value, BaseException):
+        return msgspec.msgpack.Ext(_EXCEPTION, _encoder.encode([type(value).__name__, str(value)]))
+    raise NotImplementedError(f"cannot encode {type(value).__name__}")
+
+
+def _decode_exception(code: int, data: memoryview) -> Any:
+    if code != _EXCEPTION:
+        return msgspec.msgpack.Ext(code, bytes(data))
+    name, message = msgspec.msgpack.decode(data, type=tuple[str, str])
+    if name == "CancelledError":
+        return asyncio.CancelledError(message)
+    return JobFailed(f"{name}: {message}")

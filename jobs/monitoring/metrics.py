@@ -1,0 +1,264 @@
+"""Every metric, declared once: what the API counts itself, and what a scrape reads from the ledger.
+
+Nothing is registered globally: each process passes its registry. Workers have no endpoint of their own;
+they report in their heartbeats, and the API shows those of every live worker.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from jobs.ledger.leasing import Depth
+from jobs.monitoring.failures import TITLES
+from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
+from jobs.monitoring.roster import RESTARTS, Heartbeat
+from jobs.schema import JobState
+from jobs.settings import Settings
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class ApiMetrics:
+    """What one API process counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.submitted = Counter(
+            "batchline_jobs_submitted", "Jobs accepted by this process", ["model"], registry=registry
+        )
+        self.replayed = Counter(
+            "batchline_jobs_replayed", "Submits answered by their idempotency key", registry=registry
+        )
+        self.refused = Counter(
+            "batchline_requests_refused", "Requests answered with a problem", ["reason"], registry=registry
+        )
+        self.admissions_refused = Counter(
+            "batchline_admissions_refused",
+            "Jobs not accepted because their queue was full, by the limit: jobs or bytes",
+            ["model", "reason"],
+            registry=registry,
+        )
+        self.waits = Counter(
+            "batchline_waits",
+            "Waits for a job by how they ended: terminal, deadline, shutdown or hung_up",
+            ["outcome"],
+            registry=registry,
+        )
+        self.waiters = Gauge(
+            "batchline_waiters",
+            "Requests and event streams that watch a job now",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.latency = Histogram(
+            "batchline_http_request_seconds",
+            "Time until the response started, with any wait asked for",
+            ["method", "route", "status"],
+            buckets=LATENCIES,
+            registry=registry,
+        )
+        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        if not self._shared:  # what one process takes, of several, tells nothing
+            ProcessCollector(namespace="batchline_api", registry=registry)
+
+    def expect(self, models: Iterable[str]) -> None:
+        """Counters start at 0, for Prometheus knows no rate of a series that begins with its first event."""
+        for model in models:
+            self.submitted.labels(model)
+            for reason in ADMISSION_LIMITS:
+                self.admissions_refused.labels(model, reason)
+
+    def exposition(self) -> bytes:
+        """In Prometheus' text format: what this process counted, or all that share its port."""
+        registry = self.registry
+        if self._shared:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+ADMISSION_LIMITS = ("jobs", "bytes")
+
+DEPTHS = ("waiting", "deferred", "running")
+
+ENDINGS = (JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED)
+"""The states in which a worker ends jobs."""
+
+WORKER_COUNTERS = {
+    "items": "Inputs run",
+    "inputs": "Inputs of jobs that succeeded or failed, whether they were run or not",
+    "batches": "Micro-batches run",
+    "tokens": "Tokens run, without padding; none are counted of a class of one's own",
+    "padded_tokens": "Tokens run, with padding",
+    "compute_seconds": "Seconds that the engine computed",
+    "starved_seconds": "Seconds that the engine had nothing to compute while inputs waited in the window",
+    "engine_restarts": "Engines that were started again, for whatever reason",
+    "lost_leases": "Leases that ran out under the worker",
+    "refused_results": "Results that came after their lease was lost",
+}
+WORKER_GAUGES = {
+    "leases": "Jobs claimed and not finished",
+    "window": "Inputs claimed and not yet in the engine",
+    "items_per_second": "Inputs run per second of computing, a moving average",
+    "token_budget": "Tokens, padding and all, or JSON inputs, of a full micro-batch; 0 without a limit",
+    "threads": "Threads that compute one micro-batch; 0 where it is not known",
+    "engine_retired": "1 while the model could not be loaded and waits for its next try, else 0",
+    "heartbeat_age_seconds": "Seconds since the worker's last heartbeat",
+    "start_time_seconds": "When the worker started, in Unix seconds",
+}
+_FIELDS = {
+    "token_budget": "budget",
+    "engine_retired": "retired",
+    "heartbeat_age_seconds": "age",
+    "start_time_seconds": "started",
+}
+"""What a heartbeat calls them, where it is something else."""
+
+
+class _Histogram(NamedTuple):
+    """A heartbeat's fields with the counts and the sum, and the bounds of the buckets."""
+
+    counts: str
+    sum: str
+    bounds: Sequence[float]
+    told: str
+
+
+WORKER_HISTOGRAMS = {
+    "job_queued_seconds": _Histogram(
+        "queued", "queued_sum", LATENCIES, "Seconds from a job's acceptance to its start, of jobs that ran"
+    ),
+    "job_compute_seconds": _Histogram(
+        "compute",
+        "compute_sum",
+        LATENCIES,
+        "Seconds of a job's forward passes, of jobs that ran",
+    ),
+    "job_total_seconds": _Histogram(
+        "total",
+        "total_sum",
+        LATENCIES,
+        "Seconds from a job's acceptance to its end, of jobs ended by the worker",
+    ),
+    "batch_items": _Histogram("batch_items", "items", BATCH_ITEMS, "Inputs in a micro-batch"),
+    "batch_padding_ratio": _Histogram(
+        "batch_padding",
+        "batch_padding_sum",
+        PADDING,
+        "Share of padding among a micro-batch's tokens, 0 to 1",
+    ),
+}
+
+
+class LedgerCollector(Collector):
+    """One scrape's view of the queue and of the live workers; `depths` is None while Redis is away."""
+
+    def __init__(
+        self, depths: Mapping[str, Depth] | None, workers: Sequence[Heartbeat], settings: Settings
+    ) -> None:
+        self._depths = depths
+        self._workers = workers
+        self._settings = settings
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("batchline_redis_up", "Whether Redis answered this scrape")
+        up.add_metric([], float(self._depths is not None))
+        yield up
+        yield GaugeMetricFamily(
+            "batchline_queue_jobs_limit",
+            "Unfinished jobs of one model at which more are refused",
+            self._settings.max_queued_jobs,
+        )
+        yield GaugeMetricFamily(
+            "batchline_queue_bytes_limit",
+            "Bytes of one model's unfinished payloads at which more are refused",
+            self._settings.max_queued_bytes,
+        )
+        if self._depths is not None:
+            yield from _queues(self._depths)
+            yield from _workers(self._depths, self._workers)
+
+
+def _queues(depths: Mapping[str, Depth]) -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("batchline_queue_jobs", "Unfinished jobs", labels=["model", "state"])
+    size = GaugeMetricFamily("batchline_queue_bytes", "Bytes of unfinished payloads", labels=["model"])
+    oldest = GaugeMetricFamily(
+        "batchline_queue_oldest_age_seconds",
+        "Seconds since the oldest waiting job was accepted, of the 64 next in line; 0 when none waits",
+        labels=["model"],
+    )
+    for model, depth in depths.items():
+        for state in DEPTHS:
+            jobs.add_metric([model, state], getattr(depth, state))
+        size.add_metric([model], depth.bytes)
+        oldest.add_metric([model], depth.oldest_ms / 1000)
+    yield from (jobs, size, oldest)
+
+
+def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterator[Metric]:
+    live = GaugeMetricFamily("batchline_workers", "Live workers", labels=["model"])
+    for model in models:
+        live.add_metric([model], sum(beat.model == model for beat in beats))
+    yield live
+    labels = ["model", "worker"]
+    for field, told in WORKER_COUNTERS.items():
+        counter = CounterMetricFamily(f"batchline_worker_{field}", told, labels=labels)
+        for beat in beats:
+            counter.add_metric([beat.model, beat.id], getattr(beat, field))
+        yield counter
+    for field, told in WORKER_GAUGES.items():
+        gauge = GaugeMetricFamily(f"batchline_worker_{field}", told, labels=labels)
+        for beat in beats:
+            gauge.add_metric([beat.model, beat.id], getattr(beat, _FIELDS.get(field, field)))
+        yield gauge
+    for name, form in WORKER_HISTOGRAMS.items():
+        yield _histogram(name, form, beats)
+    restarts = CounterMetricFamily(
+        "batchline_worker_engine_restart_reasons",
+        f"Engines that were started again, by the reason: {', '.join(RESTARTS)}",
+        labels=[*labels, "reason"],
+    )
+    failed = CounterMetricFamily(
+        "batchline_worker_inputs_failed",
+        "Inputs that failed, of batchline_worker_inputs_total, by the last part of the problem's type",
+        labels=[*labels, "reason"],
+    )
+    ended = CounterMetricFamily(
+        "batchline_worker_jobs", "Jobs ended by the worker", labels=[*labels, "state"]
+    )
+    for beat in beats:
+        for reason, count in (dict.fromkeys(RESTARTS, 0) | beat.restart_reasons).items():
+            restarts.add_metric([beat.model, beat.id, reason], count)
+        for reason, count in (dict.fromkeys(TITLES, 0) | beat.inputs_failed).items():
+            failed.add_metric([beat.model, beat.id, reason], count)
+        counts: dict[str, int] = dict.fromkeys(ENDINGS, 0)
+        for state, count in (counts | beat.jobs).items():
+            ended.add_metric([beat.model, beat.id, state], count)
+    yield from (restarts, failed, ended)
+
+
+def _histogram(name: str, form: _Histogram, beats: Sequence[Heartbeat]) -> Metric:
+    """With the worker as a label: a series that only its worker counts never falls while that lives."""
+    family = HistogramMetricFamily(f"batchline_worker_{name}", form.told, labels=["model", "worker"])
+    for beat in beats:
+        buckets = [
+            (floatToGoString(bound), count)  # type: ignore[no-untyped-call]
+            for bound, count in cumulative(getattr(beat, form.counts), form.bounds)
+        ]
+        family.add_metric([beat.model, beat.id], buckets, getattr(beat, form.sum))
+    return family

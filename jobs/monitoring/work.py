@@ -1,0 +1,110 @@
+"""Work: what workers have counted, in a form that can be added and subtracted; its quantiles."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from jobs.monitoring.histograms import LATENCIES, fitting
+from jobs.monitoring.roster import Heartbeat
+
+
+class Work(msgspec.Struct, array_like=True, frozen=True):
+    """Counts of one worker or of many, since their start or over some time."""
+
+    jobs: int = 0
+    failed: int = 0
+    """Of these jobs."""
+    items: int = 0
+    batches: int = 0
+    tokens: int = 0
+    padded: int = 0
+    """Tokens run, with padding."""
+    queued: list[int] = []
+    """Jobs by the seconds that they waited: a count per bucket of LATENCIES, and the overflow."""
+    compute: list[int] = []
+    total: list[int] = []
+    inputs: int = 0
+    """Of jobs that ended with an outcome for each of them; `items` are those that were run."""
+    inputs_failed: int = 0
+    """Of these inputs."""
+
+    def __post_init__(self) -> None:
+        for name in ("queued", "compute", "total"):
+            force_setattr(self, name, fitting(getattr(self, name), LATENCIES))
+
+    @classmethod
+    def of(cls, beat: Heartbeat) -> "Work":
+        """All that a worker has done since its start."""
+        return cls(
+            jobs=sum(beat.jobs.values()),
+            failed=beat.jobs.get("failed", 0),
+            items=beat.items,
+            batches=beat.batches,
+            tokens=beat.tokens,
+            padded=beat.padded_tokens,
+            queued=beat.queued,
+            compute=beat.compute,
+            total=beat.total,
+            inputs=beat.inputs,
+            inputs_failed=sum(beat.inputs_failed.values()),
+        )
+
+    def __add__(self, other: "Work") -> "Work":
+        return self._with(other, 1)
+
+    def __sub__(self, other: "Work") -> "Work":
+        return self._with(other, -1)
+
+    def _with(self, other: "Work", sign: int) -> "Work":
+        return Work(
+            self.jobs + sign * other.jobs,
+            self.failed + sign * other.failed,
+            self.items + sign * other.items,
+            self.batches + sign * other.batches,
+            self.tokens + sign * other.tokens,
+            self.padded + sign * other.padded,
+            _with(self.queued, other.queued, sign),
+            _with(self.compute, other.compute, sign),
+            _with(self.total, other.total, sign),
+            self.inputs + sign * other.inputs,
+            self.inputs_failed + sign * other.inputs_failed,
+        )
+
+    @property
+    def batch_size(self) -> float | None:
+        """Inputs in a micro-batch, the mean; None when there was none."""
+        return self.items / self.batches if self.batches > 0 else None
+
+    @property
+    def padding(self) -> float | None:
+        """Share of padding among the tokens run, 0 to 1; None when none were."""
+        return max(0.0, 1 - self.tokens / self.padded) if self.padded > 0 else None
+
+    @property
+    def failing(self) -> float | None:
+        """Share of failed inputs, 0 to 1; None when no job ended."""
+        return self.inputs_failed / self.inputs if self.inputs > 0 else None
+
+
+def quantile(counts: Sequence[int], q: float) -> float | None:
+    """Seconds that a share `q` of the counted did not exceed; None when nothing was counted.
+
+    Linear within a bucket, and the last bound for what lies beyond it, as Prometheus' histogram_quantile.
+    """
+    wanted = q * sum(counts)
+    if wanted <= 0:
+        return None
+    below = 0.0
+    for i, count in enumerate(counts[: len(LATENCIES)]):
+        if count and below + count >= wanted:
+            lower = LATENCIES[i - 1] if i else 0.0
+            return lower + (LATENCIES[i] - lower) * (wanted - below) / count
+        below += count
+    return float(LATENCIES[-1])
+
+
+def _with(one: Sequence[int], other: Sequence[int], sign: int) -> list[int]:
+    length = max(len(one), len(other))
+    padded = ([*counts, *[0] * (length - len(counts))] for counts in (one, other))
+    return [a + sign * b for a, b in zip(*padded, strict=True)]

@@ -1,0 +1,112 @@
+"""How safe a job is when its submit is answered, where being in Redis' memory is not enough.
+
+The question how far a write has come goes over the connection that wrote, in the same round trip. Another
+connection could be to another server: there may have been a failover in between.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from jobs.errors import QueueUnavailable
+from jobs.store import lua
+
+Level = Literal["memory", "disk", "replica"]
+
+Send = Callable[[Sequence[str], Sequence[Any]], Awaitable[list[Any]]]
+"""Runs submit.lua on its keys and arguments; an answer, or an error, for each job."""
+
+TIMEOUT = 2.0
+"""Seconds that the disk or a replica may take; well below the connection's own timeout."""
+
+WAITS = {"disk": ("WAITAOF", 1, 0), "replica": ("WAIT", 1)}
+MISSED = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
+
+BYTES = 2
+"""Where submit.lua takes the counter of bytes; adding 0 to it is a write that changes nothing."""
+
+
+def submit_script(redis: Redis, level: Level) -> Send:
+    """submit.lua, answering once the jobs are as safe as the level says."""
+    return lua.Script(redis, "submit") if level == "memory" else DurableSubmit(redis, level)
+
+
+class DurableSubmit:
+    """Called like submit.lua alone; the answer for a job that is not safe in time is QueueUnavailable.
+
+    The job may run all the same; who submits again with the same idempotency key finds it, once it is safe.
+    """
+
+    def __init__(self, redis: Redis, level: Literal["disk", "replica"]) -> None:
+        self._script = lua.Script(redis, "submit")
+        self._redis = redis
+        self._level = level
+        self._wait = WAITS[level]
+        self._missed = MISSED[level]
+
+    async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+        given = [len(keys), *keys, *args]
+        try:
+            answers, reached = await self._send(keys[BYTES], "EVALSHA", self._script.digest, *given)
+        except NoScriptError:
+            answers, reached = await self._send(keys[BYTES], "EVAL", self._script.text, *given)
+        if fault := self._fault(reached):
+            return [
+                fault if answer[0] in (b"accepted", b"replayed", b"exists") else answer for answer in answers
+            ]
+        return answers
+
+    async def _send(self, bytes_key: str, *command: Any) -> tuple[list[Any], Any]:
+        """The script's answers, and what the server says of the writes of this connection."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.execute_command(*command)
+            # where all are replays the script wrote nothing, so nothing would be waited for; and what was
+            # written before may not be safe yet
+            pipe.execute_command("INCRBY", bytes_key, 0)
+            if self._level == "disk":
+                pipe.execute_command("CONFIG", "GET", "appendfsync")
+            pipe.execute_command(*self._wait, int(TIMEOUT * 1000))
+            answers, *between, reached = await pipe.execute(raise_on_error=False)
+        for told in (answers, *between):
+            if isinstance(told, RedisError):
+                raise told
+        if self._level == "disk" and between[-1][-1] != b"always":
+            reached = ResponseError("appendfsync is not always any more")  # WAITAOF may answer too early then
+        return answers, reached
+
+    def _fault(self, reached: Any) -> QueueUnavailable | None:
+        if isinstance(reached, ResponseError):
+            return QueueUnavailable(f"{self._missed}: {reached}")
+        if (reached[0] if isinstance(reached, list) else reached) < 1:
+            return QueueUnavailable(f"{self._missed} within {TIMEOUT:g} s")
+        return None
+
+
+async def fault(redis: Redis, level: Level) -> str | None:
+    """Why the server cannot do what the level asks for, or None. That there is no replica now is no fault."""
+    if level != "disk":
+        return None
+    told = await redis.config_get("append*")
+    # with everysec, WAITAOF answers before the disk does in several versions (Valkey 9.1, Redis before
+    # redis/redis#13793), and in the others makes every submit wait for up to a second
+    for name, needed in (("appendonly", "yes"), ("appendfsync", "always")):
+        if told.get(name) != needed:
+            return f"cannot keep each job on disk (BATCHLINE_DURABLE_SUBMIT=disk): set {name} to {needed}"
+    try:
+        await redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
+    except ResponseError as error:
+        if not str(error).startswith("unknown command"):
+            raise
+        return "does not know WAITAOF (BATCHLINE_DURABLE_SUBMIT=disk): it takes Redis 7.2 or newer"
+    return None
+
+
+def writes(info: Mapping[str, Any]) -> bool:
+    """Whether the server could write its append-only file when it last tried, by its INFO.
+
+    Where it could not, as on a full disk, it refuses further writes; those that it had answered by then are
+    in its memory only until there is space.
+    """
+    return str(info.get("aof_last_write_status", "ok")) == "ok"

@@ -1,0 +1,135 @@
+"""Redis Sentinel: what its address means, and connections to whichever server is the primary.
+
+redis+sentinel://[user:password@]host:port[,host:port...]/service[/db][?sentinel_username=U&sentinel_password=P]
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
+from redis.exceptions import RedisError
+
+from jobs.store.pool import Pool
+
+SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
+"""Whether servers and sentinels are spoken to in TLS."""
+
+PORT = 26379
+"""A sentinel's, unless the address says otherwise."""
+
+
+def named(url: str) -> bool:
+    """Whether it is an address of sentinels, if perhaps not a right one."""
+    return url.partition("://")[0] in SCHEMES
+
+
+@dataclass(frozen=True)
+class Address:
+    """What an address says: `server` and `sentinel` are redis-py's options for connections to them."""
+
+    hosts: tuple[tuple[str, int], ...]
+    service: str
+    server: dict[str, Any]
+    sentinel: dict[str, Any]
+
+
+def parse(url: str) -> Address:
+    """Raises ValueError, in words that may tell a password, for an address that is none."""
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
+    netloc, _, path = rest.partition("/")
+    credentials, _, hosts = netloc.rpartition("@")
+    service, _, db = path.partition("/")
+    extra = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+    if not service or not extra.keys() <= {"sentinel_username", "sentinel_password"}:
+        raise ValueError(url)
+    user, _, password = map(unquote, credentials.partition(":"))
+    server: dict[str, Any] = {"username": user or None, "password": password or None, "db": int(db or 0)}
+    sentinel: dict[str, Any] = {name.removeprefix("sentinel_"): value for name, value in extra.items()}
+    if SCHEMES[scheme]:
+        server["ssl"] = sentinel["ssl"] = True
+    return Address(tuple(map(_host, hosts.split(","))), unquote(service), server, sentinel)
+
+
+def _host(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or parts.path:
+        raise ValueError(text)
+    return parts.hostname, parts.port or PORT
+
+
+ANSWER = 1.0
+"""Seconds that one sentinel has for its answer; whoever asks waits for all that do not answer."""
+
+
+class Sentinels:
+    """The sentinels of one service."""
+
+    def __init__(self, address: Address, options: dict[str, Any]) -> None:
+        self._hosts = list(address.hosts)
+        self._options = {**address.sentinel, **options}
+        self._question: asyncio.Task[tuple[str, int]] | None = None
+
+    async def discover_master(self, service: str) -> tuple[str, int]:
+        """The primary's host and port. Raises MasterNotFoundError, which is a ConnectionError.
+
+        All who ask at the same time share one question: a failover makes every connection ask at once.
+        """
+        if self._question is None or self._question.done():
+            self._question = asyncio.create_task(self._ask(service))
+            self._question.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+        return await asyncio.shield(self._question)
+
+    async def _ask(self, service: str) -> tuple[str, int]:
+        faults = []
+        for host, port in list(self._hosts):
+            try:
+                async with (
+                    asyncio.timeout(ANSWER),
+                    Redis(host=host, port=port, **self._options) as sentinel,
+                ):
+                    state = (await sentinel.sentinel_masters()).get(service)  # type: ignore[no-untyped-call]
+            except (RedisError, OSError, TimeoutError) as error:
+                faults.append(f"{host}:{port} does not answer ({error})")
+                continue
+            if state is None:
+                faults.append(f"{host}:{port} does not know it")
+            elif not state["is_master"] or state["is_sdown"] or state["is_odown"]:
+                faults.append(f"{host}:{port} sees it down")
+            else:
+                self._hosts.remove((host, port))
+                self._hosts.insert(0, (host, port))  # the next question goes to one that lives
+                return str(state["ip"]), int(state["port"])
+        raise MasterNotFoundError(f"no sentinel names a primary of {service!r}: {', '.join(faults)}")
+
+
+class PrimaryPool(SentinelConnectionPool, Pool):
+    """A bounded pool that blocks when it is empty, and asks the sentinels before it connects."""
+
+    async def get_master_address(self) -> tuple[str, int]:
+        address: tuple[str, int] = await self.sentinel_manager.discover_master(self.service_name)
+        self.master_address = address
+        return address
+
+    async def ensure_connection(self, connection: Any) -> None:
+        # redis-py closes all idle connections as soon as the primary is another, even one that is being taken
+        if connection.is_connected and (connection.host, connection.port) != self.master_address:
+            await connection.disconnect()
+        await super().ensure_connection(connection)
+
+
+def pool(url: str, sentinel_options: dict[str, Any], **options: Any) -> PrimaryPool:
+    """Connections to the service's primary. Raises ValueError for an address that is none."""
+    address = parse(url)
+    sentinels = Sentinels(address, sentinel_options)
+    return PrimaryPool(address.service, sentinels, **{**options, **address.server})  # type: ignore[no-untyped-call]
+
+
+async def primary(url: str, options: dict[str, Any]) -> Redis:
+    """A plain client of the server that is the primary now. Raises ValueError, or MasterNotFoundError."""
+    address = parse(url)
+    host, port = await Sentinels(address, options).discover_master(address.service)
+    return Redis(host=host, port=port, **{**options, **address.server})

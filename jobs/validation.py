@@ -1,0 +1,156 @@
+"""What a value should have been, in words: for who sent another one. From the very types that check it.
+
+The forms' words are in `api/pages/parameter_fields.py`, which uses those of numbers and texts from here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from jobs.errors import InvalidRequest
+
+MOST_QUOTED = 60
+"""Characters of a wrong value or name that are repeated."""
+
+KINDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number with a point",
+    "bool": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+"""msgspec's names of JSON's types."""
+
+_place = re.compile(r"^(?P<message>.*) - at `(?:key` in `)?\$(?P<path>[^`]*)`$", re.DOTALL)
+_unknown = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+_missing = re.compile(r"^Object missing required field `(?P<name>\w+)`$")
+_choice = re.compile(r"^Invalid enum value (?P<got>.*)$", re.DOTALL)
+_type = re.compile(r"^Expected `[^`]*`, got `(?P<got>\w+)`$")
+
+
+def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct], of: str) -> InvalidRequest:
+    """The error as a sentence that says what is allowed; `of` is the name of what the struct was read from.
+
+    Its pointer is the offending part's, or the whole's where a member is unknown or missing.
+    """
+    declared, told = properties(kind), str(error)
+    above = f"/{of}" if of else ""
+    if found := _unknown.match(told):
+        known = f"{'is' if len(declared) == 1 else 'are'} {_joined(declared, 'and') or 'none'}"
+        unknown = f"{_quoted(found['name'])} is unknown; there {known}"
+        return InvalidRequest(f"{of}: {unknown}" if of else unknown, pointer=above or None)
+    if found := _missing.match(told):
+        wants = wanted(declared[found["name"]])
+        missing = f"{found['name']} is missing{f'; give {wants}' if wants else ''}"
+        return InvalidRequest(f"{of}: {missing}" if of else missing, pointer=above or None)
+    place = _place.match(told)
+    message, path = (place["message"], place["path"]) if place else (told, "")
+    path = path.partition("[...]")[0]  # some value of an object, whichever
+    parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)
+    pointer = above + "".join(f"/{name or index}" for name, index in parts)
+    wants, but = wanted(_part(declared, parts)) if parts else "an object", _but(message)
+    said = f"give {wants}{but}" if wants and (parts or but) else message
+    return InvalidRequest(f"{pointer[1:] or 'the body'}: {said}", pointer=pointer or None)
+
+
+def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """JSON Schema of each field, with choices in the order in which they are declared."""
+    _, components = msgspec.json.schema_components([kind])
+    found: dict[str, Any] = components[kind.__name__].get("properties", {})
+    for name, hint in get_type_hints(kind).items():
+        for each in (hint, *get_args(hint)):
+            if get_origin(each) is Literal and "enum" in found[name]:  # msgspec sorts them
+                found[name]["enum"] = list(get_args(each))
+    return found
+
+
+def wanted(declared: Mapping[str, Any]) -> str:
+    """What a JSON Schema takes; empty where that is anything."""
+    schema, nullable = without_null(declared)
+    match schema:
+        case {"enum": choices}:
+            words = _joined(map(str, choices), "or")
+        case {"type": "boolean"}:
+            words = KINDS["bool"]
+        case {"type": "integer"}:
+            words = limits("a whole number", schema)
+        case {"type": "number"}:
+            words = limits("a number", schema)
+        case {"type": "string"}:
+            words = text(schema)
+        case {"type": "array"}:
+            words = _list(schema)
+        case {"type": "object"}:
+            words = KINDS["object"]
+        case _:
+            return ""
+    return f"{words}, or null" if nullable else words
+
+
+def without_null(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """The schema of what is not null, and whether null is allowed."""
+    options = schema.get("anyOf")
+    if options is None:
+        return schema, False
+    real = [option for option in options if option != {"type": "null"}]
+    return (real[0] if len(real) == 1 else {}), len(real) < len(options)
+
+
+def limits(what: str, schema: Mapping[str, Any]) -> str:
+    """A number's range."""
+    least, above, most = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
+    if least is not None and most is not None:
+        return f"{what} from {least:,} to {most:,}"
+    if above is not None and most is not None:
+        return f"{what} above {above:,}, up to {most:,}"
+    if least is not None:
+        return f"{what}, {least:,} or more"
+    return what
+
+
+def text(schema: Mapping[str, Any]) -> str:
+    least, most = schema.get("minLength"), schema.get("maxLength")
+    many = f"{least} to {most:,}" if least and most else f"up to {most:,}" if most else ""
+    return f"a text of {many} characters" if many else "a text"
+
+
+def _part(declared: Mapping[str, Any], parts: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
+    """The schema at that place, given as names and indices; empty where none is known."""
+    part: Mapping[str, Any] = {"properties": declared}
+    for name, _ in parts:
+        part, _ = without_null(part)
+        part = part.get("properties", {}).get(name, {}) if name else part.get("items", {})
+    return part
+
+
+def _list(schema: Mapping[str, Any]) -> str:
+    least, most, item = schema.get("minItems", 0), schema.get("maxItems"), schema.get("items", {})
+    many = "" if most is None else f"{least} to {most:,} " if least else f"up to {most:,} "
+    if item.get("type") != "string":
+        return "a list"
+    each = f"{text(item).removeprefix('a text')} each" if "maxLength" in item else ""
+    return f"a list of {many}texts{each}"
+
+
+def _but(message: str) -> str:
+    """What came instead, where msgspec tells."""
+    if found := _choice.match(message):
+        return f", not {_quoted(found['got'])}"
+    found = _type.match(message)
+    return f", not {KINDS[found['got']]}" if found and found["got"] in KINDS else ""
+
+
+def _quoted(words: str) -> str:
+    """Without what would do something to a terminal."""
+    shown = "".join(c if c.isprintable() else "�" for c in words[: MOST_QUOTED + 1])
+    return shown if len(words) <= MOST_QUOTED else f"{shown[:MOST_QUOTED]}…"
+
+
+def _joined(given: Iterable[str], word: str) -> str:
+    names = list(given)
+    *most, last = names or [""]
+    return f"{', '.join(most)} {word} {last}" if most else last

@@ -1,0 +1,211 @@
+"""Batcher: from a window of items to the next micro-batch. Pure: no I/O, no clock.
+
+The anchor of a batch is the most urgent item, so none starves; its companions have the same parameters and
+priority. Where the model computes no padding, they are those that come next. Where it does, they are
+neighbours in length, and how many is a question of cost, see `partition.py`. Room that they leave goes
+to other priorities, where that pads little: many high ones need not wait until each was an anchor, and a
+lone one runs with whom it finds.
+"""
+
+import heapq
+import itertools
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Generic, TypeVar
+
+from worker.batching.partition import Limits, nearest, thriftiest
+
+T = TypeVar("T")
+
+_length = attrgetter("length")
+_by_length = attrgetter("length", "urgency", "sequence")
+_by_urgency = attrgetter("urgency", "sequence")
+
+MANY = 64
+"""Items from which on sorting the whole group again is cheaper than finding a place for each."""
+
+
+@dataclass(slots=True, eq=False)
+class Item(Generic[T]):
+    """One input in the window. `job` and `index` say whose it is; the batcher only looks at the rest."""
+
+    job: T
+    index: int
+    urgency: float
+    """The lower, the sooner: the score of the job in its queue."""
+    length: int
+    """Tokens, or whatever the cost of a batch grows with."""
+    group: Hashable
+    """Only items of one group may share a batch: those with the same parameters."""
+    rank: int = 0
+    """Its priority, 0 for the highest."""
+    sequence: int = field(default=-1, init=False)
+    """Its place among all that came; -1 before it did."""
+    waiting: bool = field(default=False, init=False)
+    """Whether it is in the window."""
+
+
+class Batcher(Generic[T]):
+    """The window of claimed items, ordered by urgency and, within a group and rank, as batches are made.
+
+    `budget` is the cost at which a batch is full: the sum of lengths where the model `packs`, or else
+    longest x count; `slack` the tokens of padding that cost as much as one batch more, infinite where that is
+    not known.
+    """
+
+    def __init__(
+        self, max_items: int, budget: float = math.inf, slack: float = math.inf, *, packs: bool = False
+    ) -> None:
+        self._urgent: list[tuple[float, int, Item[T]]] = []
+        self._groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
+        self._ranks: set[int] = set()
+        self._sequence = itertools.count()
+        self._size = 0
+        self.limits = Limits(max_items, budget, slack)
+        self.price(budget, slack, packs=packs)
+
+    def price(self, budget: float, slack: float, *, packs: bool) -> None:
+        """What batches cost; to be told before the first item comes."""
+        self.limits = self.limits._replace(budget=budget, slack=slack)
+        self._packs = packs
+        self._order = _by_urgency if packs else _by_length
+
+    def cost(self, batch: Sequence[Item[T]]) -> int:
+        """Tokens that the model computes."""
+        lengths = map(_length, batch)
+        return sum(lengths) if self._packs else max(lengths) * len(batch)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def head(self) -> float | None:
+        """The urgency of the next batch's anchor; None when the window is empty."""
+        anchor = self.anchor()
+        return anchor.urgency if anchor else None
+
+    def anchor(self, *, cautious: bool = False) -> Item[T] | None:
+        """The item for which the next batch is made; None when the window is empty."""
+        return self._most_important() if cautious else self._most_urgent()
+
+    def add(self, items: Iterable[Item[T]]) -> None:
+        """Puts items of one job into the window; those that were in it before get their old places back."""
+        groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
+        for item in items:
+            if item.sequence < 0:
+                item.sequence = next(self._sequence)
+            item.waiting = True
+            heapq.heappush(self._urgent, (item.urgency, item.sequence, item))
+            groups.setdefault((item.group, item.rank), []).append(item)
+            self._ranks.add(item.rank)
+            self._size += 1
+        for group, added in groups.items():
+            waiting = self._groups.setdefault(group, [])
+            if len(added) < MANY:
+                for item in added:
+                    insort(waiting, item, key=self._order)
+            else:
+                waiting += added
+                waiting.sort(key=self._order)
+
+    def discard(self, items: Iterable[Item[T]]) -> None:
+        """Takes items out of the window, those that are still in it."""
+        for item in items:
+            if item.waiting:
+                own = (item.group, item.rank)
+                at = bisect_left(self._groups[own], self._order(item), key=self._order)
+                self._take(own, at, at + 1)
+
+    def next_batch(self, *, cautious: bool = False) -> list[Item[T]]:
+        """Takes the next micro-batch out of the window, in order of length; empty when the window is.
+
+        A cautious one, as after an engine has died, is of the highest priority that waits, and only of that:
+        what is important neither waits for what may kill the next engine, nor shares its batch.
+        """
+        anchor = self.anchor(cautious=cautious)
+        if anchor is None:
+            return []
+        own = (anchor.group, anchor.rank)
+        batch = self._next_in_line([], own) if self._packs else self._span(anchor)
+        for rank in sorted(self._ranks - {anchor.rank}) if not cautious else ():
+            fill = self._next_in_line if self._packs else self._fill
+            batch += fill(batch, (anchor.group, rank))
+        return sorted(batch, key=_by_length)
+
+    def _next_in_line(self, batch: list[Item[T]], group: tuple[Hashable, int]) -> list[Item[T]]:
+        """The most urgent for which a batch has room, passing by those for which it has none.
+
+        The first of all is always taken, so who was passed by is the next one's anchor before long.
+        """
+        room, budget = self.limits.items - len(batch), self.limits.budget - sum(map(_length, batch))
+        waiting = self._groups.get(group, [])
+        taken: list[Item[T]] = []
+        left: list[Item[T]] = []
+        for item in itertools.islice(waiting, self.limits.items):
+            if len(taken) == room or budget <= 0:
+                break
+            if item.length <= budget or not (batch or taken):
+                taken.append(item)
+                budget -= item.length
+            else:
+                left.append(item)
+        seen = len(taken) + len(left)
+        if left:  # to the front, so that those taken are neighbours
+            waiting[:seen] = taken + left
+        return self._take(group, 0, len(taken)) if taken else []
+
+    def _span(self, anchor: Item[T]) -> list[Item[T]]:
+        """The anchor and its companions of the same priority."""
+        own = (anchor.group, anchor.rank)
+        waiting = self._groups[own]
+        at = bisect_left(waiting, _by_length(anchor), key=_by_length)
+        reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
+        first = max(0, at - reach)  # twice as far as a batch goes, so that the view's edge decides little
+        lengths = [item.length for item in waiting[first : at + reach]]
+        choose = nearest if math.isinf(self.limits.slack) else thriftiest
+        start, end = choose(lengths, at - first, self.limits)
+        return self._take(own, first + start, first + end)
+
+    def _fill(self, batch: list[Item[T]], others: tuple[Hashable, int]) -> list[Item[T]]:
+        """Those for which a batch has room, that are not longer than its longest and pad least."""
+        longest = max(map(_length, batch))
+        room = int(min(self.limits.items, self.limits.budget / longest)) - len(batch)
+        waiting = self._groups.get(others)
+        if waiting is None or room <= 0:
+            return []
+        end = bisect_right(waiting, longest, key=_length)
+        first = max(end - room, bisect_left(waiting, longest - self.limits.slack, key=_length))
+        if first < end and waiting[first].length == waiting[end - 1].length:
+            # of one length the most urgent come first
+            first = bisect_left(waiting, waiting[first].length, key=_length)
+            end = min(end, first + room)
+        return self._take(others, first, max(first, end))
+
+    def _most_urgent(self) -> Item[T] | None:
+        while self._urgent:
+            item = self._urgent[0][2]
+            if item.waiting:
+                return item
+            heapq.heappop(self._urgent)  # went along with an earlier batch, or was discarded
+        return None
+
+    def _most_important(self) -> Item[T] | None:
+        """The most urgent of the highest priority, which a lower one may have overtaken in time."""
+        highest = min((rank for _, rank in self._groups), default=None)
+        of_it = (item for (_, rank), items in self._groups.items() if rank == highest for item in items)
+        return min(of_it, key=_by_urgency, default=None)
+
+    def _take(self, group: tuple[Hashable, int], first: int, end: int) -> list[Item[T]]:
+        waiting = self._groups[group]
+        taken = waiting[first:end]
+        for item in taken:
+            item.waiting = False
+        self._size -= len(taken)
+        if len(taken) == len(waiting):
+            del self._groups[group]
+        else:
+            del waiting[first:end]
+        return taken

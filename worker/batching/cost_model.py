@@ -1,0 +1,36 @@
+"""CostModel: how long the next micro-batch will take, from what the last ones took. Pure: no clock."""
+
+import math
+
+from worker.engine.protocol import Cost
+
+FADING = 0.9
+"""What a batch counts for, relative to the one after it."""
+
+
+class CostModel:
+    """The cost measured at warm-up, corrected by a fading average of what batches really took.
+
+    Where none was measured, time is taken to be proportional to padded tokens.
+    """
+
+    def __init__(self, cost: Cost) -> None:
+        self._fixed, self._token = (cost.fixed_ms, cost.token_ms) if cost.token_ms > 0 else (0.0, 1.0)
+        self._slack = cost.fixed_ms / cost.token_ms if cost.token_ms > 0 else math.inf
+        self._taken = self._told = 0.0
+        self._factor = 0.001 if cost.token_ms > 0 else math.inf
+
+    @property
+    def slack(self) -> float:
+        """Padding, in tokens, that costs as much as one batch more; infinite where that is not known."""
+        return self._slack
+
+    def seconds(self, padded: int) -> float:
+        """Seconds that a batch of so many padded tokens will take; infinite while nothing is known."""
+        return self._factor * (self._fixed + self._token * padded)
+
+    def took(self, padded: int, seconds: float) -> None:
+        """A batch is over."""
+        self._taken = FADING * self._taken + seconds
+        self._told = FADING * self._told + self._fixed + self._token * padded
+        self._factor = self._taken / self._told

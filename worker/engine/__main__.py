@@ -1,0 +1,74 @@
+"""The engine: the child process that holds the loaded pipeline. It knows no Redis and no jobs.
+
+`python -m worker.engine FD PID` reads requests from the socket FD of the worker PID, and answers them
+in order: `conveyor.py`. A child that the class forks never answers: `forks.py`.
+It ends when the worker's end of the socket closes, and with the worker itself, however that dies.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+
+from jobs.errors import ConfigurationError
+from jobs.models import ModelSpec
+from jobs.process import heap, logs
+from jobs.process.orphans import die_with
+from jobs.settings import MIB, load_settings
+from worker.engine import forks, loading
+from worker.engine.conveyor import Conveyor, receive, send
+from worker.engine.protocol import Load, LoadFailed
+
+
+def main(fd: int, worker: int) -> int:
+    """Serves until the worker closes the socket; returns only when the model cannot be loaded."""
+    die_with(worker)
+    # a stop is the worker's to order: a Ctrl-C meant for it must not break the batch it waits for
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forks.shut_out(fd)
+    stream = socket.socket(fileno=fd).makefile("rwb")
+    match receive(stream):
+        case request_id, Load() as request:
+            pass
+        case _:
+            return 1
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    spec = ModelSpec.model_validate_json(request.spec)
+    source = Path(request.source) if request.source else None
+    bound_memory(spec.memory_limit)
+    try:
+        pipeline, loaded = loading.load(spec, source, settings.cache_dir)
+    except (ConfigurationError, MemoryError) as error:
+        reason = str(error) or "the model does not fit into its memory_limit"
+        send(stream, request_id, LoadFailed(reason))
+        return 1
+    finally:
+        forks.leave_if_forked()
+    heap.settle()
+    send(stream, request_id, loaded)
+    return Conveyor(pipeline, stream, structlog.get_logger().bind(model=spec.name)).serve()
+
+
+def bound_memory(mebibytes: int | None) -> None:
+    """Makes an allocation beyond the limit fail, and this process the first to go when memory runs out.
+
+    Without the latter the kernel might kill Redis, or the worker with all its leases.
+    """
+    if sys.platform == "linux":
+        if mebibytes is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (mebibytes * MIB, mebibytes * MIB))
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
+
+
+if __name__ == "__main__":
+    status = main(int(sys.argv[1]), int(sys.argv[2]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # threads of the model's libraries must not keep a finished engine alive

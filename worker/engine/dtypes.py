@@ -1,0 +1,167 @@
+"""`dtype = "auto"`: the fastest type of numbers on this device whose answers agree with float32's."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.errors import ConfigurationError
+from jobs.models import ModelSpec
+from worker.engine import pipelines
+from worker.engine.agreement import Answers, Examination, OutOfTime
+from worker.engine.calibration import calibrate
+from worker.engine.findings import held_out_file
+from worker.engine.pipelines import LoadedPipeline, Prepared
+
+CANDIDATES = {"cpu": ("bfloat16", "int8"), "cuda": ("bfloat16", "float16")}
+
+WORTH = 1.1
+"""A type must be so many times as fast as float32 to be taken."""
+
+RACES = 5
+
+HOPELESS = 4
+"""A type that once takes so many times as long as float32 is not raced any further: a processor that has no
+bfloat16 computes it in software, ten times slower."""
+
+SHARE = 1 / 3
+"""Of the `load_timeout`, what the choice may take."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A type of numbers, and what speaks for it."""
+
+    dtype: str
+    why: str
+    settled: bool = True
+    """Whether every candidate was judged; else another start may find more time."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about one faster type."""
+
+    dtype: str
+    speed: float
+    """Times as fast as float32."""
+    agreement: float | None = None
+    """In batches, with float32; the share of equal decisions or the least cosine. None: too slow to ask."""
+    steadiness: float | None = None
+    """In batches, with itself one by one."""
+    agrees: bool = False
+
+    def __str__(self) -> str:
+        told = f"{self.dtype} {self.speed:.2f} times float32"
+        if self.agreement is None:
+            return f"{told}: not worth it"
+        told = f"{told}, agreement {self.agreement:.4f}"
+        return told if self.agrees else f"{told} in batches, {self.steadiness:.4f} with itself alone: refused"
+
+
+def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice]:
+    """The chosen pipeline and the reason; float32 when no other type is as good or there's no time to tell.
+
+    Raises ConfigurationError when the model cannot be loaded, or the held-out texts cannot be read.
+    """
+    texts = held_out_texts(spec)
+    judge = Judge(spec, source, texts)
+    verdicts: list[str] = []
+    settled = True
+    best, best_speed, best_pipeline = "float32", WORTH, judge.reference
+    for dtype in CANDIDATES.get(judge.device, ("bfloat16", "float16")):
+        try:
+            pipeline, verdict = judge.examine(dtype)
+        except OutOfTime:
+            verdicts.append(f"{dtype} not judged in time")
+            settled = False
+            continue
+        except (ConfigurationError, RuntimeError, MemoryError) as error:
+            reason = str(error).partition("\n")[0]
+            verdicts.append(f"{dtype} refused: {reason[:200]}")
+            continue
+        verdicts.append(str(verdict))
+        if verdict.agrees and verdict.speed >= best_speed:
+            best, best_speed, best_pipeline = dtype, verdict.speed, pipeline
+    return best_pipeline, Choice(best, f"{best} by auto ({'; '.join(verdicts)})", settled)
+
+
+def held_out_texts(spec: ModelSpec) -> list[str]:
+    """The texts to judge by. Raises ConfigurationError."""
+    file = held_out_file(spec)
+    try:
+        texts = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"model {spec.name!r}: {file} cannot be read: {error}") from None
+    if not any(texts):
+        raise ConfigurationError(f"model {spec.name!r}: {file} holds no texts")
+    return [text for text in texts if text]
+
+
+class Judge:
+    """Examines faster types against float32, which stays loaded for it."""
+
+    def __init__(self, spec: ModelSpec, source: Path | None, texts: list[str]) -> None:
+        self.spec = spec
+        self.source = source
+        self._until = time.monotonic() + spec.load_timeout * SHARE
+        self.reference = self._load("float32")
+        self.device = self.reference.info.device.partition(":")[0]
+        self._examination = Examination(spec.task, texts, self.reference)
+        budget = spec.token_budget or calibrate(self.reference, spec.max_batch_items).cost.budget
+        self.batches = self._examination.batches(budget)
+        self._alone = [[text] for batch in self.batches for text in batch]
+        self._expected: Answers | None = None
+
+    def examine(self, dtype: str, worth: float = WORTH) -> tuple[LoadedPipeline, Verdict]:
+        """Loads the model in that type and compares, its answers too if it is `worth` times as fast.
+
+        Raises OutOfTime, and what loading and running raise.
+        """
+        pipeline = self._load(dtype)
+        speed = self.speed(pipeline)
+        if speed < worth:
+            return pipeline, Verdict(dtype, speed)
+        if self._expected is None:
+            self._expected = self._answers(self.reference, self.batches)
+        together = self._answers(pipeline, self.batches)
+        agreement = self._examination.agreement(together, self._expected)
+        steadiness = self._examination.agreement(together, self._answers(pipeline, self._alone))
+        agrees = min(agreement, steadiness) >= self._examination.threshold
+        return pipeline, Verdict(dtype, speed, agreement, steadiness, agrees)
+
+    def speed(self, pipeline: LoadedPipeline) -> float:
+        """Times as fast as float32 on every eighth batch; both run in turns, and the best times count."""
+        _, parameters = self.reference.warm_up() or ([], {})
+        total = [0.0, 0.0]
+        for batch in self.batches[4::8] or self.batches:
+            racers = [(one, one.prepare(batch, parameters)) for one in (self.reference, pipeline)]
+            best = [math.inf, math.inf]
+            for _ in range(RACES):
+                if not self._in_time():
+                    raise OutOfTime
+                best = [min(once, _seconds(*racer)) for once, racer in zip(best, racers, strict=True)]
+                if best[1] > HOPELESS * best[0]:
+                    return best[0] / best[1]
+            total = [one + other for one, other in zip(total, best, strict=True)]
+        return total[0] / total[1]
+
+    def _load(self, dtype: str) -> LoadedPipeline:
+        pipeline = pipelines.load(self.spec.model_copy(update={"dtype": dtype}), self.source)
+        if sample := pipeline.warm_up():
+            pipeline.run(*sample)
+        return pipeline
+
+    def _answers(self, pipeline: LoadedPipeline, batches: list[list[str]]) -> Answers:
+        return self._examination.answers(pipeline, batches, self._in_time)
+
+    @property
+    def _in_time(self) -> Callable[[], bool]:
+        return lambda: time.monotonic() < self._until
+
+
+def _seconds(pipeline: LoadedPipeline, prepared: Prepared) -> float:
+    began = time.perf_counter()
+    pipeline.compute(prepared)
+    return time.perf_counter() - began

@@ -1,0 +1,179 @@
+"""What engines found out about their models, on disk: a restarted engine need not measure again.
+
+One small JSON file for each model, device and way to run it, in `<cache_dir>/findings/`. They may be deleted
+at any time.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jobs.errors import ConfigurationError
+from jobs.models import ModelSpec
+from worker.engine.protocol import Cost
+
+logger = logging.getLogger(__name__)
+
+SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "held_out.txt"
+
+FORMAT = 2
+"""Part of every key; a change to what is measured, or how, makes it a larger one."""
+
+
+UNSETTLED_FOR = 3600.0
+"""Seconds that findings of a busy machine count."""
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """What a first start found out."""
+
+    key: dict[str, Any]
+    cost: Cost
+    """As measured; the budget is not the operator's."""
+    dtype: str
+    why: str
+    settled: bool = True
+    """False: the machine was too busy to measure. A restart uses it, a start later on measures again."""
+
+
+class FindingsStore:
+    """Files in a folder, or nowhere when the folder cannot be written."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def recall(self, key: dict[str, Any]) -> Findings | None:
+        """What was found under the very same circumstances."""
+        if self._folder is None:
+            return None
+        try:
+            file = self._file(self._folder, key)
+            found = msgspec.json.decode(file.read_bytes(), type=Findings)
+            age = time.time() - file.stat().st_mtime
+        except (OSError, ValueError):  # msgspec's errors are of the latter kind, and so is bad UTF-8
+            return None
+        counts = found.key == key and found.cost.budget > 0 and (found.settled or age < UNSETTLED_FOR)
+        return found if counts else None
+
+    def keep(self, findings: Findings) -> None:
+        """Writes them for the next start; whole or not at all, whoever else writes them too."""
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+                try:
+                    file.write(msgspec.json.format(msgspec.json.encode(findings)))
+                    file.close()
+                    Path(file.name).replace(self._file(self._folder, findings.key))
+                except BaseException:
+                    with contextlib.suppress(OSError):
+                        Path(file.name).unlink()
+                    raise
+        except OSError as error:
+            logger.warning("%s cannot be written (%s): engines measure at each start", self._folder, error)
+
+    @staticmethod
+    def _file(folder: Path, key: dict[str, Any]) -> Path:
+        digest = hashlib.sha256(msgspec.json.encode(key, order="deterministic")).hexdigest()
+        return folder / f"{digest[:32]}.json"
+
+
+def folder(cache_dir: Path | None) -> Path | None:
+    """Where findings are, given the setting; None when there is no home for them."""
+    try:
+        base = cache_dir or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "batchline"
+        return base.expanduser() / "findings"
+    except RuntimeError:  # no home directory
+        return None
+
+
+def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[str, Any]:
+    """All that a measurement depends on, as JSON."""
+    settings = spec.model_dump(
+        mode="json",
+        include={
+            "task",
+            "pipeline",
+            "options",
+            "source",
+            "revision",
+            "dtype",
+            "device",
+            "max_batch_items",
+        },
+    )
+    files = [*_files(source), *_files(_module(spec))]
+    if spec.dtype == "auto":
+        files.append(held_out_file(spec))
+        # a verdict may be that there was no time, or no memory
+        settings |= spec.model_dump(mode="json", include={"load_timeout", "memory_limit", "token_budget"})
+    return {
+        "format": FORMAT,
+        **settings,
+        "files": [[str(file), *_stamp(file)] for file in files],
+        "threads": threads,
+        "processors": _processors(),
+        "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "torch": _version("torch"),
+        "transformers": _version("transformers"),
+    }
+
+
+def held_out_file(spec: ModelSpec) -> Path:
+    """The texts by which `auto` judges. Raises ConfigurationError when there is no such file."""
+    file = Path(spec.held_out) if spec.held_out else SHIPPED_TEXTS
+    if not file.is_file():
+        raise ConfigurationError(f"model {spec.name!r}: {file} is not a file with held-out texts")
+    return file
+
+
+def _files(path: Path | None) -> Iterator[Path]:
+    if path is not None and path.is_file():
+        yield path
+    elif path is not None and path.is_dir():
+        yield from sorted(file for file in path.iterdir() if file.is_file())
+
+
+def _module(spec: ModelSpec) -> Path | None:
+    """The file of a pipeline of the operator's own."""
+    if spec.pipeline is None:
+        return None
+    try:
+        found = find_spec(spec.pipeline.partition(":")[0])
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found and found.origin else None
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    told = file.stat()
+    return told.st_size, told.st_mtime_ns
+
+
+def _processors() -> list[str]:
+    """The first processor's name and abilities, which a virtual machine may hide, and the GPUs there are."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").split("\n\n")[0].splitlines() if told.exists() else []
+    mine = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "flags"))]
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    models = [card.read_text(encoding="utf-8").partition("Model:")[2].partition("\n")[0] for card in cards]
+    return [*(mine or [platform.processor() or platform.machine()]), *map(str.strip, models)]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

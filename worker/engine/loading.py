@@ -1,0 +1,78 @@
+"""From a model's entry in `models.toml` to a warm pipeline whose cost is known; the engine's first step."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jobs.models import ModelSpec
+from worker.engine import dtypes, findings, pipelines, threads
+from worker.engine.calibration import SECONDS, calibrate
+from worker.engine.dtypes import Choice
+from worker.engine.findings import Findings, FindingsStore
+from worker.engine.protocol import NO_BUDGET, Loaded
+
+
+def load(
+    spec: ModelSpec, source: Path | None, cache_dir: Path | None
+) -> tuple[pipelines.LoadedPipeline, Loaded]:
+    """Loads the model, runs it once, and measures what it costs unless an earlier start did.
+
+    Raises ConfigurationError when the model cannot be served, and what its pipeline raises on its samples.
+    """
+    began = time.monotonic()
+    count = threads.claim(spec.threads)
+    if spec.pipeline is None:
+        threads.tell_torch(count)
+    store = FindingsStore(findings.folder(cache_dir))
+    key = findings.circumstances(spec, source, count)
+    known = store.recall(key)
+    choice = Choice(spec.dtype, "") if spec.dtype != "auto" else None
+    if known is not None:
+        choice = Choice(known.dtype, known.why)
+    if choice is None:
+        pipeline, choice = dtypes.choose(spec, source)
+    else:
+        pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
+    step_ms = 0.0
+    if sample := pipeline.warm_up():
+        pipeline.run(*sample)
+        step_ms = _step(pipeline, sample)
+    told = "measured earlier"
+    if known is None:
+        found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
+        known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
+        store.keep(known)
+        told = "measured now"
+    if not known.settled:
+        told += " on a busy machine"
+    cost = known.cost
+    if spec.token_budget is not None:
+        cost, told = msgspec.structs.replace(cost, budget=spec.token_budget), "as in models.toml"
+    pipeline.budget = cost.budget
+    limit = f"{cost.budget} ({told})" if cost.budget < NO_BUDGET else "none"
+    info = pipeline.info
+    padding = "" if spec.pipeline is not None else "no padding, " if info.packs else "padding, "
+    return pipeline, Loaded(
+        info.device,
+        info.dtype,
+        info.max_length,
+        info.tokenizer_file,
+        time.monotonic() - began,
+        cost,
+        info.packs,
+        count,
+        f"budget {limit}, {padding}threads {count}" + (f", dtype {choice.why}" if choice.why else ""),
+        step_ms,
+        pipeline.new_tokens,
+    )
+
+
+def _step(pipeline: pipelines.LoadedPipeline, sample: tuple[list[Any], dict[str, Any]]) -> float:
+    """Milliseconds of one step of generating, prompts and all; 0.0 where the task generates nothing."""
+    if not pipeline.steps:
+        return 0.0
+    began = time.monotonic()
+    pipeline.run(*sample)
+    return 1000 * (time.monotonic() - began) / max(1, pipeline.steps)

@@ -1,0 +1,119 @@
+"""Texts, tokens, and texts against labels that the client names."""
+
+from string import Formatter
+from typing import Any, ClassVar
+
+import torch
+
+from jobs.errors import ConfigurationError, InvalidRequest
+from jobs.models import ModelSpec
+from worker.engine.pipelines.checkpoint import Checkpoint
+from worker.engine.pipelines.encoder import EncoderPipeline, Encoding, Predicted
+from worker.engine.pipelines.encoding import plain
+from worker.engine.pipelines.interface import Prepared
+
+
+class TextClassification(EncoderPipeline):
+    """Each text gets a label, or its `top_k` labels."""
+
+    reads_first_tokens = True
+
+    def _answer(self, computed: Predicted) -> list[Any]:
+        options = computed.rows.options
+        return [self.pipeline.postprocess({"logits": logits[None]}, **options) for logits in computed.outputs]
+
+
+class TokenClassification(EncoderPipeline):
+    """Each text gets the tokens, or the entities, that have a label."""
+
+    def _encode(self, texts: list[str], **options: Any) -> Encoding:
+        return super()._encode(
+            texts,
+            return_special_tokens_mask=True,
+            return_offsets_mapping=self.tokenizer.is_fast,
+            **options,
+        )
+
+    def _answer(self, computed: Predicted) -> list[Any]:
+        encoding = computed.rows.encoding
+        outputs = []
+        for i, (text, logits) in enumerate(zip(computed.rows.texts, computed.outputs, strict=True)):
+            chunk = {
+                "sentence": text,
+                "logits": logits[None],
+                "input_ids": torch.tensor([encoding["input_ids"][i]]),
+                "special_tokens_mask": torch.tensor([encoding["special_tokens_mask"][i]]),
+                "offset_mapping": [encoding["offset_mapping"][i]] if self.tokenizer.is_fast else None,
+            }
+            outputs.append(plain(self.pipeline.postprocess([chunk], **computed.rows.options)))
+        return outputs
+
+
+class ZeroShotClassification(EncoderPipeline):
+    """Each text is held against every candidate label: does the text entail that the label is true?"""
+
+    reads_first_tokens = True
+    warm_up_parameters: ClassVar[dict[str, Any]] = {"candidate_labels": ["travel", "politics"]}
+
+    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
+        super().__init__(spec, checkpoint)
+        if self.pipeline.entailment_id == -1:
+            raise ConfigurationError(
+                f"model {spec.name!r}: {spec.source} names no label that starts with 'entail', "
+                "so it cannot do zero-shot-classification"
+            )
+
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
+        labels = parameters["candidate_labels"]
+        template = _checked(parameters.get("hypothesis_template", "This example is {}."))
+        encoding = self._encode_pairs(texts, [template.format(label) for label in labels])
+        options = {**self._postprocess_parameters(parameters), "labels": labels}
+        return self._rows(texts, encoding, options)
+
+    def _answer(self, computed: Predicted) -> list[Any]:
+        options = dict(computed.rows.options)
+        labels = options.pop("labels")
+        outputs = []
+        for i, text in enumerate(computed.rows.texts):
+            rows = computed.outputs[i * len(labels) : (i + 1) * len(labels)]
+            chunks = [
+                {"candidate_label": label, "sequence": text, "logits": row[None]}
+                for label, row in zip(labels, rows, strict=True)
+            ]
+            outputs.append(self.pipeline.postprocess(chunks, **options))
+        return outputs
+
+    def _encode_pairs(self, texts: list[str], hypotheses: list[str]) -> Encoding:
+        """Every text with every hypothesis, text by text; the text is cut, never the hypothesis."""
+        limit = self.info.max_length
+        try:
+            encoding: Encoding = self.tokenizer(
+                [text for text in texts for _ in hypotheses],
+                hypotheses * len(texts),
+                truncation=limit is not None and "only_first",
+            )
+        except Exception as error:
+            if "too short" not in str(error):
+                raise
+            raise InvalidRequest(f"a label leaves no room for the text in {limit} tokens") from error
+        if limit is not None and max(map(len, encoding["input_ids"])) > limit:
+            raise InvalidRequest(f"a label leaves no room for the text in {limit} tokens")
+        return encoding
+
+
+def _checked(template: str) -> str:
+    """The template, if `{}` is in it once and no other field is.
+
+    A client's template must not reach into objects (`{0.x}`)
+    or ask for a gigabyte of blanks (`{:>1000000000}`).
+    """
+    try:
+        fields = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError:
+        fields = []
+    if fields != [("", "", None)]:
+        raise InvalidRequest(
+            "hypothesis_template must contain {} exactly once, where the label goes",
+            pointer="/parameters/hypothesis_template",
+        )
+    return template

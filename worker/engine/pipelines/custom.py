@@ -1,0 +1,81 @@
+"""A pipeline of the operator's own: any class that takes a list of inputs and returns a list of outputs."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jobs.errors import ConfigurationError
+from jobs.models import ModelSpec
+from worker.engine.pipelines.encoding import NotJson, plain
+from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
+
+
+class CustomPipeline(LoadedPipeline):
+    """An instance of `spec.pipeline`, `module:Class`, built once and called with every batch."""
+
+    def __init__(self, spec: ModelSpec, source: Path | None) -> None:
+        self._name = spec.pipeline
+        build = _find(spec)
+        try:
+            self._instance = build(source=source, **spec.options)
+        except Exception as error:
+            raise ConfigurationError(
+                f"model {spec.name!r}: building {spec.pipeline} failed with {type(error).__name__}: {error}"
+            ) from error
+        if not callable(self._instance):
+            raise ConfigurationError(
+                f"model {spec.name!r}: {spec.pipeline} cannot be called; it needs __call__(self, inputs, ...)"
+            )
+        # what it computes in, it alone knows
+        self.info = PipelineInfo(spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None)
+
+    def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
+        """See LoadedPipeline. Nothing is known of the inputs here."""
+        return Prepared((inputs, parameters))
+
+    def compute(self, prepared: Prepared) -> list[Any]:
+        """Calls the class; raises what it raises, and ValueError for a wrong number of outputs."""
+        inputs, parameters = prepared.work
+        outputs = self._instance(inputs, **parameters)
+        outputs = outputs.tolist() if hasattr(outputs, "tolist") else outputs
+        if not isinstance(outputs, list | tuple):
+            raise ValueError(
+                f"{self._name} must return a list with one output per input, not {type(outputs).__name__}"
+            )
+        if len(outputs) != len(inputs):
+            raise ValueError(f"{self._name} returned {len(outputs)} outputs for {len(inputs)} inputs")
+        return list(outputs)
+
+    def answer(self, computed: list[Any]) -> list[Any]:
+        """See LoadedPipeline."""
+        return [_plain_if_possible(output) for output in computed]
+
+    def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
+        """The class's `warm_up`, a list or tuple of inputs, if it has one."""
+        inputs = getattr(self._instance, "warm_up", None)
+        return (list(inputs), {}) if isinstance(inputs, list | tuple) and inputs else None
+
+
+def _find(spec: ModelSpec) -> Callable[..., Any]:
+    module_name, _, class_name = (spec.pipeline or "").partition(":")
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        raise ConfigurationError(
+            f"model {spec.name!r}: importing {module_name} failed with {type(error).__name__}: {error}"
+        ) from error
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise ConfigurationError(f"model {spec.name!r}: {module_name} has no class named {class_name}")
+    return found
+
+
+def _plain_if_possible(output: Any) -> Any:
+    # An output that cannot be walked, such as a list that holds itself, must not cost its neighbours theirs.
+    try:
+        return plain(output)
+    except NotJson as error:
+        return error
+    except Exception as error:
+        return NotJson(f"the output is not JSON: {error}")

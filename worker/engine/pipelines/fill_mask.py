@@ -1,0 +1,51 @@
+"""The words that fit where a text has a mask."""
+
+from typing import Any
+
+import torch
+
+from jobs.errors import ConfigurationError, InvalidRequest
+from jobs.models import ModelSpec
+from worker.engine.pipelines.checkpoint import Checkpoint
+from worker.engine.pipelines.encoder import EncoderPipeline, Predicted
+from worker.engine.pipelines.interface import Prepared
+
+
+class FillMask(EncoderPipeline):
+    """Each text gets `top_k` words for its mask; with several masks, a list of them for each."""
+
+    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
+        if checkpoint.tokenizer.mask_token_id is None:
+            raise ConfigurationError(f"model {spec.name!r}: the tokenizer of {spec.source} has no mask token")
+        super().__init__(spec, checkpoint)
+
+    def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
+        """See LoadedPipeline."""
+        samples, parameters = super().warm_up() or ([], {})
+        return [f"{self.tokenizer.mask_token} {sample}" for sample in samples], parameters
+
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
+        mask = self.tokenizer.mask_token_id
+        encoding = self._encode(texts)
+        for ids in encoding["input_ids"]:
+            if mask not in ids:
+                within = f" within the {len(ids)} tokens that are read"
+                raise InvalidRequest(
+                    f"the text has no {self.tokenizer.mask_token}"
+                    + (within if len(ids) == self.info.max_length else "")
+                )
+        self._check_top_k(parameters)
+        return self._rows(texts, encoding, self._postprocess_parameters(parameters))
+
+    def _answer(self, computed: Predicted) -> list[Any]:
+        return [
+            self.pipeline.postprocess(
+                {"input_ids": torch.tensor([ids]), "logits": logits[None]}, **computed.rows.options
+            )
+            for ids, logits in zip(computed.rows.encoding["input_ids"], computed.outputs, strict=True)
+        ]
+
+    def _check_top_k(self, parameters: dict[str, Any]) -> None:
+        words = self.model.config.vocab_size
+        if "targets" not in parameters and parameters.get("top_k", 1) > words:
+            raise InvalidRequest(f"top_k is more than the model's {words} words", pointer="/parameters/top_k")

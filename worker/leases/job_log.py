@@ -1,0 +1,80 @@
+"""JobLog: what the log says of single jobs, always with their id in `job`.
+
+Every step at debug. At info a job that failed or was slow, and as a warning one that failed for more than its
+inputs; no more than a few each second, and then how many were left out: thousands may end in one.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from structlog.typing import FilteringBoundLogger
+
+from jobs.process import logs
+from jobs.schema import JobState
+from worker.leases.leased_job import LeasedJob
+from worker.statistics import Times
+
+MOST = 10
+"""Lines per second about jobs that failed or were slow."""
+
+INPUTS_FAULT = frozenset({"input-failed", "invalid-request", "output-not-encodable"})
+"""Kinds of failures that concern nobody but the client."""
+
+
+class JobLog:
+    """The log of one worker's jobs."""
+
+    def __init__(
+        self, log: FilteringBoundLogger, slow: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = log
+        self._slow = slow
+        self._clock = clock
+        self._since = clock()
+        self._told = self._left_out = 0
+
+    def claimed(self, jobs: Sequence[LeasedJob]) -> None:
+        if logs.debugging():
+            for job in jobs:
+                self._log.debug("job claimed", job=job.id, attempts_before=job.claimed.attempts)
+
+    def ended(self, job: LeasedJob, state: JobState, times: Times) -> None:
+        """Costs next to nothing for a job that nothing is to be said of."""
+        if state is JobState.FAILED:
+            kind = job.failures[0].kind if job.failures else "unknown"
+            level = "info" if kind in INPUTS_FAULT else "warning"
+            self._say(level, "job failed", job, state, times, reason=kind)
+        elif times.total >= self._slow:
+            self._say("info", "job was slow", job, state, times)
+        elif logs.debugging():
+            self._line("debug", "job ended", job, state, times)
+
+    def sum_up(self) -> None:
+        """To be called now and then: says how many lines were left out, when a second is over."""
+        now = self._clock()
+        if now - self._since < 1.0:
+            return
+        if self._left_out:
+            self._log.warning("more jobs failed or were slow", jobs=self._left_out)
+        self._since, self._told, self._left_out = now, 0, 0
+
+    def _say(
+        self, level: str, event: str, job: LeasedJob, state: JobState, times: Times, **more: object
+    ) -> None:
+        self.sum_up()
+        if self._told < MOST or logs.debugging():
+            self._told += 1
+            self._line(level, event, job, state, times, **more)
+        else:
+            self._left_out += 1
+
+    def _line(
+        self, level: str, event: str, job: LeasedJob, state: JobState, times: Times, **more: object
+    ) -> None:
+        milliseconds = {
+            f"{name}_ms": round(seconds * 1000, 1)
+            for name, seconds in times._asdict().items()
+            if seconds is not None
+        }
+        write = getattr(self._log, level)
+        write(event, job=job.id, state=str(state), inputs=job.count, **milliseconds, **more)

@@ -1,0 +1,67 @@
+"""The worker's spans: of a job, made when it ends, and of a micro-batch, with links to its jobs.
+
+docs/traces.md tells what each covers. How traces are turned on is in `jobs/monitoring/traces.py`.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from jobs.monitoring import traces
+from jobs.schema import JobState
+from worker.leases.leased_job import LeasedJob
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+MS = 1_000_000
+"""ns"""
+
+
+class JobTraces:
+    """What one worker adds to the traces of its jobs."""
+
+    def __init__(self, tracer: "Tracer", model: str, worker: str) -> None:
+        self._tracer = tracer
+        self._about: dict[str, str | int] = {"batchline.model": model, "batchline.worker": worker}
+
+    def batch(self, jobs: Iterable[LeasedJob], items: int, tokens: int, padded: int, seconds: float) -> None:
+        """A micro-batch that is over now: a trace of its own, for its jobs have one each."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import Link, get_current_span
+
+        contexts = [get_current_span(traces.context(job.traceparent)).get_span_context() for job in jobs]
+        links = [Link(each) for each in contexts if each.is_valid and each.trace_flags.sampled]
+        if links:
+            now = time.time_ns()
+            shape: dict[str, str | int] = {
+                "batchline.items": items,
+                "batchline.tokens": tokens,
+                "batchline.padded_tokens": padded,
+            }
+            begun = now - int(seconds * 1e9)
+            span = self._tracer.start_span(
+                "batch", Context(), attributes=self._about | shape, links=links, start_time=begun
+            )
+            span.end(now)
+
+    def ended(self, job: LeasedJob, state: JobState, writing: float) -> None:
+        """A job whose end has just been written, which took so many seconds: times by the server's clock."""
+        from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
+
+        above = traces.context(job.traceparent)
+        if not get_current_span(above).get_span_context().is_valid:
+            return
+        about = self._about | {"batchline.job": job.id, "batchline.attempts_before": job.claimed.attempts}
+        now, claimed = job.now(), job.claimed.claimed_ms
+        wrote = now - int(writing * 1000)
+        begun = wrote if job.begun is None else job.begun
+        created = max(0, min(job.created, claimed))  # a stock client may have written anything
+        for name, start, end in (("queued", created, claimed), ("claim", claimed, begun)):
+            self._tracer.start_span(name, above, attributes=about, start_time=start * MS).end(end * MS)
+        finish = self._tracer.start_span(
+            "finish", above, SpanKind.CONSUMER, about | {"batchline.state": str(state)}, start_time=wrote * MS
+        )
+        if state is JobState.FAILED:
+            finish.set_status(Status(StatusCode.ERROR, job.failures[0].kind if job.failures else None))
+        finish.end(now * MS)

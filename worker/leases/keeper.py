@@ -1,0 +1,241 @@
+"""LeaseKeeper: the jobs a worker holds: leases to renew, endings to write back, the rest to give back."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from redis.exceptions import ResponseError
+from structlog.typing import FilteringBoundLogger
+
+from jobs.errors import QueueUnavailable
+from jobs.ledger.leasing import Claimed, Ending
+from jobs.ledger.queue import SWEEP_EVERY, JobQueue
+from jobs.monitoring import traces
+from jobs.monitoring.history import History
+from jobs.schema import JobState
+from worker.leases.job_log import JobLog
+from worker.leases.job_traces import JobTraces
+from worker.leases.leased_job import LeasedJob
+from worker.leases.redis_retry import RedisRetry
+from worker.statistics import WorkerStatistics
+
+WRITE_BYTES = 16 * 1024 * 1024
+"""Bytes of records after which a write-back takes no more along: Redis answers nobody else meanwhile."""
+
+CHARGE_WAIT = 1.0
+"""Seconds that a batch waits at most for the charge of a job that comes back from a lost worker."""
+
+CHARGE_AFTER = 0.02
+"""Seconds after its start at which any other job is charged, unless it has ended: the end tells it all."""
+
+
+class LeaseKeeper:
+    """Every job claimed and not yet written back, and the loops that keep it true to the ledger."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        model: str,
+        statistics: WorkerStatistics,
+        retry: RedisRetry,
+        log: FilteringBoundLogger,
+        on_lost: Callable[[LeasedJob], None],
+    ) -> None:
+        self.queue = queue
+        self.model = model
+        self.statistics = statistics
+        self._retry = retry
+        self._log = log
+        self._on_lost = on_lost
+        self._job_log = JobLog(log, queue.settings.log_slow)
+        tracer = traces.tracer()
+        self.traces = JobTraces(tracer, model, statistics.beat.id) if tracer else None
+        self._held: dict[str, LeasedJob] = {}
+        self._endings: asyncio.Queue[Ending] = asyncio.Queue()
+        self._ending: dict[str, LeasedJob] = {}
+        """Jobs on their way back, by token and id: a lease that ended by being written is not lost."""
+        self._starting: set[asyncio.Task[None]] = set()
+        self._uncharged: list[LeasedJob] = []
+        self._charging: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def holds(self, job: LeasedJob) -> bool:
+        """Whether the job is still this worker's to finish."""
+        return self._held.get(job.id) is job
+
+    def add(self, jobs: Sequence[LeasedJob]) -> None:
+        self._job_log.claimed(jobs)
+        for job in jobs:
+            if (before := self._held.get(job.id)) is not None:
+                self._drop(before)  # its lease ran out unnoticed, and the new one is ours again
+            self._held[job.id] = job
+
+    async def start(self, jobs: Sequence[LeasedJob]) -> None:
+        """Tells the ledger that these jobs run now, as a rule soon and without making their batch wait.
+
+        A job that was in the hands of a worker when that was lost may be why, and might kill this one before
+        it could be charged: it is charged first, unless Redis is away.
+        """
+        self._uncharged += jobs
+        if any(job.claimed.returned for job in jobs):
+            if task := self._charge():
+                await asyncio.wait([task], timeout=CHARGE_WAIT)
+        elif self._charging is None:
+            self._charging = asyncio.get_running_loop().call_later(CHARGE_AFTER, self._charge)
+
+    def _charge(self) -> asyncio.Task[None] | None:
+        """Charges those that have started and not ended."""
+        if self._charging is not None:
+            self._charging.cancel()
+            self._charging = None
+        claims = [job.claimed for job in self._uncharged if self.holds(job) and not job.over]
+        self._uncharged.clear()
+        if not claims:
+            return None
+        task = asyncio.create_task(self._start(claims))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return task
+
+    async def _start(self, claims: Sequence[Claimed]) -> None:
+        with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm
+            await self.queue.start(claims)
+
+    def end(self, job: LeasedJob, ending: Ending) -> None:
+        """To be written back; the lease is kept until it is."""
+        self._ending[ending.token + ending.id] = job
+        self._endings.put_nowait(ending)
+
+    async def written(self, seconds: float) -> None:
+        """Waits until every ending is written back, or `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._endings.join(), seconds)
+
+    async def write_back_forever(self) -> None:
+        """Writes endings, all that have come up at once, and insists through an outage."""
+        while True:
+            endings = [await self._endings.get()]
+            size = len(endings[0].head)
+            while not self._endings.empty() and size < WRITE_BYTES:
+                endings.append(self._endings.get_nowait())
+                size += len(endings[-1].head)
+            await self._write(endings)
+            for ending in endings:
+                job = self._ending.pop(ending.token + ending.id)
+                if self.holds(job):
+                    del self._held[job.id]
+                self._endings.task_done()
+
+    async def _write(self, endings: list[Ending]) -> None:
+        began = time.monotonic()
+        try:
+            refused = await self._retry(self.queue.finish, self.model, endings, insist=True)
+        except ResponseError as error:  # Redis will not take one of them, whichever
+            about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
+            self._log.error("results not taken", **about, error=str(error))
+            for ending in endings:
+                job = self._ending[ending.token + ending.id]
+                if len(endings) > 1:
+                    await self._write([ending])
+                elif ending.state is not JobState.FAILED:
+                    await self._write([job.failed("result-too-large", str(error))])
+            return
+        if refused:
+            self.statistics.beat.refused_results += len(refused)
+            for job_id in sorted(refused):
+                self._log.warning("late result refused", job=job_id)
+        for ending in endings:
+            if ending.id not in refused:
+                job = self._ending[ending.token + ending.id]
+                times = job.times()
+                self.statistics.ended(ending.state, times)
+                if ending.state is not JobState.EXPIRED:
+                    self.statistics.answered(job.id, job.count, job.failures, job.now() / 1000)
+                self._job_log.ended(job, ending.state, times)
+                if self.traces:
+                    self.traces.ended(job, ending.state, time.monotonic() - began)
+
+    async def renew_forever(self, every: float) -> None:
+        """Renews all leases each `every` seconds, and forgets those that are lost."""
+        while True:
+            await asyncio.sleep(every)
+            self._job_log.sum_up()
+            held = dict(self._held)
+            if not held:
+                continue
+            claims = [job.claimed for job in held.values()]
+            lost, over = await self._retry(self.queue.renew, self.model, claims, insist=True)
+            for job_id in lost | over:
+                job = held[job_id]
+                being_written = job.claimed.token + job_id in self._ending
+                if self.holds(job) and not being_written:
+                    if job_id in lost:
+                        self.statistics.beat.lost_leases += 1
+                        self._log.warning("lease lost", job=job_id)
+                    self._drop(job)
+
+    async def sweep_forever(self) -> None:
+        """Gives back what other workers lost, ends what is overdue or aborted, samples the history."""
+        history = History(self.queue)
+        while True:
+            try:
+                swept = await self._retry(self.queue.sweep, self.model, insist=True)
+            except ResponseError as error:  # one job that the script trips over must not end the worker
+                self._log.error("sweep failed", error=str(error))
+            else:
+                if any(swept):
+                    given_back, expired, aborted = swept
+                    self._log.info("swept", given_back=given_back, expired=expired, aborted=aborted)
+                await history.record()
+            await asyncio.sleep(SWEEP_EVERY)
+
+    def _drop(self, job: LeasedJob) -> None:
+        """It was cancelled, or is another worker's by now."""
+        del self._held[job.id]
+        self._on_lost(job)
+
+    async def hand_on(self, jobs: Sequence[LeasedJob]) -> None:
+        """Gives back at once what was claimed as the stop came: others can run it sooner."""
+        with contextlib.suppress(QueueUnavailable):  # then it is given back with the rest
+            await self._hand_over(job for job in jobs if self.holds(job))
+
+    async def hand_back(self) -> None:
+        """As `give_back`, while the worker lives on: what is on its way to being written is kept.
+
+        Raises QueueUnavailable.
+        """
+        self._log_given_back(await self._hand_over(self._held.values()))
+
+    async def give_back(self, *, uncharged: bool) -> None:
+        """What has no result returns to its place in the queue; uncharged, if the stop was in order.
+
+        A job that killed engines is charged all the same: it must not come back for ever.
+        """
+        with contextlib.suppress(QueueUnavailable):
+            self._log_given_back(await self._release(list(self._held.values()), uncharged=uncharged))
+
+    async def _hand_over(self, jobs: Iterable[LeasedJob]) -> int:
+        """Releases those that are not over, and forgets them."""
+        unfinished = [job for job in jobs if not job.over]
+        given_back = await self._release(unfinished, uncharged=True)
+        for job in unfinished:
+            if self.holds(job):
+                self._drop(job)
+        return given_back
+
+    async def _release(self, jobs: Sequence[LeasedJob], *, uncharged: bool) -> int:
+        deadly = [job for job in jobs if job.deadly]
+        if (deadly or not uncharged) and (charging := self._charge()):
+            await charging
+        given_back = 0
+        for some, free in (([job for job in jobs if not job.deadly], uncharged), (deadly, False)):
+            if claims := [(job.claimed, 0 if job.started else job.start_by) for job in some]:
+                given_back += await self.queue.release(self.model, claims, uncharged=free)
+        return given_back
+
+    def _log_given_back(self, jobs: int) -> None:
+        if jobs:
+            self._log.info("gave back unfinished jobs", jobs=jobs)

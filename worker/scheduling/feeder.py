@@ -1,0 +1,291 @@
+"""Feeder: keeps the engine fed: one batch computes; when that nears its end, the next is prepared behind it.
+
+The next batch is bound late, for what arrives until then may make it better: when the running one is
+expected to end soon, or at once where it will be short. It counts as started only when it is the running one:
+until then its jobs are not charged, and when the engine dies, or a stop comes, they return to the window.
+Only the batch that was running is suspect then. What is to be tried again of it is a batch like any other
+that begins in an empty engine: `isolation.py` keeps these trials and says when one goes first.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from worker.batching.cost_model import CostModel
+from worker.batching.deadlines import Deadlines
+from worker.engine.protocol import Raised, Ran, Withdrawn
+from worker.leases.leased_job import Batch
+from worker.loops import unless
+from worker.scheduling.isolation import Isolation, Trial
+from worker.scheduling.window import BatchResult, Window
+from worker.supervisor.engine import Answered, Engine, EngineDied, EngineLost
+from worker.supervisor.restarts import TRIES
+
+LEAD_SECONDS = 0.003
+LEAD_SHARE = 0.1
+"""How long before the expected end of a batch the next one is chosen: these seconds and this share of it."""
+
+SHORT = 0.01
+"""Seconds; behind a batch that takes less the next one is prepared at once."""
+
+TINY = 0.001
+"""Seconds; behind a batch that takes less none is prepared: it would hardly be sooner, and be smaller."""
+
+HUNGER = 0.005
+"""Seconds before it chooses the next batch at which the feeder says so: a claim takes some of them."""
+
+
+@dataclass(slots=True)
+class SentBatch:
+    """A batch in the engine."""
+
+    trial: Trial
+    answered: Answered
+    padded: int
+    """What it was thought to cost before it ran: tokens, padding and all."""
+    wanted: bool
+    """Whether it waited already when the batch before it ended."""
+    began: float | None = None
+    """When it became the running one, by the monotonic clock."""
+    recalled: bool = False
+
+    @property
+    def batch(self) -> Batch:
+        return self.trial.batch
+
+
+class Feeder:
+    """Runs batches of one window on one engine, which is nobody else's."""
+
+    def __init__(self, engine: Engine, window: Window, log: FilteringBoundLogger) -> None:
+        self.engine = engine
+        self.cost_model: CostModel
+        self.deadlines: Deadlines
+        self._window = window
+        self._log = log
+        self.isolation = Isolation(window.hold, window.put_back, log)
+        self._sent: deque[SentBatch] = deque()
+        """In the engine: the running one, and one behind it."""
+        self._fell: Trial | None = None
+        """The last one that ran, if the engine died of it."""
+        self._wake = asyncio.Event()
+        self._alarms: list[asyncio.TimerHandle] = []
+        self._due = False
+        """Whether it is time to choose the batch behind the running one."""
+        self._wanted = False
+        self._empty_first = False
+        """Whether the next batch must not be in the engine behind another."""
+        self._explained = False
+        """Whether the engine died of a batch, and not while it was idle."""
+        self._stopped = asyncio.Event()
+        self._hungry = asyncio.Event()
+        engine.on_event = self._wake.set
+
+    async def hunger(self, seconds: float) -> None:
+        """Waits until a batch is chosen, or soon will be, so that what is claimed then may be in it."""
+        await asyncio.sleep(0)  # what was claimed last comes first
+        if not self._hungry.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._hungry.wait()
+
+    def filled(self) -> None:
+        """There may be a batch to choose."""
+        self._wake.set()
+
+    def dropped(self) -> None:
+        """Jobs were cancelled or lost. An engine that computes for none but those is ended.
+
+        But not before that has taken as long as to load the model: until then it is cheaper to wait.
+        """
+        if not self._sent:
+            return
+        sent = self._sent[0]
+        if sent.began and self.engine.info and all(item.job.over for item in sent.batch):
+            left = sent.began + self.engine.info.seconds - time.monotonic()
+            asyncio.get_running_loop().call_later(max(0.0, left), self._end_for_nobody, sent)
+
+    def _end_for_nobody(self, sent: SentBatch) -> None:
+        if self._sent and self._sent[0] is sent and not sent.answered.done():
+            self.engine.interrupt("the engine was ended, as the jobs of its batch were over")
+
+    def stop(self) -> None:
+        """Lets `run` end with the running batch; safe to call twice."""
+        if not self._stopped.is_set() and len(self._sent) == 2:
+            self._sent[1].recalled = True
+            self.engine.withdraw()
+        self._stopped.set()
+        self._wake.set()
+        self._hungry.set()
+
+    async def run(self) -> None:
+        """Feeds the engine until `stop`. Raises EngineLost when the engine cannot be kept alive."""
+        while True:
+            self._wake.clear()
+            if self._sent and self._sent[0].answered.done():
+                await self._land(self._sent.popleft())
+            elif self._stopped.is_set() and not self._sent:
+                return
+            elif self.engine.dead and not self._sent:
+                await self._revive()
+            elif self.engine.recycling.due and not self._sent:
+                await self._restart(self.engine.recycling.due)
+            elif trial := self._next():
+                await self._launch(trial)
+            else:
+                await self._wake.wait()
+
+    def _next(self) -> Trial | None:
+        if self._stopped.is_set() or not self.engine.connected or self.engine.recycling.due:
+            return None
+        if len(self._sent) == 2:
+            return None
+        if not self._sent:
+            self._empty_first = False
+            self._hungry.set()
+        elif self._empty_first or not self._due or self._sent[0].trial.suspect:
+            return None
+        cautious = self._fell is not None
+        if not self.isolation:
+            return self._from_window(cautious)
+        trial = self.isolation.due(self._window.anchor(cautious=cautious), self._fell)
+        if trial is None and (chosen := self._from_window(cautious)):
+            return chosen
+        trial = trial or self.isolation.due(None, self._fell)  # what waited had expired
+        if trial is None:
+            return None
+        if self._sent:
+            self._empty_first = True
+            return None
+        self.isolation.take(trial)
+        self._window.expire(trial.batch)
+        return trial
+
+    def _from_window(self, cautious: bool) -> Trial | None:
+        batch = self._window.choose(cautious=cautious)
+        if self._sent and any(item.job.claimed.returned for item in batch):
+            self._window.put_back(batch)  # it must be charged before it is computed
+            self._empty_first = True
+            return None
+        self._wanted = self._wanted and bool(batch)
+        return Trial(batch) if batch else None
+
+    async def _launch(self, trial: Trial) -> None:
+        batch, now, first = trial.batch, time.monotonic(), not self._sent
+        if first:
+            await self._charge(batch)
+        padded = self._window.cost(batch)
+        expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
+        deadline = self.deadlines.seconds(len(batch), parameters, expected)
+        answered = self.engine.send(
+            _inputs(batch), parameters, alone=first and expected <= TINY, seconds=deadline
+        )
+        sent = SentBatch(trial, answered, padded, self._wanted or not first)
+        self._sent.append(sent)
+        if first:
+            self._began(sent, now)
+        else:
+            self._hungry.clear()
+
+    async def _charge(self, batch: Batch) -> None:
+        jobs = {item.job.id: item.job for item in batch}
+        if started := [job for job in jobs.values() if not job.over and job.start()]:
+            await self._window.charge(started)
+
+    def _began(self, sent: SentBatch, now: float) -> None:
+        sent.began = now
+        expected = self.cost_model.seconds(sent.padded)
+        self._due = TINY < expected <= SHORT
+        self._hungry.clear()
+        for alarm in self._alarms:
+            alarm.cancel()
+        self._alarms.clear()
+        if self._due:
+            self._hungry.set()
+        elif SHORT < expected < math.inf:
+            bind, later = (
+                expected - LEAD_SECONDS - LEAD_SHARE * expected,
+                asyncio.get_running_loop().call_later,
+            )
+            self._alarms += later(bind - HUNGER, self._hungry.set), later(bind, self._bind)
+
+    def _bind(self) -> None:
+        self._due = True
+        self._wake.set()
+
+    async def _land(self, sent: SentBatch) -> None:
+        now, reply = time.monotonic(), sent.answered.result()
+        if self._sent:
+            await self._promote(self._sent[0], now)
+        else:
+            self._wanted = self._window.waiting()
+        if isinstance(reply, Withdrawn):
+            self.isolation.put_back(sent.batch)
+            return
+        if sent.began is None:  # it was recalled too late
+            await self._charge(sent.batch)
+            sent.began = now
+        if not isinstance(reply, Ran):
+            assert isinstance(reply, Raised | EngineDied)
+            self._failed(sent.trial, reply, now - sent.began)
+            return
+        self._fell = None
+        self.cost_model.took(sent.padded, reply.compute_ms / 1000)
+        self.deadlines.took(len(sent.batch), reply.steps, reply.compute_ms / 1000)
+        starved = reply.waited_ms / 1000 if sent.wanted else 0.0
+        tokens, padded = reply.tokens or 0, reply.padded or 0
+        self.isolation.ran(sent.trial)
+        result = BatchResult(
+            reply.outputs, tokens, padded, now - sent.began, reply.compute_ms, starved, tokens
+        )
+        self._window.settle(sent.batch, result)
+
+    def _failed(self, trial: Trial, reply: Raised | EngineDied, seconds: float) -> None:
+        if isinstance(reply, EngineDied):
+            self._fell, self._explained, self._wanted = trial, True, False
+            verdicts = self.isolation.died(trial, reply)
+        else:
+            self._fell = None
+            new = self.engine.recycling.answers <= 1
+            verdicts = self.isolation.raised(trial, reply.detail, shortage=reply.shortage, new=new)
+            if not verdicts and len(trial.batch) == 1:
+                self.engine.recycling.due = "memory"
+        if verdicts:  # first that of the only item that was run
+            _, failure = verdicts.pop(0)
+            self._window.settle(trial.batch, BatchResult([failure], 0, 0, seconds, 0.0, 0.0))
+        else:
+            self._window.spent(seconds)
+        if verdicts:
+            self._window.fail(verdicts)
+
+    async def _promote(self, sent: SentBatch, now: float) -> None:
+        """It is the running one now, if the engine was not told otherwise, and lives."""
+        answered = sent.answered
+        if not sent.recalled and not (answered.done() and isinstance(answered.result(), Withdrawn)):
+            self._window.expire(sent.batch)  # it may have been there for long
+            await self._charge(sent.batch)
+            self._began(sent, now)
+
+    async def _revive(self) -> None:
+        """An engine that died is restarted, also one that died while it had nothing to do."""
+        if not self._explained:
+            self._log.error("engine died while idle")
+            if self.engine.restart_policy.failed():
+                raise EngineLost(f"its engine died {TRIES} times in a row while it had nothing to do")
+        self._explained = False
+        await self._restart()
+
+    async def _restart(self, reason: str = "") -> None:
+        """Unless a stop comes first; nothing is in the engine."""
+        self._window.restarting()
+        await unless(self._stopped, self.engine.restart(reason))
+
+
+def _inputs(batch: Batch) -> list[Any]:
+    return [item.job.inputs[item.index] for item in batch]

@@ -1,0 +1,262 @@
+"""Isolation: what is to be tried again of batches that failed, so that one bad input fails alone (promise 4).
+
+- The pipeline raised: the halves are tried as batches of their own; a single item that raises has failed.
+- The engine died or hung: each member is a suspect, to be tried alone. An item that kills the engine alone,
+  twice, has failed. While a job has suspects, the rest of its items wait here.
+- There was no memory: an item that raises that alone is tried once more in a new engine.
+- A job whose items killed KILLS_PER_JOB engines alone is given up: what has no outcome yet fails.
+
+It only decides. The feeder runs the trials, one at a time, and asks before each whether the window is first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from structlog.typing import FilteringBoundLogger
+
+from worker.batching.batcher import Item
+from worker.engine.protocol import Failure
+from worker.leases.leased_job import Batch, LeasedJob
+from worker.supervisor.engine import EngineDied
+
+KILLS = 2
+"""Engines that one item may kill alone: the first may have been an accident."""
+
+KILLS_PER_JOB = 2 * KILLS + 1
+"""Engines that the items of one job may kill alone: two bad inputs fail alone, a third ends the job."""
+
+STARVED_PER_JOB = 3
+"""Items of one job that may cost a restart each because a new engine has no memory for them either."""
+
+Verdicts = list[tuple[Item[LeasedJob], Failure]]
+"""Items that have failed, and why."""
+
+
+@dataclass(slots=True, eq=False)
+class Trial:
+    """A batch to be run; one from the window is a first trial."""
+
+    batch: Batch
+    suspect: bool = False
+    """Whether its only item was in a batch whose engine died; nothing else may be in the engine with it."""
+    kills: int = 0
+    """Engines that died while it ran alone."""
+    error: EngineDied | None = None
+    """How the last of them died."""
+    starved: bool = False
+    """Whether its only item found no memory before, and a new engine is to run it."""
+
+    @property
+    def rank(self) -> int:
+        """The highest priority in it."""
+        return min([item.rank for item in self.batch])
+
+    @property
+    def urgency(self) -> tuple[float, int]:
+        """Of its most urgent item, which came first of those that are as urgent."""
+        return min([(item.urgency, item.sequence) for item in self.batch])
+
+    @property
+    def kills_of_jobs(self) -> int:
+        """Engines that died while an item of one of its jobs ran alone."""
+        return max([item.job.kills for item in self.batch])
+
+    @property
+    def place(self) -> tuple[int, int, int, tuple[float, int]]:
+        """Its place among the trials: items of jobs that killed no engine come first."""
+        return self.kills_of_jobs, self.kills, self.rank, self.urgency
+
+
+@dataclass(slots=True)
+class Rest:
+    """What waits of a job until its suspects were tried."""
+
+    items: Batch
+    suspects: int = 0
+    """Of its items; they may be in the engine."""
+
+
+@dataclass(slots=True)
+class Isolation:
+    """The trials of one engine."""
+
+    hold: Callable[[LeasedJob], Batch]
+    """Takes a job's items out of the window."""
+    release: Callable[[Batch], None]
+    """Puts items into the window again."""
+    log: FilteringBoundLogger
+    _trials: list[Trial] = field(default_factory=list)
+    _rests: dict[LeasedJob, Rest] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Items in trials that are to be run."""
+        return sum(len(trial.batch) for trial in self._trials)
+
+    @property
+    def head(self) -> float | None:
+        """The urgency of the most urgent trial; None when there is none."""
+        return min((trial.urgency[0] for trial in self._trials), default=None)
+
+    def due(self, anchor: Item[LeasedJob] | None, fell: Trial | None) -> Trial | None:
+        """The trial that goes before the window's next batch, which is that of `anchor`; None if none does.
+
+        `fell` is the last trial, if the engine died of it: then the window goes first, unless it was a batch
+        from the window and a more important item shared it.
+        """
+        self._drop_what_is_over()
+        first = min(self._trials, key=lambda trial: trial.place, default=None)
+        if first is None or anchor is None:
+            return first
+        if fell is None:
+            goes_first = first.urgency[0] <= anchor.urgency
+        else:
+            goes_first = not fell.suspect and first.rank < anchor.rank and not first.kills_of_jobs
+        return first if goes_first else None
+
+    def take(self, trial: Trial) -> None:
+        """It is run now."""
+        self._trials.remove(trial)
+
+    def ran(self, trial: Trial) -> None:
+        """The engine survived it."""
+        if trial.kills:
+            trial.batch[0].job.acquitted(trial.batch[0].index, trial.kills)
+        self._close(trial)
+
+    def raised(self, trial: Trial, detail: str, *, shortage: bool = False, new: bool = False) -> Verdicts:
+        """The pipeline raised on it, maybe for a `shortage` of memory; `new`: in a new engine.
+
+        Answers with the items that have failed; none of one alone means that a new engine is to try it again.
+        """
+        batch = trial.batch
+        if len(batch) == 1:
+            if shortage and self._starved(trial, new):
+                return []
+            self.ran(trial)
+            return [(batch[0], Failure("input-failed", detail))]
+        self.log.info("batch raised, halving it", items=len(batch), error=detail)
+        half = len(batch) // 2
+        self._trials += Trial(batch[:half]), Trial(batch[half:])
+        return []
+
+    def died(self, trial: Trial, error: EngineDied) -> Verdicts:
+        """The engine died, or was killed, while it ran. Answers with the items that have failed."""
+        batch = trial.batch
+        about = {"job": batch[0].job.id} if len(batch) == 1 else {}
+        event = "engine died on one input" if trial.suspect else "engine died"
+        self.log.error(event, **about, items=len(batch), error=str(error))
+        if len({item.job for item in batch}) == 1:
+            batch[0].job.deadly = True
+        wanted = _wanted(batch)
+        if len(batch) == 1 and wanted:
+            return self._killed(trial, error)
+        if not wanted:
+            self._close(trial)
+        for item in wanted:
+            self._suspect(Trial([item], suspect=True))
+        return []
+
+    def put_back(self, batch: Batch) -> None:
+        """It was not run: into the window, or to the rest of its job."""
+        free: Batch = []
+        for item in batch:
+            rest = self._rests.get(item.job)
+            (free if rest is None else rest.items).append(item)
+        self.release(free)
+
+    def _drop_what_is_over(self) -> None:
+        """Jobs that are over, as when they were cancelled, need no trial."""
+        trials, self._trials = self._trials, []
+        for trial in trials:
+            if wanted := _wanted(trial.batch):
+                trial.batch = wanted
+                self._trials.append(trial)
+            else:
+                self._close(trial)
+
+    def _starved(self, trial: Trial, new: bool) -> bool:
+        """Whether others may have taken the memory that a lone item did not find; then it is tried again."""
+        job = trial.batch[0].job
+        if new or trial.starved:
+            job.starved += 1
+            return False
+        if job.starved >= STARVED_PER_JOB or not _wanted(trial.batch):
+            return False
+        trial.starved = True
+        self._trials.append(trial)
+        self.log.warning("no memory for one input, trying it in a new engine", job=job.id)
+        return True
+
+    def _suspect(self, trial: Trial) -> None:
+        job = trial.batch[0].job
+        if (rest := self._rests.get(job)) is None:
+            rest = self._rests[job] = Rest(self.hold(job))
+        rest.suspects += 1
+        self._trials.append(trial)
+
+    def _close(self, trial: Trial) -> None:
+        """It needs no other run; with the last suspect of a job the rest of it returns to the window."""
+        job = trial.batch[0].job
+        if not trial.suspect or (rest := self._rests.get(job)) is None:
+            return
+        rest.suspects -= 1
+        if not rest.suspects:
+            del self._rests[job]
+            group = job.group
+            for item in rest.items:
+                item.group = group
+            self.release(rest.items)
+
+    def _killed(self, trial: Trial, error: EngineDied) -> Verdicts:
+        [item] = trial.batch
+        job = item.job
+        job.killed(item.index)
+        again = Trial([item], suspect=True, kills=trial.kills + 1, error=error)
+        if job.kills >= KILLS_PER_JOB:
+            return self._give_up(again)
+        if again.kills >= KILLS:
+            self._close(trial)
+            return [(item, _blamed(again))]
+        self._suspect(again)
+        self._close(trial)
+        return []
+
+    def _give_up(self, last: Trial) -> Verdicts:
+        """All of a job's items fail that have no outcome; first that of the last trial."""
+        job = last.batch[0].job
+        killers = len(job.killers)
+        self.log.error("job given up", job=job.id, killers=killers, kills=job.kills)
+        detail = (
+            f"{killers} inputs of this job made the engine die or hang, {job.kills} times in all; "
+            "this one was not run"
+        )
+        tried, untried = self._take_all(job)
+        verdicts = [(trial.batch[0], _blamed(trial)) for trial in (last, *tried)]
+        return verdicts + [(item, Failure("job-given-up", detail)) for item in untried]
+
+    def _take_all(self, job: LeasedJob) -> tuple[list[Trial], Batch]:
+        """A job's trials that killed, and the rest of its items."""
+        tried: list[Trial] = []
+        rest = self._rests.pop(job, None)
+        untried = rest.items if rest else []
+        trials, self._trials = self._trials, []
+        for trial in trials:
+            own = [item for item in trial.batch if item.job is job]
+            trial.batch = [item for item in trial.batch if item.job is not job]
+            if own and trial.kills:
+                tried.append(Trial(own, kills=trial.kills, error=trial.error))
+            else:
+                untried += own
+            if trial.batch:
+                self._trials.append(trial)
+        return tried, untried
+
+
+def _wanted(batch: Batch) -> Batch:
+    return [item for item in batch if not item.job.over]
+
+
+def _blamed(trial: Trial) -> Failure:
+    assert trial.error is not None
+    times = "once" if trial.kills == 1 else f"{trial.kills} times"
+    return Failure(trial.error.kind, f"this input alone made it happen {times}: {trial.error}")

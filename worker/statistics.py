@@ -1,0 +1,102 @@
+"""WorkerStatistics: what a worker counts of itself, as its heartbeat tells the roster."""
+
+import math
+import os
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jobs.monitoring.failures import LATEST, note
+from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, count, empty
+from jobs.monitoring.roster import Heartbeat
+from jobs.schema import JobState
+from worker.engine.protocol import NO_BUDGET, Failure, Loaded
+
+MEMORY = 10.0
+"""Seconds of computing after which a batch counts for a third of what it did in the rate."""
+
+
+class Times(NamedTuple):
+    """Of a job that ended, in seconds; None is what it never came to."""
+
+    queued: float | None
+    compute: float | None
+    total: float
+
+
+class WorkerStatistics:
+    """The heartbeat of one BatchWorker, kept up to date."""
+
+    def __init__(self, model: str) -> None:
+        host, pid = socket.gethostname(), os.getpid()
+        self.beat = Heartbeat(
+            id=f"{host}:{pid}:{secrets.token_hex(2)}",
+            model=model,
+            host=host,
+            pid=pid,
+            started=time.time(),
+            engine="loading",
+            queued=empty(LATENCIES),
+            compute=empty(LATENCIES),
+            total=empty(LATENCIES),
+            batch_items=empty(BATCH_ITEMS),
+            batch_padding=empty(PADDING),
+        )
+        self._items = self._seconds = 0.0
+
+    def loaded(self, loaded: Loaded) -> None:
+        """The engine has its model."""
+        beat = self.beat
+        beat.engine_fault, beat.engine_retry = "", 0.0
+        beat.device, beat.dtype, beat.threads = loaded.device, loaded.dtype, loaded.threads
+        beat.budget = loaded.cost.budget if loaded.cost.budget < NO_BUDGET else 0
+
+    def retired(self, why: str, retry: float) -> None:
+        """The model is not served; it is loaded again at that Unix time."""
+        self.beat.engine_fault, self.beat.engine_retry = why, retry
+
+    def ended(self, state: JobState, times: Times) -> None:
+        """A job ended here."""
+        beat = self.beat
+        beat.jobs[state] = beat.jobs.get(state, 0) + 1
+        count(beat.total, LATENCIES, times.total)
+        beat.total_sum += times.total
+        if times.queued is not None:
+            count(beat.queued, LATENCIES, times.queued)
+            beat.queued_sum += times.queued
+        if times.compute is not None:
+            count(beat.compute, LATENCIES, times.compute)
+            beat.compute_sum += times.compute
+
+    def answered(self, job: str, inputs: int, failures: Sequence[Failure], at: float) -> None:
+        """A job ended with an outcome for each of its inputs; `at` in Unix seconds."""
+        beat = self.beat
+        beat.inputs += inputs
+        if failures:
+            for kind, failed in Counter(failure.kind for failure in failures).items():
+                beat.inputs_failed[kind] = beat.inputs_failed.get(kind, 0) + failed
+            reasons = Counter((failure.kind, failure.detail) for failure in failures)
+            for (kind, detail), failed in reasons.most_common(LATEST):
+                note(beat.failures, kind, detail, failed, job, at)
+
+    def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
+        """A micro-batch is over; `padded` is 0 where nobody has counted its tokens."""
+        beat = self.beat
+        beat.items += items
+        beat.batches += 1
+        beat.tokens += tokens
+        beat.padded_tokens += padded
+        beat.compute_seconds += seconds
+        beat.starved_seconds += starved
+        count(beat.batch_items, BATCH_ITEMS, items)
+        if padded:
+            padding = max(0.0, 1 - tokens / padded)
+            count(beat.batch_padding, PADDING, padding)
+            beat.batch_padding_sum += padding
+        fading = math.exp(-seconds / MEMORY)
+        self._items = self._items * fading + items
+        self._seconds = self._seconds * fading + seconds
+        beat.items_per_second = self._items / max(self._seconds, 1e-6)

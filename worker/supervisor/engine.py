@@ -1,0 +1,277 @@
+"""Engine: the worker's handle on the child process that holds the pipeline: start, run, kill, restart.
+
+The child's side is `worker/engine/__main__.py`; `worker/scheduling/isolation.py` takes failing batches apart.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+from jobs.errors import BatchlineError, ConfigurationError
+from jobs.models import ModelSpec
+from jobs.process import watchdog
+from jobs.process.exits import how_it_ended
+from worker.engine.protocol import (
+    Load,
+    Loaded,
+    LoadFailed,
+    Raised,
+    Ran,
+    Reply,
+    Run,
+    Withdraw,
+    Withdrawn,
+    decode_reply,
+    encode,
+)
+from worker.supervisor.connection import EngineConnection
+from worker.supervisor.pending import Answered, EngineDied, PendingRequests
+from worker.supervisor.recycling import RecyclingPolicy, resident
+from worker.supervisor.restarts import TRIES, RestartPolicy
+from worker.supervisor.spawn import spawn
+
+__all__ = ["Answered", "Engine", "EngineDied", "EngineLost", "EngineState"]
+
+EngineState = Literal["loading", "ready", "busy", "restarting"]
+
+log = structlog.get_logger()
+
+LAST_WORDS = 0.05
+"""Seconds in which what a child sent before it ended is still read."""
+
+
+class EngineLost(BatchlineError):
+    """The engine cannot be kept alive, whatever it is given: its model is to be retired."""
+
+
+class Engine:
+    """One child process at a time. `start`, `send` and `restart` come one after the other.
+
+    Of what was sent, two batches may be without an answer: one computes, one is prepared. Answers come in the
+    order of their requests. One that is not the first request's, or that does not fit it, ends the child: it
+    cannot be known whose answer it is. Whatever the child has started ends with it; `guard` sees to it
+    where this process is killed.
+    """
+
+    def __init__(self, spec: ModelSpec, source: Path | None, guard: watchdog.Watchdog | None = None) -> None:
+        self.spec = spec
+        self.source = source
+        self.info: Loaded | None = None
+        self.restart_reasons: Counter[str] = Counter()
+        """Restarts by reason, one of `jobs.monitoring.roster.RESTARTS`."""
+        self.restart_policy = RestartPolicy()
+        self.recycling = RecyclingPolicy(spec)
+        self.state: EngineState = "loading"
+        self.dead = False
+        """Whether the child ended by itself, or for a hang, and none was started since."""
+        self.on_event: Callable[[], object] = lambda: None
+        """Called whenever a batch is answered or the engine died."""
+        self._process: asyncio.subprocess.Process | None = None
+        self._connection: EngineConnection | None = None
+        self._guard = guard
+        self._mark = ""
+        self._pending = PendingRequests(self._hung)
+        self._fault: EngineDied | None = None
+        """Why it was killed."""
+        self._ended_by = "crashed"
+        """The same in one word, one of `jobs.monitoring.roster.RESTARTS`."""
+        self._ending: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def restarts(self) -> int:
+        return self.restart_reasons.total()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the child can be given a batch: it is not known to have died."""
+        return self._connection is not None
+
+    async def start(self) -> Loaded:
+        """Starts the child, loads the model and warms it up.
+
+        Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
+        """
+        mark = watchdog.new_mark()
+        self._process, ours = await spawn(mark)
+        self._mark = mark
+        if self._guard is not None:
+            self._guard.add(self._process.pid, self._mark)
+        connection = self._connection = EngineConnection(
+            self._pending.awaits, self._replied, self._out_of_step, self._lost
+        )
+        self.dead, self._fault, self._ended_by = False, None, "crashed"
+        self._watching = asyncio.create_task(self._watch(self._process, connection))
+        await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=ours)
+        request = Load(
+            self.spec.model_dump_json(exclude_computed_fields=True).encode(),
+            str(self.source) if self.source else None,
+        )
+        reply = await self._send(request, self.spec.load_timeout)
+        if isinstance(reply, EngineDied):  # libraries that get no memory may take the process with them
+            limit = self.spec.memory_limit
+            told = f"{reply} (memory_limit = {limit} MiB)" if limit else str(reply)
+            raise EngineDied(told, reply.kind)
+        if isinstance(reply, LoadFailed):
+            await self.kill()
+            raise ConfigurationError(reply.message)
+        assert isinstance(reply, Loaded)
+        if (most := self.spec.max_resident) is not None and (size := resident(self.pid)) > most:
+            await self.kill()  # it would be replaced after every batch
+            raise ConfigurationError(
+                f"model {self.spec.name!r} takes {size} MiB once loaded, more than max_resident = {most}"
+            )
+        self.info = reply
+        self.state = "ready"
+        self.restart_policy.ready()
+        self.recycling.begin()
+        return reply
+
+    async def restart(self, reason: str = "") -> None:
+        """Replaces the child, with growing pauses where that fails; by default because it died or hung.
+
+        Raises EngineLost when the model is to be retired.
+        """
+        reason = reason or self._ended_by
+        self.restart_reasons[reason] += 1
+        self.state = "restarting"
+        if self.connected:
+            await self.kill()
+        while True:
+            await asyncio.sleep(self.restart_policy.pause)
+            try:
+                await self.start()
+            except (EngineDied, ConfigurationError) as error:  # it did load before: memory may be short
+                log.error("engine did not start", model=self.spec.name, error=str(error))
+                if self.restart_policy.failed():
+                    raise EngineLost(f"it could not be started {TRIES} times in a row: {error}") from None
+            else:
+                log.info("engine restarted", model=self.spec.name, pid=self.pid, reason=reason)
+                return
+
+    def send(
+        self,
+        inputs: list[Any],
+        parameters: dict[str, Any],
+        *,
+        alone: bool = False,
+        seconds: float | None = None,
+    ) -> Answered:
+        """Gives the engine a micro-batch, to be computed after what it has; `alone`: none follows it yet.
+
+        Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `seconds` (by default
+        `batch_timeout`) from when it was the first unanswered one. What stood behind a batch that died is
+        answered Withdrawn.
+        """
+        self.state = "busy"
+        return self._send(Run(inputs, parameters, alone), seconds or self.spec.batch_timeout)
+
+    def interrupt(self, why: str) -> None:
+        """Ends the child in the middle of what it does; the batch that runs is answered EngineDied."""
+        self._fault, self._ended_by = EngineDied(why), "cancelled"
+        self._end_process()
+
+    def withdraw(self) -> None:
+        """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
+        if self._connection is not None and (latest := self._pending.latest) is not None:
+            self._connection.write(encode(latest, Withdraw()))
+
+    async def kill(self) -> str:
+        """Ends the child at once, whatever it does, and says how it ended. What was sent is not answered."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        self._pending.drop()
+        if self._process is None:
+            return "was not running"
+        self._end_process()
+        return await self._ended()
+
+    def _send(self, request: Load | Run, seconds: float) -> Answered:
+        answered, frame = self._pending.ask(request, seconds)
+        if self._connection is not None:
+            self._connection.write(frame)
+        elif self.dead:  # else it is dying, and answered when that is done
+            asyncio.get_running_loop().call_soon(self._answer, self._fault or EngineDied("the engine died"))
+        return answered
+
+    def _replied(self, body: bytes) -> None:
+        with contextlib.suppress(msgspec.MsgspecError):
+            reply = decode_reply(body)
+            if self._pending.fits(reply):
+                if isinstance(reply, Ran):
+                    self.restart_policy.recovered()
+                if isinstance(reply, Ran | Raised):
+                    self.recycling.answered(len(reply.outputs) if isinstance(reply, Ran) else 0, self.pid)
+                self._answer(reply)
+                return
+        self._out_of_step()
+
+    def _out_of_step(self) -> None:
+        log.error("engine answered out of step", model=self.spec.name, pid=self.pid)
+        if self._connection is not None:
+            self._connection.close()  # also an answer that looks right may come from the wrong process
+        self._fault = EngineDied("the engine's answers were out of step with its requests and it was killed")
+        self._end_process()
+
+    def _answer(self, reply: Reply | EngineDied) -> None:
+        self._pending.answer(reply)
+        if not self._pending and self.state == "busy":
+            self.state = "ready"
+        self.on_event()
+
+    def _hung(self, seconds: float) -> None:
+        what = f"the engine did not answer within {seconds:g} s and was killed"
+        self._fault, self._ended_by = EngineDied(what, "engine-timeout"), "hung"
+        self._end_process()
+
+    def _end_process(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _ended(self) -> str:
+        """Waits for the child's end, ends what it has started, and says how it ended."""
+        assert self._process is not None
+        process, mark = self._process, self._mark
+        how = how_it_ended(await process.wait())
+        await asyncio.to_thread(watchdog.end, process.pid, mark)
+        if self._guard is not None:
+            self._guard.remove(process.pid)
+        return how
+
+    async def _watch(self, process: asyncio.subprocess.Process, connection: EngineConnection) -> None:
+        """A child may have left the socket to one that it forked: then nobody hears of its end but so."""
+        await process.wait()
+        await asyncio.sleep(LAST_WORDS)
+        connection.close()
+
+    def _lost(self, connection: EngineConnection) -> None:
+        if connection is self._connection:  # else it was `kill` that closed it
+            self._connection = None
+            self._ending = asyncio.get_running_loop().create_task(self._died())
+
+    async def _died(self) -> None:
+        """Waits for a child that has closed its socket; one that lingers is killed."""
+        assert self._process is not None
+        try:
+            async with asyncio.timeout(2.0):
+                how = await self._ended()
+        except TimeoutError:
+            how = "closed its connection and was killed"
+            self._end_process()
+            await self._ended()
+        self.dead = True
+        self._answer(self._fault or EngineDied(f"the engine {how}"))
+        while self._pending:
+            self._answer(Withdrawn())

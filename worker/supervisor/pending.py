@@ -1,0 +1,99 @@
+"""PendingRequests: what an engine has not answered yet; which answer is whose, and by when it is due.
+
+Answers come in the order of their requests, each with its request's id. Whatever else comes is in disorder.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobs.errors import BatchlineError
+from worker.engine.protocol import Load, Loaded, LoadFailed, Ran, Reply, Run, encode, new_request_id
+
+
+class EngineDied(BatchlineError):
+    """The engine ended, or was killed because it did not answer in time. `kind` names the problem's type."""
+
+    def __init__(self, message: str, kind: str = "engine-died") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+Answered = asyncio.Future[Reply | EngineDied]
+"""A reply, or why the engine died before it; of several that had none, only the first is told so."""
+
+
+@dataclass(slots=True)
+class Unanswered:
+    """A request that the engine has."""
+
+    id: int
+    answered: Answered
+    seconds: float
+    """That it may take, from when it is the first one."""
+    outputs: int | None
+    """How many its answer must have; None where it asks to load."""
+
+    def fits(self, reply: Reply) -> bool:
+        """Whether the reply can be its answer."""
+        if isinstance(reply, Ran):
+            return len(reply.outputs) == self.outputs
+        return isinstance(reply, Loaded | LoadFailed) == (self.outputs is None)
+
+
+class PendingRequests:
+    """The unanswered requests of one engine. `on_overdue` gets the seconds that the first one had."""
+
+    def __init__(self, on_overdue: Callable[[float], None]) -> None:
+        self._on_overdue = on_overdue
+        self._unanswered: deque[Unanswered] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._unanswered)
+
+    @property
+    def latest(self) -> int | None:
+        """The id of the request asked last; None when all are answered."""
+        return self._unanswered[-1].id if self._unanswered else None
+
+    def ask(self, request: Load | Run, seconds: float) -> tuple[Answered, bytes]:
+        """Notes a request; returns what it will be answered with, and its frame."""
+        answered: Answered = asyncio.get_running_loop().create_future()
+        outputs = len(request.inputs) if isinstance(request, Run) else None
+        asked = Unanswered(new_request_id(), answered, seconds, outputs)
+        self._unanswered.append(asked)
+        if len(self._unanswered) == 1:
+            self._rearm()
+        return answered, encode(asked.id, request)
+
+    def awaits(self, request_id: int) -> bool:
+        """Whether the answer to this request is the next one."""
+        return bool(self._unanswered) and self._unanswered[0].id == request_id
+
+    def fits(self, reply: Reply) -> bool:
+        """Whether the reply can be the answer to the first request."""
+        return bool(self._unanswered) and self._unanswered[0].fits(reply)
+
+    def answer(self, reply: Reply | EngineDied) -> None:
+        """Answers the first request, if there is one."""
+        if self._unanswered:
+            answered = self._unanswered.popleft().answered
+            if not answered.done():  # else whoever waited was cancelled
+                answered.set_result(reply)
+        self._rearm()
+
+    def drop(self) -> None:
+        """Forgets all requests; none is answered."""
+        self._unanswered.clear()
+        self._rearm()
+
+    def _rearm(self) -> None:
+        """The time of the first request begins now; before, the engine had others to do."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._unanswered:
+            seconds = self._unanswered[0].seconds
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_overdue, seconds)

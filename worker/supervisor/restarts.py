@@ -1,0 +1,60 @@
+"""RestartPolicy: how long to wait before an engine is started again, and when its model is retired meanwhile.
+
+What counts is failures in a row: a start that failed, or an engine that died while it had nothing to do. A
+batch that was answered ends the row, and so does an engine that lived for a minute. An engine that died of an
+input is no failure of this kind: `worker/scheduling/isolation.py` finds the input.
+"""
+
+import time
+
+TRIES = 5
+"""Failures in a row after which the model is retired: its jobs wait in the queue until it can be loaded."""
+
+FIRST_PAUSE = 0.2
+"""Seconds before a start that follows a failure; each one after that waits twice as long."""
+
+FIRST_RETIREMENT = 10.0
+"""Seconds until a retired model is loaded again; each retirement after that lasts twice as long."""
+
+LONGEST_RETIREMENT = 300.0
+"""Seconds beyond which a retirement does not grow."""
+
+STEADY = 60.0
+"""Seconds after which an engine has recovered although it was given nothing to do."""
+
+
+class RestartPolicy:
+    """Counts the failures in a row of one model's engine."""
+
+    def __init__(self) -> None:
+        self._failures = self._retirements = 0
+        self._ready = 0.0
+        """When an engine became ready, by the monotonic clock; 0 where none did since the last failure."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the next start."""
+        return FIRST_PAUSE * 2 ** (self._failures - 1) if self._failures else 0.0
+
+    def ready(self) -> None:
+        """A start succeeded; whether that helped remains to be seen."""
+        self._ready = time.monotonic()
+
+    def recovered(self) -> None:
+        """The engine has answered a batch."""
+        self._failures = self._retirements = 0
+
+    def failed(self) -> bool:
+        """A start failed, or an idle engine died; returns whether the model is to be retired."""
+        if self._ready and time.monotonic() - self._ready > STEADY:
+            self.recovered()
+        self._ready = 0.0
+        self._failures += 1
+        return self._failures >= TRIES
+
+    def retire(self) -> float:
+        """The model is retired; returns for how many seconds."""
+        seconds: float = min(FIRST_RETIREMENT * 2**self._retirements, LONGEST_RETIREMENT)
+        self._retirements = min(self._retirements + 1, 30)
+        self._failures = 0
+        return seconds
