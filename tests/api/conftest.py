@@ -1,4 +1,4 @@
-"""The API in this process, on a real Valkey; `tests/api/edge.py` has it behind a real socket."""
+"""The API in this process, on a real Valkey; `tests/api/api_process.py` has it behind a real socket."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from jobs.settings import Settings
-from tests.api.edge import mounted
+from tests.api.api_process import mounted
 
 MODELS = """
 [models.sentiment]

@@ -1,4 +1,4 @@
-"""What Schemathesis is told of this API (`tests/api/test_fuzz.py` runs it): its configuration, and a check.
+"""What Schemathesis is told of this API (`v1/test_fuzz.py` runs it): its configuration, and a check.
 
 Every check is on. What is taken from one is taken where no schema could tell what we mean.
 """

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.health.test_health import scraped
 from tests.api.markup import Element, parsed
-from tests.api.test_health import scraped
 from tests.faults.clients import nonces
 from tests.faults.stack import MODEL, Stack, running
 from tests.waiting import until

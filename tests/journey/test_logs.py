@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from jobs.settings import Settings
 from jobs.store.connection import connect
-from tests.api.edge import mounted
+from tests.api.api_process import mounted
 from tests.worker.conftest import MODEL, poison_spec
 from worker.batch_worker import BatchWorker
 

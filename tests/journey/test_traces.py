@@ -19,7 +19,7 @@ from jobs.ledger import keys
 from jobs.ledger.wire import decode_payload, deserialize, serialize
 from jobs.monitoring import traces
 from jobs.settings import Settings
-from tests.api.edge import mounted
+from tests.api.api_process import mounted
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.conftest import serving as serving  # a BatchWorker beside the test

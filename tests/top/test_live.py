@@ -11,8 +11,8 @@ from arq.connections import ArqRedis
 
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
+from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
-from tests.api.edge import serving
 from tests.ledger import heartbeat
 
 

@@ -15,8 +15,8 @@ from jobs.monitoring.histograms import LATENCIES, count, empty
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
 from tests import valkey
+from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
-from tests.api.edge import serving
 from tests.ledger import heartbeat, run_one
 from top.readings import Fault, Server, faults
 from top.table import screen

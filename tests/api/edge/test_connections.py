@@ -1,0 +1,154 @@
+"""What clients do with their connections: they read slowly, ask ahead, and vanish."""
+
+import asyncio
+import re
+import socket
+import struct
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+
+from api.edge import client_deadlines
+from api.edge.server import config
+from jobs.ledger.queue import JobQueue
+from jobs.settings import Settings
+from tests.api import api_process
+from tests.api.api_process import parked, serving
+from tests.ledger import run_one
+from tests.waiting import until
+
+SOON = 10.0
+"""Seconds that anything here may take which ought to come at once."""
+KIB = 1024
+
+
+class Client:
+    """A bare socket; `receive_buffer` are bytes that its system may take ahead."""
+
+    def __init__(self, http: httpx.AsyncClient, receive_buffer: int | None = None) -> None:
+        self._socket = socket.socket()
+        if receive_buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.connect(("127.0.0.1", http.base_url.port))
+        self._socket.setblocking(False)
+
+    async def ask(self, *paths: str) -> None:
+        requests = "".join(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n" for path in paths)
+        await asyncio.get_running_loop().sock_sendall(self._socket, requests.encode())
+
+    async def answer(self, rate: float) -> bool:
+        """Reads an answer, so many bytes a second; whether all of it came."""
+        loop = asyncio.get_running_loop()
+        began, received, whole = loop.time(), 0, None
+        while whole is None or received < whole:
+            try:
+                chunk = await loop.sock_recv(self._socket, 4 * KIB)
+            except ConnectionResetError:
+                return False
+            if whole is None and (head := re.search(rb"content-length: (\d+)\r\n(.+\r\n)*\r\n", chunk)):
+                whole = head.end() + int(head[1])
+            if not chunk:
+                return False
+            received += len(chunk)
+            await asyncio.sleep(began + received / rate - loop.time())
+        return True
+
+    def vanish(self, *, politely: bool) -> None:
+        """FIN, as when a client is closed; or RST, as when it crashes."""
+        if not politely:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+
+async def submitted(http: httpx.AsyncClient) -> str:
+    """The path of a job that waits."""
+    return str((await http.post("/v1/jobs", json={"inputs": "x"})).json()["urls"]["self"])
+
+
+async def ended(http: httpx.AsyncClient, queue: JobQueue, size: int) -> str:
+    """The path of a result of so many bytes."""
+    path = await submitted(http)
+    await run_one(queue, [{"output": "x" * size}])
+    return f"{path}/result"
+
+
+@pytest.mark.parametrize(
+    ("receive_buffer", "every", "rate"),
+    [(4 * KIB, 0.2, 128 * KIB), (None, 0.2, 128 * KIB), (4 * KIB, 1.0, 520 * KIB)],
+    ids=["slow", "slow, in lumps", "as far in each answer when it is looked at"],
+)
+async def test_a_reader_that_keeps_pace_gets_every_answer(
+    settings: Settings,
+    queue: JobQueue,
+    monkeypatch: pytest.MonkeyPatch,
+    receive_buffer: int | None,
+    every: float,
+    rate: float,
+) -> None:
+    """On one connection, in whatever lumps its system takes them."""
+    monkeypatch.setattr(client_deadlines, "PACE", 64 * KIB)
+    monkeypatch.setattr(client_deadlines, "PACE_EVERY", every)
+    async with serving(settings) as (http, _):
+        path = await ended(http, queue, 250 * KIB)
+        client = Client(http, receive_buffer)
+        for _ in range(3):
+            await client.ask(path)
+            assert await client.answer(rate)
+        client.vanish(politely=True)
+
+
+async def test_a_reader_that_stops_is_hung_up_on(
+    settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much it took before: it can be ahead by so much only."""
+    monkeypatch.setattr(client_deadlines, "PACE_EVERY", 0.1)
+    monkeypatch.setattr(client_deadlines, "AHEAD", 1 * KIB)
+    async with serving(settings) as (http, _):
+        large = await ended(http, queue, 8 * KIB * KIB)
+        client = Client(http)
+        await client.ask(large, large)
+        with capture_logs() as logs:
+            assert await client.answer(1e9)
+
+            async def hung_up() -> bool:
+                return [entry["event"] for entry in logs] == ["client too slow"]
+
+            await until(hung_up, SOON)
+        client.vanish(politely=True)
+
+
+async def test_the_time_between_requests_begins_when_the_answer_has_been_taken(
+    settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hasty(app: FastAPI) -> uvicorn.Config:
+        made = config(app)
+        made.timeout_keep_alive = 0.5  # type: ignore[assignment]
+        return made
+
+    monkeypatch.setattr(api_process, "config", hasty)
+    async with serving(settings) as (http, _):
+        path = await ended(http, queue, 200 * KIB)
+        client = Client(http, 4 * KIB)
+        for _ in range(2):
+            await client.ask(path)
+            assert await client.answer(100 * KIB)
+        client.vanish(politely=True)
+
+
+@pytest.mark.parametrize("politely", [True, False])
+@pytest.mark.parametrize("part", ["?wait=60", "/events"])
+async def test_a_client_that_asked_ahead_and_vanishes_waits_no_more(
+    settings: Settings, caplog: pytest.LogCaptureFixture, part: str, politely: bool
+) -> None:
+    async with serving(settings) as (http, services):
+        path = await submitted(http) + part
+        client = Client(http)
+        await client.ask(path, path, path)
+        await parked(services)
+        client.vanish(politely=politely)
+        async with asyncio.timeout(SOON):
+            await parked(services, 0)
+    assert [entry.getMessage() for entry in caplog.records if entry.exc_info] == []

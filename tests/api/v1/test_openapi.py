@@ -1,0 +1,149 @@
+"""The description is true: every example is accepted, every reference resolves, every problem is told."""
+
+import re
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from arq.connections import ArqRedis
+
+from api.pages.reference import ANSWERED
+from api.v1 import model_schemas
+from api.v1.problems import KINDS, TYPE
+from jobs import tasks
+from jobs.ledger.queue import JobQueue
+from jobs.models import ModelSpec
+from jobs.schema import JobRequest, validate_request
+from jobs.settings import Settings
+from tests.api.api_process import mounted
+from tests.api.markup import Element, parsed
+from tests.ledger import run_one
+
+ALL_TASKS = "\n".join(f'[models.{task}]\ntask = "{task}"\nsource = "x"' for task in tasks.TASKS)
+
+
+def references(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        here = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+        return here + [found for value in part.values() for found in references(value)]
+    return [found for value in part for found in references(value)] if isinstance(part, list) else []
+
+
+async def test_every_example_is_accepted(settings: Settings, redis: ArqRedis, queue: JobQueue) -> None:
+    """For models of every task, and of one's own."""
+    assert set(model_schemas.EXAMPLES) == set(tasks.TASKS)
+    file = settings.models_file
+    file.write_text(file.read_text() + ALL_TASKS)
+    async with mounted(settings) as (client, _):
+        described = (await client.get("/openapi.json")).json()
+        examples = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"][
+            "examples"
+        ]
+        assert len(examples) == len(tasks.TASKS) + 3
+        for name, example in examples.items():
+            answer = await client.post("/v1/jobs", json=example["value"])
+            assert answer.status_code == 202, f"{name}: {answer.text}"
+
+
+def test_examples_keep_to_the_limits() -> None:
+    def spec(limit: int, **how: Any) -> ModelSpec:
+        return ModelSpec(name="small", max_inputs=1, max_input_chars=limit, **how)
+
+    own = {"pipeline": "somewhere:Shapes", "input": "json"}
+    for limit in (1, 5, 20, 30):
+        specs = [spec(limit, **own), *(spec(limit, task=task, source="x") for task in tasks.TASKS)]
+        for each in specs:
+            validate_request(msgspec.convert(model_schemas.example(each), JobRequest), each)
+
+
+async def test_every_reference_resolves(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    found = references(described)
+    assert {"#/components/schemas/Job", "#/components/schemas/JobRequest"} <= set(found)
+    for reference in found:
+        kind = reference.removeprefix("#/components/schemas/")
+        assert kind in described["components"]["schemas"], reference
+
+
+async def test_every_problem_is_described_with_an_example(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    told = set()
+    for call in (call for path in described["paths"].values() for call in path.values()):
+        for status, answer in call["responses"].items():
+            problem = answer.get("content", {}).get("application/problem+json", {"examples": {}})
+            for kind, example in problem["examples"].items():
+                assert example["value"]["type"] == TYPE + kind
+                assert example["value"]["status"] == KINDS[kind].status == int(status)
+                told.add(kind)
+    untold = {"not-found", "method-not-allowed", "bad-request", "internal-error", "cross-site", "job-failed"}
+    untold |= {"unknown-host"}  # of no call: nothing is served under that name
+    assert told == set(KINDS) - untold
+
+
+async def test_every_link_leads_to_a_call(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()["paths"]
+    calls = {call["operationId"] for path in described.values() for call in path.values()}
+    answers = described["/v1/jobs"]["post"]["responses"]
+    linked = {link["operationId"] for status in ("200", "202") for link in answers[status]["links"].values()}
+    assert len(linked) == 4
+    assert linked <= calls
+
+
+async def test_it_tells_what_each_model_takes(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()["components"]["schemas"]["JobRequest"]["anyOf"]
+    assert [taken["title"] for taken in described] == ["sentiment", "shapes"]
+    assert [taken["required"] for taken in described] == [[], ["model"]], "the first is the default"
+    assert described[1]["properties"]["parameters"]["properties"]["depth"] == {"type": "integer"}
+    single, many = described[0]["properties"]["inputs"]["anyOf"]
+    assert (single, many["maxItems"]) == ({"type": "string", "maxLength": 100_000}, 1_000)
+
+
+async def test_a_real_job_has_just_the_fields_described(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    described = (await client.get("/openapi.json")).json()["components"]["schemas"]["Job"]
+    job = (await client.post("/v1/jobs", json={"inputs": "x"})).json()
+    assert set(job) == set(described["properties"])
+    await run_one(queue)
+    assert set((await client.get(job["urls"]["self"])).json()) == set(described["properties"])
+
+
+async def test_the_reference_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "<code>/v1/jobs/{job_id}/events</code>" in page.text
+    assert "<code>queue-full</code>" in page.text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert loaded
+    assert all(url.startswith(("/", "#")) for url in loaded)
+
+
+async def test_the_reference_page_explains_every_member(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    schemas, page = described["components"]["schemas"], parsed((await client.get("/docs")).text)
+
+    def told(where: Element) -> dict[str, str]:
+        names = (name.text for name in where.all("dt"))
+        return dict(zip(names, (value.text for value in where.all("dd")), strict=True))
+
+    body = told(page.one("section", id="create_job_v1_jobs_post"))
+    assert {"inputs", "model", "parameters", "priority", "expires_in"} <= set(body)
+    assert body["inputs"].endswith("any JSON, required")
+    assert body["priority"].endswith("high, normal or low, by default normal")
+    assert body["expires_in"].endswith("a number above 0, up to 604,800")
+    assert body["parameters.top_k sentiment"] == "a whole number from 1 to 1,000, or null"
+    assert body["parameters.depth shapes"] == "a whole number"
+    assert body["Prefer header"].endswith("is ignored, as RFC 7240 asks. a text")
+    for name in ANSWERED:
+        members = told(page.one("section", id=name))
+        assert list(members) == list(schemas[name]["properties"])
+        assert all(schema["description"] for schema in schemas[name]["properties"].values())
+    assert told(page.one("section", id="Job"))["status"].endswith(
+        "queued, running, succeeded, failed, cancelled or expired"
+    )
+    links = {link["href"][1:] for link in page.all("a") if link["href"].startswith("#")}
+    assert links - {"main"} <= set(ANSWERED)
+
+
+@pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect"])
+async def test_no_page_of_the_framework_is_left(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404

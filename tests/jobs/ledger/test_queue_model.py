@@ -1,0 +1,197 @@
+"""JobQueue against a plain dictionary: whatever is done to it in whatever order, both tell the same story."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobs.errors import QueueFull
+from jobs.ledger import keys
+from jobs.ledger.leasing import Claimed
+from jobs.ledger.queue import JobQueue
+from jobs.settings import Settings
+from jobs.store.connection import connect
+from tests.conftest import keys_without_lifetime
+from tests.jobs.ledger.test_queue import ending, new_job
+
+T = TypeVar("T")
+MODEL = "sentiment"
+LIMIT = 6
+"""Jobs in the queue: few, so that the limit is met."""
+
+
+@dataclass
+class Told:
+    """What the dictionary knows of a job."""
+
+    state: str = "queued"
+    token: str | None = None
+    attempts: int = 0
+    ended_by: set[str] = field(default_factory=set)
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Every rule does one thing to the queue and to the dictionary."""
+
+    url: str
+    jobs = Bundle("jobs")
+    claims = Bundle("claims")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.redis = connect(Settings(redis_url=self.url), connections=2)
+        self.queue = JobQueue(self.redis, Settings(max_queued_jobs=LIMIT), [MODEL])
+        self.told: dict[str, Told] = {}
+        self.do(self.redis.flushdb())
+
+    def do(self, work: Awaitable[T]) -> T:
+        async def run() -> T:
+            return await work
+
+        return self.loop.run_until_complete(run())
+
+    def unfinished(self) -> list[str]:
+        return [job_id for job_id, told in self.told.items() if told.state in ("queued", "running")]
+
+    @rule(target=jobs, priority=st.sampled_from(["low", "normal", "high"]))
+    def submit(self, priority: str) -> object:
+        try:
+            job, _ = self.do(self.queue.submit(new_job(priority=priority)))
+        except QueueFull:
+            assert len(self.unfinished()) == LIMIT
+            return multiple()
+        assert len(self.unfinished()) < LIMIT
+        self.told[job.id] = Told()
+        return job.id
+
+    @rule(target=claims, most=st.integers(1, 3), workers=st.integers(1, 3))
+    def claim(self, most: int, workers: int) -> object:
+        waiting = [job_id for job_id, told in self.told.items() if told.state == "queued"]
+        claimed, left = self.do(self.queue.claim(MODEL, most, workers))
+        assert len(claimed) == min(most, -(-len(waiting) // workers))
+        assert left == len(waiting) - len(claimed)
+        for job in claimed:
+            told = self.told[job.id]
+            assert told.state == "queued"
+            told.state, told.token = "running", job.token
+            assert job.attempts == told.attempts
+        return multiple(*claimed)
+
+    @rule(claim=claims)
+    def renew(self, claim: Claimed) -> None:
+        lost, over = self.do(self.queue.renew(MODEL, [claim]))
+        told = self.told[claim.id]
+        ended = told.state not in ("queued", "running")
+        assert over == ({claim.id} if ended else set())
+        assert lost == (set() if ended or told.token == claim.token else {claim.id})
+
+    @rule(claim=claims)
+    def start(self, claim: Claimed) -> None:
+        self.do(self.queue.start([claim]))
+        if self.told[claim.id].token == claim.token:
+            self.told[claim.id].attempts = claim.attempts + 1
+
+    @rule(claim=claims)
+    def finish(self, claim: Claimed) -> None:
+        told = self.told[claim.id]
+        refused = self.do(self.queue.finish(MODEL, [ending(claim)]))
+        if told.token == claim.token:
+            assert refused == set()
+            told.state, told.token = "succeeded", None
+            told.ended_by.add(claim.token)
+        else:
+            # sent again, it is accepted silently; from anyone else it is late
+            assert refused == (set() if claim.token in told.ended_by else {claim.id})
+
+    @rule(claim=consumes(claims))
+    def release(self, claim: Claimed) -> None:
+        told = self.told[claim.id]
+        given_back = self.do(self.queue.release(MODEL, [(claim, 0)]))
+        assert given_back == (told.token == claim.token)
+        if given_back:
+            told.state, told.token = "queued", None
+            told.attempts = min(told.attempts, claim.attempts)  # a stop in order takes the charge off
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: str) -> None:
+        told = self.told[job_id]
+        job = self.do(self.queue.cancel(job_id))
+        if told.state in ("queued", "running"):
+            told.state, told.token = "cancelled", None
+        assert job.status == told.state
+
+    @rule(claim=claims)
+    def a_lease_runs_out(self, claim: Claimed) -> None:
+        told = self.told[claim.id]
+        if told.token == claim.token:
+            # as if its time were over, without waiting for it
+            self.do(self.redis.zadd(keys.queue_name(MODEL), {claim.id: keys.RUNNING + 1}, xx=True))
+            self.do(self.redis.set(keys.SWEPT.of(MODEL), 1, px=60_000))
+            told.state, told.token = "queued", None
+            assert self.do(self.queue.sweep(MODEL)) == (1, 0, 0)
+
+    @rule(job_id=jobs)
+    def a_deadline_passes(self, job_id: str) -> None:
+        told = self.told[job_id]
+        if told.state == "queued":
+            self.do(self.redis.zadd(keys.DEADLINES.of(MODEL), {job_id: 1}))
+            told.state = "expired"
+            assert self.do(self.queue.sweep(MODEL)) == (0, 1, 0)
+
+    @rule(job_id=jobs)
+    def a_stock_client_aborts(self, job_id: str) -> None:
+        told = self.told[job_id]
+        self.do(self.redis.zadd(keys.ABORT.pattern, {job_id: 2**45}))
+        ends = told.state in ("queued", "running")
+        assert self.do(self.queue.sweep(MODEL)) == (0, 0, int(ends))
+        if ends:
+            told.state, told.token = "cancelled", None
+        self.do(self.redis.zrem(keys.ABORT.pattern, job_id))
+
+    @rule()
+    def redis_forgets_its_scripts(self) -> None:
+        self.do(self.redis.script_flush())
+
+    @invariant()
+    def both_tell_the_same(self) -> None:
+        for job_id, told in self.told.items():
+            job = self.do(self.queue.read(job_id))
+            assert job.status == told.state
+            assert told.state not in ("queued", "running") or job.attempts == told.attempts
+
+    @invariant()
+    def nothing_drifts(self) -> None:
+        depth = self.do(self.queue.depth())[MODEL]
+        states = [told.state for told in self.told.values()]
+        assert (depth.waiting, depth.running) == (states.count("queued"), states.count("running"))
+        sizes = [self.do(self.redis.strlen(keys.JOB.of(job_id))) for job_id in self.unfinished()]
+        assert depth.bytes == sum(sizes)
+        assert self.do(keys_without_lifetime(self.redis)) == []
+
+    def teardown(self) -> None:
+        self.do(self.redis.flushdb())
+        self.do(self.redis.aclose(close_connection_pool=True))
+        self.loop.close()
+
+
+def test_the_queue_and_a_dictionary_tell_the_same_story(redis_url: str) -> None:
+    machine = type("Machine", (QueueMachine,), {"url": redis_url})
+    limits = settings(
+        max_examples=40,
+        stateful_step_count=25,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=limits)

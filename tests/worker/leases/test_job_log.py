@@ -1,0 +1,116 @@
+"""What the log says of single jobs."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from jobs.ledger.queue import JobQueue
+from jobs.schema import JobState
+from tests.jobs.ledger.test_queue import new_job
+from tests.waiting import until
+from tests.worker.conftest import MODEL, Serving, poison_spec
+from worker.leases.job_log import MOST, JobLog
+from worker.leases.leased_job import LeasedJob
+from worker.statistics import Times
+
+Lines = list[Any]
+
+FAST = Times(0.1, 0.05, 0.2)
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    with capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+async def job(queue: JobQueue) -> LeasedJob:
+    await queue.submit(new_job("text"))
+    claimed, _ = await queue.claim(MODEL, 1)
+    leased = LeasedJob(claimed[0], poison_spec(), 1_000)
+    leased.unpack()
+    return leased
+
+
+def told() -> JobLog:
+    return JobLog(structlog.get_logger(), slow=30.0)
+
+
+async def test_nothing_is_said_of_a_job_that_went_well(job: LeasedJob, lines: Lines) -> None:
+    told().claimed([job])
+    told().ended(job, JobState.SUCCEEDED, FAST)
+    assert lines == []
+
+
+async def test_at_debug_every_step_is_told(
+    job: LeasedJob, lines: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told().claimed([job])
+    told().ended(job, JobState.SUCCEEDED, FAST)
+    assert [(line["event"], line["job"], line["log_level"]) for line in lines] == [
+        ("job claimed", job.id, "debug"),
+        ("job ended", job.id, "debug"),
+    ]
+    assert [lines[1][name] for name in ("queued_ms", "compute_ms", "total_ms")] == [100, 50, 200]
+
+
+async def test_a_slow_job_is_told(job: LeasedJob, lines: Lines) -> None:
+    told().ended(job, JobState.EXPIRED, Times(None, None, 30.0))
+    [line] = lines
+    assert (line["event"], line["job"], line["state"]) == ("job was slow", job.id, "expired")
+    assert (line["log_level"], line["total_ms"], "queued_ms" in line) == ("info", 30_000, False)
+
+
+@pytest.mark.parametrize(("kind", "level"), [("input-failed", "info"), ("engine-died", "warning")])
+async def test_a_failed_job_is_told_with_its_reason(
+    job: LeasedJob, lines: Lines, kind: str, level: str
+) -> None:
+    job.failed(kind, "what the client wrote")
+    told().ended(job, JobState.FAILED, FAST)
+    [line] = lines
+    assert (line["event"], line["job"], line["reason"], line["log_level"]) == (
+        "job failed",
+        job.id,
+        kind,
+        level,
+    )
+    assert "what the client wrote" not in str(line)
+
+
+async def test_a_flood_of_failures_is_summed_up(job: LeasedJob, lines: Lines) -> None:
+    now = [100.0]
+    flooded = JobLog(structlog.get_logger(), slow=30.0, clock=lambda: now[0])
+    job.failed("input-failed", "")
+    for _ in range(MOST + 5):
+        flooded.ended(job, JobState.FAILED, FAST)
+    flooded.sum_up()
+    assert len(lines) == MOST
+    now[0] += 1.0
+    flooded.sum_up()
+    assert (lines[-1]["event"], lines[-1]["jobs"]) == ("more jobs failed or were slow", 5)
+    flooded.ended(job, JobState.FAILED, FAST)
+    assert lines[-1]["event"] == "job failed"
+
+
+async def test_a_worker_tells_which_job_killed_its_engine(
+    queue: JobQueue, serving: Serving, lines: Lines
+) -> None:
+    deadly, _ = await queue.submit(new_job("die"))
+    async with serving():
+
+        async def failed() -> bool:
+            return (await queue.read(deadly.id)).status is JobState.FAILED
+
+        await until(failed)
+    about = [(line["event"], line["log_level"]) for line in lines if line.get("job") == deadly.id]
+    assert about == [
+        ("engine died", "error"),
+        ("engine died on one input", "error"),
+        ("job failed", "warning"),
+    ]
