@@ -98,7 +98,7 @@ def test_the_operator_has_the_last_word(given: str, environment: dict[str, str],
 
 HELPERS = """
 import threading
-from worker.supervisor.engine import threads
+from worker.engine import threads
 threads.claim(2)
 import torch
 threads.tell_torch(2)
