@@ -28,7 +28,7 @@ from api.v1.openapi import describe
 from api.waiting.large_results import Large
 from api.waiting.subscriber import Subscriber
 from api.waiting.waiting import Waiting
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.ledger import Ledger
 from jobs.models import ModelCatalog, load_catalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
         services = _services(settings, catalog, metrics)
         background = [
             asyncio.create_task(services.subscriber.run()),
-            asyncio.create_task(sweep_for_ever(services.queue, services.history)),
+            asyncio.create_task(sweep_for_ever(services.ledger, services.history)),
         ]
         try:
             yield State(services=services)
@@ -106,20 +106,20 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) -> Services:
     redis = connect(settings)
-    queue = JobQueue(redis, settings, catalog.specs)
+    ledger = Ledger(redis, settings, catalog.specs)
     subscriber = Subscriber(redis, metrics.waiters)
     budget = Budget(settings.memory_budget // settings.api_processes)
     return Services(
         settings=settings,
         catalog=catalog,
         redis=redis,
-        queue=queue,
-        history=History(queue),
+        ledger=ledger,
+        history=History(ledger),
         roster=RosterCache(Roster(redis)),
         subscriber=subscriber,
-        waiting=Waiting(queue, subscriber, metrics.waits),
+        waiting=Waiting(ledger, subscriber, metrics.waits),
         budget=budget,
-        large=Large(queue.reading, budget),
+        large=Large(ledger.reading, budget),
         connections=Connections(Limits.of_process()),
         metrics=metrics,
     )

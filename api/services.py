@@ -16,7 +16,7 @@ from api.v1.problems import Refusal
 from api.waiting.large_results import Large
 from api.waiting.subscriber import Subscriber
 from api.waiting.waiting import Waiting
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.ledger import Ledger
 from jobs.models import ModelCatalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
@@ -30,7 +30,7 @@ class Services:
     settings: Settings
     catalog: ModelCatalog
     redis: ArqRedis
-    queue: JobQueue
+    ledger: Ledger
     history: History
     roster: RosterCache
     subscriber: Subscriber

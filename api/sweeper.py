@@ -11,20 +11,21 @@ from typing import NoReturn
 import structlog
 
 from jobs.errors import QueueDamaged, QueueUnavailable
-from jobs.ledger.queue import SWEEP_EVERY, JobQueue
+from jobs.ledger.ledger import Ledger
+from jobs.ledger.queues import SWEEP_EVERY
 from jobs.monitoring.history import History
 
 log = structlog.get_logger(__name__)
 
 
-async def sweep_for_ever(queue: JobQueue, history: History) -> NoReturn:
+async def sweep_for_ever(ledger: Ledger, history: History) -> NoReturn:
     """Says once when Redis goes away and once when it is back."""
     away = False
     while True:
         try:
-            for model in queue.models:
+            for model in ledger.models:
                 with suppress(QueueDamaged):  # which was logged with its key, and is no other model's fault
-                    await queue.sweep(model)
+                    await ledger.sweep(model)
             await history.record()
             if away:
                 log.info("Redis is back")

@@ -17,11 +17,11 @@ from typing import Any
 
 from bench import machine
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.schema import NewJob
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
+from tests.ledger import JobQueue
 
 FEW, MANY = 100, 100_000
 CLAIM = 32

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jobs.ledger.queue import JobQueue
 from jobs.schema import NewJob
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
+from tests.ledger import JobQueue
 from tests.waiting import until
 
 ROUNDS = 3

@@ -18,10 +18,10 @@ from bench.arrivals import Arrivals, percentile
 from bench.costly import Ran, record_of
 from bench.errors import BenchError
 from bench.texts import make_texts
-from jobs.ledger.queue import JobQueue
 from jobs.schema import Job
 from jobs.settings import Settings
 from jobs.store.connection import connect
+from tests.ledger import JobQueue
 from tests.waiting import until
 
 COST = 0.005

@@ -24,11 +24,11 @@ from bench.ceiling import model_folder
 from bench.costly import record_of
 from bench.errors import BenchError
 from bench.texts import make_texts
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.roster import HEARTBEAT_EVERY, Heartbeat, Roster
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.store.connection import connect
+from tests.ledger import JobQueue
 from tests.waiting import until
 
 SLEEPING = """\

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -10,13 +10,12 @@ from msgspec import UNSET, Meta, UnsetType
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
+from jobs.priorities import Priority
 
 WEEK = 7 * 86_400
 
 LAST_MS = 253_402_300_799_000
 """The last second of the year 9999, in Unix ms."""
-
-Priority = Literal["high", "normal", "low"]
 
 
 class JobState(StrEnum):

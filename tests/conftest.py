@@ -11,12 +11,12 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.ledger.wire import deserialize, serialize
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
 from tests.gate import Gate
+from tests.ledger import JobQueue
 
 _databases = itertools.count()
 

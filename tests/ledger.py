@@ -5,13 +5,18 @@ from typing import Any
 import msgspec
 
 from jobs.ledger import keys, views
+from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Claimed, Ending
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.ledger import Ledger
 from jobs.ledger.wire import UNIX_MS, Record, decode_payload, encode_record
 from jobs.monitoring.roster import Heartbeat
 from jobs.schema import JobState
 
 MODEL = "sentiment"
+
+
+class JobQueue(Ledger, Claims):
+    """Both sides of the ledger, for a test that is the client and the worker at once."""
 
 
 def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model: str = MODEL) -> Ending:

@@ -24,7 +24,7 @@ from arq.worker import Worker, func
 
 from jobs.errors import BatchlineError, ConfigurationError, InvalidRequest, QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.claims import Claims
 from jobs.ledger.wire import FUNCTION
 from jobs.models import ModelSpec
 from jobs.monitoring.roster import HEARTBEAT_EVERY, Roster
@@ -84,7 +84,7 @@ class BatchWorker(Worker):
         )
         self.spec = spec
         self.settings = settings
-        self.queue = JobQueue(redis, settings, [spec.name])
+        self.claims = Claims(redis, settings, [spec.name])
         self.roster = Roster(redis)
         self.engine = Engine(spec, None, guard)
         self.statistics = WorkerStatistics(spec.name)
@@ -103,7 +103,7 @@ class BatchWorker(Worker):
         """Whether the last batch did not end within the grace; one of its jobs may be why."""
         self._retry = RedisRetry(self._log, self._stopping)
         self._keeper = LeaseKeeper(
-            self.queue, spec.name, self.statistics, self._retry, self._log, on_lost=self._forget
+            self.claims, spec.name, self.statistics, self._retry, self._log, on_lost=self._forget
         )
         self._window = Window(self._batcher, self._keeper, self.statistics, self._taken)
         self._feeder = Feeder(self.engine, self._window, self._log)
@@ -234,7 +234,7 @@ class BatchWorker(Worker):
 
     async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
         """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
-        claim = partial(self.queue.claim, before=before, wait=wait)
+        claim = partial(self.claims.claim, before=before, wait=wait)
         claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
         leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
         self._keeper.add(leased)

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from api.health.failing import is_failing, words
 from api.health.roster_cache import ABLE
 from api.wording import counted, time_of_day
-from jobs.ledger.leasing import Depth
+from jobs.ledger.queues import Depth
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
 from jobs.settings import Settings

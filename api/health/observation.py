@@ -10,7 +10,7 @@ from api.health.failing import SAMPLES, WINDOW
 from api.health.redis_timeout import redis_timeout
 from api.services import Services
 from jobs.errors import QueueUnavailable
-from jobs.ledger.leasing import Depth
+from jobs.ledger.queues import Depth
 from jobs.monitoring.history import Series
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
@@ -37,7 +37,7 @@ async def observe(shared: Services) -> Observation | None:
     try:
         async with redis_timeout(), availability():
             info = await shared.redis.info()
-            depths = await shared.queue.depth()
+            depths = await shared.ledger.depth()
             beats = await shared.roster.workers(fresh=True)
             history = await shared.history.read(newest=SAMPLES)
     except (QueueUnavailable, RedisError):

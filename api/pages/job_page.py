@@ -56,7 +56,7 @@ async def job_fragment(job_id: str, request: Request, shared: Shared) -> Respons
 async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
     """The cancel button, with and without JavaScript."""
     refuse_cross_site(request)
-    job = await shared.queue.cancel(job_id, BARELY)
+    job = await shared.ledger.cancel(job_id, BARELY)
     if by_htmx(request):
         return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html")
     return RedirectResponse(job.urls["page"], 303)
@@ -67,10 +67,10 @@ async def _shown(
 ) -> Response:
     """A job in one of its forms; what cannot be shown is told as a page, too."""
     try:
-        job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), hold, request)
+        job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), hold, request)
         if job.results is msgspec.UNSET:
-            job = await shared.queue.read(job_id, MOST_RESULTS)
-        asked = await shared.queue.asked(job_id)
+            job = await shared.ledger.read(job_id, MOST_RESULTS)
+        asked = await shared.ledger.asked(job_id)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         kind = KINDS[ERRORS[type(error)]]
         # away is not gone: the page goes on asking

@@ -65,7 +65,7 @@ async def recent(shared: Services, wanted: Chosen) -> tuple[list[Job], bool]:
     searched = 0
     page = PAGE if wanted.state or wanted.model else SHOWN
     while len(found) < SHOWN and searched < SEARCHED:
-        jobs, after = await shared.queue.recent(page, after)
+        jobs, after = await shared.ledger.recent(page, after)
         found += [job for job in jobs if wanted.lets(job)]
         searched += page
         if after is None:

@@ -83,7 +83,7 @@ def _context(shared: Services, seen: Observation | None) -> dict[str, Any]:
 async def _charts(model: str, shared: Services) -> list[Chart]:
     async with redis_timeout():  # the samples first, for a worker is never behind what they have seen of it
         series = (await shared.history.read())[model]
-        depths, beats = await shared.queue.depth(), await shared.roster.workers(fresh=True)
+        depths, beats = await shared.ledger.depth(), await shared.roster.workers(fresh=True)
     return charts(series.with_now(depths[model], [beat for beat in beats if beat.model == model]))
 
 

@@ -35,7 +35,7 @@ async def lines(shared: Services, ids: list[str]) -> dict[str, Any]:
         part = ids[start : start + AT_ONCE]
         found += await asyncio.gather(*(_line(shared, start + i + 1, each) for i, each in enumerate(part)))
     if all(line.job is None for line in found):
-        await shared.queue.read(ids[0], BARELY)  # tells which of the two it is
+        await shared.ledger.read(ids[0], BARELY)  # tells which of the two it is
     done = sum(line.job is None or line.job.status.terminal for line in found)
     return {
         "lines": found,
@@ -48,10 +48,10 @@ async def lines(shared: Services, ids: list[str]) -> dict[str, Any]:
 
 async def _line(shared: Services, number: int, job_id: str) -> Line:
     try:
-        job = await shared.queue.read(job_id, MOST_RESULTS)
+        job = await shared.ledger.read(job_id, MOST_RESULTS)
     except (JobNotFound, JobGone):
         return Line(number, job_id, None, None, Asked())
-    asked = await shared.queue.asked(job_id)
+    asked = await shared.ledger.asked(job_id)
     shown = pairs(asked, decoded(job, MOST_RESULTS), 1)
     return Line(number, job_id, job, shown[0] if shown else None, asked)
 

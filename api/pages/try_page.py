@@ -145,7 +145,7 @@ async def _sent(shared: Services, jobs: list[NewJob], nonce: str) -> list[str]:
     """
     ids = in_a_row(derived(nonce, msgspec.json.encode(jobs)), len(jobs))
     submits = (
-        shared.queue.submit(job, idempotency_key=job_id, job_id=job_id)
+        shared.ledger.submit(job, idempotency_key=job_id, job_id=job_id)
         for job, job_id in zip(jobs, ids, strict=True)
     )
     outcomes = await asyncio.gather(*submits, return_exceptions=True)

@@ -50,7 +50,7 @@ async def metrics(shared: Shared) -> Response:
     """In Prometheus' text format: the processes on this port, the queue, every live worker."""
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
-            depths, workers = await shared.queue.depth(), await shared.roster.workers(fresh=True)
+            depths, workers = await shared.ledger.depth(), await shared.roster.workers(fresh=True)
         ledger = LedgerCollector(depths, workers, shared.settings)
     except (QueueUnavailable, TimeoutError):
         ledger = LedgerCollector(None, [], shared.settings)

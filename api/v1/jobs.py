@@ -44,7 +44,7 @@ async def create_job(request: Request) -> Response:
             with traces.submitting(model, job_id, request.headers) as trace:
                 new = read.pop()  # Redis has it then, and a wait must not keep its inputs in memory
                 traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
-                return (await shared.queue.submit(traced, idempotency_key=key, job_id=job_id))[0]
+                return (await shared.ledger.submit(traced, idempotency_key=key, job_id=job_id))[0]
         finally:
             bodies.release(request.scope)
 
@@ -67,7 +67,7 @@ async def list_jobs(
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
     """The newest jobs first, without their results."""
-    found, after = await shared.queue.recent(limit, cursor)
+    found, after = await shared.ledger.recent(limit, cursor)
     return reply({"jobs": found, "next": after})
 
 
@@ -76,7 +76,7 @@ async def read_job(request: Request) -> Response:
     """The job as it is, or, with a wait, as soon as it is done."""
     shared, wait = services(request), requested_wait(request)
     job_id = request.path_params["job_id"]
-    job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
+    job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), wait.seconds, request)
     return await shown(shared.large, job, headers=wait.applied if job.status.terminal else None)
 
 
@@ -85,14 +85,14 @@ async def read_result(request: Request) -> Response:
     """The results alone, aligned with the inputs."""
     shared, wait = services(request), requested_wait(request)
     job_id = request.path_params["job_id"]
-    job = await shared.waiting.follow(job_id, partial(shared.queue.read, job_id), wait.seconds, request)
+    job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), wait.seconds, request)
     return await replies.results(shared.large, job, wait.applied)
 
 
 @router.delete("/v1/jobs/{job_id}", **CANCEL)
 async def cancel_job(job_id: str, shared: Shared) -> Response:
     """Cancels the job unless it is done; a batch that is running goes on, but its result is dropped."""
-    return await shown(shared.large, await shared.queue.cancel(job_id))
+    return await shown(shared.large, await shared.ledger.cancel(job_id))
 
 
 @router.get("/v1/jobs/{job_id}/events", response_class=Response, **EVENTS)

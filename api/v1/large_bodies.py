@@ -17,7 +17,8 @@ from api.edge.json_shape import check_shape
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.models import ModelCatalog, ModelSpec
-from jobs.schema import WEEK, JobRequest, NewJob, Priority, check_count, check_input
+from jobs.priorities import Priority
+from jobs.schema import WEEK, JobRequest, NewJob, check_count, check_input
 
 MAX_PARAMETERS = 256 * 1024
 """Bytes of the JSON of a job's parameters."""

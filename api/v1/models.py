@@ -9,7 +9,7 @@ from api.services import Shared
 from api.v1.model_schemas import parameters_schema
 from api.v1.openapi import MODELS
 from api.v1.replies import reply
-from jobs.ledger.leasing import Depth
+from jobs.ledger.queues import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.failures import newest
 from jobs.monitoring.roster import Heartbeat
@@ -21,7 +21,7 @@ router = APIRouter(tags=["models"])
 @router.get("/v1/models", **MODELS)
 async def list_models(shared: Shared) -> Response:
     """The models, the default one first; `failures` says why inputs failed lately, newest reason first."""
-    depths = await shared.queue.depth()
+    depths = await shared.ledger.depth()
     workers = await shared.roster.workers()
     catalog = shared.catalog
     return reply(

@@ -17,7 +17,7 @@ from api.waiting.large_results import Held
 from api.waiting.subscriber import Notice
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger import views
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.ledger import Ledger
 from jobs.ledger.reading import BARELY
 from jobs.ledger.wire import Event
 from jobs.schema import TRANSITIONS, Job, JobState
@@ -34,7 +34,7 @@ HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 async def stream(shared: Services, job_id: str, last_id: str | None) -> Response:
     """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before it starts."""
-    job = await shared.queue.read(job_id, BARELY)
+    job = await shared.ledger.read(job_id, BARELY)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
     return StreamingResponse(
@@ -70,7 +70,7 @@ async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIt
                 yield b": still here\n\n"
                 continue
             try:
-                found = await _after(news, job, shared.queue, job_id)
+                found = await _after(news, job, shared.ledger, job_id)
                 new = event_id(found) != last_id
                 held = await shared.large.of(found) if new and found.results is msgspec.UNSET else None
             except (QueueUnavailable, OverBudget):
@@ -86,11 +86,11 @@ async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIt
                 retry = b""
 
 
-async def _after(news: Event | Notice, known: Job | None, queue: JobQueue, job_id: str) -> Job:
+async def _after(news: Event | Notice, known: Job | None, ledger: Ledger, job_id: str) -> Job:
     """The job as the news left it: from the event alone, or read."""
     if isinstance(news, Event) and news.record is not None:
         return views.terminal(news.record)
-    job = await queue.read(job_id)
+    job = await ledger.read(job_id)
     if known is None or not isinstance(news, Event) or job.status == news.state:
         return job
     state = JobState(news.state)

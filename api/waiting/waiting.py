@@ -13,7 +13,7 @@ from api.waiting.single_flight import SingleFlight
 from api.waiting.subscriber import Notice, Subscriber, Watch
 from jobs.errors import QueueUnavailable
 from jobs.ledger import views
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.ledger import Ledger
 from jobs.ledger.wire import Event
 from jobs.schema import Job
 
@@ -31,8 +31,8 @@ ENDINGS = {None: "deadline", Notice.RELEASED: "shutdown", Notice.HUNG_UP: "hung_
 class Waiting:
     """Follows a job for a request that is ready to wait."""
 
-    def __init__(self, queue: JobQueue, subscriber: Subscriber, waits: Counter) -> None:
-        self._queue = queue
+    def __init__(self, ledger: Ledger, subscriber: Subscriber, waits: Counter) -> None:
+        self._ledger = ledger
         self._subscriber = subscriber
         self._waits = waits
         self._ended: SingleFlight[Job] = SingleFlight()
@@ -55,7 +55,7 @@ class Waiting:
                 return await self._settle(watch, job, seconds, request)
         finally:
             self._subscriber.unwatch(job_id, watch)
-        return await self.follow(job.id, partial(self._queue.read, job.id), seconds, request)
+        return await self.follow(job.id, partial(self._ledger.read, job.id), seconds, request)
 
     async def _settle(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()
@@ -93,7 +93,7 @@ class Waiting:
 
         A job that has ended, as an event without its record said, is read once for all that wait for it.
         """
-        read = partial(self._queue.read, job_id)
+        read = partial(self._ledger.read, job_id)
         try:
             async with asyncio.timeout(seconds):
                 return await (self._ended.join(job_id, read) if ended else read())

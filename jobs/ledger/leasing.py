@@ -1,7 +1,4 @@
-"""What the worker's side of JobQueue takes and gives: claimed jobs, their endings, the depth of a queue.
-
-And what a lease tells of its worker.
-"""
+"""What Claims takes and returns: claimed jobs and their endings; and what a lease says about its worker."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,21 +14,6 @@ from jobs.store.connection import availability
 LATE = 2
 """Times `renew_every` after which a lease that was not renewed tells that its worker may be lost. A lease
 lasts three at least. A worker that was killed is still on the roster by then: there is no gap between."""
-
-
-class Depth(msgspec.Struct, frozen=True):
-    """A model's unfinished jobs, and the bytes of their payloads."""
-
-    waiting: int
-    deferred: int
-    running: int
-    bytes: int
-    oldest_ms: int = 0
-    """That the oldest of the 64 next in line has waited since it was accepted."""
-    late: int = 0
-    """Of the running ones, those whose lease should have been renewed by now."""
-    damage: str = ""
-    """Where another program's data keeps them from being counted: which key it is, and what it holds."""
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -14,8 +14,7 @@ from redis.exceptions import ResponseError
 
 from jobs.errors import QueueDamaged, QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.leasing import Depth
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.queues import Depth, Queues
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.monitoring.work import Work
 from jobs.store import lua
@@ -98,17 +97,17 @@ class Series(msgspec.Struct, frozen=True):
 class History:
     """Writes and reads the samples of a queue's models."""
 
-    def __init__(self, queue: JobQueue) -> None:
-        self._redis: ArqRedis = queue.redis
-        self._queue = queue
-        self._roster = Roster(queue.redis)
-        self._add = lua.Script(queue.redis, "sample")
+    def __init__(self, queues: Queues) -> None:
+        self._redis: ArqRedis = queues.redis
+        self._queues = queues
+        self._roster = Roster(queues.redis)
+        self._add = lua.Script(queues.redis, "sample")
 
     async def record(self) -> int:
         """Adds a sample to each model whose turn it is, and returns to how many; none while Redis is away."""
         with suppress(QueueUnavailable, ResponseError):
             if due := await self._due():
-                depths, beats = await self._queue.depth(), await self._roster.read()
+                depths, beats = await self._queues.depth(), await self._roster.read()
                 added = 0
                 for model in due:
                     with suppress(QueueDamaged):  # which was logged, and is no other model's fault
@@ -118,14 +117,14 @@ class History:
 
     async def _due(self) -> list[str]:
         async with availability(), self._redis.pipeline(transaction=False) as pipe:
-            for model in self._queue.models:
+            for model in self._queues.models:
                 pipe.set(keys.SAMPLING.of(model), "1", nx=True, px=GATE_MS)
             first = await pipe.execute()
-        return [model for model, won in zip(self._queue.models, first, strict=True) if won]
+        return [model for model, won in zip(self._queues.models, first, strict=True) if won]
 
     async def _sample(self, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> int:
         ours = [beat for beat in beats if beat.model == model]
-        async with self._queue.integrity.intact():
+        async with self._queues.integrity.intact():
             at, counts = await self._redis.hmget(keys.SAMPLED.of(model), ["at", "counts"])  # type: ignore[misc]
             before = int(at) / 1000 if at else None
             known = _counts(counts)
@@ -146,8 +145,8 @@ class History:
 
     async def read(self, models: Sequence[str] = (), *, newest: int = KEPT) -> dict[str, Series]:
         """Each model's newest samples; of all models unless some are named. Raises QueueUnavailable."""
-        models = models or self._queue.models
-        async with self._queue.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
+        models = models or self._queues.models
+        async with self._queues.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for model in models:
                 pipe.lrange(keys.HISTORY.of(model), -newest, -1)

@@ -8,12 +8,11 @@ from arq.connections import ArqRedis
 from playwright.async_api import expect
 
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import History
 from jobs.monitoring.roster import Roster
 from tests.browser.conftest import SOON, Site, Watched, submitted
-from tests.ledger import heartbeat, run_one
+from tests.ledger import JobQueue, heartbeat, run_one
 from tests.waiting import until
 
 CUT = """() => [...document.querySelectorAll("dd, td, .chart .line, .progress p")]

@@ -19,13 +19,13 @@ from typing import Any
 import psutil
 from arq.connections import ArqRedis
 
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.faults import hurried, wrong_clock
 from tests.faults.proxy import Proxy, between
+from tests.ledger import JobQueue
 from tests.waiting import until
 
 MODEL = "sentiment"

@@ -12,13 +12,12 @@ from httpx_sse import aconnect_sse
 
 from api.v1.problems import TYPE
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests.faults.clients import nonces
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.stack import MODEL
 from tests.gate import Gate
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 from tests.waiting import until
 
 LIFETIME = 0.5

@@ -11,12 +11,12 @@ import psutil
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL
 from tests.worker.test_batch_worker import ended, submit

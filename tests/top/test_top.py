@@ -10,14 +10,13 @@ import pytest
 from arq.connections import ArqRedis
 from rich.console import Console
 
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.histograms import LATENCIES, count, empty
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
-from tests.ledger import heartbeat, run_one
+from tests.ledger import JobQueue, heartbeat, run_one
 from top.readings import Fault, Server, faults
 from top.table import screen
 

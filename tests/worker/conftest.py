@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
 from jobs.process.exits import how_it_ended
 from jobs.settings import Settings
+from tests.ledger import JobQueue
 from worker.batch_worker import BatchWorker
 from worker.engine.protocol import Raised, Ran
 from worker.supervisor.engine import Engine, EngineDied

@@ -10,10 +10,10 @@ from arq.jobs import Job, JobStatus
 
 from jobs.errors import JobFailed
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.ledger.wire import deserialize, serialize
 from jobs.monitoring.roster import Roster
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, submit

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.roster import Roster
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from worker.engine.protocol import Loaded
@@ -189,7 +189,7 @@ async def test_only_a_job_that_still_runs_is_charged(
         charged.extend(claim.id for claim in claims)
 
     async with serving() as worker:
-        monkeypatch.setattr(worker.queue, "start", start)
+        monkeypatch.setattr(worker.claims, "start", start)
         long = await submit(queue, gate.text)
 
         async def told() -> bool:

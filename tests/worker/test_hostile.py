@@ -9,10 +9,10 @@ from arq.connections import ArqRedis
 from arq.jobs import Job as StockJob
 
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.ledger.wire import deserialize
 from jobs.schema import Job
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, results, submit

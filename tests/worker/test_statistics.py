@@ -3,11 +3,11 @@
 from msgspec.structs import replace
 
 from jobs.ledger.keys import queue_name
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, Counts
 from jobs.monitoring.roster import Roster
 from jobs.schema import JobState
 from tests.jobs.ledger.test_queue import new_job
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from worker.engine.protocol import NO_BUDGET, Cost, Failure, Loaded

@@ -9,8 +9,9 @@ from redis.exceptions import ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import QueueUnavailable
+from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Claimed, Ending
-from jobs.ledger.queue import SWEEP_EVERY, JobQueue
+from jobs.ledger.queues import SWEEP_EVERY
 from jobs.monitoring import traces
 from jobs.monitoring.history import History
 from jobs.schema import JobState
@@ -35,20 +36,20 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        queue: JobQueue,
+        claims: Claims,
         model: str,
         statistics: WorkerStatistics,
         retry: RedisRetry,
         log: FilteringBoundLogger,
         on_lost: Callable[[LeasedJob], None],
     ) -> None:
-        self.queue = queue
+        self.claims = claims
         self.model = model
         self.statistics = statistics
         self._retry = retry
         self._log = log
         self._on_lost = on_lost
-        self._job_log = JobLog(log, queue.settings.log_slow)
+        self._job_log = JobLog(log, claims.settings.log_slow)
         tracer = traces.tracer()
         self.traces = JobTraces(tracer, model, statistics.beat.id) if tracer else None
         self._held: dict[str, LeasedJob] = {}
@@ -102,7 +103,7 @@ class LeaseKeeper:
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm
-            await self.queue.start(claims)
+            await self.claims.start(claims)
 
     def end(self, job: LeasedJob, ending: Ending) -> None:
         """To be written back; the lease is kept until it is."""
@@ -132,7 +133,7 @@ class LeaseKeeper:
     async def _write(self, endings: list[Ending]) -> None:
         began = time.monotonic()
         try:
-            refused = await self._retry(self.queue.finish, self.model, endings, insist=True)
+            refused = await self._retry(self.claims.finish, self.model, endings, insist=True)
         except ResponseError as error:  # Redis will not take one of them, whichever
             about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
             self._log.error("results not taken", **about, error=str(error))
@@ -167,7 +168,7 @@ class LeaseKeeper:
             if not held:
                 continue
             claims = [job.claimed for job in held.values()]
-            lost, over = await self._retry(self.queue.renew, self.model, claims, insist=True)
+            lost, over = await self._retry(self.claims.renew, self.model, claims, insist=True)
             for job_id in lost | over:
                 job = held[job_id]
                 being_written = job.claimed.token + job_id in self._ending
@@ -179,10 +180,10 @@ class LeaseKeeper:
 
     async def sweep_forever(self) -> None:
         """Gives back what other workers lost, ends what is overdue or aborted, samples the history."""
-        history = History(self.queue)
+        history = History(self.claims)
         while True:
             try:
-                swept = await self._retry(self.queue.sweep, self.model, insist=True)
+                swept = await self._retry(self.claims.sweep, self.model, insist=True)
             except ResponseError as error:  # one job that the script trips over must not end the worker
                 self._log.error("sweep failed", error=str(error))
             else:
@@ -233,7 +234,7 @@ class LeaseKeeper:
         given_back = 0
         for some, free in (([job for job in jobs if not job.deadly], uncharged), (deadly, False)):
             if claims := [(job.claimed, 0 if job.started else job.start_by) for job in some]:
-                given_back += await self.queue.release(self.model, claims, uncharged=free)
+                given_back += await self.claims.release(self.model, claims, uncharged=free)
         return given_back
 
     def _log_given_back(self, jobs: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from jobs import priorities
 from jobs.errors import InvalidRequest
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed, Ending
@@ -17,8 +18,6 @@ from jobs.schema import JobRequest, JobState, validate_request
 from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
 from worker.statistics import Times
-
-RANKS = {"high": 0, "normal": 1, "low": 2}
 
 Outcome = bytes | Failure
 """An output as JSON, or why there is none."""
@@ -49,7 +48,7 @@ class LeasedJob:
         """Its inputs for which a new engine had no memory."""
         self.killers: set[int] = set()
         """Those inputs."""
-        self.rank = RANKS["low"]
+        self.rank = priorities.rank(None)
         """Its priority, 0 for the highest; a stock client's job has none and counts as low."""
         self.traceparent: object = None
         """What its trace is, if it has one; a stock client may give anything."""
@@ -111,7 +110,7 @@ class LeasedJob:
         except UNREADABLE as error:
             raise InvalidRequest(f"the payload cannot be read: {error}") from None
         self.created, self.count = payload.et, input_count(payload.a)
-        self.rank = RANKS.get(str(payload.k.get("priority")), RANKS["low"])
+        self.rank = priorities.rank(payload.k.get("priority"))
         self.traceparent = payload.k.get("traceparent")
         job = validate_request(_request(payload), self.spec)
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]

@@ -13,11 +13,10 @@ from structlog.testing import capture_logs
 
 from api.edge import client_deadlines
 from api.edge.server import config
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests.api import api_process
 from tests.api.api_process import parked, serving
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 from tests.waiting import until
 
 SOON = 10.0

@@ -11,11 +11,10 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from api import __main__ as process
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings, load_settings
 from tests import valkey
 from tests.api.api_process import Process, environment, parked, serving
-from tests.ledger import MODEL
+from tests.ledger import MODEL, JobQueue
 from tests.waiting import until
 
 SOON = 3.0
@@ -70,7 +69,7 @@ async def test_stopping_while_redis_is_away(settings: Settings, tmp_path: Path) 
             await parked(services)
 
             async def accepted() -> bool:
-                return (await services.queue.depth())[MODEL].waiting == 1
+                return (await services.ledger.depth())[MODEL].waiting == 1
 
             await until(accepted)
             away.kill()

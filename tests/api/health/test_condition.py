@@ -9,13 +9,12 @@ from msgspec.structs import replace
 
 from api.health.condition import condition
 from jobs.ledger import keys
-from jobs.ledger.leasing import Depth
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.queues import Depth
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
 from tests.api.pages.test_overview import read, submitted
-from tests.ledger import heartbeat
+from tests.ledger import JobQueue, heartbeat
 
 FINE = {"role": "master", "maxmemory": 0, "used_memory": 1, "maxmemory_policy": "noeviction"}
 

@@ -8,13 +8,12 @@ import pytest
 from arq.connections import ArqRedis
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, count, empty
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import mounted
-from tests.ledger import heartbeat, run_one
+from tests.ledger import JobQueue, heartbeat, run_one
 
 
 async def scraped(client: httpx.AsyncClient) -> dict[str, float]:

@@ -5,12 +5,11 @@ from arq.connections import ArqRedis
 
 from jobs.ledger import keys
 from jobs.ledger.ids import created_ms, derived, in_a_row, new_id
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import mounted
 from tests.api.markup import parsed
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 
 HERE = {"sec-fetch-site": "same-origin"}
 HTMX = HERE | {"hx-request": "true"}

@@ -9,9 +9,8 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from tests.api.markup import Element, parsed
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 
 HERE = {"sec-fetch-site": "same-origin"}
 HTMX = HERE | {"hx-request": "true"}

@@ -6,9 +6,8 @@ import pytest
 from api.pages.output_rows import MOST_TEXT, Row, shown
 from api.pages.try_jobs import MOST_RESULTS
 from api.pages.visuals import HEIGHT, WIDTH, Continued, Piece, picture
-from jobs.ledger.queue import JobQueue
 from tests.api.markup import parsed
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 
 
 @pytest.mark.parametrize(

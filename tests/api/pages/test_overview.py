@@ -9,15 +9,14 @@ from arq.connections import ArqRedis
 from api.pages.charts import GAP, HEIGHT, SPAN, WIDTH, charts, paths, rounded_up
 from api.pages.job_table import SHOWN
 from jobs.ledger import keys
-from jobs.ledger.leasing import Depth
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.queues import Depth
 from jobs.monitoring.failures import FailureReason
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import History, Moment, Sample, Series
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work
 from tests.api.markup import Element, parsed
-from tests.ledger import heartbeat, run_one
+from tests.ledger import JobQueue, heartbeat, run_one
 from tests.waiting import until
 
 

@@ -13,13 +13,12 @@ import pytest
 from arq.connections import ArqRedis
 
 from api.health.redis_timeout import REDIS_TIMEOUT
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import mounted, serving
 from tests.api.markup import parsed
 from tests.conftest import written
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 
 EVIL = "<script>alert('x')</script>"
 FORM = {"content-type": "application/x-www-form-urlencoded"}

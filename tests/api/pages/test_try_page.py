@@ -13,13 +13,12 @@ from api.pages.try_jobs import MOST_LINES
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.ledger.ids import created_ms, in_a_row, new_id
-from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
 from tests.conftest import written
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 
 HERE = {"sec-fetch-site": "same-origin"}
 HTMX = HERE | {"hx-request": "true"}

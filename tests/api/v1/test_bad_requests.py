@@ -173,7 +173,7 @@ async def test_an_unforeseen_error_tells_nothing_of_the_inside(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("jobs.ledger.queue.JobQueue.read", broken)
+    monkeypatch.setattr("jobs.ledger.ledger.Ledger.read", broken)
     with capture_logs() as logs:
         answer = await client.get("/v1/jobs/x")
         page = await client.get("/jobs/x", headers={"accept": "text/html"})

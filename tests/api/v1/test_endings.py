@@ -8,8 +8,7 @@ from arq.connections import ArqRedis
 
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
-from jobs.ledger.queue import JobQueue
-from tests.ledger import MODEL, ending, run_one
+from tests.ledger import MODEL, JobQueue, ending, run_one
 
 PROBLEM = "urn:batchline:problem:"
 BAD = {"error": {"type": "urn:batchline:problem:input-failed", "title": "It failed", "detail": "no"}}

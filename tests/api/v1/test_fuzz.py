@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from jobs.store import connection
 from tests import processes, valkey
 from tests.api.fuzzing import CONFIGURATION
-from tests.ledger import ending
+from tests.ledger import JobQueue, ending
 from tests.waiting import until
 
 EXAMPLES = int(os.environ.get("BATCHLINE_FUZZ_EXAMPLES", "20"))

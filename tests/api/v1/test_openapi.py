@@ -12,13 +12,12 @@ from api.pages.reference import ANSWERED
 from api.v1 import model_schemas
 from api.v1.problems import KINDS, TYPE
 from jobs import tasks
-from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
 from jobs.schema import JobRequest, validate_request
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 
 ALL_TASKS = "\n".join(f'[models.{task}]\ntask = "{task}"\nsource = "x"' for task in tasks.TASKS)
 

@@ -12,10 +12,9 @@ from api.services import preferred_wait
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.ledger.integrity import Integrity
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.roster import Roster
 from tests.conftest import written
-from tests.ledger import MODEL, heartbeat, run_one
+from tests.ledger import MODEL, JobQueue, heartbeat, run_one
 from tests.waiting import until
 
 POSITIVE = [{"output": [{"label": "POSITIVE", "score": 0.98}]}]

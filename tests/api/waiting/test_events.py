@@ -8,11 +8,11 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 from api.waiting import events
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.ledger import Ledger
 from jobs.schema import Job
 from jobs.settings import Settings
 from tests.api.api_process import Edge, parked, serving
-from tests.ledger import MODEL, ending, run_one
+from tests.ledger import MODEL, JobQueue, ending, run_one
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ async def test_a_state_that_is_over_already_is_told_too(
         async def late(job_id: str) -> Job:
             """Reads once all is over, so that the queued state is known by its event alone."""
             await over.wait()
-            return await JobQueue.read(services.queue, job_id)
+            return await Ledger.read(services.ledger, job_id)
 
-        monkeypatch.setattr(services.queue, "read", late)
+        monkeypatch.setattr(services.ledger, "read", late)
         await queue.release(MODEL, [(claimed, 0)])
         await queue.cancel(job_id)
         over.set()

@@ -10,12 +10,11 @@ from arq.connections import ArqRedis
 from api.edge import memory_budget
 from api.v1.replies import reply
 from api.waiting import large_results
-from jobs.ledger.queue import JobQueue
 from jobs.ledger.reading import SLICE
 from jobs.settings import Settings
 from tests.api.api_process import Edge, mounted, parked, serving
 from tests.jobs.ledger.test_queue import new_job
-from tests.ledger import MODEL, ending, run_one
+from tests.ledger import MODEL, JobQueue, ending, run_one
 from tests.waiting import until
 
 MIB = 1024 * 1024
@@ -120,7 +119,7 @@ async def test_different_results_share_the_budget_in_turn(
     first, second = [await ended(queue) for _ in range(2)]
     async with mounted(settings.model_copy(update={"memory_budget": 4 * MIB})) as edge:
         client, services = edge
-        held = await services.large.of(await services.queue.read(first))
+        held = await services.large.of(await services.ledger.read(first))
         assert services.budget.held == held.size
         refused = await client.get(f"/v1/jobs/{second}")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
@@ -134,7 +133,7 @@ async def test_different_results_share_the_budget_in_turn(
 async def test_large_results_leave_room_for_request_bodies(settings: Settings, queue: JobQueue) -> None:
     ids = [await ended(queue) for _ in range(3)]
     async with mounted(settings.model_copy(update={"memory_budget": 10 * MIB})) as (client, services):
-        held = [await services.large.of(await services.queue.read(job_id)) for job_id in ids[:2]]
+        held = [await services.large.of(await services.ledger.read(job_id)) for job_id in ids[:2]]
         third = asyncio.create_task(client.get(f"/v1/jobs/{ids[2]}"))
         submitted = await client.post("/v1/jobs", json={"inputs": ["x" * 1000] * 900})
         assert submitted.status_code == 202

@@ -8,13 +8,13 @@ import pytest
 from arq.connections import ArqRedis
 
 from api.waiting import subscriber
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.ledger import Ledger
 from jobs.schema import Job
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
 from tests.api.api_process import mounted, parked, subscribed
-from tests.ledger import MODEL, ending, run_one
+from tests.ledger import MODEL, JobQueue, ending, run_one
 from tests.waiting import until
 
 SLOW = {"model": MODEL, "inputs": "x"}
@@ -208,11 +208,11 @@ async def test_a_wait_without_redis_answers_what_was_known(
             known = asyncio.Event()
 
             async def noted(job_id: str) -> Job:
-                job = await JobQueue.read(services.queue, job_id)
+                job = await Ledger.read(services.ledger, job_id)
                 known.set()
                 return job
 
-            monkeypatch.setattr(services.queue, "read", noted)
+            monkeypatch.setattr(services.ledger, "read", noted)
             wait = asyncio.create_task(client.get(f"/v1/jobs/{job_id}?wait=3"))
             await known.wait()
             server.kill()
@@ -227,7 +227,7 @@ async def test_shutdown_lets_every_wait_go(settings: Settings) -> None:
         await parked(services, 5)
 
         async def accepted() -> bool:
-            return (await services.queue.depth())[MODEL].waiting == 5
+            return (await services.ledger.depth())[MODEL].waiting == 5
 
         await until(accepted)
         services.subscriber.release_all()

@@ -4,9 +4,9 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.ledger.wire import serialize
 from tests.jobs.ledger.test_queue import MODEL, new_job
+from tests.ledger import JobQueue
 from tests.waiting import until
 
 

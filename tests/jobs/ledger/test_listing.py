@@ -3,9 +3,8 @@
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from tests.jobs.ledger.test_queue import new_job
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 
 
 async def test_a_job_that_was_listed_is_not_listed_after_its_lifetime(

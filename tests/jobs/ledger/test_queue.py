@@ -10,10 +10,10 @@ from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFoun
 from jobs.ledger import keys
 from jobs.ledger.ids import created_ms, new_id
 from jobs.ledger.leasing import Claimed, Ending
-from jobs.ledger.queue import JobQueue
 from jobs.ledger.wire import UNIX_MS, Event, Record, decode_events, decode_payload, encode_record
 from jobs.schema import JobState, NewJob
 from jobs.settings import Settings
+from tests.ledger import JobQueue
 from tests.waiting import until
 
 MODEL = "sentiment"

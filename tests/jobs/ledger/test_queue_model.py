@@ -20,11 +20,11 @@ from hypothesis.stateful import (
 from jobs.errors import QueueFull
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests.conftest import keys_without_lifetime
 from tests.jobs.ledger.test_queue import ending, new_job
+from tests.ledger import JobQueue
 
 T = TypeVar("T")
 MODEL = "sentiment"

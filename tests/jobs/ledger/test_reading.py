@@ -12,11 +12,10 @@ from msgspec.structs import replace
 from jobs.errors import JobGone
 from jobs.ledger import keys, reading, views
 from jobs.ledger.ids import new_id
-from jobs.ledger.queue import JobQueue
 from jobs.ledger.wire import decode_payload, serialize
 from jobs.schema import from_ms
 from tests.jobs.ledger.test_queue import MODEL, new_job
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 from tests.waiting import until
 
 MIB = 1024 * 1024

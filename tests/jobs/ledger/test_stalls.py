@@ -5,9 +5,9 @@ from arq.connections import ArqRedis
 
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from tests.jobs.ledger.test_queue import MODEL, ending, new_job
+from tests.ledger import JobQueue
 from tests.waiting import until
 
 QUEUE = keys.queue_name(MODEL)

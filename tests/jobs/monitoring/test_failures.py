@@ -2,7 +2,7 @@
 
 import msgspec
 
-from jobs.ledger.leasing import Depth
+from jobs.ledger.queues import Depth
 from jobs.monitoring.failures import LATEST, MOST_DETAIL, FailureReason, newest, note
 from jobs.monitoring.history import Sample
 from jobs.monitoring.roster import Heartbeat

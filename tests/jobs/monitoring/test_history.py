@@ -8,14 +8,13 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.leasing import Depth
-from jobs.ledger.queue import JobQueue
+from jobs.ledger.queues import Depth
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import EVERY, KEPT, SILENCE, History, Moment, Sample, Series, done_since
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work, quantile
 from jobs.settings import Settings
-from tests.ledger import MODEL, heartbeat
+from tests.ledger import MODEL, JobQueue, heartbeat
 from tests.waiting import until
 
 BUCKETS = len(LATENCIES) + 1

@@ -7,13 +7,12 @@ from arq.connections import ArqRedis
 
 from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
 from tests.jobs.ledger.test_queue import MODEL, new_job
-from tests.ledger import heartbeat
+from tests.ledger import JobQueue, heartbeat
 
 
 async def test_workers_do_not_look_dead_when_memory_is_full(tmp_path: Path) -> None:

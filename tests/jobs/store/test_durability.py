@@ -13,13 +13,13 @@ from redis import Redis
 from jobs.errors import ConfigurationError, IdempotencyMismatch, QueueDamaged, QueueFull, QueueUnavailable
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
-from jobs.ledger.queue import JobQueue
 from jobs.settings import Settings
 from jobs.store import durability
 from jobs.store.connection import cancel, check, connect
 from jobs.store.durability import Level
 from tests import valkey
 from tests.api.api_process import mounted
+from tests.ledger import JobQueue
 from tests.processes import write_models
 from tests.waiting import until
 from tests.worker.conftest import MODEL

@@ -6,8 +6,8 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.errors import QueueUnavailable
-from jobs.ledger.queue import JobQueue
 from tests.jobs.ledger.test_queue import MODEL, ending, new_job
+from tests.ledger import JobQueue
 
 
 async def test_a_server_that_forgets_its_scripts_at_any_moment_runs_them_all_the_same(

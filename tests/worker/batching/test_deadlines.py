@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from jobs.ledger.queue import JobQueue
 from jobs.models import ModelSpec
+from tests.ledger import JobQueue
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.engine.pipelines.conftest import ModelFolder, model_folder
 from tests.worker.test_batch_worker import ended, results, submit

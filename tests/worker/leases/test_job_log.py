@@ -8,9 +8,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from jobs.ledger.queue import JobQueue
 from jobs.schema import JobState
 from tests.jobs.ledger.test_queue import new_job
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
 from worker.leases.job_log import MOST, JobLog

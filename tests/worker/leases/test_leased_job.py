@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.ledger.queue import JobQueue
 from tests.jobs.ledger.test_queue import new_job
+from tests.ledger import JobQueue
 from tests.worker.conftest import MODEL, poison_spec
 from worker.leases.leased_job import LeasedJob
 

@@ -8,8 +8,8 @@ from arq.connections import ArqRedis
 
 from jobs.errors import QueueDamaged
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, new_job, submit
@@ -60,7 +60,7 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
     """A job larger than the window, whose last batch ends while the worker asks for what is more urgent."""
     jobs = [await submit(queue, [gate.text] * 24), await submit(queue, "next")]
     async with serving(max_batch_items=8, window_items=4) as worker:
-        claim = worker.queue.claim
+        claim = worker.claims.claim
 
         async def late(*args: Any, before: float | None = None, **others: Any) -> Any:
             answer = await claim(*args, before=before, **others)
@@ -72,7 +72,7 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
         async def emptied() -> bool:
             return worker.engine.state == "ready" and not len(worker._batcher)
 
-        monkeypatch.setattr(worker.queue, "claim", late)
+        monkeypatch.setattr(worker.claims, "claim", late)
         await ended(queue, *jobs)
     assert gate.path.exists(), "such a claim was made"
 

@@ -12,8 +12,8 @@ from typing import Any
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.queue import JobQueue
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import Serving
 from tests.worker.test_batch_worker import ended, new_job, results, submit

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.ledger.queue import JobQueue
 from jobs.schema import Job
 from jobs.settings import Settings
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, new_job, results, submit

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.ledger.queue import JobQueue
+from tests.ledger import JobQueue
 from tests.worker.conftest import Serving
 from tests.worker.scheduling.test_isolation import problems
 from tests.worker.test_batch_worker import ended, results, submit

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import structlog
 
+from jobs import priorities
 from jobs.ledger.leasing import Claimed
 from tests.worker.conftest import poison_spec
 from worker.batching.batcher import Item
-from worker.leases.leased_job import RANKS, Batch, LeasedJob
+from worker.leases.leased_job import Batch, LeasedJob
 from worker.scheduling.isolation import KILLS, KILLS_PER_JOB, Isolation, Trial
 from worker.supervisor.engine import EngineDied
 
@@ -41,7 +42,7 @@ numbers: Iterator[int] = iter(range(10**9))
 def new_items(count: int, priority: str = "normal", urgency: float = 0.0) -> Batch:
     """The items of a new job."""
     job = LeasedJob(Claimed(f"job {next(numbers)}", "token", b"", 0, 0, False, 0), poison_spec(), 10**6)
-    job.rank = RANKS[priority]
+    job.rank = priorities.rank(priority)
     items = [Item(job, i, urgency, 1, job.group, job.rank) for i in range(count)]
     for item in items:
         item.sequence = next(numbers)

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from jobs.ledger.queue import JobQueue
+from tests.ledger import JobQueue
 from tests.processes import exists
 from tests.waiting import until
 from tests.worker.conftest import Serving, poison_spec

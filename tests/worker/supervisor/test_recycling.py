@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.ledger.queue import JobQueue
+from tests.ledger import JobQueue
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, results, submit
 from worker.scheduling.isolation import STARVED_PER_JOB

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.ledger.queue import JobQueue
 from jobs.monitoring.roster import Heartbeat, Roster
 from tests.gate import Gate
+from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, submit

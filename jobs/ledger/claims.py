@@ -1,0 +1,103 @@
+"""Claims: the worker's side of the ledger: claim, start, renew, finish, release."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from arq.connections import ArqRedis
+
+from jobs.ledger import doorbell, keys
+from jobs.ledger.leasing import Claimed, Ending, claims
+from jobs.ledger.queues import Queues
+from jobs.process import failpoints
+from jobs.settings import Settings
+from jobs.store import lua
+
+
+class Claims(Queues):
+    """Leases of jobs to one worker, and what becomes of them."""
+
+    def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
+        super().__init__(redis, settings, models)
+        self._start = lua.Script(redis, "start")
+        self._claim = lua.Script(redis, "claim")
+        self._renew = lua.Script(redis, "renew")
+        self._finish = lua.Script(redis, "finish")
+        self._release = lua.Script(redis, "release")
+
+    async def claim(
+        self, model: str, inputs: int, workers: int = 1, *, before: float | None = None, wait: float = 0.0
+    ) -> tuple[list[Claimed], int]:
+        """Leases the most urgent jobs, up to so many inputs; returns them, and how many jobs still wait.
+
+        With several workers on the queue a claim takes its share, so that they finish a burst together. With
+        `before` it takes only jobs that are more urgent: whose score is below that. With `wait` it first
+        waits so many seconds at most until a submit rings: Redis makes the claim then without asking back.
+        """
+        token = secrets.token_hex(16)
+        claim_keys = [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern]
+        args = [
+            inputs,
+            self.settings.window_bytes,
+            int(self.settings.lease * 1000),
+            token,
+            self.settings.recent_jobs,
+            keys.EVENTS,
+            self._ttl,
+            self._ended,
+            *self._prefixes,
+            workers,
+            "+inf" if before is None else int(before),
+        ]
+        claim = partial(doorbell.answer, self.redis, model, wait, self._claim) if wait else self._claim
+        answer = await self._run(claim, claim_keys, args)
+        failpoints.reach("after_claim")
+        now, left, *rest = answer
+        return claims(rest, token, now), left
+
+    async def start(self, jobs: Iterable[Claimed]) -> None:
+        """Charges an attempt to jobs whose first batch begins."""
+        parts = [part for job in jobs for part in (job.id, job.token, job.attempts + 1)]
+        await self._run(self._start, [], [keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts])
+
+    async def renew(self, model: str, jobs: Iterable[Claimed]) -> tuple[set[str], set[str]]:
+        """Extends the leases; returns the ids of those that are lost, and of jobs that ended elsewhere."""
+        pairs = [part for job in jobs for part in (job.id, job.token)]
+        lost, over = await self._run(
+            self._renew,
+            [keys.QUEUE.of(model)],
+            [int(self.settings.lease * 1000), keys.LEASE.of(""), keys.RESULT.of(""), *pairs],
+        )
+        return {job_id.decode() for job_id in lost}, {job_id.decode() for job_id in over}
+
+    async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
+        """Ends the jobs whose lease still holds, in one step; returns the ids of those that were refused."""
+        failpoints.reach("before_finish")
+        parts = [part for e in endings for part in (e.id, e.token, e.state, e.head)]
+        refused = await self._run(
+            self._finish,
+            [keys.QUEUE.of(model), keys.BYTES.of(model), keys.ABORT.pattern],
+            [self._ttl, self.settings.inline_bytes, keys.EVENTS, *self._prefixes, *parts],
+            many_jobs=True,
+        )
+        failpoints.reach("after_finish")
+        return {job_id.decode() for job_id in refused}
+
+    async def release(
+        self, model: str, jobs: Sequence[tuple[Claimed, int]], *, uncharged: bool = True
+    ) -> int:
+        """Gives back jobs without a result, each with its latest start in Unix ms, or 0 where it has none.
+
+        A start is uncharged unless the job's worker could not end it in order.
+        """
+        parts = [
+            part
+            for job, start_by in jobs
+            for part in (job.id, job.token, job.score, start_by, job.attempts if uncharged else "")
+        ]
+        given_back: int = await self._run(
+            self._release,
+            [keys.QUEUE.of(model), keys.DEADLINES.of(model), keys.DOORBELL.of(model)],
+            [keys.EVENTS, keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts],
+        )
+        return given_back

@@ -1,0 +1,134 @@
+"""Ledger: the client's side: submit, read, cancel, list; count and sweep come with Queues."""
+
+import hashlib
+import math
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import structlog
+from arq.connections import ArqRedis
+
+from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
+from jobs.ledger import keys, views
+from jobs.ledger.ids import new_id
+from jobs.ledger.listing import Listing
+from jobs.ledger.queues import Queues
+from jobs.ledger.reading import ALONG, Reading, job_keys
+from jobs.ledger.submitting import Submission, Submits
+from jobs.ledger.wire import encode_payload
+from jobs.priorities import head_starts
+from jobs.process import failpoints, logs
+from jobs.schema import Job, NewJob
+from jobs.settings import Settings
+from jobs.store import durability, lua
+
+log = structlog.get_logger(__name__)
+
+
+class Ledger(Queues):
+    """The jobs of all models, as clients see and end them."""
+
+    def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
+        super().__init__(redis, settings, models)
+        send = partial(self._run, durability.submit_script(redis, settings.durable_submit))
+        self._submits = {model: Submits(send, settings, model) for model in self.models}
+        self._cancel = lua.Script(redis, "cancel")
+        self.reading = Reading(redis, self.integrity, self.models, self._ttl)
+        self._listing = Listing(redis, self.integrity, self.reading)
+
+    async def submit(
+        self, job: NewJob, *, idempotency_key: str | None = None, job_id: str | None = None
+    ) -> tuple[Job, bool]:
+        """Accepts a job, or finds the one accepted before under the same idempotency key.
+
+        Returns the job and whether it is a replay. Raises QueueFull, IdempotencyMismatch (the key was used
+        with another request), JobGone (the earlier job's lifetime is over) and QueueUnavailable.
+        """
+        job_id = job_id or new_id()
+        extras: dict[str, Any] = {"n": job.count, "priority": job.priority, "parameters": job.parameters}
+        if job.expires_in is not None:
+            extras["expires_in"] = job.expires_in
+        payload = encode_payload(job.inputs, extras)
+        fingerprint, kept_as = "", keys.IDEMPOTENCY.of("")
+        if idempotency_key is not None:
+            fingerprint = _fingerprint(job.model, payload)
+            kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
+        if job.traceparent is not None:  # each try of the same request may have another
+            payload = encode_payload(job.inputs, extras | {"traceparent": job.traceparent})
+        answer = await self._submits[job.model].accept(
+            Submission(
+                id=job_id,
+                payload=payload,
+                head_start=int(self.settings.head_start * 1000) * head_starts(job.priority),
+                latest_start=math.ceil((job.expires_in or 0) * 1000),
+                fingerprint=fingerprint,
+                idempotency_key=kept_as,
+            )
+        )
+        failpoints.reach("after_submit")
+        match answer:
+            case [b"accepted", created, position]:
+                if logs.debugging():
+                    log.debug("job accepted", job=job_id, model=job.model, inputs=job.count)
+                return views.accepted(job_id, job, created, position), False
+            case [b"replayed", known]:
+                return await self._accepted_before(known.decode()), True
+            case [b"exists"]:  # ours: it was sent again because its answer was lost
+                return await self.read(job_id), False
+            case [b"mismatch"]:
+                raise IdempotencyMismatch("this idempotency key was used before with a different request")
+            case [b"full", reason, depth]:
+                what = "jobs" if reason == b"jobs" else "bytes of unfinished jobs"
+                raise QueueFull(
+                    f"the queue of {job.model!r} holds its limit of {what}",
+                    model=job.model,
+                    reason=reason.decode(),
+                    depth=depth,
+                )
+        raise AssertionError(f"submit answered {answer!r} for {job_id}")
+
+    async def _accepted_before(self, job_id: str) -> Job:
+        """As `read`, but one that is not there has been, whatever this machine's clock says of its age."""
+        try:
+            return await self.read(job_id)
+        except JobNotFound as error:
+            raise JobGone(str(error)) from None
+
+    async def read(self, job_id: str, along: int = ALONG) -> Job:
+        """The job as it is now. Raises JobNotFound, or JobGone when its lifetime is over.
+
+        Results of more than `along` bytes are UNSET: `reading` reads those.
+        """
+        return await self.reading.job(job_id, along)
+
+    async def cancel(self, job_id: str, along: int = ALONG) -> Job:
+        """Cancels the job unless it is terminal; returns it as `read` does. Raises JobNotFound or JobGone."""
+        queues = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
+        answer = await self._run(
+            self._cancel,
+            [*job_keys(job_id), keys.ABORT.pattern, *queues],
+            [job_id, self._ttl, keys.EVENTS, self._ended, along],
+        )
+        if not answer:
+            raise self.reading.missing(job_id)
+        if logs.debugging():
+            log.debug("job cancelled, unless it had ended", job=job_id)
+        record, *where = answer
+        return views.terminal(record, results=not where)
+
+    async def asked(self, job_id: str) -> views.Asked:
+        """What the job was asked, for people to read; nothing once its lifetime is over."""
+        return await self.reading.asked(job_id)
+
+    async def recent(self, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
+        """The newest jobs without their results, or those after the job `after`; and the next page's `after`.
+
+        Raises InvalidRequest when `after` is not, or no longer, in the list.
+        """
+        return await self._listing.page(limit, after)
+
+
+def _fingerprint(model: str, payload: bytes) -> str:
+    """32 hex digits that tell whether two requests are the same."""
+    return hashlib.sha256(model.encode() + b"\0" + payload).hexdigest()[:32]

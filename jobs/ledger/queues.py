@@ -1,0 +1,93 @@
+"""Queues: what the client's and the worker's side of the ledger share: the count of jobs and the sweep.
+
+Every transition of a job is one script and one round trip, on arq's own keys. What each script reads and
+writes is in its header in `jobs/ledger/scripts/`.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from arq.connections import ArqRedis
+
+from jobs.errors import QueueDamaged
+from jobs.ledger import keys
+from jobs.ledger.integrity import Integrity
+from jobs.ledger.leasing import late_ms
+from jobs.ledger.wire import record_head
+from jobs.settings import Settings
+from jobs.store import lua
+
+SWEEP_EVERY = 1.0
+"""Seconds between sweeps, by every worker and every API process."""
+
+SWEEP_LIMIT = 1_000
+"""Most jobs that one sweep moves for each reason, so that it never blocks the server for long."""
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """A model's unfinished jobs, and the bytes of their payloads."""
+
+    waiting: int
+    deferred: int
+    running: int
+    bytes: int
+    oldest_ms: int = 0
+    """That the oldest of the 64 next in line has waited since it was accepted."""
+    late: int = 0
+    """Of the running ones, those whose lease should have been renewed by now."""
+    damage: str = ""
+    """Where another program's data keeps them from being counted: which key it is, and what it holds."""
+
+
+class Queues:
+    """The durable queues of some models on one Redis. Its methods raise QueueUnavailable."""
+
+    def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
+        self.redis = redis
+        self.settings = settings
+        self.models = tuple(models)
+        self.integrity = Integrity(redis, self.models)
+        self._run = self.integrity.run
+        self._depth = lua.Script(redis, "depth")
+        self._sweep = lua.Script(redis, "sweep")
+        self._ttl = int(settings.result_ttl * 1000)
+        self._ended = record_head(success=False)
+        self._prefixes = [key.of("") for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
+
+    async def depth(self, *only: str) -> dict[str, Depth]:
+        """Each model's unfinished jobs, or those of some, and the age of the oldest that waits."""
+        models = only or self.models
+        counted = [key.of(model) for model in models for key in (keys.QUEUE, keys.BYTES)]
+        try:
+            counts = await self._run(self._depth, counted, [keys.JOB.of(""), late_ms(self.settings)])
+        except QueueDamaged as error:  # the others' are known all the same
+            if len(models) == 1:
+                return {models[0]: Depth(0, 0, 0, 0, damage=str(error))}
+            return {model: (await self.depth(model))[model] for model in models}
+        return {model: Depth(*counts[6 * i : 6 * i + 6]) for i, model in enumerate(models)}
+
+    async def sweep(self, model: str) -> tuple[int, int, int]:
+        """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.
+
+        Workers and the API do it every SWEEP_EVERY seconds, so that deadlines hold with no worker alive.
+        After a quiet of three of them, as when Redis stood still, leases get grace for live workers to renew.
+        """
+        given_back, expired, aborted = await self._run(
+            self._sweep,
+            [*self._queue_keys(model), keys.ABORT.pattern, keys.DOORBELL.of(model), keys.SWEPT.of(model)],
+            [
+                SWEEP_LIMIT,
+                self._ttl,
+                keys.EVENTS,
+                *self._prefixes,
+                self._ended,
+                self._ended,
+                int(3 * SWEEP_EVERY * 1000),
+                int(self.settings.lease * 1000) // 2,
+            ],
+            many_jobs=True,
+        )
+        return given_back, expired, aborted
+
+    def _queue_keys(self, model: str) -> list[str]:
+        return [key.of(model) for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
