@@ -7,9 +7,14 @@ Priority = Literal["high", "normal", "low"]
 _ORDER: tuple[Priority, ...] = get_args(Priority)
 
 
-def rank(priority: object) -> int:
-    """0 for the highest. What is no priority counts as the lowest: a stock arq client sends none."""
-    return _RANKS.get(str(priority), len(_ORDER) - 1)
+def named(name: str) -> Priority:
+    """The priority of that name; the lowest where there is none, as a stock arq client sends none."""
+    return _ORDER[_RANKS.get(name, -1)]
+
+
+def rank(priority: Priority) -> int:
+    """0 for the highest."""
+    return _RANKS[priority]
 
 
 def head_starts(priority: Priority) -> int:

@@ -70,6 +70,8 @@ class NewJob(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     priority: Priority
     expires_in: float | None
+    owner: str = ""
+    """Whose job it is; empty where callers have no names."""
     traceparent: str | None = None
     """Of the span that is the parent of what becomes of it (`jobs/monitoring/traces.py`)."""
 
@@ -121,6 +123,8 @@ class Counts(msgspec.Struct, frozen=True):
     total: int
     succeeded: int
     failed: int
+    tokens: int | None = None
+    """Tokens of the job's own inputs as the model read them; None while not known, or where nobody counts."""
 
 
 class Timings(msgspec.Struct, frozen=True):

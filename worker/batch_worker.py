@@ -22,7 +22,7 @@ import structlog
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
-from jobs.errors import BatchlineError, ConfigurationError, InvalidRequest, QueueUnavailable
+from jobs.errors import BatchlineError, ConfigurationError, QueueUnavailable
 from jobs.ledger import keys
 from jobs.ledger.claims import Claims
 from jobs.ledger.wire import FUNCTION
@@ -35,8 +35,9 @@ from worker.batching.batcher import Batcher, Item
 from worker.batching.cost_model import CostModel
 from worker.batching.deadlines import Deadlines
 from worker.batching.lengths import LengthMeter
+from worker.leases.held import Unreadable
 from worker.leases.keeper import LeaseKeeper
-from worker.leases.leased_job import LeasedJob
+from worker.leases.leased_job import LeasedJob, parse
 from worker.leases.redis_retry import RedisRetry
 from worker.loops import beside, unless
 from worker.scheduling.feeder import Feeder
@@ -236,32 +237,35 @@ class BatchWorker(Worker):
         """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
         claim = partial(self.claims.claim, before=before, wait=wait)
         claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
-        leased = [LeasedJob(job, self.spec, self.settings.max_result_bytes) for job in claimed]
+        parsed = [parse(job, self.spec, self.settings.max_result_bytes) for job in claimed]
+        leased = [job for job in parsed if isinstance(job, LeasedJob)]
         self._keeper.add(leased)
+        for job in parsed:
+            if isinstance(job, Unreadable):
+                self._keeper.end(job, job.ending())
         for job in leased:
             await self._admit(job)
         if self._closing.is_set():
             await self._keeper.hand_on(leased)
-        return len(leased), left
+        return len(claimed), left
 
     async def _admit(self, job: LeasedJob) -> None:
         """Into the window, or straight to its end when it cannot be run."""
         tries = self.settings.max_attempts
-        try:
-            job.unpack()
-            lengths = await self._window.meter.measure(job.inputs, job.parameters)
-            group = job.group
-        except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
-            what = str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__}: {error}"
-            self._window.end(job, job.failed("invalid-request", what))
-            return
         if job.claimed.attempts >= tries:
             self._window.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
             return
+        try:
+            lengths = await self._window.meter.measure(job.inputs, job.parameters)
+        except Exception as error:  # whatever its inputs do to the tokenizer, they must not stop the others
+            self._window.end(job, job.failed("invalid-request", f"{type(error).__name__}: {error}"))
+            return
         if not self._keeper.holds(job):
             return  # cancelled, or lost, while it was measured
-        score = job.claimed.score
-        job.items = [Item(job, i, score, length, group, job.rank) for i, length in enumerate(lengths)]
+        if self._window.meter.counts(job.inputs):
+            job.tokens = sum(lengths)
+        score, group, rank = job.claimed.score, job.group, job.rank
+        job.items = [Item(job, i, score, length, group, rank) for i, length in enumerate(lengths)]
         self._batcher.add(job.items)
         self._feeder.filled()
 

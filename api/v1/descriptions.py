@@ -30,6 +30,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "total": "Inputs.",
         "succeeded": "Inputs with an output.",
         "failed": "Inputs with an error.",
+        "tokens": "Tokens of the job's own inputs as the model reads them: truncated, and in zero-shot "
+        "classification once for each label. Null until it is done, and where they are not counted.",
     },
     "Timings": {
         "queued_ms": "From its acceptance to its start.",

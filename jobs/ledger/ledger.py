@@ -4,13 +4,14 @@ import hashlib
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ledger import keys, views
+from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
 from jobs.ledger.listing import Listing
 from jobs.ledger.queues import Queues
@@ -46,16 +47,20 @@ class Ledger(Queues):
         with another request), JobGone (the earlier job's lifetime is over) and QueueUnavailable.
         """
         job_id = job_id or new_id()
-        extras: dict[str, Any] = {"n": job.count, "priority": job.priority, "parameters": job.parameters}
-        if job.expires_in is not None:
-            extras["expires_in"] = job.expires_in
-        payload = encode_payload(job.inputs, extras)
+        envelope = Envelope(
+            n=job.count,
+            priority=job.priority,
+            parameters=job.parameters,
+            expires_in=job.expires_in,
+            owner=job.owner,
+        )
+        payload = encode_payload(job.inputs, envelope)
         fingerprint, kept_as = "", keys.IDEMPOTENCY.of("")
         if idempotency_key is not None:
             fingerprint = _fingerprint(job.model, payload)
             kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
         if job.traceparent is not None:  # each try of the same request may have another
-            payload = encode_payload(job.inputs, extras | {"traceparent": job.traceparent})
+            payload = encode_payload(job.inputs, replace(envelope, traceparent=job.traceparent))
         answer = await self._submits[job.model].accept(
             Submission(
                 id=job_id,

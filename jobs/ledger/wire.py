@@ -15,20 +15,24 @@ A stock arq client speaks it when it is given `serialize` and `deserialize`:
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from jobs.errors import JobFailed
+from jobs.ledger.envelope import Envelope
 
 FUNCTION = "infer"
-"""The arq function name of an inference job: its first argument is the inputs, `parameters` a keyword."""
+"""The arq function name of an inference job: its argument is the inputs, its keywords are the envelope."""
 
 _EXCEPTION = 1
 """msgpack extension code of an exception: [class name, message]."""
 
 
-class Payload(msgspec.Struct, kw_only=True):
+K = TypeVar("K")
+
+
+class Payload(msgspec.Struct, Generic[K], kw_only=True):
     """A job as it waits, in arq's field names.
 
     Their order matters: `submit.lua` writes the value of the last, `et`, and `codec.lua` reads `k` without
@@ -37,8 +41,8 @@ class Payload(msgspec.Struct, kw_only=True):
 
     t: int | None = None
     f: str = FUNCTION
-    k: dict[str, Any] = {}
-    """`n` inputs in all, and where given `parameters`, `priority`, `expires_in` (seconds), `traceparent`."""
+    k: K = msgspec.field(default_factory=dict)  # type: ignore[assignment]
+    """The envelope: written as an Envelope, read as it is, for a stock client may give anything."""
     a: list[Any]
     """[inputs]: one input, or a list of them."""
     et: int
@@ -66,6 +70,8 @@ class Record(msgspec.Struct, kw_only=True):
     """Inputs in all."""
     failed: int = 0
     """Inputs that failed, of a job that ran."""
+    tokens: int | None = None
+    """Tokens of its own inputs; None where nobody counted them."""
     compute: float | None = None
     """Milliseconds that its micro-batches took, one after the other."""
     batch: tuple[float, float | None] | None = None
@@ -85,7 +91,7 @@ class Event(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_payloads = msgspec.msgpack.Decoder(Payload)
+_payloads = msgspec.msgpack.Decoder(Payload[dict[str, Any]])
 _records = msgspec.msgpack.Decoder(Record)
 _events = msgspec.msgpack.Decoder(list[Event])
 
@@ -94,12 +100,12 @@ _UINT64 = 9
 _SOME_TIME = 2**40
 
 
-def encode_payload(inputs: Any, extras: dict[str, Any]) -> bytes:
+def encode_payload(inputs: Any, envelope: Envelope) -> bytes:
     """A payload less the value of `et`."""
-    return _encoder.encode(Payload(a=[inputs], k=extras, et=_SOME_TIME))[:-_UINT64]
+    return _encoder.encode(Payload(a=[inputs], k=envelope, et=_SOME_TIME))[:-_UINT64]
 
 
-def decode_payload(data: bytes) -> Payload:
+def decode_payload(data: bytes) -> Payload[dict[str, Any]]:
     """Raises msgspec.MsgspecError where it is not a payload, for instance pickled by a stock client."""
     return _payloads.decode(data)
 

@@ -44,6 +44,10 @@ class LengthMeter:
         """Whether there is no tokenizer to ask."""
         return self._tokenizer is None
 
+    def counts(self, inputs: Sequence[Any]) -> bool:
+        """Whether what `measure` returns of these inputs are tokens, not guesses."""
+        return self._tokenizer is not None and isinstance(inputs[0], str)
+
     def ran(self, inputs: Sequence[Any], parameters: dict[str, Any], tokens: int) -> None:
         """A batch of these inputs had so many tokens: the next guesses follow."""
         texts = [text for text in inputs if isinstance(text, str)]

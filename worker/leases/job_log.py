@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jobs.process import logs
 from jobs.schema import JobState
+from worker.leases.held import Held
 from worker.leases.leased_job import LeasedJob
 from worker.statistics import Times
 
@@ -37,8 +38,10 @@ class JobLog:
         if logs.debugging():
             for job in jobs:
                 self._log.debug("job claimed", job=job.id, attempts_before=job.claimed.attempts)
+                if job.unknown:
+                    self._log.debug("unknown fields ignored", job=job.id, fields=sorted(job.unknown))
 
-    def ended(self, job: LeasedJob, state: JobState, times: Times) -> None:
+    def ended(self, job: Held, state: JobState, times: Times) -> None:
         """Costs next to nothing for a job that nothing is to be said of."""
         if state is JobState.FAILED:
             kind = job.failures[0].kind if job.failures else "unknown"
@@ -58,9 +61,7 @@ class JobLog:
             self._log.warning("more jobs failed or were slow", jobs=self._left_out)
         self._since, self._told, self._left_out = now, 0, 0
 
-    def _say(
-        self, level: str, event: str, job: LeasedJob, state: JobState, times: Times, **more: object
-    ) -> None:
+    def _say(self, level: str, event: str, job: Held, state: JobState, times: Times, **more: object) -> None:
         self.sum_up()
         if self._told < MOST or logs.debugging():
             self._told += 1
@@ -68,9 +69,7 @@ class JobLog:
         else:
             self._left_out += 1
 
-    def _line(
-        self, level: str, event: str, job: LeasedJob, state: JobState, times: Times, **more: object
-    ) -> None:
+    def _line(self, level: str, event: str, job: Held, state: JobState, times: Times, **more: object) -> None:
         milliseconds = {
             f"{name}_ms": round(seconds * 1000, 1)
             for name, seconds in times._asdict().items()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobs.monitoring import traces
 from jobs.schema import JobState
+from worker.leases.held import Held
 from worker.leases.leased_job import LeasedJob
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class JobTraces:
             )
             span.end(now)
 
-    def ended(self, job: LeasedJob, state: JobState, writing: float) -> None:
+    def ended(self, job: Held, state: JobState, writing: float) -> None:
         """A job whose end has just been written, which took so many seconds: times by the server's clock."""
         from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
 

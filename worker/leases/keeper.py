@@ -15,6 +15,7 @@ from jobs.ledger.queues import SWEEP_EVERY
 from jobs.monitoring import traces
 from jobs.monitoring.history import History
 from jobs.schema import JobState
+from worker.leases.held import Held
 from worker.leases.job_log import JobLog
 from worker.leases.job_traces import JobTraces
 from worker.leases.leased_job import LeasedJob
@@ -54,7 +55,7 @@ class LeaseKeeper:
         self.traces = JobTraces(tracer, model, statistics.beat.id) if tracer else None
         self._held: dict[str, LeasedJob] = {}
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
-        self._ending: dict[str, LeasedJob] = {}
+        self._ending: dict[str, Held] = {}
         """Jobs on their way back, by token and id: a lease that ended by being written is not lost."""
         self._starting: set[asyncio.Task[None]] = set()
         self._uncharged: list[LeasedJob] = []
@@ -63,7 +64,7 @@ class LeaseKeeper:
     def __len__(self) -> int:
         return len(self._held)
 
-    def holds(self, job: LeasedJob) -> bool:
+    def holds(self, job: Held) -> bool:
         """Whether the job is still this worker's to finish."""
         return self._held.get(job.id) is job
 
@@ -105,8 +106,8 @@ class LeaseKeeper:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm
             await self.claims.start(claims)
 
-    def end(self, job: LeasedJob, ending: Ending) -> None:
-        """To be written back; the lease is kept until it is."""
+    def end(self, job: Held, ending: Ending) -> None:
+        """To be written back; the lease of a job that was added is kept until it is."""
         self._ending[ending.token + ending.id] = job
         self._endings.put_nowait(ending)
 

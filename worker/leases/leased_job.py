@@ -1,41 +1,46 @@
-"""LeasedJob: one claimed job on its way through the worker, from payload to record. No I/O."""
+"""LeasedJob: one claimed job that can be run, on its way through the worker. No I/O.
 
-import time
-from collections.abc import Sequence
+`parse` makes it from a claim, whole, or an Unreadable with the reason.
+"""
+
+from collections.abc import Hashable, Set
 from typing import Any
 
 import msgspec
 
 from jobs import priorities
 from jobs.errors import InvalidRequest
-from jobs.ledger import keys
+from jobs.ledger.envelope import KNOWN, envelope
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.views import UNREADABLE, input_count
-from jobs.ledger.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode_record
+from jobs.ledger.wire import FUNCTION, Payload, decode_payload
 from jobs.models import ModelSpec
-from jobs.monitoring.failures import TITLES
-from jobs.schema import JobRequest, JobState, validate_request
+from jobs.schema import JobRequest, JobState, NewJob, validate_request
 from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
-from worker.statistics import Times
-
-Outcome = bytes | Failure
-"""An output as JSON, or why there is none."""
+from worker.leases.held import Held, Outcome, Unreadable, Work, results_json
 
 
-class LeasedJob:
-    """A job that this worker holds the lease of."""
+class LeasedJob(Held):
+    """A job that this worker runs."""
 
-    def __init__(self, claimed: Claimed, spec: ModelSpec, max_bytes: int) -> None:
-        self.claimed = claimed
-        self.spec = spec
+    def __init__(
+        self, claimed: Claimed, job: NewJob, created: int, max_bytes: int, traceparent: object = None
+    ) -> None:
+        """Raises TypeError, RecursionError where the parameters cannot be compared with those of others."""
+        super().__init__(claimed, job.model, created, job.count, traceparent)
         self.max_bytes = max_bytes
-        self.inputs: list[Any] = []
-        self.parameters: dict[str, Any] = {}
+        self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
+        self.parameters = job.parameters
+        self._alike = msgspec.json.encode(job.parameters, order="deterministic")
+        self.rank = priorities.rank(job.priority)
+        """Its priority, 0 for the highest."""
         self.start_by = 0
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
-        self.created = claimed.claimed_ms
-        self.count = 1
+        if job.expires_in is not None and not claimed.attempts:
+            self.start_by = created + int(job.expires_in * 1000)
+        self.unknown: Set[str] = frozenset()
+        """Fields of its envelope that a newer release wrote."""
         self.items: list[Item[LeasedJob]] = []
         """Its inputs, as the window knows them."""
         self.over = False
@@ -48,51 +53,29 @@ class LeasedJob:
         """Its inputs for which a new engine had no memory."""
         self.killers: set[int] = set()
         """Those inputs."""
-        self.rank = priorities.rank(None)
-        """Its priority, 0 for the highest; a stock client's job has none and counts as low."""
-        self.traceparent: object = None
-        """What its trace is, if it has one; a stock client may give anything."""
-        self.failures: Sequence[Failure] = ()
-        """Why its inputs failed, one for each that did; known once it has ended."""
-        self._claimed_at = time.monotonic()
-        self._started: int | None = None
-        self._outcomes: list[Outcome | None] = []
-        self._missing = 0
+        self.tokens: int | None = None
+        """Tokens of its inputs as the model reads them, where they were counted when it was admitted."""
+        self._outcomes: list[Outcome | None] = [None] * self.count
+        self._missing = self.count
         self._bytes = 0
-        self._compute_ms = 0.0
         self._batch_sizes: list[int] = []
         self._tokens = self._padded = 0
-
-    @property
-    def id(self) -> str:
-        return self.claimed.id
+        self._shared = False
+        """Whether inputs of others were in one of its micro-batches, and in the tokens counted there."""
 
     @property
     def done(self) -> bool:
         return self._missing == 0
 
     @property
-    def started(self) -> bool:
-        return self._started is not None
-
-    @property
-    def begun(self) -> int | None:
-        """When its first micro-batch began, in Unix ms by the server's clock."""
-        return self._started
-
-    @property
-    def group(self) -> bytes:
+    def group(self) -> Hashable:
         """What may share a batch: jobs with the same parameters, that have not been started before.
 
         A job whose worker was lost while it ran may have been the reason, and so may one whose engine died;
         it runs without neighbours now.
         """
         alone = self.id if self.claimed.attempts or self.deadly else None
-        return msgspec.json.encode([self.parameters, alone], order="deterministic")
-
-    def now(self) -> int:
-        """Unix ms by the server's clock, as told by the claim and this machine's steady clock."""
-        return self.claimed.claimed_ms + int((time.monotonic() - self._claimed_at) * 1000)
+        return self._alike, alone
 
     @property
     def too_large(self) -> bool:
@@ -102,31 +85,6 @@ class LeasedJob:
     @property
     def overdue(self) -> bool:
         return 0 < self.start_by <= self.now() and not self.started and not self.over
-
-    def unpack(self) -> None:
-        """Reads the payload. Raises InvalidRequest for one that cannot be run, as a stock client may send."""
-        try:
-            payload = decode_payload(self.claimed.payload)
-        except UNREADABLE as error:
-            raise InvalidRequest(f"the payload cannot be read: {error}") from None
-        self.created, self.count = payload.et, input_count(payload.a)
-        self.rank = priorities.rank(payload.k.get("priority"))
-        self.traceparent = payload.k.get("traceparent")
-        job = validate_request(_request(payload), self.spec)
-        self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
-        self.parameters = job.parameters
-        if job.expires_in is not None and not self.claimed.attempts:
-            self.start_by = self.created + int(job.expires_in * 1000)
-        self.count = len(self.inputs)
-        self._outcomes = [None] * self.count
-        self._missing = self.count
-
-    def times(self) -> Times:
-        """How long it waited, computed and took until now; it has just ended."""
-        total = max(0, self.now() - self.created) / 1000
-        if self._started is None:
-            return Times(None, None, total)
-        return Times(max(0, self._started - self.created) / 1000, self._compute_ms / 1000, total)
 
     def start(self) -> bool:
         """One of its micro-batches begins; returns whether it is the first."""
@@ -152,12 +110,13 @@ class LeasedJob:
         self.kills -= kills
         self.killers.discard(index)
 
-    def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float) -> None:
-        """A micro-batch with some of its inputs is over."""
+    def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float, *, shared: bool) -> None:
+        """A micro-batch with some of its inputs is over, which it may have shared with other jobs."""
         self._batch_sizes.append(items)
         self._tokens += tokens
         self._padded += padded
         self._compute_ms += milliseconds
+        self._shared |= shared
 
     def finished(self) -> Ending:
         """The ending of a job whose inputs are all settled: failed when all of them are."""
@@ -170,72 +129,52 @@ class LeasedJob:
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
             batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else None)
-        return self._ending(state, _results(outcomes), round(self._compute_ms, 2), batch)
+        work = Work(round(self._compute_ms, 2), batch, self._own_tokens())
+        return self._ending(state, results_json(outcomes), work)
 
-    def failed(self, kind: str, detail: str) -> Ending:
-        """The ending of a job none of whose inputs can be run."""
-        self.failures = [Failure(kind, detail)] * self.count
-        return self._ending(JobState.FAILED, _results(self.failures))
-
-    def expired(self) -> Ending:
-        """The ending of a job that did not start in time."""
-        return self._ending(JobState.EXPIRED, None)
-
-    def _ending(
-        self,
-        state: JobState,
-        results: bytes | None,
-        compute: float | None = None,
-        batch: tuple[float, float | None] | None = None,
-    ) -> Ending:
-        record = Record(
-            s=state is JobState.SUCCEEDED,
-            r=results,
-            id=self.id,
-            q=keys.queue_name(self.spec.name),
-            t=self.claimed.attempts + self.started,
-            et=self.created,
-            st=self._started or self.claimed.claimed_ms,
-            n=self.count,
-            failed=len(self.failures),
-            compute=compute,
-            batch=batch,
-            state=state,
-            ft=UNIX_MS,
-        )
-        return Ending(self.id, self.claimed.token, state, encode_record(record))
+    def _own_tokens(self) -> int | None:
+        if self.tokens is not None:
+            return self.tokens
+        return self._tokens or None if not self._shared else None
 
 
 Batch = list[Item[LeasedJob]]
 
 
-def _request(payload: Payload) -> JobRequest:
+def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unreadable:
+    """The job of a claim, checked against its model, or why it cannot be run. Raises nothing.
+
+    `max_bytes` is the most that its results may have.
+    """
+    try:
+        payload = decode_payload(claimed.payload)
+    except UNREADABLE as error:
+        reason = f"the payload cannot be read: {error}"
+        return Unreadable(claimed, spec.name, claimed.claimed_ms, 1, None, reason)
+    created, traceparent = payload.et, payload.k.get("traceparent")
+    try:
+        job = LeasedJob(claimed, _runnable(payload, spec), created, max_bytes, traceparent)
+    except (InvalidRequest, msgspec.ValidationError) as error:
+        reason = str(error)
+    except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
+        reason = f"{type(error).__name__}: {error}"
+    else:
+        job.unknown = payload.k.keys() - KNOWN
+        return job
+    return Unreadable(claimed, spec.name, created, input_count(payload.a), traceparent, reason)
+
+
+def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:
+    """Raises InvalidRequest, msgspec.ValidationError."""
     if payload.f != FUNCTION:
         raise InvalidRequest(f"unknown function {payload.f!r}; this queue runs {FUNCTION!r}")
     if len(payload.a) != 1:
         raise InvalidRequest(f"{FUNCTION} takes one argument, the inputs, not {len(payload.a)}")
-    fields: dict[str, Any] = {
-        name: payload.k[name] for name in ("parameters", "expires_in") if name in payload.k
-    }
-    unknown = payload.k.keys() - {"parameters", "expires_in", "priority", "n", "traceparent"}
-    if unknown:
-        raise InvalidRequest(f"unknown keyword {min(unknown)!r}; {FUNCTION} takes parameters and expires_in")
-    try:
-        return msgspec.convert({"inputs": payload.a[0], **fields}, JobRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None
-
-
-def _results(outcomes: Sequence[Outcome]) -> bytes:
-    return b"[" + b",".join(map(_result, outcomes)) + b"]"
-
-
-def _result(outcome: Outcome) -> bytes:
-    if isinstance(outcome, bytes):
-        return b'{"output":' + outcome + b"}"
-    problem = {
-        "type": f"urn:batchline:problem:{outcome.kind}",
-        "title": TITLES[outcome.kind],
-        "detail": outcome.detail,
-    }
-    return b'{"error":' + msgspec.json.encode(problem) + b"}"
+    told = envelope(payload.k)
+    request = JobRequest(
+        inputs=payload.a[0],
+        parameters=told.parameters or {},
+        priority=priorities.named(told.priority),
+        expires_in=msgspec.UNSET if told.expires_in is None else told.expires_in,
+    )
+    return validate_request(request, spec)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from jobs.ledger.leasing import Ending
 from worker.batching.batcher import Batcher, Item
 from worker.batching.lengths import LengthMeter
+from worker.leases.held import Outcome
 from worker.leases.keeper import LeaseKeeper
-from worker.leases.leased_job import Batch, LeasedJob, Outcome
+from worker.leases.leased_job import Batch, LeasedJob
 from worker.scheduling.isolation import Verdicts
 from worker.statistics import WorkerStatistics
 
@@ -108,7 +109,8 @@ class Window:
         if self.keeper.traces:
             self.keeper.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
         for job in jobs:
-            job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms)
+            shared = len(jobs) > 1
+            job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms, shared=shared)
             self._end_if_done(job)
 
     def fail(self, verdicts: Verdicts) -> None:

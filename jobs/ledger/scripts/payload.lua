@@ -5,7 +5,8 @@ local function whole(value, otherwise)       -- a number that a stock client's p
   return n and n >= 0 and n < 2^53 and math.floor(n) or otherwise
 end
 
--- What `submit` wrote begins so (wire.Payload): the extras can be read without the inputs behind them.
+-- What `submit` wrote begins so (wire.Payload): the envelope can be read without the inputs behind it. What a newer
+-- release may write otherwise is read whole.
 local OURS = '\133\161t\192\161f\165infer\161k'
 
 local function is_ours(head) return string.sub(head, 1, #OURS) == OURS end
@@ -38,8 +39,8 @@ local function extras_at(key)                -- as `extras` of the payload under
 end
 
 local function inputs_from(head)             -- inputs of a payload by its first bytes; nil where they do not say
-  if is_ours(head) then                      -- after the header of the keywords: `n` goes first
-    local at = #OURS + 1
+  if is_ours(head) then                      -- after the header of the envelope: `n` goes first
+    local at = #OURS + (string.byte(head, #OURS + 1) == 222 and 3 or 1)   -- of more than 15 fields, or fewer
     if string.sub(head, at + 1, at + 2) ~= '\161n' then return nil end
     local _, n = cmsgpack.unpack_one(head, at + 2)
     return whole(n, 1)

@@ -13,6 +13,7 @@ from arq.connections import ArqRedis
 from api.v1 import large_bodies
 from api.v1.submission import parse, parse_large
 from jobs.errors import InvalidRequest
+from jobs.ledger.envelope import Envelope
 from jobs.ledger.wire import encode_payload
 from jobs.models import ModelCatalog, load_catalog
 from jobs.settings import MIB
@@ -106,7 +107,7 @@ BAD = [
 def test_a_large_body_is_the_same_job_as_a_small_one(tmp_path: Path, body: bytes) -> None:
     """To the byte: an idempotency key must find the same request again."""
     small, large = parse(body, catalog(tmp_path)), parse_large(bytearray(body), catalog(tmp_path))
-    assert encode_payload(small.inputs, {}) == encode_payload(large.inputs, {})
+    assert encode_payload(small.inputs, Envelope()) == encode_payload(large.inputs, Envelope())
     assert msgspec.structs.replace(small, inputs=0) == msgspec.structs.replace(large, inputs=0)
 
 

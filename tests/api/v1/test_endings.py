@@ -25,7 +25,10 @@ async def test_some_inputs_may_fail_and_the_job_succeeds(client: httpx.AsyncClie
     results: list[dict[str, Any]] = [{"output": 1}, BAD]
     await run_one(queue, results)
     job = (await client.get(f"/v1/jobs/{job_id}")).json()
-    assert (job["status"], job["counts"]) == ("succeeded", {"total": 2, "succeeded": 1, "failed": 1})
+    assert (job["status"], job["counts"]) == (
+        "succeeded",
+        {"total": 2, "succeeded": 1, "failed": 1, "tokens": None},
+    )
     assert (await client.get(f"/v1/jobs/{job_id}/result")).json() == {"results": results}
 
 

@@ -33,7 +33,7 @@ async def test_a_job_is_submitted_run_and_read(client: httpx.AsyncClient, queue:
     await run_one(queue)
     done = (await client.get(job["urls"]["self"])).json()
     assert (done["status"], done["results"]) == ("succeeded", POSITIVE)
-    assert done["counts"] == {"total": 1, "succeeded": 1, "failed": 0}
+    assert done["counts"] == {"total": 1, "succeeded": 1, "failed": 0, "tokens": None}
     assert done["timings"]["compute_ms"] == 1.5
     result = await client.get(job["urls"]["result"])
     assert (result.status_code, result.json()) == (200, {"results": POSITIVE})

@@ -14,7 +14,7 @@ from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
 from worker.leases.job_log import MOST, JobLog
-from worker.leases.leased_job import LeasedJob
+from worker.leases.leased_job import LeasedJob, parse
 from worker.statistics import Times
 
 Lines = list[Any]
@@ -32,8 +32,8 @@ def lines() -> Iterator[Lines]:
 async def job(queue: JobQueue) -> LeasedJob:
     await queue.submit(new_job("text"))
     claimed, _ = await queue.claim(MODEL, 1)
-    leased = LeasedJob(claimed[0], poison_spec(), 1_000)
-    leased.unpack()
+    leased = parse(claimed[0], poison_spec(), 1_000)
+    assert isinstance(leased, LeasedJob)
     return leased
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import structlog
 
-from jobs import priorities
 from jobs.ledger.leasing import Claimed
+from jobs.priorities import Priority
+from jobs.schema import NewJob
 from tests.worker.conftest import poison_spec
 from worker.batching.batcher import Item
 from worker.leases.leased_job import Batch, LeasedJob
@@ -39,10 +40,11 @@ def isolation(window: Window) -> Isolation:
 numbers: Iterator[int] = iter(range(10**9))
 
 
-def new_items(count: int, priority: str = "normal", urgency: float = 0.0) -> Batch:
+def new_items(count: int, priority: Priority = "normal", urgency: float = 0.0) -> Batch:
     """The items of a new job."""
-    job = LeasedJob(Claimed(f"job {next(numbers)}", "token", b"", 0, 0, False, 0), poison_spec(), 10**6)
-    job.rank = priorities.rank(priority)
+    claimed = Claimed(f"job {next(numbers)}", "token", b"", 0, 0, False, 0)
+    new = NewJob(poison_spec().name, ["text"] * count, count, {}, priority, None)
+    job = LeasedJob(claimed, new, 0, 10**6)
     items = [Item(job, i, urgency, 1, job.group, job.rank) for i in range(count)]
     for item in items:
         item.sequence = next(numbers)

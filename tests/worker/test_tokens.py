@@ -1,0 +1,31 @@
+"""A job's count of tokens is of its own inputs, whatever shares its micro-batches."""
+
+from tests.ledger import JobQueue
+from tests.worker.conftest import Serving
+from tests.worker.engine.pipelines.conftest import ModelFolder, model_folder
+from tests.worker.test_batch_worker import ended, submit
+
+__all__ = ["model_folder"]  # a fixture
+
+
+async def test_jobs_that_share_a_batch_have_their_own_tokens(
+    queue: JobQueue, serving: Serving, model_folder: ModelFolder
+) -> None:
+    short = await submit(queue, "the bridge")
+    long = await submit(queue, ["the bridge of the river", "the bridge " * 20])
+    model = {"task": "text-classification", "source": str(model_folder("text-classification"))}
+    async with serving(pipeline=None, parameters={}, **model, threads=1) as worker:
+        jobs = await ended(queue, short, long)
+        alone = await ended(queue, await submit(queue, "the bridge"))
+        together = worker.statistics.beat.tokens
+    assert [job.batch is not None and job.batch.size for job in jobs] == [3, 3], "they shared it"
+    tokens = [job.counts.tokens or 0 for job in (*jobs, *alone)]
+    assert tokens[0] == tokens[2] > 2
+    assert tokens[1] > 40
+    assert sum(tokens) == together, "those that were run"
+
+
+async def test_where_nobody_counts_there_are_none(queue: JobQueue, serving: Serving) -> None:
+    async with serving():
+        [job] = await ended(queue, await submit(queue, "a"))
+    assert job.counts.tokens is None
