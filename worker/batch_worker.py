@@ -31,7 +31,7 @@ from jobs.monitoring.roster import HEARTBEAT_EVERY, Roster
 from jobs.process.watchdog import Watchdog
 from jobs.settings import Settings
 from jobs.store.connection import cancel
-from worker.batching.batcher import Batcher, Item
+from worker.batching.batcher import Batcher
 from worker.batching.cost_model import CostModel
 from worker.batching.deadlines import Deadlines
 from worker.batching.lengths import LengthMeter
@@ -252,8 +252,13 @@ class BatchWorker(Worker):
     async def _admit(self, job: LeasedJob) -> None:
         """Into the window, or straight to its end when it cannot be run."""
         tries = self.settings.max_attempts
+        if job.claimed.known:
+            job.resume(await self._retry(self.claims.noted, job.id))
         if job.claimed.attempts >= tries:
-            self._window.end(job, job.failed("attempts-exhausted", f"its worker was lost {tries} times"))
+            self._window.end(job, job.abandoned("attempts-exhausted", f"its worker was lost {tries} times"))
+            return
+        if job.done or job.too_large:
+            self._window.end(job, job.finished())
             return
         try:
             lengths = await self._window.meter.measure(job.inputs, job.parameters)
@@ -264,8 +269,7 @@ class BatchWorker(Worker):
             return  # cancelled, or lost, while it was measured
         if self._window.meter.counts(job.inputs):
             job.tokens = sum(lengths)
-        score, group, rank = job.claimed.score, job.group, job.rank
-        job.items = [Item(job, i, score, length, group, rank) for i, length in enumerate(lengths)]
+        job.items = job.open_items(lengths)
         self._batcher.add(job.items)
         self._feeder.filled()
 

@@ -1,17 +1,21 @@
-"""Claims: the worker's side of the ledger: claim, start, renew, finish, release."""
+"""Claims: the worker's side of the ledger: claim, start, note, renew, finish, release."""
 
 import secrets
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from arq.connections import ArqRedis
 
 from jobs.ledger import doorbell, keys
-from jobs.ledger.leasing import Claimed, Ending, claims
+from jobs.ledger.leasing import Claimed, Ending, Progress, claims
 from jobs.ledger.queues import Queues
 from jobs.process import failpoints
 from jobs.settings import Settings
 from jobs.store import lua
+
+PROGRESS_TTL = 86_400_000
+"""ms"""
 
 
 class Claims(Queues):
@@ -24,6 +28,7 @@ class Claims(Queues):
         self._renew = lua.Script(redis, "renew")
         self._finish = lua.Script(redis, "finish")
         self._release = lua.Script(redis, "release")
+        self._progress = lua.Script(redis, "progress")
 
     async def claim(
         self, model: str, inputs: int, workers: int = 1, *, before: float | None = None, wait: float = 0.0
@@ -69,6 +74,27 @@ class Claims(Queues):
             [int(self.settings.lease * 1000), keys.LEASE.of(""), keys.RESULT.of(""), *pairs],
         )
         return {job_id.decode() for job_id in lost}, {job_id.decode() for job_id in over}
+
+    async def note(self, progress: Iterable[Progress]) -> set[str]:
+        """Appends outcomes of jobs whose lease still holds, for readers and for the next worker.
+
+        Returns the ids of jobs whose outcomes must be sent again from the first.
+        """
+        names: list[str] = []
+        parts: list[Any] = [PROGRESS_TTL, keys.EVENTS]
+        for job in progress:
+            names += (keys.LEASE.of(job.id), keys.PROGRESS.of(job.id))
+            parts += (job.id, job.token, job.before, job.succeeded, job.failed, len(job.outcomes))
+            parts += job.outcomes
+        deleted = await self._run(self._progress, names, parts)
+        failpoints.reach("after_note")
+        return {job_id.decode() for job_id in deleted}
+
+    async def noted(self, job_id: str) -> list[bytes]:
+        """The outcomes that `note` appended, by whichever worker, in that order."""
+        async with self.integrity.intact():
+            found: list[bytes] = await self.redis.lrange(keys.PROGRESS.of(job_id), 1, -1)  # type: ignore[misc]
+        return found
 
     async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
         """Ends the jobs whose lease still holds, in one step; returns the ids of those that were refused."""

@@ -63,6 +63,13 @@ ATTEMPTS = Key(
     "a day",
     "times that it was started; 0 if a worker was lost before",
 )
+PROGRESS = Key(
+    "batchline:progress:*",
+    "list",
+    "worker",
+    "a day after the newest outcome; until the job ends",
+    "<inputs with an output> <inputs that failed>, then an outcome each, JSON, as they became known",
+)
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
 QUEUE = Key("batchline:queue:*", "zset", "jobs", "permanent", "id -> due time, or RUNNING + lease end", True)
 DEADLINES = Key("batchline:deadlines:*", "zset", "jobs", "permanent", "id -> latest start in Unix ms", True)
@@ -88,6 +95,7 @@ ALL = (
     RESULT,
     LEASE,
     ATTEMPTS,
+    PROGRESS,
     ABORT,
     QUEUE,
     DEADLINES,

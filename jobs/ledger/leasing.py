@@ -1,7 +1,7 @@
 """What Claims takes and returns: claimed jobs and their endings; and what a lease says about its worker."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from arq.connections import ArqRedis
@@ -29,14 +29,30 @@ class Claimed(msgspec.Struct, frozen=True):
     """Whether it comes back from a worker that was lost, started or not."""
     claimed_ms: int
     """Unix ms by the server's clock."""
+    known: int = 0
+    """Outcomes of its inputs that a worker before noted in its progress."""
 
 
 def claims(answer: Sequence[Any], token: str, now: int) -> list[Claimed]:
-    """What `claim.lua` answered, four parts for each job."""
+    """What `claim.lua` answered, five parts for each job."""
     return [
-        Claimed(job_id.decode(), token, payload, int(float(score)), attempts or 0, attempts is not None, now)
-        for job_id, payload, score, attempts in zip(*[iter(answer)] * 4, strict=True)
+        Claimed(job_id.decode(), token, payload, int(float(score)), tries or 0, tries is not None, now, known)
+        for job_id, payload, score, tries, known in zip(*[iter(answer)] * 5, strict=True)
     ]
+
+
+class Progress(NamedTuple):
+    """What has become known of a leased job since the last time."""
+
+    id: str
+    token: str
+    before: int
+    """Outcomes that were noted already."""
+    succeeded: int
+    failed: int
+    """Inputs with an output, and inputs that failed, in all."""
+    outcomes: Sequence[bytes]
+    """Each as JSON, an object with the input's `index`."""
 
 
 class Ending(msgspec.Struct, frozen=True):

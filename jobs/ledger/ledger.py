@@ -15,7 +15,7 @@ from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
 from jobs.ledger.listing import Listing
 from jobs.ledger.queues import Queues
-from jobs.ledger.reading import ALONG, Reading, job_keys
+from jobs.ledger.reading import ALONG, Outcomes, Reading, job_keys
 from jobs.ledger.submitting import Submission, Submits
 from jobs.ledger.wire import encode_payload
 from jobs.priorities import head_starts
@@ -106,6 +106,10 @@ class Ledger(Queues):
         Results of more than `along` bytes are UNSET: `reading` reads those.
         """
         return await self.reading.job(job_id, along)
+
+    async def outcomes(self, job_id: str, after: int) -> Outcomes:
+        """As `read`, with what is known of its inputs less the first `after` outcomes."""
+        return await self.reading.outcomes(job_id, after)
 
     async def cancel(self, job_id: str, along: int = ALONG) -> Job:
         """Cancels the job unless it is terminal; returns it as `read` does. Raises JobNotFound or JobGone."""

@@ -52,7 +52,8 @@ class Queues:
         self._sweep = lua.Script(redis, "sweep")
         self._ttl = int(settings.result_ttl * 1000)
         self._ended = record_head(success=False)
-        self._prefixes = [key.of("") for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
+        own = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS)
+        self._prefixes = [key.of("") for key in own]
 
     async def depth(self, *only: str) -> dict[str, Depth]:
         """Each model's unfinished jobs, or those of some, and the age of the oldest that waits."""

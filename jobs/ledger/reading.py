@@ -14,7 +14,7 @@ from jobs.errors import JobGone, JobNotFound
 from jobs.ledger import keys, views
 from jobs.ledger.ids import created_ms
 from jobs.ledger.integrity import Integrity
-from jobs.schema import Job
+from jobs.schema import Counts, Job
 from jobs.store import lua
 from jobs.store.connection import availability
 
@@ -41,6 +41,16 @@ class Stored(NamedTuple):
     """Its record without the results; it ends with the time of the job's end."""
 
 
+class Outcomes(NamedTuple):
+    """What is known of a job's inputs, in the order in which it became known."""
+
+    job: Job
+    known: Sequence[bytes] | None
+    """JSON objects with an `index`, less those that the reader has; None for a job that ended."""
+    order: Sequence[int] | None
+    """Of a job that ended, the order of its results; None where it is that of its inputs."""
+
+
 class Reading:
     """Reads jobs of all models; writes nothing."""
 
@@ -53,6 +63,7 @@ class Reading:
         self._lifetime_ms = lifetime_ms
         self._queues = [keys.QUEUE.of(model) for model in models]
         self._read = lua.Script(redis, "read")
+        self._outcomes = lua.Script(redis, "outcomes")
         self._slices = asyncio.Semaphore(AT_ONCE)
 
     async def job(self, job_id: str, along: int = ALONG) -> Job:
@@ -61,13 +72,23 @@ class Reading:
         Raises JobNotFound, or JobGone when its lifetime is over.
         """
         match await self._answer(job_id, along):
-            case [inputs, created, lease, attempts, index, place]:
-                model = self._models[index]
-                return views.unfinished(
-                    job_id, model, inputs, created or 0, lease, int(attempts or 0), place or None
-                )
+            case [_, _, _, _, _, _, _] as parts:
+                return self._unfinished(job_id, parts)
             case [record, *where]:
                 return views.terminal(record, results=not where)
+        raise self.missing(job_id)
+
+    async def outcomes(self, job_id: str, after: int) -> Outcomes:
+        """The job, and what is known of its inputs less the first `after` outcomes. Raises as `job`."""
+        match await self._answer(job_id, ALONG):
+            case [_, _, _, _, _, _, _] as parts:
+                job = self._unfinished(job_id, parts)
+                names = [keys.PROGRESS.of(job_id)]
+                known = await self._integrity.run(self._outcomes, names, [after, SLICE])
+                return Outcomes(job, known, None)
+            case [record, *where]:
+                job = views.terminal(record, results=not where)
+                return Outcomes(job, None, views.order(record))
         raise self.missing(job_id)
 
     async def stored(self, job_id: str) -> Stored:
@@ -108,6 +129,19 @@ class Reading:
     def gone(self, job_id: str) -> JobGone:
         return JobGone(f"job {job_id} ended and its lifetime is over")
 
+    def _unfinished(self, job_id: str, parts: Sequence[Any]) -> Job:
+        inputs, created, lease, attempts, index, place, done = parts
+        succeeded, failed = map(int, done.split()) if done else (0, 0)
+        return views.unfinished(
+            job_id,
+            self._models[index],
+            Counts(inputs, succeeded, failed),
+            created or 0,
+            lease,
+            int(attempts or 0),
+            place or None,
+        )
+
     async def _answer(self, job_id: str, along: int) -> Any:
         names = [*job_keys(job_id), *self._queues]
         return await self._integrity.run(self._read, names, [job_id, along])
@@ -120,4 +154,5 @@ class Reading:
 
 def job_keys(job_id: str) -> list[str]:
     """A job's own keys, in the order that scripts take them."""
-    return [key.of(job_id) for key in (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS)]
+    own = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS)
+    return [key.of(job_id) for key in own]

@@ -40,13 +40,13 @@ def accepted(job_id: str, job: NewJob, created: int, position: int) -> Job:
 def unfinished(
     job_id: str,
     model: str,
-    inputs: int,
+    counts: Counts,
     created: int,
     lease: bytes | None,
     attempts: int,
     position: int | None,
 ) -> Job:
-    """A job that waits or is leased, of so many inputs. `created` is 0 for a payload that does not say it."""
+    """A job that waits or is leased. `created` is 0 for a payload that does not say it."""
     started = int(lease[TOKEN:]) if lease else 0
     return Job(
         id=job_id,
@@ -56,7 +56,7 @@ def unfinished(
         started_at=from_ms(started) if started else None,
         attempts=attempts,
         position=position,
-        counts=Counts(inputs, 0, 0),
+        counts=counts,
         timings=Timings(float(started - created) if started else None, None, None),
         urls=urls(job_id),
     )
@@ -82,6 +82,11 @@ def terminal(data: bytes, *, results: bool = True) -> Job:
         batch=BatchSummary(*record.batch) if record.batch else None,
         urls=urls(record.id),
     )
+
+
+def order(data: bytes) -> list[int] | None:
+    """The inputs of a job in the order in which their outcomes became known, if its record says it."""
+    return decode_record(data).order
 
 
 def _results(data: bytes | None) -> msgspec.Raw | None:

@@ -76,6 +76,8 @@ class Record(msgspec.Struct, kw_only=True):
     """Milliseconds that its micro-batches took, one after the other."""
     batch: tuple[float, float | None] | None = None
     """Mean items in its micro-batches, and the share of padding among their tokens."""
+    order: list[int] | None = None
+    """Its inputs in the order in which their outcomes became known; None for a job without progress."""
     state: str
     ft: int
     """Finish, Unix ms by the server's clock."""
@@ -88,6 +90,9 @@ class Event(msgspec.Struct, array_like=True):
     state: str
     record: bytes | None = None
     """The record of a terminal state, where it was small enough to travel along."""
+    succeeded: int | None = None
+    failed: int | None = None
+    """Inputs with an output, and inputs that failed, of a running job that made progress."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -29,6 +29,7 @@ class Work:
     compute: float | None = None
     batch: tuple[float, float | None] | None = None
     tokens: int | None = None
+    order: list[int] | None = None
     """As in Record."""
 
 
@@ -97,6 +98,7 @@ class Held:
             tokens=work.tokens,
             compute=work.compute,
             batch=work.batch,
+            order=work.order,
             state=state,
             ft=UNIX_MS,
         )

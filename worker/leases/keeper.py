@@ -19,6 +19,7 @@ from worker.leases.held import Held
 from worker.leases.job_log import JobLog
 from worker.leases.job_traces import JobTraces
 from worker.leases.leased_job import LeasedJob
+from worker.leases.progress import ProgressWriter
 from worker.leases.redis_retry import RedisRetry
 from worker.statistics import WorkerStatistics
 
@@ -53,6 +54,7 @@ class LeaseKeeper:
         self._job_log = JobLog(log, claims.settings.log_slow)
         tracer = traces.tracer()
         self.traces = JobTraces(tracer, model, statistics.beat.id) if tracer else None
+        self.progress = ProgressWriter(claims, self.holds)
         self._held: dict[str, LeasedJob] = {}
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._ending: dict[str, Held] = {}
@@ -232,6 +234,7 @@ class LeaseKeeper:
         deadly = [job for job in jobs if job.deadly]
         if (deadly or not uncharged) and (charging := self._charge()):
             await charging
+        await self.progress.flush()
         given_back = 0
         for some, free in (([job for job in jobs if not job.deadly], uncharged), (deadly, False)):
             if claims := [(job.claimed, 0 if job.started else job.start_by) for job in some]:

@@ -3,22 +3,23 @@
 `parse` makes it from a claim, whole, or an Unreadable with the reason.
 """
 
-from collections.abc import Hashable, Set
-from typing import Any
+from collections.abc import Hashable, Sequence, Set
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from jobs import priorities
 from jobs.errors import InvalidRequest
 from jobs.ledger.envelope import KNOWN, envelope
-from jobs.ledger.leasing import Claimed, Ending
+from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.views import UNREADABLE, input_count
 from jobs.ledger.wire import FUNCTION, Payload, decode_payload
 from jobs.models import ModelSpec
 from jobs.schema import JobRequest, JobState, NewJob, validate_request
 from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
-from worker.leases.held import Held, Outcome, Unreadable, Work, results_json
+from worker.leases.held import Held, Outcome, Unreadable, Work, outcome_json, results_json
 
 
 class LeasedJob(Held):
@@ -55,6 +56,12 @@ class LeasedJob(Held):
         """Those inputs."""
         self.tokens: int | None = None
         """Tokens of its inputs as the model reads them, where they were counted when it was admitted."""
+        self.noted = 0
+        """Outcomes that are in its progress in Redis, the first of its order."""
+        self._shown = False
+        """Whether some may be, so that a client may have read them."""
+        self._order: list[int] = []
+        """Its inputs in the order in which their outcomes became known."""
         self._outcomes: list[Outcome | None] = [None] * self.count
         self._missing = self.count
         self._bytes = 0
@@ -94,11 +101,54 @@ class LeasedJob(Held):
         return first
 
     def settle(self, index: int, outcome: Outcome) -> None:
-        """One of its inputs has an output, or has failed."""
-        if self._outcomes[index] is None:
-            self._missing -= 1
+        """One of its inputs has an output, or has failed. The first outcome is final: clients may have it."""
+        if self._outcomes[index] is not None:
+            return
+        self._missing -= 1
+        self._order.append(index)
         self._bytes += len(outcome) if isinstance(outcome, bytes) else len(outcome.detail)
         self._outcomes[index] = outcome
+
+    def open_items(self, lengths: Sequence[int]) -> "Batch":
+        """What the window needs to know of the inputs that have no outcome yet; a length for each input."""
+        score, group = self.claimed.score, self.group
+        return [
+            Item(self, index, score, length, group, self.rank)
+            for index, length in enumerate(lengths)
+            if self._outcomes[index] is None
+        ]
+
+    def resume(self, noted: Sequence[bytes]) -> None:
+        """Takes over what a worker before noted in its progress; nothing of what cannot be read."""
+        try:
+            entries = [_entry(each) for each in noted]
+        except (msgspec.MsgspecError, IndexError):
+            return
+        for index, outcome in entries:
+            if index < self.count:
+                self.settle(index, outcome)
+        self.noted, self._shown = len(entries), True
+        self.start_by = 0  # it began in time
+
+    @property
+    def all_noted(self) -> bool:
+        return self.noted >= len(self._order)
+
+    def progress(self, most: int) -> Progress:
+        """What is known and not noted; no more than one outcome beyond so many bytes."""
+        self._shown = True
+        outcomes: list[bytes] = []
+        size = 0
+        for index in self._order[self.noted :]:
+            if size >= most:
+                break
+            outcome = self._outcomes[index]
+            assert outcome is not None
+            outcomes.append(b'{"index":%d,' % index + outcome_json(outcome)[1:])
+            size += len(outcomes[-1])
+        known = [self._outcomes[index] for index in self._order[: self.noted + len(outcomes)]]
+        failed = sum(isinstance(outcome, Failure) for outcome in known)
+        return Progress(self.id, self.claimed.token, self.noted, len(known) - failed, failed, outcomes)
 
     def killed(self, index: int) -> None:
         """An engine died while this input of it ran alone."""
@@ -129,13 +179,48 @@ class LeasedJob(Held):
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
             batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else None)
-        work = Work(round(self._compute_ms, 2), batch, self._own_tokens())
+        order = self._order if self._shown else None
+        work = Work(round(self._compute_ms, 2), batch, self._own_tokens(), order)
         return self._ending(state, results_json(outcomes), work)
+
+    def abandoned(self, kind: str, detail: str) -> Ending:
+        """The ending of a job of which nothing more is run; what a client may have read of it stays."""
+        if not self._shown:
+            return self.failed(kind, detail)
+        for index in range(self.count):
+            self.settle(index, Failure(kind, detail))
+        return self.finished()
 
     def _own_tokens(self) -> int | None:
         if self.tokens is not None:
             return self.tokens
         return self._tokens or None if not self._shared else None
+
+
+class _Problem(msgspec.Struct):
+    type: str
+    detail: str
+
+
+class _Entry(msgspec.Struct):
+    """An outcome as `progress` writes it."""
+
+    index: Annotated[int, Meta(ge=0)]
+    output: msgspec.Raw | UnsetType = UNSET
+    error: _Problem | UnsetType = UNSET
+
+
+_entries = msgspec.json.Decoder(_Entry)
+
+
+def _entry(data: bytes) -> tuple[int, Outcome]:
+    """Raises msgspec.MsgspecError, IndexError where it is none."""
+    entry = _entries.decode(data)
+    if isinstance(entry.error, _Problem):
+        return entry.index, Failure(entry.error.type.rsplit(":", 1)[1], entry.error.detail)
+    if entry.output is UNSET:
+        raise IndexError
+    return entry.index, bytes(entry.output)
 
 
 Batch = list[Item[LeasedJob]]
@@ -175,6 +260,6 @@ def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:
         inputs=payload.a[0],
         parameters=told.parameters or {},
         priority=priorities.named(told.priority),
-        expires_in=msgspec.UNSET if told.expires_in is None else told.expires_in,
+        expires_in=UNSET if told.expires_in is None else told.expires_in,
     )
     return validate_request(request, spec)

@@ -124,8 +124,12 @@ class Window:
         self.statistics.beat.compute_seconds += seconds
 
     def _end_if_done(self, job: LeasedJob) -> None:
-        if (job.done or job.too_large) and self.keeper.holds(job):
+        if not self.keeper.holds(job) or job.over:
+            return
+        if job.done or job.too_large:
             self.end(job, job.finished())
+        else:
+            self.keeper.progress.changed(job)
 
     def end(self, job: LeasedJob, ending: Ending) -> None:
         if not job.over:  # as one that has ended may be, with other inputs, in the batch behind

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Cancels a job that is not terminal, waiting or running. A running batch goes on, but its result is refused.
--- KEYS  1 payload  2 result  3 lease  4 attempts  5 abort, then queue, deadlines, bytes for each model
+-- KEYS  1 payload  2 result  3 lease  4 attempts  5 progress  6 abort, then queue, deadlines, bytes for each model
 -- ARGV  1 id  2 result lifetime, ms  3 events channel  4 head of a cancelled record
 --       5 most bytes of a record that comes with its results
 -- Answers as record_at, {} when there is no such job.
@@ -11,11 +11,11 @@
 local result = record_at(KEYS[2], tonumber(ARGV[5]))
 if result then return result end
 local fault
-for i = 6, #KEYS, 3 do
+for i = 7, #KEYS, 3 do
   local score = redis.pcall('ZSCORE', KEYS[i], ARGV[1])
   if type(score) == 'string' then
-    local keys = {job = KEYS[1], result = KEYS[2], lease = KEYS[3], attempts = KEYS[4], abort = KEYS[5],
-                  queue = KEYS[i], deadlines = KEYS[i + 1], bytes = KEYS[i + 2]}
+    local keys = {job = KEYS[1], result = KEYS[2], lease = KEYS[3], attempts = KEYS[4], progress = KEYS[5],
+                  abort = KEYS[6], queue = KEYS[i], deadlines = KEYS[i + 1], bytes = KEYS[i + 2]}
     local record = terminate(ARGV[1], keys, 'cancelled', ARGV[4], ARGV[2], clock())
     publish(ARGV[3], {event(ARGV[1], 'cancelled', record)})
     return {record}

@@ -4,16 +4,17 @@
 -- KEYS  1 queue  2 deadlines  3 bytes  4 recent  5 abort
 -- ARGV  1 most inputs  2 most bytes  3 lease, ms  4 token  5 most recent jobs  6 events channel  7 result lifetime, ms
 --       8 head of an expired record  9 payload prefix  10 result prefix  11 lease prefix  12 attempts prefix
---       13 workers among which the waiting jobs are shared  14 only jobs with a score below this, or '+inf'
+--       13 progress prefix  14 workers among which the waiting jobs are shared
+--       15 only jobs with a score below this, or '+inf'
 --       (the ids are not known before the script runs, so their keys are built from the prefixes)
--- Answers {now, jobs left waiting, id, payload, score, attempts so far or false, id, ...}; false is for a job that was
--- never lost by a worker.
+-- Answers {now, jobs left waiting, id, payload, score, attempts so far or false, outcomes in its progress, id, ...};
+-- false is for a job that was never lost by a worker.
 --@include codec.lua
 --@include terminate.lua
 
 local now = clock()
-local share = math.ceil(redis.call('ZCOUNT', KEYS[1], '-inf', now) / ARGV[13])
-local latest = ARGV[14] ~= '+inf' and tonumber(ARGV[14]) <= now and '(' .. ARGV[14] or now
+local share = math.ceil(redis.call('ZCOUNT', KEYS[1], '-inf', now) / ARGV[14])
+local latest = ARGV[15] ~= '+inf' and tonumber(ARGV[15]) <= now and '(' .. ARGV[15] or now
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', latest, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV[1], share))
 local aborting = redis.call('ZCARD', KEYS[5]) > 0
 local answer, events, leased, inputs, bytes = {now, 0}, {}, {}, 0, 0
@@ -28,7 +29,7 @@ for i = 1, #due, 2 do
     -- left to the sweep, which ends it
   elseif left == -2 then                     -- a stock client's payload ran out while its job waited
     local keys = {job = job_key, result = ARGV[10] .. id, lease = ARGV[11] .. id, attempts = ARGV[12] .. id,
-                  queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[5]}
+                  progress = ARGV[13] .. id, queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[5]}
     events[#events + 1] = event(id, 'expired', terminate(id, keys, 'expired', ARGV[8], ARGV[7], now))
   else
     local payload = redis.call('GET', job_key)
@@ -47,7 +48,10 @@ for i = 1, #due, 2 do
     answer[n + 1], answer[n + 2], answer[n + 3] = id, payload, due[i + 1]
     local attempts = redis.call('GET', ARGV[12] .. id)
     answer[n + 4] = attempts and whole(attempts, 0)
-    inputs, bytes = inputs + whole(told.n, 1), bytes + #payload
+    local count = whole(told.n, 1)
+    local known = count > 1 and redis.pcall('LLEN', ARGV[13] .. id) or 0
+    answer[n + 5] = type(known) == 'number' and math.max(0, known - 1) or 0
+    inputs, bytes = inputs + count, bytes + #payload
     if inputs >= tonumber(ARGV[1]) or bytes >= tonumber(ARGV[2]) then break end
   end
 end

@@ -15,6 +15,10 @@ end
 
 local function uint(n) return '\207' .. struct.pack('>I8', n) end
 
+local function progressed(id, succeeded, failed)   -- [id, 'running', nil, inputs with an output, inputs that failed]
+  return '\149' .. str(id) .. str('running') .. '\192' .. uint(succeeded) .. uint(failed)
+end
+
 local function event(id, state, record)      -- [id, state, record or nil]
   local carried = record and '\198' .. struct.pack('>I4', #record) .. record or '\192'
   return '\147' .. str(id) .. str(state) .. carried

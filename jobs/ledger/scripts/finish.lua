@@ -2,7 +2,7 @@
 -- Ends the jobs of a batch, each only if its lease still holds, and tells the waiters in one message.
 -- KEYS  1 queue  2 bytes  3 abort
 -- ARGV  1 result lifetime, ms  2 most bytes of a record that travels with the message  3 events channel
---       4 payload prefix  5 result prefix  6 lease prefix  7 attempts prefix,
+--       4 payload prefix  5 result prefix  6 lease prefix  7 attempts prefix  8 progress prefix,
 --       then id, token, state, record less the value of its last field, the finish time, for each
 -- Answers the ids that were refused. A batch sent again because its answer was lost is not refused.
 --@include codec.lua
@@ -13,7 +13,7 @@ counter(KEYS[2])
 local aborting = redis.call('ZCARD', KEYS[3]) > 0
 
 local now, refused, events, ended, gone, bytes = clock(), {}, {}, {}, {}, 0
-for i = 8, #ARGV, 4 do
+for i = 9, #ARGV, 4 do
   local id, token, state, head = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local lease = redis.call('GET', ARGV[6] .. id)
   if lease and string.sub(lease, 1, 32) == token then
@@ -21,7 +21,8 @@ for i = 8, #ARGV, 4 do
     redis.call('SET', ARGV[5] .. id, record, 'PX', ARGV[1])
     bytes = bytes + forget(ARGV[4] .. id, ARGV[1])
     ended[#ended + 1] = id
-    gone[#gone + 1], gone[#gone + 2] = ARGV[6] .. id, ARGV[7] .. id
+    local n = #gone
+    gone[n + 1], gone[n + 2], gone[n + 3] = ARGV[6] .. id, ARGV[7] .. id, ARGV[8] .. id
     events[#events + 1] = event(id, state, #record <= tonumber(ARGV[2]) and record or nil)
   else
     local result = redis.call('GET', ARGV[5] .. id)

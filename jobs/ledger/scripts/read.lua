@@ -1,9 +1,10 @@
 #!lua flags=no-writes
 -- Reads a job as it is, at one instant. Its inputs stay where they are.
--- KEYS  1 payload  2 result  3 lease  4 attempts, then the queue of each model
+-- KEYS  1 payload  2 result  3 lease  4 attempts  5 progress, then the queue of each model
 -- ARGV  1 id  2 most bytes of a record that comes with its results
 -- Answers as record_at when it is terminal; {inputs, creation or false, lease or false, attempts or false, index of its
--- queue from 0, place among the waiting from 1 or 0} when it is not; {} when there is no such job.
+-- queue from 0, place among the waiting from 1 or 0, head of its progress or false} when it is not; {} when there is no
+-- such job.
 --@include record.lua
 
 local record = record_at(KEYS[2], tonumber(ARGV[2]))
@@ -11,13 +12,15 @@ if record then return record end             -- it needs nothing of what follows
 --@include payload.lua
 
 local fault
-for i = 5, #KEYS do
+for i = 6, #KEYS do
   local score = redis.pcall('ZSCORE', KEYS[i], ARGV[1])
   if type(score) == 'string' then
     local inputs, created = outline(KEYS[1])
     if not inputs then return {} end
     local place = tonumber(score) < 1e15 and redis.call('ZRANK', KEYS[i], ARGV[1]) + 1 or 0
-    return {inputs, created or false, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]), i - 5, place}
+    local done = inputs > 1 and redis.pcall('LINDEX', KEYS[5], 0)
+    if type(done) ~= 'string' then done = false end
+    return {inputs, created or false, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]), i - 6, place, done}
   end
   fault = score or fault                     -- that queue holds another program's data: it may have been the job's
 end

@@ -2,8 +2,8 @@
 -- Gives back jobs whose lease ran out, expires the overdue, and ends what a stock client aborted.
 -- KEYS  1 queue  2 deadlines  3 bytes  4 abort  5 doorbell  6 swept
 -- ARGV  1 most of each at once  2 result lifetime, ms  3 events channel  4 payload prefix  5 result prefix
---       6 lease prefix  7 attempts prefix  8 head of an expired record  9 head of a cancelled record
---       10 quiet after which leases get grace, ms  11 grace, ms
+--       6 lease prefix  7 attempts prefix  8 progress prefix  9 head of an expired record
+--       10 head of a cancelled record  11 quiet after which leases get grace, ms  12 grace, ms
 -- Answers {given back, expired, aborted}
 --@include codec.lua
 --@include terminate.lua
@@ -19,20 +19,20 @@ end
 
 local function stop(id, state, head)
   local keys = {job = ARGV[4] .. id, result = ARGV[5] .. id, lease = ARGV[6] .. id, attempts = ARGV[7] .. id,
-                queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[4]}
+                progress = ARGV[8] .. id, queue = KEYS[1], deadlines = KEYS[2], bytes = KEYS[3], abort = KEYS[4]}
   events[#events + 1] = event(id, state, terminate(id, keys, state, head, ARGV[2], now))
 end
 
 -- Nobody has swept for a while: Redis stood still or was away, and its live workers could not renew either. They get
 -- time to. A lease so extended ends in half a ms, which only a renewal clears: it gets no grace twice.
 if redis.call('EXISTS', KEYS[6]) == 0 then
-  local grace = string.format('%d.5', RUNNING + now + ARGV[11])
+  local grace = string.format('%d.5', RUNNING + now + ARGV[12])
   local short = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, grace, 'WITHSCORES')
   for i = 1, #short, 2 do
     if short[i + 1] % 1 == 0 then redis.call('ZADD', KEYS[1], grace, short[i]) end
   end
 end
-redis.call('SET', KEYS[6], '1', 'PX', ARGV[10])
+redis.call('SET', KEYS[6], '1', 'PX', ARGV[11])
 
 local lapsed = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, string.format('%d', RUNNING + now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
 for i = 1, #lapsed, 2 do                     -- to the head of the queue, for they have waited longest
@@ -56,7 +56,7 @@ if answer[1] > 0 then ring(KEYS[5], answer[1]) end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[1])) do
   if not ended(id) then
-    stop(id, 'expired', ARGV[8])
+    stop(id, 'expired', ARGV[9])
     answer[2] = answer[2] + 1
   end
 end
@@ -65,7 +65,7 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[4], 0, ARGV[1] - 1)) do
   if ended(id) then
     redis.call('ZREM', KEYS[4], id)
   elseif redis.call('ZSCORE', KEYS[1], id) then
-    stop(id, 'cancelled', ARGV[9])
+    stop(id, 'cancelled', ARGV[10])
     answer[3] = answer[3] + 1
   end
 end

@@ -1,0 +1,18 @@
+#!lua flags=no-writes
+-- Reads what is known by now of a job that has not ended, in the order in which it became known.
+-- KEYS  1 progress
+-- ARGV  1 outcomes that the reader has  2 bytes after which no more are added
+-- Answers outcomes
+
+local answer, bytes, at = {}, 0, ARGV[1] + 1   -- the first member of the list holds the counts
+while bytes < tonumber(ARGV[2]) do
+  local part = redis.call('LRANGE', KEYS[1], at, at + 63)
+  if #part == 0 then break end
+  for _, outcome in ipairs(part) do
+    if bytes >= tonumber(ARGV[2]) then break end
+    answer[#answer + 1] = outcome
+    bytes = bytes + #outcome
+  end
+  at = at + #part
+end
+return answer

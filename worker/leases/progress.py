@@ -1,0 +1,83 @@
+"""ProgressWriter: notes in Redis what is known of running jobs, so that clients see it before the job ends.
+
+Only for jobs whose inputs go in several micro-batches; one that ends before its first note costs nothing.
+What was noted is final. Should the worker be lost, the next one goes on from there (docs/decisions/028).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from redis.exceptions import ResponseError
+
+from jobs.errors import QueueUnavailable
+from jobs.ledger.claims import Claims
+from jobs.ledger.leasing import Progress
+from worker.leases.leased_job import LeasedJob
+
+EVERY = 0.1
+"""Seconds between notes of all jobs together."""
+
+NOTE_BYTES = 1024 * 1024
+"""Bytes of outcomes after which a note takes no more along: Redis answers nobody else meanwhile."""
+
+
+class ProgressWriter:
+    """What one worker's jobs have come to and Redis does not know yet."""
+
+    def __init__(self, claims: Claims, holds: Callable[[LeasedJob], bool]) -> None:
+        self._claims = claims
+        self._holds = holds
+        self._changed: dict[str, LeasedJob] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    def changed(self, job: LeasedJob) -> None:
+        """More of it is known, but not all: it is noted soon, unless it ends before."""
+        self._changed[job.id] = job
+        if self._timer is None and self._writing is None:
+            self._timer = asyncio.get_running_loop().call_later(EVERY, self._begin)
+
+    async def flush(self) -> None:
+        """Notes all that is known, before jobs are given back; not while Redis is away."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        with contextlib.suppress(QueueUnavailable, ResponseError):
+            while self._changed:
+                await self._write()
+        self._changed.clear()
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._writing = asyncio.create_task(self._write_once())
+
+    async def _write_once(self) -> None:
+        try:
+            with contextlib.suppress(QueueUnavailable, ResponseError):  # the record will have it
+                await self._write()
+        finally:
+            self._writing = None
+        if self._changed and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(EVERY, self._begin)
+
+    async def _write(self) -> None:
+        """One note. Raises QueueUnavailable, and ResponseError where memory is full."""
+        async with self._one_at_a_time:
+            notes: list[tuple[LeasedJob, Progress]] = []
+            room = NOTE_BYTES
+            for job in list(self._changed.values()):
+                if job.over or not self._holds(job):
+                    del self._changed[job.id]
+                elif room > 0:
+                    progress = job.progress(room)
+                    notes.append((job, progress))
+                    room -= sum(map(len, progress.outcomes))
+            if not notes:
+                return
+            again = await self._claims.note([progress for _, progress in notes])
+            for job, progress in notes:
+                job.noted = 0 if job.id in again else progress.before + len(progress.outcomes)
+                if job.all_noted and self._changed.get(job.id) is job:
+                    del self._changed[job.id]
