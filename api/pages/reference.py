@@ -17,7 +17,7 @@ from jobs.validation import wanted, without_null
 
 router = APIRouter(include_in_schema=False)
 
-ANSWERED = ("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "Problem", "Health")
+ANSWERED = ("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "KnownResults", "IndexedResult", "Result", "Problem", "Health")
 """Schemas of answers and of their parts, in the order in which the page explains them."""
 
 Schemas = dict[str, dict[str, Any]]
@@ -82,7 +82,7 @@ def _members(name: str, schemas: Schemas) -> Iterator[Member]:
 def _answers(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Status, what it means, and the schema of its body, where that is one of ANSWERED."""
     for status, answer in sorted(call["responses"].items()):
-        [content] = answer.get("content", {}).values() or [{}]
+        content, *_ = answer.get("content", {}).values() or [{}]
         name = _name(content.get("schema", {}))
         yield status, answer["description"], name if name in ANSWERED else ""
 

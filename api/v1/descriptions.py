@@ -28,7 +28,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "Counts": {
         "total": "Inputs.",
-        "succeeded": "Inputs with an output.",
+        "succeeded": "Inputs with an output; of a running job, by now.",
         "failed": "Inputs with an error.",
         "tokens": "Tokens of the job's own inputs as the model reads them: truncated, and in zero-shot "
         "classification once for each label. Null until it is done, and where they are not counted.",
@@ -47,6 +47,17 @@ MEANINGS: dict[str, dict[str, str]] = {
         "next": "The `cursor` of the next page; null on the last.",
     },
     "Results": {"results": "One for each input, in their order."},
+    "KnownResults": {
+        "status": "Of the job, when it was read.",
+        "counts": "How its inputs fared by then.",
+        "next": "The `from` of the next request: outcomes read with this one.",
+        "results": "In the order in which they became known, after the first `from`.",
+    },
+    "IndexedResult": {
+        "index": "Of the input, from 0.",
+        "output": "What the pipeline returns for the input.",
+        "error": "Why there is no output.",
+    },
     "Result": {
         "output": "What the pipeline returns for the input.",
         "error": "Why there is no output.",

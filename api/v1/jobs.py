@@ -15,8 +15,8 @@ from starlette.responses import Response
 from api.edge import bodies
 from api.edge.express import Direct
 from api.services import Shared, requested_wait, services
-from api.v1 import replies, submission
-from api.v1.openapi import CANCEL, EVENTS, LIST, READ, RESULT, SUBMIT
+from api.v1 import outcomes, replies, submission
+from api.v1.openapi import CANCEL, EVENTS, LIST, OUTCOMES, READ, RESULT, SUBMIT
 from api.v1.replies import reply, shown
 from api.waiting import events
 from jobs.ledger.ids import new_id
@@ -28,6 +28,8 @@ direct = APIRouter(tags=["jobs"], route_class=Direct)
 
 MAX_PAGE = 100
 """Jobs on one page of the listing."""
+MAX_OUTCOMES = 10_000
+"""The most inputs that a job may have (`ModelSpec.max_inputs`)."""
 
 
 @direct.post("/v1/jobs", status_code=202, **SUBMIT)
@@ -87,6 +89,24 @@ async def read_result(request: Request) -> Response:
     job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), wait.seconds, request)
     return await replies.results(shared.large, job, wait.applied)
+
+
+@router.get("/v1/jobs/{job_id}/results", response_class=Response, **OUTCOMES)
+async def read_outcomes(
+    job_id: str,
+    request: Request,
+    shared: Shared,
+    after: Annotated[
+        int, Query(alias="from", ge=0, le=MAX_OUTCOMES, description="Outcomes that the client has read.")
+    ] = 0,
+) -> Response:
+    """What is known of the job's inputs, also while it runs, in the order in which it became known.
+
+    Having read N of them, ask with `from=N` for the rest. Each names its input by `index`; once shown it is
+    final, unless the job is cancelled or has more results than may be kept.
+    With `Accept: application/x-ndjson` each is a line.
+    """
+    return await outcomes.known_results(shared, job_id, after, request)
 
 
 @router.delete("/v1/jobs/{job_id}", **CANCEL)

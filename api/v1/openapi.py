@@ -1,7 +1,4 @@
-"""The API's description (OpenAPI 3.1): schemas from the very types that are sent, and examples that work.
-
-What the models that are served take is told by `api/v1/model_schemas.py`; a test sends each of its examples.
-"""
+"""The API's description (OpenAPI 3.1). What the models take is told by `api/v1/model_schemas.py`."""
 
 from typing import Any
 
@@ -12,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api.v1 import problems
 from api.v1.descriptions import MEANINGS
 from api.v1.model_schemas import accepted, examples
+from api.v1.outcomes import NDJSON, KnownResults
 from api.v1.problems import KINDS
 from jobs.models import ModelCatalog
 from jobs.schema import Job, JobRequest, JobState
@@ -23,7 +21,8 @@ ABOUT = """Submit inputs as a *job*, get an id at once; micro-batches are formed
 
 - `POST /v1/jobs` with `Prefer: wait=10` answers with the results if they are there within 10 s.
 - `GET /v1/jobs/{id}?wait=10` waits for a job that was submitted before.
-- `GET /v1/jobs/{id}/events` streams its states.
+- `GET /v1/jobs/{id}/events` streams its states and its progress.
+- `GET /v1/jobs/{id}/results?from=0` has what is known of a job's many inputs before it ends.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
 """
 
@@ -199,6 +198,9 @@ READ: dict[str, Any] = {
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
+_NO_RESULTS = _refused(
+    "unknown-job", "job-cancelled", "job-expired", "job-gone", "invalid-request", "redis-unavailable"
+)
 RESULT: dict[str, Any] = {
     "responses": {
         200: {
@@ -207,11 +209,18 @@ RESULT: dict[str, Any] = {
             "content": _json("Results"),
         },
         202: {"description": "It is not done.", "headers": _RETRY, "content": _json("Job")},
-        **_refused(
-            "unknown-job", "job-cancelled", "job-expired", "job-gone", "invalid-request", "redis-unavailable"
-        ),
+        **_NO_RESULTS,
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
+}
+OUTCOMES: dict[str, Any] = {
+    "responses": {
+        200: {
+            "description": "Those that are known, after the first `from`; of a running job as many as fit.",
+            "content": _json("KnownResults") | {NDJSON: _json("IndexedResult")["application/json"]},
+        },
+        **_NO_RESULTS,
+    },
 }
 CANCEL: dict[str, Any] = {
     "responses": {
@@ -224,7 +233,7 @@ _EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
-        "event": {"$ref": COMPONENT.format(name="JobState")},
+        "event": {"anyOf": [{"$ref": COMPONENT.format(name="JobState")}, {"const": "progress"}]},
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
@@ -236,7 +245,7 @@ _EVENT = {
 EVENTS: dict[str, Any] = {
     "responses": {
         200: {
-            "description": "Events named as the states, their data a Job; it ends with the terminal one.",
+            "description": "Named as the states, or `progress` as `counts` move; the data is a Job.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` was that of the terminal state: there is nothing to come."},
@@ -267,7 +276,7 @@ def describe(app: FastAPI, catalog: ModelCatalog) -> dict[str, Any]:
     """The whole description; made once."""
     described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
     _, schemas = msgspec.json.schema_components(
-        [JobRequest, Job, JobPage, Results, Health], ref_template=COMPONENT
+        [JobRequest, Job, JobPage, Results, KnownResults, Health], ref_template=COMPONENT
     )
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
     schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}

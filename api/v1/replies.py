@@ -91,15 +91,20 @@ async def shown(
     return LargeReply(before, await large.of(job), after, status, headers or {})
 
 
+def refuse_without_results(job: Job) -> None:
+    """Raises Refusal for a job that ended without results."""
+    if job.status is JobState.CANCELLED:
+        raise Refusal("job-cancelled", f"job {job.id} was cancelled")
+    if job.status is JobState.EXPIRED:
+        raise Refusal("job-expired", f"job {job.id} was not started within its expires_in")
+
+
 async def results(large: Large, job: Job, headers: Mapping[str, str]) -> Response:
     """What came of a job's inputs; `headers` go with it once done.
 
     Raises Refusal where nothing came, and as `Large.of`.
     """
-    if job.status is JobState.CANCELLED:
-        raise Refusal("job-cancelled", f"job {job.id} was cancelled")
-    if job.status is JobState.EXPIRED:
-        raise Refusal("job-expired", f"job {job.id} was not started within its expires_in")
+    refuse_without_results(job)
     if not job.status.terminal:
         return reply(job, 202, {"retry-after": POLL_AGAIN})
     if job.results is None:  # it failed without ever having run

@@ -1,7 +1,10 @@
 """A job's events as a stream (Server-Sent Events): its state now, then each change, until it is terminal.
 
-An event's id is `<status>.<attempts>`. A client that comes back with the id of the present state in
-`Last-Event-ID` is not told it again; with that of a terminal state it is told to stop (204).
+While a job of many inputs runs, `progress` events show how its counts move.
+
+An event's id is `<status>.<attempts>`, and `<status>.<attempts>.<inputs done>` once some are and the job has
+not ended. A client that reconnects with the id of the present state in `Last-Event-ID` does not get it again;
+with that of a terminal state it gets 204, which stops it.
 """
 
 import asyncio
@@ -43,12 +46,20 @@ async def stream(shared: Services, job_id: str, last_id: str | None) -> Response
 
 
 def event_id(job: Job) -> str:
-    return f"{job.status}.{job.attempts}"
+    done = job.counts.succeeded + job.counts.failed
+    progress = f".{done}" if done and not job.status.terminal else ""
+    return f"{job.status}.{job.attempts}{progress}"
 
 
-async def frame(job: Job, held: Held | None, retry: bytes) -> AsyncIterator[bytes]:
+def event_name(job: Job, last_id: str | None) -> str:
+    """`progress` where the last event said already that it runs, else its state."""
+    running = job.status is JobState.RUNNING and (last_id or "").startswith(f"{job.status}.")
+    return "progress" if running and job.counts.succeeded + job.counts.failed else job.status
+
+
+async def frame(job: Job, name: str, held: Held | None, retry: bytes) -> AsyncIterator[bytes]:
     """One event, in parts where its results are large; JSON has no line breaks here: the data is one line."""
-    start = retry + f"id: {event_id(job)}\nevent: {job.status}\ndata: ".encode()
+    start = retry + f"id: {event_id(job)}\nevent: {name}\ndata: ".encode()
     if held is None:
         yield start + msgspec.json.encode(job) + b"\n\n"
     else:
@@ -80,8 +91,8 @@ async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIt
                 return
             job = found
             if new:
-                last_id = event_id(job)
-                async for part in frame(job, held, retry):
+                name, last_id = event_name(job, last_id), event_id(job)
+                async for part in frame(job, name, held, retry):
                     yield part
                 retry = b""
 
@@ -90,6 +101,8 @@ async def _after(news: Event | Notice, known: Job | None, ledger: Ledger, job_id
     """The job as the news left it: from the event alone, or read."""
     if isinstance(news, Event) and news.record is not None:
         return views.terminal(news.record)
+    if known is not None and isinstance(news, Event) and known.started_at and news.succeeded is not None:
+        return views.progressed(known, news)
     job = await ledger.read(job_id)
     if known is None or not isinstance(news, Event) or job.status == news.state:
         return job

@@ -4,7 +4,7 @@ What is small travels with the job itself; how results are read from Redis is in
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from weakref import WeakValueDictionary, finalize
 
@@ -38,6 +38,7 @@ class Held:
         self.size = len(data)
         self._data = data
         self._turns = turns
+        self._spans: list[tuple[int, int]] | None = None
         self._share = budget.hold(self.size, partial(_drop, job_id, data))
         finalize(self, self._share.release)
 
@@ -45,6 +46,19 @@ class Held:
     def dropped(self) -> bool:
         """Whether the memory was needed for other requests while all clients that read it had stalled."""
         return len(self._data) < self.size
+
+    def spans(self, split: Callable[[bytearray], list[tuple[int, int]]]) -> list[tuple[int, int]]:
+        """Where each result begins and ends, as `split` finds it; found once."""
+        if self._spans is None:
+            self._spans = split(self._data)
+        return self._spans
+
+    def part(self, start: int, end: int) -> bytes:
+        """Some of the results. Raises CutOff."""
+        if self.dropped:
+            raise CutOff
+        self._share.progress()
+        return bytes(memoryview(self._data)[start:end])
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The results from their start. Raises CutOff."""

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from jobs.ledger import keys
-from jobs.ledger.wire import Record, decode_payload, decode_record
+from jobs.ledger.wire import Event, Record, decode_payload, decode_record
 from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, Timings, from_ms, urls
 
 TOKEN = 32
@@ -60,6 +61,12 @@ def unfinished(
         timings=Timings(float(started - created) if started else None, None, None),
         urls=urls(job_id),
     )
+
+
+def progressed(job: Job, event: Event) -> Job:
+    """A running job, as an event of its progress left it."""
+    counts = replace(job.counts, succeeded=event.succeeded or 0, failed=event.failed or 0)
+    return replace(job, counts=counts)
 
 
 def terminal(data: bytes, *, results: bool = True) -> Job:

@@ -8,6 +8,7 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 from api.waiting import events
+from jobs.ledger.leasing import Progress
 from jobs.ledger.ledger import Ledger
 from jobs.schema import Job
 from jobs.settings import Settings
@@ -108,3 +109,37 @@ async def test_a_quiet_stream_is_kept_alive(edge: Edge, monkeypatch: pytest.Monk
         seen = [await anext(lines) for _ in range(8)]
     assert seen[:3] == ["retry: 1000", "id: queued.0", "event: queued"]
     assert seen[5:8] == [": still here", "", ": still here"]
+
+
+async def test_progress_is_an_event_of_its_own(edge: Edge, queue: JobQueue) -> None:
+    client, services = edge
+    job_id = (await client.post("/v1/jobs", json={"inputs": ["a", "b", "c", "d"]})).json()["id"]
+    [claimed], _ = await queue.claim(MODEL, 4)
+    await queue.start([claimed])
+
+    async def note(before: int, *indexes: int) -> None:
+        outcomes = [b'{"index":%d,"output":1}' % index for index in indexes]
+        known = before + len(indexes)
+        await queue.note([Progress(job_id, claimed.token, before, known, 0, outcomes)])
+
+    async with aconnect_sse(client, "GET", f"/v1/jobs/{job_id}/events") as source:
+        stream = source.aiter_sse()
+        seen = [await anext(stream)]
+        for before, indexes in ((0, (2, 0)), (2, (1,))):
+            await note(before, *indexes)
+            seen.append(await anext(stream))
+    assert [event.event for event in seen] == ["running", "progress", "progress"]
+    assert [event.id for event in seen] == ["running.1", "running.1.2", "running.1.3"]
+    assert [event.json()["counts"]["succeeded"] for event in seen] == [0, 2, 3]
+    assert {event.json()["status"] for event in seen} == {"running"}
+
+    headers = {"last-event-id": "running.1.2"}
+    async with aconnect_sse(client, "GET", f"/v1/jobs/{job_id}/events", headers=headers) as source:
+        told = asyncio.create_task(collected(source))
+        await parked(services)
+        await queue.finish(MODEL, [ending(claimed)])
+        later = await told
+    assert [(event.event, event.id) for event in later] == [
+        ("progress", "running.1.3"),
+        ("succeeded", "succeeded.1"),
+    ]

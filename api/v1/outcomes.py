@@ -1,0 +1,120 @@
+"""What is known of a job's inputs, of one that runs or that ended, in the order in which it became known.
+
+`from=N` skips the first N outcomes. That order stays when the job ends or another worker takes it over, so a
+client that has read N of them asks for the rest. Each names its input by `index`; once shown it is final.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from api.services import Services
+from api.v1.replies import refuse_without_results
+from api.waiting.large_results import PIECE, Held
+from jobs.ledger.reading import Outcomes
+from jobs.schema import Counts, Job, JobState
+
+NDJSON = "application/x-ndjson"
+
+
+class IndexedResult(msgspec.Struct):
+    """What came of one input: `output` or `error`, as in Result."""
+
+    index: int
+    output: Any = UNSET
+    error: dict[str, str] | UnsetType = UNSET
+
+
+class KnownResults(msgspec.Struct):
+    """Outcomes in the order in which they became known; of a job that still runs, as many as fit."""
+
+    status: JobState
+    counts: Counts
+    next: int
+    results: list[IndexedResult]
+    """Comes last, for it may be large."""
+
+
+async def known_results(shared: Services, job_id: str, after: int, request: Request) -> Response:
+    """The outcomes after the first `after`: of a running job those that fit, of one that ended all.
+
+    Raises Refusal for a job that ended without, JobNotFound, JobGone, OverBudget, QueueUnavailable.
+    """
+    lines = NDJSON in request.headers.get("accept", "")
+    found = await shared.ledger.outcomes(job_id, after)
+    if found.known is not None:
+        return _whole(found.job, after, found.known, lines=lines)
+    refuse_without_results(found.job)
+    if isinstance(found.job.results, msgspec.Raw):
+        results = bytes(found.job.results)
+        spans = _ordered(split(results), found.order)[after:]
+        known = [_indexed(index, results[start:end]) for index, start, end in spans]
+        return _whole(found.job, after, known, lines=lines)
+    return _streamed(found, after, await shared.large.of(found.job), lines=lines)
+
+
+def _whole(job: Job, after: int, known: Sequence[bytes], *, lines: bool) -> Response:
+    body = b"".join(_framed(job, after, len(known), known, lines=lines))
+    return Response(body, headers={"cache-control": "no-store"}, media_type=_type(lines))
+
+
+def _streamed(found: Outcomes, after: int, held: Held, *, lines: bool) -> Response:
+    spans = _ordered(held.spans(split), found.order)[after:]
+
+    async def body() -> AsyncIterator[bytes]:
+        piece = bytearray()
+        known = (_indexed(index, held.part(start, end)) for index, start, end in spans)
+        for part in _framed(found.job, after, len(spans), known, lines=lines):
+            piece += part
+            if len(piece) >= PIECE:
+                yield bytes(piece)
+                piece.clear()
+        yield bytes(piece)
+
+    return StreamingResponse(body(), headers={"cache-control": "no-store"}, media_type=_type(lines))
+
+
+def _type(lines: bool) -> str:
+    return NDJSON if lines else "application/json"
+
+
+def _framed(
+    job: Job, after: int, count: int, known: Sequence[bytes] | Iterator[bytes], *, lines: bool
+) -> Iterator[bytes]:
+    """The outcomes as lines, or as the last member of a JSON object."""
+    if lines:
+        for outcome in known:
+            yield outcome + b"\n"
+        return
+    page = KnownResults(job.status, job.counts, after + count, [])
+    yield msgspec.json.encode(page).removesuffix(b"]}")
+    between = b""
+    for outcome in known:
+        yield between + outcome
+        between = b","
+    yield b"]}"
+
+
+def split(results: bytes | bytearray) -> list[tuple[int, int]]:
+    """Where each result begins and ends; they were written as JSON without spaces between them."""
+    spans = []
+    at = 1
+    for result in msgspec.json.decode(results, type=list[msgspec.Raw]):
+        size = len(memoryview(result))
+        spans.append((at, at + size))
+        at += size + 1
+    return spans
+
+
+def _ordered(spans: Sequence[tuple[int, int]], order: Sequence[int] | None) -> list[tuple[int, int, int]]:
+    """Index and span of each result, in the order in which they became known."""
+    known = order if order and len(order) == len(spans) else range(len(spans))
+    return [(index, *spans[index]) for index in known]
+
+
+def _indexed(index: int, result: bytes) -> bytes:
+    return b'{"index":%d,' % index + result[1:]
