@@ -17,7 +17,10 @@ from jobs.validation import wanted, without_null
 
 router = APIRouter(include_in_schema=False)
 
-ANSWERED = ("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "KnownResults", "IndexedResult", "Result", "Problem", "Health")
+ANSWERED = (
+    *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "KnownResults", "IndexedResult"),
+    *("Result", "Problem", "Health"),
+)
 """Schemas of answers and of their parts, in the order in which the page explains them."""
 
 Schemas = dict[str, dict[str, Any]]

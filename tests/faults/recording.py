@@ -11,7 +11,8 @@ from tests.worker.poison import Poison
 class Recording(Poison):
     """Inputs are `NONCE` or `NONCE HARM`, where HARM is one of the poison pipeline's texts.
 
-    An output holds the nonce of its input, so that no answer can be taken for another's.
+    An output holds the nonce of its input, so that no answer can be taken for another's, and the process id
+    of its engine, so that one run can be distinguished from another.
     """
 
     def __init__(self, source: Path | None = None, seconds: float = 0.0, record: str = "") -> None:
@@ -27,6 +28,6 @@ class Recording(Poison):
         os.write(self._record, "".join(f"{now:.6f} {pid} {nonce}\n" for nonce in nonces).encode())
         outputs = super().__call__([text.partition(" ")[2] or text for text in inputs], factor)
         return [
-            {"nonce": nonce, **output} if isinstance(output, dict) else output
+            {"nonce": nonce, "engine": pid, **output} if isinstance(output, dict) else output
             for nonce, output in zip(nonces, outputs, strict=True)
         ]

@@ -54,7 +54,7 @@ class Scenario:
         redis = self.stack.redis
         assert (await self.stack.queue.depth())[MODEL].bytes == 0
         assert await redis.zcard(keys.DEADLINES.of(MODEL)) == 0
-        for key in (keys.LEASE, keys.ATTEMPTS):
+        for key in (keys.LEASE, keys.ATTEMPTS, keys.PROGRESS):
             assert await redis.keys(key.pattern) == []
         assert await keys_without_lifetime(redis) == []
 
