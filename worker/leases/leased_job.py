@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
+from jobs import problem_kinds
 from jobs.errors import InvalidRequest
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.views import UNREADABLE, input_count
 from jobs.ledger.wire import FUNCTION, UNIX_MS, Payload, Record, decode_payload, encode_record
 from jobs.models import ModelSpec
-from jobs.monitoring.failures import TITLES
 from jobs.schema import JobRequest, JobState, validate_request
 from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
@@ -234,9 +234,4 @@ def _results(outcomes: Sequence[Outcome]) -> bytes:
 def _result(outcome: Outcome) -> bytes:
     if isinstance(outcome, bytes):
         return b'{"output":' + outcome + b"}"
-    problem = {
-        "type": f"urn:batchline:problem:{outcome.kind}",
-        "title": TITLES[outcome.kind],
-        "detail": outcome.detail,
-    }
-    return b'{"error":' + msgspec.json.encode(problem) + b"}"
+    return b'{"error":' + msgspec.json.encode(problem_kinds.failure(outcome.kind, outcome.detail)) + b"}"
