@@ -71,6 +71,8 @@ class NewJob(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     priority: Priority
     expires_in: float | None
+    owner: str = ""
+    """Whose job it is; "" is the anonymous owner."""
     traceparent: str | None = None
     """Of the span that is the parent of what becomes of it (`jobs/monitoring/traces.py`)."""
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
-from api.v1.problems import TYPE
 from jobs.ledger import keys
 from jobs.ledger.queue import JobQueue
+from jobs.problem_kinds import TYPE
 from jobs.settings import Settings
 from tests.faults.clients import nonces
 from tests.faults.scenario import Scenario, scenario
