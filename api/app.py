@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -54,6 +54,8 @@ class App(FastAPI):
     resolver: Resolver
     refusals: Refusals
     lane: Express
+    express: ASGIApp
+    """The lane, surrounded by the edge."""
     edge: Callable[[ASGIApp], Edge]
     """Surrounds an application as every answer needs it."""
 
@@ -71,10 +73,6 @@ class App(FastAPI):
             await self.express(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-    @cached_property
-    def express(self) -> Edge:
-        return self.edge(self.lane)
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         if not isinstance(error, EXPECTED):
@@ -123,6 +121,7 @@ def create_app(
     app.hosts, app.resolver, app.refusals = Hosts(settings), resolver or Anonymous(), refusals
     app.lane = Express(known.routes, refusals.answer)
     app.edge = partial(Edge, metrics=metrics, refuse=refusals.answer)
+    app.express = app.edge(app.lane)
     app.add_middleware(Edge, metrics=metrics, refuse=refusals.answer)
     for dialect in dialects:
         for router in dialect.routers:

@@ -54,9 +54,12 @@ class Intake:
         found = await self._waiting.follow(job_id, submit, wait, request)
         return await call.present(request, Accepted(found, replayed), context)
 
-    async def submit(self, request: Request, job: NewJob, job_id: str, key: str | None = None) -> Accepted:
+    async def submit(
+        self, request: Request, job: NewJob, job_id: str, key: str | None = None
+    ) -> tuple[Job, bool]:
         """Submits a job for the request's caller.
 
+        Returns the job and whether an earlier request with the same key submitted it.
         `key` may be `job_id` itself, where that is the same each time the request is sent.
 
         Raises QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `JobQueue.submit`.
@@ -70,10 +73,10 @@ class Intake:
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
             raise
-        # known under a new id: the submit was sent twice because its first answer was lost
+        # where a new id is known, redis-py sent the script twice because the first answer was lost
         replayed = known and (found.id != job_id or key == job_id)
         if replayed:
             self._metrics.replayed.inc()
         else:
             self._metrics.submitted.labels(job.model).inc()
-        return Accepted(found, replayed)
+        return found, replayed
