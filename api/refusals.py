@@ -1,5 +1,7 @@
 """Refusals: answers the exceptions that end requests, each in its request's dialect, and counts them."""
 
+from dataclasses import replace
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
@@ -13,6 +15,9 @@ from api.problems.problem import Problem
 from api.services import services
 from jobs.errors import QueueFull
 from jobs.monitoring.metrics import ApiMetrics
+
+RETRIED_SOON = ("redis-unavailable", "server-busy")
+"""Kinds of problems that may be over in a second."""
 
 
 class Refusals:
@@ -36,9 +41,11 @@ class Refusals:
         if isinstance(error, QueueFull):
             seconds = await services(request).roster.drained_in(error.model, error.depth)
             headers["retry-after"] = str(seconds)
+        elif problem.kind in RETRIED_SOON:
+            headers.setdefault("retry-after", "1")
         if "job_id" in request.path_params:
             extensions["instance"] = request.url.path
-        return self._refuse(request, Problem(problem.kind, problem.detail, extensions, headers))
+        return self._refuse(request, replace(problem, extensions=extensions, headers=headers))
 
     async def answer_framework(self, request: Request, error: Exception) -> Response:
         """Of what FastAPI and Starlette raise."""
@@ -46,7 +53,7 @@ class Refusals:
         headers = dict(problem.headers)
         if problem.kind == "method-not-allowed":
             headers["allow"] = ", ".join(_allowed(request)) or headers.get("allow", "")
-        return self._refuse(request, Problem(problem.kind, problem.detail, problem.extensions, headers))
+        return self._refuse(request, replace(problem, headers=headers))
 
     def _refuse(self, request: Request, problem: Problem) -> Response:
         self._metrics.refused.labels(problem.kind).inc()

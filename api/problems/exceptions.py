@@ -30,22 +30,16 @@ FRAMEWORK = {404: "not-found", 405: "method-not-allowed"}
 EXPECTED: tuple[type[Exception], ...] = (Refusal, *KINDS)
 """Exceptions that are an ordinary answer; all others are bugs."""
 
-RETRIED_SOON = ("redis-unavailable", "server-busy")
-
 
 def problem_of(error: Exception) -> Problem:
     """Of an exception that Batchline raises, or of a bug, whose text is for the log only."""
     if isinstance(error, Refusal):
-        found = error.problem
-    else:
-        kind = next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), None)
-        if kind is None:
-            return Problem("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description)
-        pointer = getattr(error, "pointer", None)
-        found = Problem(kind, _detail(error), {} if pointer is None else {"pointer": pointer})
-    if found.kind in RETRIED_SOON:
-        return Problem(found.kind, found.detail, found.extensions, {"retry-after": "1", **found.headers})
-    return found
+        return error.problem
+    kind = next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), None)
+    if kind is None:
+        return Problem("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description)
+    pointer = getattr(error, "pointer", None)
+    return Problem(kind, _detail(error), {} if pointer is None else {"pointer": pointer})
 
 
 def framework_problem(request: Request, error: Exception) -> Problem:
