@@ -1,30 +1,37 @@
 """create_app(settings): builds the services, starts the background tasks, puts the routes together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.edge import hosts
+from api.access.caller import Anonymous, Resolver, admit
+from api.dialect import Dialect, Dialects
 from api.edge.connections import Connections, Limits
 from api.edge.express import Express
 from api.edge.hosts import Hosts
 from api.edge.memory_budget import Budget
 from api.edge.middleware import Edge
+from api.edge.state import EdgeState
+from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
-from api.pages import job_page, model_status, overview, reference, try_page
+from api.intake import Intake
+from api.openapi import describe
+from api.pages.interface import Pages
 from api.pages.rendering import STATIC
+from api.problems.exceptions import EXPECTED
+from api.refusals import Refusals
 from api.services import Services, State
 from api.sweeper import sweep_for_ever
-from api.v1 import health, jobs, models, problems
-from api.v1.openapi import describe
+from api.v1.interface import OwnInterface
 from api.waiting.large_results import Large
 from api.waiting.subscriber import Subscriber
 from api.waiting.waiting import Waiting
@@ -36,30 +43,47 @@ from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from jobs.store.connection import cancel, connect
 
-PROBES = ("/health/live", "/health/ready")
-"""Asked by address, whatever names are allowed; nothing in their answers is worth a trick."""
-
-PAGES = (overview.router, job_page.router, try_page.router, model_status.router)
+DIALECTS: tuple[Dialect, ...] = (OwnInterface(), Pages())
+"""Every interface that is served; another one needs a line here."""
 
 
 class App(FastAPI):
-    """FastAPI, the express lane beside it, and what looks at the host before both."""
+    """FastAPI, the express lane beside it, and in front of both what looks at the host and the caller."""
 
     hosts: Hosts
-    refused: ASGIApp
+    resolver: Resolver
+    refusals: Refusals
     lane: Express
     express: ASGIApp
+    """The lane, surrounded by the edge."""
+    edge: Callable[[ASGIApp], Edge]
+    """Surrounds an application as every answer needs it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not (self.hosts.serve(scope) or scope["path"] in PROBES):
-            await self.refused(scope, receive, send)
-        elif scope["type"] == "http" and self.lane.takes(scope):
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        try:
+            self.hosts.check(scope)
+            await admit(scope, self.resolver)
+        except Exception as error:
+            await self.edge(partial(self._refuse, error))(scope, receive, send)
+            return
+        if self.lane.takes(scope):
             await self.express(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        if not isinstance(error, EXPECTED):
+            raise error  # a bug is answered and logged by the edge
+        response = await self.refusals.answer(Request(scope, receive), error)
+        await response(scope, receive, send)
 
-def create_app(settings: Settings) -> FastAPI:
+
+def create_app(
+    settings: Settings, *, dialects: Sequence[Dialect] = DIALECTS, resolver: Resolver | None = None
+) -> FastAPI:
     """The ASGI application. Raises ConfigurationError; Redis need not be there yet."""
     catalog = load_catalog(settings.models_file)
     metrics = ApiMetrics(CollectorRegistry())
@@ -73,7 +97,11 @@ def create_app(settings: Settings) -> FastAPI:
             asyncio.create_task(sweep_for_ever(services.ledger, services.history)),
         ]
         try:
-            yield State(services=services)
+            connections = Connections(Limits.of_process())
+            yield State(
+                services=services,
+                edge=EdgeState(services.budget, connections, services.subscriber.release_all),
+            )
         finally:
             services.subscriber.release_all()
             await cancel(*background)
@@ -87,18 +115,22 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would send a client to whatever host its request named
     )
-    app.hosts, app.refused = Hosts(settings), Edge(hosts.refused, metrics)
-    app.lane = Express(jobs.direct.routes)
-    app.express = Edge(app.lane, metrics)
-    app.add_middleware(Edge, metrics=metrics)
-    problems.install(app)
-    for router in (jobs.direct, jobs.router, models.router, health.router, reference.router, *PAGES):
-        app.include_router(router)
+    known = Dialects(dialects)
+    refusals = Refusals(known, metrics)
+    refusals.install(app)
+    app.hosts, app.resolver, app.refusals = Hosts(settings), resolver or Anonymous(), refusals
+    app.lane = Express(known.routes, refusals.answer)
+    app.edge = partial(Edge, metrics=metrics, refuse=refusals.answer)
+    app.express = app.edge(app.lane)
+    app.add_middleware(Edge, metrics=metrics, refuse=refusals.answer)
+    for dialect in dialects:
+        for router in dialect.routers:
+            app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @cache
     def openapi() -> dict[str, Any]:
-        return describe(app, catalog)
+        return describe(app, dialects, catalog)
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
@@ -109,18 +141,21 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
     ledger = Ledger(redis, settings, catalog.specs)
     subscriber = Subscriber(redis, metrics.waiters)
     budget = Budget(settings.memory_budget // settings.api_processes)
+    history, roster = History(ledger), RosterCache(Roster(redis))
+    waiting = Waiting(ledger, subscriber, metrics.waits)
     return Services(
         settings=settings,
         catalog=catalog,
         redis=redis,
         ledger=ledger,
-        history=History(ledger),
-        roster=RosterCache(Roster(redis)),
+        history=history,
+        roster=roster,
         subscriber=subscriber,
-        waiting=Waiting(ledger, subscriber, metrics.waits),
+        waiting=waiting,
         budget=budget,
         large=Large(ledger.reading, budget),
-        connections=Connections(Limits.of_process()),
+        observer=Observer(settings, redis, ledger, roster, history),
+        intake=Intake(ledger, waiting, metrics),
         metrics=metrics,
     )
 

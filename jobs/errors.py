@@ -1,4 +1,4 @@
-"""The domain's exceptions, as one tree. No HTTP in here: `api/v1/problems.py` maps each to a status.
+"""The domain's exceptions, as one tree. No HTTP in here: `api/problems/` maps each to a problem.
 
 BatchlineError
 ├── ConfigurationError      the operator wrote something that cannot work

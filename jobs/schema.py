@@ -71,7 +71,7 @@ class NewJob(msgspec.Struct, frozen=True):
     priority: Priority
     expires_in: float | None
     owner: str = ""
-    """Whose job it is; empty where callers have no names."""
+    """Whose job it is; "" is the anonymous owner."""
     traceparent: str | None = None
     """Of the span that is the parent of what becomes of it (`jobs/monitoring/traces.py`)."""
 

@@ -6,8 +6,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
 from api.edge.memory_budget import OverBudget, Share
-from api.services import services
-from api.v1.problems import Refusal
+from api.edge.state import edge_state
+from api.problems.problem import Refusal
 
 BODY_SECONDS = 30.0
 """Seconds in which a body must have come; a slower client holds memory that others need."""
@@ -36,7 +36,7 @@ async def read(request: Request, max_bytes: int) -> bytearray:
     share: Share | None = None
     try:
         async with asyncio.timeout(BODY_SECONDS) as deadline:
-            share = services(request).budget.reserve(COST * size, lambda: deadline.reschedule(0.0))
+            share = edge_state(request.scope).budget.reserve(COST * size, lambda: deadline.reschedule(0.0))
             request.scope[SHARE] = share
             body = await _received(request, share, size, max_bytes)
     except TimeoutError:

@@ -12,7 +12,7 @@ import structlog
 from api.edge.http_protocol import REFUSAL, HttpProtocol
 from api.edge.memory_budget import STALLED, Share
 from api.edge.outgoing import OutgoingBuffer
-from api.services import Services
+from api.edge.state import EdgeState
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +49,9 @@ class DeadlineProtocol(HttpProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        services: Services = self.app_state["services"]
-        self.all_connections = services.connections
-        self.budget = services.budget
+        state: EdgeState = self.app_state["edge"]
+        self.all_connections = state.connections
+        self.budget = state.budget
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.outgoing = OutgoingBuffer(transport, self.may_send)

@@ -14,9 +14,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from api.v1 import problems
+from api.problems.exceptions import EXPECTED
 
-Handler = Callable[[Request], Awaitable[Response]]
+Refuse = Callable[[Request, Exception], Awaitable[Response]]
+"""Makes an answer of an exception."""
 
 
 class Direct(APIRoute):
@@ -29,7 +30,8 @@ class Direct(APIRoute):
 class Express:
     """An ASGI application that answers the direct routes; ask `takes` first."""
 
-    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, routes: Iterable[BaseRoute], refuse: Refuse) -> None:
+        self._refuse = refuse
         direct = [route for route in routes if isinstance(route, Direct)]
         self._plain = {
             (method, route.path): route
@@ -56,6 +58,6 @@ class Express:
         request = Request(scope, receive)
         try:
             response: Response = await scope["route"].endpoint(request)
-        except problems.EXPECTED as error:
-            response = await problems.on_error(request, error)
+        except EXPECTED as error:
+            response = await self._refuse(request, error)
         await response(scope, receive, send)

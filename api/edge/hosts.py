@@ -9,16 +9,17 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
-from api.v1 import problems
+from api.problems.problem import Refusal
 from jobs.settings import Settings
 
 AUTO = "auto"
 ALL = "*"
 PRIVATE = (".localhost", ".local", ".internal", ".home.arpa", ".svc")
 """Ends of names that are never public (RFC 6761, 6762, 8375; ICANN's .internal; Kubernetes' short names)."""
+PROBES = frozenset({"/health/live", "/health/ready"})
+"""Paths that are asked by address, whatever names are allowed; nothing in their answers is worth a trick."""
 REMEMBERED = 1_000
 """Host headers whose verdict is remembered; whoever sends more of them gets theirs worked out each time."""
 
@@ -34,6 +35,11 @@ class Hosts:
         self._names = names | (own if self._auto else set())
         self._below = tuple(name[1:] for name in names if name.startswith("*."))
         self._verdicts: dict[bytes, bool] = {}
+
+    def check(self, scope: Scope) -> None:
+        """Raises Refusal for a host that is not served."""
+        if not self.serve(scope) and scope["path"] not in PROBES:
+            raise Refusal("unknown-host", "name it in BATCHLINE_ALLOWED_HOSTS if it is meant to lead here")
 
     def serve(self, scope: Scope) -> bool:
         """Whether the request's Host may be answered; one without (HTTP/1.0) comes from no browser."""
@@ -67,10 +73,3 @@ def _address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-async def refused(scope: Scope, receive: Receive, send: Send) -> None:
-    """An ASGI application that says so."""
-    request = Request(scope)
-    response = problems.refused_host(request)
-    await response(scope, receive, send)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-from api.v1.problems import Refusal
+from api.problems.problem import Refusal
 
 STALLED = 2.0
 """Seconds without progress after which a share may be taken back when another request needs the room."""
@@ -21,6 +21,10 @@ class OverBudget(Refusal):
 
     def __init__(self) -> None:
         super().__init__("server-busy", "the server holds as many bytes of requests and answers as it may")
+
+
+class CutOff(Exception):
+    """An answer ends before its announced length: its memory was taken back while its client had stalled."""
 
 
 class Share:

@@ -8,8 +8,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge import bodies
-from api.v1 import problems
-from api.waiting.large_results import CutOff
+from api.edge.express import Refuse
+from api.edge.memory_budget import CutOff
 from jobs.monitoring.metrics import ApiMetrics
 
 log = structlog.get_logger(__name__)
@@ -21,9 +21,10 @@ NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 class Edge:
     """ASGI middleware; as plain as can be, for every request passes through."""
 
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, refuse: Refuse) -> None:
         self.app = app
         self.metrics = metrics
+        self.refuse = refuse
         self._latencies: dict[tuple[str, str, int], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,13 +47,14 @@ class Edge:
             await self.app(scope, receive, answer)
         except (ClientDisconnect, CutOff):
             pass  # it hung up while it was sending, or stalled while it was answered
-        except Exception:
+        except Exception as error:
             job_id = scope.get("path_params", {}).get("job_id")
             about = {"job": job_id} if job_id else {}
             log.exception("unexpected error", method=scope["method"], path=scope["path"], **about)
             if started:
                 raise  # uvicorn breaks off: nobody must take half an answer for a whole one
-            await problems.unexpected(Request(scope))(scope, receive, answer)
+            response = await self.refuse(Request(scope), error)
+            await response(scope, receive, answer)
         finally:
             bodies.release(scope)
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from api.edge.client_deadlines import DeadlineProtocol
 from api.edge.connections import Limits
-from api.services import Services
+from api.edge.state import EdgeState
 from jobs.errors import ConfigurationError
 from jobs.process.signals import StopSignals
 
@@ -51,8 +51,8 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        services: Services = self.lifespan.state["services"]
-        services.subscriber.release_all()
+        state: EdgeState = self.lifespan.state["edge"]
+        state.release()
         await super().shutdown(sockets)
 
 

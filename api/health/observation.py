@@ -1,19 +1,23 @@
 """Observation: all that health is judged by, as Redis has it at one moment. The judge: `condition.py`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from api.health.condition import AWAY, Condition, condition
 from api.health.failing import SAMPLES, WINDOW
 from api.health.redis_timeout import redis_timeout
-from api.services import Services
+from api.health.roster_cache import RosterCache
 from jobs.errors import QueueUnavailable
+from jobs.ledger.ledger import Ledger
 from jobs.ledger.queues import Depth
-from jobs.monitoring.history import Series
+from jobs.monitoring.history import History, Series
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
+from jobs.settings import Settings
 from jobs.store.connection import availability
 
 
@@ -32,26 +36,35 @@ class Observation(NamedTuple):
         return _of(self.beats, model)
 
 
-async def observe(shared: Services) -> Observation | None:
-    """None while Redis cannot be used, or takes too long to answer."""
-    try:
-        async with redis_timeout(), availability():
-            info = await shared.redis.info()
-            depths = await shared.ledger.depth()
-            beats = await shared.roster.workers(fresh=True)
-            history = await shared.history.read(newest=SAMPLES)
-    except (QueueUnavailable, RedisError):
-        return None
-    work = {model: series.lately(WINDOW, _of(beats, model))[0] for model, series in history.items()}
-    return Observation(info, depths, beats, history, work)
+@dataclass(frozen=True)
+class Observer:
+    """Observes and judges; one for the process."""
+
+    settings: Settings
+    redis: ArqRedis
+    ledger: Ledger
+    roster: RosterCache
+    history: History
+
+    async def observe(self) -> Observation | None:
+        """None while Redis cannot be used, or takes too long to answer."""
+        try:
+            async with redis_timeout(), availability():
+                info = await self.redis.info()
+                depths = await self.ledger.depth()
+                beats = await self.roster.workers(fresh=True)
+                history = await self.history.read(newest=SAMPLES)
+        except (QueueUnavailable, RedisError):
+            return None
+        work = {model: series.lately(WINDOW, _of(beats, model))[0] for model, series in history.items()}
+        return Observation(info, depths, beats, history, work)
+
+    def judged(self, seen: Observation | None) -> Condition:
+        """The one judgement that page, /health/ready and `top` report."""
+        if seen is None:
+            return AWAY
+        return condition(self.settings, seen.info, seen.depths, seen.beats, seen.work)
 
 
 def _of(beats: Sequence[Heartbeat], model: str) -> list[Heartbeat]:
     return [beat for beat in beats if beat.model == model]
-
-
-def judged(shared: Services, seen: Observation | None) -> Condition:
-    """The one judgement that page, /health/ready and `top` report."""
-    if seen is None:
-        return AWAY
-    return condition(shared.settings, seen.info, seen.depths, seen.beats, seen.work)

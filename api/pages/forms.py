@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 
 from api.edge import bodies
-from api.v1.problems import Refusal
+from api.problems.problem import Refusal
 from jobs.errors import InvalidRequest
 
 MAX_FORM = 256 * 1024

@@ -14,8 +14,8 @@ from api.pages.forms import by_htmx, refuse_cross_site
 from api.pages.output_rows import shortened
 from api.pages.rendering import page
 from api.pages.visuals import Picture, picture
+from api.problems.exceptions import problem_of
 from api.services import Services, Shared
-from api.v1.problems import ERRORS, KINDS, detail_of
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger.reading import BARELY
 from jobs.ledger.views import Asked
@@ -72,11 +72,11 @@ async def _shown(
             job = await shared.ledger.read(job_id, MOST_RESULTS)
         asked = await shared.ledger.asked(job_id)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
-        kind = KINDS[ERRORS[type(error)]]
+        problem = problem_of(error)
         # away is not gone: the page goes on asking
         retry = f"/fragments/jobs/{quote(job_id)}" if isinstance(error, QueueUnavailable) else None
-        told = {"title": kind.title, "detail": detail_of(error), "job_id": shortened(job_id)}
-        return page(missing, kind.status, retry=retry, **told)
+        told = {"title": problem.title, "detail": problem.detail, "job_id": shortened(job_id)}
+        return page(missing, problem.status, retry=retry, **told)
     results = decoded(job)
     shown = pairs(asked, results, MOST_INPUTS)
     done = STOP_POLLING if job.status.terminal and hold else 200

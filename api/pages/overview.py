@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.health.condition import SILENT, START
-from api.health.observation import Observation, judged, observe
+from api.health.observation import Observation
 from api.health.redis_timeout import redis_timeout
 from api.pages.charts import Chart, charts
 from api.pages.job_table import SEARCHED, STATES, chosen, recent
@@ -63,14 +63,14 @@ async def recent_fragment(request: Request, shared: Shared) -> Response:
 
 
 async def _overview(shared: Services) -> dict[str, Any]:
-    return _context(shared, await observe(shared))
+    return _context(shared, await shared.observer.observe())
 
 
 def _context(shared: Services, seen: Observation | None) -> dict[str, Any]:
     specs = shared.catalog.specs
     return {
         "away": seen is None,
-        "condition": judged(shared, seen),
+        "condition": shared.observer.judged(seen),
         "models": [figures(spec, seen, shared.settings.result_ttl) for spec in specs.values()]
         if seen
         else [],

@@ -47,7 +47,7 @@ async def docs(request: Request) -> Response:
             "call": call,
             "curls": _curls(method, path, call, request),
             "parameters": list(_parameters(call, schemas)),
-            "body": list(_body(schemas)) if "requestBody" in call else [],
+            "body": list(_body(call, schemas)),
             "answers": list(_answers(call)),
         }
         for path, methods in described["paths"].items()
@@ -64,13 +64,14 @@ def _parameters(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
         yield Member(parameter["name"], _kind(schema, schemas) + _default(schema), told, parameter["in"])
 
 
-def _body(schemas: Schemas) -> Iterator[Member]:
-    """A job's request, and what the parameters of each model may be."""
-    request = schemas["JobRequest"]
-    for name, schema in request["properties"].items():
-        needed = ", required" if name in request["required"] else _default(schema)
-        yield Member(name, _kind(schema, schemas) + needed, schema["description"])
-    for taken in request["anyOf"]:
+def _body(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
+    """The members of a JSON body, and what the parameters of each model may be."""
+    schema = _json(call).get("schema", {})
+    request = schemas.get(_name(schema), schema)
+    for name, schema in request.get("properties", {}).items():
+        needed = ", required" if name in request.get("required", []) else _default(schema)
+        yield Member(name, _kind(schema, schemas) + needed, schema.get("description", ""))
+    for taken in request.get("anyOf", []) if request is schemas["JobRequest"] else []:
         parameters = taken["properties"]["parameters"]
         for name, schema in parameters["properties"].items():
             needed = ", required" if name in parameters.get("required", []) else ""
@@ -85,7 +86,7 @@ def _members(name: str, schemas: Schemas) -> Iterator[Member]:
 def _answers(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Status, what it means, and the schema of its body, where that is one of ANSWERED."""
     for status, answer in sorted(call["responses"].items()):
-        content, *_ = answer.get("content", {}).values() or [{}]
+        content: dict[str, Any] = next(iter(answer.get("content", {}).values()), {})
         name = _name(content.get("schema", {}))
         yield status, answer["description"], name if name in ANSWERED else ""
 
@@ -118,5 +119,11 @@ def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> li
     if method != "post":
         verb = "" if method == "get" else f"-X {method.upper()} "
         return [f"curl -s {verb}'{url}'"]
-    examples = call["requestBody"]["content"]["application/json"]["examples"].values()
+    examples = _json(call).get("examples", {}).values()
     return [posted(url, msgspec.json.encode(example["value"]).decode()) for example in examples]
+
+
+def _json(call: dict[str, Any]) -> dict[str, Any]:
+    """What the description says of a JSON body, if there may be one."""
+    described: dict[str, Any] = call.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return described

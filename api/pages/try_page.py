@@ -14,14 +14,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from api.intake import Intake
 from api.pages import curl_lines, forms, model_status, parameter_fields
 from api.pages.job_page import STOP_POLLING
 from api.pages.rendering import page
 from api.pages.try_jobs import MOST_LINES, lines
+from api.problems.exceptions import problem_of
+from api.problems.problem import Refusal
 from api.services import Services, Shared
 from api.v1 import submission
 from api.v1.model_schemas import example
-from api.v1.problems import ERRORS, KINDS, Refusal, count_refused_admission, detail_of, kind_of
 from jobs.errors import BatchlineError, InvalidRequest, JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger.ids import created_ms, derived, in_a_row, new_id
 from jobs.models import ModelCatalog, ModelSpec
@@ -57,7 +59,7 @@ async def submit(request: Request, shared: Shared) -> Response:
     try:
         form |= await forms.read(request, shared.settings.max_request_bytes)
         asked = _asked(form, shared.catalog)
-        ids = await _sent(shared, asked.jobs, _nonce(form))
+        ids = await _sent(request, shared.intake, asked.jobs, _nonce(form))
         if not forms.by_htmx(request):
             return RedirectResponse(f"/jobs/{ids[0]}" if len(ids) == 1 else _home(ids), 303)
         context = {"page": _home(ids), **await lines(shared, ids)}
@@ -81,16 +83,16 @@ async def _form_page(
 
 async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:
     """The form with the reason; with the same nonce, unless what was sent under it is over."""
-    status = KINDS[kind_of(error)].status
-    told = {"fault": detail_of(error), "again": isinstance(error, QueueUnavailable)}
+    problem = problem_of(error)
+    told = {"fault": problem.detail, "again": isinstance(error, QueueUnavailable)}
     if isinstance(error, JobGone):
         form["nonce"] = new_id()
         told["fault"] = (
             "This was sent before, and its answers are no longer kept: submit it again for new ones"
         )
     if forms.by_htmx(request):
-        return page("fragments/refused.html", status, nonce=_nonce(form), **told)
-    return await _form_page(request, shared, form, status, **told)
+        return page("fragments/refused.html", problem.status, nonce=_nonce(form), **told)
+    return await _form_page(request, shared, form, problem.status, **told)
 
 
 def _nonce(form: Mapping[str, str]) -> str:
@@ -115,10 +117,10 @@ async def _lines(first: str, request: Request, shared: Services, template: str, 
         ids = _ids(first, request.query_params.get("lines", "1"))
         shown = await lines(shared, ids)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
-        kind = KINDS[ERRORS[type(error)]]
+        problem = problem_of(error)
         retry = f"/fragments{_home(ids)}" if isinstance(error, QueueUnavailable) else None
-        told = {"title": kind.title, "detail": detail_of(error), "job_id": first[:100]}
-        return page(missing, kind.status, retry=retry, **told)
+        told = {"title": problem.title, "detail": problem.detail, "job_id": first[:100]}
+        return page(missing, problem.status, retry=retry, **told)
     finished = shown["done"] == len(ids) and template == "fragments/lines.html"
     status = STOP_POLLING if finished else 200
     together = shown["together"]
@@ -138,27 +140,19 @@ def _home(ids: list[str]) -> str:
     return f"/tries/{ids[0]}?lines={len(ids)}"
 
 
-async def _sent(shared: Services, jobs: list[NewJob], nonce: str) -> list[str]:
+async def _sent(request: Request, intake: Intake, jobs: list[NewJob], nonce: str) -> list[str]:
     """The ids of all, in order, also where the queue was full after some: those have a page that says so.
 
     Each is its own idempotency key. Where Redis did not answer for some, nobody knows of them: it is raised.
     """
     ids = in_a_row(derived(nonce, msgspec.json.encode(jobs)), len(jobs))
-    submits = (
-        shared.ledger.submit(job, idempotency_key=job_id, job_id=job_id)
-        for job, job_id in zip(jobs, ids, strict=True)
-    )
+    submits = (intake.submit(request, job, job_id, key=job_id) for job, job_id in zip(jobs, ids, strict=True))
     outcomes = await asyncio.gather(*submits, return_exceptions=True)
     faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-    for fault in faults:
-        count_refused_admission(shared.metrics, fault)
     unforeseen = [fault for fault in faults if not isinstance(fault, BatchlineError)]
     unknown = [fault for fault in faults if isinstance(fault, QueueUnavailable)]
     if unforeseen or unknown or len(faults) == len(jobs):
         raise (unforeseen or unknown or faults)[0]
-    replays = [outcome[1] for outcome in outcomes if not isinstance(outcome, BaseException)]
-    shared.metrics.submitted.labels(jobs[0].model).inc(replays.count(False))
-    shared.metrics.replayed.inc(replays.count(True))
     return ids
 
 

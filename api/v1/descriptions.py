@@ -67,6 +67,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "title": "The kind in words.",
         "status": "The answer's HTTP status.",
         "detail": "What is wrong with this request.",
+        "message": "The same as `detail`, for clients that show only this name.",
         "instance": "The path that was asked for, where that is a job's.",
         "pointer": "JSON pointer of the offending part.",
     },

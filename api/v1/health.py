@@ -7,7 +7,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.responses import Response
 
 from api.health.condition import Level, level_of
-from api.health.observation import judged, observe
 from api.services import Shared
 from api.v1.openapi import LIVE, READY
 from api.v1.replies import reply
@@ -34,7 +33,7 @@ async def live() -> Response:
 @router.get("/health/ready", **READY)
 async def ready(shared: Shared) -> Response:
     """Whether jobs can be accepted and run, and whether all is well: as the overview's health line."""
-    found = judged(shared, await observe(shared))
+    found = shared.observer.judged(await shared.observer.observe())
     checks: dict[str, dict[str, bool | str]] = {}
     for name, reasons in found.checks.items():
         level = level_of(reasons)

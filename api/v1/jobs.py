@@ -1,5 +1,5 @@
 """/v1/jobs: submit, read, wait, results, cancel, events, list. What a request must look like is in
-`submission.py`, how waiting works in `api/waiting/`, how errors are reported in `problems.py`.
+`submission.py`, how it is submitted in `api/intake.py`, how waiting works in `api/waiting/`.
 
 What every client calls for every job is on `direct`, the express lane (`api/edge/express.py`).
 """
@@ -7,21 +7,19 @@ What every client calls for every job is on `direct`, the express lane (`api/edg
 from functools import partial
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.edge import bodies
+from api.dialect import Accepted, Ask, Call
 from api.edge.express import Direct
-from api.services import Shared, requested_wait, services
+from api.services import Shared, services
 from api.v1 import outcomes, replies, submission
 from api.v1.openapi import CANCEL, EVENTS, LIST, OUTCOMES, READ, RESULT, SUBMIT
 from api.v1.replies import reply, shown
+from api.v1.requested_wait import Wait, requested_wait
 from api.waiting import events
-from jobs.ledger.ids import new_id
-from jobs.monitoring import traces
-from jobs.schema import Job
+from api.waiting.events import Events
 
 router = APIRouter(tags=["jobs"])
 direct = APIRouter(tags=["jobs"], route_class=Direct)
@@ -32,34 +30,30 @@ MAX_OUTCOMES = 10_000
 """The most inputs that a job may have (`ModelSpec.max_inputs`)."""
 
 
+async def _parse(request: Request) -> Ask[Wait]:
+    shared, wait = services(request), requested_wait(request)
+    key = submission.idempotency_key(request)
+    job = await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)
+    return Ask(job, wait, wait.seconds, key)
+
+
+async def _present(request: Request, accepted: Accepted, wait: Wait) -> Response:
+    job, large = accepted.job, services(request).large
+    headers = {"location": job.urls["self"]}
+    if accepted.replayed:
+        headers["idempotency-replayed"] = "true"
+    if wait.seconds and job.status.terminal:
+        return await shown(large, job, 200, headers | wait.applied)
+    return await shown(large, job, 202, headers)
+
+
+SUBMIT_CALL = Call(_parse, _present)
+
+
 @direct.post("/v1/jobs", status_code=202, **SUBMIT)
 async def create_job(request: Request) -> Response:
     """Accepts a job and answers at once, or waits for it as long as the client asks."""
-    shared, wait = services(request), requested_wait(request)
-    key = submission.idempotency_key(request)
-    read = [await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)]
-    model = read[0].model
-    job_id = new_id()
-
-    async def submit() -> Job:
-        try:
-            with traces.submitting(model, job_id, request.headers) as trace:
-                new = read.pop()  # Redis has it then, and a wait must not keep its inputs in memory
-                traced = msgspec.structs.replace(new, traceparent=trace) if trace else new
-                return (await shared.ledger.submit(traced, idempotency_key=key, job_id=job_id))[0]
-        finally:
-            bodies.release(request.scope)
-
-    job = await shared.waiting.follow(job_id, submit, wait.seconds, request)
-    headers = {"location": job.urls["self"]}
-    if job.id == job_id:
-        shared.metrics.submitted.labels(model).inc()
-    else:
-        shared.metrics.replayed.inc()
-        headers["idempotency-replayed"] = "true"
-    if wait.seconds and job.status.terminal:
-        return await shown(shared.large, job, 200, headers | wait.applied)
-    return await shown(shared.large, job, 202, headers)
+    return await services(request).intake.run(request, SUBMIT_CALL)
 
 
 @router.get("/v1/jobs", **LIST)
@@ -119,4 +113,4 @@ async def cancel_job(job_id: str, shared: Shared) -> Response:
 async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
     """Server-Sent Events: the job as it is, then after each change of state; ends when it is done."""
     last_id = request.headers.get("last-event-id")
-    return await events.stream(shared, job_id, last_id)
+    return await events.stream(Events(shared.ledger, shared.subscriber, shared.large), job_id, last_id)

@@ -13,6 +13,7 @@ from jobs.ledger.queues import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.failures import newest
 from jobs.monitoring.roster import Heartbeat
+from jobs.problem_kinds import TYPE
 from jobs.schema import from_ms
 
 router = APIRouter(tags=["models"])
@@ -61,7 +62,7 @@ def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heart
         ],
         "failures": [
             {
-                "type": f"urn:batchline:problem:{reason.kind}",
+                "type": TYPE + reason.kind,
                 "title": reason.title,
                 "detail": reason.detail,
                 "inputs": reason.inputs,

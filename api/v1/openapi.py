@@ -1,17 +1,21 @@
-"""The API's description (OpenAPI 3.1). What the models take is told by `api/v1/model_schemas.py`."""
+"""The description (OpenAPI 3.1) of Batchline's own interface: schemas from the very types that are sent, and
+examples that work.
+
+What the models that are served take is told by `api/v1/model_schemas.py`; a test sends each of its examples.
+"""
 
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
+from api.problems.problem import Problem as Refused
+from api.problems.statuses import STATUSES
 from api.v1 import problems
 from api.v1.descriptions import MEANINGS
 from api.v1.model_schemas import accepted, examples
 from api.v1.outcomes import NDJSON, KnownResults
-from api.v1.problems import KINDS
 from jobs.models import ModelCatalog
+from jobs.problem_kinds import TITLES
 from jobs.schema import Job, JobRequest, JobState
 from jobs.validation import properties
 
@@ -34,6 +38,7 @@ class Problem(msgspec.Struct):
     title: str
     status: int
     detail: str
+    message: str
     instance: str | msgspec.UnsetType = msgspec.UNSET
     pointer: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -75,7 +80,7 @@ def _refused(*kinds: str) -> dict[int, Any]:
     """The problems that a call may answer with, by status."""
     answers: dict[int, Any] = {}
     for kind in kinds:
-        status, title = KINDS[kind]
+        status, title = STATUSES[kind], TITLES[kind]
         answer = answers.setdefault(
             status,
             {
@@ -90,7 +95,7 @@ def _refused(*kinds: str) -> dict[int, Any]:
         )
         answer["description"] += f"; `{kind}`" if answer["description"] else f"`{kind}`"
         answer["content"][problems.MEDIA_TYPE]["examples"][kind] = {
-            "value": problems.document(kind, f"{title[0].lower()}{title[1:]}")
+            "value": problems.document(Refused(kind, f"{title[0].lower()}{title[1:]}"))
         }
     return answers
 
@@ -272,9 +277,9 @@ READY: dict[str, Any] = {
 }
 
 
-def describe(app: FastAPI, catalog: ModelCatalog) -> dict[str, Any]:
-    """The whole description; made once."""
-    described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
+def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
+    """Completes what FastAPI described of the routes in `api/v1/`."""
+    described["info"]["description"] = ABOUT
     _, schemas = msgspec.json.schema_components(
         [JobRequest, Job, JobPage, Results, KnownResults, Health], ref_template=COMPONENT
     )
@@ -288,13 +293,6 @@ def describe(app: FastAPI, catalog: ModelCatalog) -> dict[str, Any]:
     for name, meanings in MEANINGS.items():
         for member, meaning in meanings.items():
             schemas[name]["properties"][member]["description"] = meaning
-    described.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-    for calls in described["paths"].values():
-        for call in calls.values():  # FastAPI's own guess, where a path parameter is all there is to validate
-            if "HTTPValidationError" in str(call["responses"].get("422")):
-                del call["responses"]["422"]
-    for unused in ("HTTPValidationError", "ValidationError"):
-        described["components"]["schemas"].pop(unused, None)
+    described["components"]["schemas"].update(schemas)
     body = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     body["examples"] = examples(catalog)
-    return described

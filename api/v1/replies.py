@@ -4,16 +4,16 @@ Results are JSON already. Small ones are encoded with their job; large ones (`ap
 are sent piece by piece between the bytes before and after them, so that all answers share one copy.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.problems.problem import Problem, Refusal
 from api.v1 import problems
-from api.v1.problems import Refusal
+from api.waiting.job_json import around, parts
 from api.waiting.large_results import Held, Large
 from jobs.schema import Job, JobState
 
@@ -21,10 +21,6 @@ _encode = msgspec.json.Encoder().encode
 
 POLL_AGAIN = "1"
 """Seconds, as Retry-After, for who polls instead of waiting."""
-
-
-NO_RESULTS = b'"results":null'
-"""Where a job's results go in its JSON; within a string its quotes would be escaped."""
 
 
 class JsonReply(Response):
@@ -62,20 +58,6 @@ class LargeReply(JsonReply):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def parts(before: bytes, held: Held, after: bytes) -> AsyncIterator[bytes]:
-    """Raises CutOff where the results were dropped meanwhile."""
-    yield before
-    async for piece in held.pieces():
-        yield piece
-    yield after
-
-
-def around(job: Job) -> tuple[bytes, bytes]:
-    """A job's JSON before its results and after them."""
-    before, _, after = _encode(replace(job, results=None)).partition(NO_RESULTS)
-    return before + NO_RESULTS.removesuffix(b"null"), after
-
-
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON that no cache keeps."""
     return JsonReply(_encode(content), status, headers or {})
@@ -108,7 +90,7 @@ async def results(large: Large, job: Job, headers: Mapping[str, str]) -> Respons
     if not job.status.terminal:
         return reply(job, 202, {"retry-after": POLL_AGAIN})
     if job.results is None:  # it failed without ever having run
-        failure = problems.document("job-failed", "the job failed before its inputs were run")
+        failure = problems.document(Problem("job-failed", "the job failed before its inputs were run"))
         return reply({"results": [{"error": failure}] * job.counts.total}, headers=headers)
     if job.results is msgspec.UNSET:
         return LargeReply(b'{"results":', await large.of(job), b"}", 200, headers)

@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 from api.edge import bodies
 from api.edge.json_shape import MAX_DEPTH, check_shape
+from api.problems.problem import Refusal
 from api.v1 import large_bodies
-from api.v1.problems import Refusal
 from jobs.errors import InvalidRequest
 from jobs.models import ModelCatalog
 from jobs.schema import JobRequest, NewJob, validate_request

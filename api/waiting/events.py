@@ -9,15 +9,15 @@ with that of a terminal state it gets 204, which stops it.
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from api.edge.memory_budget import OverBudget
-from api.services import Services
-from api.v1.replies import around, parts
-from api.waiting.large_results import Held
-from api.waiting.subscriber import Notice
+from api.waiting.job_json import around, parts
+from api.waiting.large_results import Held, Large
+from api.waiting.subscriber import Notice, Subscriber
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger import views
 from jobs.ledger.ledger import Ledger
@@ -35,13 +35,21 @@ RETRY_MS = 1_000
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-async def stream(shared: Services, job_id: str, last_id: str | None) -> Response:
+class Events(NamedTuple):
+    """What a stream reads."""
+
+    ledger: Ledger
+    subscriber: Subscriber
+    large: Large
+
+
+async def stream(source: Events, job_id: str, last_id: str | None) -> Response:
     """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before it starts."""
-    job = await shared.ledger.read(job_id, BARELY)
+    job = await source.ledger.read(job_id, BARELY)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
     return StreamingResponse(
-        _frames(shared, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
+        _frames(source, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
     )
 
 
@@ -68,9 +76,9 @@ async def frame(job: Job, name: str, held: Held | None, retry: bytes) -> AsyncIt
             yield part
 
 
-async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
+async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
-    with shared.subscriber.watching(job_id) as watch:
+    with source.subscriber.watching(job_id) as watch:
         watch.tell(Notice.MISSED)  # nothing has been read since the watch began
         job: Job | None = None
         while job is None or not job.status.terminal:
@@ -81,9 +89,9 @@ async def _frames(shared: Services, job_id: str, last_id: str | None) -> AsyncIt
                 yield b": still here\n\n"
                 continue
             try:
-                found = await _after(news, job, shared.ledger, job_id)
+                found = await _after(news, job, source.ledger, job_id)
                 new = event_id(found) != last_id
-                held = await shared.large.of(found) if new and found.results is msgspec.UNSET else None
+                held = await source.large.of(found) if new and found.results is msgspec.UNSET else None
             except (QueueUnavailable, OverBudget):
                 asyncio.get_running_loop().call_later(READ_AGAIN, watch.tell, Notice.MISSED)
                 continue

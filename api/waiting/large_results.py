@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary, finalize
 
 import structlog
 
-from api.edge.memory_budget import Budget
+from api.edge.memory_budget import Budget, CutOff
 from api.waiting.single_flight import SingleFlight
 from jobs.ledger.reading import Reading
 from jobs.schema import Job
@@ -25,10 +25,6 @@ PIECE = 256 * 1024
 
 TURNS = 4
 """Pieces of all answers that are sent in one turn of the event loop; other requests come in between."""
-
-
-class CutOff(Exception):
-    """An answer ends before its announced length: its results were dropped while its client had stalled."""
 
 
 class Held:

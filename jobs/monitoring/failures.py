@@ -2,17 +2,7 @@
 
 import msgspec
 
-TITLES = {
-    "input-failed": "The pipeline failed on this input",
-    "engine-died": "The engine died on this input",
-    "engine-timeout": "The engine hung on this input",
-    "output-not-encodable": "The output is not JSON",
-    "job-given-up": "Other inputs of the job killed the engine",
-    "attempts-exhausted": "The job was tried too often",
-    "result-too-large": "The results are too large",
-    "invalid-request": "The job cannot be run",
-}
-"""Each kind, the last part of the problem's type, with the problem's title."""
+from jobs.problem_kinds import TITLES
 
 LATEST = 5
 """Reasons that a worker keeps."""
@@ -25,7 +15,7 @@ class FailureReason(msgspec.Struct, array_like=True):
     """Why inputs failed lately: those with the same kind and detail count as one."""
 
     kind: str
-    """One of TITLES."""
+    """One of `problem_kinds.FAILURES`; an older or newer worker may have others."""
     detail: str
     inputs: int
     """Inputs that failed for this reason, since it was the last time none of LATEST."""

@@ -24,9 +24,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from jobs.ledger.queues import Depth
-from jobs.monitoring.failures import TITLES
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
 from jobs.monitoring.roster import RESTARTS, Heartbeat
+from jobs.problem_kinds import FAILURES
 from jobs.schema import JobState
 from jobs.settings import Settings
 
@@ -244,7 +244,7 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
     for beat in beats:
         for reason, count in (dict.fromkeys(RESTARTS, 0) | beat.restart_reasons).items():
             restarts.add_metric([beat.model, beat.id, reason], count)
-        for reason, count in (dict.fromkeys(TITLES, 0) | beat.inputs_failed).items():
+        for reason, count in (dict.fromkeys(FAILURES, 0) | beat.inputs_failed).items():
             failed.add_metric([beat.model, beat.id, reason], count)
         counts: dict[str, int] = dict.fromkeys(ENDINGS, 0)
         for state, count in (counts | beat.jobs).items():

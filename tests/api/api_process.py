@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 from arq.connections import ArqRedis
@@ -24,9 +25,9 @@ Edge = tuple[httpx.AsyncClient, Services]
 
 
 @asynccontextmanager
-async def mounted(settings: Settings) -> AsyncIterator[Edge]:
-    """The application without a server."""
-    async with LifespanManager(create_app(settings)) as manager:
+async def mounted(settings: Settings, **how: Any) -> AsyncIterator[Edge]:
+    """The application without a server, created as `how` says."""
+    async with LifespanManager(create_app(settings, **how)) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://edge", timeout=30) as client:
             yield client, manager._state["services"]

@@ -10,7 +10,7 @@ import schemathesis
 from schemathesis import Case, CheckContext, Response
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from api.v1.problems import TYPE
+from jobs.problem_kinds import TYPE
 
 CONFIGURATION = """
 hooks = "tests.api.fuzzing"

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
-from api.v1.problems import KINDS, MEDIA_TYPE, TYPE
+from api.problems.statuses import STATUSES
+from api.v1.problems import MEDIA_TYPE
+from jobs.problem_kinds import TYPE
 from tests import processes, valkey
 from tests.conftest import passing
 from tests.waiting import until
@@ -80,7 +82,7 @@ def serving(folder: Path, models: str) -> Iterator[Api]:
 
 
 def is_problem(answer: Answer, kind: str) -> dict[str, Any]:
-    assert answer.status == KINDS[kind].status, answer
+    assert answer.status == STATUSES[kind], answer
     assert answer.headers["content-type"] == MEDIA_TYPE
     problem: dict[str, Any] = msgspec.json.decode(answer.body)
     assert problem["type"] == TYPE + kind

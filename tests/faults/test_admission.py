@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.v1.problems import MEDIA_TYPE, TYPE
+from api.v1.problems import MEDIA_TYPE
+from jobs.problem_kinds import TYPE
 from jobs.store.connection import cancel
 from tests.faults.clients import nonces
 from tests.faults.scenario import scenario

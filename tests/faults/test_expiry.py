@@ -10,8 +10,8 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
-from api.v1.problems import TYPE
 from jobs.ledger import keys
+from jobs.problem_kinds import TYPE
 from jobs.settings import Settings
 from tests.faults.clients import nonces
 from tests.faults.scenario import Scenario, scenario

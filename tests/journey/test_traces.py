@@ -164,7 +164,7 @@ def run(code: str, **environment: str) -> None:
 )
 def test_without_an_endpoint_nothing_is_imported(imported: str, of: str) -> None:
     run(
-        f"import sys, {imported}; from jobs import traces; traces.configure('service');"
+        f"import sys, {imported}; from jobs.monitoring import traces; traces.configure('service');"
         "assert traces.tracer() is None;"
         f"assert not any(name.startswith('{of}') for name in sys.modules)"
     )
@@ -173,7 +173,7 @@ def test_without_an_endpoint_nothing_is_imported(imported: str, of: str) -> None
 def test_without_the_extra_traces_are_off() -> None:
     run(
         "import sys; sys.modules['opentelemetry'] = None;"
-        "from jobs import traces; traces.configure('api'); assert traces.tracer() is None",
+        "from jobs.monitoring import traces; traces.configure('api'); assert traces.tracer() is None",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
     )
 
@@ -195,7 +195,7 @@ async def test_with_an_endpoint_spans_are_sent_there() -> None:
         Thread(target=collector.serve_forever, daemon=True).start()
         await asyncio.to_thread(
             run,
-            "from jobs import traces; traces.configure('api');"
+            "from jobs.monitoring import traces; traces.configure('api');"
             "traces.tracer().start_span('one span').end()",  # sent when the process ends
             OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.server_port}",
             OTEL_EXPORTER_OTLP_COMPRESSION="none",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from jobs import problem_kinds
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.wire import UNIX_MS, Record, encode_record
-from jobs.monitoring.failures import TITLES
 from jobs.schema import JobState
 from worker.engine.protocol import Failure
 from worker.statistics import Times
@@ -127,9 +127,4 @@ def outcome_json(outcome: Outcome) -> bytes:
     """What a client sees of one input."""
     if isinstance(outcome, bytes):
         return b'{"output":' + outcome + b"}"
-    problem = {
-        "type": f"urn:batchline:problem:{outcome.kind}",
-        "title": TITLES[outcome.kind],
-        "detail": outcome.detail,
-    }
-    return b'{"error":' + msgspec.json.encode(problem) + b"}"
+    return b'{"error":' + msgspec.json.encode(problem_kinds.failure(outcome.kind, outcome.detail)) + b"}"

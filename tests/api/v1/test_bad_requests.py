@@ -10,8 +10,9 @@ from arq.connections import ArqRedis
 from structlog.testing import capture_logs
 
 from api.edge.json_shape import MAX_DEPTH
-from api.v1 import problems
-from api.v1.problems import KINDS, TYPE
+from api.problems.problem import MAX_DETAIL
+from api.problems.statuses import STATUSES
+from jobs.problem_kinds import TITLES, TYPE
 from jobs.settings import MIB, Settings
 from tests.api.api_process import serving
 from tests.conftest import written
@@ -100,13 +101,14 @@ async def test_bad_input_is_told_and_leaves_nothing(
     answer = await client.post(
         "/v1/jobs", content=body, headers={"content-type": "application/json", "idempotency-key": "k"}
     )
-    status, title = KINDS[kind]
+    status, title = STATUSES[kind], TITLES[kind]
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert (problem["type"], problem["title"], problem["status"]) == (TYPE + kind, title, status)
     assert problem.get("pointer") == pointer
-    assert 0 < len(problem["detail"]) <= problems.MAX_DETAIL
+    assert 0 < len(problem["detail"]) <= MAX_DETAIL
+    assert problem["message"] == problem["detail"], "many generic clients show only that"
     assert await written(redis) == set(), "nothing is left"
     assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 202, "the server goes on"
 
@@ -162,7 +164,7 @@ async def test_what_the_framework_refuses_is_a_problem_too(
     client: httpx.AsyncClient, method: str, path: str, kind: str, allow: set[str] | None
 ) -> None:
     answer = await client.request(method, path)
-    assert (answer.status_code, answer.json()["type"]) == (KINDS[kind].status, TYPE + kind)
+    assert (answer.status_code, answer.json()["type"]) == (STATUSES[kind], TYPE + kind)
     assert answer.headers["content-type"] == "application/problem+json"
     assert set(answer.headers.get("allow", "").split(", ")) == (allow or {""})
 

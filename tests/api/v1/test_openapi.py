@@ -9,10 +9,11 @@ import pytest
 from arq.connections import ArqRedis
 
 from api.pages.reference import ANSWERED
+from api.problems.statuses import STATUSES
 from api.v1 import model_schemas
-from api.v1.problems import KINDS, TYPE
 from jobs import tasks
 from jobs.models import ModelSpec
+from jobs.problem_kinds import TYPE
 from jobs.schema import JobRequest, validate_request
 from jobs.settings import Settings
 from tests.api.api_process import mounted
@@ -73,11 +74,11 @@ async def test_every_problem_is_described_with_an_example(client: httpx.AsyncCli
             problem = answer.get("content", {}).get("application/problem+json", {"examples": {}})
             for kind, example in problem["examples"].items():
                 assert example["value"]["type"] == TYPE + kind
-                assert example["value"]["status"] == KINDS[kind].status == int(status)
+                assert example["value"]["status"] == STATUSES[kind] == int(status)
                 told.add(kind)
     untold = {"not-found", "method-not-allowed", "bad-request", "internal-error", "cross-site", "job-failed"}
     untold |= {"unknown-host"}  # of no call: nothing is served under that name
-    assert told == set(KINDS) - untold
+    assert told == set(STATUSES) - untold
 
 
 async def test_every_link_leads_to_a_call(client: httpx.AsyncClient) -> None:

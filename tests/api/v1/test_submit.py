@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.services import preferred_wait
+from api.v1.requested_wait import preferred_wait
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.ledger.integrity import Integrity

@@ -1,0 +1,82 @@
+"""Intake: the one way by which a request of any dialect becomes a job in the queue.
+
+1. The dialect parses the request to a job.
+2. The job is submitted: with its caller, a trace, its idempotency key; it is counted.
+3. The memory of the request's body is given back.
+4. The request waits for the job's end, as long as its client asks.
+5. The dialect presents the job.
+"""
+
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.access.caller import caller_of
+from api.dialect import Accepted, Call
+from api.edge import bodies
+from api.waiting.waiting import Waiting
+from jobs.errors import QueueFull
+from jobs.ledger.ids import new_id
+from jobs.ledger.ledger import Ledger
+from jobs.monitoring import traces
+from jobs.monitoring.metrics import ApiMetrics
+from jobs.schema import Job, NewJob
+
+C = TypeVar("C")
+
+
+class Intake:
+    """Submits jobs for all dialects."""
+
+    def __init__(self, ledger: Ledger, waiting: Waiting, metrics: ApiMetrics) -> None:
+        self._ledger = ledger
+        self._waiting = waiting
+        self._metrics = metrics
+
+    async def run(self, request: Request, call: Call[C]) -> Response:
+        """A call from its request to its answer. Raises what the call raises, and as `submit`."""
+        job, context, wait, key = await call.parse(request)
+        unsubmitted = [job]
+        del job  # Redis has it soon, and a wait must not keep its inputs in memory
+        job_id = new_id()
+        replayed = False
+
+        async def submit() -> Job:
+            nonlocal replayed
+            try:
+                accepted, replayed = await self.submit(request, unsubmitted.pop(), job_id, key)
+                return accepted
+            finally:
+                bodies.release(request.scope)
+
+        found = await self._waiting.follow(job_id, submit, wait, request)
+        return await call.present(request, Accepted(found, replayed), context)
+
+    async def submit(
+        self, request: Request, job: NewJob, job_id: str, key: str | None = None
+    ) -> tuple[Job, bool]:
+        """Submits a job for the request's caller.
+
+        Returns the job and whether an earlier request with the same key submitted it.
+        `key` may be `job_id` itself, where that is the same each time the request is sent.
+
+        Raises QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
+        """
+        owner = caller_of(request.scope).owner
+        try:
+            with traces.submitting(job.model, job_id, request.headers) as trace:
+                if owner or trace:
+                    job = msgspec.structs.replace(job, owner=owner, traceparent=trace)
+                found, known = await self._ledger.submit(job, idempotency_key=key, job_id=job_id)
+        except QueueFull as error:
+            self._metrics.admissions_refused.labels(error.model, error.reason).inc()
+            raise
+        # where a new id is known, redis-py sent the script twice because the first answer was lost
+        replayed = known and (found.id != job_id or key == job_id)
+        if replayed:
+            self._metrics.replayed.inc()
+        else:
+            self._metrics.submitted.labels(job.model).inc()
+        return found, replayed

@@ -1,0 +1,37 @@
+"""The pages as a dialect: their routes, and problems as pages for a person at a browser."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.pages import job_page, model_status, overview, reference, try_page
+from api.pages.rendering import page
+from api.problems.problem import Problem
+from api.v1 import problems
+from jobs.models import ModelCatalog
+
+
+class Pages:
+    """A `Dialect`; it refuses requests for all paths that no other dialect has."""
+
+    prefix = ""
+    routers = (reference.router, overview.router, job_page.router, try_page.router, model_status.router)
+
+    def refuse(self, request: Request, problem: Problem) -> Response:
+        """A page for a browser; JSON for scripts, which do not ask for HTML.
+
+        Under an unknown host name a page would be without its style: that is refused as well.
+        """
+        if problem.kind == "unknown-host" or not _browsing(request):
+            return problems.response(problem)
+        answer = page("missing.html", problem.status, title=problem.title, detail=problem.detail, job_id="")
+        answer.headers.update(problem.headers)
+        return answer
+
+    def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
+        """The pages are for people, and not described."""
+
+
+def _browsing(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "").lower()

@@ -1,0 +1,23 @@
+"""Batchline's own interface, the first dialect: its routes, its errors, its part of the description."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.problems.problem import Problem
+from api.v1 import health, jobs, models, openapi, problems
+from jobs.models import ModelCatalog
+
+
+class OwnInterface:
+    """A `Dialect`."""
+
+    prefix = "/v1/"
+    routers = (jobs.direct, jobs.router, models.router, health.router)
+
+    def refuse(self, request: Request, problem: Problem) -> Response:
+        return problems.response(problem)
+
+    def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
+        openapi.describe(described, catalog)

@@ -1,0 +1,59 @@
+"""Every kind of problem with its title: why a request is refused, why an input has no output.
+
+A kind is the last part of a problem's `type` (RFC 9457). Clients compare it, so a kind is never renamed, and
+its title is the same wherever it occurs. The HTTP status of a kind is in `api/problems/statuses.py`.
+"""
+
+from typing import Any
+
+TYPE = "urn:batchline:problem:"
+"""What a problem's `type` begins with."""
+
+TITLES = {
+    # a request
+    "invalid-request": "The request cannot be run",
+    "idempotency-mismatch": "The idempotency key was used with another request",
+    "request-timeout": "The request came too slowly",
+    "payload-too-large": "The request is too large",
+    "unsupported-media-type": "The request is not JSON",
+    "cross-site": "The request comes from another site's page",
+    "unknown-host": "This host name is not served here",
+    "unknown-model": "No such model",
+    "unknown-job": "No such job",
+    "job-gone": "The job's lifetime is over",
+    "job-cancelled": "The job was cancelled",
+    "job-expired": "The job was not started in time",
+    "job-failed": "The job failed",
+    "queue-full": "The queue is full",
+    "server-busy": "The server is busy",
+    "redis-unavailable": "The queue cannot be reached",
+    "not-found": "Nothing is here",
+    "method-not-allowed": "Not with this method",
+    "bad-request": "The request is malformed",
+    "internal-error": "Something went wrong here",
+    # an input, or all inputs of a job
+    "input-failed": "The pipeline failed on this input",
+    "engine-died": "The engine died on this input",
+    "engine-timeout": "The engine hung on this input",
+    "output-not-encodable": "The output is not JSON",
+    "job-given-up": "Other inputs of the job killed the engine",
+    "attempts-exhausted": "The job was tried too often",
+    "result-too-large": "The results are too large",
+}
+
+FAILURES = (
+    "input-failed",
+    "engine-died",
+    "engine-timeout",
+    "output-not-encodable",
+    "job-given-up",
+    "attempts-exhausted",
+    "result-too-large",
+    "invalid-request",
+)
+"""Kinds that a worker gives as the reason why an input has no output."""
+
+
+def failure(kind: str, detail: str) -> dict[str, Any]:
+    """The error of one input in a job's results: a problem without a status, for it is no HTTP answer."""
+    return {"type": TYPE + kind, "title": TITLES[kind], "detail": detail}
