@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.caller import Anonymous, Resolver, admit
 from api.dialect import Dialect, Dialects
+from api.edge import cross_origin
 from api.edge.connections import Connections, Limits
 from api.edge.express import Express
 from api.edge.hosts import Hosts
@@ -81,6 +82,18 @@ class App(FastAPI):
         await response(scope, receive, send)
 
 
+class CrossOriginApp(App):
+    """Also for pages of other origins (CORS). Where none are allowed it is not used, and costs nothing."""
+
+    cross_origin: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self.hosts.serve(scope):
+            await self.cross_origin(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(
     settings: Settings, *, dialects: Sequence[Dialect] = DIALECTS, resolver: Resolver | None = None
 ) -> FastAPI:
@@ -107,10 +120,11 @@ def create_app(
             await cancel(*background)
             await services.redis.aclose(close_connection_pool=True)
 
-    app = App(
+    app = (CrossOriginApp if settings.cors_origins else App)(
         title="Batchline",
         version=_version(),
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # it would send a client to whatever host its request named
@@ -122,6 +136,8 @@ def create_app(
     app.lane = Express(known.routes, refusals.answer)
     app.edge = partial(Edge, metrics=metrics, refuse=refusals.answer)
     app.express = app.edge(app.lane)
+    if isinstance(app, CrossOriginApp):
+        app.cross_origin = cross_origin.allowing(settings.cors_origins or "", partial(App.__call__, app))
     app.add_middleware(Edge, metrics=metrics, refuse=refusals.answer)
     for dialect in dialects:
         for router in dialect.routers:

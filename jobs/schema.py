@@ -17,6 +17,9 @@ WEEK = 7 * 86_400
 LAST_MS = 253_402_300_799_000
 """The last second of the year 9999, in Unix ms."""
 
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time with its zone, in JSON as RFC 3339 has it."""
+
 
 class JobState(StrEnum):
     """A job's one state."""
@@ -149,9 +152,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     model: str
     status: JobState
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     attempts: int = 0
     position: int | None = None
     """Place among the waiting jobs of its model, from 1."""

@@ -3,11 +3,13 @@
 What concerns a single model is in `models.toml` (`jobs/models.py`), not here.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import ConfigurationError
@@ -31,6 +33,8 @@ class Settings(BaseSettings):
     """The port that the API listens on."""
     allowed_hosts: str = "auto"
     """Host names that the API answers to, separated by commas; `*` is all of them."""
+    cors_origins: str | None = None
+    """Origins whose pages may call the API, separated by commas; `*` is all of them. By default none may."""
     api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that share the API's port; one saturates about one core."""
     data_dir: Path = Path(".data")
@@ -50,7 +54,7 @@ class Settings(BaseSettings):
     max_queued_bytes: Annotated[int, Field(ge=1)] = 256 * MIB
     """Bytes of their payloads, per model."""
     max_request_bytes: Annotated[int, Field(ge=1)] = 8 * MIB
-    """Bytes of one request's body; more is answered 413."""
+    """Bytes of one request's body, decompressed; more is answered 413."""
     memory_budget: Annotated[int, Field(ge=1)] = 512 * MIB
     """Bytes of bodies and answers that the API holds at once, over all its processes; beyond it 503."""
 
@@ -99,6 +103,16 @@ class Settings(BaseSettings):
 
     log_slow: Annotated[float, Field(gt=0)] = 30.0
     """Seconds from a job's acceptance to its end from which on the log tells of it."""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, given: str | None) -> str | None:
+        for origin in (given or "").split(","):
+            if not re.fullmatch(r"\s*(\*|[a-z][a-z0-9+.-]*://[^/?#@*\s]+)?\s*", origin, re.IGNORECASE):
+                raise PydanticCustomError(
+                    "origin", "give origins such as https://app.example.org, without a path, or *"
+                )
+        return given
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> "Settings":

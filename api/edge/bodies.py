@@ -5,6 +5,7 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
+from api.edge.gzip_bodies import Decompression, decompression
 from api.edge.memory_budget import OverBudget, Share
 from api.edge.state import edge_state
 from api.problems.problem import Refusal
@@ -23,12 +24,12 @@ SHARE = "batchline.share"
 
 
 async def read(request: Request, max_bytes: int) -> bytearray:
-    """The body. Its memory counts until `release`, or until the request is over.
+    """The body, decompressed. Its memory counts until `release`, or until the request is over.
 
     Refuses a large one before it has been read, by what was announced or by what came so far. Raises Refusal;
-    OverBudget where there is no memory for it now.
+    InvalidRequest for broken gzip; OverBudget where there is no memory for it now.
     """
-    _refuse_encoded(request)
+    gzip = decompression(request)
     announced = request.headers.get("content-length", "")
     size = int(announced) if announced.isdecimal() else 0
     if size > max_bytes:
@@ -38,7 +39,7 @@ async def read(request: Request, max_bytes: int) -> bytearray:
         async with asyncio.timeout(BODY_SECONDS) as deadline:
             share = edge_state(request.scope).budget.reserve(COST * size, lambda: deadline.reschedule(0.0))
             request.scope[SHARE] = share
-            body = await _received(request, share, size, max_bytes)
+            body = await _received(request, share, size, max_bytes, gzip)
     except TimeoutError:
         if share is not None and share.revoked:
             raise OverBudget from None
@@ -47,24 +48,34 @@ async def read(request: Request, max_bytes: int) -> bytearray:
     return body
 
 
-async def _received(request: Request, share: Share, size: int, max_bytes: int) -> bytearray:
+async def _received(
+    request: Request, share: Share, size: int, max_bytes: int, gzip: Decompression | None
+) -> bytearray:
     body = bytearray()
+    came = 0
     step = max(STEP, size // STEPS)
     due = step
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-        if len(body) > size:  # its length was not announced
-            size = len(body) + STEP
-            share.resize(COST * size)
+        part = message.get("body", b"")
+        came += len(part)
+        for piece in gzip.pieces(part) if gzip else (part,):
+            body += piece
+            if max(came, len(body)) > max_bytes:  # gzip can also be without end and without content
+                raise _too_large(max_bytes)
+            if len(body) > size:  # its length was not announced
+                size = len(body) + STEP
+                share.resize(COST * size)
+            if gzip:
+                await asyncio.sleep(0)  # other requests come in between
         if not message.get("more_body", False):
+            if gzip:
+                gzip.end()
             return body
-        if len(body) >= due:
-            due = len(body) + step
+        if came >= due:
+            due = came + step
             share.progress()
 
 
@@ -79,14 +90,6 @@ def release(scope: Scope) -> None:
     share: Share | None = scope.get(SHARE)
     if share is not None:
         share.release()
-
-
-def _refuse_encoded(request: Request) -> None:
-    for encoding in request.headers.getlist("content-encoding"):
-        if encoding.strip().lower() != "identity":
-            raise Refusal(
-                "unsupported-media-type", f"content encoding {encoding} is not understood; send it plain"
-            )
 
 
 def _too_large(max_bytes: int) -> Refusal:

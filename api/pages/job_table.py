@@ -7,18 +7,14 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from api.services import Services
-from jobs.schema import Job, JobState
+from jobs.ledger import listing
+from jobs.ledger.listing import PARTIAL, Filter
+from jobs.schema import Job
 
 SHOWN = 12
 """Jobs in the table."""
-SEARCHED = 300
-"""Newest jobs among which a filter looks; a rare state must not have the whole listing read each second."""
-PAGE = 60
 
-PARTIAL = "partial"
-"""The filter for jobs of which some inputs failed; they count as succeeded, so it is no state."""
-
-STATES = ("", *(state.value for state in JobState), PARTIAL)
+STATES = ("", *listing.STATES)
 """What the table may be filtered by."""
 
 
@@ -40,9 +36,10 @@ class Chosen(NamedTuple):
     def state_words(self) -> str:
         return "partly failed" if self.state == PARTIAL else self.state
 
-    def lets(self, job: Job) -> bool:
-        state = job.partly_failed if self.state == PARTIAL else self.state in ("", job.status.value)
-        return state and self.model in ("", job.model)
+    @property
+    def filter(self) -> Filter:
+        """What the ledger's listing filters by."""
+        return Filter(*(frozenset([name] if name else []) for name in (self.state, self.model)))
 
 
 def chosen(query: QueryParams, models: Container[str]) -> Chosen:
@@ -56,18 +53,9 @@ def chosen(query: QueryParams, models: Container[str]) -> Chosen:
 
 
 async def recent(shared: Services, wanted: Chosen) -> tuple[list[Job], bool]:
-    """The newest jobs that the filters let through, and whether the search for more ended at SEARCHED.
+    """The newest jobs that the filters allow, and whether there are older jobs that nobody looked at.
 
     Raises QueueUnavailable.
     """
-    found: list[Job] = []
-    after: str | None = None
-    searched = 0
-    page = PAGE if wanted.state or wanted.model else SHOWN
-    while len(found) < SHOWN and searched < SEARCHED:
-        jobs, after = await shared.ledger.recent(page, after)
-        found += [job for job in jobs if wanted.lets(job)]
-        searched += page
-        if after is None:
-            break
-    return found[:SHOWN], len(found) < SHOWN and after is not None
+    found, after = await shared.ledger.recent(SHOWN, None, wanted.filter)
+    return found, len(found) < SHOWN and after is not None

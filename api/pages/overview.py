@@ -14,11 +14,12 @@ from api.health.condition import SILENT, START
 from api.health.observation import Observation
 from api.health.redis_timeout import redis_timeout
 from api.pages.charts import Chart, charts
-from api.pages.job_table import SEARCHED, STATES, chosen, recent
+from api.pages.job_table import STATES, chosen, recent
 from api.pages.model_figures import figures
 from api.pages.rendering import page
 from api.services import Services, Shared
-from jobs.errors import InvalidRequest, QueueUnavailable
+from jobs.errors import QueueUnavailable
+from jobs.ledger import listing
 
 router = APIRouter(include_in_schema=False)
 
@@ -89,12 +90,9 @@ async def _charts(model: str, shared: Services) -> list[Chart]:
 
 async def _recent(request: Request, shared: Services) -> dict[str, Any]:
     filters = _filters(request, shared) | {"away": False}
-    try:
-        async with redis_timeout():
-            jobs, cut = await recent(shared, filters["chosen"])
-    except InvalidRequest:  # the listing moved on beyond its own page meanwhile
-        jobs, cut = [], True
-    return {**filters, "recent": jobs, "searched": SEARCHED if cut else None}
+    async with redis_timeout():
+        jobs, cut = await recent(shared, filters["chosen"])
+    return {**filters, "recent": jobs, "searched": listing.SEARCHED if cut else None}
 
 
 def _filters(request: Request, shared: Services) -> dict[str, Any]:

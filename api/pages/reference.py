@@ -13,13 +13,19 @@ from starlette.responses import Response
 
 from api.pages.curl_lines import posted
 from api.pages.rendering import page
+from api.services import Shared
+from api.v1.model_schemas import parameters_schema
+from api.v1.replies import reply
+from jobs.models import ModelCatalog
 from jobs.validation import wanted, without_null
 
 router = APIRouter(include_in_schema=False)
 
 ANSWERED = (
-    *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "KnownResults", "IndexedResult"),
-    *("Result", "Problem", "Health"),
+    *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "ResultError"),
+    *("KnownResults", "IndexedResult"),
+    *("ModelList", "ModelObject", "Model", "ModelLimits", "ModelQueue", "ModelWorker", "ModelFailure"),
+    *("Health", "HealthCheck", "Problem"),
 )
 """Schemas of answers and of their parts, in the order in which the page explains them."""
 
@@ -36,8 +42,14 @@ class Member(NamedTuple):
     """The model that it is for, or where it stands in the request."""
 
 
+@router.get("/openapi.json")
+async def description(request: Request) -> Response:
+    """For tools."""
+    return reply(request.app.openapi())
+
+
 @router.get("/docs")
-async def docs(request: Request) -> Response:
+async def docs(request: Request, shared: Shared) -> Response:
     described = request.app.openapi()
     schemas: Schemas = described["components"]["schemas"]
     calls = [
@@ -47,7 +59,7 @@ async def docs(request: Request) -> Response:
             "call": call,
             "curls": _curls(method, path, call, request),
             "parameters": list(_parameters(call, schemas)),
-            "body": list(_body(call, schemas)),
+            "body": list(_body(call, schemas, shared.catalog)),
             "answers": list(_answers(call)),
         }
         for path, methods in described["paths"].items()
@@ -64,18 +76,18 @@ def _parameters(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
         yield Member(parameter["name"], _kind(schema, schemas) + _default(schema), told, parameter["in"])
 
 
-def _body(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
+def _body(call: dict[str, Any], schemas: Schemas, catalog: ModelCatalog) -> Iterator[Member]:
     """The members of a JSON body, and what the parameters of each model may be."""
     schema = _json(call).get("schema", {})
     request = schemas.get(_name(schema), schema)
     for name, schema in request.get("properties", {}).items():
         needed = ", required" if name in request.get("required", []) else _default(schema)
         yield Member(name, _kind(schema, schemas) + needed, schema.get("description", ""))
-    for taken in request.get("anyOf", []) if request is schemas["JobRequest"] else []:
-        parameters = taken["properties"]["parameters"]
+    for spec in catalog.specs.values() if request is schemas["JobRequest"] else ():
+        parameters = parameters_schema(spec)
         for name, schema in parameters["properties"].items():
             needed = ", required" if name in parameters.get("required", []) else ""
-            yield Member(f"parameters.{name}", _kind(schema, schemas) + needed, "", taken["title"])
+            yield Member(f"parameters.{name}", _kind(schema, schemas) + needed, "", spec.name)
 
 
 def _members(name: str, schemas: Schemas) -> Iterator[Member]:
@@ -97,6 +109,8 @@ def _kind(declared: dict[str, Any], schemas: Schemas) -> str:
     other, item = _name(schema), _name(schema.get("items", {}))
     if item:
         words = f"a list of `{item}`"
+    elif "enum" in schema.get("items", {}):
+        words = f"one or several of {wanted(schema['items'])}"
     elif other and "enum" not in schemas[other]:
         words = f"`{other}`"
     else:

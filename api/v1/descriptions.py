@@ -1,6 +1,6 @@
-"""What each member of a body or of an answer means; `api/v1/openapi.py` puts it into the description.
+"""What each field of a body or of an answer means; `api/v1/openapi.py` puts it into the description.
 
-A test fails where a member of a schema there is not told of here.
+A test fails when a field of a schema there is not described here.
 """
 
 MEANINGS: dict[str, dict[str, str]] = {
@@ -62,6 +62,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "output": "What the pipeline returns for the input.",
         "error": "Why there is no output.",
     },
+    "ResultError": {
+        "type": "A stable name: `urn:batchline:problem:` and the kind, such as `input-failed`.",
+        "title": "The kind in words.",
+        "detail": "What happened to this input.",
+    },
     "Problem": {
         "type": "A stable name: `urn:batchline:problem:` and the kind, such as `queue-full`.",
         "title": "The kind in words.",
@@ -69,10 +74,64 @@ MEANINGS: dict[str, dict[str, str]] = {
         "detail": "What is wrong with this request.",
         "message": "The same as `detail`, for clients that show only this name.",
         "instance": "The path that was asked for, where that is a job's.",
-        "pointer": "JSON pointer of the offending part.",
+        "pointer": "JSON pointer of the offending part of the body.",
+        "parameter": "The name of the offending query parameter.",
+        "max_bytes": "The bytes that a request may have, where it has more.",
     },
     "Health": {
-        "status": "`live`, `ready` or `not ready`.",
-        "checks": "For each thing that jobs need, `ok` and, where it is not, a `reason`.",
+        "status": "`live`; or `ready`, `degraded` (jobs are run, but look at `checks`) or `not ready`.",
+        "checks": "For each thing that jobs need, by its name.",
+    },
+    "HealthCheck": {
+        "ok": "Whether it lets jobs be run.",
+        "level": "`good`, `degraded` or `bad`.",
+        "reason": "What is wrong; left out when the level is `good`.",
+    },
+    "ModelList": {
+        "object": "Always `list`.",
+        "data": "The models as OpenAI's clients expect them.",
+        "models": "The models in full, the default one first.",
+    },
+    "ModelObject": {
+        "id": "The model's name.",
+        "object": "Always `model`.",
+        "created": "When the models file was last changed, in Unix seconds.",
+        "owned_by": "Always `batchline`.",
+    },
+    "Model": {
+        "name": "The name that a request gives as `model`.",
+        "description": "From the models file.",
+        "task": "What it does, such as `text-classification`; `custom` for a pipeline class of the operator.",
+        "default": "Whether it is used when a request names no model.",
+        "input": "The kind of its inputs, such as `text` or `json`.",
+        "parameters": "JSON Schema of a request's `parameters`.",
+        "request": "JSON Schema of a whole request to this model, in addition to `JobRequest`.",
+        "limits": "What one job may contain.",
+        "queue": "Its unfinished jobs.",
+        "workers": "The live workers that serve it.",
+        "failures": "Why inputs failed lately, the newest reason first.",
+    },
+    "ModelLimits": {
+        "max_inputs": "Inputs in one job.",
+        "max_input_chars": "Characters of one text, or bytes of one JSON input.",
+    },
+    "ModelQueue": {
+        "waiting": "Jobs that no worker has taken.",
+        "running": "Jobs that a worker has.",
+    },
+    "ModelWorker": {
+        "id": "The worker's name, from its host and process.",
+        "state": "What its engine does, such as `ready` or `busy`.",
+        "device": "The torch device that it computes on.",
+        "dtype": "The number type that it computes in.",
+        "items_per_second": "Inputs that it ran in a second, lately.",
+    },
+    "ModelFailure": {
+        "type": "As in a result's error.",
+        "title": "As in a result's error.",
+        "detail": "As in a result's error, shortened.",
+        "inputs": "Inputs that failed for this reason lately.",
+        "job": "The newest job with such an input.",
+        "at": "When that job ended.",
     },
 }

@@ -4,30 +4,44 @@
 What every client calls for every job is on `direct`, the express lane (`api/edge/express.py`).
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialect import Accepted, Ask, Call
 from api.edge.express import Direct
 from api.services import Shared, services
-from api.v1 import outcomes, replies, submission
+from api.v1 import outcomes, query, replies, submission
 from api.v1.openapi import CANCEL, EVENTS, LIST, OUTCOMES, READ, RESULT, SUBMIT
 from api.v1.replies import reply, shown
 from api.v1.requested_wait import Wait, requested_wait
 from api.waiting import events
 from api.waiting.events import Events
+from jobs.ledger.listing import STATES
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[Depends(query.known)])
 direct = APIRouter(tags=["jobs"], route_class=Direct)
 
 MAX_PAGE = 100
 """Jobs on one page of the listing."""
 MAX_OUTCOMES = 10_000
 """The most inputs that a job may have (`ModelSpec.max_inputs`)."""
+
+States = Annotated[
+    Sequence[str],
+    Query(
+        description="Only jobs in this state; `partial`: some of its inputs failed, and some did not. Several"
+        " states are given by repeating the parameter, or separated by commas.",
+        json_schema_extra={"items": {"type": "string", "enum": list(STATES)}},
+    ),
+]
+Models = Annotated[
+    Sequence[str], Query(description="Only jobs of this model. Several are given in the same way.")
+]
 
 
 async def _parse(request: Request) -> Ask[Wait]:
@@ -61,9 +75,16 @@ async def list_jobs(
     shared: Shared,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on the page.")] = 20,
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    state: States = (),
+    model: Models = (),
 ) -> Response:
-    """The newest jobs first, without their results."""
-    found, after = await shared.ledger.recent(limit, cursor)
+    """The newest jobs first, without their results; with `state` or `model` only those.
+
+    A page looks at the newest 300 jobs after its cursor at most. With a filter it may therefore be short, or
+    empty, and still have a `next`: older jobs are on the next page.
+    """
+    wanted = query.listed(state, model, shared.catalog)
+    found, after = await shared.ledger.recent(limit, cursor, wanted)
     return reply({"jobs": found, "next": after})
 
 

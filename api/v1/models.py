@@ -1,14 +1,26 @@
 """/v1/models: what is served, what each takes and who serves it. `jobs/models.py` reads the models file."""
 
-from typing import Any
+import time
+from functools import cache
+from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from api.services import Shared
-from api.v1.model_schemas import parameters_schema
+from api.v1 import query
+from api.v1.model_schemas import accepted, parameters_schema
 from api.v1.openapi import MODELS
 from api.v1.replies import reply
+from api.v1.schemas import (
+    Model,
+    ModelFailure,
+    ModelLimits,
+    ModelList,
+    ModelObject,
+    ModelQueue,
+    ModelWorker,
+)
 from jobs.ledger.queues import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.failures import newest
@@ -16,18 +28,21 @@ from jobs.monitoring.roster import Heartbeat
 from jobs.problem_kinds import TYPE
 from jobs.schema import from_ms
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], dependencies=[Depends(query.known)])
 
 
 @router.get("/v1/models", **MODELS)
 async def list_models(shared: Shared) -> Response:
-    """The models, the default one first; `failures` says why inputs failed lately, newest reason first."""
+    """The models that are served, the default one first, with what each takes and who serves it."""
     depths = await shared.ledger.depth()
     workers = await shared.roster.workers()
     catalog = shared.catalog
+    created = _changed(shared.settings.models_file)
     return reply(
-        {
-            "models": [
+        ModelList(
+            object="list",
+            data=[ModelObject(name, "model", created, "batchline") for name in catalog.specs],
+            models=[
                 _described(
                     spec,
                     spec is catalog.default,
@@ -35,40 +50,44 @@ async def list_models(shared: Shared) -> Response:
                     [beat for beat in workers if beat.model == name],
                 )
                 for name, spec in catalog.specs.items()
-            ]
-        }
+            ],
+        )
     )
 
 
-def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat]) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "description": spec.description,
-        "task": spec.task,
-        "default": default,
-        "input": spec.input,
-        "parameters": parameters_schema(spec),
-        "limits": {"max_inputs": spec.max_inputs, "max_input_chars": spec.max_input_chars},
-        "queue": {"waiting": depth.waiting + depth.deferred, "running": depth.running},
-        "workers": [
-            {
-                "id": beat.id,
-                "state": beat.engine,
-                "device": beat.device,
-                "dtype": beat.dtype,
-                "items_per_second": round(beat.items_per_second, 1),
-            }
+@cache
+def _changed(models_file: Path) -> int:
+    """When the file was last changed, in Unix seconds; now, where it is gone. Read once: models are too."""
+    try:
+        return int(models_file.stat().st_mtime)
+    except OSError:
+        return int(time.time())
+
+
+def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat]) -> Model:
+    return Model(
+        name=spec.name,
+        description=spec.description,
+        task=spec.task,
+        default=default,
+        input=spec.input,
+        parameters=parameters_schema(spec),
+        request=accepted(spec, default=default),
+        limits=ModelLimits(spec.max_inputs, spec.max_input_chars),
+        queue=ModelQueue(waiting=depth.waiting + depth.deferred, running=depth.running),
+        workers=[
+            ModelWorker(beat.id, beat.engine, beat.device, beat.dtype, round(beat.items_per_second, 1))
             for beat in workers
         ],
-        "failures": [
-            {
-                "type": TYPE + reason.kind,
-                "title": reason.title,
-                "detail": reason.detail,
-                "inputs": reason.inputs,
-                "job": reason.job,
-                "at": from_ms(int(reason.at * 1000)),
-            }
+        failures=[
+            ModelFailure(
+                TYPE + reason.kind,
+                reason.title,
+                reason.detail,
+                reason.inputs,
+                reason.job,
+                from_ms(int(reason.at * 1000)),
+            )
             for reason in newest([reason for beat in workers for reason in beat.failures])
         ],
-    }
+    )

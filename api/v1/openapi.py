@@ -1,7 +1,8 @@
-"""The description (OpenAPI 3.1) of Batchline's own interface: schemas from the very types that are sent, and
+"""The description (OpenAPI 3.1) of Batchline's own interface: schemas from the very types that are sent,
 examples that work.
 
-What the models that are served take is told by `api/v1/model_schemas.py`; a test sends each of its examples.
+It is the same for every set of models, so that a client can be generated once. What the models take is in
+the examples and in `GET /v1/models`, both from `api/v1/model_schemas.py`; a test sends each of the examples.
 """
 
 from typing import Any
@@ -12,74 +13,36 @@ from api.problems.problem import Problem as Refused
 from api.problems.statuses import STATUSES
 from api.v1 import problems
 from api.v1.descriptions import MEANINGS
-from api.v1.model_schemas import accepted, examples
-from api.v1.outcomes import NDJSON, KnownResults
+from api.v1.model_schemas import examples
+from api.v1.outcomes import NDJSON
+from api.v1.schemas import ANSWERS
 from jobs.models import ModelCatalog
 from jobs.problem_kinds import TITLES
-from jobs.schema import Job, JobRequest, JobState
+from jobs.schema import JobRequest, JobState
 from jobs.validation import properties
 
 COMPONENT = "#/components/schemas/{name}"
 
-ABOUT = """Submit inputs as a *job*, get an id at once; micro-batches are formed behind it.
+ABOUT = """Submit inputs as a *job* and get its id at once; the server runs jobs in micro-batches.
 
 - `POST /v1/jobs` with `Prefer: wait=10` answers with the results if they are there within 10 s.
 - `GET /v1/jobs/{id}?wait=10` waits for a job that was submitted before.
 - `GET /v1/jobs/{id}/events` streams its states and its progress.
 - `GET /v1/jobs/{id}/results?from=0` has what is known of a job's many inputs before it ends.
+- `GET /v1/models` has a JSON Schema of what each model takes.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
+- A request may be compressed (`Content-Encoding: gzip`); large answers are, for clients that accept it.
 """
-
-
-class Problem(msgspec.Struct):
-    """An error (RFC 9457). `type` is stable; `pointer` is the offending part's JSON pointer, if known."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    message: str
-    instance: str | msgspec.UnsetType = msgspec.UNSET
-    pointer: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class Result(msgspec.Struct):
-    """What came of one input: `output`, exactly what the pipeline returns for it, or `error`."""
-
-    output: Any = msgspec.UNSET
-    error: Problem | msgspec.UnsetType = msgspec.UNSET
-
-
-class Results(msgspec.Struct):
-    """Aligned with the inputs."""
-
-    results: list[Result]
-
-
-class Health(msgspec.Struct):
-    """`status` is `ready`, `degraded` or `not ready`. Each check has `ok`, whether it lets jobs be run; its
-    `level`: `good`, `degraded` or `bad`; and where that is not `good` a `reason`.
-    """
-
-    status: str
-    checks: dict[str, dict[str, bool | str]] | msgspec.UnsetType = msgspec.UNSET
-
-
-class JobPage(msgspec.Struct):
-    """Newest first, `results` always null; `next` is the cursor of the next page, null on the last."""
-
-    jobs: list[Job]
-    next: str | None
 
 
 def _json(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": COMPONENT.format(name=name)}}}
 
 
-def _refused(*kinds: str) -> dict[int, Any]:
-    """The problems that a call may answer with, by status."""
+def _refused(*kinds: str, anywhere: bool = True) -> dict[int, Any]:
+    """The problems that a call may answer with, by status, with those of any call."""
     answers: dict[int, Any] = {}
-    for kind in kinds:
+    for kind in (*kinds, *(("unknown-host",) if anywhere else ()), "internal-error"):
         status, title = STATUSES[kind], TITLES[kind]
         answer = answers.setdefault(
             status,
@@ -139,17 +102,13 @@ _SUBMITTED = {
     "Idempotency-Replayed": _header("`true` where an earlier request with the same key made the job."),
 }
 _LINKS = {
-    name: {"operationId": f"{name}_v1_jobs__job_id__{path}", "parameters": {"job_id": "$response.body#/id"}}
-    for name, path in (
-        ("read_job", "get"),
-        ("read_result", "result_get"),
-        ("follow_job", "events_get"),
-        ("cancel_job", "delete"),
-    )
+    name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
+    for name in ("read_job", "read_results", "follow_job", "cancel_job")
 }
-"""What can be done with a job that was submitted; the ids are FastAPI's, of the handlers' names and paths."""
+"""What can be done with a job that was submitted."""
 
 SUBMIT: dict[str, Any] = {
+    "operation_id": "submit_job",
     "responses": {
         202: {
             "description": "Accepted.",
@@ -190,23 +149,27 @@ SUBMIT: dict[str, Any] = {
         ],
     },
 }
+_READING = ("unknown-job", "job-gone", "invalid-request", "server-busy", "redis-unavailable")
+"""Problems of calls that answer with a job, whose results may be large."""
+
 LIST: dict[str, Any] = {
+    "operation_id": "list_jobs",
     "responses": {
         200: {"description": "A page.", "content": _json("JobPage")},
-        **_refused("invalid-request", "redis-unavailable"),
-    }
+        **_refused("invalid-request", "unknown-model", "redis-unavailable"),
+    },
 }
 READ: dict[str, Any] = {
+    "operation_id": "read_job",
     "responses": {
         200: {"description": "The job.", "headers": _APPLIED, "content": _json("Job")},
-        **_refused("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
+        **_refused(*_READING),
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
-_NO_RESULTS = _refused(
-    "unknown-job", "job-cancelled", "job-expired", "job-gone", "invalid-request", "redis-unavailable"
-)
+_NO_RESULTS = _refused("job-cancelled", "job-expired", *_READING)
 RESULT: dict[str, Any] = {
+    "operation_id": "read_results",
     "responses": {
         200: {
             "description": "It succeeded or failed.",
@@ -219,6 +182,7 @@ RESULT: dict[str, Any] = {
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
 OUTCOMES: dict[str, Any] = {
+    "operation_id": "read_known_results",
     "responses": {
         200: {
             "description": "Those that are known, after the first `from`; of a running job as many as fit.",
@@ -228,10 +192,11 @@ OUTCOMES: dict[str, Any] = {
     },
 }
 CANCEL: dict[str, Any] = {
+    "operation_id": "cancel_job",
     "responses": {
         200: {"description": "The job, which is done or cancelled now.", "content": _json("Job")},
-        **_refused("unknown-job", "job-gone", "redis-unavailable"),
-    }
+        **_refused(*_READING),
+    },
 }
 _EVENT = {
     "description": "Each event of the stream.",
@@ -248,31 +213,42 @@ _EVENT = {
     },
 }
 EVENTS: dict[str, Any] = {
+    "operation_id": "follow_job",
     "responses": {
         200: {
             "description": "Named as the states, or `progress` as `counts` move; the data is a Job.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` was that of the terminal state: there is nothing to come."},
-        **_refused("unknown-job", "job-gone", "redis-unavailable"),
+        **_refused("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
     },
     "openapi_extra": {
         "parameters": [_parameter("Last-Event-ID", "The id of the last event seen.", "running.0")]
     },
 }
 MODELS: dict[str, Any] = {
-    "responses": {200: {"description": "The models."}, **_refused("redis-unavailable")},
+    "operation_id": "list_models",
+    "responses": {
+        200: {"description": "The models.", "content": _json("ModelList")},
+        **_refused("invalid-request", "redis-unavailable"),
+    },
 }
 LIVE: dict[str, Any] = {
-    "responses": {200: {"description": "The process answers.", "content": _json("Health")}},
+    "operation_id": "live",
+    "responses": {
+        200: {"description": "The process answers.", "content": _json("Health")},
+        **_refused(anywhere=False),
+    },
 }
 READY: dict[str, Any] = {
+    "operation_id": "ready",
     "responses": {
         200: {
             "description": "Jobs can be run. Where `status` is `degraded`, `checks` says what is not well.",
             "content": _json("Health"),
         },
         503: {"description": "Jobs cannot be run; `checks` says why.", "content": _json("Health")},
+        **_refused(anywhere=False),
     },
 }
 
@@ -280,19 +256,14 @@ READY: dict[str, Any] = {
 def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
     """Completes what FastAPI described of the routes in `api/v1/`."""
     described["info"]["description"] = ABOUT
-    _, schemas = msgspec.json.schema_components(
-        [JobRequest, Job, JobPage, Results, KnownResults, Health], ref_template=COMPONENT
-    )
+    _, schemas = msgspec.json.schema_components([JobRequest, *ANSWERS], ref_template=COMPONENT)
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
     schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}
-    schemas["JobRequest"]["anyOf"] = [
-        accepted(spec, default=spec is catalog.default) for spec in catalog.specs.values()
-    ]
     schemas["JobRequest"]["properties"] |= properties(JobRequest)
     schemas["JobState"]["enum"] = [state.value for state in JobState]
     for name, meanings in MEANINGS.items():
-        for member, meaning in meanings.items():
-            schemas[name]["properties"][member]["description"] = meaning
+        for field, meaning in meanings.items():
+            schemas[name]["properties"][field]["description"] = meaning
     described["components"]["schemas"].update(schemas)
     body = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     body["examples"] = examples(catalog)

@@ -5,38 +5,19 @@ client that has read N of them asks for the rest. Each names its input by `index
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.services import Services
 from api.v1.replies import refuse_without_results
+from api.v1.schemas import KnownResults
 from api.waiting.large_results import PIECE, Held
 from jobs.ledger.reading import Outcomes
-from jobs.schema import Counts, Job, JobState
+from jobs.schema import Job
 
 NDJSON = "application/x-ndjson"
-
-
-class IndexedResult(msgspec.Struct):
-    """What came of one input: `output` or `error`, as in Result."""
-
-    index: int
-    output: Any = UNSET
-    error: dict[str, str] | UnsetType = UNSET
-
-
-class KnownResults(msgspec.Struct):
-    """Outcomes in the order in which they became known; of a job that still runs, as many as fit."""
-
-    status: JobState
-    counts: Counts
-    next: int
-    results: list[IndexedResult]
-    """Comes last, for it may be large."""
 
 
 async def known_results(shared: Services, job_id: str, after: int, request: Request) -> Response:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.problems.problem import Refusal
 from api.services import services
+from api.v1.query import check_names
 
 
 class Wait(NamedTuple):
@@ -25,7 +26,7 @@ class Wait(NamedTuple):
 def requested_wait(request: Request) -> Wait:
     """The query parameter, or else `Prefer: wait=S`; what cannot be understood of `Prefer` is ignored.
 
-    Raises Refusal for a parameter that is no number of seconds.
+    Raises Refusal for a parameter that is no number of seconds, and for any other parameter.
     """
     longest = services(request).settings.max_wait
     query: bytes = request.scope["query_string"]
@@ -41,6 +42,7 @@ def _wait_of(query: bytes, request: Request) -> str | None:
     """As a rule it is the only parameter, and plain."""
     if (found := _PLAIN_WAIT.fullmatch(query)) is not None:
         return found[1].decode()
+    check_names(request, ("wait",))
     return request.query_params.get("wait")
 
 

@@ -13,7 +13,7 @@ from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
 from jobs.ledger import keys, views
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
-from jobs.ledger.listing import Listing
+from jobs.ledger.listing import ALL, Filter, Listing
 from jobs.ledger.queues import Queues
 from jobs.ledger.reading import ALONG, Outcomes, Reading, job_keys
 from jobs.ledger.submitting import Submission, Submits
@@ -130,12 +130,15 @@ class Ledger(Queues):
         """What the job was asked, for people to read; nothing once its lifetime is over."""
         return await self.reading.asked(job_id)
 
-    async def recent(self, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
+    async def recent(
+        self, limit: int, after: str | None = None, wanted: Filter = ALL
+    ) -> tuple[list[Job], str | None]:
         """The newest jobs without their results, or those after the job `after`; and the next page's `after`.
 
+        A filtered page may be short, or empty, and have a next one (`Listing.page`).
         Raises InvalidRequest when `after` is not, or no longer, in the list.
         """
-        return await self._listing.page(limit, after)
+        return await self._listing.page(limit, after, wanted)
 
 
 def _fingerprint(model: str, payload: bytes) -> str:

@@ -1,4 +1,10 @@
-"""Listing: the newest jobs, page by page. Ended jobs do not change, so each is read only once."""
+"""Listing: the newest jobs, page by page, all or those that a filter allows.
+
+Ended jobs do not change, so each is read only once.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from arq.connections import ArqRedis
 from msgspec.structs import replace
@@ -7,11 +13,39 @@ from jobs.errors import InvalidRequest, JobGone, JobNotFound
 from jobs.ledger import keys
 from jobs.ledger.integrity import Integrity
 from jobs.ledger.reading import BARELY, Reading
-from jobs.schema import Job
+from jobs.schema import Job, JobState
 from jobs.store.connection import availability
 
 REMEMBERED = 1_000
 """Ended jobs that are not read again."""
+SEARCHED = 300
+"""Jobs that one page looks at, at most; otherwise a filter for a rare state would read the whole listing."""
+CHUNK = 60
+"""Jobs that a filtered page reads at once, at least."""
+
+PARTIAL = "partial"
+"""Allows jobs of which some inputs failed, but not all. Such a job is `succeeded`, so this is no state."""
+
+STATES = (*(state.value for state in JobState), PARTIAL)
+"""What a filter may name as a state."""
+
+
+class Filter(NamedTuple):
+    """Which jobs a page shows. An empty set allows all."""
+
+    states: frozenset[str] = frozenset()
+    """Of STATES."""
+    models: frozenset[str] = frozenset()
+
+    def allows(self, job: Job) -> bool:
+        if self.models and job.model not in self.models:
+            return False
+        if not self.states or job.status.value in self.states:
+            return True
+        return PARTIAL in self.states and job.partly_failed
+
+
+ALL = Filter()
 
 
 class Listing:
@@ -23,16 +57,29 @@ class Listing:
         self._reading = reading
         self._ended: dict[str, Job] = {}
 
-    async def page(self, limit: int, after: str | None) -> tuple[list[Job], str | None]:
-        """The newest jobs, or those after the job `after`; and the next page's `after`.
+    async def page(self, limit: int, after: str | None, wanted: Filter = ALL) -> tuple[list[Job], str | None]:
+        """The newest jobs that the filter allows, or those after job `after`; and the next page's `after`.
 
+        It looks at SEARCHED jobs at most, so a filtered page may be short, or empty, and have a next one.
         Raises InvalidRequest when `after` is not, or no longer, in the list.
         """
-        ids = await self._ids(limit + 1, after)
-        shown = ids[:limit]
-        await self._forget_those_gone(shown)
-        found = [self._ended.get(job_id) or await self._look_up(job_id) for job_id in shown]
-        return [job for job in found if job is not None], shown[-1] if len(ids) > limit else None
+        ids = await self._ids(SEARCHED + 1, after)
+        looked_at = ids[:SEARCHED]
+        step = limit if wanted == ALL else max(limit, CHUNK)
+        page: list[Job] = []
+        for start in range(0, len(looked_at), step):
+            for job_id, job in await self._read(looked_at[start : start + step]):
+                if wanted.allows(job):
+                    page.append(job)
+                    if len(page) == limit:
+                        return page, job_id if job_id != ids[-1] else None
+        return page, looked_at[-1] if len(ids) > len(looked_at) else None
+
+    async def _read(self, ids: Sequence[str]) -> list[tuple[str, Job]]:
+        """The jobs that are still there, each with its id in the list."""
+        await self._forget_those_gone(ids)
+        found = [(job_id, self._ended.get(job_id) or await self._look_up(job_id)) for job_id in ids]
+        return [(job_id, job) for job_id, job in found if job is not None]
 
     async def _ids(self, count: int, after: str | None) -> list[str]:
         async with self._integrity.intact():
@@ -45,7 +92,7 @@ class Listing:
             newest = await self._redis.zrevrange(keys.RECENT.pattern, first, first + count - 1)
         return [member.decode() for member in newest]
 
-    async def _forget_those_gone(self, ids: list[str]) -> None:
+    async def _forget_those_gone(self, ids: Sequence[str]) -> None:
         """The server says whose lifetime is over: this machine's clock may be wrong."""
         known = [job_id for job_id in ids if job_id in self._ended]
         if not known:

@@ -11,7 +11,7 @@ def shapes(inputs: bytes) -> bytes:
 TEXT = b'{"inputs":"x"}'
 FORM = b"content-type: application/x-www-form-urlencoded"
 NO_ONE_HOST = [b"x: y", b"host: a\r\nhost: b", b"host: a\r\nhost: a", b"host: a\r\nhost:"]
-NOT_PLAIN = [(b"gzip",), (b"identity", b"gzip"), (b"identity, gzip",), (b"", b"br")]
+NOT_PLAIN = [(b"br",), (b"gzip, gzip",), (b"gzip", b"br"), (b"identity, deflate",), (b"", b"br"), (b"zip",)]
 DEEP = 100_000
 
 BODIES = {
@@ -127,7 +127,7 @@ PATHS = {
     b"/v1/jobs/{7*7}": "unknown-job",
     b"/v1/jobs/" + b"x" * 10_000: "unknown-job",
     b"http://elsewhere.example/v1/jobs/x": "unknown-job",
-    b"/v1/jobs/x?%ff=%ff&&==&%00": "unknown-job",
+    b"/v1/jobs/x?%ff=%ff&&==&%00": "invalid-request",
     b"/v1/jobs/x/events": "unknown-job",
     b"/v1/jobs/" + b"%2a" * 3_000 + b"/result": "unknown-job",
 }

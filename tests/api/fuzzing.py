@@ -3,11 +3,13 @@
 Every check is on. What is taken from one is taken where no schema could tell what we mean.
 """
 
+import os
 import re
 from typing import Any
 
+import httpx
 import schemathesis
-from schemathesis import Case, CheckContext, Response
+from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from jobs.problem_kinds import TYPE
@@ -34,6 +36,9 @@ include-path-regex = "^/v1/jobs/"
 checks.use_after_free.enabled = false
 """
 
+SERVER = "FUZZED_SERVER"
+"""The environment variable that has the server's URL."""
+
 STATE = {TYPE + kind for kind in ("idempotency-mismatch", "job-gone", "job-expired")}
 """Refusals for what happened before."""
 
@@ -43,6 +48,14 @@ UNTOLD = re.compile(
     "|parameters/[a-z_]+: give a whole number.*, not a number with a point"
 )
 """Refusals whose values no schema can name: a cursor was a job's id once; 1e20 and 2.0 are integers to it."""
+
+
+@schemathesis.hook
+def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:
+    """What each model takes is not in the description, but in `GET /v1/models`."""
+    models = httpx.get(f"{os.environ[SERVER]}/v1/models").json()["models"]
+    request = raw_schema["components"]["schemas"]["JobRequest"]
+    request["anyOf"] = [model["request"] for model in models]
 
 
 @schemathesis.check

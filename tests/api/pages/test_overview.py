@@ -180,9 +180,7 @@ async def test_a_filter_says_how_far_it_looks(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that it does not find may be there, farther down."""
-    for name in ("SEARCHED", "PAGE"):
-        monkeypatch.setattr(f"api.pages.job_table.{name}", 3)
-    monkeypatch.setattr("api.pages.overview.SEARCHED", 3)
+    monkeypatch.setattr("jobs.ledger.listing.SEARCHED", 3)
     old = await submitted(client, model="shapes", inputs=[1])
     new = [await submitted(client) for _ in range(3)]
 
@@ -194,9 +192,9 @@ async def test_a_filter_says_how_far_it_looks(
     )
     page = await told("/fragments/recent?state=queued")
     assert page.endswith("All that there are among the newest 3 jobs; a filter looks no further.")
-    assert "newest" not in await told("/fragments/recent"), "that has no filter"
     await client.delete(f"/v1/jobs/{new[0]}")
-    monkeypatch.setattr("api.pages.job_table.SEARCHED", 300)
+    monkeypatch.setattr("jobs.ledger.listing.SEARCHED", 300)
+    assert "newest" not in await told("/fragments/recent"), "that has no filter"
     assert "newest" not in await told("/fragments/recent?model=shapes")
     assert old[-7:] in await told("/fragments/recent?model=shapes")
 

@@ -125,7 +125,7 @@ async def test_json_of_just_the_allowed_depth_is_accepted(client: httpx.AsyncCli
         {"content-type": "application/x-www-form-urlencoded"},
         {"content-type": "multipart/form-data; boundary=x"},
         {"content-type": "text/plain"},
-        {"content-type": "application/json", "content-encoding": "gzip"},
+        {"content-type": "application/json", "content-encoding": "br"},
         {"sec-fetch-site": "cross-site"},
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 from jobs.settings import Settings
 from jobs.store import connection
 from tests import processes, valkey
-from tests.api.fuzzing import CONFIGURATION
+from tests.api.fuzzing import CONFIGURATION, SERVER
 from tests.ledger import JobQueue, ending
 from tests.waiting import until
 
@@ -37,7 +37,7 @@ async def test_every_answer_is_as_described(
         await until(partial(processes.alive, url))
         worker = asyncio.create_task(_run_shapes(queue))
         try:
-            report = await asyncio.to_thread(_fuzz, f"{url}/openapi.json", tmp_path)
+            report = await asyncio.to_thread(_fuzz, url, tmp_path)
             assert not worker.done(), worker
         finally:
             await connection.cancel(worker)
@@ -54,7 +54,7 @@ async def _run_shapes(queue: JobQueue) -> None:
             await queue.finish("shapes", [ending(job, model="shapes") for job in claimed])
 
 
-def _fuzz(description: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _fuzz(url: str, folder: Path) -> subprocess.CompletedProcess[str]:
     configuration = folder / "schemathesis.toml"
     configuration.write_text(CONFIGURATION)
     command = [
@@ -64,13 +64,14 @@ def _fuzz(description: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "--config-file",
         str(configuration),
         "run",
-        description,
+        f"{url}/openapi.json",
     ]
     options = {"seed": SEED, "max-examples": str(EXAMPLES), "generation-database": "none"}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return subprocess.run(
         [*command, *arguments, "--no-color"],
         cwd=processes.ROOT,
+        env={**os.environ, SERVER: url},
         capture_output=True,
         text=True,
         timeout=SECONDS,

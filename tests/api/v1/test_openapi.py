@@ -1,20 +1,23 @@
 """The description is true: every example is accepted, every reference resolves, every problem is told."""
 
 import re
+import time
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 
 from api.pages.reference import ANSWERED
 from api.problems.statuses import STATUSES
-from api.v1 import model_schemas
+from api.v1 import model_schemas, replies
 from jobs import tasks
+from jobs.ledger.views import accepted
 from jobs.models import ModelSpec
 from jobs.problem_kinds import TYPE
-from jobs.schema import JobRequest, validate_request
+from jobs.schema import JobRequest, JobState, NewJob, validate_request
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
@@ -76,8 +79,7 @@ async def test_every_problem_is_described_with_an_example(client: httpx.AsyncCli
                 assert example["value"]["type"] == TYPE + kind
                 assert example["value"]["status"] == STATUSES[kind] == int(status)
                 told.add(kind)
-    untold = {"not-found", "method-not-allowed", "bad-request", "internal-error", "cross-site", "job-failed"}
-    untold |= {"unknown-host"}  # of no call: nothing is served under that name
+    untold = {"not-found", "method-not-allowed", "bad-request", "cross-site", "job-failed"}
     assert told == set(STATUSES) - untold
 
 
@@ -90,13 +92,64 @@ async def test_every_link_leads_to_a_call(client: httpx.AsyncClient) -> None:
     assert linked <= calls
 
 
-async def test_it_tells_what_each_model_takes(client: httpx.AsyncClient) -> None:
-    described = (await client.get("/openapi.json")).json()["components"]["schemas"]["JobRequest"]["anyOf"]
+async def test_models_tell_what_they_take(client: httpx.AsyncClient) -> None:
+    described = [model["request"] for model in (await client.get("/v1/models")).json()["models"]]
     assert [taken["title"] for taken in described] == ["sentiment", "shapes"]
     assert [taken["required"] for taken in described] == [[], ["model"]], "the first is the default"
     assert described[1]["properties"]["parameters"]["properties"]["depth"] == {"type": "integer"}
     single, many = described[0]["properties"]["inputs"]["anyOf"]
     assert (single, many["maxItems"]) == ({"type": "string", "maxLength": 100_000}, 1_000)
+
+
+async def test_schemas_are_the_same_for_all_models(client: httpx.AsyncClient, settings: Settings) -> None:
+    """A client that was generated from one server works with another."""
+    described = (await client.get("/openapi.json")).json()
+    settings.models_file.write_text(ALL_TASKS)
+    async with mounted(settings) as (other, _):
+        assert (await other.get("/openapi.json")).json()["components"] == described["components"]
+
+
+async def test_models_are_listed_in_the_form_of_openai(client: httpx.AsyncClient) -> None:
+    answer = (await client.get("/v1/models")).json()
+    assert answer["object"] == "list"
+    for model in answer["data"]:
+        assert model["object"] == "model"
+        assert model["owned_by"] == "batchline"
+        assert 1_500_000_000 < model["created"] <= time.time()
+    assert [model["id"] for model in answer["data"]] == [model["name"] for model in answer["models"]]
+
+
+async def test_operations_have_short_ids(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()["paths"]
+    ids = [call["operationId"] for path in described.values() for call in path.values()]
+    of_jobs = ["submit_job", "list_jobs", "read_job", "read_results", "cancel_job", "follow_job"]
+    assert sorted(ids) == sorted([*of_jobs, "list_models", "live", "ready"])
+
+
+async def test_times_and_states_are_described_as_such(client: httpx.AsyncClient) -> None:
+    schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    times = [schemas["Job"]["properties"][name] for name in ("created_at", "started_at", "finished_at")]
+    times.append(schemas["ModelFailure"]["properties"]["at"])
+    for time_ in times:
+        kinds = [kind for kind in time_.get("anyOf", [time_]) if kind != {"type": "null"}]
+        assert [kind["format"] for kind in kinds] == ["date-time"]
+    states = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+    assert schemas["JobState"]["enum"] == states
+
+
+async def test_an_error_of_a_result_has_no_http_status(settings: Settings) -> None:
+    """Also where a job failed before its inputs were run."""
+    async with mounted(settings) as (client, services):
+        schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+        assert schemas["Result"]["properties"]["error"]["$ref"] == "#/components/schemas/ResultError"
+        job = accepted("some", NewJob("sentiment", ["x", "y"], 2, {}, "normal", None), 0, 1)
+        failed = replace(job, status=JobState.FAILED, results=None)
+        answer = await replies.results(services.large, failed, {})
+        results = msgspec.json.decode(bytes(answer.body))["results"]
+        assert len(results) == 2
+        for result in results:
+            assert set(result["error"]) == set(schemas["ResultError"]["required"])
+            assert "status" not in result["error"]
 
 
 async def test_a_real_job_has_just_the_fields_described(client: httpx.AsyncClient, queue: JobQueue) -> None:
@@ -125,7 +178,7 @@ async def test_the_reference_page_explains_every_member(client: httpx.AsyncClien
         names = (name.text for name in where.all("dt"))
         return dict(zip(names, (value.text for value in where.all("dd")), strict=True))
 
-    body = told(page.one("section", id="create_job_v1_jobs_post"))
+    body = told(page.one("section", id="submit_job"))
     assert {"inputs", "model", "parameters", "priority", "expires_in"} <= set(body)
     assert body["inputs"].endswith("any JSON, required")
     assert body["priority"].endswith("high, normal or low, by default normal")

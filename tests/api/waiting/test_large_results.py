@@ -18,6 +18,8 @@ from tests.ledger import MODEL, JobQueue, ending, run_one
 from tests.waiting import until
 
 MIB = 1024 * 1024
+PLAIN = {"accept-encoding": "identity"}
+"""Asks for answers that are not compressed; those are in `tests/api/edge/test_compression.py`."""
 
 
 def results_of(size: int) -> list[dict[str, Any]]:
@@ -40,6 +42,7 @@ async def test_a_large_job_reads_as_if_it_were_small(settings: Settings, queue: 
     job_id = await ended(queue)
     whole = await queue.read(job_id, 64 * MIB)
     async with mounted(settings) as (client, _):
+        client.headers.update(PLAIN)
         got = await client.get(f"/v1/jobs/{job_id}")
         assert got.content == reply(whole).body
         assert got.headers["content-length"] == str(len(got.content))
@@ -58,6 +61,7 @@ async def test_a_large_job_reads_as_if_it_were_small(settings: Settings, queue: 
 async def test_a_head_request_has_the_length_alone(settings: Settings, queue: JobQueue) -> None:
     job_id = await ended(queue)
     async with serving(settings) as (client, _):
+        client.headers.update(PLAIN)
         got = await client.get(f"/v1/jobs/{job_id}")
         head = await client.head(f"/v1/jobs/{job_id}")
         assert (head.content, head.headers["content-length"]) == (b"", str(len(got.content)))
@@ -156,6 +160,7 @@ async def test_a_client_that_stalls_gives_way(
     first, second = [await ended(queue, 24 * MIB) for _ in range(2)]
     async with serving(settings.model_copy(update={"memory_budget": 32 * MIB})) as edge:
         client, _ = edge
+        client.headers.update(PLAIN)
         async with client.stream("GET", f"/v1/jobs/{first}{path}") as stalled:
             assert stalled.status_code == 200
             answer = await client.get(f"/v1/jobs/{second}")
