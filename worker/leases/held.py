@@ -6,7 +6,6 @@ left to do is to write back why.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -22,8 +21,7 @@ Outcome = bytes | Failure
 """An output as JSON, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """What the micro-batches of a job say of it."""
 
     compute: float | None = None
@@ -31,6 +29,10 @@ class Work:
     tokens: int | None = None
     order: list[int] | None = None
     """As in Record."""
+
+
+NO_WORK = Work()
+"""Of a job that ended without its inputs having run."""
 
 
 class Held:
@@ -84,7 +86,7 @@ class Held:
         """The ending of a job that did not start in time."""
         return self._ending(JobState.EXPIRED, None)
 
-    def _ending(self, state: JobState, results: bytes | None, work: Work = Work()) -> Ending:
+    def _ending(self, state: JobState, results: bytes | None, work: Work = NO_WORK) -> Ending:
         record = Record(
             s=state is JobState.SUCCEEDED,
             r=results,

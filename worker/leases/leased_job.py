@@ -119,14 +119,15 @@ class LeasedJob(Held):
         ]
 
     def resume(self, noted: Sequence[bytes]) -> None:
-        """Takes over what a worker before noted in its progress; nothing of what cannot be read."""
+        """Takes over what a worker before noted in its progress, unless some of it cannot be read."""
         try:
-            entries = [_entry(each) for each in noted]
+            entries = dict(map(_entry, noted))
         except (msgspec.MsgspecError, IndexError):
             return
-        for index, outcome in entries:
-            if index < self.count:
-                self.settle(index, outcome)
+        if len(entries) != len(noted) or max(entries, default=0) >= self.count:
+            return
+        for index, outcome in entries.items():
+            self.settle(index, outcome)
         self.noted, self._shown = len(entries), True
         self.start_by = 0  # it began in time
 
@@ -244,7 +245,8 @@ def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unre
     except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
         reason = f"{type(error).__name__}: {error}"
     else:
-        job.unknown = payload.k.keys() - KNOWN
+        if not KNOWN.issuperset(payload.k):
+            job.unknown = payload.k.keys() - KNOWN
         return job
     return Unreadable(claimed, spec.name, created, input_count(payload.a), traceparent, reason)
 

@@ -8,8 +8,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from jobs.ledger.leasing import Claimed
 from jobs.schema import JobState
 from tests.jobs.ledger.test_queue import new_job
+from tests.jobs.ledger.test_upgrades import newer
 from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
@@ -113,4 +115,18 @@ async def test_a_worker_tells_which_job_killed_its_engine(
         ("engine died", "error"),
         ("engine died on one input", "error"),
         ("job failed", "warning"),
+    ]
+
+
+async def test_fields_of_a_newer_release_are_named_at_debug(
+    lines: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    payload = newer({"n": 2, "region": "eu", "budget": 1})
+    job = parse(Claimed("id", "token", payload, 0, 0, False, 0), poison_spec(), 1_000)
+    assert isinstance(job, LeasedJob)
+    told().claimed([job])
+    assert [(line["event"], line.get("fields")) for line in lines] == [
+        ("job claimed", None),
+        ("unknown fields ignored", ["budget", "region"]),
     ]
