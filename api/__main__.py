@@ -15,7 +15,7 @@ from jobs.errors import ConfigurationError
 from jobs.monitoring import traces
 from jobs.process import heap, logs
 from jobs.process.orphans import die_with
-from jobs.settings import Settings, load_settings
+from jobs.settings import Settings, load_settings, warn_of_unknown
 from jobs.store import connection
 
 log = structlog.get_logger("api")
@@ -32,6 +32,7 @@ def main() -> int:
     try:
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
+        warn_of_unknown(log.warning)
         create_app(settings)  # says what is wrong before anything listens
         asyncio.run(connection.check(settings))
         listener = listen(settings.host, settings.port)

@@ -1,18 +1,34 @@
 """`models.toml`: the models that are served, read by the API (names, limits) and the worker (the rest)."""
 
+import contextlib
 import difflib
+import re
 import tomllib
+from collections.abc import Mapping
 from functools import cached_property
 from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from jobs import tasks
-from jobs.errors import ConfigurationError, UnknownModel
+from jobs import sentence_transformers, tasks
+from jobs.errors import ConfigurationError, InvalidRequest, UnknownModel
+from jobs.inputs import check_inputs, check_json
 
-NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
+"""Hub ids match it. It allows no colon, brace or asterisk, which have a meaning in Redis keys; no character
+but the slash that HTML or a URL has to escape; and no part of dots alone, which a path would resolve."""
+
+Name = Annotated[str, Field(pattern=NAME, max_length=128)]
 
 
 class ModelSpec(BaseModel):
@@ -20,7 +36,7 @@ class ModelSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Name
     description: str = ""
     task: str = tasks.CUSTOM
     pipeline: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
@@ -28,6 +44,12 @@ class ModelSpec(BaseModel):
     options: dict[str, Any] = {}
     parameters: dict[str, Literal["string", "number", "integer", "boolean", "array", "object"]] = {}
     """For a custom pipeline: the parameters it takes, name -> type."""
+    aliases: list[Name] = []
+    """Other names that a request may give; the job has the model's own."""
+    defaults: dict[str, Any] = {}
+    """Parameters of each job that does not give them."""
+    example: Any = None
+    """What a request's `inputs` may be, for people and for a first run of the model; None where not given."""
     input: Literal["text", "json"] = "text"
     source: str | None = None
     """A local folder or file (relative to `models.toml`), or a hub id with a `revision`."""
@@ -43,10 +65,12 @@ class ModelSpec(BaseModel):
     trust_remote_code: bool = False
     max_inputs: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     """Inputs in one job."""
-    max_input_chars: Annotated[int, Field(ge=1)] = 100_000
-    """Characters of one text, or bytes of one JSON input."""
+    max_input_chars: Annotated[int, Field(ge=1)] = Field(
+        default_factory=lambda valid: _input(valid).max_chars
+    )
+    """What one input may be, in the units of its kind: characters of texts or base64, or bytes of JSON."""
     max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = Field(
-        default_factory=lambda told: 32 if told.get("pipeline") else 256
+        default_factory=lambda valid: 32 if valid.get("pipeline") else _input(valid).max_batch_items
     )
     """Items in one micro-batch. A task's batches are bounded by their cost; of a class less is known."""
     token_budget: Annotated[int, Field(ge=1)] | None = None
@@ -65,12 +89,31 @@ class ModelSpec(BaseModel):
     max_resident: Annotated[int, Field(ge=1)] | None = None
     """MiB of resident memory beyond which the engine is replaced, between two batches (on Linux)."""
 
+    _trained_defaults: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def trained_defaults(self) -> dict[str, Any]:
+        """Defaults that the model's files ask for, to be shown: its engine reads them when it loads them.
+
+        Empty where the files are not on this machine.
+        """
+        return self._trained_defaults
+
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
-        if task not in tasks.TASKS and task != tasks.CUSTOM:
-            raise ValueError(f"unknown task {task!r}; known: {', '.join(tasks.TASKS)}")
-        return task
+        if task == tasks.CUSTOM:
+            return task
+        if known := tasks.find(task):
+            return known.name
+        names = [name for each in tasks.TASKS.values() for name in (each.name, *each.aliases)]
+        meant = tasks.MEANT.get(task.lower()) or _closest(task, names)
+        raise ValueError(
+            f"unknown task {task!r}; "
+            + (f"did you mean {meant!r}? " if meant else "")
+            + f"known: {', '.join(names)}; for anything else, write a class and give "
+            'pipeline = "module:Class" instead (docs/custom-pipelines.md)'
+        )
 
     @model_validator(mode="after")
     def _one_way_to_run(self) -> "ModelSpec":
@@ -87,16 +130,48 @@ class ModelSpec(BaseModel):
             raise ValueError(
                 f'dtype = "{self.dtype}" is for a task; a pipeline of your own sees to its numbers'
             )
+        kind = self.definition.input
+        if self.max_input_chars < kind.least_chars:
+            raise ValueError(f"max_input_chars must be {kind.least_chars} at least for {self.task}")
+        if self.dtype == "auto" and not kind.has_texts:
+            raise ValueError(f'dtype = "auto" is judged by texts, which {self.task} does not take')
         if self.held_out is not None and self.dtype != "auto":
             raise ValueError('held_out is for dtype = "auto"')
         return self
 
+    @model_validator(mode="after")
+    def _as_a_job_may_have_them(self) -> "ModelSpec":
+        try:
+            check_json(self.defaults, "defaults")
+            tasks.validate(self.defaults, tasks.without_required(self.parameter_type), "defaults")
+            if self.example is not None:
+                check_json(self.example, "example")
+                check_inputs(self.example, self)
+        except InvalidRequest as error:
+            raise ValueError(re.sub("^inputs", "example", str(error))) from None
+        return self
+
     @cached_property
+    def definition(self) -> tasks.Task:
+        """All that is known of its task."""
+        if self.pipeline is not None:
+            return tasks.custom_task(self.input, dict(self.parameters))
+        return tasks.TASKS[self.task]
+
+    @property
     def parameter_type(self) -> type[tasks.Parameters]:
         """The parameters that a job for this model may carry."""
-        if self.pipeline is not None:
-            return tasks.custom_parameters(dict(self.parameters))
-        return tasks.TASKS[self.task]
+        return self.definition.parameters
+
+    def effective(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What a job that gives these parameters is run with. Raises InvalidRequest."""
+        return tasks.validate({**self.defaults, **given} if self.defaults else given, self.parameter_type)
+
+
+def _input(valid: Mapping[str, Any]) -> tasks.Input:
+    """The kind of input of a model, by those of its keys that are valid."""
+    task = tasks.TASKS.get(valid.get("task", ""))
+    return (task or tasks.custom_task(valid.get("input", "text"), {})).input
 
 
 class ModelCatalog:
@@ -105,14 +180,20 @@ class ModelCatalog:
     def __init__(self, specs: list[ModelSpec], base: Path) -> None:
         self.specs = {spec.name: spec for spec in specs}
         self.base = base
+        self._named = {name: spec for spec in specs for name in (spec.name, *spec.aliases)}
 
     @property
     def default(self) -> ModelSpec:
         return next(iter(self.specs.values()))
 
+    def get(self, name: str) -> ModelSpec:
+        """The model of that name or alias; the default one where there is none."""
+        return self._named.get(name, self.default)
+
     def __getitem__(self, name: str) -> ModelSpec:
+        """The model of that name or alias. Raises UnknownModel."""
         try:
-            return self.specs[name]
+            return self._named[name]
         except KeyError:
             known = ", ".join(self.specs)
             raise UnknownModel(
@@ -138,11 +219,14 @@ class ModelCatalog:
 def load_catalog(path: Path) -> ModelCatalog:
     """Reads `models.toml`. Raises ConfigurationError, in one sentence, for anything wrong in it."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+        slash = isinstance(error, tomllib.TOMLDecodeError) and _UNQUOTED_SLASH.search(text)
+        hint = f'; a name with a slash needs quotes: [models."{slash[1]}"]' if slash else ""
+        raise ConfigurationError(f"{path} is not valid TOML: {error}{hint}") from None
     models = tables.get("models")
     if set(tables) != {"models"} or not isinstance(models, dict) or not models:
         raise ConfigurationError(f"{path} must hold one [models.NAME] table for each model, and nothing else")
@@ -151,25 +235,56 @@ def load_catalog(path: Path) -> ModelCatalog:
         try:
             spec = ModelSpec.model_validate({"name": name, **table})
         except (ValidationError, TypeError) as error:
-            raise ConfigurationError(f"{path}: [models.{name}]: {_first_fault(error)}") from None
+            raise ConfigurationError(f"{path}: [models.{name}]: {_first_fault(error, name, table)}") from None
         if spec.held_out is not None:
             held_out = path.resolve().parent / Path(spec.held_out).expanduser()
             spec = spec.model_copy(update={"held_out": str(held_out)})
         specs.append(spec)
-    return ModelCatalog(specs, path.resolve().parent)
+    _check_names(path, specs)
+    catalog = ModelCatalog(specs, path.resolve().parent)
+    for spec in specs:
+        with contextlib.suppress(
+            ConfigurationError, sentence_transformers.Unsupported
+        ):  # for the worker to say
+            if spec.task == "feature-extraction" and (folder := catalog.local_source(spec)):
+                spec.trained_defaults.update(sentence_transformers.read(folder, spec.defaults).defaults)
+    return catalog
 
 
-def _first_fault(error: Exception) -> str:
+_UNQUOTED_SLASH = re.compile(r"^\s*\[models\.([\w.-]+/[\w./-]+)\]", re.MULTILINE)
+
+
+def _check_names(path: Path, specs: list[ModelSpec]) -> None:
+    """Each name and alias leads to one model. Raises ConfigurationError."""
+    taken = {spec.name: f"the name of [models.{spec.name}]" for spec in specs}
+    for spec in specs:
+        for alias in spec.aliases:
+            if alias in taken:
+                raise ConfigurationError(
+                    f"{path}: [models.{spec.name}]: aliases: {alias!r} is {taken[alias]} already"
+                )
+            taken[alias] = f"an alias of [models.{spec.name}]"
+
+
+def _first_fault(error: Exception, name: str, table: Any) -> str:
     if not isinstance(error, ValidationError):
         return "must be a table"
     fault = error.errors()[0]
     if fault["type"] == "extra_forbidden":
-        return _unknown(str(fault["loc"][-1]))
+        return _unknown(str(fault["loc"][-1]), name, table)
     where = ".".join(str(part) for part in fault["loc"])
-    return f"{where}: {fault['msg']}" if where else fault["msg"]
+    what = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
 
 
-def _unknown(key: str) -> str:
-    known = [name for name in ModelSpec.model_fields if name != "name"]
-    meant = difflib.get_close_matches(key, known, 1)
-    return f"unknown key {key}; " + (f"did you mean {meant[0]}?" if meant else f"known: {', '.join(known)}")
+def _unknown(key: str, name: str, table: dict[str, Any]) -> str:
+    known = [field for field in ModelSpec.model_fields if field != "name"]
+    if meant := _closest(key, known):
+        return f"unknown key {key}; did you mean {meant}?"
+    if isinstance(table[key], dict):  # as TOML reads [models.bge-v1.5]
+        return f'unknown key {key}; a name with a dot needs quotes, as in [models."{name}.{key}"]'
+    return f"unknown key {key}; known: {', '.join(known)}"
+
+
+def _closest(word: str, known: list[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, known, 1)), None)

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from jobs import tasks
-from jobs.errors import InvalidRequest
+from jobs.inputs import check_inputs
 from jobs.models import ModelSpec
 from jobs.priorities import Priority
 
@@ -53,9 +52,9 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The body of `POST /v1/jobs`."""
 
     inputs: Any
-    """One input or a list of inputs: texts, or for a model with `input = "json"` any JSON values."""
+    """One input or a list of inputs, of the kind that the model's task takes (`jobs/tasks/inputs.py`)."""
     model: str | UnsetType = UNSET
-    """The model's name; by default the first of `models.toml`."""
+    """The model's name or one of its aliases; by default the first of `models.toml`."""
     parameters: dict[str, Any] = {}
     """What the model's task allows."""
     priority: Priority = "normal"
@@ -71,53 +70,31 @@ class NewJob(msgspec.Struct, frozen=True):
     """As the request has them; or msgspec.Raw, which holds them in the queue's format."""
     count: int
     parameters: dict[str, Any]
+    """What it is run with: what it gives, and the model's defaults for the rest."""
     priority: Priority
     expires_in: float | None
     owner: str = ""
     """Whose job it is; "" is the anonymous owner."""
     traceparent: str | None = None
     """Of the span that is the parent of what becomes of it (`jobs/monitoring/traces.py`)."""
+    given: dict[str, Any] | None = None
+    """The parameters as the client gave them, where the model has defaults: a repeated request is recognised
+    by these, although the defaults may have changed since."""
 
 
 def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
     """Checks the request against its model. Raises InvalidRequest, which points at the offending part."""
-    many = isinstance(request.inputs, list)
-    items = request.inputs if many else [request.inputs]
-    check_count(len(items), spec)
-    for index, item in enumerate(items):
-        check_input(item, spec, f"/inputs/{index}" if many else "/inputs")
+    count = check_inputs(request.inputs, spec)
+    parameters = spec.effective(request.parameters)
     return NewJob(
         model=spec.name,
         inputs=request.inputs,
-        count=len(items),
-        parameters=tasks.validate(request.parameters, spec.parameter_type),
+        count=count,
+        parameters=parameters,
         priority=request.priority,
         expires_in=None if request.expires_in is UNSET else request.expires_in,
+        given={name: parameters[name] for name in request.parameters} if spec.defaults else None,
     )
-
-
-def check_count(count: int, spec: ModelSpec) -> None:
-    """Refuses more inputs than the model takes, or none. Raises InvalidRequest."""
-    if not count:
-        raise InvalidRequest("inputs: give at least one input", pointer="/inputs")
-    if count > spec.max_inputs:
-        raise InvalidRequest(
-            f"inputs: {count} inputs are more than this model's {spec.max_inputs}", pointer="/inputs"
-        )
-
-
-def check_input(item: Any, spec: ModelSpec, pointer: str) -> None:
-    """Refuses an input of another kind or size than the model takes. Raises InvalidRequest."""
-    if spec.input == "text":
-        if not isinstance(item, str):
-            raise InvalidRequest("inputs: expected a text or a list of texts", pointer=pointer)
-        size = len(item)
-    else:
-        size = len(msgspec.json.encode(item))
-    if size > spec.max_input_chars:
-        raise InvalidRequest(
-            f"inputs: {size} characters are more than this model's {spec.max_input_chars}", pointer=pointer
-        )
 
 
 class Counts(msgspec.Struct, frozen=True):

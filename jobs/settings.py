@@ -3,7 +3,10 @@
 What concerns a single model is in `models.toml` (`jobs/models.py`), not here.
 """
 
+import difflib
+import os
 import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,11 +19,22 @@ from jobs.errors import ConfigurationError
 
 MIB = 1024 * 1024
 
+PREFIX = "BATCHLINE_"
+
+CHECKED = f"{PREFIX}SETTINGS_CHECKED"
+"""Set for the programs that this one starts: what is wrong in the environment has been said."""
+
+NO_SETTINGS = frozenset({CHECKED, f"{PREFIX}STARTED_AS", f"{PREFIX}CRASH_AT"})
+"""Variables of our own that are for our processes and tests, not for an operator."""
+
+_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)=|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?=")
+"""What a pod is given for each Service of its namespace, also for one named `batchline-api`."""
+
 
 class Settings(BaseSettings):
     """The process's settings; frozen, made once at start and handed down."""
 
-    model_config = SettingsConfigDict(env_prefix="BATCHLINE_", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, allow_inf_nan=False)
 
     # Where things are
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -132,3 +146,30 @@ def load_settings() -> Settings:
             raise ConfigurationError(str(fault["ctx"]["error"])) from None
         name = f"BATCHLINE_{fault['loc'][0]}".upper()
         raise ConfigurationError(f"{name}: {fault['msg']}, not {fault['input']!r}") from None
+
+
+def warn_of_unknown(warn: Callable[[str], object]) -> None:
+    """Passes on a sentence for each `BATCHLINE_*` variable that is no setting.
+
+    Once for this program and those that it starts. It is no error: the variable may be another program's.
+    """
+    if os.environ.get(CHECKED) != "1":
+        for sentence in unknown_variables(os.environ):
+            warn(sentence)
+        os.environ[CHECKED] = "1"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each, with the setting that may be meant. No values, which may be secret."""
+    known = [name.upper() for name in Settings.model_fields]
+    sentences = []
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper() or name in known or PREFIX + name in NO_SETTINGS:
+            continue
+        if _KUBERNETES.search(f"{name}="):
+            continue
+        meant = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {PREFIX}{meant[0]}?" if meant else "the settings are listed in README.md"
+        sentences.append(f"{variable} is not a setting of Batchline; {hint}")
+    return sentences

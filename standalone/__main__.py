@@ -10,11 +10,14 @@ def main() -> int:
     # even while the imports run.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from jobs.errors import ConfigurationError
-    from jobs.settings import load_settings
+    from jobs.settings import load_settings, warn_of_unknown
     from standalone.stack import serve
+    from standalone.terminal import say
 
     try:
-        asyncio.run(serve(load_settings()))
+        settings = load_settings()
+        warn_of_unknown(say)
+        asyncio.run(serve(settings))
     except ConfigurationError as error:
         # without text when a child has said it already
         if text := str(error):

@@ -32,7 +32,7 @@ def test_every_key_of_the_models_file_is_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_every_parameter_is_in_the_readme(task: str) -> None:
     [row] = [line for line in README.splitlines() if line.startswith(f"| {task} |")]
-    for parameter in tasks.TASKS[task].__struct_fields__:
+    for parameter in tasks.TASKS[task].parameters.__struct_fields__:
         assert f"`{parameter}`" in row
 
 

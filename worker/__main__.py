@@ -23,7 +23,7 @@ from jobs.monitoring.roster import Roster
 from jobs.process import heap, logs
 from jobs.process.signals import StopSignals
 from jobs.process.watchdog import Watchdog
-from jobs.settings import Settings, load_settings
+from jobs.settings import Settings, load_settings, warn_of_unknown
 from jobs.store.connection import check, connect
 from worker.batch_worker import BatchWorker
 
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         specs = [catalog[name] for name in arguments.model] or list(catalog.specs.values())
         if arguments.check:
             return uvloop.run(_check(settings, specs))
+        warn_of_unknown(log.warning)
         heap.settle()
         return uvloop.run(_serve(settings, catalog, specs, burst=arguments.burst))
     except (BatchlineError, BaseExceptionGroup) as error:

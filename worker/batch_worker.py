@@ -84,6 +84,8 @@ class BatchWorker(Worker):
             health_check_interval=HEARTBEAT_EVERY / 2,
         )
         self.spec = spec
+        self._loaded_spec = spec
+        """With the defaults that the model's own files ask for."""
         self.settings = settings
         self.claims = Claims(redis, settings, [spec.name])
         self.roster = Roster(redis)
@@ -151,7 +153,10 @@ class BatchWorker(Worker):
         if self._find_source is not None:
             self.engine.source = self._find_source()
         loaded = await self.engine.start()
-        self._window.meter = LengthMeter(loaded)
+        self._loaded_spec = self.spec.model_copy(
+            update={"defaults": {**loaded.defaults, **self.spec.defaults}}
+        )
+        self._window.meter = LengthMeter(self.spec.definition, loaded)
         self._feeder.cost_model = CostModel(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
         self._batcher.price(loaded.cost.budget, self._feeder.cost_model.slack, packs=loaded.packs)
@@ -237,7 +242,7 @@ class BatchWorker(Worker):
         """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
         claim = partial(self.claims.claim, before=before, wait=wait)
         claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
-        parsed = [parse(job, self.spec, self.settings.max_result_bytes) for job in claimed]
+        parsed = [parse(job, self._loaded_spec, self.settings.max_result_bytes) for job in claimed]
         leased = [job for job in parsed if isinstance(job, LeasedJob)]
         self._keeper.add(leased)
         for job in parsed:

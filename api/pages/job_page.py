@@ -11,11 +11,12 @@ from starlette.responses import RedirectResponse, Response
 
 from api.pages import curl_lines, model_status
 from api.pages.forms import by_htmx, refuse_cross_site
-from api.pages.output_rows import shortened
+from api.pages.output_rows import Shown, shortened, shown
 from api.pages.rendering import page
 from api.pages.visuals import Picture, picture
 from api.problems.exceptions import problem_of
 from api.services import Services, Shared
+from jobs import tasks
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger.reading import BARELY
 from jobs.ledger.views import Asked
@@ -38,6 +39,7 @@ class Pair(NamedTuple):
 
     input: str | None
     result: dict[str, Any] | None
+    view: Shown | None
     picture: Picture
 
 
@@ -78,15 +80,15 @@ async def _shown(
         told = {"title": problem.title, "detail": problem.detail, "job_id": shortened(job_id)}
         return page(missing, problem.status, retry=retry, **told)
     results = decoded(job)
-    shown = pairs(asked, results, MOST_INPUTS)
+    both = pairs(asked, results, MOST_INPUTS, task_of(shared, job))
     done = STOP_POLLING if job.status.terminal and hold else 200
     return page(
         template,
         done,
         job=job,
         reason=await model_status.fault_of(shared, job),
-        pairs=shown,
-        hidden=job.counts.total - len(shown),
+        pairs=both,
+        hidden=job.counts.total - len(both),
         too_large=job.results is not None and not results,
         forgotten=not asked.inputs,
         fetch=curl_lines.fetch(request, job.urls["self"]),
@@ -102,14 +104,21 @@ def decoded(job: Job, most: int = MOST_RESULTS) -> list[dict[str, Any]]:
     return results
 
 
-def pairs(asked: Asked, results: list[dict[str, Any]], most: int) -> list[Pair]:
+def task_of(shared: Services, job: Job) -> tasks.Task:
+    """The task of the job's model; where that is served no more, one that says as little as a custom one."""
+    spec = shared.catalog.specs.get(job.model)
+    return spec.definition if spec else tasks.custom_task("json", {})
+
+
+def pairs(asked: Asked, results: list[dict[str, Any]], most: int, task: tasks.Task) -> list[Pair]:
     """Inputs beside their results."""
     found = []
     for i in range(min(most, max(len(asked.inputs), len(results)))):
         given = asked.inputs[i] if i < len(asked.inputs) else None
         result = results[i] if i < len(results) else None
-        readable = _readable(given) if i < len(asked.inputs) else None
-        found.append(Pair(readable, result, picture(result, given)))
+        readable = shortened(task.input.show(given)) if i < len(asked.inputs) else None
+        view = shown(result, task.output, given) if result else None
+        found.append(Pair(readable, result, view, picture(result, given, task.output)))
     return found
 
 
@@ -120,7 +129,3 @@ def again(request: Request, job: Job, asked: Asked) -> str | None:
     inputs = asked.inputs[0] if asked.single else asked.inputs
     body = {"model": job.model, "inputs": inputs}
     return curl_lines.submit(request, body | ({"parameters": asked.parameters} if asked.parameters else {}))
-
-
-def _readable(given: object) -> str:
-    return shortened(given if isinstance(given, str) else msgspec.json.encode(given).decode())

@@ -19,7 +19,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/fragments/served")
 async def served(request: Request, shared: Shared) -> Response:
     """`?model=NAME`; the default one without."""
-    model = shared.catalog.specs.get(request.query_params.get("model", ""), shared.catalog.default).name
+    model = shared.catalog.get(request.query_params.get("model", "")).name
     return page("fragments/served.html", reason=await fault(shared, model))
 
 

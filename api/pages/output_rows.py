@@ -1,10 +1,12 @@
-"""Outputs of the known tasks in a form for people: scored labels where there are some, else text or JSON."""
+"""Outputs in a form for people: scored rows as the task says (`jobs/tasks/task.py`), else text or JSON."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from api.wording import counted
+from jobs.tasks import Output
 
 MOST_ROWS = 10
 """Labels or entities of one output that a page shows."""
@@ -29,14 +31,18 @@ class Shown(NamedTuple):
     error: str = ""
 
 
-def shown(result: dict[str, Any]) -> Shown:
-    """One entry of a job's results."""
+def shown(result: dict[str, Any], how: Output = "any", given: object = None) -> Shown:
+    """One entry of a job's results, of a task whose outputs are shown so; `given` is its input."""
     if "error" in result:
         error = result["error"]
         detail = error.get("detail") or error.get("title") if isinstance(error, dict) else error
         return Shown([], "", shortened(str(detail)))
     output = result.get("output")
-    rows = _rows(output)
+    if how == "ranking":
+        rows = _ranking(output, given)
+    else:
+        readers = list(_ROWS.values()) if how == "any" else [_ROWS[how]] if how in _ROWS else []
+        rows = _rows(output, readers)
     return Shown(rows[:MOST_ROWS], "" if rows else _text(output))
 
 
@@ -44,24 +50,70 @@ def shortened(text: str) -> str:
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} …"
 
 
-def _rows(output: Any) -> list[Row]:
+Reader = Callable[[Any], list[Row]]
+
+
+def _rows(output: Any, readers: list[Reader]) -> list[Row]:
+    """By the first reader that knows the output, or each part of it; none where no reader does."""
+    match output:
+        case [[dict(), *_]]:
+            return _rows(output[0], readers)
+        case [dict(), *_]:
+            each = [_rows(part, readers) for part in output[:MOST_ROWS]]
+            return [row for rows in each for row in rows] if all(each) else []
+    return next((rows for read in readers if (rows := read(output))), [])
+
+
+def _labels(output: Any) -> list[Row]:
     match output:
         case {"labels": list(labels), "scores": list(scores)}:  # zero-shot
             return [Row(str(label), _score(score)) for label, score in zip(labels, scores, strict=False)]
-        case {"entity_group": kind, "word": word, **rest} | {"entity": kind, "word": word, **rest}:
-            return [Row(str(word), _score(rest.get("score")), str(kind))]
-        case {"token_str": token, "sequence": sequence, **rest}:
-            return [Row(str(token), _score(rest.get("score")), shortened(str(sequence)))]
         case {"label": label, "score": score}:
             return [Row(str(label), _score(score))]
+    return []
+
+
+def _entities(output: Any) -> list[Row]:
+    match output:
+        case {"entity_group": kind, "word": word, **rest} | {"entity": kind, "word": word, **rest}:
+            return [Row(str(word), _score(rest.get("score")), str(kind))]
+    return []
+
+
+def _words(output: Any) -> list[Row]:
+    match output:
+        case {"token_str": token, "sequence": sequence, **rest}:
+            return [Row(str(token), _score(rest.get("score")), shortened(str(sequence)))]
+    return []
+
+
+def _texts(output: Any) -> list[Row]:
+    match output:
         case {"generated_text": str(text)}:
             return [Row(shortened(text), None)]
-        case [[dict(), *_]]:
-            return _rows(output[0])
-        case [dict(), *_]:
-            each = [_rows(part) for part in output[:MOST_ROWS]]
-            return [row for rows in each for row in rows] if all(each) else []
     return []
+
+
+_ROWS: dict[Output, Reader] = {
+    "entities": _entities,
+    "words": _words,
+    "labels": _labels,
+    "texts": _texts,
+}
+
+
+def _ranking(output: Any, given: Any) -> list[Row]:
+    """Documents with their scores, best first; `given` is the input that they are in."""
+    entries = output if isinstance(output, list) else [output]
+    entries = sorted(entries, key=lambda entry: -entry["score"])[:MOST_ROWS]
+    documents = given.get("documents", [given.get("document")]) if isinstance(given, dict) else []
+    return [_ranked(entry["score"], entry.get("index", 0), documents) for entry in entries]
+
+
+def _ranked(score: float, index: int, documents: list[Any]) -> Row:
+    label = str(documents[index]) if index < len(documents) else f"document {index + 1}"
+    note = "" if 0 <= score <= 1 else f"score {score:.3g}"  # which no meter can show
+    return Row(shortened(label), _score(score), note)
 
 
 def _score(score: Any) -> float | None:

@@ -28,6 +28,8 @@ class Field(NamedTuple):
     least: float | None = None
     most: float | None = None
     step: str = "any"
+    default: str = ""
+    """The model's, as it would be typed; empty where the pipeline's holds."""
 
 
 def fields(spec: ModelSpec, given: Mapping[str, str]) -> list[Field]:
@@ -35,7 +37,9 @@ def fields(spec: ModelSpec, given: Mapping[str, str]) -> list[Field]:
     schema = parameters_schema(spec)
     needed = schema.get("required", [])
     return [
-        _field(name, declared, given.get(PREFIX + name, ""), name in needed)
+        _field(name, declared, given.get(PREFIX + name, ""), name in needed)._replace(
+            default=_typed(declared["default"]) if "default" in declared else ""
+        )
         for name, declared in schema.get("properties", {}).items()
     ]
 

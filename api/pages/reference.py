@@ -86,7 +86,7 @@ def _body(call: dict[str, Any], schemas: Schemas, catalog: ModelCatalog) -> Iter
     for spec in catalog.specs.values() if request is schemas["JobRequest"] else ():
         parameters = parameters_schema(spec)
         for name, schema in parameters["properties"].items():
-            needed = ", required" if name in parameters.get("required", []) else ""
+            needed = ", required" if name in parameters.get("required", []) else _default(schema)
             yield Member(f"parameters.{name}", _kind(schema, schemas) + needed, "", spec.name)
 
 
@@ -124,7 +124,10 @@ def _name(schema: Any) -> str:
 
 def _default(schema: dict[str, Any]) -> str:
     """Where there is one that says something."""
-    return f", by default {schema['default']}" if schema.get("default") else ""
+    default = schema.get("default")
+    if default in (None, "", [], {}):
+        return ""
+    return f", by default {default if isinstance(default, str) else msgspec.json.encode(default).decode()}"
 
 
 def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> list[str]:

@@ -1,4 +1,4 @@
-"""How pages are made: the Jinja environment, words for numbers and times, outputs in a readable form.
+"""How pages are made: the Jinja environment, words for numbers and times.
 
 What a page shows is decided in the modules beside this one, not in a template.
 """
@@ -13,7 +13,6 @@ import jinja2
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from api.pages.output_rows import shown
 from api.wording import counted, noun, time_of_day
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -131,7 +130,6 @@ _environment.filters.update(
     clock=clock,
     code=code,
     time_of_day=time_of_day,
-    shown=shown,
     grouped=grouped,
     rate=rate,
     percent=percent,

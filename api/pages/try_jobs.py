@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, NamedTuple
 
-from api.pages.job_page import Pair, decoded, pairs
+from api.pages.job_page import Pair, decoded, pairs, task_of
 from api.services import Services
 from jobs.errors import JobGone, JobNotFound
 from jobs.ledger.reading import BARELY
@@ -52,8 +52,8 @@ async def _line(shared: Services, number: int, job_id: str) -> Line:
     except (JobNotFound, JobGone):
         return Line(number, job_id, None, None, Asked())
     asked = await shared.ledger.asked(job_id)
-    shown = pairs(asked, decoded(job, MOST_RESULTS), 1)
-    return Line(number, job_id, job, shown[0] if shown else None, asked)
+    both = pairs(asked, decoded(job, MOST_RESULTS), 1, task_of(shared, job))
+    return Line(number, job_id, job, both[0] if both else None, asked)
 
 
 def _together(found: list[Line]) -> dict[str, Any] | None:

@@ -169,7 +169,7 @@ def _asked(form: Mapping[str, str], catalog: ModelCatalog) -> Asked:
             raise InvalidRequest("there is no line with anything in it")
         if len(given) > MOST_LINES:
             raise InvalidRequest(f"{len(given)} lines are more than the {MOST_LINES} that this page takes")
-    inputs = list(_parsed(given)) if spec.input == "json" else given
+    inputs = list(_parsed(given)) if spec.definition.input.is_json else given
     parameters = parameter_fields.parameters(spec, form)
     try:
         jobs = [
@@ -193,7 +193,7 @@ def _parsed(given: list[str]) -> Iterator[Any]:
 
 def _form(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
     """What the form shows: what was typed, or the model's example where nothing was but an example."""
-    spec = catalog.specs.get(form.get("model", ""), catalog.default)
+    spec = catalog.get(form.get("model", ""))
     before = catalog.specs.get(form.get("shown", ""))
     text, mode, parameters = _prefilled(spec)
     typed = form.get("text", "").replace("\r\n", "\n")
@@ -219,6 +219,8 @@ def _prefilled(spec: ModelSpec) -> tuple[str, str, dict[str, str]]:
     asked = example(spec)
     given = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
     texts = [each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in given]
+    if any("\n" in each for each in texts):  # as a line it would be several inputs
+        del texts[1:]
     return (
         "\n".join(texts),
         "lines" if len(texts) > 1 else "one",

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from api.pages.output_rows import MOST_TEXT
 from api.wording import counted
+from jobs.tasks import Output
 
 COLOURS = 6
 POINTS = 120
@@ -44,24 +45,31 @@ class Picture(NamedTuple):
     continued: Continued | None = None
 
 
-def picture(result: dict[str, Any] | None, given: object) -> Picture:
-    """Of one entry of a job's results and the input that it belongs to."""
+def picture(result: dict[str, Any] | None, given: object, how: Output = "any") -> Picture:
+    """Of one entry of a job's results and its input, of a task whose outputs are shown so."""
     output = result.get("output") if result else None
+    if how in ("entities", "any"):
+        match output:
+            case [{"start": int(), "end": int(), "word": _}, *_] if isinstance(given, str):
+                return Picture(list(_pieces(output, given)))
+    if how in ("texts", "any"):
+        match output:
+            case [{"generated_text": str(text)}, *_] | {"generated_text": str(text)}:
+                return Picture([], None, _continued(text, given))
+    return Picture([], _vectors(output)) if how in ("vectors", "any") else Picture([])
+
+
+def _vectors(output: Any) -> Spark | None:
+    """Of the vector, or of the first of several."""
     match output:
-        case [{"start": int(), "end": int(), "word": _}, *_] if isinstance(given, str):
-            return Picture(list(_pieces(output, given)))
-        case [{"generated_text": str(text)}, *_] | {"generated_text": str(text)}:
-            return Picture([], None, _continued(text, given))
         case [float() | int(), *_] if all(type(number) in (int, float) for number in output):
-            return Picture([], _spark(output, counted(len(output), "number")))
+            return _spark(output, counted(len(output), "number"))
         case [[float() | int(), *_] as row, *_] | [[[float() | int(), *_] as row, *_]]:
             rows = output if type(output[0][0]) is not list else output[0]
             if all(type(number) in (int, float) for number in row):
-                return Picture(
-                    [],
-                    _spark(row, f"{counted(len(rows), 'row')} of {counted(len(row), 'number')}; the first"),
-                )
-    return Picture([])
+                told = f"{counted(len(rows), 'row')} of {counted(len(row), 'number')}; the first"
+                return _spark(row, told)
+    return None
 
 
 def _pieces(entities: list[Any], text: str) -> Iterator[Piece]:

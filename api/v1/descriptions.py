@@ -5,15 +5,15 @@ A test fails when a field of a schema there is not described here.
 
 MEANINGS: dict[str, dict[str, str]] = {
     "JobRequest": {
-        "inputs": 'One input or a list of them: texts, or any JSON values for a model with `input = "json"`.',
-        "model": "The model's name; by default the first of `GET /v1/models`.",
-        "parameters": "What the model's task allows; what is left out has the pipeline's own default.",
+        "inputs": "One input or a list of them; `GET /v1/models` says of which kind as the model's `input`.",
+        "model": "The model's name or one of its aliases; by default the first of `GET /v1/models`.",
+        "parameters": "What the model's task allows; what is left out has the model's default or the task's.",
         "priority": "Jobs of a higher one go first, but none waits for ever: it is a head start in time.",
         "expires_in": "Seconds within which it must start, or it ends as `expired`; by default it waits.",
     },
     "Job": {
         "id": "A UUID; a job is read, followed and cancelled by it.",
-        "model": "The model that runs it.",
+        "model": "The name of the model that runs it, also where an alias was asked for.",
         "status": "`queued` and `running` may change; the others are final.",
         "created_at": "When it was accepted, as RFC 3339 has it, in UTC.",
         "started_at": "When its first batch began.",
@@ -100,11 +100,13 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "Model": {
         "name": "The name that a request gives as `model`.",
+        "aliases": "Other names that a request may give.",
         "description": "From the models file.",
         "task": "What it does, such as `text-classification`; `custom` for a pipeline class of the operator.",
         "default": "Whether it is used when a request names no model.",
         "input": "The kind of its inputs, such as `text` or `json`.",
         "parameters": "JSON Schema of a request's `parameters`.",
+        "defaults": "Parameters of a job that does not give them.",
         "request": "JSON Schema of a whole request to this model, in addition to `JobRequest`.",
         "limits": "What one job may contain.",
         "queue": "Its unfinished jobs.",

@@ -14,11 +14,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.edge.json_shape import check_shape
-from jobs import tasks
 from jobs.errors import InvalidRequest
+from jobs.inputs import check_count, check_input
 from jobs.models import ModelCatalog, ModelSpec
 from jobs.priorities import Priority
-from jobs.schema import WEEK, JobRequest, NewJob, check_count, check_input
+from jobs.schema import WEEK, JobRequest, NewJob
 
 MAX_PARAMETERS = 256 * 1024
 """Bytes of the JSON of a job's parameters."""
@@ -52,21 +52,23 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
     Raises InvalidRequest; msgspec's errors, UnicodeDecodeError and RecursionError where it is not JSON.
     """
     asked = _envelope.decode(body)
-    parameters = _parameters(asked.parameters)
+    given = _parameters(asked.parameters)
     spec = catalog.default if asked.model is UNSET else catalog[asked.model]
     many = memoryview(asked.inputs)[0] == ord("[")
-    given = _cut(asked.inputs, spec) if many else [asked.inputs]
-    check_count(len(given), spec)
-    packed = bytearray(_pack([None] * len(given))[: -len(given)] if many else b"")
-    for item in _decoded(given, spec, many):
+    raw = _cut(asked.inputs, spec) if many else [asked.inputs]
+    check_count(len(raw), spec)
+    packed = bytearray(_pack([None] * len(raw))[: -len(raw)] if many else b"")
+    for item in _decoded(raw, spec, many):
         packed += item
+    parameters = spec.effective(given)
     return NewJob(
         model=spec.name,
         inputs=msgspec.Raw(packed),
-        count=len(given),
-        parameters=tasks.validate(parameters, spec.parameter_type),
+        count=len(raw),
+        parameters=parameters,
         priority=asked.priority,
         expires_in=None if asked.expires_in is UNSET else asked.expires_in,
+        given={name: parameters[name] for name in given} if spec.defaults else None,
     )
 
 
@@ -96,11 +98,12 @@ def _members(count: int) -> msgspec.json.Decoder[Any]:
 
 def _decoded(given: list[msgspec.Raw], spec: ModelSpec, many: bool) -> Iterator[bytes]:
     """Each input in the queue's format."""
+    kind = spec.definition.input
     for index, raw in enumerate(given):
         pointer = f"/inputs/{index}" if many else "/inputs"
-        if spec.input == "text" and memoryview(raw)[0] != ord('"'):
+        if kind.opens and memoryview(raw)[:1] != kind.opens:
             check_input(None, spec, pointer)  # says what was expected
-        elif spec.input != "text":
+        elif kind.is_json:
             _check_structure(bytes(raw), spec, pointer)
         item = _any.decode(raw)
         check_shape(item, pointer)

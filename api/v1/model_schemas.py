@@ -7,24 +7,6 @@ import msgspec
 from jobs.models import ModelCatalog, ModelSpec
 from jobs.validation import properties
 
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "text-classification": {"inputs": ["A wonderful film.", "A dull, badly acted mess."]},
-    "token-classification": {
-        "inputs": "Ada Lovelace lived in London.",
-        "parameters": {"aggregation_strategy": "simple"},
-    },
-    "feature-extraction": {
-        "inputs": "A wonderful film.",
-        "parameters": {"pooling": "mean", "normalize": True},
-    },
-    "zero-shot-classification": {
-        "inputs": "The match ended in a draw.",
-        "parameters": {"candidate_labels": ["sport", "politics"]},
-    },
-    "fill-mask": {"inputs": "Paris is the [MASK] of France.", "parameters": {"top_k": 3}},
-    "text-generation": {"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20}},
-}
-
 
 def examples(catalog: ModelCatalog) -> dict[str, Any]:
     """For each model a request that it accepts, and the default one's with every field."""
@@ -34,34 +16,48 @@ def examples(catalog: ModelCatalog) -> dict[str, Any]:
 
 
 def example(spec: ModelSpec) -> dict[str, Any]:
-    """A small request, cut to the model's limits."""
-    if spec.input == "json":
-        return {"inputs": [{"feature": 1.5} if spec.max_input_chars > 20 else 1]}
-    made = EXAMPLES.get(spec.task, {"inputs": "A text."})
-    texts = made["inputs"]
-    if isinstance(texts, str):
-        return made | {"inputs": texts[: spec.max_input_chars]}
-    return made | {"inputs": [text[: spec.max_input_chars] for text in texts[: spec.max_inputs]]}
+    """The model's own example, or a small request, cut to the model's limits."""
+    if spec.example is not None:
+        return _with_parameters(spec, spec.example)
+    given, limit, cut = spec.definition.example["inputs"], spec.max_input_chars, spec.definition.input.cut
+    if not isinstance(given, list):
+        return _with_parameters(spec, cut(given, limit))
+    return _with_parameters(spec, [cut(each, limit) for each in given[: spec.max_inputs]])
+
+
+def _with_parameters(spec: ModelSpec, inputs: Any) -> dict[str, Any]:
+    """A request with the task's example of parameters, but for those of which the model has defaults."""
+    known = {**spec.trained_defaults, **spec.defaults}
+    shown = spec.definition.example.get("parameters", {})
+    if spec.task == "feature-extraction" and spec.revision is not None:
+        shown = {}  # of the hub: its files, which only the worker has, may say how to pool
+    parameters = {name: value for name, value in shown.items() if name not in known}
+    return {"inputs": inputs, "parameters": parameters} if parameters else {"inputs": inputs}
 
 
 def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
     """JSON Schema of the parameters that a job for this model may carry."""
     _, definitions = msgspec.json.schema_components([spec.parameter_type])
     schema: dict[str, Any] = next(iter(definitions.values()))
-    return schema | {"properties": properties(spec.parameter_type)}
+    declared = properties(spec.parameter_type)
+    for name, value in {**spec.trained_defaults, **spec.defaults}.items():
+        declared[name] = {**declared[name], "default": value}
+    if "required" in schema:
+        schema = schema | {"required": [name for name in schema["required"] if name not in spec.defaults]}
+    return schema | {"properties": declared}
 
 
 def accepted(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
     """JSON Schema of what the model takes, beside JobRequest's own; it can tell neither depth nor bits."""
-    text = {"type": "string", "maxLength": spec.max_input_chars}
-    item, single = (text, text) if spec.input == "text" else ({}, {"not": {"type": "array"}})
+    item = spec.definition.input.describe(spec.max_input_chars)
+    single = item or {"not": {"type": "array"}}
     many = {"type": "array", "items": item, "minItems": 1, "maxItems": spec.max_inputs}
     parameters = parameters_schema(spec)
     needed = {"model": not default, "parameters": bool(parameters.get("required"))}
     return {
         "title": spec.name,
         "properties": {
-            "model": {"const": spec.name},
+            "model": {"enum": [spec.name, *spec.aliases]} if spec.aliases else {"const": spec.name},
             "inputs": {"anyOf": [single, many]},
             "parameters": parameters,
         },

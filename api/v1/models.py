@@ -3,6 +3,7 @@
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -67,11 +68,13 @@ def _changed(models_file: Path) -> int:
 def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat]) -> Model:
     return Model(
         name=spec.name,
+        aliases=spec.aliases,
         description=spec.description,
         task=spec.task,
         default=default,
-        input=spec.input,
+        input=spec.definition.input.name,
         parameters=parameters_schema(spec),
+        defaults=_defaults(spec, workers),
         request=accepted(spec, default=default),
         limits=ModelLimits(spec.max_inputs, spec.max_input_chars),
         queue=ModelQueue(waiting=depth.waiting + depth.deferred, running=depth.running),
@@ -91,3 +94,9 @@ def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heart
             for reason in newest([reason for beat in workers for reason in beat.failures])
         ],
     )
+
+
+def _defaults(spec: ModelSpec, workers: list[Heartbeat]) -> dict[str, Any]:
+    """What a job is run with where it says nothing: what the model's files ask for, then `models.toml`."""
+    trained = next((beat.defaults for beat in workers if beat.defaults), spec.trained_defaults)
+    return {**trained, **spec.defaults}

@@ -134,11 +134,13 @@ class Model(msgspec.Struct):
     """A model: what it takes, how busy it is, and the workers that serve it."""
 
     name: str
+    aliases: list[str]
     description: str
     task: str
     default: bool
     input: str
     parameters: dict[str, Any]
+    defaults: dict[str, Any]
     request: dict[str, Any]
     limits: ModelLimits
     queue: ModelQueue

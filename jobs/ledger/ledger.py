@@ -57,7 +57,10 @@ class Ledger(Queues):
         payload = encode_payload(job.inputs, envelope)
         fingerprint, kept_as = "", keys.IDEMPOTENCY.of("")
         if idempotency_key is not None:
-            fingerprint = _fingerprint(job.model, payload)
+            asked = payload
+            if job.given is not None:  # the model's defaults may have changed since the first try
+                asked = encode_payload(job.inputs, replace(envelope, parameters=job.given))
+            fingerprint = _fingerprint(job.model, asked)
             kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
         if job.traceparent is not None:  # each try of the same request may have another
             payload = encode_payload(job.inputs, replace(envelope, traceparent=job.traceparent))

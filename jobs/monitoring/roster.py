@@ -1,5 +1,7 @@
 """The roster of live workers: each writes a heartbeat, everybody can read them all."""
 
+from typing import Any
+
 import msgspec
 from arq.connections import ArqRedis
 
@@ -38,6 +40,8 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Unix seconds at which a retired model is loaded again; 0 while it is served."""
     device: str = ""
     dtype: str = ""
+    defaults: dict[str, Any] = {}
+    """Parameters of a job that does not give them, as the model's own files ask for."""
     leases: int = 0
     """Jobs claimed and not finished."""
     window: int = 0

@@ -88,7 +88,7 @@ def test_a_parameter_that_is_not_right_is_told_what_would_be(
     task: str, given: dict[str, Any], words: str, pointer: str
 ) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        tasks.validate(given, tasks.TASKS[task])
+        tasks.validate(given, tasks.TASKS[task].parameters)
     assert str(raised.value) == f"parameters{words}"
     assert raised.value.pointer == f"/parameters{pointer}"
 

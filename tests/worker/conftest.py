@@ -74,7 +74,7 @@ def serving(redis: ArqRedis, settings: Settings) -> Serving:
     async def serve(**fields: Any) -> AsyncIterator[BatchWorker]:
         changed = {name: fields.pop(name) for name in list(fields) if name in Settings.model_fields}
         spec = poison_spec(**fields)
-        source = Path(spec.source) if spec.source else None
+        source = Path(spec.source) if spec.source and spec.revision is None else None
         worker = BatchWorker(redis, settings.model_copy(update=changed), spec, lambda: source)
         running = asyncio.create_task(worker.main())
         try:

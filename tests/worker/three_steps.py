@@ -3,22 +3,25 @@
 import socket
 import sys
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 
 from worker.engine.conveyor import Conveyor
-from worker.engine.pipelines import PipelineInfo, Prepared
+from worker.engine.pipelines import LoadedPipeline, PipelineInfo, Prepared
 
 PATIENCE = 30.0
 
 
-class Meeting:
+class Meeting(LoadedPipeline):
     """Computing `first` waits until `second` is prepared; computing `second` and answering `first` meet."""
 
     info = PipelineInfo("cpu", "float32", None, None)
     budget: int | None = None
     steps = new_tokens = 0
+    defaults: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.prepared, self.computing, self.answering = (threading.Event() for _ in range(3))

@@ -3,10 +3,12 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any
 
 from tokenizers import Tokenizer
 
+from jobs.tasks import Task
 from worker.engine.protocol import CHARS_PER_TOKEN, Loaded
 
 FADING = 0.95
@@ -17,9 +19,14 @@ INLINE_CHARS = 20_000
 
 
 class LengthMeter:
-    """Counts tokens with the model's own tokenizer (fast, and without torch), or estimates them."""
+    """Counts tokens with the model's own tokenizer (fast, and without torch), or estimates them.
 
-    def __init__(self, loaded: Loaded) -> None:
+    The task says which texts the model reads for an input, and how many times.
+    """
+
+    def __init__(self, task: Task, loaded: Loaded) -> None:
+        self._texts_of = task.input.texts
+        self._passes = task.passes
         self.max_length = loaded.max_length
         self._tokenizer: Tokenizer | None = None
         self._chars_per_token = float(CHARS_PER_TOKEN)
@@ -30,14 +37,20 @@ class LengthMeter:
             self._tokenizer.no_truncation()
 
     async def measure(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[int]:
-        """The cost of each input: tokens as the model will see them; for JSON inputs, all alike."""
-        if not all(isinstance(item, str) for item in inputs):
+        """The cost of each input: tokens as the model will see them; where one has no texts, all alike."""
+        texts = self._texts(inputs)
+        if texts is None:
             return [1] * len(inputs)
-        if sum(map(len, inputs)) <= INLINE_CHARS:
-            tokens = self._count(inputs)
+        rows = list(chain.from_iterable(texts))
+        if sum(map(len, rows)) <= INLINE_CHARS:
+            counts = self._count(rows)
         else:
-            tokens = await asyncio.to_thread(self._count, inputs)
-        return [_passes(parameters) * count for count in tokens]
+            counts = await asyncio.to_thread(self._count, rows)
+        passes = self._passes(parameters)
+        if len(rows) == len(inputs):
+            return [passes * count for count in counts]
+        left = iter(counts)
+        return [passes * sum(islice(left, len(each))) for each in texts]
 
     @property
     def guesses(self) -> bool:
@@ -50,14 +63,21 @@ class LengthMeter:
 
     def ran(self, inputs: Sequence[Any], parameters: dict[str, Any], tokens: int) -> None:
         """A batch of these inputs had so many tokens: the next guesses follow."""
-        texts = [text for text in inputs if isinstance(text, str)]
+        texts = self._texts(inputs)
+        if texts is None or not tokens:
+            return
+        lengths = [len(row) for row in chain.from_iterable(texts)]
         # a text that was cut tells nothing of its characters
         most = (self.max_length or math.inf) * self._chars_per_token
-        chars = sum(map(len, texts))
-        if tokens and len(texts) == len(inputs) and max(map(len, texts)) < most / 2:
-            self._chars = FADING * self._chars + chars
-            self._tokens = FADING * self._tokens + tokens / _passes(parameters)
+        if max(lengths) < most / 2:
+            self._chars = FADING * self._chars + sum(lengths)
+            self._tokens = FADING * self._tokens + tokens / self._passes(parameters)
             self._chars_per_token = self._chars / self._tokens
+
+    def _texts(self, inputs: Sequence[Any]) -> list[list[str]] | None:
+        """The texts of each input; None where one has none."""
+        texts = list(map(self._texts_of, inputs))
+        return texts if all(texts) else None
 
     def _count(self, texts: Sequence[str]) -> list[int]:
         if self._tokenizer is None:
@@ -66,9 +86,3 @@ class LengthMeter:
             counts = [len(encoded.ids) for encoded in self._tokenizer.encode_batch_fast(list(texts))]
         most = self.max_length or max(counts)
         return [min(max(count, 1), most) for count in counts]
-
-
-def _passes(parameters: dict[str, Any]) -> int:
-    """Zero-shot runs a text once for each label."""
-    labels = parameters.get("candidate_labels")
-    return max(1, len(labels)) if isinstance(labels, list) else 1

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from jobs.errors import ConfigurationError
-from worker.engine.pipelines import LoadedPipeline
+from worker.engine.pipelines import ComparablePipeline
 from worker.engine.protocol import CHARS_PER_TOKEN
 
 EQUAL = 0.999
@@ -17,20 +16,8 @@ ALIKE = 0.999
 SCORE = 0.01
 """What a score may differ by where a model has only a score to give."""
 
-CONTINUED = 32
-"""Texts that are continued; the others would take too long."""
-
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "text-classification": {"top_k": 1},
-    "token-classification": {"aggregation_strategy": "none", "ignore_labels": []},
-    "zero-shot-classification": {"candidate_labels": ["work", "travel", "food", "sport"]},
-    "feature-extraction": {},
-    "fill-mask": {"top_k": 1},
-    "text-generation": {"max_new_tokens": 16, "do_sample": False, "return_full_text": False},
-}
-
 Answers = list[Any]
-"""One for each text: decisions (words or scores), or vectors as an array [tokens, dimensions]."""
+"""One for each text: what `ComparablePipeline.compared` makes of its output."""
 
 
 class OutOfTime(Exception):
@@ -38,39 +25,37 @@ class OutOfTime(Exception):
 
 
 class Examination:
-    """The same questions to each pipeline of one task."""
+    """The same questions to each pipeline of one model; `pipeline` is one of them."""
 
-    def __init__(self, task: str, texts: list[str], pipeline: LoadedPipeline) -> None:
-        self.task = task
-        self.texts = [self._question(text, pipeline) for text in texts]
-        if task == "text-generation":
-            self.texts = self.texts[:CONTINUED]
+    def __init__(self, texts: list[str], pipeline: ComparablePipeline) -> None:
+        self.texts = texts[: pipeline.compared_texts]
+        self._question = pipeline.question
+        self._has_vectors = pipeline.has_vectors
 
-    def batches(self, budget: int) -> list[list[str]]:
-        """The texts by length, in batches about as large as the batcher makes them."""
+    def batches(self, budget: int) -> list[list[Any]]:
+        """The questions by length, in batches about as large as the batcher makes them."""
         texts = sorted(self.texts, key=len)
         ends = [0]
         for i, text in enumerate(texts):
             if i > ends[-1] and (len(text) // CHARS_PER_TOKEN + 2) * (i + 1 - ends[-1]) > budget:
                 ends.append(i)
-        return [texts[start:end] for start, end in pairwise([*ends, len(texts)])]
+        questions = list(map(self._question, texts))
+        return [questions[start:end] for start, end in pairwise([*ends, len(texts)])]
 
     def answers(
-        self, pipeline: LoadedPipeline, batches: list[list[str]], in_time: Callable[[], bool]
+        self, pipeline: ComparablePipeline, batches: list[list[Any]], in_time: Callable[[], bool]
     ) -> Answers:
         """What the pipeline says of each text, in the order of the batches. Raises OutOfTime."""
         told: Answers = []
         for batch in batches:
             if not in_time():
                 raise OutOfTime
-            told += [
-                self._reduced(output, pipeline) for output in pipeline.run(batch, _PARAMETERS[self.task])
-            ]
+            told += map(pipeline.compared, pipeline.run(batch, pipeline.compared_with))
         return told
 
     def agreement(self, ours: Answers, theirs: Answers) -> float:
         """The share of equal decisions, or the least cosine of two vectors."""
-        if self.task == "feature-extraction":
+        if self._has_vectors:
             return min(_least_cosine(one, other) for one, other in zip(ours, theirs, strict=True))
         pairs = [
             pair for one, other in zip(ours, theirs, strict=True) for pair in zip(one, other, strict=True)
@@ -79,36 +64,7 @@ class Examination:
 
     @property
     def threshold(self) -> float:
-        return ALIKE if self.task == "feature-extraction" else EQUAL
-
-    def _question(self, text: str, pipeline: Any) -> str:
-        if self.task != "fill-mask" or pipeline.tokenizer.mask_token in text:
-            return text
-        words = text.split()
-        # near the start, for a long text is cut
-        words[min(len(words) // 2, 20)] = pipeline.tokenizer.mask_token
-        return " ".join(words)
-
-    def _reduced(self, output: Any, pipeline: Any) -> Any:
-        match self.task:
-            case "feature-extraction":
-                import numpy as np
-
-                return np.asarray(output[0], dtype=np.float32)
-            case "text-classification" if pipeline.model.config.num_labels == 1:
-                return [entry["score"] for entry in output]
-            case "text-classification":
-                return [entry["label"] for entry in output]
-            case "token-classification":
-                return [entry["entity"] for entry in output]
-            case "zero-shot-classification":
-                return output["labels"][:1]
-            case "fill-mask":
-                entries = output if isinstance(output[0], dict) else [first for first, *_ in output]
-                return [entry["token"] for entry in entries]
-            case "text-generation":
-                return [entry["generated_text"] for entry in output]
-        raise ConfigurationError(f"there is no way to judge {self.task}")
+        return ALIKE if self._has_vectors else EQUAL
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.engine.pipelines import LoadedPipeline
-from worker.engine.protocol import CHARS_PER_TOKEN, NO_BUDGET, Cost
+from worker.engine.protocol import NO_BUDGET, Cost
 
 SECONDS = 3.0
 """Of an undisturbed machine; a slow model's calibration takes the one shape longer that it is at."""
@@ -208,11 +208,7 @@ class _Measurement:
     def _units(self, inputs: list[Any]) -> int:
         """As `worker/batching/lengths.py` counts."""
         padded = self.pipeline.prepare(inputs, self.parameters).padded
-        if padded is not None:
-            return padded
-        if not all(isinstance(one, str) for one in inputs):
-            return len(inputs)
-        return max(len(text) // CHARS_PER_TOKEN + 1 for text in inputs) * len(inputs)
+        return self.pipeline.units(inputs) if padded is None else padded
 
 
 def _gains(shapes: list[Shape]) -> bool:

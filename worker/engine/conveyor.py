@@ -174,7 +174,7 @@ class Conveyor:
         return computed
 
     def _answer(self, batch: PipelinedBatch) -> list[bytes | Failure]:
-        """An output that cannot be encoded fails alone; a raise is the whole batch's."""
+        """What has no output, or one that cannot be encoded, fails alone; a raise is the whole batch's."""
         outputs = self._pipeline.answer(batch.product)
         if len(outputs) != batch.count:
             raise ValueError(f"the pipeline returned {len(outputs)} outputs for {batch.count} inputs")
@@ -196,6 +196,8 @@ class Conveyor:
 
 
 def encode_one(output: object) -> bytes | Failure:
+    if isinstance(output, InvalidRequest):
+        return Failure("input-failed", str(output)[:MAX_DETAIL])
     try:
         return pipelines.encode_output(output)
     except MemoryError:  # not the output's fault, as a rule

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
@@ -12,7 +13,7 @@ from worker.engine import pipelines
 from worker.engine.agreement import Answers, Examination, OutOfTime
 from worker.engine.calibration import calibrate
 from worker.engine.findings import held_out_file
-from worker.engine.pipelines import LoadedPipeline, Prepared
+from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, Prepared
 
 CANDIDATES = {"cpu": ("bfloat16", "int8"), "cuda": ("bfloat16", "float16")}
 
@@ -108,13 +109,13 @@ class Judge:
         self._until = time.monotonic() + spec.load_timeout * SHARE
         self.reference = self._load("float32")
         self.device = self.reference.info.device.partition(":")[0]
-        self._examination = Examination(spec.task, texts, self.reference)
+        self._examination = Examination(texts, self.reference)
         budget = spec.token_budget or calibrate(self.reference, spec.max_batch_items).cost.budget
         self.batches = self._examination.batches(budget)
         self._alone = [[text] for batch in self.batches for text in batch]
         self._expected: Answers | None = None
 
-    def examine(self, dtype: str, worth: float = WORTH) -> tuple[LoadedPipeline, Verdict]:
+    def examine(self, dtype: str, worth: float = WORTH) -> tuple[ComparablePipeline, Verdict]:
         """Loads the model in that type and compares, its answers too if it is `worth` times as fast.
 
         Raises OutOfTime, and what loading and running raise.
@@ -147,13 +148,14 @@ class Judge:
             total = [one + other for one, other in zip(total, best, strict=True)]
         return total[0] / total[1]
 
-    def _load(self, dtype: str) -> LoadedPipeline:
+    def _load(self, dtype: str) -> ComparablePipeline:
         pipeline = pipelines.load(self.spec.model_copy(update={"dtype": dtype}), self.source)
+        assert isinstance(pipeline, ComparablePipeline)  # ModelSpec allows `auto` for no other
         if sample := pipeline.warm_up():
             pipeline.run(*sample)
         return pipeline
 
-    def _answers(self, pipeline: LoadedPipeline, batches: list[list[str]]) -> Answers:
+    def _answers(self, pipeline: ComparablePipeline, batches: list[list[Any]]) -> Answers:
         return self._examination.answers(pipeline, batches, self._in_time)
 
     @property

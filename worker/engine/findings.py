@@ -114,6 +114,9 @@ def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[st
             "max_batch_items",
         },
     )
+    if spec.pipeline is not None:  # of a task, what is measured is the same
+        given = spec.model_dump(mode="json", include={"example", "defaults"})
+        settings |= {name: value for name, value in given.items() if value not in (None, {})}
     files = [*_files(source), *_files(_module(spec))]
     if spec.dtype == "auto":
         files.append(held_out_file(spec))

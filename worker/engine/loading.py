@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from jobs.models import ModelSpec
-from worker.engine import dtypes, findings, pipelines, threads
+from worker.engine import dtypes, findings, pipelines, smoke, threads
 from worker.engine.calibration import SECONDS, calibrate
 from worker.engine.dtypes import Choice
 from worker.engine.findings import Findings, FindingsStore
@@ -19,7 +19,7 @@ def load(
 ) -> tuple[pipelines.LoadedPipeline, Loaded]:
     """Loads the model, runs it once, and measures what it costs unless an earlier start did.
 
-    Raises ConfigurationError when the model cannot be served, and what its pipeline raises on its samples.
+    Raises ConfigurationError when the model cannot be served, or cannot run its example or its samples.
     """
     began = time.monotonic()
     count = threads.claim(spec.threads)
@@ -35,9 +35,11 @@ def load(
         pipeline, choice = dtypes.choose(spec, source)
     else:
         pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
+    smoke.run(spec, pipeline)
     step_ms = 0.0
     if sample := pipeline.warm_up():
-        pipeline.run(*sample)
+        if spec.example is not None:
+            pipeline.run(*sample)
         step_ms = _step(pipeline, sample)
     told = "measured earlier"
     if known is None:
@@ -53,7 +55,7 @@ def load(
     pipeline.budget = cost.budget
     limit = f"{cost.budget} ({told})" if cost.budget < NO_BUDGET else "none"
     info = pipeline.info
-    padding = "" if spec.pipeline is not None else "no padding, " if info.packs else "padding, "
+    padding = "" if not info.tokenizes else "no padding, " if info.packs else "padding, "
     return pipeline, Loaded(
         info.device,
         info.dtype,
@@ -66,6 +68,7 @@ def load(
         f"budget {limit}, {padding}threads {count}" + (f", dtype {choice.why}" if choice.why else ""),
         step_ms,
         pipeline.new_tokens,
+        dict(pipeline.defaults),
     )
 
 

@@ -64,6 +64,8 @@ class Loaded(msgspec.Struct, tag=True):
     """Milliseconds of a step of generating, as measured at warm-up; 0.0 where the task generates nothing."""
     new_tokens: int = 0
     """Tokens that a text gets at most where its job does not say."""
+    defaults: dict[str, Any] = {}
+    """Parameters that the model's own files ask for."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):

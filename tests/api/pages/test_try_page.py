@@ -218,7 +218,7 @@ async def test_another_model_brings_its_fields_and_keeps_what_was_typed(client: 
 def test_each_task_has_real_fields_that_give_its_parameters_back(tmp_path: Path) -> None:
     typed = {
         "p.top_k": "5",
-        "p.function_to_apply": "softmax",
+        "p.function_to_apply": "sigmoid",
         "p.aggregation_strategy": "simple",
         "p.ignore_labels": "O\r\n MISC ",
         "p.pooling": "mean",
@@ -233,9 +233,11 @@ def test_each_task_has_real_fields_that_give_its_parameters_back(tmp_path: Path)
         "p.top_p": "1",
         "p.repetition_penalty": "1.5",
         "p.return_full_text": "false",
+        "p.return_documents": "true",
     }
-    for task, allowed in tasks.TASKS.items():
-        spec = ModelSpec(name="m", task=task, source="here")
+    for task in tasks.TASKS.values():
+        allowed = task.parameters
+        spec = ModelSpec(name="m", task=task.name, source="here")
         names = {f"p.{name}" for name in allowed.__struct_fields__}
         assert {field.name for field in fields(spec, typed)} == names
         assert "json" not in {field.kind for field in fields(spec, typed)}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jobs.tasks import TASKS, custom_task
 from worker.batching.lengths import LengthMeter
 from worker.engine.protocol import Cost, Loaded
 
@@ -12,7 +13,7 @@ def loaded(max_length: int | None = None) -> Loaded:
 
 @pytest.fixture
 def meter() -> LengthMeter:
-    return LengthMeter(loaded())
+    return LengthMeter(custom_task("json", {}), loaded())
 
 
 async def test_without_a_tokenizer_it_is_a_guess(meter: LengthMeter) -> None:
@@ -29,10 +30,11 @@ async def test_the_guess_follows_what_batches_have(meter: LengthMeter) -> None:
     assert await meter.measure(["x" * 40], {}) == [21], "and forgets"
 
 
-async def test_a_text_that_runs_once_for_each_label_is_not_longer_for_it(meter: LengthMeter) -> None:
+async def test_a_text_that_runs_once_for_each_label_is_not_longer_for_it() -> None:
+    meter = LengthMeter(TASKS["zero-shot-classification"], loaded())
     labels = {"candidate_labels": ["a", "b", "c"]}
     meter.ran(["x" * 40], labels, 30)
-    assert await meter.measure(["x" * 40], {}) == [11]
+    assert await meter.measure(["x" * 40], {"candidate_labels": ["a"]}) == [11]
     assert await meter.measure(["x" * 40], labels) == [33]
 
 
@@ -43,6 +45,21 @@ async def test_what_tells_nothing_changes_nothing(meter: LengthMeter) -> None:
 
 
 async def test_a_text_that_was_cut_tells_nothing() -> None:
-    meter = LengthMeter(loaded(max_length=16))
+    meter = LengthMeter(TASKS["text-classification"], loaded(max_length=16))
     meter.ran(["x" * 10_000], {}, 16)
     assert await meter.measure(["x" * 40, "x" * 10_000], {}) == [11, 16]
+
+
+async def test_a_query_counts_once_for_each_of_its_documents() -> None:
+    meter = LengthMeter(TASKS["text-ranking"], loaded())
+    one = {"query": "x" * 9, "documents": ["y" * 10, "z" * 30]}
+    assert await meter.measure([one], {}) == [(20 // 4 + 1) + (40 // 4 + 1)]
+    both = [one, {"query": "x" * 9, "document": ""}]
+    assert await meter.measure(both, {}) == [17, 10 // 4 + 1]
+    meter.ran(both, {}, (20 + 40 + 10) // 2)
+    assert await meter.measure([one], {}) == [(20 // 2 + 1) + (40 // 2 + 1)]
+
+
+async def test_rows_are_cut_one_by_one() -> None:
+    meter = LengthMeter(TASKS["text-ranking"], loaded(max_length=16))
+    assert await meter.measure([{"query": "x" * 1_000, "documents": ["y"] * 5}], {}) == [5 * 16]

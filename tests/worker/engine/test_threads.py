@@ -68,7 +68,7 @@ def test_a_quota(tmp_path: Path, group: str, quota: dict[str, str], expected: in
 
 
 ASK = (
-    "import os, torch; from worker import threads;"
+    "import os, torch; from worker.engine import threads;"
     "count = threads.claim({given}); threads.tell_torch(count);"
     "print(count, torch.get_num_threads(), torch.get_num_interop_threads(), os.environ['OMP_WAIT_POLICY'])"
 )

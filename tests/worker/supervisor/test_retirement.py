@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
@@ -13,6 +14,8 @@ from tests.gate import Gate
 from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
+from tests.worker.engine.pipelines import local_hub, tiny
+from tests.worker.engine.pipelines.local_hub import Hub
 from tests.worker.test_batch_worker import ended, submit
 from worker.batch_worker import BatchWorker
 from worker.supervisor import restarts
@@ -112,6 +115,28 @@ async def test_a_model_that_cannot_be_loaded_at_the_start_is_tried_again(
         repair(needed)
         [job] = await ended(queue, job_id)
     assert (job.status, job.attempts) == ("succeeded", 1)
+
+
+async def test_a_model_of_a_hub_that_is_away_is_loaded_once_it_is_back(
+    redis: ArqRedis, queue: JobQueue, serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.BUILDERS["fill-mask"](tmp_path / "model")
+    hub = Hub(None, 503)
+    with local_hub.serving(hub):
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+        job_id = await submit(queue, "the [MASK] was closed")
+        fields: dict[str, Any] = {"task": "fill-mask", "pipeline": None, "parameters": {}, "device": "cpu"}
+        async with serving(**fields, source=local_hub.MODEL, revision=local_hub.COMMIT):
+            beat = await until_engine(redis, "retired")
+            assert (
+                f"{local_hub.MODEL} is not in the cache, and the hub {hub.url} answered 503"
+                in beat.engine_fault
+            )
+            hub.open(tmp_path / "model")
+            [job] = await ended(queue, job_id)
+    assert job.status == "succeeded"
 
 
 async def test_an_engine_that_dies_again_and_again_while_idle_retires_its_model(

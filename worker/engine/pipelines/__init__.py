@@ -1,4 +1,4 @@
-"""How a model of `models.toml` is loaded and run: task or class name -> LoadedPipeline.
+"""How a model of `models.toml` is loaded and run: a task's definition -> LoadedPipeline.
 
 Used inside the engine's child process. Which items share a batch is decided by the caller; what is
 in here promises that the batch doesn't show in the answers.
@@ -6,7 +6,8 @@ Importing this package does not import torch: a pipeline of one's own may have n
 
 interface       what the engine sees of a loaded pipeline
 outputs         an output -> plain Python -> JSON bytes
-checkpoint      a model's files -> model, tokenizer, limits; every rule of safety
+checkpoint      a model's files -> model, processor, limits; every rule of safety
+hub             whether a hub's model is in the cache, and what is wrong where the hub is of no use
 quantized       linear layers in 8-bit integers
 padding         rows of different lengths -> one rectangle
 packing         rows of different lengths, end to end, through a model without padding
@@ -16,29 +17,29 @@ encoder         what all but generation share: rows of tokens -> forward passes 
 classification  text-classification, token-classification, zero-shot-classification
 features        feature-extraction
 fill_mask       fill-mask
+ranking         text-ranking
+image_decoding  an image's base64 -> pixels, within limits
+image_classification  image-classification
 generation      text-generation
 held_out.txt    texts of our own making, by which `worker/engine/dtypes.py` judges a faster dtype
 custom          a class of the operator's own
 """
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from jobs.models import ModelSpec
+from jobs.tasks import Task
 from worker.engine.pipelines.encoding import encode_output
-from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
+from worker.engine.pipelines.interface import (
+    ComparablePipeline,
+    LoadedPipeline,
+    PipelineClass,
+    PipelineInfo,
+    Prepared,
+)
 
-__all__ = ["LoadedPipeline", "PipelineInfo", "Prepared", "encode_output", "load"]
-
-_CLASSES = {
-    "text-classification": ("classification", "TextClassification"),
-    "token-classification": ("classification", "TokenClassification"),
-    "zero-shot-classification": ("classification", "ZeroShotClassification"),
-    "feature-extraction": ("features", "FeatureExtraction"),
-    "fill-mask": ("fill_mask", "FillMask"),
-    "text-generation": ("generation", "TextGeneration"),
-}
+__all__ = ["ComparablePipeline", "LoadedPipeline", "PipelineInfo", "Prepared", "encode_output", "load"]
 
 
 def load(spec: ModelSpec, source: Path | None) -> LoadedPipeline:
@@ -47,12 +48,11 @@ def load(spec: ModelSpec, source: Path | None) -> LoadedPipeline:
     With `source` None it comes from the hub, as `spec.source` at `spec.revision`.
     Raises ConfigurationError, in one sentence, for whatever keeps it from being served.
     """
-    if spec.pipeline is not None:
-        from worker.engine.pipelines.custom import CustomPipeline
+    return pipeline_class(spec.definition).open(spec, source)
 
-        return CustomPipeline(spec, source)
-    from worker.engine.pipelines.checkpoint import open_checkpoint
 
-    module, name = _CLASSES[spec.task]
-    task: Callable[..., LoadedPipeline] = getattr(import_module(f"worker.engine.pipelines.{module}"), name)
-    return task(spec, open_checkpoint(spec, source))
+def pipeline_class(task: Task) -> PipelineClass:
+    """The class that runs the task; importing it may import torch."""
+    module, _, name = task.pipeline.partition(":")
+    found: PipelineClass = getattr(import_module(module), name)
+    return found

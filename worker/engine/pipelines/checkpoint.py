@@ -11,40 +11,45 @@ import torch
 import transformers
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
+from jobs import sentence_transformers
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
+from jobs.sentence_transformers import Trained
+from worker.engine.pipelines import hub
 from worker.engine.pipelines.quantized import quantize
 
-_MODEL_CLASSES: dict[str, Any] = {
-    "text-classification": transformers.AutoModelForSequenceClassification,
-    "token-classification": transformers.AutoModelForTokenClassification,
-    "zero-shot-classification": transformers.AutoModelForSequenceClassification,
-    "feature-extraction": transformers.AutoModel,
-    "fill-mask": transformers.AutoModelForMaskedLM,
-    "text-generation": transformers.AutoModelForCausalLM,
-}
-_HEADS = {
-    "text-classification": "ForSequenceClassification",
-    "token-classification": "ForTokenClassification",
-    "zero-shot-classification": "ForSequenceClassification",
-}
-"""How the architecture's name ends. Their weights may have the same names and fit each other's models."""
 _NO_LIMIT = 10**9
 """Tokenizers say 10**30 where they know of no maximum."""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A model and its tokenizer, in memory and on their device."""
+class Architecture:
+    """What a task asks of a checkpoint."""
 
     model: Any
-    tokenizer: Any
+    """The class of transformers that loads its model."""
+    head: str | tuple[str, ...] = ""
+    """How the architecture's name must end; weights for another head may have the same names and fit."""
+    unread: tuple[str, ...] = ()
+    """How the names of weights begin that the task never reads, so that they may be missing."""
+    processor: Any = transformers.AutoTokenizer
+    """The class of transformers that loads what turns an input into tensors."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model and its tokenizer or image processor, in memory; the model is on its device."""
+
+    model: Any
+    processor: Any
     device: torch.device
     max_length: int | None
     tokenizer_file: str | None
+    trained: Trained
+    """How it is run as it was trained, where its files say."""
 
 
-def open_checkpoint(spec: ModelSpec, source: Path | None) -> Checkpoint:
+def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architecture) -> Checkpoint:
     """Loads safetensors, and nothing that is not the operator's will. Raises ConfigurationError."""
     _be_quiet()
     device = _device(spec)
@@ -54,34 +59,44 @@ def open_checkpoint(spec: ModelSpec, source: Path | None) -> Checkpoint:
     if source is not None:
         _check_folder(spec, source)
     where = spec.source if source is None else str(source)
+    local = source is not None or hub.from_cache(spec)
     options = {
         "revision": spec.revision if source is None else None,
         "trust_remote_code": spec.trust_remote_code,
-        "local_files_only": source is not None,
+        "local_files_only": local,
     }
     try:
-        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where, **options)
-        model, report = _MODEL_CLASSES[spec.task].from_pretrained(
+        trained = _trained(spec, source, cached=local)
+        processor: Any = architecture.processor.from_pretrained(where, **options)
+        model, report = architecture.model.from_pretrained(
             where,
             dtype=torch.float32 if integers else getattr(torch, spec.dtype),
             use_safetensors=True,
             output_loading_info=True,
             **options,
         )
+    except sentence_transformers.Unsupported as error:
+        raise _refusal(
+            spec,
+            f"{where}: {error}; to serve the vectors of its transformer all the same, give a pooling in the"
+            ' models file, as in defaults = { pooling = "mean" }',
+        ) from error
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise _refusal(spec, f"{where} cannot be loaded for {spec.task}: {reason}") from error
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+    has_tokens = architecture.processor is transformers.AutoTokenizer
+    if has_tokens and len(processor) <= len(processor.all_special_tokens):
         raise _refusal(spec, f"the tokenizer of {where} knows no words; is tokenizer.json there, and whole?")
-    _check_architecture(spec, model.config.architectures or [], report["missing_keys"])
-    max_length = _max_length(model, tokenizer)
+    _check_architecture(spec, architecture, model.config.architectures or [], report["missing_keys"])
+    max_length = _max_length(model, processor, trained.max_length) if has_tokens else None
     if max_length is not None:
-        tokenizer.model_max_length = max_length
+        processor.model_max_length = max_length
     model = model.eval().to(device)
     if integers:
         with torch.inference_mode():
             model = quantize(model)
-    return Checkpoint(model, tokenizer, device, max_length, _tokenizer_file(spec, source))
+    tokenizer_file = _tokenizer_file(spec, source) if has_tokens else None
+    return Checkpoint(model, processor, device, max_length, tokenizer_file, trained)
 
 
 def _be_quiet() -> None:
@@ -114,19 +129,28 @@ def _check_folder(spec: ModelSpec, folder: Path) -> None:
         raise _refusal(spec, f"{folder} has no .safetensors file{hint}")
 
 
-def _check_architecture(spec: ModelSpec, architectures: list[str], missing: set[str]) -> None:
-    head = _HEADS.get(spec.task, "")
-    if architectures and not any(name.endswith(head) for name in architectures):
-        raise _refusal(spec, f"{spec.source} was not trained for {spec.task}: it is a {architectures[0]}")
-    # transformers would fill them with random numbers. Only feature-extraction never reads the pooler.
-    unread = ("pooler.",) if spec.task == "feature-extraction" else ()
-    needed = sorted(name for name in missing if not name.startswith(unread))
+def _check_architecture(
+    spec: ModelSpec, architecture: Architecture, names: list[str], missing: set[str]
+) -> None:
+    if names and not any(name.endswith(architecture.head) for name in names):
+        raise _refusal(spec, f"{spec.source} was not trained for {spec.task}: it is a {names[0]}")
+    # transformers would fill them with random numbers
+    needed = sorted(name for name in missing if not name.startswith(architecture.unread))
     if needed:
         raise _refusal(spec, f"{spec.source} was not trained for {spec.task}: its files hold no {needed[0]}")
 
 
-def _max_length(model: Any, tokenizer: Any) -> int | None:
-    limits = [tokenizer.model_max_length] if tokenizer.model_max_length < _NO_LIMIT else []
+def _trained(spec: ModelSpec, source: Path | None, *, cached: bool) -> Trained:
+    if spec.task != "feature-extraction":
+        return Trained()
+    folder = source if source is not None else hub.files_beside(spec, cached=cached)
+    return sentence_transformers.read(folder, spec.defaults) if folder is not None else Trained()
+
+
+def _max_length(model: Any, tokenizer: Any, trained: int | None) -> int | None:
+    limits = [] if trained is None else [trained]
+    if tokenizer.model_max_length < _NO_LIMIT:
+        limits.append(tokenizer.model_max_length)
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
         limits.append(positions - first_position(model))

@@ -4,10 +4,11 @@ from string import Formatter
 from typing import Any, ClassVar
 
 import torch
+import transformers
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
-from worker.engine.pipelines.checkpoint import Checkpoint
+from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.encoder import EncoderPipeline, Encoding, Predicted
 from worker.engine.pipelines.encoding import plain
 from worker.engine.pipelines.interface import Prepared
@@ -16,15 +17,28 @@ from worker.engine.pipelines.interface import Prepared
 class TextClassification(EncoderPipeline):
     """Each text gets a label, or its `top_k` labels."""
 
+    architecture = Architecture(
+        transformers.AutoModelForSequenceClassification, head="ForSequenceClassification"
+    )
+    postprocessing = "text-classification"
     reads_first_tokens = True
+    compared_with: ClassVar[dict[str, Any]] = {"top_k": 1}
 
     def _answer(self, computed: Predicted) -> list[Any]:
         options = computed.rows.options
         return [self.pipeline.postprocess({"logits": logits[None]}, **options) for logits in computed.outputs]
 
+    def compared(self, output: Any) -> Any:
+        """See ComparablePipeline. A model with one label has nothing but its score to give."""
+        return [entry["score" if self.model.config.num_labels == 1 else "label"] for entry in output]
+
 
 class TokenClassification(EncoderPipeline):
     """Each text gets the tokens, or the entities, that have a label."""
+
+    architecture = Architecture(transformers.AutoModelForTokenClassification, head="ForTokenClassification")
+    postprocessing = "token-classification"
+    compared_with: ClassVar[dict[str, Any]] = {"aggregation_strategy": "none", "ignore_labels": []}
 
     def _encode(self, texts: list[str], **options: Any) -> Encoding:
         return super()._encode(
@@ -37,7 +51,7 @@ class TokenClassification(EncoderPipeline):
     def _answer(self, computed: Predicted) -> list[Any]:
         encoding = computed.rows.encoding
         outputs = []
-        for i, (text, logits) in enumerate(zip(computed.rows.texts, computed.outputs, strict=True)):
+        for i, (text, logits) in enumerate(zip(computed.rows.inputs, computed.outputs, strict=True)):
             chunk = {
                 "sentence": text,
                 "logits": logits[None],
@@ -48,12 +62,19 @@ class TokenClassification(EncoderPipeline):
             outputs.append(plain(self.pipeline.postprocess([chunk], **computed.rows.options)))
         return outputs
 
+    def compared(self, output: Any) -> Any:
+        """See ComparablePipeline."""
+        return [entry["entity"] for entry in output]
+
 
 class ZeroShotClassification(EncoderPipeline):
     """Each text is held against every candidate label: does the text entail that the label is true?"""
 
+    architecture = TextClassification.architecture
+    postprocessing = "zero-shot-classification"
     reads_first_tokens = True
     warm_up_parameters: ClassVar[dict[str, Any]] = {"candidate_labels": ["travel", "politics"]}
+    compared_with: ClassVar[dict[str, Any]] = {"candidate_labels": ["work", "travel", "food", "sport"]}
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
         super().__init__(spec, checkpoint)
@@ -74,7 +95,7 @@ class ZeroShotClassification(EncoderPipeline):
         options = dict(computed.rows.options)
         labels = options.pop("labels")
         outputs = []
-        for i, text in enumerate(computed.rows.texts):
+        for i, text in enumerate(computed.rows.inputs):
             rows = computed.outputs[i * len(labels) : (i + 1) * len(labels)]
             chunks = [
                 {"candidate_label": label, "sequence": text, "logits": row[None]}
@@ -82,6 +103,10 @@ class ZeroShotClassification(EncoderPipeline):
             ]
             outputs.append(self.pipeline.postprocess(chunks, **options))
         return outputs
+
+    def compared(self, output: Any) -> Any:
+        """See ComparablePipeline."""
+        return output["labels"][:1]
 
     def _encode_pairs(self, texts: list[str], hypotheses: list[str]) -> Encoding:
         """Every text with every hypothesis, text by text; the text is cut, never the hypothesis."""

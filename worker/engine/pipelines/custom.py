@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
@@ -16,6 +16,7 @@ class CustomPipeline(LoadedPipeline):
 
     def __init__(self, spec: ModelSpec, source: Path | None) -> None:
         self._name = spec.pipeline
+        self._example, self._defaults = spec.example, spec.defaults
         build = _find(spec)
         try:
             self._instance = build(source=source, **spec.options)
@@ -29,6 +30,11 @@ class CustomPipeline(LoadedPipeline):
             )
         # what it computes in, it alone knows
         self.info = PipelineInfo(spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None)
+
+    @classmethod
+    def open(cls, spec: ModelSpec, source: Path | None) -> Self:
+        """See PipelineClass."""
+        return cls(spec, source)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline. Nothing is known of the inputs here."""
@@ -52,9 +58,13 @@ class CustomPipeline(LoadedPipeline):
         return [_plain_if_possible(output) for output in computed]
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
-        """The class's `warm_up`, a list or tuple of inputs, if it has one."""
+        """The class's `warm_up`, a list or tuple of inputs, or the model's `example`, if there is one."""
         inputs = getattr(self._instance, "warm_up", None)
-        return (list(inputs), {}) if isinstance(inputs, list | tuple) and inputs else None
+        if not (isinstance(inputs, list | tuple) and inputs):
+            inputs = self._example if isinstance(self._example, list) else [self._example]
+            if self._example is None:
+                return None
+        return list(inputs), dict(self._defaults)
 
 
 def _find(spec: ModelSpec) -> Callable[..., Any]:

@@ -42,7 +42,7 @@ class Pass:
 class Rows:
     """One micro-batch: its rows, dealt out to forward passes."""
 
-    texts: list[str]
+    inputs: list[Any]
     encoding: Encoding
     passes: list[Pass]
     options: dict[str, Any]
@@ -88,13 +88,13 @@ class EncoderPipeline(TextPipeline):
         encoding: Encoding = self.tokenizer(texts, truncation=self.info.max_length is not None, **options)
         return encoding
 
-    def _rows(self, texts: list[str], encoding: Encoding, options: dict[str, Any]) -> Prepared:
+    def _rows(self, inputs: list[Any], encoding: Encoding, options: dict[str, Any]) -> Prepared:
         lengths = [len(ids) for ids in encoding["input_ids"]]
         if min(lengths) == 0:
             raise InvalidRequest("the text has nothing in it that the tokenizer knows")
         passes = [self._pass(encoding, part) for part in self._parts(lengths)]
         computed = sum(one.tensors["input_ids"].numel() for one in passes)
-        return Prepared(Rows(texts, encoding, passes, options), sum(lengths), computed)
+        return Prepared(Rows(inputs, encoding, passes, options), sum(lengths), computed)
 
     def _layouts(self) -> Iterator[Layout]:
         if has_length_dependent_rope(self.model):  # no texts that are tried are as long

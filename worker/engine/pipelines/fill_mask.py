@@ -1,12 +1,13 @@
 """The words that fit where a text has a mask."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+import transformers
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
-from worker.engine.pipelines.checkpoint import Checkpoint
+from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.encoder import EncoderPipeline, Predicted
 from worker.engine.pipelines.interface import Prepared
 
@@ -14,8 +15,12 @@ from worker.engine.pipelines.interface import Prepared
 class FillMask(EncoderPipeline):
     """Each text gets `top_k` words for its mask; with several masks, a list of them for each."""
 
+    architecture = Architecture(transformers.AutoModelForMaskedLM)
+    postprocessing = "fill-mask"
+    compared_with: ClassVar[dict[str, Any]] = {"top_k": 1}
+
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
-        if checkpoint.tokenizer.mask_token_id is None:
+        if checkpoint.processor.mask_token_id is None:
             raise ConfigurationError(f"model {spec.name!r}: the tokenizer of {spec.source} has no mask token")
         super().__init__(spec, checkpoint)
 
@@ -44,6 +49,20 @@ class FillMask(EncoderPipeline):
             )
             for ids, logits in zip(computed.rows.encoding["input_ids"], computed.outputs, strict=True)
         ]
+
+    def question(self, text: str) -> str:
+        """See ComparablePipeline. Without a mask, a word becomes one."""
+        if self.tokenizer.mask_token in text:
+            return text
+        words = text.split()
+        # near the start, for a long text is cut
+        words[min(len(words) // 2, 20)] = self.tokenizer.mask_token
+        return " ".join(words)
+
+    def compared(self, output: Any) -> Any:
+        """See ComparablePipeline."""
+        entries = output if isinstance(output[0], dict) else [first for first, *_ in output]
+        return [entry["token"] for entry in entries]
 
     def _check_top_k(self, parameters: dict[str, Any]) -> None:
         words = self.model.config.vocab_size

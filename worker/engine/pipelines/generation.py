@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+import transformers
 
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
-from worker.engine.pipelines.checkpoint import Checkpoint
+from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.padding import pad_left
 from worker.engine.pipelines.text import Layout, TextPipeline
@@ -50,7 +51,15 @@ class TextGeneration(TextPipeline):
     Sampled ones differ from run to run, as one draw serves the whole batch; `do_sample: false` doesn't.
     """
 
+    architecture = Architecture(transformers.AutoModelForCausalLM)
+    postprocessing = "text-generation"
     warm_up_parameters: ClassVar[dict[str, Any]] = {"max_new_tokens": 4, "do_sample": False}
+    compared_with: ClassVar[dict[str, Any]] = {
+        "max_new_tokens": 16,
+        "do_sample": False,
+        "return_full_text": False,
+    }
+    compared_texts = 32  # the others would take too long
 
     def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         fitted = [self._fit(ids, parameters) for ids in self._tokens(texts)]
@@ -88,6 +97,10 @@ class TextGeneration(TextPipeline):
         parts, parameters = computed
         options = self._postprocess_parameters(parameters)
         return [output for part in parts for output in self._records(part, options)]
+
+    def compared(self, output: Any) -> Any:
+        """See ComparablePipeline."""
+        return [entry["generated_text"] for entry in output]
 
     def _records(self, part: Continued, options: dict[str, Any]) -> Iterator[list[Any]]:
         given, start = part.prompts, part.prompts.ids.shape[1]

@@ -1,7 +1,13 @@
 """What the engine sees of a pipeline, whatever is behind it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+
+from jobs.models import ModelSpec
+from worker.engine.protocol import CHARS_PER_TOKEN
 
 
 @dataclass(frozen=True)
@@ -14,6 +20,8 @@ class PipelineInfo:
     """Tokens of one text that the model reads; longer ones are cut. None: no such limit is known."""
     tokenizer_file: str | None
     """Path of `tokenizer.json`, to measure texts elsewhere; it may ask for truncation and padding."""
+    tokenizes: bool = False
+    """Whether inputs are turned into tokens, so that a batch of them may have padding."""
     packs: bool = False
     """Whether texts of different lengths share a forward pass without padding."""
     lanes: int = 1
@@ -50,6 +58,9 @@ class LoadedPipeline(Protocol):
     new_tokens: int = 0
     """Tokens that a text gets at most where its job does not say."""
 
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    """Parameters that the model's own files ask for; the models file's and a job's come before them."""
+
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """Checks, tokenises and pads one micro-batch. InvalidRequest: an input or a parameter is at fault."""
         ...
@@ -61,7 +72,8 @@ class LoadedPipeline(Protocol):
     def answer(self, computed: Any) -> list[Any]:
         """One output per input, in order, of plain Python values.
 
-        An output that is not JSON comes back as it is, for `encode_output` to refuse.
+        An output that is not JSON comes back as it is, for `encode_output` to refuse. An InvalidRequest in
+        an output's place fails its input alone: the others need not run again to find it.
         """
         ...
 
@@ -72,3 +84,36 @@ class LoadedPipeline(Protocol):
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
         """Inputs, short to long, and parameters to warm up with; None if the pipeline gives none."""
         ...
+
+    def units(self, inputs: list[Any]) -> int:
+        """The cost of a batch of which `prepare` has no tokens, as `worker/batching/lengths.py` counts it."""
+        if not all(isinstance(one, str) for one in inputs):
+            return len(inputs)
+        return max(len(text) // CHARS_PER_TOKEN + 1 for text in inputs) * len(inputs)
+
+
+class PipelineClass(Protocol):
+    """The class of a task's pipeline (`jobs.tasks.Task.pipeline`)."""
+
+    def open(self, spec: ModelSpec, source: Path | None) -> LoadedPipeline:
+        """Loads the model into memory, as `pipelines.load` says."""
+        ...
+
+
+class ComparablePipeline(LoadedPipeline):
+    """A pipeline whose answers can be compared with those of another dtype (`worker/engine/agreement.py`)."""
+
+    compared_with: ClassVar[dict[str, Any]] = {}
+    """The parameters of the comparison."""
+    compared_texts: ClassVar[int | None] = None
+    """Held-out texts that are compared, at most; None is all of them."""
+    has_vectors: ClassVar[bool] = False
+    """Whether answers are compared by their direction; else they are decisions, which must be equal."""
+
+    def question(self, text: str) -> Any:
+        """A held-out text as an input of the task."""
+        return text
+
+    def compared(self, output: Any) -> Any:
+        """Of an output, its decisions (words or scores), or its vectors as an array [tokens, dimensions]."""
+        raise NotImplementedError

@@ -10,15 +10,16 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 import transformers
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
-from worker.engine.pipelines.checkpoint import Checkpoint
-from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
+from worker.engine.pipelines.checkpoint import Architecture, Checkpoint, open_checkpoint
+from worker.engine.pipelines.interface import ComparablePipeline, PipelineInfo, Prepared
 
 logger = logging.getLogger(__name__)
 
@@ -39,28 +40,39 @@ SAMPLES = (
 """About 16, 32 and 128 tokens: what texts are, from a title to a paragraph."""
 
 
-class TextPipeline(LoadedPipeline, ABC):
+class TextPipeline(ComparablePipeline, ABC):
     """A LoadedPipeline around `transformers.pipeline`."""
 
+    architecture: ClassVar[Architecture]
+    """What its checkpoints must be."""
+    postprocessing: ClassVar[str] = ""
+    """The task of transformers whose pre- and postprocessing it uses; empty where it has its own."""
     warm_up_parameters: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def open(cls, spec: ModelSpec, source: Path | None) -> Self:
+        """See PipelineClass."""
+        return cls(spec, open_checkpoint(spec, source, cls.architecture))
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
         self.name = spec.name
         self.model = checkpoint.model
-        self.tokenizer = checkpoint.tokenizer
+        self.tokenizer = checkpoint.processor
         self.max_batch_items = spec.max_batch_items
         self.device = checkpoint.device
-        self.pipeline: Any = transformers.pipeline(
-            spec.task,  # type: ignore[call-overload]
-            model=self.model,
-            tokenizer=self.tokenizer,
-            device=checkpoint.device,
-        )
+        if self.postprocessing:
+            self.pipeline: Any = transformers.pipeline(
+                self.postprocessing,  # type: ignore[call-overload]
+                model=self.model,
+                tokenizer=self.tokenizer,
+                device=checkpoint.device,
+            )
         self.info = PipelineInfo(
             device=str(checkpoint.device),
             dtype=spec.dtype,
             max_length=checkpoint.max_length,
             tokenizer_file=checkpoint.tokenizer_file,
+            tokenizes=True,
         )
         self._tokenizing = (
             threading.Lock()
@@ -74,11 +86,8 @@ class TextPipeline(LoadedPipeline, ABC):
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline."""
-        for text in inputs:
-            if not isinstance(text, str):
-                raise InvalidRequest(f"an input must be a text, not {type(text).__name__}")
-            if not text:
-                raise InvalidRequest("the text is empty")
+        for one in inputs:
+            self._check(one)
         with self._tokenizing:
             return self._prepare(inputs, parameters)
 
@@ -96,9 +105,16 @@ class TextPipeline(LoadedPipeline, ABC):
         """See LoadedPipeline."""
         return list(SAMPLES), dict(self.warm_up_parameters)
 
+    def _check(self, one: Any) -> None:
+        """Refuses an input that cannot be run. Raises InvalidRequest."""
+        if not isinstance(one, str):
+            raise InvalidRequest(f"an input must be a text, not {type(one).__name__}")
+        if not one:
+            raise InvalidRequest("the text is empty")
+
     @abstractmethod
-    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
-        """The texts as tensors, and all that `_answer` needs to know of them."""
+    def _prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
+        """The inputs as tensors, and all that `_answer` needs to know of them."""
 
     @abstractmethod
     def _compute(self, work: Any) -> Any:

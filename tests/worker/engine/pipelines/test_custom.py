@@ -74,7 +74,7 @@ def test_an_option_that_the_class_does_not_take() -> None:
 
 def test_torch_is_not_imported_for_it() -> None:
     code = (
-        "import sys; from jobs.models import ModelSpec; from worker import pipelines;"
+        "import sys; from jobs.models import ModelSpec; from worker.engine import pipelines;"
         "spec = ModelSpec(name='mine', pipeline='tests.worker.engine.pipelines.own:Lengths');"
         "print(pipelines.load(spec, None).run(['abc'], {}), 'torch' in sys.modules)"
     )

@@ -87,9 +87,13 @@ def test_a_device_that_is_not_there(model_folder: ModelFolder) -> None:
         pipelines.load(spec, folder)
 
 
-def test_a_hub_that_cannot_be_reached() -> None:
+def test_a_hub_that_must_not_be_asked() -> None:
+    """HF_HUB_OFFLINE is set here; `test_hub.py` has the other ways to be without a hub."""
     spec = ModelSpec(name="far", task="fill-mask", source="nobody/nothing", revision="main", device="cpu")
-    with pytest.raises(ConfigurationError, match="model 'far': nobody/nothing cannot be loaded") as caught:
+    told = (
+        "model 'far': nobody/nothing is not in the cache, and HF_HUB_OFFLINE keeps the hub from being asked"
+    )
+    with pytest.raises(ConfigurationError, match=told) as caught:
         pipelines.load(spec, None)
     assert "\n" not in str(caught.value)
 
@@ -109,7 +113,7 @@ def test_code_in_a_models_folder_is_not_run(model_folder: ModelFolder, tmp_path:
 def test_nothing_is_printed(model_folder: ModelFolder) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from jobs.models import ModelSpec; from worker import pipelines\n"
+        "from jobs.models import ModelSpec; from worker.engine import pipelines\n"
         "for task, folder in zip(sys.argv[1::2], sys.argv[2::2]):\n"
         "    spec = ModelSpec(name='tiny', task=task, source=folder, device='cpu')\n"
         "    pipeline = pipelines.load(spec, Path(folder))\n"

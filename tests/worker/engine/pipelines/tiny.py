@@ -96,9 +96,40 @@ def _saved(
     return save
 
 
+def _sees(model: Any, configuration: Any, config: dict[str, Any]) -> Callable[[Path], None]:
+    """A model of images of 32 x 32 pixels."""
+
+    def save(folder: Path) -> None:
+        torch.manual_seed(11)
+        built = model(configuration(num_labels=7, **config)).eval()
+        for parameter in built.parameters():
+            parameter.data += 0.05 * torch.randn_like(parameter)
+        built.save_pretrained(folder)
+        side = {"height": 32, "width": 32}
+        transformers.ViTImageProcessor(size=side, image_mean=[0.5, 0.4, 0.3]).save_pretrained(folder)
+
+    return save
+
+
 BUILDERS: dict[str, Callable[[Path], None]] = {
+    "image-classification": _sees(
+        transformers.ViTForImageClassification,
+        transformers.ViTConfig,
+        {**_SIZES, "image_size": 32, "patch_size": 8, "initializer_range": 0.3},
+    ),
+    "resnet": _sees(
+        transformers.ResNetForImageClassification,
+        transformers.ResNetConfig,
+        {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"},
+    ),
     "text-classification": _bert(transformers.BertForSequenceClassification, num_labels=3),
     "regression": _bert(transformers.BertForSequenceClassification, num_labels=1),
+    "text-ranking": _bert(transformers.BertForSequenceClassification, num_labels=1),
+    "text-ranking-raw": _bert(
+        transformers.BertForSequenceClassification,
+        num_labels=1,
+        sentence_transformers={"activation_fn": "torch.nn.modules.linear.Identity"},
+    ),
     "token-classification": _bert(transformers.BertForTokenClassification, id2label=_NER),
     "feature-extraction": _bert(transformers.BertModel),
     "zero-shot-classification": _bert(
@@ -116,6 +147,13 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
         transformers.RobertaConfig,
         word_pieces,
         {**_BERT, "pad_token_id": 0, "type_vocab_size": 2},
+        None,
+    ),
+    "roberta-ranking": _saved(
+        transformers.RobertaForSequenceClassification,
+        transformers.RobertaConfig,
+        word_pieces,
+        {**_BERT, "pad_token_id": 0, "type_vocab_size": 2, "num_labels": 1},
         None,
     ),
     "fnet": _saved(

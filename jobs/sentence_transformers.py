@@ -1,0 +1,152 @@
+"""How a sentence-transformers model makes its vectors, read from the JSON files beside its weights.
+
+`modules.json` lists the steps: a transformer, a pooling, often a normalization. Source of the formats:
+sentence-transformers 6.2, `base/model.py` and the modules' `config_keys`. No torch in here: the engine reads
+the files to do the same, the API to show the parameters that the model is run with.
+"""
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+MODULES = "modules.json"
+PROMPTS = "config_sentence_transformers.json"
+TRANSFORMER = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+"""Names of the file about the transformer; the first is today's."""
+
+POOLINGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""The settings of older files, and the mode that each turns on; newer ones have `pooling_mode`."""
+
+
+class Unsupported(Exception):
+    """The files ask for something that is not done here; the text names the file and the setting."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the files say; of a model without such files nothing."""
+
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """Parameters of feature-extraction."""
+    max_length: int | None = None
+    """Tokens of one text that are read."""
+    prompt: str = ""
+    """What each text is begun with."""
+    lower_case: bool = False
+
+
+class _Module(msgspec.Struct):
+    type: str
+    path: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The class's name; the module it is in has changed over time."""
+        return self.type.rpartition(".")[2]
+
+    @property
+    def config(self) -> str:
+        return f"{self.path}/config.json" if self.path else "config.json"
+
+
+def names(folder: Path) -> list[str]:
+    """The files that are read, so far as is known: more once `modules.json` is in the folder.
+
+    Raises Unsupported.
+    """
+    modules = _read(folder, MODULES, list[_Module]) or []
+    return [MODULES, PROMPTS, *TRANSFORMER, *(one.config for one in modules if one.kind == "Pooling")]
+
+
+def read(folder: Path, given: Container[str] = ()) -> Trained:
+    """What the folder's files say.
+
+    Raises Unsupported, also for a file that cannot be read; not where the models file's `given` parameters
+    say how to pool, for then these are what counts.
+    """
+    modules = _read(folder, MODULES, list[_Module])
+    if modules is None:
+        return Trained()
+    prompt = _prompt(folder)
+    transformer = next(filter(None, (_read(folder, name, dict[str, Any]) for name in TRANSFORMER)), {})
+    max_length = transformer.get("max_seq_length")
+    try:
+        defaults = _steps(folder, modules, prompt)
+    except Unsupported:
+        if "pooling" not in given:
+            raise
+        defaults = {}
+    return Trained(
+        defaults,
+        max_length if isinstance(max_length, int) and max_length > 0 else None,
+        prompt,
+        transformer.get("do_lower_case") is True,
+    )
+
+
+def _steps(folder: Path, modules: list[_Module], prompt: str) -> dict[str, Any]:
+    """The parameters that do what the modules behind the transformer do."""
+    defaults: dict[str, Any] = {}
+    for number, module in enumerate(modules):
+        match module.kind:
+            case "Transformer" if number == 0 and not module.path:
+                continue
+            case "Pooling" if number == 1:
+                defaults["pooling"] = _pooling(folder, module, prompt)
+                continue
+            case "Normalize" if number > 1:
+                defaults["normalize"] = True
+                continue
+            case "Dropout":  # does nothing outside a training
+                continue
+        where = f" in {module.path}" if module.path else ""
+        raise Unsupported(f"{MODULES}: the step {module.kind}{where} is not supported")
+    if "pooling" not in defaults:
+        raise Unsupported(f"{MODULES}: there is no step Pooling")
+    return defaults
+
+
+def _pooling(folder: Path, module: _Module, prompt: str) -> str:
+    config = _read(folder, module.config, dict[str, Any])
+    if config is None:
+        raise Unsupported(f"{module.config} is not there")
+    modes = config.get("pooling_mode") or [mode for name, mode in POOLINGS.items() if config.get(name)]
+    modes = [modes] if isinstance(modes, str) else modes or ["mean"]
+    if len(modes) > 1:
+        raise Unsupported(f"{module.config}: several poolings at once ({', '.join(modes)}) are not supported")
+    if modes[0] not in POOLINGS.values():
+        raise Unsupported(f"{module.config}: pooling_mode {modes[0]!r} is not supported")
+    if prompt and config.get("include_prompt") is False:
+        raise Unsupported(f"{module.config}: include_prompt = false is not supported")
+    return str(modes[0])
+
+
+def _prompt(folder: Path) -> str:
+    config = _read(folder, PROMPTS, dict[str, Any]) or {}
+    name, prompts = config.get("default_prompt_name"), config.get("prompts")
+    return str(prompts.get(name, "")) if name and isinstance(prompts, dict) else ""
+
+
+def _read(folder: Path, name: str, kind: type[T]) -> T | None:
+    """None where there is no such file."""
+    try:
+        return msgspec.json.decode((folder / name).read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # msgspec's errors are of the latter kind
+        raise Unsupported(f"{name} cannot be read: {error}") from None

@@ -1,0 +1,73 @@
+"""Tasks: one definition of each, and the registry that lists them. `docs/adding-a-task.md` adds one.
+
+task        Task: what is known of a task outside the engine
+inputs      kinds of inputs: check, measure, describe, show; images in `images`
+parameters  the base of every task's parameters, and their validation
+custom      the task of a model with its own pipeline class
+the rest    a task, or a few that are alike
+"""
+
+from jobs.tasks.classification import TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, ZERO_SHOT_CLASSIFICATION
+from jobs.tasks.custom import CUSTOM, custom_task
+from jobs.tasks.feature_extraction import FEATURE_EXTRACTION
+from jobs.tasks.fill_mask import FILL_MASK
+from jobs.tasks.image_classification import IMAGE_CLASSIFICATION
+from jobs.tasks.inputs import Input
+from jobs.tasks.parameters import (
+    PARAMETER_TYPES,
+    Parameters,
+    custom_parameters,
+    validate,
+    without_required,
+)
+from jobs.tasks.task import Output, Task
+from jobs.tasks.text_generation import TEXT_GENERATION
+from jobs.tasks.text_ranking import TEXT_RANKING
+
+__all__ = [
+    "CUSTOM",
+    "MEANT",
+    "PARAMETER_TYPES",
+    "TASKS",
+    "Input",
+    "Output",
+    "Parameters",
+    "Task",
+    "custom_parameters",
+    "custom_task",
+    "find",
+    "validate",
+    "without_required",
+]
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        TEXT_CLASSIFICATION,
+        TOKEN_CLASSIFICATION,
+        FEATURE_EXTRACTION,
+        ZERO_SHOT_CLASSIFICATION,
+        FILL_MASK,
+        TEXT_GENERATION,
+        TEXT_RANKING,
+        IMAGE_CLASSIFICATION,
+    )
+}
+"""By name."""
+
+MEANT = {
+    "embedding": "feature-extraction",
+    "embeddings": "feature-extraction",
+    "sentence-similarity": "feature-extraction",
+    "text-embedding": "feature-extraction",
+    "masked-lm": "fill-mask",
+    "causal-lm": "text-generation",
+}
+"""Names that are no task here, and the task that somebody who writes them has in mind."""
+
+_names = TASKS | {alias: task for task in TASKS.values() for alias in task.aliases}
+
+
+def find(name: str) -> Task | None:
+    """The task of that name or alias."""
+    return _names.get(name)

@@ -1,0 +1,29 @@
+"""custom: the task of a model that brings its own pipeline class, with the parameters that it declares."""
+
+from typing import Any
+
+from jobs.tasks.inputs import Input, Json, Text
+from jobs.tasks.parameters import custom_parameters
+from jobs.tasks.task import Task
+
+CUSTOM = "custom"
+
+_KINDS: dict[str, tuple[Input, Any]] = {
+    "text": (Text(), "A text."),
+    "json": (Json(), [{"feature": 1.5}]),
+}
+"""Each kind of input that such a class may take, with an example."""
+
+
+def custom_task(kind: str, declared: dict[str, str]) -> Task:
+    """What is known of a model with a class of its own: `models.toml` says it."""
+    given, example = _KINDS[kind]
+    return Task(
+        name=CUSTOM,
+        help="Each input gets what the class returns for it.",
+        input=given,
+        parameters=custom_parameters(declared),
+        example={"inputs": example},
+        output="any",
+        pipeline="worker.engine.pipelines.custom:CustomPipeline",
+    )

@@ -1,0 +1,32 @@
+"""image-classification: images and their labels."""
+
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+
+from jobs.tasks.images import Image
+from jobs.tasks.parameters import Parameters, TopK
+from jobs.tasks.task import Task
+
+LANDSCAPE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAgMAAABinRfyAAAACVBMVEX63FpajMg8eDzZrlYIAAAAMklEQVR42mMMZWBgYGJgYGBgYWD4"
+    "fZSJgeHDByYGmBgTA4OAABMDA6sDQowlFEkWgwAAIrAE01I1mdsAAAAASUVORK5CYII="
+)
+"""16 x 16 pixels."""
+
+
+class ImageClassification(Parameters, frozen=True):
+    top_k: TopK | UnsetType = UNSET
+    function_to_apply: Literal["sigmoid", "softmax", "none"] | UnsetType = UNSET
+
+
+IMAGE_CLASSIFICATION = Task(
+    name="image-classification",
+    help="Each image gets its `top_k` labels with their scores, five by default.",
+    input=Image(),
+    parameters=ImageClassification,
+    example={"inputs": LANDSCAPE, "parameters": {"top_k": 3}},
+    output="labels",
+    pipeline="worker.engine.pipelines.image_classification:ImageClassification",
+)

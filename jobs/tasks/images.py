@@ -1,0 +1,101 @@
+"""Images as inputs: base64 or a data URL, of a format that the engine reads. The engine decodes them."""
+
+import base64
+import binascii
+from typing import Any
+
+from jobs.errors import InvalidRequest
+from jobs.tasks.inputs import Input
+
+FORMATS = {
+    "JPEG": b"\xff\xd8\xff",
+    "PNG": b"\x89PNG\r\n\x1a\n",
+    "GIF": b"GIF8",
+    "BMP": b"BM",
+    "WEBP": b"RIFF",
+}
+"""The formats that are read, by Pillow's names, with their first bytes."""
+
+MAX_HEADER = 200
+"""Characters of a data URL before its base64."""
+
+PREFIX = 64
+"""Characters of base64 that are decoded to recognise a format."""
+
+
+class Image(Input):
+    """One image. Its base64 counts against the limit; line breaks in it are allowed."""
+
+    name = "image"
+    has_texts = False
+    max_chars = 8_000_000
+    """About 6 MB of JPEG, as phones make them; `BATCHLINE_MAX_REQUEST_BYTES` allows little more."""
+    least_chars = 256
+    max_batch_items = 32
+
+    def accept(self, item: Any, limit: int, pointer: str) -> None:
+        """See Input."""
+        self.check(item, pointer)
+        if len(item) > limit:
+            raise InvalidRequest(
+                f"inputs: an image of {len(item)} characters of base64 is more than this model's {limit};"
+                " send a smaller one, or raise max_input_chars in models.toml",
+                pointer=pointer,
+            )
+
+    def check(self, item: Any, pointer: str) -> None:
+        """See Input. Only the first bytes are decoded."""
+        if not isinstance(item, str):
+            raise InvalidRequest(
+                "inputs: expected an image or a list of images, each as base64 or a data URL", pointer=pointer
+            )
+        try:
+            format_of(item)
+        except ValueError as error:
+            raise InvalidRequest(f"inputs: {error}", pointer=pointer) from None
+
+    def measure(self, item: str) -> int:
+        """See Input."""
+        return len(item)
+
+    def describe(self, limit: int) -> dict[str, Any]:
+        """See Input."""
+        return {"type": "string", "contentEncoding": "base64", "maxLength": limit}
+
+    def show(self, item: Any) -> str:
+        """See Input."""
+        try:
+            size = (len(item) - start_of(item)) * 3 // 4
+            return f"{format_of(item)} image, {size / 1000:,.1f} kB"
+        except (TypeError, AttributeError, ValueError):  # a stock client may have sent anything
+            return "no image"
+
+    def cut(self, item: str, limit: int) -> str:
+        """See Input."""
+        return item
+
+
+def start_of(item: str) -> int:
+    """Where its base64 starts. Raises ValueError for a data URL that has none."""
+    if not item.startswith("data:"):
+        return 0
+    header, comma, _ = item[:MAX_HEADER].partition(",")
+    if not comma or not header.endswith(";base64"):
+        raise ValueError("a data URL of an image must look like data:image/png;base64,...")
+    return len(header) + 1
+
+
+def format_of(item: str) -> str:
+    """The format that its first bytes are of. Raises ValueError, in words for its sender."""
+    if item.startswith(("http://", "https://")):
+        raise ValueError("an image is not fetched from a URL: send it as base64 or a data URL")
+    start = start_of(item)
+    prefix = "".join(item[start : start + 2 * PREFIX].split())[:PREFIX]
+    try:
+        first = base64.b64decode(prefix[: len(prefix) // 4 * 4], validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("expected an image as base64 or a data URL, and this is not base64") from None
+    for name, begin in FORMATS.items():
+        if first.startswith(begin) and (name != "WEBP" or first[8:12] == b"WEBP"):
+            return name
+    raise ValueError(f"no image of a known format; known: {', '.join(FORMATS)}")

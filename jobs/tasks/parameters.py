@@ -1,0 +1,60 @@
+"""Parameters of a job: the base of every task's, and those that a custom pipeline declares.
+
+Parameters are validated by the API before a job is accepted. What a client left out is not forwarded, so the
+pipeline's own default holds.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from jobs.validation import explained
+
+Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
+TopK = Annotated[int, Meta(ge=1, le=1_000)]
+
+
+class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Base of every task's parameters: an unknown one is an error, one left out stays unset."""
+
+
+PARAMETER_TYPES: dict[str, type] = {
+    "string": str,
+    "number": float,
+    "integer": int,
+    "boolean": bool,
+    "array": list[Any],
+    "object": dict[str, Any],
+}
+"""The type names that a custom pipeline's parameters are declared with in `models.toml`."""
+
+
+def custom_parameters(declared: dict[str, str]) -> type[Parameters]:
+    """The parameters of a custom pipeline, from name -> type name; all of them optional.
+
+    Raises KeyError for a type name that is not in `PARAMETER_TYPES`.
+    """
+    fields = [(name, PARAMETER_TYPES[kind] | UnsetType, UNSET) for name, kind in declared.items()]
+    made: Any = msgspec.defstruct("CustomParameters", fields, bases=(Parameters,), frozen=True)
+    return made  # type: ignore[no-any-return]
+
+
+def without_required(kind: type[Parameters]) -> type[Parameters]:
+    """The same parameters, all of them optional: what a model's defaults may be."""
+    fields = [(field.name, field.type | UnsetType, UNSET) for field in msgspec.structs.fields(kind)]
+    made: Any = msgspec.defstruct(kind.__name__, fields, bases=(Parameters,), frozen=True)
+    return made  # type: ignore[no-any-return]
+
+
+def validate(parameters: dict[str, Any], allowed: type[Parameters], of: str = "parameters") -> dict[str, Any]:
+    """The parameters as the task allows them, less those left unset.
+
+    Raises InvalidRequest naming the offending one, as a member of `of`.
+    """
+    try:
+        valid = msgspec.convert(parameters, allowed, strict=True)
+    except msgspec.ValidationError as error:
+        raise explained(error, allowed, of) from None
+    built: dict[str, Any] = msgspec.to_builtins(valid)
+    return built

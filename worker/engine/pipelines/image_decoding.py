@@ -1,0 +1,38 @@
+"""From an image's base64 to pixels, with limits that hold before anything is decoded."""
+
+import base64
+import io
+
+import PIL.Image
+import PIL.ImageOps
+
+from jobs.errors import InvalidRequest
+from jobs.tasks.images import FORMATS, start_of
+
+MAX_PIXELS = 50_000_000
+"""A few hundred bytes can describe billions of pixels; these take 150 MB."""
+
+PIL.Image.MAX_IMAGE_PIXELS = None  # `decode` checks; Pillow only warns, and raises at twice its limit
+
+
+def decode(item: str) -> PIL.Image.Image:
+    """The image as RGB, turned as its EXIF says, as transformers loads one.
+
+    Raises InvalidRequest for what is damaged, of another format or too large; MemoryError.
+    """
+    try:
+        data = base64.b64decode("".join(item[start_of(item) :].split()), validate=True)
+    except ValueError as error:
+        raise InvalidRequest(f"the image's base64 is damaged: {error}") from None
+    try:
+        image = PIL.Image.open(io.BytesIO(data), formats=list(FORMATS))
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise InvalidRequest(f"the image has {width} x {height} pixels, more than {MAX_PIXELS:,}")
+        return PIL.ImageOps.exif_transpose(image).convert("RGB")
+    except (InvalidRequest, MemoryError):
+        raise
+    except PIL.UnidentifiedImageError:
+        raise InvalidRequest(f"the image is damaged, or none of {', '.join(FORMATS)}") from None
+    except Exception as error:  # whatever Pillow raises for what is in the file
+        raise InvalidRequest(f"the image is damaged: {error}") from None

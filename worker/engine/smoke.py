@@ -1,0 +1,46 @@
+"""A first run of what was loaded, as a job would run it: a fault shows at the start, not in each job."""
+
+import logging
+from typing import Any
+
+from jobs.errors import ConfigurationError, InvalidRequest
+from jobs.models import ModelSpec
+from worker.engine import pipelines
+
+logger = logging.getLogger(__name__)
+
+
+def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
+    """Runs the model's `example`, or else its samples, through all steps and encodes the outputs.
+
+    A class that has neither is not run. Raises ConfigurationError with what was raised, and MemoryError.
+    """
+    inputs, parameters = pipeline.warm_up() or ([], {})
+    if spec.example is not None:
+        inputs = spec.example if isinstance(spec.example, list) else [spec.example]
+    if not inputs:
+        return
+    try:
+        outputs = pipeline.run(inputs, _parameters(spec, pipeline, parameters))
+        for output in outputs:
+            if isinstance(output, InvalidRequest):
+                raise output
+            pipelines.encode_output(output)
+    except MemoryError:
+        raise
+    except Exception as error:
+        what = "its example" if spec.example is not None else "its samples"
+        if spec.pipeline is not None:
+            logger.exception("model %s: a first run of %s failed", spec.name, what)
+        reason = f"{type(error).__name__}: {error}".strip().partition("\n")[0]
+        raise ConfigurationError(
+            f"model {spec.name!r}: a first run of {what} failed with {reason}"
+        ) from error
+
+
+def _parameters(
+    spec: ModelSpec, pipeline: pipelines.LoadedPipeline, warm_up: dict[str, Any]
+) -> dict[str, Any]:
+    """Those of a job that gives none, but for the length of what is generated."""
+    short = {name: value for name, value in warm_up.items() if name == "max_new_tokens"}
+    return {**warm_up, **pipeline.defaults, **spec.defaults, **short}
