@@ -105,15 +105,24 @@ _ROWS: dict[Output, Reader] = {
 def _ranking(output: Any, given: Any) -> list[Row]:
     """Documents with their scores, best first; `given` is the input that they are in."""
     entries = output if isinstance(output, list) else [output]
-    entries = sorted(entries, key=lambda entry: -entry["score"])[:MOST_ROWS]
-    documents = given.get("documents", [given.get("document")]) if isinstance(given, dict) else []
-    return [_ranked(entry["score"], entry.get("index", 0), documents) for entry in entries]
+    documents = given.get("documents") if isinstance(given, dict) else None
+    rows = []
+    for entry in entries:
+        match entry:
+            case {"index": int(index), "score": int() | float() as score}:
+                known = isinstance(documents, list) and index < len(documents)
+                rows.append((score, str(documents[index]) if known else f"document {index + 1}"))
+            case {"score": int() | float() as score}:  # of a pair
+                rows.append((score, str(given.get("document")) if isinstance(given, dict) else "document"))
+            case _:
+                return []
+    best = sorted(rows, key=lambda row: -row[0])[:MOST_ROWS]
+    return [Row(shortened(text), _score(score), _note(score)) for score, text in best]
 
 
-def _ranked(score: float, index: int, documents: list[Any]) -> Row:
-    label = str(documents[index]) if index < len(documents) else f"document {index + 1}"
-    note = "" if 0 <= score <= 1 else f"score {score:.3g}"  # which no meter can show
-    return Row(shortened(label), _score(score), note)
+def _note(score: float) -> str:
+    """A score that no meter can show."""
+    return "" if 0 <= score <= 1 else f"score {score:.3g}"
 
 
 def _score(score: Any) -> float | None:

@@ -32,6 +32,31 @@ def test_outputs_are_made_readable(output: object, rows: list[Row], text: str) -
     assert shown({"output": output}) == (rows, text, "")
 
 
+def test_documents_are_shown_best_first() -> None:
+    given = {"query": "q", "documents": ["one", "two", "three"]}
+    output = [{"index": 0, "score": 0.25}, {"index": 2, "score": 0.5}]
+    assert shown({"output": output}, "ranking", given).rows == [Row("three", 0.5), Row("one", 0.25)]
+    raw = [{"index": 1, "score": -4.5}, {"index": 0, "score": 7.25}]
+    assert shown({"output": raw}, "ranking", given).rows == [
+        Row("one", None, "score 7.25"),
+        Row("two", None, "score -4.5"),
+    ]
+    pair = {"query": "q", "document": "d"}
+    assert shown({"output": {"score": 0.5}}, "ranking", pair).rows == [Row("d", 0.5)]
+    for unknown in (None, "text", {"documents": 7}, {"documents": []}):
+        assert shown({"output": output}, "ranking", unknown).rows[0].label == "document 3"
+    for odd in ("text", [], [7], {"score": "high"}, [{"index": 0}]):
+        assert shown({"output": odd}, "ranking", given).rows == []
+
+
+def test_a_task_says_how_its_outputs_are_shown() -> None:
+    output = [{"entity_group": "PER", "word": "Ada", "score": 0.9}]
+    assert shown({"output": output}, "entities").rows == [Row("Ada", 0.9, "PER")]
+    assert shown({"output": output}, "labels").rows == []
+    assert picture({"output": [0.5]}, "x", "labels") == ([], None, None)
+    assert picture({"output": [0.5]}, "x", "vectors").spark is not None
+
+
 def test_entities_are_marked_in_their_text() -> None:
     text = "Ada and Bob met in London."
     entities = [
