@@ -156,9 +156,10 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
     redis = connect(settings)
     ledger = Ledger(redis, settings, catalog.specs)
     subscriber = Subscriber(redis, metrics.waiters)
-    budget = Budget(settings.memory_budget // settings.api_processes)
     history, roster = History(ledger), RosterCache(Roster(redis))
     waiting = Waiting(ledger, subscriber, metrics.waits)
+    memory = settings.memory_budget // settings.api_processes
+    budget = Budget(memory - memory // 16, small=memory // 16)
     return Services(
         settings=settings,
         catalog=catalog,

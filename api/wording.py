@@ -13,6 +13,11 @@ def counted(count: int, one: str) -> str:
     return f"{count:,} {noun(count, one)}"
 
 
+def bytes_in_words(count: int) -> str:
+    """`8.2 MB`, `300.4 kB`."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
 def time_of_day(unix: float) -> str:
     """`12:03:04 UTC`."""
     return f"{datetime.fromtimestamp(unix, UTC):%H:%M:%S} UTC"

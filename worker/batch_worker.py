@@ -299,6 +299,8 @@ class BatchWorker(Worker):
         beat.leases, beat.window = len(self._keeper), len(self._batcher)
         state = "retired" if beat.engine_fault else self.engine.state
         beat.engine = "stopping" if self._stopping.is_set() else state
+        beat.restarting_seconds = self.engine.restarting_seconds
+        beat.load_seconds = self.engine.info.seconds if self.engine.info else 0.0
         beat.engine_restarts, beat.restart_reasons = self.engine.restarts, dict(self.engine.restart_reasons)
         await self.roster.write(beat)
         served = [peer for peer in await self.roster.read() if not peer.retired]

@@ -31,7 +31,7 @@ async def read(request: Request, max_bytes: int) -> bytearray:
     """
     gzip = decompression(request)
     announced = request.headers.get("content-length", "")
-    size = int(announced) if announced.isdecimal() else 0
+    size = int(announced) if announced.isdecimal() else STEP
     if size > max_bytes:
         raise _too_large(max_bytes)
     share: Share | None = None
@@ -44,6 +44,8 @@ async def read(request: Request, max_bytes: int) -> bytearray:
         if share is not None and share.revoked:
             raise OverBudget from None
         raise Refusal("request-timeout", f"the body did not come within {BODY_SECONDS:g} s") from None
+    if share.revoked:  # while its last part came
+        share.resize(COST * len(body))
     share.settle()
     return body
 
@@ -54,7 +56,7 @@ async def _received(
     body = bytearray()
     came = 0
     step = max(STEP, size // STEPS)
-    due = step
+    due = STEP  # until then nothing protects it: what is announced costs its sender nothing
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":

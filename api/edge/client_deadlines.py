@@ -141,7 +141,7 @@ class DeadlineProtocol(HttpProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.pipeline:
+        if self.running is None or self.running.response_complete:  # else the next request has begun to run
             self.all_connections.idle(self)
         self._mind_pace()
 

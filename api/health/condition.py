@@ -31,6 +31,11 @@ page tells is no older."""
 LOST_AFTER = 3.0
 """Seconds of silence of all workers after which it is bad, and no longer a hiccup of one beat."""
 
+RESTART = 10.0
+"""Seconds that a restart may take, however fast its model loads, before it is bad."""
+PATIENCE = 2
+"""Times that its last load took, the same for a model that loads slowly."""
+
 Level = Literal["good", "warn", "bad"]
 
 
@@ -41,8 +46,8 @@ class Reason(NamedTuple):
     text: str
     todo: str = ""
     """What to do about it where that is not plain, with code between backticks."""
-    retired: bool = False
-    """Whether a model was given up for now: the others need not wait for it."""
+    apart: bool = False
+    """Whether it is one model's fault that its worker deals with: others need not wait for that."""
 
 
 START = (
@@ -69,9 +74,9 @@ class Condition(NamedTuple):
 
     @property
     def level(self) -> Level:
-        """Bad where one check is, but for a retired model beside one whose jobs can be run."""
+        """Bad where one check is, but for a retired or restarting model beside one whose jobs can be run."""
         bad = [reasons[0] for reasons in self.checks.values() if reasons and reasons[0].level == "bad"]
-        if any(not reason.retired for reason in bad) or len(bad) == len(self.checks) - 1 > 0:
+        if any(not reason.apart for reason in bad) or len(bad) == len(self.checks) - 1 > 0:
             return "bad"
         return "warn" if self.reasons else "good"
 
@@ -126,8 +131,20 @@ def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
     if not ABLE.isdisjoint(engines):
         return None
     if engines == {"retired"}:
-        return Reason("bad", f"{model} is retired: {_fault(alive)}", RETIRED, retired=True)
-    return Reason("bad", f"No engine of {model} is ready: {_doing(engines)}", SOON)
+        return Reason("bad", f"{model} is retired: {_fault(alive)}", RETIRED, apart=True)
+    restarting = [beat for beat in alive if beat.engine == "restarting"]
+    if any(map(_in_time, restarting)):
+        which = (
+            "The engine" if len(alive) == 1 else "Each engine" if engines == {"restarting"} else "An engine"
+        )
+        return Reason("warn", f"{which} of {model} is restarting", SOON)
+    apart = engines <= {"restarting", "retired"}
+    return Reason("bad", f"No engine of {model} is ready: {_doing(alive)}", SOON, apart)
+
+
+def _in_time(restarting: Heartbeat) -> bool:
+    """Whether an engine's restart takes no longer than is to be expected."""
+    return restarting.restarting_seconds <= max(RESTART, PATIENCE * restarting.load_seconds)
 
 
 def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
@@ -235,6 +252,11 @@ def _fault(retired: Sequence[Heartbeat]) -> str:
     return f"{first.engine_fault.rstrip('.')}; it is loaded again at {time_of_day(first.engine_retry)}"
 
 
-def _doing(engines: set[str]) -> str:
-    words = {"loading": "loading its model", "restarting": "restarting", "stopping": "stopping"}
-    return ", ".join(sorted(words.get(engine, engine) for engine in engines))
+def _doing(beats: Sequence[Heartbeat]) -> str:
+    words = {"loading": "loading its model"}
+    doing = {words.get(beat.engine, beat.engine) for beat in beats if beat.engine != "restarting"}
+    if restarting := [beat for beat in beats if beat.engine == "restarting"]:
+        longest = max(restarting, key=lambda beat: beat.restarting_seconds)
+        loading = f"where loading took {longest.load_seconds:g} s"
+        doing.add(f"restarting for {longest.restarting_seconds:.0f} s, {loading}")
+    return ", ".join(sorted(doing))

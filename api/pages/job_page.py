@@ -19,13 +19,11 @@ from api.services import Services, Shared
 from jobs import tasks
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger.reading import BARELY
-from jobs.ledger.views import Asked
+from jobs.ledger.views import SHOWN, Asked
 from jobs.schema import Job
 
 router = APIRouter(include_in_schema=False)
 
-MOST_INPUTS = 25
-"""Inputs that a job's page shows."""
 MOST_RESULTS = 512 * 1024
 """Bytes of results that a page decodes; larger ones are offered as JSON."""
 HOLD = 1.0
@@ -72,6 +70,8 @@ async def _shown(
         job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), hold, request)
         if job.results is msgspec.UNSET:
             job = await shared.ledger.read(job_id, MOST_RESULTS)
+        reason = await model_status.fault_of(shared, job)
+        # last, so that nobody waits for anything while the inputs are in memory
         asked = await shared.ledger.asked(job_id)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         problem = problem_of(error)
@@ -80,16 +80,17 @@ async def _shown(
         told = {"title": problem.title, "detail": problem.detail, "job_id": shortened(job_id)}
         return page(missing, problem.status, retry=retry, **told)
     results = decoded(job)
-    both = pairs(asked, results, MOST_INPUTS, task_of(shared, job))
+    both = pairs(asked, results, SHOWN, task_of(shared, job))
     done = STOP_POLLING if job.status.terminal and hold else 200
     return page(
         template,
         done,
         job=job,
-        reason=await model_status.fault_of(shared, job),
+        reason=reason,
         pairs=both,
         hidden=job.counts.total - len(both),
         too_large=job.results is not None and not results,
+        not_read=asked.size,
         forgotten=not asked.inputs,
         fetch=curl_lines.fetch(request, job.urls["self"]),
         again=again(request, job, asked),
@@ -116,15 +117,16 @@ def pairs(asked: Asked, results: list[dict[str, Any]], most: int, task: tasks.Ta
     for i in range(min(most, max(len(asked.inputs), len(results)))):
         given = asked.inputs[i] if i < len(asked.inputs) else None
         result = results[i] if i < len(results) else None
-        readable = shortened(task.input.show(given)) if i < len(asked.inputs) else None
+        known = i < len(asked.inputs) and given is not msgspec.UNSET
+        readable = shortened(task.input.show(given)) if known else None
         view = shown(result, task.output, given) if result else None
         found.append(Pair(readable, result, view, picture(result, given, task.output)))
     return found
 
 
 def again(request: Request, job: Job, asked: Asked) -> str | None:
-    """The line that submits the same once more; None where it is too long, or its inputs are forgotten."""
-    if not asked.inputs:
+    """The line that submits the same once more; None where it is too long, or its inputs are not known."""
+    if not asked.inputs or asked.partial:
         return None
     inputs = asked.inputs[0] if asked.single else asked.inputs
     body = {"model": job.model, "inputs": inputs}

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from api.wording import counted, noun, time_of_day
+from api.wording import bytes_in_words, counted, noun, time_of_day
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 STATIC = TEMPLATES / "static"
@@ -135,5 +135,6 @@ _environment.filters.update(
     percent=percent,
     noun=noun,
     counted=counted,
+    bytes_in_words=bytes_in_words,
 )
 _environment.globals["assets"] = _fingerprint()

@@ -14,6 +14,8 @@ MOST_LINES = 200
 """Lines that a form may have."""
 MOST_RESULTS = 64 * 1024
 """Bytes of one line's results that are shown here; its own page shows more."""
+STRUCTURE = 1024
+"""Bytes of one line's input that are decoded, unless it is a text."""
 AT_ONCE = 32
 """Jobs that are read at the same time; a page must not take all connections to Redis."""
 
@@ -51,7 +53,7 @@ async def _line(shared: Services, number: int, job_id: str) -> Line:
         job = await shared.ledger.read(job_id, MOST_RESULTS)
     except (JobNotFound, JobGone):
         return Line(number, job_id, None, None, Asked())
-    asked = await shared.ledger.asked(job_id)
+    asked = await shared.ledger.asked(job_id, STRUCTURE)
     both = pairs(asked, decoded(job, MOST_RESULTS), 1, task_of(shared, job))
     return Line(number, job_id, job, both[0] if both else None, asked)
 
@@ -60,7 +62,7 @@ def _together(found: list[Line]) -> dict[str, Any] | None:
     """All lines as one request; None where some input is no longer known."""
     inputs = [given for line in found for given in line.asked.inputs]
     job = found[0].job
-    if job is None or len(inputs) < len(found):
+    if job is None or len(inputs) < len(found) or any(line.asked.partial for line in found):
         return None
     parameters = found[0].asked.parameters
     asked = {"model": job.model, "inputs": inputs if len(inputs) > 1 else inputs[0]}

@@ -5,7 +5,6 @@ out as bytes first, at most as many as the model takes. Then each is decoded, ch
 queue's format, one after the other: only one at a time exists as Python objects.
 """
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.edge.json_shape import check_shape
+from api.edge.json_shape import check_shape, check_structure
 from jobs.errors import InvalidRequest
 from jobs.inputs import check_count, check_input
 from jobs.models import ModelCatalog, ModelSpec
@@ -22,12 +21,8 @@ from jobs.schema import WEEK, JobRequest, NewJob
 
 MAX_PARAMETERS = 256 * 1024
 """Bytes of the JSON of a job's parameters."""
-MAX_CONTAINERS = 100_000
-"""Lists and objects in one input: decoding so many holds the interpreter's lock for some 20 ms."""
 MAX_SPARSE = 16
 """Times that an input's JSON may be longer than its limit, which does not count spaces and escapes."""
-
-_text = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -118,13 +113,4 @@ def _check_structure(data: bytes, spec: ModelSpec, pointer: str) -> None:
             f"inputs: {len(data)} bytes of JSON are more than this model's {spec.max_input_chars}",
             pointer=pointer,
         )
-    containers = data.count(b"[") + data.count(b"{")
-    if containers <= MAX_CONTAINERS:
-        return
-    for text in _text.finditer(data):  # brackets in texts are none
-        containers -= text[0].count(b"[") + text[0].count(b"{")
-        if containers <= MAX_CONTAINERS:
-            return
-    raise InvalidRequest(
-        f"inputs: {containers} lists and objects in one input are more than {MAX_CONTAINERS}", pointer=pointer
-    )
+    check_structure(data, pointer)

@@ -5,14 +5,28 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 from arq.connections import ArqRedis
 
+from jobs import problem_kinds
 from jobs.ledger import doorbell, keys
 from jobs.ledger.leasing import Claimed, Ending, Progress, claims
 from jobs.ledger.queues import Queues
+from jobs.ledger.wire import record_head
 from jobs.process import failpoints
 from jobs.settings import Settings
 from jobs.store import lua
+
+UNREADABLE = msgspec.json.encode(
+    [
+        {
+            "error": problem_kinds.failure(
+                "invalid-request", "the payload cannot be read: another program's data lies under its key"
+            )
+        }
+    ]
+)
+"""What comes of a job whose payload another program replaced by something that is no string."""
 
 PROGRESS_TTL = 86_400_000
 """ms"""
@@ -29,6 +43,7 @@ class Claims(Queues):
         self._finish = lua.Script(redis, "finish")
         self._release = lua.Script(redis, "release")
         self._progress = lua.Script(redis, "progress")
+        self._unreadable = record_head(UNREADABLE, failed=1)
 
     async def claim(
         self, model: str, inputs: int, workers: int = 1, *, before: float | None = None, wait: float = 0.0
@@ -53,6 +68,7 @@ class Claims(Queues):
             *self._prefixes,
             workers,
             "+inf" if before is None else int(before),
+            self._unreadable,
         ]
         claim = partial(doorbell.answer, self.redis, model, wait, self._claim) if wait else self._claim
         answer = await self._run(claim, claim_keys, args)

@@ -24,6 +24,8 @@ OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER)
 SAID_EVERY = 60.0
 """Seconds between log lines about the same key."""
 
+MOST_SAID = 1_000
+"""Keys about which it is remembered when that was said."""
 
 Call = Callable[[Sequence[str], Sequence[Any]], Awaitable[Any]]
 """A script, as it is called with its keys and arguments."""
@@ -82,6 +84,11 @@ class Integrity:
             self._say(damage)
         return QueueDamaged(f"{damages[0].key} {damages[0].fault}".strip(), key=damages[0].key)
 
+    def damaged(self, key: str, fault: str) -> QueueDamaged:
+        """The error for a key of a single job; it is logged as well."""
+        self._say(Damage(key, fault))
+        return QueueDamaged(f"{key} {fault}", key=key)
+
     async def find(self) -> list[Damage]:
         """Every key that holds what it must not. Raises QueueUnavailable."""
         async with availability(), self._redis.pipeline(transaction=False) as pipe:
@@ -103,5 +110,7 @@ class Integrity:
     def _say(self, damage: Damage) -> None:
         now = time.monotonic()
         if now - self._said.get(damage.key, -math.inf) > SAID_EVERY:
+            if len(self._said) >= MOST_SAID:  # keys of jobs, of which there is no end
+                self._said.clear()
             self._said[damage.key] = now
             log.error("another program's data lies under our key, trying again", **damage._asdict())

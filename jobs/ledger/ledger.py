@@ -127,11 +127,11 @@ class Ledger(Queues):
         if logs.debugging():
             log.debug("job cancelled, unless it had ended", job=job_id)
         record, *where = answer
-        return views.terminal(record, results=not where)
+        return self.reading.ended(job_id, record, results=not where)
 
-    async def asked(self, job_id: str) -> views.Asked:
-        """What the job was asked, for people to read; nothing once its lifetime is over."""
-        return await self.reading.asked(job_id)
+    async def asked(self, job_id: str, structure: int = views.STRUCTURE) -> views.Asked:
+        """What the job was asked, for people to read, as far as a page shows it: `Reading.asked`."""
+        return await self.reading.asked(job_id, structure)
 
     async def recent(
         self, limit: int, after: str | None = None, wanted: Filter = ALL

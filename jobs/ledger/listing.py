@@ -9,7 +9,7 @@ from typing import NamedTuple
 from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from jobs.errors import InvalidRequest, JobGone, JobNotFound
+from jobs.errors import InvalidRequest, JobGone, JobNotFound, QueueDamaged
 from jobs.ledger import keys
 from jobs.ledger.integrity import Integrity
 from jobs.ledger.reading import BARELY, Reading
@@ -110,6 +110,10 @@ class Listing:
             job = replace(await self._reading.job(job_id, BARELY), results=None)
         except (JobGone, JobNotFound):  # its lifetime ended, and the list outlives it
             return None
+        except QueueDamaged as error:
+            if error.key != keys.RESULT.of(job_id):
+                raise
+            return None  # another program's data where its record was
         if job.status.terminal:
             self._ended[job_id] = job
             if len(self._ended) > REMEMBERED:

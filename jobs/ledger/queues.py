@@ -51,7 +51,7 @@ class Queues:
         self._depth = lua.Script(redis, "depth")
         self._sweep = lua.Script(redis, "sweep")
         self._ttl = int(settings.result_ttl * 1000)
-        self._ended = record_head(success=False)
+        self._ended = record_head()
         own = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS)
         self._prefixes = [key.of("") for key in own]
 

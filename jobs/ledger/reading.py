@@ -27,6 +27,9 @@ BARELY = 1024
 SLICE = 1024 * 1024
 """Bytes of results that one answer of Redis holds."""
 
+MOST_ASKED = 256 * 1024
+"""Bytes of a payload up to which a page shows what was asked."""
+
 AT_ONCE = 4
 """Slices that a process has asked for and not received: what Redis may hold for it in its buffers."""
 
@@ -64,6 +67,7 @@ class Reading:
         self._queues = [keys.QUEUE.of(model) for model in models]
         self._read = lua.Script(redis, "read")
         self._outcomes = lua.Script(redis, "outcomes")
+        self._asked = lua.Script(redis, "asked")
         self._slices = asyncio.Semaphore(AT_ONCE)
 
     async def job(self, job_id: str, along: int = ALONG) -> Job:
@@ -75,7 +79,7 @@ class Reading:
             case [_, _, _, _, _, _, _] as parts:
                 return self._unfinished(job_id, parts)
             case [record, *where]:
-                return views.terminal(record, results=not where)
+                return self.ended(job_id, record, results=not where)
         raise self.missing(job_id)
 
     async def outcomes(self, job_id: str, after: int) -> Outcomes:
@@ -87,7 +91,7 @@ class Reading:
                 known = await self._integrity.run(self._outcomes, names, [after, SLICE])
                 return Outcomes(job, known, None)
             case [record, *where]:
-                job = views.terminal(record, results=not where)
+                job = self.ended(job_id, record, results=not where)
                 return Outcomes(job, None, views.order(record))
         raise self.missing(job_id)
 
@@ -95,7 +99,7 @@ class Reading:
         """Where the results are of a job that has more than BARELY bytes of them. Raises as `job`."""
         match await self._answer(job_id, BARELY):
             case [record, offset, size]:
-                return Stored(views.terminal(record, results=False), offset, size, record)
+                return Stored(self.ended(job_id, record, results=False), offset, size, record)
         raise self.missing(job_id)
 
     async def results(self, stored: Stored) -> bytearray:
@@ -113,11 +117,24 @@ class Reading:
             raise self.gone(stored.job.id)
         return results
 
-    async def asked(self, job_id: str) -> views.Asked:
-        """What the job was asked, for people to read; nothing once its lifetime is over."""
+    async def asked(self, job_id: str, structure: int = views.STRUCTURE) -> views.Asked:
+        """What the job was asked, for people to read; nothing once its lifetime is over.
+
+        A payload above MOST_ASKED bytes is not moved: only its size is known then. How much of a smaller one
+        is decoded is up to `structure`, as in `views.glimpse`.
+        """
         async with availability():
-            payload = await self._redis.get(keys.JOB.of(job_id))
-        return views.asked(payload) if payload else views.Asked()
+            answer = await self._asked([keys.JOB.of(job_id)], [MOST_ASKED])
+        if isinstance(answer, int):
+            return views.Asked(size=answer)
+        return views.glimpse(answer, structure) if answer else views.Asked()
+
+    def ended(self, job_id: str, record: bytes, *, results: bool) -> Job:
+        """A job from its record, with or without its results. Raises QueueDamaged where that is no record."""
+        try:
+            return views.terminal(record, results=results)
+        except views.UNREADABLE:
+            raise self._integrity.damaged(keys.RESULT.of(job_id), "holds no record of a job") from None
 
     def missing(self, job_id: str) -> JobGone | JobNotFound:
         """An id tells its age: one older than the lifetime of results was probably a job once."""
@@ -138,7 +155,7 @@ class Reading:
             Counts(inputs, succeeded, failed),
             created or 0,
             lease,
-            int(attempts or 0),
+            attempts,
             place or None,
         )
 

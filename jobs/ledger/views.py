@@ -1,7 +1,7 @@
 """Turns what the ledger holds (payloads, leases, records) into the Job that a client sees."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,16 @@ from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, Timings, fr
 TOKEN = 32
 """Hex digits of a lease's token; the rest is the start in Unix ms, or 0 until the first batch has begun."""
 
+
+SHOWN = 25
+"""Inputs of a job that people are shown."""
+
+STRUCTURE = 16 * 1024
+"""Bytes of lists, objects and numbers that are decoded to be shown; texts do not count."""
+
+TEXTS = {*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB}
+LISTS = {*range(0x90, 0xA0), 0xDC, 0xDD}
+"""First bytes of msgpack's texts and lists."""
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 """What a payload that is none raises, or one whose times are no times."""
@@ -109,9 +119,14 @@ class Asked(msgspec.Struct, frozen=True):
     """What a job's sender asked for, as far as it is still known."""
 
     inputs: Sequence[object] = ()
+    """UNSET for each that was not decoded, for it has too much structure."""
     parameters: dict[str, Any] = {}
     single: bool = False
     """Whether the input was given by itself, not in a list."""
+    partial: bool = False
+    """Whether there is more than is here: further inputs, or something that was not decoded."""
+    size: int = 0
+    """Bytes of a payload that is too large to be read: nothing else is here then."""
 
 
 def asked(payload: bytes) -> Asked:
@@ -123,6 +138,56 @@ def asked(payload: bytes) -> Asked:
         return Asked()
     many = isinstance(given, list)
     return Asked(given if many else [given], parameters if isinstance(parameters, dict) else {}, not many)
+
+
+class _First(msgspec.Struct, array_like=True):
+    """The first of a payload's arguments, not decoded."""
+
+    inputs: msgspec.Raw = msgspec.Raw()
+
+
+class _Outline(msgspec.Struct):
+    """A payload whose large parts are not decoded."""
+
+    a: _First
+    k: msgspec.Raw = msgspec.Raw(b"\x80")
+
+
+_outline = msgspec.msgpack.Decoder(_Outline)
+_some = msgspec.msgpack.Decoder(
+    msgspec.defstruct("Some", [(f"input{i}", msgspec.Raw, None) for i in range(SHOWN + 1)], array_like=True)
+)
+_any = msgspec.msgpack.Decoder()
+
+
+def glimpse(payload: bytes, structure: int = STRUCTURE) -> Asked:
+    """What a page shows of a payload: its first SHOWN inputs, or all of a small one, and its parameters.
+
+    Nothing when it cannot be decoded. A byte of msgpack can be a list, which takes more than 50 as a Python
+    object. So only texts are decoded whatever their size, and `structure` bytes of anything else.
+    """
+    if len(payload) <= structure:
+        return asked(payload)
+    try:
+        outline = _outline.decode(payload)
+        given = outline.a.inputs
+        many = _begins(given, LISTS)
+        members = [each for each in msgspec.structs.astuple(_some.decode(given)) if each] if many else [given]
+        left, inputs = structure, list[object]()
+        for raw in [outline.k, *members[:SHOWN]]:
+            size = 0 if _begins(raw, TEXTS) else len(memoryview(raw))
+            inputs.append(_any.decode(raw) if size <= left else msgspec.UNSET)
+            left -= size if size <= left else 0
+    except (*UNREADABLE, IndexError):
+        return Asked()
+    extras = inputs.pop(0)
+    parameters = extras.get("parameters") if isinstance(extras, dict) else None
+    partial = len(members) > SHOWN or extras is msgspec.UNSET or msgspec.UNSET in inputs
+    return Asked(inputs, parameters if isinstance(parameters, dict) else {}, not many, partial)
+
+
+def _begins(raw: msgspec.Raw, with_one_of: Container[int]) -> bool:
+    return memoryview(raw)[0] in with_one_of
 
 
 def input_count(args: list[object]) -> int:

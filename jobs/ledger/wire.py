@@ -132,9 +132,9 @@ UNIX_MS = _SOME_TIME
 """A stand-in for a time that a script fills in."""
 
 
-def record_head(success: bool) -> bytes:
+def record_head(results: bytes | None = None, failed: int = 0) -> bytes:
     """The start of a record of a job that never ran; `terminate.lua` adds the other eight fields."""
-    fields = {"f": FUNCTION, "a": [], "k": {}, "s": success, "r": None}
+    fields = {"f": FUNCTION, "a": [], "k": {}, "s": False, "r": results, "failed": failed}
     body = b"".join(_encoder.encode(name) + _encoder.encode(value) for name, value in fields.items())
     return bytes([0x80 | len(fields) + 8]) + body
 

@@ -38,6 +38,10 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Why the model is retired, in one sentence; empty while it is served."""
     engine_retry: float = 0.0
     """Unix seconds at which a retired model is loaded again; 0 while it is served."""
+    restarting_seconds: float = 0.0
+    """For how long the engine has been restarting; 0 while it is not."""
+    load_seconds: float = 0.0
+    """That the model took to load, the last time; 0 where it is not known."""
     device: str = ""
     dtype: str = ""
     defaults: dict[str, Any] = {}

@@ -135,3 +135,19 @@ async def test_a_few_bad_inputs_among_many_are_no_reason_to_wake_anybody(client:
     overview = await page(client, "/")
     assert "All is well." in overview.one("section", class_="good").text
     assert "3 of 63" in overview.one("article", id=f"model-{MODEL}").text
+
+
+async def test_inputs_that_kill_the_engine_never_make_the_server_unready(
+    stack: Stack, client: httpx.AsyncClient
+) -> None:
+    """Whatever a client sends must not take the server out of a load balancer."""
+    killing = asyncio.gather(
+        *(client.post("/v1/jobs?wait=60", json={"inputs": [f"{text} die"]}) for text in nonces(4))
+    )
+    told: set[tuple[int, str]] = set()
+    while not killing.done():
+        answer = await client.get("/health/ready")
+        told.add((answer.status_code, answer.text if answer.status_code != 200 else ""))
+    assert {answer.json()["status"] for answer in await killing} == {"failed"}
+    assert told == {(200, "")}
+    assert sum(beat.engine_restarts for beat in await stack.beats()) >= 4

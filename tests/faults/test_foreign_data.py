@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from jobs.ledger import keys
+from jobs.ledger.ids import new_id
 from jobs.ledger.keys import Key
+from jobs.ledger.wire import serialize
 from tests.faults.clients import nonces
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.stack import MODEL
@@ -55,6 +57,70 @@ def named(printed: str, key: str) -> list[dict[str, Any]]:
     return [line for line in lines if line.get("key") == key]
 
 
+OURS = b"\x85\xa1t\xc0\xa1f\xa5infer\xa1k"
+OF_A_JOB: dict[str, tuple[Key, bytes | None]] = {
+    "bad msgpack behind our mark": (keys.JOB, OURS + b"\xc1" * 100),
+    "no map behind our mark": (keys.JOB, OURS + b"\xa3abc"),
+    "a text for a payload": (keys.JOB, STRING.encode()),
+    "a list for a payload": (keys.JOB, None),
+    "a list for a record": (keys.RESULT, None),
+    "a list for a lease": (keys.LEASE, None),
+    "a list for attempts": (keys.ATTEMPTS, None),
+    "a text for attempts": (keys.ATTEMPTS, STRING.encode()),
+}
+
+
+@pytest.mark.attack(
+    "another program writes to a key of one waiting job in Redis",
+    held="that job fails or is run, all others go on, no process ends",
+    tried=f"{len(OF_A_JOB)} keys",
+)
+async def test_data_of_another_program_under_the_keys_of_a_job(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What each script does with it is in tests/jobs/ledger/test_foreign_keys.py."""
+    async with scenario(tmp_path, models_file=two_models(tmp_path), log_format="json") as run:
+        redis, worker = run.stack.redis, run.stack.workers[0]
+        await until(partial(succeeds, run, MODEL))
+        capfd.readouterr()
+        for what, (key, data) in OF_A_JOB.items():
+            job_id = new_id()
+            name = key.of(job_id)
+            await redis.set(keys.JOB.of(job_id), serialize(STOCK), px=86_400_000)
+            await redis.delete(name)
+            if data is None:
+                await redis.rpush(name, STRING)  # type: ignore[misc]
+                await redis.pexpire(name, 86_400_000)
+            else:
+                await redis.set(name, data, px=86_400_000)
+            await redis.zadd(keys.queue_name(MODEL), {job_id: 1})
+            for _ in range(3):
+                assert await succeeds(run, MODEL), what
+
+            async def gone(job_id: str = job_id) -> bool:
+                return await redis.zscore(keys.queue_name(MODEL), job_id) is None
+
+            await until(gone)
+            [url] = run.stack.apis
+            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+                job = (await client.get(f"/v1/jobs/{job_id}")).json()
+                assert job["status"] == ("failed" if key is keys.JOB else "succeeded"), (what, job)
+                if key is keys.JOB:
+                    detail = job["results"][0]["error"]["detail"]
+                    assert detail.startswith("the payload cannot be read"), what
+                assert (await client.get(f"/jobs/{job_id}")).status_code == 200
+        assert "Traceback" not in capfd.readouterr().err
+        assert worker.poll() is None
+        assert all(api.poll() is None for api in run.stack.apis.values())
+
+
+STOCK: dict[str, object] = {
+    "t": None,
+    "f": "infer",
+    "k": {},
+    "a": ["a stock client's"],
+    "et": 1_700_000_000_123,
+}
 OF_THE_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL)
 
 

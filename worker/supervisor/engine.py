@@ -5,6 +5,7 @@ The child's side is `worker/engine/__main__.py`; `worker/scheduling/isolation.py
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,7 @@ class Engine:
         self.restart_policy = RestartPolicy()
         self.recycling = RecyclingPolicy(spec)
         self.state: EngineState = "loading"
+        self._restart_began = 0.0
         self.dead = False
         """Whether the child ended by itself, or for a hang, and none was started since."""
         self.on_event: Callable[[], object] = lambda: None
@@ -91,6 +93,11 @@ class Engine:
     @property
     def restarts(self) -> int:
         return self.restart_reasons.total()
+
+    @property
+    def restarting_seconds(self) -> float:
+        """For how long it has been restarting; 0 while it is not."""
+        return time.monotonic() - self._restart_began if self.state == "restarting" else 0.0
 
     @property
     def connected(self) -> bool:
@@ -145,6 +152,7 @@ class Engine:
         reason = reason or self._ended_by
         self.restart_reasons[reason] += 1
         self.state = "restarting"
+        self._restart_began = time.monotonic()
         if self.connected:
             await self.kill()
         while True:

@@ -26,6 +26,11 @@ end
 
 --@include payload.lua
 
+local function is_record(key)                -- whether a string is there, as the record of a job that has ended is
+  local length = redis.pcall('STRLEN', key)
+  return type(length) == 'number' and length > 0
+end
+
 local function many(command, key, args)      -- one call for many members, or a few: Lua's stack is small
   for i = 1, #args, 4000 do
     redis.call(command, key, unpack(args, i, math.min(i + 3999, #args)))

@@ -14,9 +14,9 @@ local function oldest(queue)                 -- a payload ends with its creation
   local first = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, NEXT)
   local since = now
   for i = 1, #first, 2 do
-    local tail = redis.call('GETRANGE', ARGV[1] .. first[i], -9, -1)
+    local tail = peek('GETRANGE', ARGV[1] .. first[i], -9, -1) or ''
     local due = tonumber(first[i + 1])
-    local created = string.sub(tail, 1, 1) == '\207' and struct.unpack('>I8', string.sub(tail, 2)) or due
+    local created = #tail == 9 and string.sub(tail, 1, 1) == '\207' and struct.unpack('>I8', string.sub(tail, 2)) or due
     since = math.min(since, created >= due and created <= now and created or due)
   end
   return now - since

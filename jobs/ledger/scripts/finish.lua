@@ -15,7 +15,7 @@ local aborting = redis.call('ZCARD', KEYS[3]) > 0
 local now, refused, events, ended, gone, bytes = clock(), {}, {}, {}, {}, 0
 for i = 9, #ARGV, 4 do
   local id, token, state, head = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local lease = redis.call('GET', ARGV[6] .. id)
+  local lease = peek('GET', ARGV[6] .. id)
   if lease and string.sub(lease, 1, 32) == token then
     local record = head .. uint(now)
     redis.call('SET', ARGV[5] .. id, record, 'PX', ARGV[1])
@@ -25,7 +25,7 @@ for i = 9, #ARGV, 4 do
     gone[n + 1], gone[n + 2], gone[n + 3] = ARGV[6] .. id, ARGV[7] .. id, ARGV[8] .. id
     events[#events + 1] = event(id, state, #record <= tonumber(ARGV[2]) and record or nil)
   else
-    local result = redis.call('GET', ARGV[5] .. id)
+    local result = peek('GET', ARGV[5] .. id)
     if not result or string.sub(result, 1, #head) ~= head then refused[#refused + 1] = id end
   end
 end

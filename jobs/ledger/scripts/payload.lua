@@ -1,4 +1,10 @@
--- Included by the scripts that look into a payload (wire.Payload), ours or a stock client's.
+-- Included by the scripts that look into a payload (wire.Payload), ours or a stock client's. What lies under the keys of
+-- a job may be another program's: nothing here raises for that, since other jobs must go on.
+
+local function peek(...)                     -- what a command that reads a string answers; nil where there is none
+  local answer = redis.pcall(...)
+  return type(answer) == 'string' and answer or nil
+end
 
 local function whole(value, otherwise)       -- a number that a stock client's payload claims, if it is one
   local n = tonumber(value)
@@ -11,10 +17,18 @@ local OURS = '\133\161t\192\161f\165infer\161k'
 
 local function is_ours(head) return string.sub(head, 1, #OURS) == OURS end
 
+local function keywords(head)                -- of one that is ours; nil where they are none, or cut off
+  local ok, _, k = pcall(cmsgpack.unpack_one, head, #OURS)
+  return ok and type(k) == 'table' and k or nil
+end
+
+local function stamp(bytes) return whole(struct.unpack('>I8', bytes), nil) end
+
 local function extras(payload)               -- the keywords and the creation time; {} and nil where unreadable
   if is_ours(payload) then
-    local _, k = cmsgpack.unpack_one(payload, #OURS)
-    return k, struct.unpack('>I8', string.sub(payload, -8))
+    local k = keywords(payload)
+    if not k then return {} end
+    return k, stamp(string.sub(payload, -8))
   end
   local ok, _, job = pcall(cmsgpack.unpack_one, payload)
   if not ok or type(job) ~= 'table' then return {} end
@@ -29,12 +43,10 @@ end
 local HEAD = 4096                            -- bytes; as a rule all keywords are in them
 
 local function extras_at(key)                -- as `extras` of the payload under the key
-  local head = redis.call('GETRANGE', key, 0, HEAD - 1)
+  local head = peek('GETRANGE', key, 0, HEAD - 1) or ''
   if #head < HEAD then return extras(head) end
-  if is_ours(head) then
-    local ok, _, k = pcall(cmsgpack.unpack_one, head, #OURS)
-    if ok then return k, struct.unpack('>I8', redis.call('GETRANGE', key, -8, -1)) end
-  end
+  local k = is_ours(head) and keywords(head)
+  if k then return k, stamp(redis.call('GETRANGE', key, -8, -1)) end
   return extras(redis.call('GET', key))
 end
 
@@ -59,11 +71,11 @@ local function inputs_from(head)             -- inputs of a payload by its first
 end
 
 local function outline(key)                  -- inputs of the payload under the key, and its creation time or nil;
-  local head = redis.call('GETRANGE', key, 0, 255)   -- nil where there is none
-  if head == '' then return nil end
+  local head = peek('GETRANGE', key, 0, 255)   -- nil where there is none
+  if not head or head == '' then return nil end
   local tail = #head < 256 and string.sub(head, -12) or redis.call('GETRANGE', key, -12, -1)
   local ok, n = pcall(inputs_from, head)
-  if ok and n and string.sub(tail, 1, 4) == '\162et\207' then return n, struct.unpack('>I8', string.sub(tail, 5)) end
+  if ok and n and string.sub(tail, 1, 4) == '\162et\207' then return n, stamp(string.sub(tail, 5)) end
   local k, created = extras(#head < 256 and head or redis.call('GET', key))
   return whole(k.n, 1), created
 end

@@ -15,8 +15,8 @@ for i = 1, #KEYS, 2 do
   local succeeded, failed, count = ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5])
   local first, key = at + 6, KEYS[i + 1]
   at = first + count
-  local lease = redis.call('GET', KEYS[i])
-  if lease and string.sub(lease, 1, 32) == token then
+  local lease = redis.pcall('GET', KEYS[i])
+  if type(lease) == 'string' and string.sub(lease, 1, 32) == token then
     local length = redis.pcall('LLEN', key)
     if type(length) ~= 'number' then length = -1 end   -- another program's data, which goes when the job ends
     if length == 0 and before == 0 then length = redis.call('RPUSH', key, '') end

@@ -2,7 +2,7 @@
 -- Reads a job as it is, at one instant. Its inputs stay where they are.
 -- KEYS  1 payload  2 result  3 lease  4 attempts  5 progress, then the queue of each model
 -- ARGV  1 id  2 most bytes of a record that comes with its results
--- Answers as record_at when it is terminal; {inputs, creation or false, lease or false, attempts or false, index of its
+-- Answers as record_at when it is terminal; {inputs, creation or false, lease or false, attempts, index of its
 -- queue from 0, place among the waiting from 1 or 0, head of its progress or false} when it is not; {} when there is no
 -- such job.
 --@include record.lua
@@ -20,7 +20,9 @@ for i = 6, #KEYS do
     local place = tonumber(score) < 1e15 and redis.call('ZRANK', KEYS[i], ARGV[1]) + 1 or 0
     local done = inputs > 1 and redis.pcall('LINDEX', KEYS[5], 0)
     if type(done) ~= 'string' then done = false end
-    return {inputs, created or false, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]), i - 6, place, done}
+    local lease = peek('GET', KEYS[3])
+    if lease and not whole(string.sub(lease, 33), nil) then lease = nil end   -- another program's data
+    return {inputs, created or false, lease or false, whole(peek('GET', KEYS[4]), 0), i - 6, place, done}
   end
   fault = score or fault                     -- that queue holds another program's data: it may have been the job's
 end

@@ -10,13 +10,13 @@
 local events = {}
 for i = 4, #ARGV, 5 do
   local id, token = ARGV[i], ARGV[i + 1]
-  local lease = redis.call('GET', ARGV[2] .. id)
+  local lease = peek('GET', ARGV[2] .. id)
   if lease and string.sub(lease, 1, 32) == token then
     redis.call('ZADD', KEYS[1], 'XX', ARGV[i + 2], id)
     if ARGV[i + 3] ~= '0' then redis.call('ZADD', KEYS[2], ARGV[i + 3], id) end
     redis.call('DEL', ARGV[2] .. id)
     local before = tonumber(ARGV[i + 4])
-    if before and whole(redis.call('GET', ARGV[3] .. id), 0) > before then
+    if before and whole(peek('GET', ARGV[3] .. id), 0) > before then
       redis.call('SET', ARGV[3] .. id, before, 'EX', 86400)
     end
     events[#events + 1] = event(id, 'queued')

@@ -8,7 +8,7 @@
 local now, lost, over = clock(), {}, {}
 for i = 4, #ARGV, 2 do
   local id, key = ARGV[i], ARGV[2] .. ARGV[i]
-  local lease = redis.call('GET', key)
+  local lease = peek('GET', key)
   if lease and string.sub(lease, 1, 32) == ARGV[i + 1] then
     redis.call('PEXPIRE', key, ARGV[1] + 3600000)
     redis.call('ZADD', KEYS[1], 'XX', string.format('%d', RUNNING + now + ARGV[1]), id)

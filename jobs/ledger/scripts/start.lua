@@ -9,7 +9,7 @@
 local now = clock()
 for i = 3, #ARGV, 3 do
   local key, attempts = ARGV[1] .. ARGV[i], ARGV[2] .. ARGV[i]
-  local lease = redis.call('GET', key)
+  local lease = peek('GET', key)
   if lease and string.sub(lease, 1, 32) == ARGV[i + 1] then
     redis.call('SET', key, ARGV[i + 1] .. string.format('%d', now), 'KEEPTTL')
     redis.call('SET', attempts, ARGV[i + 2], 'EX', 86400)

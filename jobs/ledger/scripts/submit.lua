@@ -32,7 +32,7 @@ end
 
 local function accept(id, head, head_start, latest, fingerprint, payload_key, result_key, idempotency_key)
   if fingerprint ~= '' then
-    local known = redis.call('GET', idempotency_key)
+    local known = peek('GET', idempotency_key)
     if known then
       if string.sub(known, 1, 32) ~= fingerprint then return {'mismatch'} end
       return {'replayed', string.sub(known, 33)}

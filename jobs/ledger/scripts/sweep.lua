@@ -11,9 +11,10 @@
 local now, events, answer = clock(), {}, {0, 0, 0}
 
 local function ended(id)                     -- a stock client's abort may put back what had just ended
-  if redis.call('EXISTS', ARGV[5] .. id) == 0 then return false end
+  if not is_record(ARGV[5] .. id) then return false end
   redis.call('ZREM', KEYS[1], id)
   redis.call('ZREM', KEYS[2], id)
+  redis.call('DECRBY', KEYS[3], forget(ARGV[4] .. id, ARGV[2]))   -- 0, unless the record is another program's data
   return true
 end
 
@@ -40,13 +41,11 @@ for i = 1, #lapsed, 2 do                     -- to the head of the queue, for th
   if not ended(id) then
     redis.call('ZADD', KEYS[1], string.format('%d', lapsed[i + 1] - RUNNING - 86400000), id)
     redis.call('DEL', ARGV[6] .. id)
-    if whole(redis.call('GET', ARGV[7] .. id), 0) == 0 then      -- never started, so its deadline holds again
+    if whole(peek('GET', ARGV[7] .. id), 0) == 0 then      -- never started, so its deadline holds again
       redis.call('SET', ARGV[7] .. id, '0', 'EX', 86400)         -- tells the next worker that one was lost with it
       local k, created = extras_at(ARGV[4] .. id)
-      local within = tonumber(k.expires_in)
-      if created and within then
-        redis.call('ZADD', KEYS[2], string.format('%d', created + math.ceil(within * 1000)), id)
-      end
+      local within = whole(math.ceil((tonumber(k.expires_in) or -1) * 1000), nil)
+      if created and within then redis.call('ZADD', KEYS[2], string.format('%d', created + within), id) end
     end
     events[#events + 1] = event(id, 'queued')
     answer[1] = answer[1] + 1

@@ -2,16 +2,17 @@
 -- head: the record's fields that do not depend on the job, encoded, its map header counting the eight added here.
 
 local function forget(job_key, ttl)          -- its bytes that no longer count; a small one lives on for readers
-  local size = redis.call('STRLEN', job_key)
-  local counted = size > 0 and redis.call('PEXPIRE', job_key, ttl, 'NX') == 1   -- one with a lifetime never was
+  local size = redis.pcall('STRLEN', job_key)
+  if type(size) ~= 'number' then return 0 end   -- another program's data: not ours to delete
+  local counted = redis.call('PEXPIRE', job_key, ttl, 'NX') == 1   -- one with a lifetime never was
   if counted and size > 65536 then redis.call('DEL', job_key) end
   return counted and size or 0
 end
 
 local function terminate(id, keys, state, head, ttl, now)
   local n, created = outline(keys.job)
-  local lease = redis.call('GET', keys.lease)
-  local attempts = whole(redis.call('GET', keys.attempts), 0)
+  local lease = peek('GET', keys.lease)
+  local attempts = whole(peek('GET', keys.attempts), 0)
   local started = lease and whole(string.sub(lease, 33), 0) or 0   -- 0: it had no start that still counts
   if started == 0 and attempts == 0 then started = now end
   local record = head

@@ -11,9 +11,13 @@ import uvicorn
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from api.edge import client_deadlines
+from api.edge import client_deadlines, connections, memory_budget
+from api.edge.connections import Limits
+from api.edge.http_protocol import HttpProtocol
+from api.edge.memory_budget import OverBudget
 from api.edge.server import config
 from jobs.settings import Settings
+from jobs.store.connection import cancel
 from tests.api import api_process
 from tests.api.api_process import parked, serving
 from tests.ledger import JobQueue, run_one
@@ -36,7 +40,10 @@ class Client:
 
     async def ask(self, *paths: str) -> None:
         requests = "".join(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n" for path in paths)
-        await asyncio.get_running_loop().sock_sendall(self._socket, requests.encode())
+        await self.send(requests.encode())
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
     async def answer(self, rate: float) -> bool:
         """Reads an answer, so many bytes a second; whether all of it came."""
@@ -151,3 +158,100 @@ async def test_a_client_that_asked_ahead_and_vanishes_waits_no_more(
         async with asyncio.timeout(SOON):
             await parked(services, 0)
     assert [entry.getMessage() for entry in caplog.records if entry.exc_info] == []
+
+
+async def test_a_connection_whose_next_request_runs_is_not_idle(
+    settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked ahead, so its turn comes with the answer before; it makes no room for others."""
+    monkeypatch.setattr(connections, "FRESH", 0.0)
+    monkeypatch.setattr(Limits, "of_process", lambda: Limits(2, 16))
+    async with serving(settings) as (http, services):
+        path = await submitted(http)
+        client = Client(http)
+        await client.ask(path, f"{path}?wait=60")
+        assert await client.answer(1e9)
+        await parked(services)
+        others = []
+        for _ in range(3):
+            others.append(Client(http))
+            await others[-1].ask("/health/live")
+            assert await others[-1].answer(1e9)
+        await run_one(queue)
+        assert await client.answer(1e9)
+        for each in (client, *others):
+            each.vanish(politely=True)
+
+
+async def test_an_answer_that_nobody_takes_gives_its_memory_to_others(
+    settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection ends, and what waited in it counts no more."""
+    for module in (memory_budget, client_deadlines):
+        monkeypatch.setattr(module, "STALLED", 0.1)
+    async with serving(settings) as (http, services):
+        budget = services.budget
+        results = 8 * KIB * KIB
+        path = await ended(http, queue, results)
+        client = Client(http, 4 * KIB)
+        await client.ask(path)
+
+        async def waits_for_its_client() -> bool:
+            return budget.held > results + len('[{"output":""}]')
+
+        await until(waits_for_its_client, SOON)
+
+        async def has_room() -> bool:
+            try:
+                budget.reserve(budget.limit)
+            except OverBudget:
+                return False
+            return True
+
+        await until(has_room, SOON)
+        assert budget.held == budget.limit, "nothing else is held"
+        assert not await client.answer(1e9)
+        client.vanish(politely=True)
+
+
+BODY = b"x" * 32 * KIB
+AHEAD = {
+    "requests": b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n",
+    "bodies": b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY),
+}
+OFFERED = 32 * KIB * KIB
+"""Bytes; more than the systems on both sides buffer."""
+READ = 256 * KIB
+"""Bytes that one read may have."""
+
+
+@pytest.mark.parametrize("what", AHEAD)
+async def test_no_more_is_read_of_a_client_that_asks_far_ahead(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Its requests wait in its system while the first is answered."""
+    ahead: list[int] = []
+    listen = HttpProtocol.listen
+
+    def noted(self: HttpProtocol) -> None:
+        ahead.append(sum(len(cycle.body) for cycle, _ in self.pipeline) + 40 * len(self.pipeline))
+        listen(self)
+
+    monkeypatch.setattr(HttpProtocol, "listen", noted)
+    async with serving(settings) as (http, services):
+        path = await submitted(http)
+        client = Client(http)
+        await client.ask(f"{path}?wait=60")
+        await parked(services)
+        offering = asyncio.create_task(client.send(AHEAD[what] * (OFFERED // len(AHEAD[what]))))
+
+        async def begun() -> bool:
+            return len(ahead) > 3
+
+        await until(begun, SOON)
+        for _ in range(50):
+            assert (await http.get("/health/live")).status_code == 200
+        assert not offering.done(), "it was read"
+        assert max(ahead) < 3 * READ
+        await cancel(offering)
+        client.vanish(politely=False)

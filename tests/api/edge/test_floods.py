@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,53 @@ async def test_bodies_that_hold_back_their_last_byte_give_way(
         for holder, writer in zip(holders, held, strict=True):
             holder.cancel()
             writer.close()
+
+
+@pytest.mark.attack(
+    "heads of large bodies, without a byte of their bodies",
+    held="other submits are accepted, large ones too",
+    tried="240 heads",
+)
+async def test_heads_without_bodies_take_no_room(tmp_path: Path, redis: ArqRedis, redis_url: str) -> None:
+    """They cost their sender next to nothing; 32 of them announce as many bytes as the budget has."""
+    async with (
+        floods.serving(tmp_path, MODELS, redis_url) as api,
+        floods.client(api) as innocent,
+        AsyncExitStack() as senders,
+    ):
+
+        async def announce(count: int) -> None:
+            for _ in range(count):
+                _, writer = await api.connect()
+                senders.callback(writer.close)
+                writer.write(head(8 * MIB))
+
+        told: list[int] = []
+        await announce(80)
+        for number in range(40):
+            await announce(4)
+            body = LARGE if number % 10 == 9 else b'{"inputs":"x"}'
+            told.append((await innocent.post("/v1/jobs", content=body, headers=JSON)).status_code)
+        assert told == [202] * 40
+
+
+@pytest.mark.attack(
+    "large bodies that stop after their first 64 KiB, one after the other",
+    held="small submits of others are accepted",
+    tried="160 bodies",
+)
+async def test_small_bodies_have_room_of_their_own(tmp_path: Path, redis: ArqRedis, redis_url: str) -> None:
+    """Whoever sends a part of a large body may keep its room a while, but never that of small ones."""
+    async with (
+        floods.serving(tmp_path, MODELS, redis_url) as api,
+        floods.client(api) as innocent,
+        AsyncExitStack() as senders,
+    ):
+        told: list[int] = []
+        for _ in range(40):
+            for _ in range(4):
+                _, writer = await api.connect()
+                senders.callback(writer.close)
+                writer.write(head(8 * MIB) + LARGE[: 512 * 1024])
+            told.append((await innocent.post("/v1/jobs", json={"inputs": "x" * 60_000})).status_code)
+        assert told == [202] * 40

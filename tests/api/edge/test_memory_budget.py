@@ -47,7 +47,8 @@ def test_a_stalled_share_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
         budget.reserve(30, lambda name=name: revoked.append(name))  # type: ignore[misc]
         for name in ("first", "second", "third")
     )
-    first.progress()
+    for share in (second, third, first):
+        share.progress()
     budget.reserve(40)
     assert (revoked, budget.held, second.size) == (["second"], 100, 0)
     first.settle()
@@ -108,3 +109,52 @@ async def test_a_stalled_share_gives_way_to_whoever_waits(monkeypatch: pytest.Mo
     budget.reserve(100, lambda: revoked.append(True))
     with await budget.acquire(50, 60):
         assert (revoked, budget.held) == ([True], 50)
+
+
+def test_a_share_of_which_nothing_has_come_gives_way_at_once() -> None:
+    """After those that stalled, the oldest first; one whose bytes come is safe."""
+    budget, revoked = Budget(100), list[str]()
+    first, second, _ = (
+        budget.reserve(30, lambda name=name: revoked.append(name))  # type: ignore[misc]
+        for name in ("first", "second", "third")
+    )
+    first.progress()
+    budget.reserve(40)
+    assert (revoked, second.revoked) == (["second"], True)
+    budget.reserve(30)
+    assert revoked == ["second", "third"]
+    with pytest.raises(OverBudget):
+        budget.reserve(1)
+
+
+def test_small_shares_have_room_that_no_other_gets() -> None:
+    """Neither a body that is large, nor answers, of which there may be more than the limit."""
+    small = module.SMALL
+    budget = Budget(10 * small, small=2 * small)
+    with budget.hold(50 * small):
+        with pytest.raises(OverBudget):
+            budget.reserve(small + 1)
+        first, second = budget.reserve(small), budget.reserve(small - 1)
+        with pytest.raises(OverBudget):
+            budget.reserve(2)
+        second.resize(small)
+        with pytest.raises(OverBudget, match="holds as many bytes"):
+            second.resize(small + 1)
+        first.release()
+        budget.reserve(small).release()
+    second.resize(small + 1)
+    assert budget.held == small + 1
+    budget.reserve(small).resize(small // 2)
+    third = budget.reserve(small, lambda: None)
+    third.revoke()
+    assert budget.held == small + 1
+
+
+def test_a_small_share_that_waits_for_its_body_gives_way_to_another_small_one() -> None:
+    small, revoked = module.SMALL, list[str]()
+    budget = Budget(10 * small, small=small)
+    with budget.hold(50 * small):
+        budget.reserve(small, lambda: revoked.append("first"))
+        budget.reserve(small)
+        assert revoked == ["first"]
+        assert not budget.reserve(0).revoked

@@ -23,6 +23,10 @@ def depths(**fields: Any) -> dict[str, Depth]:
     return {"m": replace(Depth(0, 0, 0, 0), **fields)}
 
 
+def restart(lasted: float, load: float) -> dict[str, float]:
+    return {"restarting_seconds": lasted, "load_seconds": load}
+
+
 @pytest.mark.parametrize(
     ("info", "queue", "beats", "level", "words"),
     [
@@ -59,8 +63,31 @@ def depths(**fields: Any) -> dict[str, Depth]:
             {},
             {"waiting": 3},
             [{"engine": "restarting"}],
+            "warn",
+            ["The engine of m is restarting; 3 jobs wait"],
+        ),
+        ({}, {}, [{"engine": "restarting", **restart(9.9, 0.5)}], "warn", ["The engine of m is restarting"]),
+        (
+            {},
+            {"waiting": 3},
+            [{"engine": "restarting", **restart(10.1, 0.5)}],
             "bad",
-            ["No engine of m is ready: restarting; 3 jobs wait"],
+            ["No engine of m is ready: restarting for 10 s, where loading took 0.5 s; 3 jobs wait"],
+        ),
+        ({}, {}, [{"engine": "restarting", **restart(119, 60)}], "warn", ["The engine of m is restarting"]),
+        (
+            {},
+            {},
+            [{"engine": "restarting", **restart(121, 60)}, {"engine": "loading"}],
+            "bad",
+            ["No engine of m is ready: loading its model, restarting for 121 s, where loading took 60 s"],
+        ),
+        (
+            {},
+            {},
+            [{"engine": "restarting", **restart(20, 1)}, {"engine": "restarting", **restart(2, 1)}],
+            "warn",
+            ["Each engine of m is restarting"],
         ),
         ({}, {}, [{}, {"engine": "restarting"}], "warn", ["An engine of m is restarting (host:1)"]),
         ({}, {"waiting": 89}, [{}], "good", []),
@@ -214,3 +241,27 @@ def test_a_retired_model_is_bad_for_itself_and_not_for_the_others(
         assert (reason.level, reason.text) == ("bad", f"b is retired: {told}; 2 jobs wait")
     else:
         assert (reason.level, reason.text) == ("warn", f"An engine of b is retired (host:1): {told}")
+
+
+STUCK = {"engine": "restarting", **restart(100, 1)}
+
+
+@pytest.mark.parametrize(
+    ("engines", "level"),
+    [
+        ({"a": [{}], "b": [{"engine": "restarting"}]}, "warn"),
+        ({"a": [{"engine": "restarting"}], "b": [{"engine": "restarting"}]}, "warn"),
+        ({"a": [{}], "b": [STUCK]}, "warn"),
+        ({"a": [STUCK], "b": [STUCK]}, "bad"),
+        ({"a": [RETIRED], "b": [STUCK]}, "bad"),
+        ({"a": [], "b": [{"engine": "restarting"}]}, "bad"),
+    ],
+)
+def test_a_restart_does_not_take_the_server_out_of_a_load_balancer(
+    engines: dict[str, list[dict[str, Any]]], level: str
+) -> None:
+    """A client's input can cause one, and the model's own limits do."""
+    beats = [heartbeat(f"{m}{i}", m, **e) for m, each in engines.items() for i, e in enumerate(each)]
+    queues = {model: Depth(2, 0, 0, 0) for model in engines}
+    found = condition(Settings(), FINE, queues, beats, dict.fromkeys(engines, Work()))
+    assert found.level == level

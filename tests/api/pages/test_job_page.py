@@ -169,3 +169,14 @@ async def test_a_job_that_is_not_there_has_a_page_that_says_so(
         page = await client.get(address)
         assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
         assert words in page.text
+
+
+async def test_a_record_that_is_none_is_told_as_a_page(client: httpx.AsyncClient, redis: ArqRedis) -> None:
+    """Another program wrote to it; the overview shows the other jobs."""
+    broken, other = await submitted(client), await submitted(client)
+    await redis.set(keys.RESULT.of(broken), "another program's data", px=60_000)
+    page = await client.get(f"/jobs/{broken}")
+    assert (page.status_code, "log names the key" in page.text) == (503, True)
+    assert (await client.get(f"/v1/jobs/{broken}")).status_code == 503
+    overview = await client.get("/")
+    assert (overview.status_code, other in overview.text) == (200, True)
