@@ -105,12 +105,13 @@ _ROWS: dict[Output, Reader] = {
 def _ranking(output: Any, given: Any) -> list[Row]:
     """Documents with their scores, best first; `given` is the input that they are in."""
     entries = output if isinstance(output, list) else [output]
-    documents = given.get("documents") if isinstance(given, dict) else None
+    texts = given.get("documents") if isinstance(given, dict) else None
+    documents = texts if isinstance(texts, list) else []
     rows = []
     for entry in entries:
         match entry:
             case {"index": int(index), "score": int() | float() as score}:
-                known = isinstance(documents, list) and index < len(documents)
+                known = 0 <= index < len(documents)
                 rows.append((score, str(documents[index]) if known else f"document {index + 1}"))
             case {"score": int() | float() as score}:  # of a pair
                 rows.append((score, str(given.get("document")) if isinstance(given, dict) else "document"))

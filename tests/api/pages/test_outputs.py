@@ -43,7 +43,8 @@ def test_documents_are_shown_best_first() -> None:
     ]
     pair = {"query": "q", "document": "d"}
     assert shown({"output": {"score": 0.5}}, "ranking", pair).rows == [Row("d", 0.5)]
-    for unknown in (None, "text", {"documents": 7}, {"documents": []}):
+    unknowns: list[object] = [None, "text", {"documents": 7}, {"documents": []}]
+    for unknown in unknowns:
         assert shown({"output": output}, "ranking", unknown).rows[0].label == "document 3"
     for odd in ("text", [], [7], {"score": "high"}, [{"index": 0}]):
         assert shown({"output": odd}, "ranking", given).rows == []
