@@ -1,9 +1,11 @@
-"""`python -m api`: settings, logs, a look at Redis, then the server until a signal comes."""
+"""`batchline api`, or `python -m api`: settings, logs, a check of Redis, the server until a signal comes."""
 
+import argparse
 import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 import structlog
 
@@ -21,10 +23,11 @@ from jobs.store import connection
 log = structlog.get_logger("api")
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs until SIGTERM or SIGINT; the exit status is 1 where the configuration cannot work."""
-    if sys.argv[1:2] == ["--shared"]:
-        descriptor, parent = map(int, sys.argv[2:])
+    arguments = _parser().parse_args(argv)
+    if arguments.shared:
+        descriptor, parent = arguments.shared
         die_with(parent)
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
@@ -46,6 +49,17 @@ def main() -> int:
         status = serve(settings, listener)
     log.info("stopped")
     return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="batchline api",
+        description="Serve the HTTP interface and the pages.",
+        epilog="It listens on BATCHLINE_HOST and BATCHLINE_PORT, and reads BATCHLINE_MODELS_FILE.",
+    )
+    # one of several processes on a port: see api/edge/processes.py
+    parser.add_argument("--shared", nargs=2, type=int, metavar=("FD", "PID"), help=argparse.SUPPRESS)
+    return parser
 
 
 def serve(settings: Settings, listener: socket.socket) -> int:

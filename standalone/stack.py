@@ -1,21 +1,29 @@
 """The stack: what is started, in which order, with which environment; supervisor.py watches over it."""
 
+import contextlib
 import os
-import sys
+from pathlib import Path
 
 from jobs.errors import ConfigurationError
+from jobs.models import ModelCatalog, ModelSpec
+from jobs.process import programs
 from jobs.settings import Settings
 from jobs.store.connection import check
-from standalone import preflight
+from standalone import preflight, single_model
 from standalone.child import Child
 from standalone.readiness import announce
 from standalone.supervisor import Supervisor
+from standalone.terminal import say
 from standalone.valkey import EmbeddedValkey
 
 
-async def serve(settings: Settings) -> None:
-    """Runs until a signal ends it. Raises ConfigurationError for what cannot work."""
-    catalog = preflight.read_models(settings)
+async def serve(settings: Settings, single: ModelSpec | None = None) -> None:
+    """Runs until a signal ends it, with the models of the models file or one described on the command line.
+
+    Raises ConfigurationError for what cannot work.
+    """
+    catalog = ModelCatalog([single], Path.cwd()) if single else preflight.read_models(settings)
+    preflight.check_packages(settings, catalog)
     preflight.try_port(settings)
     valkey = None
     if "redis_url" not in settings.model_fields_set:
@@ -25,14 +33,27 @@ async def serve(settings: Settings) -> None:
                 " or name a server of your own in BATCHLINE_REDIS_URL"
             )
         valkey = EmbeddedValkey(settings.data_dir, sync_always=settings.durable_submit == "disk")
+    with contextlib.ExitStack() as files:
+        if single:
+            say(f"Serving {single.source} as {single.name}, for {single.task}")
+            models_file = files.enter_context(single_model.models_file(single, settings))
+            settings = settings.model_copy(update={"models_file": models_file})
+        await _run(settings, catalog, valkey)
+
+
+async def _run(settings: Settings, catalog: ModelCatalog, valkey: EmbeddedValkey | None) -> None:
     async with Supervisor(holding=[valkey.lock] if valkey else []) as supervisor:
         if valkey:
             await supervisor.start(valkey.child())
             settings = settings.model_copy(update={"redis_url": valkey.url})
             await valkey.answering(settings)
         await check(settings)
-        environment = {**os.environ, "BATCHLINE_REDIS_URL": settings.redis_url}
-        worker, api = [sys.executable, "-m", "worker"], [sys.executable, "-m", "api"]
+        environment = {
+            **os.environ,
+            "BATCHLINE_REDIS_URL": settings.redis_url,
+            "BATCHLINE_MODELS_FILE": str(settings.models_file),
+        }
+        worker, api = programs.command("worker"), programs.command("api")
         # more than each takes by itself at most, so that only what hangs is killed
         await supervisor.start(Child("the worker", worker, environment, grace=settings.shutdown_grace + 10))
         await supervisor.start(Child("the API", api, environment, grace=15))

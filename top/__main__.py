@@ -1,4 +1,4 @@
-"""`python -m top [--url URL] [--once]`: the live table until Ctrl-C, or one print."""
+"""`batchline top [--url URL] [--once]`, or `python -m top`: the live table until Ctrl-C, or one print."""
 
 import argparse
 import os
@@ -61,12 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m top",
-        description="A live table of a running server.",
+        prog="batchline top",
+        description="Show a live table of a running server.",
         epilog=COLUMNS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default: %(default)s)")
+    parser.add_argument(
+        "--url",
+        default=_default_url(),
+        help="the server (default: %(default)s, from BATCHLINE_HOST and BATCHLINE_PORT)",
+    )
     parser.add_argument("--once", action="store_true", help="print once and end; status 1 if not all is well")
     parser.add_argument(
         "--every", type=_seconds, default=2.0, metavar="S", help="seconds between readings (default: 2)"
@@ -79,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds that rates and percentiles look back in the live table (default: 30)",
     )
     return parser
+
+
+def _default_url() -> str:
+    """Where the API listens that has this environment's settings."""
+    host, port = os.environ.get("BATCHLINE_HOST", ""), os.environ.get("BATCHLINE_PORT", "8000")
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _seconds(given: str) -> float:

@@ -1,4 +1,4 @@
-"""`python -m worker [--model NAME ...]`: settings, signals, and one BatchWorker for each model.
+"""`batchline worker [--model NAME ...]`, or `python -m worker`: signals, and a BatchWorker for each model.
 
 All of them share this process's event loop: the models run in engines of their own. Coarse arq functions,
 once there are any, would run here on a stock `arq.Worker` beside them.
@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m worker", description="Serves models from their queues.")
+    parser = argparse.ArgumentParser(
+        prog="batchline worker", description="Serve models from their queues in Redis."
+    )
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="only this model; may be repeated"
     )

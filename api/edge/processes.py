@@ -9,13 +9,13 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import tempfile
 import time
 
 import structlog
 from prometheus_client import multiprocess
 
+from jobs.process import programs
 from jobs.process.exits import how_it_ended
 from jobs.process.signals import StopSignals
 
@@ -80,7 +80,7 @@ class _Processes:
 
     async def _start(self) -> asyncio.subprocess.Process:
         descriptor = self._listener.fileno()
-        command = [sys.executable, "-m", "api", "--shared", str(descriptor), str(os.getpid())]
+        command = programs.command("api", "--shared", str(descriptor), str(os.getpid()))
         process = await asyncio.create_subprocess_exec(
             *command, pass_fds=[descriptor], env=self._environment, stdin=asyncio.subprocess.DEVNULL
         )

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-QUIET = ("httpx", "httpcore", "asyncio", "uvicorn.error", "arq")
+QUIET = ("httpx", "httpx2", "httpcore", "asyncio", "uvicorn.error", "arq")
 """Libraries that are heard from warnings upward only."""
 
 

@@ -18,4 +18,4 @@ if __name__ == "__main__":
         module, _, name = path.rpartition(".")
         assert hasattr(import_module(module), name), f"there is no {path}"
         setattr(import_module(module), name, float(seconds))
-    sys.exit(main())
+    sys.exit(main([]))

@@ -12,7 +12,7 @@ from arq.connections import ArqRedis
 
 from jobs.monitoring.roster import Roster
 from tests import processes
-from tests.journey.test_standalone import PATIENCE, Instance, ready, refusal
+from tests.journey.instance import PATIENCE, Instance, ready, refusal
 from tests.waiting import until
 
 MODELS = """\

@@ -4,10 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,109 +12,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.processes import ROOT, is_alive, kill_tree, write_models
-from tests.valkey import free_port
+from tests.journey.instance import PATIENCE, Instance, ready, refusal
+from tests.processes import is_alive, write_models
 from tests.waiting import until
-
-PATIENCE = 60.0
-"""Seconds for what takes a few on a machine that is not busy."""
-
-
-class Instance:
-    """One `python -m standalone` with a terminal's output, and every process that it was seen to start."""
-
-    def __init__(self, folder: Path, **settings: object) -> None:
-        self.port = free_port()
-        self.output = folder / f"output-{self.port}"
-        given = {"port": self.port, "data_dir": folder / "data", **settings}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHLINE_")}
-        environment |= {f"BATCHLINE_{name.upper()}": str(value) for name, value in given.items()}
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "standalone"],
-                cwd=ROOT,
-                env=environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        self._seen: set[psutil.Process] = set()
-
-    def says(self, text: str) -> bool:
-        return text in self.output.read_text()
-
-    async def until_said(self, text: str) -> None:
-        async def said() -> bool:
-            assert self.process.poll() is None or self.says(text), self.output.read_text()
-            return self.says(text)
-
-        await until(said, PATIENCE)
-
-    def family(self) -> set[psutil.Process]:
-        """It and its descendants; remembered, since an orphan has another parent."""
-        if self.process.poll() is None:
-            me = psutil.Process(self.process.pid)
-            self._seen |= {me, *me.children(recursive=True)}
-        return self._seen
-
-    def child(self, *words: str) -> psutil.Process:
-        """The one live child whose command line ends in, or holds, these words."""
-        children = psutil.Process(self.process.pid).children()
-        (found,) = [each for each in children if all(word in " ".join(each.cmdline()) for word in words)]
-        return found
-
-    async def ended(self) -> int:
-        """Its exit status, once neither it nor anything that it started is left."""
-
-        async def nothing_is_left() -> bool:
-            return self.process.poll() is not None and not any(map(is_alive, self._seen))
-
-        await until(nothing_is_left, PATIENCE)
-        return self.process.returncode
-
-    def clean_up(self) -> None:
-        for process in self.family():
-            kill_tree(process.pid)
-        self.process.wait(10)
-
-    async def answer(self, text: str) -> dict[str, Any]:
-        """Submits a text and waits for the finished job."""
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
-            reply = await client.post("/v1/jobs", json={"inputs": text}, headers={"Prefer": "wait=20"})
-        job: dict[str, Any] = reply.json()
-        assert (reply.status_code, job["status"]) == (200, "succeeded"), job
-        return job
-
-
-@asynccontextmanager
-async def ready(folder: Path, **settings: object) -> AsyncIterator[Instance]:
-    instance = Instance(folder, **settings)
-    try:
-        await instance.until_said(f"Batchline is ready: http://127.0.0.1:{instance.port}")
-        instance.family()
-        yield instance
-    finally:
-        instance.clean_up()
-
-
-async def refusal(folder: Path, **settings: object) -> str:
-    """What an instance that ends with status 1 says, without log lines and without "Loading ..."."""
-    instance = Instance(folder, **settings)
-    try:
-
-        async def over() -> bool:
-            instance.family()
-            return instance.process.poll() is not None
-
-        await until(over, PATIENCE)
-        assert await instance.ended() == 1
-    finally:
-        instance.clean_up()
-    said = instance.output.read_text()
-    assert "Traceback" not in said
-    lines = [line for line in said.splitlines() if not line.startswith(("{", "Loading", "Valkey is up"))]
-    assert len(lines) == 1, said
-    return lines[0]
 
 
 async def test_it_serves_the_demo_model_and_ends_with_ctrl_c(tmp_path: Path) -> None:
@@ -193,7 +90,7 @@ async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         assert await refusal(tmp_path, port=port) == (
             f"batchline: port {port} of 127.0.0.1 is in use by another program;"
-            " set BATCHLINE_PORT to a free one"
+            " name a free one with --port or BATCHLINE_PORT"
         )
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import socket
-import sys
 
+from jobs.process.programs import command
 from jobs.process.watchdog import MARK
 from worker.supervisor.pending import EngineDied
 
@@ -24,11 +24,7 @@ async def spawn(mark: str) -> tuple[asyncio.subprocess.Process, socket.socket]:
     try:
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "worker.engine",
-                str(theirs.fileno()),
-                str(os.getpid()),
+                *command("worker.engine", str(theirs.fileno()), str(os.getpid())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch

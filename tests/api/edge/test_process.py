@@ -88,7 +88,7 @@ def test_what_cannot_work_is_said_in_one_sentence(
         for name, value in environment(settings, port).items():
             monkeypatch.setenv(name, value)
         load_settings.cache_clear()
-        assert process.main() == 1
+        assert process.main([]) == 1
         load_settings.cache_clear()
         out, err = capsys.readouterr()
         [line] = err.splitlines()

@@ -9,11 +9,11 @@ from arq.connections import ArqRedis
 
 from jobs.ledger.ids import in_a_row, new_id
 from jobs.schema import NewJob
-from tests.ledger import JobQueue
 from tests.api import floods
 from tests.api.conftest import MODELS
 from tests.api.floods import LARGE
 from tests.api.markup import parsed
+from tests.ledger import JobQueue
 
 LISTS = b'{"model":"shapes","inputs":[%b1]}' % ((b"[%b1]," % (b"[]," * 30_000)) * 70)
 """70 inputs of 30,000 lists: as Python objects, more than 100 MB."""

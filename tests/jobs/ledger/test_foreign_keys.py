@@ -14,8 +14,8 @@ from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.ledger.keys import Key
 from jobs.ledger.leasing import Claimed, Ending
-from tests.ledger import JobQueue
 from tests.jobs.ledger.test_queue import MODEL, ending, new_job
+from tests.ledger import JobQueue
 
 OURS = b"\x85\xa1t\xc0\xa1f\xa5infer\xa1k"
 """How the payloads that we write begin; `payload.lua` reads what follows without a full decode."""

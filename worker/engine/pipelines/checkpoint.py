@@ -11,7 +11,7 @@ import torch
 import transformers
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from jobs import sentence_transformers
+from jobs import checkpoints, sentence_transformers
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from jobs.sentence_transformers import Trained
@@ -119,14 +119,8 @@ def _device(spec: ModelSpec) -> torch.device:
 
 
 def _check_folder(spec: ModelSpec, folder: Path) -> None:
-    if not folder.is_dir():
-        raise _refusal(spec, f"{folder} is not a folder with a model's files")
-    if not (folder / "config.json").is_file():
-        raise _refusal(spec, f"{folder} has no config.json")
-    if not any(folder.glob("*.safetensors")):
-        pickled = sorted(folder.glob("*.bin"))
-        hint = f"; {pickled[0].name} is pickle, which is never loaded" if pickled else ""
-        raise _refusal(spec, f"{folder} has no .safetensors file{hint}")
+    if fault := checkpoints.fault(folder):
+        raise _refusal(spec, fault)
 
 
 def _check_architecture(

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
+from jobs.process.programs import find_modules_in_current_folder
 from worker.engine.pipelines.encoding import NotJson, plain
 from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
 
@@ -69,6 +70,7 @@ class CustomPipeline(LoadedPipeline):
 
 def _find(spec: ModelSpec) -> Callable[..., Any]:
     module_name, _, class_name = (spec.pipeline or "").partition(":")
+    find_modules_in_current_folder()
     try:
         module = import_module(module_name)
     except Exception as error:

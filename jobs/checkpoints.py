@@ -1,0 +1,104 @@
+"""What a Hugging Face checkpoint's files say about it, read without torch: what is missing, and its task."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs import tasks
+from jobs.errors import ConfigurationError
+
+CONFIG = "config.json"
+MODULES = "modules.json"
+"""The file that sentence-transformers adds to a model of sentence vectors."""
+
+_HEADS = {
+    "ForSequenceClassification": ("text-classification", "zero-shot-classification", "text-ranking"),
+    "ForTokenClassification": ("token-classification",),
+    "ForMaskedLM": ("fill-mask",),
+    "ForCausalLM": ("text-generation",),
+    "LMHeadModel": ("text-generation",),
+    "ForImageClassification": ("image-classification",),
+    "ForImageClassificationWithTeacher": ("image-classification",),
+}
+"""How an architecture's name ends -> the tasks it may be trained for. Every model of texts has features."""
+
+
+def fault(folder: Path) -> str | None:
+    """Why nothing can be loaded from this folder, as a clause that begins with its name; else None."""
+    if not folder.is_dir():
+        return f"{folder} is not a folder with a model's files"
+    if not (folder / CONFIG).is_file():
+        return f"{folder} has no {CONFIG}"
+    if not any(folder.glob("*.safetensors")):
+        pickled = sorted(folder.glob("*.bin"))
+        hint = f"; {pickled[0].name} is pickle, which is never loaded" if pickled else ""
+        return f"{folder} has no .safetensors file{hint}"
+    return None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A `config.json`. Raises ConfigurationError where it is not one."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ConfigurationError(f"{path} must hold a JSON object")
+    return config
+
+
+def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
+    """The task that a checkpoint was trained for, by its config.json and whether it has a modules.json.
+
+    Raises ConfigurationError, without the checkpoint's name, where they do not say or no task fits.
+    """
+    architecture = _architecture(config)
+    if sentence_vectors and not architecture.endswith("ForSequenceClassification"):
+        return "feature-extraction"
+    if not architecture:
+        raise ConfigurationError(f"its {CONFIG} names no architecture, so its task is not known")
+    fitting = next((fitting for head, fitting in _HEADS.items() if architecture.endswith(head)), ())
+    if len(fitting) > 1:
+        task = _classification(config)
+    elif fitting:
+        [task] = fitting
+    else:
+        task = "feature-extraction" if architecture.endswith("Model") else ""
+    if task not in tasks.TASKS:
+        raise ConfigurationError(f"it is a {architecture}, which none of the tasks is known to fit")
+    return task
+
+
+def misfit(config: Mapping[str, Any], task: str) -> str | None:
+    """Why a checkpoint was not trained for this task, by its config.json; None where nothing says so."""
+    heads = [head for head, trained in _HEADS.items() if task in trained]
+    architecture = _architecture(config)
+    if not heads or not architecture or architecture.endswith(tuple(heads)):
+        return None
+    return f"it was not trained for {task}: it is a {architecture}"
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    match config.get("architectures"):
+        case [str(first), *_]:
+            return first
+        case _:
+            return ""
+
+
+def _classification(config: Mapping[str, Any]) -> str:
+    """What a classifier of sequences is for: texts, labels chosen by the client, or a query and documents."""
+    labels = config.get("id2label")
+    names = [str(name).lower() for name in labels.values()] if isinstance(labels, dict) else []
+    if any(name.startswith("entail") for name in names):
+        return "zero-shot-classification"
+    if "text-ranking" not in tasks.TASKS or len(names) != 1:
+        return "text-classification"
+    if "sentence_transformers" in config:  # its cross-encoders
+        return "text-ranking"
+    raise ConfigurationError(
+        "it has one label, which may be the score of a text (text-classification) or of a pair (text-ranking)"
+    )

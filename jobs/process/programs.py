@@ -1,0 +1,31 @@
+"""The commands that start Batchline's own programs as child processes."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+CODE = Path(__file__).resolve().parents[2]
+"""The folder of `api`, `jobs` and `worker`: a checkout, or the site-packages of an installation."""
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """`python -m MODULE ARGUMENTS` with the code of this process.
+
+    `-m` alone puts the current folder first on the path, and a user's folder may have an `api` or a `worker`
+    too. So the child leaves it out (`-P`), except where it is the folder of the code.
+    """
+    safe = [] if _current_folder() == CODE else ["-P"]
+    return [sys.executable, *safe, "-m", module, *arguments]
+
+
+def find_modules_in_current_folder() -> None:
+    """Makes a user's modules importable after `command` has left the current folder out; ours come first."""
+    folder = str(_current_folder())
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def _current_folder() -> Path:
+    with contextlib.suppress(FileNotFoundError):  # it was deleted
+        return Path.cwd().resolve()
+    return Path("/")

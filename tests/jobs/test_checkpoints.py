@@ -1,0 +1,75 @@
+"""Reading a checkpoint's task from its files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import checkpoints, tasks
+from jobs.errors import ConfigurationError
+
+NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task"),
+    [
+        ("BertForSequenceClassification", "text-classification"),
+        ("XLMRobertaForTokenClassification", "token-classification"),
+        ("DistilBertForMaskedLM", "fill-mask"),
+        ("LlamaForCausalLM", "text-generation"),
+        ("GPT2LMHeadModel", "text-generation"),
+        ("BertModel", "feature-extraction"),
+    ],
+)
+def test_the_architecture_says_the_task(architecture: str, task: str) -> None:
+    assert checkpoints.task_of({"architectures": [architecture]}, sentence_vectors=False) == task
+    assert checkpoints.misfit({"architectures": [architecture]}, task) is None
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"architectures": ["BertModel"]}, {"architectures": ["BertForMaskedLM"]}]
+)
+def test_sentence_transformers_make_vectors(config: dict[str, Any]) -> None:
+    assert checkpoints.task_of(config, sentence_vectors=True) == "feature-extraction"
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_labels_of_entailment_are_for_zero_shot(vectors: bool) -> None:
+    config = {"architectures": ["BartForSequenceClassification"], "id2label": NLI}
+    assert checkpoints.task_of(config, sentence_vectors=vectors) == "zero-shot-classification"
+
+
+def test_one_label_may_be_the_score_of_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
+    monkeypatch.setitem(tasks.TASKS, "text-ranking", tasks.TASKS["text-classification"])
+    with pytest.raises(ConfigurationError, match=r"\(text-classification\) or of a pair \(text-ranking\)"):
+        checkpoints.task_of(config, sentence_vectors=False)
+    ranking = config | {"sentence_transformers": {"version": "4"}}
+    assert checkpoints.task_of(ranking, sentence_vectors=True) == "text-ranking"
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({}, "names no architecture"),
+        ({"architectures": None}, "names no architecture"),
+        ({"architectures": []}, "names no architecture"),
+        ({"architectures": "BertModel"}, "names no architecture"),
+        ({"architectures": ["T5ForConditionalGeneration"]}, "it is a T5ForConditionalGeneration, which none"),
+    ],
+)
+def test_what_is_not_known_is_not_guessed(config: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        checkpoints.task_of(config, sentence_vectors=False)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\xff"])
+def test_a_config_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"config\.json (is not valid JSON|must hold)"):
+        checkpoints.read_config(path)
+    path.write_text(json.dumps({"architectures": ["X"]}))
+    assert checkpoints.read_config(path) == {"architectures": ["X"]}

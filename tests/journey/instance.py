@@ -1,0 +1,129 @@
+"""Batchline in one terminal, as a test starts it: its output, its processes and its answers."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.environments import clean_environment
+from tests.processes import ROOT, is_alive, kill_tree
+from tests.valkey import free_port
+from tests.waiting import until
+
+PATIENCE = 90.0
+"""Seconds for what takes a few on a machine that is not busy."""
+
+
+class Instance:
+    """One `python -m standalone` with a terminal's output, and every process that it was seen to start.
+
+    `command`: what is started instead, in the folder `cwd`, with `arguments` and variables in `environment`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        command: Sequence[str] = (sys.executable, "-m", "standalone"),
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] = {},
+        **settings: object,
+    ) -> None:
+        self.port = free_port()
+        self.output = folder / f"output-{self.port}"
+        given = {"port": self.port, "data_dir": folder / "data", **settings}
+        kept = clean_environment() | {
+            f"BATCHLINE_{name.upper()}": str(value) for name, value in given.items()
+        }
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=cwd,
+                env=kept | dict(environment),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._seen: set[psutil.Process] = set()
+
+    def says(self, text: str) -> bool:
+        return text in self.output.read_text()
+
+    async def until_said(self, text: str) -> None:
+        async def said() -> bool:
+            assert self.process.poll() is None or self.says(text), self.output.read_text()
+            return self.says(text)
+
+        await until(said, PATIENCE)
+
+    def family(self) -> set[psutil.Process]:
+        """It and its descendants; remembered, since an orphan has another parent."""
+        if self.process.poll() is None:
+            me = psutil.Process(self.process.pid)
+            self._seen |= {me, *me.children(recursive=True)}
+        return self._seen
+
+    def child(self, *words: str) -> psutil.Process:
+        """The one live child whose command line ends in, or holds, these words."""
+        children = psutil.Process(self.process.pid).children()
+        (found,) = [each for each in children if all(word in " ".join(each.cmdline()) for word in words)]
+        return found
+
+    async def ended(self) -> int:
+        """Its exit status, once neither it nor anything that it started is left."""
+
+        async def nothing_is_left() -> bool:
+            return self.process.poll() is not None and not any(map(is_alive, self._seen))
+
+        await until(nothing_is_left, PATIENCE)
+        return self.process.returncode
+
+    def clean_up(self) -> None:
+        for process in self.family():
+            kill_tree(process.pid)
+        self.process.wait(10)
+
+    async def answer(self, text: str) -> dict[str, Any]:
+        """Submits a text and waits for the finished job."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
+            reply = await client.post("/v1/jobs", json={"inputs": text}, headers={"Prefer": "wait=20"})
+        job: dict[str, Any] = reply.json()
+        assert (reply.status_code, job["status"]) == (200, "succeeded"), job
+        return job
+
+
+@asynccontextmanager
+async def ready(folder: Path, *arguments: str, **options: Any) -> AsyncIterator[Instance]:
+    """A started instance that has said that it is ready; `options` as Instance takes them."""
+    instance = Instance(folder, *arguments, **options)
+    try:
+        await instance.until_said(f"Batchline is ready: http://127.0.0.1:{instance.port}")
+        instance.family()
+        yield instance
+    finally:
+        instance.clean_up()
+
+
+async def refusal(folder: Path, *arguments: str, **options: Any) -> str:
+    """What an instance that ends with status 1 says, without log lines and without "Loading ..."."""
+    instance = Instance(folder, *arguments, **options)
+    try:
+
+        async def over() -> bool:
+            instance.family()
+            return instance.process.poll() is not None
+
+        await until(over, PATIENCE)
+        assert await instance.ended() == 1
+    finally:
+        instance.clean_up()
+    said = instance.output.read_text()
+    assert "Traceback" not in said
+    lines = [line for line in said.splitlines() if not line.startswith(("{", "Loading", "Valkey is up"))]
+    assert len(lines) == 1, said
+    return lines[0]
