@@ -4,7 +4,7 @@ A kind is the last part of a problem's `type` (RFC 9457). Clients compare it, so
 its title is the same wherever it occurs. The HTTP status of a kind is in `api/problems/statuses.py`.
 """
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 TYPE = "urn:batchline:problem:"
 """What a problem's `type` begins with."""
@@ -41,7 +41,7 @@ TITLES = {
     "result-too-large": "The results are too large",
 }
 
-FAILURES = (
+FailureKind = Literal[
     "input-failed",
     "engine-died",
     "engine-timeout",
@@ -50,7 +50,8 @@ FAILURES = (
     "attempts-exhausted",
     "result-too-large",
     "invalid-request",
-)
+]
+FAILURES: tuple[FailureKind, ...] = get_args(FailureKind)
 """Kinds that a worker gives as the reason why an input has no output."""
 
 

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     window_items: Annotated[int, Field(ge=1)] = 256
     """Items that a worker claims ahead to find companions of like length in."""
     window_bytes: Annotated[int, Field(ge=1)] = 16 * MIB
-    """Bytes of payloads that one claim may return."""
+    """Bytes of payloads that a worker holds; a job beyond that is claimed when the window is empty."""
 
     # Stopping
     shutdown_grace: Annotated[float, Field(gt=0)] = 30.0

@@ -22,10 +22,10 @@ from jobs.monitoring import traces
 from jobs.monitoring.roster import Roster
 from jobs.process import heap, logs
 from jobs.process.signals import StopSignals
-from jobs.process.watchdog import Watchdog
 from jobs.settings import Settings, load_settings, warn_of_unknown
 from jobs.store.connection import check, connect
 from worker.batch_worker import BatchWorker
+from worker.supervisor.guard import EngineGuard
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpec], *, burst: bool) -> int:
     redis = connect(settings)
-    guard = Watchdog(grace=0.0)
+    guard = EngineGuard()
     try:
         await check(settings)
         guard.start()

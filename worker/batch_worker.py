@@ -28,22 +28,22 @@ from jobs.ledger.claims import Claims
 from jobs.ledger.wire import FUNCTION
 from jobs.models import ModelSpec
 from jobs.monitoring.roster import HEARTBEAT_EVERY, Roster
-from jobs.process.watchdog import Watchdog
 from jobs.settings import Settings
 from jobs.store.connection import cancel
 from worker.batching.batcher import Batcher
 from worker.batching.cost_model import CostModel
 from worker.batching.deadlines import Deadlines
 from worker.batching.lengths import LengthMeter
-from worker.leases.held import Unreadable
 from worker.leases.keeper import LeaseKeeper
-from worker.leases.leased_job import LeasedJob, parse
+from worker.leases.leased_job import LeasedJob
 from worker.leases.redis_retry import RedisRetry
 from worker.loops import beside, unless
+from worker.scheduling.admission import Admission
 from worker.scheduling.feeder import Feeder
 from worker.scheduling.window import Window
 from worker.statistics import WorkerStatistics
 from worker.supervisor.engine import Engine, EngineDied, EngineLost
+from worker.supervisor.guard import EngineGuard
 
 DOORBELL_WAIT = 0.5
 """Seconds between looks at the queue when nobody rings, as for a job of a stock arq client. A stop waits for
@@ -72,7 +72,7 @@ class BatchWorker(Worker):
         find_source: Callable[[], Path | None] | None,
         *,
         burst: bool = False,
-        guard: Watchdog | None = None,
+        guard: EngineGuard | None = None,
     ) -> None:
         """`find_source` is called before each load, for files may come late; None where there are none."""
         super().__init__(
@@ -110,6 +110,9 @@ class BatchWorker(Worker):
         )
         self._window = Window(self._batcher, self._keeper, self.statistics, self._taken)
         self._feeder = Feeder(self.engine, self._window, self._log)
+        self._admission = Admission(
+            self.claims, settings, self._keeper, self._window, self._retry, lambda: self._feeder.filled()
+        )
 
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
@@ -217,8 +220,11 @@ class BatchWorker(Worker):
             while not self._closing.is_set():
                 # who waits may find an empty window when somebody rings
                 trials = self._feeder.isolation
-                room = self.settings.window_items - (0 if wait else len(self._batcher)) - len(trials)
-                # a large job may fill the window for long; what is more urgent goes before it all the same
+                waiting = 0 if wait else len(self._batcher)
+                room = trials.room(self.settings.window_items, waiting, self.spec.max_batch_items)
+                if self._keeper.bytes >= self.settings.window_bytes and (waiting or trials.jobs > 1):
+                    room = 0
+                # when it is full for long, what is more urgent goes before it all the same
                 if room > 0:
                     claimed, left = await self._claim(room, wait=wait)
                 else:
@@ -240,43 +246,13 @@ class BatchWorker(Worker):
 
     async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
         """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
-        claim = partial(self.claims.claim, before=before, wait=wait)
+        size = max(0, self.settings.window_bytes - self._keeper.bytes)
+        claim = partial(self.claims.claim, size=size, before=before, wait=wait)
         claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
-        parsed = [parse(job, self._loaded_spec, self.settings.max_result_bytes) for job in claimed]
-        leased = [job for job in parsed if isinstance(job, LeasedJob)]
-        self._keeper.add(leased)
-        for job in parsed:
-            if isinstance(job, Unreadable):
-                self._keeper.end(job, job.ending())
-        for job in leased:
-            await self._admit(job)
+        leased = await self._admission.admit(claimed, self._loaded_spec)
         if self._closing.is_set():
             await self._keeper.hand_on(leased)
         return len(claimed), left
-
-    async def _admit(self, job: LeasedJob) -> None:
-        """Into the window, or straight to its end when it cannot be run."""
-        tries = self.settings.max_attempts
-        if job.claimed.known:
-            job.resume(await self._retry(self.claims.noted, job.id))
-        if job.claimed.attempts >= tries:
-            self._window.end(job, job.abandoned("attempts-exhausted", f"its worker was lost {tries} times"))
-            return
-        if job.done or job.too_large:
-            self._window.end(job, job.finished())
-            return
-        try:
-            lengths = await self._window.meter.measure(job.inputs, job.parameters)
-        except Exception as error:  # whatever its inputs do to the tokenizer, they must not stop the others
-            self._window.end(job, job.failed("invalid-request", f"{type(error).__name__}: {error}"))
-            return
-        if not self._keeper.holds(job):
-            return  # cancelled, or lost, while it was measured
-        if self._window.meter.counts(job.inputs):
-            job.tokens = sum(lengths)
-        job.items = job.open_items(lengths)
-        self._batcher.add(job.items)
-        self._feeder.filled()
 
     def _forget(self, job: LeasedJob) -> None:
         """Its lease is lost: what of it was not run yet need not be."""
@@ -299,7 +275,7 @@ class BatchWorker(Worker):
         beat.leases, beat.window = len(self._keeper), len(self._batcher)
         state = "retired" if beat.engine_fault else self.engine.state
         beat.engine = "stopping" if self._stopping.is_set() else state
-        beat.restarting_seconds = self.engine.restarting_seconds
+        beat.restarting_seconds = self.engine.restart_policy.seconds
         beat.load_seconds = self.engine.info.seconds if self.engine.info else 0.0
         beat.engine_restarts, beat.restart_reasons = self.engine.restarts, dict(self.engine.restart_reasons)
         await self.roster.write(beat)

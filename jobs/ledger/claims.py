@@ -46,10 +46,18 @@ class Claims(Queues):
         self._unreadable = record_head(UNREADABLE, failed=1)
 
     async def claim(
-        self, model: str, inputs: int, workers: int = 1, *, before: float | None = None, wait: float = 0.0
+        self,
+        model: str,
+        inputs: int,
+        workers: int = 1,
+        *,
+        size: int | None = None,
+        before: float | None = None,
+        wait: float = 0.0,
     ) -> tuple[list[Claimed], int]:
         """Leases the most urgent jobs, up to so many inputs; returns them, and how many jobs still wait.
 
+        They have `size` bytes of payloads together, by default `window_bytes`; with the last one more.
         With several workers on the queue a claim takes its share, so that they finish a burst together. With
         `before` it takes only jobs that are more urgent: whose score is below that. With `wait` it first
         waits so many seconds at most until a submit rings: Redis makes the claim then without asking back.
@@ -58,7 +66,7 @@ class Claims(Queues):
         claim_keys = [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern]
         args = [
             inputs,
-            self.settings.window_bytes,
+            self.settings.window_bytes if size is None else size,
             int(self.settings.lease * 1000),
             token,
             self.settings.recent_jobs,

@@ -49,6 +49,12 @@ class Payload(msgspec.Struct, Generic[K], kw_only=True):
     """Creation, Unix ms by the server's clock."""
 
 
+class PackedPayload(Payload[dict[str, Any]], kw_only=True):
+    """A payload whose arguments are not decoded."""
+
+    a: list[msgspec.Raw]
+
+
 class Record(msgspec.Struct, kw_only=True):
     """A job as it ended, in arq's field names and a few more. `ft` must stay last: the scripts write it."""
 
@@ -100,6 +106,9 @@ _payloads = msgspec.msgpack.Decoder(Payload[dict[str, Any]])
 _records = msgspec.msgpack.Decoder(Record)
 _events = msgspec.msgpack.Decoder(list[Event])
 
+_packed_payloads = msgspec.msgpack.Decoder(PackedPayload)
+_lists = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
 _UINT64 = 9
 """Bytes of a msgpack uint64, which any Unix time in ms takes."""
 _SOME_TIME = 2**40
@@ -110,9 +119,30 @@ def encode_payload(inputs: Any, envelope: Envelope) -> bytes:
     return _encoder.encode(Payload(a=[inputs], k=envelope, et=_SOME_TIME))[:-_UINT64]
 
 
-def decode_payload(data: bytes) -> Payload[dict[str, Any]]:
-    """Raises msgspec.MsgspecError where it is not a payload, for instance pickled by a stock client."""
-    return _payloads.decode(data)
+def decode_payload(data: bytes, *, packed: bool = False) -> Payload[dict[str, Any]]:
+    """Raises msgspec.MsgspecError where it is not a payload, for instance pickled by a stock client.
+
+    `packed`: inputs other than texts stay msgpack, each a msgspec.Raw. A few MB can hold millions of lists:
+    to decode them takes seconds, and a hundred times the memory.
+    """
+    if not packed:
+        return _payloads.decode(data)
+    payload = _packed_payloads.decode(data)
+    payload.a = [_members(argument) for argument in payload.a]
+    return payload
+
+
+def _members(argument: msgspec.Raw) -> Any:
+    first = memoryview(argument)[0]
+    if 0x90 <= first <= 0x9F or first in (0xDC, 0xDD):  # a list
+        return [_text_or_packed(member) for member in _lists.decode(argument)]
+    return _text_or_packed(argument)
+
+
+def _text_or_packed(value: msgspec.Raw) -> Any:
+    first = memoryview(value)[0]
+    is_text = 0xA0 <= first <= 0xBF or 0xD9 <= first <= 0xDB
+    return msgspec.msgpack.decode(value) if is_text else value
 
 
 def encode_record(record: Record) -> bytes:

@@ -10,6 +10,7 @@ environment belongs to it (on Linux, where /proc shows the environment).
 """
 
 import contextlib
+import math
 import os
 import secrets
 import signal
@@ -73,14 +74,18 @@ class Watchdog:
             self._process.stdin.write(line.encode())
 
 
-def end(group: int, mark: str) -> None:
-    """Kills what is left of the group, and what has its mark, until nothing is left that it may kill."""
+def end(group: int, mark: str, seconds: float = math.inf) -> bool:
+    """Kills what is left of the group, and what has its mark, until nothing is left that it may kill.
+
+    Returns whether it came to that within `seconds`: who starts processes all the time may be faster.
+    """
     killed: set[int] = set()
+    until = time.monotonic() + seconds
     while True:
         send(signal.SIGKILL, {group})
         found = set(marked(mark)) - killed
-        if not found:
-            return
+        if not found or time.monotonic() > until:
+            return not found
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

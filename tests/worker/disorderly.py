@@ -6,7 +6,10 @@ return, raise, exit, other    forks a child that does so; `other` returns other 
 libc, blocked                 as `other`, by a fork that hooks do not see, with and without the interpreter's
                               lock: the child may wait for ever for a thread that it does not have
 garbage, replay               writes bytes, or a whole answer, to each socket of the engine
+scribble                      forks a child that writes to the numbers of the engine's sockets
 leave, daemon                 forks a child that stays, `daemon` in a session of its own; the output is its id
+stranger, orphan              starts a program that stays, in a session and an environment of its own; the
+                              parent of an `orphan` has ended
 
 For every other word the outputs are the inputs.
 """
@@ -16,11 +19,15 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from worker.engine import protocol
+
+SLEEP = ["/bin/sleep", "600"]
 
 
 class Disorderly:
@@ -45,6 +52,12 @@ class Disorderly:
                     answer = protocol.Ran([b'"wrong"'] * len(inputs), 1.0, 0.0, None, None)
                     for fd in sockets():
                         os.write(fd, protocol.encode(1, answer))
+                case "scribble":
+                    scribble(sockets())
+                case "stranger":
+                    outputs = [subprocess.Popen(SLEEP, env={}, start_new_session=True).pid for _ in inputs]
+                case "orphan":
+                    outputs = [orphan() for _ in inputs]
                 case "leave":
                     outputs = [stay() for _ in inputs]
                 case "daemon":
@@ -71,6 +84,23 @@ def stay(session: bool = False) -> int:
         os.setsid()
     while True:
         signal.pause()
+
+
+def scribble(fds: list[int]) -> None:
+    """Forks a child that writes to these descriptors, and waits for its end."""
+    pid = os.fork()
+    if not pid:
+        for fd in fds:
+            with suppress(OSError):
+                os.write(fd, b"a line that was meant for a log\n")
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def orphan() -> int:
+    """Starts a program whose parent ends at once, and returns its id."""
+    parent = ["/bin/sh", "-c", f"{' '.join(SLEEP)} >/dev/null & echo $!"]
+    return int(subprocess.run(parent, env={}, start_new_session=True, stdout=subprocess.PIPE).stdout)
 
 
 def sockets() -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from jobs.errors import ConfigurationError
 from jobs.tasks import Task
 from worker.engine.protocol import CHARS_PER_TOKEN, Loaded
 
@@ -21,7 +22,8 @@ INLINE_CHARS = 20_000
 class LengthMeter:
     """Counts tokens with the model's own tokenizer (fast, and without torch), or estimates them.
 
-    The task says which texts the model reads for an input, and how many times.
+    The task says which texts the model reads for an input, and how many times. Raises ConfigurationError
+    where the tokenizer's file cannot be read.
     """
 
     def __init__(self, task: Task, loaded: Loaded) -> None:
@@ -32,7 +34,7 @@ class LengthMeter:
         self._chars_per_token = float(CHARS_PER_TOKEN)
         self._chars = self._tokens = 0.0
         if loaded.tokenizer_file is not None:
-            self._tokenizer = Tokenizer.from_file(loaded.tokenizer_file)
+            self._tokenizer = _read(loaded.tokenizer_file)
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
 
@@ -86,3 +88,10 @@ class LengthMeter:
             counts = [len(encoded.ids) for encoded in self._tokenizer.encode_batch_fast(list(texts))]
         most = self.max_length or max(counts)
         return [min(max(count, 1), most) for count in counts]
+
+
+def _read(file: str) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(file)
+    except Exception as error:  # the library knows no other
+        raise ConfigurationError(f"the tokenizer {file} cannot be read: {error}") from None

@@ -18,7 +18,7 @@ import structlog
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from jobs.process import heap, logs
-from jobs.process.orphans import die_with
+from jobs.process.orphans import adopt, die_with
 from jobs.settings import MIB, load_settings
 from worker.engine import forks, loading
 from worker.engine.conveyor import Conveyor, receive, send
@@ -28,6 +28,8 @@ from worker.engine.protocol import Load, LoadFailed
 def main(fd: int, worker: int) -> int:
     """Serves until the worker closes the socket; returns only when the model cannot be loaded."""
     die_with(worker)
+    adopt()
+    os.set_inheritable(fd, False)  # what a class starts must not hold it open
     # a stop is the worker's to order: a Ctrl-C meant for it must not break the batch it waits for
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     forks.shut_out(fd)
@@ -52,7 +54,8 @@ def main(fd: int, worker: int) -> int:
         forks.leave_if_forked()
     heap.settle()
     send(stream, request_id, loaded)
-    return Conveyor(pipeline, stream, structlog.get_logger().bind(model=spec.name)).serve()
+    log = structlog.get_logger().bind(model=spec.name)
+    return Conveyor(pipeline, stream, log, settings.max_result_bytes).serve()
 
 
 def bound_memory(mebibytes: int | None) -> None:

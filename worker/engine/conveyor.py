@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, NoReturn, Protocol
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import InvalidRequest
 from worker.engine import forks, pipelines, threads
 from worker.engine.protocol import (
     HEADER,
+    MAX_FRAME,
     Failure,
     Raised,
     Ran,
@@ -42,6 +44,8 @@ from worker.engine.shortage import is_shortage
 
 MAX_DETAIL = 500
 """Characters of an error that are passed on; some quote their whole input."""
+
+_decode = msgspec.msgpack.Decoder().decode
 
 SWITCH_SECONDS = 0.0005
 """After which a thread must let another have the interpreter; the default could stall the model for 5 ms."""
@@ -79,7 +83,15 @@ class PipelinedBatch:
 class Conveyor:
     """Serves one pipeline on one socket."""
 
-    def __init__(self, pipeline: pipelines.LoadedPipeline, stream: Stream, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        pipeline: pipelines.LoadedPipeline,
+        stream: Stream,
+        log: FilteringBoundLogger,
+        max_output: int = MAX_FRAME // 2,
+    ) -> None:
+        """`max_output`: bytes of one output's JSON; those of a batch may have twice as many together."""
+        self._max_output = max_output
         self._pipeline = pipeline
         self._stream = stream
         self._log = log
@@ -162,7 +174,7 @@ class Conveyor:
 
     def _prepare(self, batch: PipelinedBatch) -> pipelines.Prepared:
         request: Run = batch.product
-        prepared = self._pipeline.prepare(request.inputs, request.parameters)
+        prepared = self._pipeline.prepare([_decode(item) for item in request.inputs], request.parameters)
         batch.tokens, batch.padded = prepared.tokens, prepared.padded
         return prepared
 
@@ -178,7 +190,10 @@ class Conveyor:
         outputs = self._pipeline.answer(batch.product)
         if len(outputs) != batch.count:
             raise ValueError(f"the pipeline returned {len(outputs)} outputs for {batch.count} inputs")
-        return [encode_one(output) for output in outputs]
+        encoded = [encode_one(output, self._max_output) for output in outputs]
+        if sum(len(each) for each in encoded if isinstance(each, bytes)) > 2 * self._max_output:
+            raise ValueError("the outputs of this batch are too large together")  # so it is halved
+        return encoded
 
     def _step(self, batch: PipelinedBatch, step: Callable[[PipelinedBatch], Any]) -> None:
         if batch.refusal is not None:
@@ -195,15 +210,18 @@ class Conveyor:
             forks.leave_if_forked()  # the class forked, and its child came back as well
 
 
-def encode_one(output: object) -> bytes | Failure:
+def encode_one(output: object, most: int = MAX_FRAME // 2) -> bytes | Failure:
     if isinstance(output, InvalidRequest):
         return Failure("input-failed", str(output)[:MAX_DETAIL])
     try:
-        return pipelines.encode_output(output)
+        encoded = pipelines.encode_output(output)
     except MemoryError:  # not the output's fault, as a rule
         raise
     except Exception as error:
         return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
+    if len(encoded) > most:
+        return Failure("result-too-large", f"its output has {len(encoded)} bytes; {most} are allowed")
+    return encoded
 
 
 def receive(stream: Stream) -> tuple[int, Request] | None:

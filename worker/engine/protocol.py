@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from jobs.problem_kinds import FailureKind
+
 HEADER = struct.Struct("!QI")
 """Every frame starts with the id of its request and the length of its body in bytes."""
 
@@ -75,18 +77,18 @@ class LoadFailed(msgspec.Struct, tag=True):
 
 
 class Run(msgspec.Struct, tag=True):
-    """Worker: run these inputs as one micro-batch."""
+    """Worker: run these inputs as one micro-batch. Each is decoded with its batch, and may fail with it."""
 
-    inputs: list[Any]
+    inputs: list[msgspec.Raw]
     parameters: dict[str, Any]
     alone: bool = False
     """Whether nothing else is sent until it is answered."""
 
 
 class Failure(msgspec.Struct):
-    """Why one input has no output. `kind` is the last part of the problem's type."""
+    """Why one input has no output. `kind` is the last part of the problem's type; no other can be decoded."""
 
-    kind: str
+    kind: FailureKind
     detail: str
 
 

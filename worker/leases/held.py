@@ -13,6 +13,7 @@ from jobs import problem_kinds
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.wire import UNIX_MS, Record, encode_record
+from jobs.problem_kinds import FailureKind
 from jobs.schema import JobState
 from worker.engine.protocol import Failure
 from worker.statistics import Times
@@ -77,7 +78,7 @@ class Held:
             return Times(None, None, total)
         return Times(max(0, self._started - self.created) / 1000, self._compute_ms / 1000, total)
 
-    def failed(self, kind: str, detail: str) -> Ending:
+    def failed(self, kind: FailureKind, detail: str) -> Ending:
         """The ending of a job none of whose inputs can be run."""
         self.failures = [Failure(kind, detail)] * self.count
         return self._ending(JobState.FAILED, results_json(self.failures))

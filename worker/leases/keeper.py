@@ -56,6 +56,8 @@ class LeaseKeeper:
         self.traces = JobTraces(tracer, model, statistics.beat.id) if tracer else None
         self.progress = ProgressWriter(claims, self.holds)
         self._held: dict[str, LeasedJob] = {}
+        self.bytes = 0
+        """Of the payloads of the jobs that are held."""
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._ending: dict[str, Held] = {}
         """Jobs on their way back, by token and id: a lease that ended by being written is not lost."""
@@ -76,6 +78,7 @@ class LeaseKeeper:
             if (before := self._held.get(job.id)) is not None:
                 self._drop(before)  # its lease ran out unnoticed, and the new one is ours again
             self._held[job.id] = job
+            self.bytes += len(job.claimed.payload)
 
     async def start(self, jobs: Sequence[LeasedJob]) -> None:
         """Tells the ledger that these jobs run now, as a rule soon and without making their batch wait.
@@ -129,8 +132,8 @@ class LeaseKeeper:
             await self._write(endings)
             for ending in endings:
                 job = self._ending.pop(ending.token + ending.id)
-                if self.holds(job):
-                    del self._held[job.id]
+                if isinstance(job, LeasedJob) and self.holds(job):
+                    self._let_go(job)
                 self._endings.task_done()
 
     async def _write(self, endings: list[Ending]) -> None:
@@ -198,8 +201,12 @@ class LeaseKeeper:
 
     def _drop(self, job: LeasedJob) -> None:
         """It was cancelled, or is another worker's by now."""
-        del self._held[job.id]
+        self._let_go(job)
         self._on_lost(job)
+
+    def _let_go(self, job: LeasedJob) -> None:
+        del self._held[job.id]
+        self.bytes -= len(job.claimed.payload)
 
     async def hand_on(self, jobs: Sequence[LeasedJob]) -> None:
         """Gives back at once what was claimed as the stop came: others can run it sooner."""

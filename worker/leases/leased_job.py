@@ -9,14 +9,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from jobs import priorities
+from jobs import priorities, problem_kinds
 from jobs.errors import InvalidRequest
 from jobs.ledger.envelope import KNOWN, envelope
 from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.views import UNREADABLE, input_count
 from jobs.ledger.wire import FUNCTION, Payload, decode_payload
 from jobs.models import ModelSpec
+from jobs.problem_kinds import FailureKind
 from jobs.schema import JobRequest, JobState, NewJob, validate_request
+from jobs.tasks.inputs import Json
 from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
 from worker.leases.held import Held, Outcome, Unreadable, Work, outcome_json, results_json
@@ -184,7 +186,7 @@ class LeasedJob(Held):
         work = Work(round(self._compute_ms, 2), batch, self._own_tokens(), order)
         return self._ending(state, results_json(outcomes), work)
 
-    def abandoned(self, kind: str, detail: str) -> Ending:
+    def abandoned(self, kind: FailureKind, detail: str) -> Ending:
         """The ending of a job of which nothing more is run; what a client may have read of it stays."""
         if not self._shown:
             return self.failed(kind, detail)
@@ -218,7 +220,9 @@ def _entry(data: bytes) -> tuple[int, Outcome]:
     """Raises msgspec.MsgspecError, IndexError where it is none."""
     entry = _entries.decode(data)
     if isinstance(entry.error, _Problem):
-        return entry.index, Failure(entry.error.type.rsplit(":", 1)[1], entry.error.detail)
+        kind = entry.error.type.removeprefix(problem_kinds.TYPE)
+        known: FailureKind = next((each for each in problem_kinds.FAILURES if each == kind), "input-failed")
+        return entry.index, Failure(known, entry.error.detail)
     if entry.output is UNSET:
         raise IndexError
     return entry.index, bytes(entry.output)
@@ -233,7 +237,7 @@ def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unre
     `max_bytes` is the most that its results may have.
     """
     try:
-        payload = decode_payload(claimed.payload)
+        payload = decode_payload(claimed.payload, packed=isinstance(spec.definition.input, Json))
     except UNREADABLE as error:
         reason = f"the payload cannot be read: {error}"
         return Unreadable(claimed, spec.name, claimed.claimed_ms, 1, None, reason)

@@ -12,8 +12,6 @@ import contextlib
 import math
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
@@ -23,8 +21,9 @@ from worker.engine.protocol import Raised, Ran, Withdrawn
 from worker.leases.leased_job import Batch
 from worker.loops import unless
 from worker.scheduling.isolation import Isolation, Trial
+from worker.scheduling.sent_batch import SentBatch, blaming, inputs
 from worker.scheduling.window import BatchResult, Window
-from worker.supervisor.engine import Answered, Engine, EngineDied, EngineLost
+from worker.supervisor.engine import Engine, EngineDied, EngineLost
 from worker.supervisor.restarts import TRIES
 
 LEAD_SECONDS = 0.003
@@ -39,25 +38,6 @@ TINY = 0.001
 
 HUNGER = 0.005
 """Seconds before it chooses the next batch at which the feeder says so: a claim takes some of them."""
-
-
-@dataclass(slots=True)
-class SentBatch:
-    """A batch in the engine."""
-
-    trial: Trial
-    answered: Answered
-    padded: int
-    """What it was thought to cost before it ran: tokens, padding and all."""
-    wanted: bool
-    """Whether it waited already when the batch before it ended."""
-    began: float | None = None
-    """When it became the running one, by the monotonic clock."""
-    recalled: bool = False
-
-    @property
-    def batch(self) -> Batch:
-        return self.trial.batch
 
 
 class Feeder:
@@ -100,16 +80,16 @@ class Feeder:
         self._wake.set()
 
     def dropped(self) -> None:
-        """Jobs were cancelled or lost. An engine that computes for none but those is ended.
+        """Jobs were cancelled or lost. A batch of none but those is not begun; if it runs, its engine ends.
 
         But not before that has taken as long as to load the model: until then it is cheaper to wait.
         """
-        if not self._sent:
-            return
-        sent = self._sent[0]
-        if sent.began and self.engine.info and all(item.job.over for item in sent.batch):
-            left = sent.began + self.engine.info.seconds - time.monotonic()
-            asyncio.get_running_loop().call_later(max(0.0, left), self._end_for_nobody, sent)
+        if len(self._sent) == 2 and self._sent[1].over:
+            self._recall(self._sent[1])
+        if self._sent and self._sent[0].over and self.engine.info:
+            running, now = self._sent[0], time.monotonic()
+            left = (running.began or now) + self.engine.info.seconds - now
+            asyncio.get_running_loop().call_later(max(0.0, left), self._end_for_nobody, running)
 
     def _end_for_nobody(self, sent: SentBatch) -> None:
         if self._sent and self._sent[0] is sent and not sent.answered.done():
@@ -118,18 +98,36 @@ class Feeder:
     def stop(self) -> None:
         """Lets `run` end with the running batch; safe to call twice."""
         if not self._stopped.is_set() and len(self._sent) == 2:
-            self._sent[1].recalled = True
-            self.engine.withdraw()
+            self._recall(self._sent[1])
         self._stopped.set()
         self._wake.set()
         self._hungry.set()
 
+    def _recall(self, behind: SentBatch) -> None:
+        """It was sent last, and is not to be begun."""
+        if not behind.recalled:
+            behind.recalled = True
+            self.engine.withdraw()
+
     async def run(self) -> None:
-        """Feeds the engine until `stop`. Raises EngineLost when the engine cannot be kept alive."""
+        """Feeds the engine until `stop`. Raises EngineLost when its model is to be retired.
+
+        That is when the engine cannot be kept alive, or for an error of ours, which must end no other model.
+        """
+        try:
+            await self._feed()
+        except EngineLost:
+            raise
+        except Exception as error:
+            self._log.exception("feeding the engine failed")
+            raise EngineLost(f"its worker has failed: {type(error).__name__}: {error}") from error
+
+    async def _feed(self) -> None:
         while True:
             self._wake.clear()
             if self._sent and self._sent[0].answered.done():
-                await self._land(self._sent.popleft())
+                sent = self._sent.popleft()
+                await blaming(sent.batch, self._land(sent))
             elif self._stopped.is_set() and not self._sent:
                 return
             elif self.engine.dead and not self._sent:
@@ -137,7 +135,7 @@ class Feeder:
             elif self.engine.recycling.due and not self._sent:
                 await self._restart(self.engine.recycling.due)
             elif trial := self._next():
-                await self._launch(trial)
+                await blaming(trial.batch, self._launch(trial))
             else:
                 await self._wake.wait()
 
@@ -184,7 +182,7 @@ class Feeder:
         expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
         deadline = self.deadlines.seconds(len(batch), parameters, expected)
         answered = self.engine.send(
-            _inputs(batch), parameters, alone=first and expected <= TINY, seconds=deadline
+            inputs(batch), parameters, alone=first and expected <= TINY, seconds=deadline
         )
         sent = SentBatch(trial, answered, padded, self._wanted or not first)
         self._sent.append(sent)
@@ -214,6 +212,7 @@ class Feeder:
                 asyncio.get_running_loop().call_later,
             )
             self._alarms += later(bind - HUNGER, self._hungry.set), later(bind, self._bind)
+        self.dropped()  # as it may have been before it began
 
     def _bind(self) -> None:
         self._due = True
@@ -221,6 +220,9 @@ class Feeder:
 
     async def _land(self, sent: SentBatch) -> None:
         now, reply = time.monotonic(), sent.answered.result()
+        if self._sent and isinstance(reply, EngineDied):
+            # first of all, for what is decided about a job is decided about its inputs in there too
+            self.isolation.put_back(self._sent.popleft().batch)
         if self._sent:
             await self._promote(self._sent[0], now)
         else:
@@ -271,10 +273,12 @@ class Feeder:
             self._window.expire(sent.batch)  # it may have been there for long
             await self._charge(sent.batch)
             self._began(sent, now)
+        else:
+            self.dropped()  # as it may be recalled too late
 
     async def _revive(self) -> None:
         """An engine that died is restarted, also one that died while it had nothing to do."""
-        if not self._explained:
+        if not self._explained and self.engine.crashed:
             self._log.error("engine died while idle")
             if self.engine.restart_policy.failed():
                 raise EngineLost(f"its engine died {TRIES} times in a row while it had nothing to do")
@@ -285,7 +289,3 @@ class Feeder:
         """Unless a stop comes first; nothing is in the engine."""
         self._window.restarting()
         await unless(self._stopped, self.engine.restart(reason))
-
-
-def _inputs(batch: Batch) -> list[Any]:
-    return [item.job.inputs[item.index] for item in batch]

@@ -93,9 +93,27 @@ class Isolation:
         return sum(len(trial.batch) for trial in self._trials)
 
     @property
+    def jobs(self) -> int:
+        """Jobs with suspects, which may be in the engine."""
+        return len(self._rests)
+
+    def room(self, most: int, waiting: int, batch: int) -> int:
+        """Items that may be claimed where `most` may wait: `waiting` in the window, and those in here.
+
+        While the window is empty, one job that is larger than it does not keep it from getting a `batch`.
+        """
+        free = most - waiting - len(self)
+        if not self._rests:
+            return free
+        resting = sorted(len(rest.items) for rest in self._rests.values())
+        least = 0 if waiting else min(batch, free - sum(resting[:-1]))
+        return max(free - sum(resting), least)
+
+    @property
     def head(self) -> float | None:
-        """The urgency of the most urgent trial; None when there is none."""
-        return min((trial.urgency[0] for trial in self._trials), default=None)
+        """The urgency of the most urgent item in here; None when there is none."""
+        tried = [trial.urgency[0] for trial in self._trials]
+        return min(tried + [job.claimed.score for job in self._rests], default=None)
 
     def due(self, anchor: Item[LeasedJob] | None, fell: Trial | None) -> Trial | None:
         """The trial that goes before the window's next batch, which is that of `anchor`; None if none does.
@@ -235,10 +253,10 @@ class Isolation:
         return verdicts + [(item, Failure("job-given-up", detail)) for item in untried]
 
     def _take_all(self, job: LeasedJob) -> tuple[list[Trial], Batch]:
-        """A job's trials that killed, and the rest of its items."""
+        """A job's trials that killed, and the rest of its items; none of them is in the engine."""
         tried: list[Trial] = []
         rest = self._rests.pop(job, None)
-        untried = rest.items if rest else []
+        untried = rest.items if rest else self.hold(job)
         trials, self._trials = self._trials, []
         for trial in trials:
             own = [item for item in trial.batch if item.job is job]

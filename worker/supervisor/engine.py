@@ -5,7 +5,6 @@ The child's side is `worker/engine/__main__.py`; `worker/scheduling/isolation.py
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,8 @@ import structlog
 
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.models import ModelSpec
-from jobs.process import watchdog
 from jobs.process.exits import how_it_ended
+from jobs.process.watchdog import new_mark
 from worker.engine.protocol import (
     Load,
     Loaded,
@@ -32,6 +31,7 @@ from worker.engine.protocol import (
     encode,
 )
 from worker.supervisor.connection import EngineConnection
+from worker.supervisor.guard import EngineGuard
 from worker.supervisor.pending import Answered, EngineDied, PendingRequests
 from worker.supervisor.recycling import RecyclingPolicy, resident
 from worker.supervisor.restarts import TRIES, RestartPolicy
@@ -46,6 +46,9 @@ log = structlog.get_logger()
 LAST_WORDS = 0.05
 """Seconds in which what a child sent before it ended is still read."""
 
+LINGER = 2.0
+"""Seconds that a child gets to end by itself once it has closed its socket."""
+
 
 class EngineLost(BatchlineError):
     """The engine cannot be kept alive, whatever it is given: its model is to be retired."""
@@ -56,11 +59,10 @@ class Engine:
 
     Of what was sent, two batches may be without an answer: one computes, one is prepared. Answers come in the
     order of their requests. One that is not the first request's, or that does not fit it, ends the child: it
-    cannot be known whose answer it is. Whatever the child has started ends with it; `guard` sees to it
-    where this process is killed.
+    cannot be known whose answer it is. Whatever the child has started ends with it: `guard.py`.
     """
 
-    def __init__(self, spec: ModelSpec, source: Path | None, guard: watchdog.Watchdog | None = None) -> None:
+    def __init__(self, spec: ModelSpec, source: Path | None, guard: EngineGuard | None = None) -> None:
         self.spec = spec
         self.source = source
         self.info: Loaded | None = None
@@ -69,21 +71,23 @@ class Engine:
         self.restart_policy = RestartPolicy()
         self.recycling = RecyclingPolicy(spec)
         self.state: EngineState = "loading"
-        self._restart_began = 0.0
         self.dead = False
         """Whether the child ended by itself, or for a hang, and none was started since."""
         self.on_event: Callable[[], object] = lambda: None
         """Called whenever a batch is answered or the engine died."""
         self._process: asyncio.subprocess.Process | None = None
         self._connection: EngineConnection | None = None
-        self._guard = guard
+        self._guard = guard or EngineGuard()
         self._mark = ""
         self._pending = PendingRequests(self._hung)
         self._fault: EngineDied | None = None
         """Why it was killed."""
+        self._blamed: int | None = None
+        """The request that it was killed for."""
         self._ended_by = "crashed"
         """The same in one word, one of `jobs.monitoring.roster.RESTARTS`."""
-        self._ending: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[str] | None = None
+        """Follows the end of a child that was not killed by `kill`."""
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -95,9 +99,9 @@ class Engine:
         return self.restart_reasons.total()
 
     @property
-    def restarting_seconds(self) -> float:
-        """For how long it has been restarting; 0 while it is not."""
-        return time.monotonic() - self._restart_began if self.state == "restarting" else 0.0
+    def crashed(self) -> bool:
+        """Whether it is the child's own fault that it is dead, and no batch's."""
+        return self._ended_by == "crashed"
 
     @property
     def connected(self) -> bool:
@@ -109,15 +113,14 @@ class Engine:
 
         Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
         """
-        mark = watchdog.new_mark()
+        mark = new_mark()
         self._process, ours = await spawn(mark)
         self._mark = mark
-        if self._guard is not None:
-            self._guard.add(self._process.pid, self._mark)
+        self._guard.add(self._process.pid, self._mark)
         connection = self._connection = EngineConnection(
             self._pending.awaits, self._replied, self._out_of_step, self._lost
         )
-        self.dead, self._fault, self._ended_by = False, None, "crashed"
+        self.dead, self._fault, self._ended_by, self._ending = False, None, "crashed", None
         self._watching = asyncio.create_task(self._watch(self._process, connection))
         await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=ours)
         request = Load(
@@ -152,8 +155,8 @@ class Engine:
         reason = reason or self._ended_by
         self.restart_reasons[reason] += 1
         self.state = "restarting"
-        self._restart_began = time.monotonic()
-        if self.connected:
+        self.restart_policy.began()
+        if not self.dead:
             await self.kill()
         while True:
             await asyncio.sleep(self.restart_policy.pause)
@@ -186,8 +189,7 @@ class Engine:
 
     def interrupt(self, why: str) -> None:
         """Ends the child in the middle of what it does; the batch that runs is answered EngineDied."""
-        self._fault, self._ended_by = EngineDied(why), "cancelled"
-        self._end_process()
+        self._end_for_first(EngineDied(why), "cancelled")
 
     def withdraw(self) -> None:
         """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
@@ -202,8 +204,10 @@ class Engine:
         self._pending.drop()
         if self._process is None:
             return "was not running"
-        self._end_process()
-        return await self._ended()
+        self._end_process(self._process)
+        if self._ending is None:
+            return await self._ended(self._process, self._mark)
+        return await asyncio.shield(self._ending)  # else it might take the next child for this one
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
         answered, frame = self._pending.ask(request, seconds)
@@ -229,8 +233,8 @@ class Engine:
         log.error("engine answered out of step", model=self.spec.name, pid=self.pid)
         if self._connection is not None:
             self._connection.close()  # also an answer that looks right may come from the wrong process
-        self._fault = EngineDied("the engine's answers were out of step with its requests and it was killed")
-        self._end_process()
+        fault = "the engine's answers were out of step with its requests and it was killed"
+        self._end_for_first(EngineDied(fault), "crashed")
 
     def _answer(self, reply: Reply | EngineDied) -> None:
         self._pending.answer(reply)
@@ -240,22 +244,23 @@ class Engine:
 
     def _hung(self, seconds: float) -> None:
         what = f"the engine did not answer within {seconds:g} s and was killed"
-        self._fault, self._ended_by = EngineDied(what, "engine-timeout"), "hung"
-        self._end_process()
+        self._end_for_first(EngineDied(what, "engine-timeout"), "hung")
 
-    def _end_process(self) -> None:
+    def _end_for_first(self, fault: EngineDied, ended_by: str) -> None:
+        """Because of the first request, whose answer may be on its way: the next one is not to blame then."""
         assert self._process is not None
+        if self._fault is None:
+            self._fault, self._blamed, self._ended_by = fault, self._pending.first, ended_by
+        self._end_process(self._process)
+
+    def _end_process(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            process.kill()
 
-    async def _ended(self) -> str:
+    async def _ended(self, process: asyncio.subprocess.Process, mark: str) -> str:
         """Waits for the child's end, ends what it has started, and says how it ended."""
-        assert self._process is not None
-        process, mark = self._process, self._mark
         how = how_it_ended(await process.wait())
-        await asyncio.to_thread(watchdog.end, process.pid, mark)
-        if self._guard is not None:
-            self._guard.remove(process.pid)
+        await self._guard.clean_up(process.pid, mark)
         return how
 
     async def _watch(self, process: asyncio.subprocess.Process, connection: EngineConnection) -> None:
@@ -267,19 +272,27 @@ class Engine:
     def _lost(self, connection: EngineConnection) -> None:
         if connection is self._connection:  # else it was `kill` that closed it
             self._connection = None
-            self._ending = asyncio.get_running_loop().create_task(self._died())
+            assert self._process is not None
+            died = self._died(self._process, self._mark)
+            self._ending = asyncio.get_running_loop().create_task(died)
 
-    async def _died(self) -> None:
+    async def _died(self, process: asyncio.subprocess.Process, mark: str) -> str:
         """Waits for a child that has closed its socket; one that lingers is killed."""
-        assert self._process is not None
+        how = "closed its connection and was killed"
         try:
-            async with asyncio.timeout(2.0):
-                how = await self._ended()
-        except TimeoutError:
-            how = "closed its connection and was killed"
-            self._end_process()
-            await self._ended()
+            try:
+                await asyncio.wait_for(process.wait(), LINGER)
+            except TimeoutError:
+                self._end_process(process)
+                await self._ended(process, mark)
+            else:
+                how = await self._ended(process, mark)
+        except Exception:  # a new engine is started all the same
+            log.exception("cleaning up after an engine failed", model=self.spec.name)
         self.dead = True
-        self._answer(self._fault or EngineDied(f"the engine {how}"))
+        if self._fault is None or self._blamed == self._pending.first:
+            self._answer(self._fault or EngineDied(f"the engine {how}"))
         while self._pending:
             self._answer(Withdrawn())
+        self.on_event()
+        return how

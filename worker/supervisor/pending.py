@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.errors import BatchlineError
+from jobs.problem_kinds import FailureKind
 from worker.engine.protocol import Load, Loaded, LoadFailed, Ran, Reply, Run, encode, new_request_id
 
 
 class EngineDied(BatchlineError):
     """The engine ended, or was killed because it did not answer in time. `kind` names the problem's type."""
 
-    def __init__(self, message: str, kind: str = "engine-died") -> None:
+    def __init__(self, message: str, kind: FailureKind = "engine-died") -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -54,6 +55,11 @@ class PendingRequests:
         return len(self._unanswered)
 
     @property
+    def first(self) -> int | None:
+        """The id of the request that is to be answered next; None when all are answered."""
+        return self._unanswered[0].id if self._unanswered else None
+
+    @property
     def latest(self) -> int | None:
         """The id of the request asked last; None when all are answered."""
         return self._unanswered[-1].id if self._unanswered else None
@@ -70,7 +76,7 @@ class PendingRequests:
 
     def awaits(self, request_id: int) -> bool:
         """Whether the answer to this request is the next one."""
-        return bool(self._unanswered) and self._unanswered[0].id == request_id
+        return self.first == request_id
 
     def fits(self, reply: Reply) -> bool:
         """Whether the reply can be the answer to the first request."""

@@ -30,14 +30,26 @@ class RestartPolicy:
         self._failures = self._retirements = 0
         self._ready = 0.0
         """When an engine became ready, by the monotonic clock; 0 where none did since the last failure."""
+        self._began = 0.0
+        """When the restart that goes on now began; 0 while none does."""
 
     @property
     def pause(self) -> float:
         """Seconds to wait before the next start."""
         return FIRST_PAUSE * 2 ** (self._failures - 1) if self._failures else 0.0
 
+    @property
+    def seconds(self) -> float:
+        """For how long the engine has been restarting; 0 while it is not."""
+        return time.monotonic() - self._began if self._began else 0.0
+
+    def began(self) -> None:
+        """A restart begins; it may take several starts."""
+        self._began = time.monotonic()
+
     def ready(self) -> None:
         """A start succeeded; whether that helped remains to be seen."""
+        self._began = 0.0
         self._ready = time.monotonic()
 
     def recovered(self) -> None:
@@ -54,6 +66,7 @@ class RestartPolicy:
 
     def retire(self) -> float:
         """The model is retired; returns for how many seconds."""
+        self._began = 0.0
         seconds: float = min(FIRST_RETIREMENT * 2**self._retirements, LONGEST_RETIREMENT)
         self._retirements = min(self._retirements + 1, 30)
         self._failures = 0

@@ -1,5 +1,7 @@
 """Why inputs failed: the latest reasons stay few and short; an older release's counts still decode."""
 
+from typing import get_args
+
 import msgspec
 
 from jobs.ledger.queues import Depth
@@ -7,6 +9,7 @@ from jobs.monitoring.failures import LATEST, MOST_DETAIL, FailureReason, newest,
 from jobs.monitoring.history import Sample
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
+from jobs.problem_kinds import TITLES, FailureKind
 from tests.ledger import heartbeat
 
 
@@ -52,3 +55,7 @@ def test_what_an_older_release_wrote_still_counts() -> None:
     more = Work(inputs=10, inputs_failed=9) + Work(inputs=10)
     assert (more.inputs, more.inputs_failed, more.failing) == (20, 9, 0.45)
     assert (more - Work(inputs=10)).failing == 0.9
+
+
+def test_each_kind_has_its_title() -> None:
+    assert set(get_args(FailureKind)) <= TITLES.keys()

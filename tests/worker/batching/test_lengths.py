@@ -1,7 +1,11 @@
 """How long an input is, where nobody but the engine can tell."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
+from jobs.errors import ConfigurationError
 from jobs.tasks import TASKS, custom_task
 from worker.batching.lengths import LengthMeter
 from worker.engine.protocol import Cost, Loaded
@@ -63,3 +67,14 @@ async def test_a_query_counts_once_for_each_of_its_documents() -> None:
 async def test_rows_are_cut_one_by_one() -> None:
     meter = LengthMeter(TASKS["text-ranking"], loaded(max_length=16))
     assert await meter.measure([{"query": "x" * 1_000, "documents": ["y"] * 5}], {}) == [5 * 16]
+
+
+@pytest.mark.parametrize("content", ["{", "", None])
+def test_a_tokenizer_that_cannot_be_read_is_a_configuration_error(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "tokenizer.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigurationError, match=r"tokenizer\.json cannot be read"):
+        LengthMeter(TASKS["text-classification"], msgspec.structs.replace(loaded(), tokenizer_file=str(file)))

@@ -4,8 +4,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+import msgspec
 import pytest
 
 from tests.processes import ROOT
@@ -51,8 +52,13 @@ def client() -> Iterator[Client]:
             process.wait(10)
 
 
+def new_run(*texts: str, alone: bool = False) -> Run:
+    inputs: list[Any] = list(texts)
+    return Run(inputs, {}, alone)
+
+
 def test_one_batch_is_prepared_and_another_answered_while_a_third_is_computed(client: Client) -> None:
-    replies = client.ask(Run(["first"], {}), Run(["second"], {}))
+    replies = client.ask(new_run("first"), new_run("second"))
     assert all(isinstance(reply, Ran) for reply in replies), replies
     assert [reply.outputs for reply in replies if isinstance(reply, Ran)] == [[b'"first"'], [b'"second"']]
 
@@ -60,34 +66,40 @@ def test_one_batch_is_prepared_and_another_answered_while_a_third_is_computed(cl
 def test_batches_that_are_alone_and_others_may_take_turns(client: Client) -> None:
     for _ in range(2):
         for alone in (True, True, False, False, True):
-            [reply] = client.ask(Run(["x"], {}, alone))
+            [reply] = client.ask(new_run("x", alone=alone))
             assert isinstance(reply, Ran)
             assert reply.outputs == [b'"x"']
-    lone, *others = client.ask(Run(["x"], {}, True)) + client.ask(Run(["first"], {}), Run(["second"], {}))
+    lone, *others = client.ask(new_run("x", alone=True)) + client.ask(new_run("first"), new_run("second"))
     assert all(isinstance(reply, Ran) for reply in (lone, *others)), others  # the two have overlapped
 
 
 def test_it_ends_with_the_socket_after_a_batch_that_was_alone(client: Client) -> None:
-    client.ask(Run(["x"], {}, True))
+    client.ask(new_run("x", alone=True))
     client.hang_up()
     assert client.process.wait(20) == 0
 
 
 def test_it_tells_the_tokens_that_it_ran(client: Client) -> None:
-    [reply] = client.ask(Run(["a", "b"], {}))
+    [reply] = client.ask(new_run("a", "b"))
     assert isinstance(reply, Ran)
     assert (reply.tokens, reply.padded) == (2, 4)
 
 
 def test_an_answer_that_lacks_an_output_is_the_whole_batchs(client: Client) -> None:
-    short, good = client.ask(Run(["short"], {}), Run(["good"], {}))
+    short, good = client.ask(new_run("short"), new_run("good"))
     assert isinstance(short, Raised)
     assert "0 outputs for 1" in short.detail
     assert isinstance(good, Ran)
 
 
 def test_it_ends_with_the_socket_whatever_it_computes(client: Client) -> None:
-    client.stream.write(encode(7, Run(["first"], {})))  # which waits for a second that never comes
+    client.stream.write(encode(7, new_run("first")))  # which waits for a second that never comes
     client.stream.flush()
     client.hang_up()
     assert client.process.wait(20) == 0
+
+
+def test_an_input_that_cannot_be_decoded_fails_its_batch_only(client: Client) -> None:
+    bad, good = client.ask(Run([msgspec.Raw(b"\x91\xa1\xff")], {}), new_run("good"))
+    assert isinstance(bad, Raised)
+    assert isinstance(good, Ran)

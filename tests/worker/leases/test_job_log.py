@@ -9,6 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from jobs.ledger.leasing import Claimed
+from jobs.problem_kinds import FailureKind
 from jobs.schema import JobState
 from tests.jobs.ledger.test_queue import new_job
 from tests.jobs.ledger.test_upgrades import newer
@@ -71,7 +72,7 @@ async def test_a_slow_job_is_told(job: LeasedJob, lines: Lines) -> None:
 
 @pytest.mark.parametrize(("kind", "level"), [("input-failed", "info"), ("engine-died", "warning")])
 async def test_a_failed_job_is_told_with_its_reason(
-    job: LeasedJob, lines: Lines, kind: str, level: str
+    job: LeasedJob, lines: Lines, kind: FailureKind, level: str
 ) -> None:
     job.failed(kind, "what the client wrote")
     told().ended(job, JobState.FAILED, FAST)

@@ -1,10 +1,17 @@
 """LeasedJob: what it makes of a claim."""
 
+import gc
+from typing import Any
+
+import msgspec
 import pytest
 
+from jobs.errors import InvalidRequest
 from tests.jobs.ledger.test_queue import new_job
 from tests.ledger import JobQueue
 from tests.worker.conftest import MODEL, poison_spec
+from tests.worker.test_batch_worker import new_job as of_inputs
+from worker.leases.held import Unreadable
 from worker.leases.leased_job import LeasedJob, parse
 
 
@@ -20,3 +27,40 @@ async def test_a_deadline_is_for_the_first_start(queue: JobQueue, started_before
     job = parse(claimed[0], poison_spec(), 1_000)
     assert isinstance(job, LeasedJob)
     assert (job.start_by > 0) is not started_before
+
+
+async def unpacked(queue: JobQueue, inputs: Any, **fields: Any) -> LeasedJob:
+    await queue.submit(of_inputs(inputs))
+    claimed, _ = await queue.claim(MODEL, 1)
+    spec = poison_spec(input="json", **fields)
+    before = len(gc.get_objects())
+    job = parse(claimed[0], spec, 1_000)
+    if isinstance(job, Unreadable):
+        raise InvalidRequest(job.reason)
+    assert len(gc.get_objects()) - before < 1_000, "a few MB can hold millions of lists"
+    return job
+
+
+async def test_json_inputs_are_not_decoded(queue: JobQueue) -> None:
+    inputs: list[Any] = [[[] for _ in range(2_000)] for _ in range(100)]
+    job = await unpacked(queue, inputs)
+    assert [msgspec.msgpack.decode(item) for item in job.inputs] == inputs
+
+
+@pytest.mark.parametrize("inputs", [{"a": [1]}, [{"a": [1]}, "a text", 0.5, None, ["b"]], "a text", []])
+async def test_json_inputs_of_all_kinds(queue: JobQueue, inputs: Any) -> None:
+    if inputs == []:
+        with pytest.raises(InvalidRequest, match="at least one"):
+            await unpacked(queue, inputs)
+        return
+    job = await unpacked(queue, inputs)
+    listed = inputs if isinstance(inputs, list) else [inputs]
+    assert [item if isinstance(item, str) else msgspec.msgpack.decode(item) for item in job.inputs] == listed
+    assert job.count == len(listed)
+
+
+async def test_json_inputs_have_a_limit(queue: JobQueue) -> None:
+    """What the API took is in it, also where msgpack is longer than JSON."""
+    await unpacked(queue, [[0.5] * 20], max_input_chars=100)
+    with pytest.raises(InvalidRequest, match="more than this model's 50"):
+        await unpacked(queue, [[[]] * 200], max_input_chars=50)

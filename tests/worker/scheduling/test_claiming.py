@@ -77,6 +77,21 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
     assert gate.path.exists(), "such a claim was made"
 
 
+async def test_payloads_count_by_their_bytes_too(queue: JobQueue, serving: Serving, gate: Gate) -> None:
+    jobs = [await submit(queue, gate.text), *[await submit(queue, "x" * 10_000) for _ in range(20)]]
+    async with serving(max_batch_items=1, window_bytes=25_000) as worker:
+
+        async def full() -> bool:
+            return worker._keeper.bytes > 25_000 and not worker._taken.is_set()
+
+        await until(full)  # and it claims no more until a batch is taken
+        assert len(worker._keeper) <= 1 + 3
+        gate.open()
+        await ended(queue, *jobs)
+        await until(lambda: _none_held(worker))
+        assert worker._keeper.bytes == 0
+
+
 async def test_a_short_batch_that_comes_alone_is_sent_as_such(
     queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +133,10 @@ async def _runs_and_waits(worker: BatchWorker, redis: ArqRedis) -> None:
 
     await until(runs)
     await until(lambda: _blocked(redis))
+
+
+async def _none_held(worker: BatchWorker) -> bool:
+    return not len(worker._keeper)
 
 
 async def _blocked(redis: ArqRedis) -> bool:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
@@ -82,6 +83,27 @@ async def test_it_is_no_suspect_when_the_engine_dies(queue: JobQueue, serving: S
         jobs = [*await ended(queue, ids[0]), behind]
     assert [(job.status, job.attempts) for job in jobs] == [("succeeded", 1)] * 2
     assert worker.engine.restarts == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_it_does_not_run_when_its_job_is_cancelled_meanwhile(
+    queue: JobQueue, serving: Serving, gate: Gate, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """Were it run, its hang would hold up all others; also if the engine cannot leave it out any more."""
+    fields = {"renew_every": 0.05, "batch_timeout": 3600.0}
+    async with two_in_the_engine(queue, serving, gate, "hang", **fields) as (worker, ids):
+        if late:
+            monkeypatch.setattr(worker.engine, "withdraw", lambda: None)
+        await queue.cancel(ids[1])
+
+        async def dropped() -> bool:
+            return len(worker._keeper) == 1
+
+        await until(dropped)
+        gate.open()
+        jobs = await ended(queue, ids[0], await submit(queue, "after", priority="high"))
+        assert worker.engine.restarts == (1 if late else 0)
+    assert [job.status for job in jobs] == ["succeeded"] * 2
 
 
 async def test_it_runs_though_the_one_before_it_raises(queue: JobQueue, serving: Serving, gate: Gate) -> None:

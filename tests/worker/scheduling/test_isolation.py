@@ -3,25 +3,23 @@
 Bounds are counted in restarts of the engine, never in seconds.
 """
 
-import asyncio
 import os
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from arq.connections import ArqRedis
 
 from jobs.schema import Job
-from jobs.settings import Settings
 from tests.gate import Gate
 from tests.ledger import JobQueue
 from tests.waiting import until
-from tests.worker.conftest import Serving, poison_spec
+from tests.worker.conftest import Serving
+from tests.worker.scheduling.test_feeder import expecting
 from tests.worker.test_batch_worker import ended, new_job, results, submit
 from worker.batch_worker import BatchWorker
-from worker.scheduling.isolation import KILLS
-from worker.supervisor.engine import EngineDied
+from worker.scheduling.isolation import KILLS, KILLS_PER_JOB
+from worker.supervisor.engine import EngineLost
 
 BOUND = 2
 """Restarts that a lone urgent input may have to wait for."""
@@ -91,6 +89,24 @@ async def test_an_innocent_job_goes_between_them_too(
         assert worker.engine.restarts - before <= BOUND
         await queue.cancel(hostile)
     assert innocent.status == "succeeded"
+
+
+@hostile_job(tried="40 inputs, one in a batch")
+async def test_a_job_is_given_up_when_each_batch_holds_one_of_its_inputs(
+    queue: JobQueue, serving: Serving
+) -> None:
+    async with serving(max_batch_items=1) as worker:
+        hostile = await submit(queue, ["die"] * 40)
+        await restarted(worker, KILLS_PER_JOB - 1)
+        before = worker.engine.restarts
+        [innocent] = await ended(queue, await submit(queue, "innocent"))
+        assert worker.engine.restarts - before <= BOUND
+        [job] = await ended(queue, hostile)
+        await ended(queue, await submit(queue, "after"))
+        assert worker.engine.restarts == KILLS_PER_JOB
+    assert innocent.status == "succeeded"
+    kinds = problems(job)
+    assert (kinds.count("engine-died"), kinds.count("job-given-up")) == (3, 37)
 
 
 @hostile_job(tried="200 inputs")
@@ -198,6 +214,7 @@ async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     async with serving(max_batch_items=1) as worker:
+        await expecting(queue, worker, 3_600_000.0)  # so that none is prepared behind it
         suspect = await submit(queue, gate.text)
         await busy(worker)
         late, _ = await queue.submit(new_job("late", expires_in=1.0))
@@ -247,16 +264,17 @@ async def test_a_stop_gives_back_suspects_and_charges_the_guilty(
 
 
 async def test_an_engine_that_cannot_be_started_again_loses_no_suspect(
-    redis: ArqRedis, queue: JobQueue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = BatchWorker(redis, settings, poison_spec(), None)
+    async def cannot(reason: str = "") -> None:
+        raise EngineLost("it does not start")
 
-    async def cannot() -> None:
-        raise EngineDied("it does not start")
+    ids = [await submit(queue, text) for text in ("die", "die", "die")]
+    async with serving() as worker:
+        monkeypatch.setattr(worker.engine, "restart", cannot)
 
-    monkeypatch.setattr(worker.engine, "restart", cannot)
-    ids = [await submit(queue, text) for text in ("a", "die", "b")]
-    running = asyncio.create_task(worker.main())
-    with pytest.raises(ExceptionGroup):
-        await asyncio.wait_for(running, 60)
-    assert [(await queue.read(job_id)).status for job_id in ids] == ["queued"] * 3
+        async def given_back() -> bool:
+            return "does not start" in worker.statistics.beat.engine_fault and not len(worker._keeper)
+
+        await until(given_back)
+        assert [(await queue.read(job_id)).status for job_id in ids] == ["queued"] * 3

@@ -107,6 +107,40 @@ def test_a_job_that_kills_again_and_again_is_given_up(isolation: Isolation, wind
     assert not len(isolation)
 
 
+def test_what_is_in_the_window_of_a_job_that_is_given_up_fails_too(
+    isolation: Isolation, window: Window
+) -> None:
+    """Also when the last engine died of a batch from the window, which holds one input."""
+    items = new_items(9)
+    window += items
+    failed: dict[int, str] = {}
+    for _ in range(KILLS_PER_JOB):
+        trial = isolation.due(None, None) or Trial([window.pop(0)])
+        if trial.suspect:
+            isolation.take(trial)
+        failed |= {id(item): failure.kind for item, failure in isolation.died(trial, DIED)}
+    assert [failed[id(item)] for item in items] == ["engine-died"] * 3 + ["job-given-up"] * 6
+    assert window == []
+
+
+def test_what_rests_takes_room_too(isolation: Isolation, window: Window) -> None:
+    assert isolation.room(100, waiting=10, batch=4) == 90
+    first, second = new_items(200), new_items(50)
+    window += [*first[2:], *second[1:]]
+    isolation.died(Trial(first[:2]), DIED)
+    assert isolation.room(100, waiting=10, batch=4) == 0
+    assert isolation.room(100, waiting=0, batch=4) == 4, "one hostile job must not keep out all others"
+    isolation.died(Trial([second[0], *new_items(1)]), DIED)
+    assert isolation.room(100, waiting=0, batch=4) == 4
+    third = new_items(60)
+    window += third[1:]
+    isolation.died(Trial([third[0], *new_items(1)]), DIED)
+    assert isolation.room(100, waiting=0, batch=4) <= 0
+    assert isolation.head == 0.0
+    run_all(isolation)
+    assert isolation.room(100, waiting=0, batch=4) == 100
+
+
 def test_an_input_that_runs_after_all_is_not_held_against_its_job(isolation: Isolation) -> None:
     """Whatever else ends engines: a long job is not given up for that."""
     items = new_items(10)

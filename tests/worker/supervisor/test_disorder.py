@@ -1,6 +1,7 @@
 """Whatever a class does to its engine, no input gets another's answer, and no process is left behind."""
 
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from tests.ledger import JobQueue
-from tests.processes import exists
+from tests.processes import ROOT, exists
 from tests.waiting import until
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, results, submit
@@ -105,6 +106,14 @@ async def each_has_its_own_answer(engine: Engine, deed: str) -> None:
         assert ran.outputs == [json.dumps(f"{deed} {i}").encode()]
 
 
+async def test_a_forked_child_has_no_socket_to_write_to() -> None:
+    async with started() as engine:
+        for i in range(3):
+            ran = await engine.send([f"scribble {i}"], {})
+            assert isinstance(ran, Ran), ran
+            assert ran.outputs == [json.dumps(f"scribble {i}").encode()]
+
+
 async def test_a_class_that_forks_while_it_is_built_is_one_engine() -> None:
     async with started(options={"fork": True}) as engine:
         ran = await engine.send(["keep"], {})
@@ -136,6 +145,7 @@ async def test_what_a_class_forked_dies_with_its_engine(deed: str) -> None:
     [
         protocol.Ran([b"1"], 1.0, 0.0, None, None),
         protocol.Ran([b"1"] * 3, 1.0, 0.0, None, None),
+        protocol.Ran([b"1", protocol.Failure("boom", "x")], 1.0, 0.0, None, None),  # type: ignore[arg-type]
         protocol.LoadFailed("no"),
     ],
 )
@@ -147,3 +157,48 @@ async def test_an_answer_that_does_not_fit_its_request_ends_the_engine(reply: pr
         fitting = protocol.Ran([b"1", b"2"], 1.0, 0.0, None, None)
         engine._connection.data_received(protocol.encode(latest, reply) + protocol.encode(latest, fitting))
         assert isinstance(await running, EngineDied), "also if one that fits comes right after it"
+
+
+WORKER = f"""
+import asyncio, json
+from tests.worker.conftest import poison_spec
+from worker.supervisor.engine import Engine
+from worker.supervisor.guard import EngineGuard
+
+async def main():
+    guard = EngineGuard()
+    guard.start()
+    engines = [Engine(poison_spec(pipeline={CLASS!r}, parameters={{}}), None, guard) for _ in range(2)]
+    for engine in engines:
+        await engine.start()
+    left = [[await engine.send([word], {{}}) for word in ("stranger", "orphan")] for engine in engines]
+    pids = [[int(ran.outputs[0]) for ran in some] for some in left]
+    print(json.dumps(pids), flush=True)
+    for engine in engines:
+        input()
+        await engine.kill()
+        print("killed", flush=True)
+    input()
+    guard.stop()
+
+asyncio.run(main())
+"""
+
+
+@linux
+def test_what_a_class_started_in_another_session_and_environment_ends_with_its_engine() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        pids: list[list[int]] = json.loads(worker.stdout.readline())
+        assert all(map(exists, [*pids[0], *pids[1]]))
+        for i in range(2):
+            worker.stdin.write(b"\n")
+            worker.stdin.flush()
+            assert worker.stdout.readline() == b"killed\n"
+            assert not any(map(exists, pids[i]))
+            assert all(map(exists, [pid for others in pids[i + 1 :] for pid in others])), "another engine's"
+        worker.communicate(b"\n", timeout=60)
+    assert worker.returncode == 0

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from jobs.errors import ConfigurationError
 from tests.gate import Gate
 from tests.waiting import until
 from tests.worker.conftest import BatchRaised, exited, poison_spec, run
-from worker.engine.protocol import Ran, Withdrawn
+from worker.engine.protocol import Failure, Ran, Withdrawn
 from worker.supervisor.engine import Engine, EngineDied
 
 
@@ -98,6 +99,50 @@ async def test_of_two_batches_only_the_one_that_ran_is_blamed(engine: Engine, ga
     assert (await run(engine, ["b"], {})).outputs
 
 
+@pytest.mark.parametrize("why", ["cancelled", "hung"])
+async def test_who_is_behind_a_batch_whose_answer_comes_too_late_is_not_blamed(
+    engine: Engine, gate: Gate, why: str
+) -> None:
+    running, behind = engine.send(["a"], {}), engine.send([gate.text], {})
+    assert engine._connection is not None
+    transport = engine._connection._transport
+    assert transport is not None
+    transport.pause_reading()
+
+    async def answered() -> bool:
+        return bool(select.select([transport.get_extra_info("socket")], [], [], 0)[0])
+
+    await until(answered)
+    if why == "cancelled":
+        engine.interrupt("nobody waits for it")
+    else:
+
+        async def killed() -> bool:
+            return engine._fault is not None
+
+        await until(killed)
+    transport.resume_reading()
+    assert isinstance(await running, Ran)
+    assert isinstance(await behind, Withdrawn)
+    assert not engine.crashed
+    await engine.restart()
+    assert engine.restart_reasons == {why: 1}
+
+
+async def test_an_engine_that_is_replaced_while_it_dies_leaves_none_behind(engine: Engine) -> None:
+    for _ in range(5):
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        while engine.connected:  # noqa: ASYNC110 - the moment between this and `dead` is what is tested
+            await asyncio.sleep(0)
+        await engine.restart("max_requests")
+        assert engine.connected
+        assert not engine.dead
+        assert (await run(engine, ["a"], {})).outputs
+    engines = [child for child in psutil.Process().children() if "worker.engine" in child.cmdline()]
+    assert [child.pid for child in engines] == [engine.pid]
+
+
 async def test_a_batch_that_was_not_begun_can_be_withdrawn(engine: Engine, gate: Gate) -> None:
     running, behind = engine.send([gate.text], {}), engine.send(["b"], {})
     engine.withdraw()
@@ -134,6 +179,22 @@ async def test_an_error_that_quotes_its_input_is_cut(engine: Engine) -> None:
     with pytest.raises(BatchRaised) as caught:
         await run(engine, ["quote " + "x" * 100_000], {})
     assert len(str(caught.value)) <= 500
+
+
+async def test_outputs_that_are_too_large_stay_in_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHLINE_MAX_RESULT_BYTES", "60000")
+    engine = Engine(poison_spec(), None)
+    await engine.start()
+    try:
+        ran = await run(engine, ["many", "good"], {})
+        with pytest.raises(BatchRaised, match="too large together"):
+            await run(engine, ["x" * 50_000] * 3, {})
+    finally:
+        await engine.kill()
+    large, good = ran.outputs
+    assert isinstance(large, Failure)
+    assert large.kind == "result-too-large"
+    assert isinstance(good, bytes)
 
 
 def oom_score_adj(pid: int | str | None) -> int:

@@ -16,8 +16,10 @@ from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.engine.pipelines import local_hub, tiny
 from tests.worker.engine.pipelines.local_hub import Hub
-from tests.worker.test_batch_worker import ended, submit
+from tests.worker.test_batch_worker import ended, results, submit
 from worker.batch_worker import BatchWorker
+from worker.leases.leased_job import Batch
+from worker.scheduling.window import BatchResult, Window
 from worker.supervisor import restarts
 
 FRAGILE = "tests.worker.failing:Fragile"
@@ -177,3 +179,29 @@ async def test_a_stop_does_not_wait_for_a_restart(
         kill_engine(worker)
         await until_engine(redis, "restarting")
     assert not worker._overran
+
+
+async def test_an_error_of_the_worker_itself_retires_the_model_and_is_charged(
+    queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is wrong with one model's batches, the process serves others too."""
+    settle, faults = Window.settle, []
+
+    def fails_on_one(window: Window, batch: Batch, result: BatchResult) -> None:
+        if any(item.job.inputs[item.index] == "odd" for item in batch):
+            faults.append(KeyError("odd"))
+            raise faults[-1]
+        settle(window, batch, result)
+
+    monkeypatch.setattr(Window, "settle", fails_on_one)
+    async with serving(max_batch_items=1, max_attempts=2) as worker:
+        odd = await submit(queue, "odd")
+
+        async def retired() -> bool:
+            return "KeyError: 'odd'" in worker.statistics.beat.engine_fault
+
+        await until(retired)
+        [good] = await ended(queue, await submit(queue, "good"))
+        [job] = await ended(queue, odd)
+    assert (good.status, job.status, len(faults)) == ("succeeded", "failed", 2)
+    assert "attempts-exhausted" in str(results(job))

@@ -43,9 +43,19 @@ def plain(value: Any) -> Any:
         return [plain(entry) for entry in value]
     if isinstance(value, Decimal) and not value.is_finite():
         raise NotJson(f"the output holds {value!r}, which JSON cannot express")
+    if kind is msgspec.Raw:
+        _check_json(value)
     for entry in _parts(value):
         plain(entry)
     return value
+
+
+def _check_json(raw: msgspec.Raw) -> None:
+    """It is taken over as it is."""
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson(f"the output holds a msgspec.Raw that is not JSON: {error}") from None
 
 
 def _check_keys(turned: dict[Any, Any]) -> None:

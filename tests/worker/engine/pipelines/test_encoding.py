@@ -135,3 +135,14 @@ def test_no_number_in_a_set_turns_into_null(output: Any) -> None:
     for given in (output, plain(output)):
         with pytest.raises(ValueError, match="NaN or Infinity"):
             encode_output(given)
+
+
+@pytest.mark.parametrize("raw", [b"garbage", b'1},{"output":2', b'"\xff"', b"", b"NaN", b"[" * 5_000])
+def test_what_is_encoded_already_must_be_json(raw: bytes) -> None:
+    for output in (msgspec.Raw(raw), {"a": [msgspec.Raw(raw)]}):
+        with pytest.raises(NotJson, match="not JSON"):
+            plain(output)
+
+
+def test_json_that_is_encoded_already_stays_as_it_is() -> None:
+    assert encode_output(plain({"a": msgspec.Raw(b'{"b":[1]}')})) == b'{"a":{"b":[1]}}'

@@ -1,0 +1,74 @@
+"""Admission: the way of claimed jobs into the window, or straight to their end where they cannot be run."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from jobs.ledger.claims import Claims
+from jobs.ledger.leasing import Claimed
+from jobs.models import ModelSpec
+from jobs.settings import Settings
+from worker.leases.held import Unreadable
+from worker.leases.keeper import LeaseKeeper
+from worker.leases.leased_job import LeasedJob, parse
+from worker.leases.redis_retry import RedisRetry
+from worker.scheduling.window import Window
+
+LARGE = 256 * 1024
+"""Bytes of a payload after which other loops have their turn."""
+
+
+class Admission:
+    """Admits the jobs of one worker. `filled` is called when the window has new items."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        settings: Settings,
+        keeper: LeaseKeeper,
+        window: Window,
+        retry: RedisRetry,
+        filled: Callable[[], None],
+    ) -> None:
+        self._claims = claims
+        self._settings = settings
+        self._keeper = keeper
+        self._window = window
+        self._retry = retry
+        self._filled = filled
+
+    async def admit(self, claimed: Sequence[Claimed], spec: ModelSpec) -> list[LeasedJob]:
+        """Takes over the claimed jobs of this model; returns those that can be run."""
+        parsed = [parse(job, spec, self._settings.max_result_bytes) for job in claimed]
+        leased = [job for job in parsed if isinstance(job, LeasedJob)]
+        self._keeper.add(leased)
+        for job in parsed:
+            if isinstance(job, Unreadable):
+                self._keeper.end(job, job.ending())
+        for job in leased:
+            await self._admit(job)
+            if len(job.claimed.payload) > LARGE:
+                await asyncio.sleep(0)
+        return leased
+
+    async def _admit(self, job: LeasedJob) -> None:
+        tries = self._settings.max_attempts
+        if job.claimed.known:
+            job.resume(await self._retry(self._claims.noted, job.id))
+        if job.claimed.attempts >= tries:
+            self._window.end(job, job.abandoned("attempts-exhausted", f"its worker was lost {tries} times"))
+            return
+        if job.done or job.too_large:
+            self._window.end(job, job.finished())
+            return
+        try:
+            lengths = await self._window.meter.measure(job.inputs, job.parameters)
+        except Exception as error:  # whatever its inputs do to the tokenizer, they must not stop the others
+            self._window.end(job, job.failed("invalid-request", f"{type(error).__name__}: {error}"))
+            return
+        if not self._keeper.holds(job):
+            return  # cancelled, or lost, while it was measured
+        if self._window.meter.counts(job.inputs):
+            job.tokens = sum(lengths)
+        job.items = job.open_items(lengths)
+        self._window.batcher.add(job.items)
+        self._filled()
