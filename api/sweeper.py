@@ -13,26 +13,23 @@ import structlog
 from jobs.errors import QueueDamaged, QueueUnavailable
 from jobs.ledger.queue import SWEEP_EVERY, JobQueue
 from jobs.monitoring.history import History
+from jobs.store.outage import Outage
 
 log = structlog.get_logger(__name__)
 
 
 async def sweep_for_ever(queue: JobQueue, history: History) -> NoReturn:
     """Says once when Redis goes away and once when it is back."""
-    away = False
+    outage = Outage(log)
     while True:
         try:
             for model in queue.models:
                 with suppress(QueueDamaged):  # which was logged with its key, and is no other model's fault
                     await queue.sweep(model)
             await history.record()
-            if away:
-                log.info("Redis is back")
-            away = False
+            outage.succeeded()
         except QueueUnavailable as error:
-            if not away:
-                log.warning("Redis is away, trying again", error=str(error))
-            away = True
+            outage.failed(error)
         except Exception:  # a bug must not end the sweeping for good
             log.exception("sweep failed")
         await asyncio.sleep(SWEEP_EVERY)
