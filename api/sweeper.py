@@ -14,26 +14,23 @@ from jobs.errors import QueueDamaged, QueueUnavailable
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.queues import SWEEP_EVERY
 from jobs.monitoring.history import History
+from jobs.store.outage import Outage
 
 log = structlog.get_logger(__name__)
 
 
 async def sweep_for_ever(ledger: Ledger, history: History) -> NoReturn:
     """Says once when Redis goes away and once when it is back."""
-    away = False
+    outage = Outage(log)
     while True:
         try:
             for model in ledger.models:
                 with suppress(QueueDamaged):  # which was logged with its key, and is no other model's fault
                     await ledger.sweep(model)
             await history.record()
-            if away:
-                log.info("Redis is back")
-            away = False
+            outage.succeeded()
         except QueueUnavailable as error:
-            if not away:
-                log.warning("Redis is away, trying again", error=str(error))
-            away = True
+            outage.failed(error)
         except Exception:  # a bug must not end the sweeping for good
             log.exception("sweep failed")
         await asyncio.sleep(SWEEP_EVERY)

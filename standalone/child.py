@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.errors import ConfigurationError
 from jobs.process import watchdog
+from jobs.process.backoff import Backoff
 from jobs.process.exits import how_it_ended
 from standalone.terminal import say
 
@@ -67,17 +67,15 @@ class Child:
 
     async def keep(self, guard: watchdog.Watchdog) -> None:
         """Restarts it whenever it dies. Raises ConfigurationError when it refuses to start at all."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, STEADY)
         while True:
-            began = time.monotonic()
+            backoff.began()
             status = await self._ended(guard)
             if status == 1 and not self.works:
                 raise ConfigurationError(self._complaint())
-            if time.monotonic() - began > STEADY:
-                pause = FIRST_PAUSE
-            say(f"{_capital(self.name)} {how_it_ended(status)}; it is restarted in {pause:g} s")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            backoff.failed()
+            say(f"{_capital(self.name)} {how_it_ended(status)}; it is restarted in {backoff.pause:g} s")
+            await asyncio.sleep(backoff.pause)
             await self.start(guard)
 
     async def stop(self, guard: watchdog.Watchdog) -> None:

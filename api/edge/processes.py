@@ -10,12 +10,12 @@ import os
 import signal
 import socket
 import tempfile
-import time
 
 import structlog
 from prometheus_client import multiprocess
 
 from jobs.process import programs
+from jobs.process.backoff import Backoff
 from jobs.process.exits import how_it_ended
 from jobs.process.signals import StopSignals
 
@@ -24,6 +24,9 @@ log = structlog.get_logger("api")
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client keeps the counts of several processes; it looks when it is imported."""
 
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 2.0
+"""Seconds before a process is started again."""
 STEADY = 10.0
 """Seconds after which a process that ran so long counts as having worked."""
 TRIES = 5
@@ -61,21 +64,21 @@ class _Processes:
 
     async def _keep(self) -> int:
         """One process and its successors."""
-        failures = 0
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, STEADY)
         while not self._stopping:
-            began = time.monotonic()
+            backoff.began()
             process = await self._start()
             status = await process.wait()
             self._running.discard(process)
             multiprocess.mark_process_dead(process.pid, self._folder)  # type: ignore[no-untyped-call]
             if self._stopping:
                 return 0
-            failures = 1 if time.monotonic() - began > STEADY else failures + 1
+            failures = backoff.failed()
             log.error("API process died", pid=process.pid, how=how_it_ended(status), times=failures)
             if failures == TRIES:
                 self._stop()
                 return 1
-            await asyncio.sleep(min(0.1 * 2**failures, 2.0))
+            await asyncio.sleep(backoff.pause)
         return 0
 
     async def _start(self) -> asyncio.subprocess.Process:

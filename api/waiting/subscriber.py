@@ -21,7 +21,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs.ledger import keys
 from jobs.ledger.wire import Event, decode_events
+from jobs.process.backoff import Backoff
 from jobs.schema import JobState
+from jobs.store.outage import Outage
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +31,6 @@ PING_EVERY = 2.0
 """Seconds of quiet after which the subscription's connection is asked whether it still lives."""
 SILENCE = 5.0
 """Seconds of quiet, in spite of a ping, after which it counts as dead; a busy machine may stall a second."""
-BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
-"""Seconds before each new try to subscribe; the last is repeated."""
 LAG = 64
 """News that wait for one watcher; an event stream whose client reads nothing must not gather more."""
 
@@ -128,22 +128,21 @@ class Subscriber:
 
     async def run(self) -> NoReturn:
         """Keeps the subscription alive for as long as the process lives."""
-        failures = 0
+        backoff = Backoff(0.05, 1.0)
+        outage = Outage(log, "subscription lost", "subscription is back")
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(keys.EVENTS)
                     while await self._hear(pubsub):
-                        if failures:
-                            log.info("subscription is back")
-                        failures = 0
+                        outage.succeeded()
+                        backoff.recovered()
             except (RedisError, OSError) as error:
-                if failures == 0:
-                    log.warning("subscription lost", error=str(error))
+                outage.failed(error)
             except Exception:  # a bug must not leave every later wait deaf
                 log.exception("subscription failed")
-            await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
-            failures += 1
+            backoff.failed()
+            await asyncio.sleep(backoff.pause)
 
     async def _hear(self, pubsub: PubSub) -> bool:
         """Takes one message, true; raises when the connection is dead, silently so or not."""

@@ -117,7 +117,7 @@ async def test_one_bad_input_in_a_batch_of_16(
 @pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
 async def test_the_readmes_curl_lines_work_as_they_stand(batchline: Running, redis: ArqRedis) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    use = readme[readme.index("## Use") : readme.index("| call | answer |")]
+    use = readme[readme.index("## Send a request") : readme.index("| call | answer |")]
     lines = "\n".join(re.findall(r"```sh\n(.*?)```", use, re.DOTALL))
     assert lines.count("curl") >= 6
     async with batchline(MODELS) as client:

@@ -7,6 +7,8 @@ from typing import TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import QueueDamaged, QueueUnavailable
+from jobs.process.backoff import Backoff
+from jobs.store.outage import Outage
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
@@ -19,26 +21,22 @@ class RedisRetry:
     """Says once that Redis went away, and once that it is back. A stop ends it for all who do not insist."""
 
     def __init__(self, log: FilteringBoundLogger, stopping: asyncio.Event) -> None:
-        self._log = log
         self._stopping = stopping
-        self._away = False
+        self._outage = Outage(log)
 
     async def __call__(self, call: Callable[..., Awaitable[T]], *args: object, insist: bool = False) -> T:
         """The call's answer. Raises QueueUnavailable only when the worker is stopping and nobody insists."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 answer = await call(*args)
             except QueueUnavailable as error:
                 if self._stopping.is_set() and not insist:
                     raise
-                if not self._away and not isinstance(error, QueueDamaged):  # which was logged with its key
-                    self._log.warning("Redis is away, trying again", error=str(error))
-                    self._away = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                if not isinstance(error, QueueDamaged):  # which was logged with its key
+                    self._outage.failed(error)
+                backoff.failed()
+                await asyncio.sleep(backoff.pause)
             else:
-                if self._away:
-                    self._log.info("Redis is back")
-                    self._away = False
+                self._outage.succeeded()
                 return answer

@@ -5,7 +5,10 @@ batch that was answered ends the row, and so does an engine that lived for a min
 input is no failure of this kind: `worker/scheduling/isolation.py` finds the input.
 """
 
+import math
 import time
+
+from jobs.process.backoff import Backoff
 
 TRIES = 5
 """Failures in a row after which the model is retired: its jobs wait in the queue until it can be loaded."""
@@ -27,16 +30,15 @@ class RestartPolicy:
     """Counts the failures in a row of one model's engine."""
 
     def __init__(self) -> None:
-        self._failures = self._retirements = 0
-        self._ready = 0.0
-        """When an engine became ready, by the monotonic clock; 0 where none did since the last failure."""
+        self._starts = Backoff(FIRST_PAUSE, math.inf, STEADY)
+        self._retirements = Backoff(FIRST_RETIREMENT, LONGEST_RETIREMENT)
         self._began = 0.0
         """When the restart that goes on now began; 0 while none does."""
 
     @property
     def pause(self) -> float:
         """Seconds to wait before the next start."""
-        return FIRST_PAUSE * 2 ** (self._failures - 1) if self._failures else 0.0
+        return self._starts.pause
 
     @property
     def seconds(self) -> float:
@@ -50,24 +52,22 @@ class RestartPolicy:
     def ready(self) -> None:
         """A start succeeded; whether that helped remains to be seen."""
         self._began = 0.0
-        self._ready = time.monotonic()
+        self._starts.began()
 
     def recovered(self) -> None:
         """The engine has answered a batch."""
-        self._failures = self._retirements = 0
+        self._starts.recovered()
+        self._retirements.recovered()
 
     def failed(self) -> bool:
         """A start failed, or an idle engine died; returns whether the model is to be retired."""
-        if self._ready and time.monotonic() - self._ready > STEADY:
+        if self._starts.was_steady:
             self.recovered()
-        self._ready = 0.0
-        self._failures += 1
-        return self._failures >= TRIES
+        return self._starts.failed() >= TRIES
 
     def retire(self) -> float:
         """The model is retired; returns for how many seconds."""
         self._began = 0.0
-        seconds: float = min(FIRST_RETIREMENT * 2**self._retirements, LONGEST_RETIREMENT)
-        self._retirements = min(self._retirements + 1, 30)
-        self._failures = 0
-        return seconds
+        self._starts.recovered()
+        self._retirements.failed()
+        return self._retirements.pause

@@ -113,6 +113,7 @@ async def test_none_survives_its_parent(group: Group) -> None:
 
 def test_one_that_cannot_run_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "TRIES", 2)
+    monkeypatch.setattr(processes, "STEADY", 600.0)  # a busy machine takes its time to import
     monkeypatch.setenv("BATCHLINE_MODELS_FILE", str(tmp_path / "gone.toml"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert processes.serve(listener, 2) == 1

@@ -175,6 +175,7 @@ async def test_a_stop_does_not_wait_for_a_restart(
     async with serving(pipeline=FRAGILE, parameters={}, options={"needs": str(needed)}) as worker:
         await until_engine(redis, "ready")
         monkeypatch.setattr(restarts, "FIRST_PAUSE", 3_600.0)
+        worker.engine.restart_policy = restarts.RestartPolicy()
         break_model(needed)
         kill_engine(worker)
         await until_engine(redis, "restarting")
