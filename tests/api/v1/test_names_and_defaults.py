@@ -109,7 +109,7 @@ async def test_the_listing_of_models_has_them(client: httpx.AsyncClient) -> None
 
 async def test_the_description_has_them(client: httpx.AsyncClient) -> None:
     described = (await client.get("/openapi.json")).json()
-    taken = described["components"]["schemas"]["JobRequest"]["anyOf"]
+    taken = [model["request"] for model in (await client.get("/v1/models")).json()["models"]]
     assert taken[0]["properties"]["model"] == {"enum": [NAME, "bge", "sentence-transformers/other"]}
     assert taken[0]["properties"]["parameters"]["properties"]["pooling"]["default"] == "cls"
     assert taken[1]["properties"]["parameters"]["required"] == []
