@@ -247,7 +247,7 @@ class Engine:
         self._end_for_first(EngineDied(what, "engine-timeout"), "hung")
 
     def _end_for_first(self, fault: EngineDied, ended_by: str) -> None:
-        """Kills the child because of its first request; a later one is not blamed."""
+        """Kills the child for its first request; if that is still answered, the next one is not blamed."""
         assert self._process is not None
         if self._fault is None:
             self._fault, self._blamed, self._ended_by = fault, self._pending.first, ended_by
