@@ -1,8 +1,8 @@
 """Conveyor: the engine's three threads: one batch is prepared while another computes and a third is answered.
 
-reader  receives requests and prepares them, while another batch computes main    computes, one batch at a
-time; it must never wait writer  answers: postprocesses, encodes and sends one reply for each request, in
-order
+reader  receives requests and prepares them, while another batch computes
+main    computes, one batch at a time; it must never wait
+writer  answers: postprocesses, encodes and sends one reply for each request, in order
 
 Waking a thread can take longer than a small batch. So a batch that is `alone` (no other follows until it is
 answered) may be handled completely in the main thread, which then also reads, until a batch arrives that is

@@ -1,8 +1,8 @@
 """Lanes: several forward passes at once, each on one core, instead of one pass on all cores.
 
 A pass on all cores is hundreds of short operations, and after each the cores wait for the slowest. Whenever
-the API, Redis or a tokenizer uses a core for a moment, all other cores wait. Passes on one core each wait only
-once, at the end.
+the API, Redis or a tokenizer uses a core for a moment, all other cores wait. Passes on one core each wait
+only once, at the end.
 """
 
 from collections.abc import Callable, Sequence
