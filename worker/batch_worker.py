@@ -96,7 +96,7 @@ class BatchWorker(Worker):
         self._batcher: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
         self.first_fault: BatchlineError | None = None
-        """Why the first load failed."""
+        """Why the first load failed; None if it succeeded."""
         self.tried = asyncio.Event()
         """Set when the first load has succeeded or failed."""
         self._find_source = find_source
@@ -140,8 +140,7 @@ class BatchWorker(Worker):
             finally:
                 self.tried.set()
                 await self.engine.kill()
-                # In a separate task: this one may already be cancelled, and redis-py's timeouts do not work
-                # then.
+                # in a separate task: redis-py's timeouts do not work in this one if it is cancelled
                 in_order = self._stopping.is_set() and not self._overran
                 await asyncio.create_task(self._keeper.give_back(uncharged=in_order))
 

@@ -82,8 +82,7 @@ class Feeder:
     def dropped(self) -> None:
         """Handles cancelled or lost jobs: a batch of only such jobs is withdrawn, or its engine is ended.
 
-        The engine is ended only after the batch has run for as long as a load takes: until then waiting is
-        cheaper.
+        The engine is ended once the batch has run for as long as a load takes: until then waiting is cheaper.
         """
         if len(self._sent) == 2 and self._sent[1].over:
             self._recall(self._sent[1])
@@ -113,8 +112,7 @@ class Feeder:
     async def run(self) -> None:
         """Feeds the engine until `stop`. Raises EngineLost if its model is to be retired.
 
-        That is if the engine cannot be kept alive, or after an internal error, which must not stop other
-        models.
+        That is if the engine cannot be kept alive, or after an internal error: other models must go on.
         """
         try:
             await self._feed()
@@ -276,7 +274,7 @@ class Feeder:
             await self._charge(sent.batch)
             self._began(sent, now)
         else:
-            self.dropped()  # it may have been recalled too late
+            self.dropped()  # the withdrawal may come too late
 
     async def _revive(self) -> None:
         """Restarts an engine that died, with a batch or while idle."""

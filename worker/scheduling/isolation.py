@@ -1,5 +1,4 @@
-"""Isolation: decides which inputs of failed batches are retried, so that one bad input fails alone (promise
-4).
+"""Isolation: decides which inputs of failed batches to retry, so that one bad input fails alone (promise 4).
 
 - The pipeline raised: each half is retried as a batch. A single item that raises has failed.
 - The engine died or hung: each item is a suspect and is retried alone. An item that kills the engine alone

@@ -17,7 +17,7 @@ import structlog
 from jobs.process import orphans, watchdog
 
 SECONDS = 5.0
-"""Limit for cleaning up after one engine; a class may start processes faster than they are killed."""
+"""Time limit for cleaning up after one engine; a class may start processes faster than they are killed."""
 
 log = structlog.get_logger()
 
