@@ -1,6 +1,6 @@
 """Deadlines: how long a batch may take before its engine counts as hung. Pure: no clock.
 
-It is at least `batch_timeout`. A built-in task's batch may be expected to take longer, for example to generate
+It is at least `batch_timeout`. A built-in task's batch may be expected to take longer, such as to generate
 thousands of tokens on a CPU; it then gets FACTOR times the expected time. A custom class gets `batch_timeout`
 only: its operator knows it, and its inputs must not set their own deadline.
 """

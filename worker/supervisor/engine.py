@@ -207,7 +207,7 @@ class Engine:
         self._end_process(self._process)
         if self._ending is None:
             return await self._ended(self._process, self._mark)
-        return await asyncio.shield(self._ending)  # otherwise it might affect the next child
+        return await asyncio.shield(self._ending)  # otherwise it might mistake the next child for this one
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
         answered, frame = self._pending.ask(request, seconds)
