@@ -130,7 +130,7 @@ async def is_cancelled(client: httpx.AsyncClient, url: str, job_id: str) -> None
     "jobs", [200, pytest.param(3_000, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
 )
 async def test_cancelling_at_any_moment(tmp_path: Path, jobs: int) -> None:
-    """Half of the jobs are cancelled while all of them run: what a client was told remains true."""
+    """Half of the jobs are cancelled while all of them run: an answer to a client remains true."""
     chance = Random(jobs)
     slow = {"max_batch_items": 4, "options": {"seconds": 0.05}}
     async with scenario(tmp_path, apis=2, workers=2, model=slow) as run:

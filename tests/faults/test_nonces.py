@@ -1,4 +1,4 @@
-"""Unique inputs while engines are killed: each output belongs to its input. `make nonces` is the long form."""
+"""Unique inputs while engines are killed: each output belongs to its input. Long form: `make nonces`."""
 
 from collections.abc import Callable
 from pathlib import Path
