@@ -81,7 +81,7 @@ def _is_kept(spec: ModelSpec) -> bool:
 
 
 def _pipeline_fault(pipeline: str) -> str | None:
-    """Returns a message if the class's module cannot be found. Does not import it: that would run its code."""
+    """Returns a message if the class's module cannot be found, without running its code by an import."""
     find_modules_in_current_folder()
     name = pipeline.partition(":")[0]
     path, *inner = name.split(".")

@@ -19,7 +19,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serves until stopped. Returns the exit status: 1 for a configuration error; exits with 2 for bad arguments."""
+    """Serves until stopped. Returns the exit status: 1 for a configuration error, 2 for bad arguments."""
     # until the supervisor handles signals there is nothing to stop, so Ctrl-C ends the process without a
     # traceback, also during the imports
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,7 +1,7 @@
 """The supervisor: starts children in order, keeps them running, stops them in reverse order.
 
-It ends on a signal or when a child refuses to start. The first SIGINT, SIGTERM or SIGHUP stops the children in
-order; the second kills the remaining ones.
+It ends on a signal or when a child refuses to start. The first SIGINT, SIGTERM or SIGHUP stops the children
+in order; the second kills the remaining ones.
 """
 
 import asyncio

@@ -69,7 +69,7 @@ def between(old: Reading, new: Reading, model: str) -> Figures:
 def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | None:
     """Returns a quantile of (bound, number of values not above it), with bounds rising to infinity.
 
-    Like Prometheus' histogram_quantile: linear within a bucket, and the highest finite bound for larger values.
+    Like Prometheus' histogram_quantile: linear within a bucket; the highest finite bound for larger values.
     """
     if not buckets or buckets[-1][1] <= 0:
         return None

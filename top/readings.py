@@ -117,8 +117,8 @@ class Server:
     def _reason(self, job: Mapping[str, Any], known: Mapping[str, str]) -> str:
         """Returns the reason of a failed job's first input.
 
-        A partly failed job may have large results: returns the reason from the model's latest failures, or the
-        job page's URL.
+        For a partly failed job, whose results may be large, returns the reason from the model's latest
+        failures, or the job page's URL.
         """
         job_id = job["id"]
         if job_id in self._reasons:

@@ -46,7 +46,7 @@ def _table(title: str, words: Sequence[str], figures: Sequence[str] = ()) -> Tab
     for name in words:
         table.add_column(name, overflow="fold")
     for name in figures:
-        table.add_column(name, justify="right", no_wrap=True)  # wrapping would separate a number from its unit
+        table.add_column(name, justify="right", no_wrap=True)  # keep numbers and units together
     return table
 
 

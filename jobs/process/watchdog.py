@@ -1,9 +1,9 @@
 """The watchdog: a small process that ends another process's children if that process dies without doing so.
 
 A process cannot clean up after a SIGKILL. So the starter reports its process groups to the watchdog, over a
-pipe that only the starter holds open. When the pipe closes, the watchdog ends the remaining groups. This works
-on every Unix and needs no code between fork and exec. This file is also the watchdog's program, run by its path
-and with the standard library alone.
+pipe that only the starter holds open. When the pipe closes, the watchdog ends the remaining groups. This
+works on every Unix and needs no code between fork and exec. This file is also the watchdog's program, run by
+its path and with the standard library alone.
 
 A process may leave its group. If a group has a mark, each process that inherited the mark in its environment
 belongs to the group (on Linux, where /proc shows the environment).

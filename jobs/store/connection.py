@@ -125,7 +125,7 @@ def _refuse_fragment(url: str) -> None:
 
 
 async def _probe(url: str) -> Redis:
-    """Returns a client without health check and retry: with both, a missing password makes redis-py recurse."""
+    """Returns a client without health check and retry: redis-py would recurse if a password is missing."""
     _refuse_fragment(url)
     if sentinel.named(url):
         return await sentinel.primary(url, TIMEOUTS)
