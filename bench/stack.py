@@ -75,7 +75,7 @@ class Stack:
         return Counters(*(found[f"batchline_worker_{field}_total"] for field in Counters._fields))
 
     def settled(self, model: str, items: float) -> Counters:
-        """Returns the counters once they show `items`. Raises BenchError for more, or if that takes too long."""
+        """Returns the counters once they show `items` items; raises BenchError for more, or after SETTLED."""
         deadline = time.monotonic() + SETTLED
         while (counters := self.counters(model)).items < items:
             if time.monotonic() > deadline:
