@@ -1,10 +1,10 @@
-"""Makes the virtual environment that `make` uses, and prints a line with the time for each step.
+"""Creates the virtual environment that `make` uses, and prints each step with the elapsed time.
 
-    python3 install.py serve                  what running needs, into .venv
-    python3 install.py --torch cpu serve      with PyTorch's build for a CPU, a tenth of the size
-    python3 install.py serve dev load         what the tests need too
+    python3 install.py serve                  the packages for running, in .venv
+    python3 install.py --torch cpu serve      the same with PyTorch's CPU build, a tenth of the size
+    python3 install.py serve dev load         also the packages for the tests
 
-Versions are those of constraints.txt. It uses the standard library alone.
+Versions come from constraints.txt. This file uses only the standard library.
 """
 
 import argparse
@@ -25,21 +25,21 @@ ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = ROOT / "constraints.txt"
 
 LARGE = 10.0
-"""Megabytes from which on a download has a line of its own."""
+"""Megabytes from which a download gets its own line."""
 FEW = 3
-"""Packages that a line names; of more it gives the number."""
+"""Most packages that a line names; otherwise it prints their number."""
 QUIET = 15.0
-"""Seconds without a new step after which a line says that the last one goes on."""
+"""Seconds without a new step after which a line reports that the last one continues."""
 TAIL = 15
-"""Lines that are shown of a command that failed."""
+"""Last lines of a failed command's output that are printed."""
 
 
 class Failed(Exception):
-    """A step cannot be done; its text is what to print."""
+    """A step failed; the text is the message to print."""
 
 
 class Steps:
-    """Runs commands and prints what they do, with the seconds since the start."""
+    """Runs commands and prints their steps with the seconds since the start."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -51,7 +51,7 @@ class Steps:
             self._print(step)
 
     def run(self, *command: str | Path) -> None:
-        """Raises Failed with the end of what the command printed."""
+        """Runs a command. Raises Failed with the end of its output."""
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
@@ -78,7 +78,7 @@ class Steps:
 
 
 def step_of(line: str) -> str | None:
-    """What a line of pip's says to somebody who waits; None for all that takes no time."""
+    """Converts a line of pip's output to a step; None if the line is not about a slow step."""
     line = line.strip()
     if line.startswith("Collecting "):
         return "Looking for the packages"
@@ -104,7 +104,7 @@ def _read(output: IO[str], lines: "queue.SimpleQueue[str | None]") -> None:
 
 
 def install(steps: Steps, venv: Path, extras: Sequence[str], torch: str) -> None:
-    """Makes the environment and installs this folder, editable, with the extras. Raises Failed."""
+    """Creates the environment and installs this folder, editable, with the extras. Raises Failed."""
     python = venv / "bin" / "python"
     if not python.exists() or not (venv / "bin" / "pip").exists():
         steps.say(f"Making {venv.name} with Python {sys.version.split()[0]}")
@@ -114,9 +114,9 @@ def install(steps: Steps, venv: Path, extras: Sequence[str], torch: str) -> None
     if index := os.environ.get("TORCH_INDEX_URL"):
         steps.say(f"Looking for PyTorch at {index}")
         steps.run(*pip, "-c", CONSTRAINTS, "--no-deps", "--index-url", index, "torch")
-    elif torch == "cpu" and sys.platform != "darwin":  # the only build for a Mac is this one
+    elif torch == "cpu" and sys.platform != "darwin":  # on macOS every build is a CPU build
         _install_cpu_build(steps, python, pip)
-    # without build isolation the build uses the pinned setuptools and not the newest one
+    # without build isolation, so that the pinned setuptools is used and not the newest
     steps.run(*pip, "-c", CONSTRAINTS, "--no-build-isolation", "-e", f".[{','.join(extras)}]")
     packages = list(venv.glob("lib/python*/site-packages/*.dist-info"))
     size = sum(path.lstat().st_size for path in venv.rglob("*"))
@@ -124,7 +124,7 @@ def install(steps: Steps, venv: Path, extras: Sequence[str], torch: str) -> None
 
 
 def _install_cpu_build(steps: Steps, python: Path, pip: Sequence[str | Path]) -> None:
-    """From where pip looks, if that has the build; else from PyTorch's own index, whose address uv knows."""
+    """Installs the build from pip's index if that has it; otherwise from PyTorch's index, which uv knows."""
     version = re.search(r"^torch==(\S+)$", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE)
     assert version is not None
     build = f"torch=={version[1]}+cpu"

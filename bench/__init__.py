@@ -1,1 +1,1 @@
-"""Benchmarks: every figure in the documentation comes from here, or from the tests' own reports."""
+"""Benchmarks: every figure in the documentation comes from these or from the tests' reports."""

@@ -1,7 +1,6 @@
-"""`python -m bench`, as `make bench` runs it: how near the served model comes to the machine's ceiling,
-and what Batchline adds to a request.
+"""`python -m bench` (`make bench`): compares the served model with the offline one; measures the overhead.
 
-A table on the terminal, all figures in bench/out/bench.json, a picture in bench/out/bench.svg.
+Prints a table; writes all figures to bench/out/bench.json and a chart to bench/out/bench.svg.
 """
 
 import argparse
@@ -23,7 +22,7 @@ OUT = Path(__file__).parent / "out"
 
 def main() -> int:
     size = _arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end everything, as on Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like on Ctrl-C
     began, about = time.monotonic(), machine.describe()
     try:
         rounds = []

@@ -1,8 +1,8 @@
-"""`python -m bench.arrivals`: an open loop, a process of its own: Arrivals on stdin, Arrived on stdout.
+"""`python -m bench.arrivals`: an open-loop load generator: Arrivals on stdin, Arrived on stdout.
 
-Requests come as a Poisson process, whether or not those before have their answers, as they do from clients
-who know nothing of each other. A latency counts from when the request was due, so that a slow server hides
-none of its waiting (what a closed loop does: "coordinated omission").
+Requests are sent as a Poisson process, independent of earlier answers, like those of independent clients. A
+latency is measured from the time at which the request was due, so that it includes all waiting at a slow
+server (a closed loop omits it: "coordinated omission").
 """
 
 import asyncio
@@ -24,42 +24,42 @@ class Arrivals(msgspec.Struct):
     port: int
     path: str
     rate: float
-    """Requests a second, on average."""
+    """Mean requests per second."""
     count: int
     bodies: list[str]
-    """The requests take them in turn."""
+    """Bodies of the requests, used in turn."""
     host: str = "127.0.0.1"
     status: int = 200
-    """What every good answer has."""
+    """Status of a correct answer."""
     contains: str = ""
-    """What every good answer has in it."""
+    """Text that a correct answer contains."""
     seed: int = 1
     most: int = 1000
-    """Requests under way at once; one more, and the run is cut short."""
+    """Most requests in flight; the run ends if there are more."""
     patience: float = 60.0
-    """Seconds that the last answers may take."""
+    """Most seconds to wait for the last answers."""
     keep: int = 0
-    """Characters of each answer that are wanted."""
+    """Characters of each answer to return."""
 
 
 class Arrived(msgspec.Struct):
     sent: int
     elapsed: float
-    """Seconds from the first request that was due to the last answer."""
+    """Seconds from the time at which the first request was due to the last answer."""
     took: list[float]
-    """Milliseconds from when a request was due to its answer, for each good answer, in order of answers."""
+    """Milliseconds from the due time to the answer, for each correct answer, in order of answers."""
     overrun: bool
-    """Whether it was cut short because too many were under way."""
+    """Whether the run ended early because too many requests were in flight."""
     errors: int
-    """Wrong answers, and requests without one."""
+    """Wrong answers, and requests without an answer."""
     error: str
-    """The first of them."""
+    """The first error."""
     late: float
-    """Milliseconds by which the generator itself sent late, the 99th percentile."""
+    """99th percentile of the generator's own delay in milliseconds."""
     cpu: float
-    """Seconds of processor time that this process took."""
+    """Seconds of processor time of this process."""
     answers: dict[int, str]
-    """By number of request, as many characters as are wanted."""
+    """Number of the request -> start of its answer, up to `keep` characters."""
 
     @property
     def p50(self) -> float:
@@ -71,7 +71,7 @@ class Arrived(msgspec.Struct):
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """The least value that so many per cent of all do not exceed."""
+    """Returns the smallest value that `percent` per cent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
@@ -97,7 +97,7 @@ class Kept(Connection):
 
 
 class OpenLoop:
-    """The Source of all connections, and the one who counts."""
+    """The Source of all connections; counts answers and errors."""
 
     def __init__(self, plan: Arrivals) -> None:
         self.plan = plan
@@ -122,7 +122,7 @@ class OpenLoop:
             if (pause := at - time.perf_counter()) > 0:
                 await asyncio.sleep(pause)
             elif number % 32 == 0:
-                await asyncio.sleep(0)  # behind, but answers must be read all the same
+                await asyncio.sleep(0)  # behind schedule, but answers must still be read
             if len(self.due) >= self.plan.most:
                 self.overrun = True
                 break
@@ -169,7 +169,7 @@ class OpenLoop:
         if self.plan.keep:
             self.answers[request.number] = body[: self.plan.keep].decode(errors="replace")
         due = self.due.pop(request.number, None)
-        if due is not None:  # it may have come after all patience
+        if due is not None:  # the answer may have arrived after `patience`
             self.took.append((time.perf_counter() - due) * 1000)
         self.done.set()
 
@@ -200,7 +200,7 @@ async def generate(plan: Arrivals) -> Arrived:
 
 
 def run(plan: Arrivals) -> Arrived:
-    """The same in a process of its own. Raises BenchError when it fails, not when a request does."""
+    """Runs `generate` in its own process. Raises BenchError if that fails, but not for failed requests."""
     limit = 2 * plan.count / plan.rate + plan.patience + 60
     return in_child("bench.arrivals", msgspec.json.encode(plan), Arrived, limit)
 

@@ -1,8 +1,8 @@
-"""`python -m bench.ceiling`: what this machine can do with the model when nobody serves it.
+"""`python -m bench.ceiling`: measures the model's offline throughput on this machine: the ceiling.
 
-Plain transformers and torch, none of Batchline's code: all texts are known beforehand, sorted by length, and
-run in batches of one size after the other; the fastest size is the ceiling. Tokenising and pooling count,
-loading doesn't.
+Uses plain transformers and torch without Batchline's code. All texts are known in advance, sorted by length
+and run in batches of one size; the fastest batch size is the ceiling. The time includes tokenising and
+pooling, but not loading.
 """
 
 import sys
@@ -24,14 +24,14 @@ class Question(msgspec.Struct):
     model: str
     texts: list[str]
     sample: list[int]
-    """Numbers of the texts whose embeddings are wanted, each from a pass of its own."""
+    """Indices of the texts whose embeddings are returned, each computed in its own pass."""
     sizes: list[int]
 
 
 class Ceiling(msgspec.Struct):
     threads: int
     rates: dict[int, float]
-    """Texts a second, by size of batch."""
+    """Batch size -> texts per second."""
     tokens: int
     sample: dict[int, list[float]]
 
@@ -45,7 +45,7 @@ class Ceiling(msgspec.Struct):
 
 
 def model_folder() -> Path:
-    """Where the package has the model; it isn't imported, for that would take sentence-transformers along."""
+    """Returns the model's folder in the package; does not import it, to avoid sentence-transformers."""
     package = find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise BenchError(f"{PACKAGE} is not installed; `make bench` does that")
@@ -53,13 +53,13 @@ def model_folder() -> Path:
 
 
 def run(texts: list[str], sample: list[int]) -> Ceiling:
-    """Measures in a process of its own."""
+    """Measures in a separate process."""
     question = Question(str(model_folder()), texts, sample, SIZES)
     return in_child("bench.ceiling", msgspec.json.encode(question), Ceiling, 300)
 
 
 def again(texts: list[str], before: Ceiling) -> Ceiling:
-    """The best size once more, and the mean of both: the machine changes its pace within a round too."""
+    """Measures the best size again and uses the mean of both, because machine speed varies within a round."""
     question = Question(str(model_folder()), texts, [], [before.best])
     after = in_child("bench.ceiling", msgspec.json.encode(question), Ceiling, 300)
     mean = (before.rate + after.rate) / 2

@@ -1,4 +1,4 @@
-"""Measurements in processes of their own: JSON in on stdin, JSON out on stdout, an error in one sentence."""
+"""Measurements in child processes: JSON on stdin, JSON or a one-sentence error on stdout."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def in_child(module: str, question: bytes, answer: type[T], seconds: float) -> T:
-    """Asks `python -m module`. It is killed when the time is over, or when we are interrupted."""
+    """Runs `python -m module` and returns its answer. Kills it on a timeout or an interrupt."""
     command = [sys.executable, "-m", module]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     try:
@@ -34,7 +34,7 @@ def in_child(module: str, question: bytes, answer: type[T], seconds: float) -> T
 
 
 def answer_parent(measure: Callable[[], object]) -> None:
-    """The child's side: what `measure` returns goes to stdout; a BenchError does too, with status 1."""
+    """Used in the child: writes the result of `measure` to stdout, or a BenchError's text, with status 1."""
     try:
         sys.stdout.buffer.write(msgspec.json.encode(measure()))
     except BenchError as error:

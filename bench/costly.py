@@ -1,6 +1,6 @@
-"""A pipeline whose cost is known, since it sleeps: a stand-in for a GPU. `bench.costly:Costly`.
+"""A pipeline with a known cost: it sleeps, like one that waits for a GPU. `bench.costly:Costly`.
 
-It writes down what it ran, outside Redis, so that orders and counts can be told afterwards.
+It records each micro-batch in a file outside Redis, so that order and counts can be checked afterwards.
 """
 
 import os
@@ -13,7 +13,7 @@ import msgspec
 
 
 class Ran(msgspec.Struct):
-    """One micro-batch. Times are seconds of the machine's monotonic clock."""
+    """One micro-batch. Times are seconds by the machine's monotonic clock."""
 
     engine: int
     """The engine's process id."""
@@ -24,9 +24,9 @@ class Ran(msgspec.Struct):
 
 
 class Costly:
-    """Takes `seconds` for each input, and answers with its first word.
+    """Sleeps `seconds` for each input and returns its first word.
 
-    An input `NAME until:PATH` holds the engine until the file PATH is there.
+    An input `NAME until:PATH` blocks the engine until the file PATH exists.
     """
 
     def __init__(self, source: Path | None = None, seconds: float = 0.002, record: str = "") -> None:
@@ -42,12 +42,12 @@ class Costly:
                 time.sleep(0.005)
         time.sleep(self._seconds * len(inputs))
         ran = Ran(os.getpid(), began, time.monotonic(), names)
-        # one write, which nothing can tear: the file is opened to append
+        # a single write to a file opened for appending is atomic
         os.write(self._record, msgspec.json.encode(ran) + b"\n")
         return names
 
 
 def record_of(path: Path) -> list[Ran]:
-    """What was run so far, in the order of its ends; nothing where there is no file yet."""
+    """Returns the recorded batches in the order of their ends; none if the file does not exist yet."""
     lines: Sequence[bytes] = path.read_bytes().splitlines() if path.exists() else []
     return [msgspec.json.decode(line, type=Ran) for line in lines]

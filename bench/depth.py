@@ -1,8 +1,7 @@
-"""`python -m bench.depth`: whether calls cost more when much is waiting, and what memory a waiting job takes.
+"""`python -m bench.depth`: measures whether calls slow down in a long queue, and the memory of a waiting job.
 
-Two servers with an append-only file, one with FEW jobs waiting and one with MANY. Each call is timed on the
-one and then on the other, so that what the machine does meanwhile meets both; after each, the queue is as
-deep as before.
+Uses two servers with an append-only file, one with FEW waiting jobs and one with MANY. Each call is timed on
+one server and then on the other, so that other load affects both. The depth is restored after each call.
 """
 
 import argparse
@@ -52,7 +51,7 @@ async def claim(queue: JobQueue) -> float:
 
 
 async def read(queue: JobQueue) -> float:
-    """Of a job in the middle: its place among the waiting has to be found."""
+    """Times reading a job in the middle of the queue, which includes finding its position."""
     half = (await queue.depth())[MODEL].waiting // 2
     [middle] = await queue.redis.zrange(keys.QUEUE.of(MODEL), half, half)
     began = time.perf_counter()
@@ -71,7 +70,7 @@ TIMED: dict[str, Timed] = {"submit": submit, f"claim of {CLAIM}": claim, "read":
 
 @asynccontextmanager
 async def waiting(folder: Path, jobs: int) -> AsyncIterator[tuple[JobQueue, float]]:
-    """A queue with so many jobs in it, and the bytes of memory that each of them takes."""
+    """Yields a queue with `jobs` waiting jobs, and the bytes of memory per job."""
     with valkey.running(folder) as server:
         settings = Settings(redis_url=server.url(), max_queued_jobs=10**7, max_queued_bytes=2**40)
         redis = connect(settings, connections=32)

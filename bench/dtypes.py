@@ -1,7 +1,7 @@
-"""`python -m bench.dtypes`: what faster types of numbers are worth on this machine, for two models.
+"""`python -m bench.dtypes`: compares faster dtypes with float32 on this machine, for two models.
 
-Each type against float32, as `dtype = "auto"` judges it: times as fast, agreement of batched answers with
-float32's, and with its own answers one by one.
+Uses the checks of `dtype = "auto"`: the speedup, the agreement of batched answers with float32's, and with
+the same dtype's own unbatched answers.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""`python -m bench.durability`: what each BATCHLINE_DURABLE_SUBMIT costs, on this machine and its disk.
+"""`python -m bench.durability`: measures each BATCHLINE_DURABLE_SUBMIT on this machine and its disk.
 
-The modes take turns, ROUNDS times; shown are medians, and each round's spread of the rate.
+The modes alternate for ROUNDS rounds. Prints medians, and the range of the rate over the rounds.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ MODES = (
 
 @asynccontextmanager
 async def queue(mode: Mode) -> AsyncIterator[JobQueue]:
-    """A queue on a server, with its replica in step."""
+    """Yields a queue on a new server, whose replica is synchronised."""
     with (
         tempfile.TemporaryDirectory() as own,
         tempfile.TemporaryDirectory() as copy,
@@ -68,7 +68,7 @@ async def queue(mode: Mode) -> AsyncIterator[JobQueue]:
 
 
 async def measure(mode: Mode) -> tuple[float, float, float]:
-    """Milliseconds of one submit after another, p50 and p99; submits a second of 64 side by side."""
+    """Returns p50 and p99 of sequential submits in milliseconds, and submits per second of 64 in parallel."""
     async with queue(mode) as submits:
         await submits.submit(JOB)
         took, until = [], time.monotonic() + SECONDS

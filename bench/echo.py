@@ -1,4 +1,4 @@
-"""A model that does nothing: what remains is Batchline's own work. `bench.echo:Echo` in `models.toml`."""
+"""A model that computes nothing, to measure Batchline's own cost. `bench.echo:Echo` in `models.toml`."""
 
 from typing import Any
 

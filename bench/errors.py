@@ -1,5 +1,5 @@
-"""The one error that the benchmark ends with; its message is for a person."""
+"""The error that ends a benchmark; its message is for people."""
 
 
 class BenchError(Exception):
-    """What was measured cannot be trusted, or could not be measured."""
+    """The measurement failed or its result is not reliable."""

@@ -1,6 +1,6 @@
-"""An HTTP client that costs next to nothing: one connection, one request at a time, as fast as answers come.
+"""A minimal HTTP client: one connection, one request at a time, the next as soon as the answer has arrived.
 
-Requests are bytes made beforehand; of an answer only the status and content-length are read. No redirects, no
+Requests are prepared bytes; only the status and content-length of an answer are parsed. No redirects, no
 chunks, no pipelining.
 """
 
@@ -18,27 +18,27 @@ class Request(NamedTuple):
 
 
 class Source(Protocol):
-    """Where a connection's requests come from, and who hears what became of them."""
+    """Provides a connection's requests and receives their outcomes."""
 
     def take(self) -> Request | None:
-        """The next request, if there is one."""
+        """Returns the next request, if there is one."""
         ...
 
     def answered(self, request: Request, status: int, body: bytes, seconds: float) -> None: ...
 
     def broke(self, request: Request, reason: str) -> None:
-        """The request will have no answer, and its connection makes no more."""
+        """Called if the request gets no answer; its connection sends no more requests."""
         ...
 
 
 def post(path: str, body: bytes) -> bytes:
-    """A JSON request's bytes."""
+    """Returns the bytes of a JSON request."""
     head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 class Connection(asyncio.Protocol):
-    """A closed loop over one kept-alive connection; `closed` is done when it has ended, however it did."""
+    """A closed loop over one kept-alive connection; `closed` is done when it has ended for any reason."""
 
     def __init__(self, source: Source) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._body = self._total = self._status = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one only in what it does
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
     def rest(self) -> None:
-        """There is no request now, and for a closed loop there will be none."""
+        """Called if there is no request; a closed loop then closes the connection."""
         self._transport.close()
 
     def _send(self) -> None:

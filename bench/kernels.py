@@ -1,7 +1,7 @@
-"""`python -m bench.kernels [--dtype bfloat16]`: where a forward pass spends its time.
+"""`python -m bench.kernels [--dtype bfloat16]`: shows where a forward pass spends its time.
 
-One batch of the benchmark's texts as the engine would run it, under torch's profiler on one core; beside it
-the rate of the matrix product that is most of it, alone.
+Profiles one batch of the benchmark's texts, run like in the engine, with torch's profiler on one core. Also
+measures the rate of the dominant matrix product alone.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from worker.engine import pipelines, threads
 
 TEXTS = 16
 ROWS = 512
-"""Of the matrix product alone: tokens."""
+"""Rows (tokens) of the separate matrix product."""
 RUNS = 30
 SHOWN = 8
 

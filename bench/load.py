@@ -1,8 +1,7 @@
-"""`python -m bench.load`: the load generator, a process of its own: a Plan on stdin, a Load on stdout.
+"""`python -m bench.load`: a closed-loop load generator in its own process: a Plan on stdin, a Load on stdout.
 
-So many clients ask in a closed loop. After a warm-up it counts until the time is over and the bodies were
-answered a whole number of times, so that each measurement has the same mixture; then it lets the running
-requests end.
+Clients send requests in a closed loop. After a warm-up it counts until the time is over and all bodies were
+answered equally often, so that each measurement has the same mixture. Then it waits for requests in flight.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from bench.plan import Load, Plan
 
 
 class ClosedLoop:
-    """The Source of all connections, and the one who counts."""
+    """The Source of all connections; counts answers and errors."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -94,7 +93,7 @@ class ClosedLoop:
 
 
 async def generate(plan: Plan) -> Load:
-    """Raises BenchError when nothing could be counted within the limit."""
+    """Runs the plan. Raises BenchError if nothing could be counted within the limit."""
     cpu, source, loop = time.process_time(), ClosedLoop(plan), asyncio.get_running_loop()
     connections: list[Connection] = []
     try:
@@ -115,7 +114,7 @@ async def generate(plan: Plan) -> Load:
 
 
 def run(plan: Plan) -> Load:
-    """The same in a process of its own. Raises BenchError, also when a single request went wrong."""
+    """Runs `generate` in its own process. Raises BenchError, also if any request failed."""
     load = in_child("bench.load", msgspec.json.encode(plan), Load, plan.limit + 30)
     if load.errors:
         raise BenchError(f"{load.errors} of {load.answered} requests went wrong; the first: {load.error}")

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describes the machine and the package versions of a measurement."""
 
 import os
 import platform

@@ -1,7 +1,7 @@
-"""`python -m bench.overload`: how long jobs of each priority wait, unloaded and at twice the capacity.
+"""`python -m bench.overload`: measures the waiting time by priority at low load and at twice the capacity.
 
-The model sleeps COST for each input, so its capacity is known. Jobs come as a Poisson process over HTTP, a
-tenth of them high, a fifth low; how long each waited is the ledger's own figure.
+The model sleeps COST seconds for each input, so its capacity is known. Jobs arrive as a Poisson process over
+HTTP, 10 % with high and 20 % with low priority. The ledger reports how long each job waited.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from tests.waiting import until
 COST = 0.005
 BATCH = 16
 ID = slice(len('{"id":"'), len('{"id":"') + 36)
-"""Where an answer has the job's id."""
+"""Position of the job's id in an answer."""
 SHARES = {"high": 10, "normal": 70, "low": 20}
 
 MODELS = """\
@@ -40,17 +40,17 @@ token_budget = 1000000
 
 
 class Outcome(NamedTuple):
-    """What became of the jobs of one run."""
+    """Results of one run."""
 
     waited: dict[str, list[float]]
-    """Milliseconds from the submit to the start, by priority."""
+    """Priority -> milliseconds from submit to start."""
     capacity: float
-    """Inputs a second while the engine was busy."""
+    """Inputs per second while the engine was busy."""
     batches: int
 
 
 def measure(running: stack.Stack, record: Path, load: float, seconds: float, *, mixed: bool) -> Outcome:
-    """Submits at `load` times the capacity, and waits until all have ended. Raises BenchError."""
+    """Submits at `load` times the capacity and waits until all jobs have ended. Raises BenchError."""
     count = int(load / COST * seconds)
     chance, texts = random.Random(1), make_texts(256)
     ranks = chance.choices(list(SHARES), list(SHARES.values()), k=count)
@@ -74,7 +74,7 @@ def measure(running: stack.Stack, record: Path, load: float, seconds: float, *, 
 
 
 def capacity(ran: list[Ran]) -> float:
-    """Inputs a second over the busy half in the middle."""
+    """Returns inputs per second over the middle half of the batches."""
     middle = ran[len(ran) // 4 : 3 * len(ran) // 4] or ran
     return sum(len(each.names) for each in middle) / (middle[-1].ended - middle[0].began)
 

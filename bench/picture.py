@@ -1,4 +1,4 @@
-"""The served throughput beside the ceiling, as an SVG: a bar for each number of clients."""
+"""Draws the served throughput and the ceiling as an SVG: one bar per number of clients."""
 
 from html import escape
 
@@ -69,7 +69,7 @@ def _grid(tick: float, y: float) -> str:
 
 
 def _step(most: float) -> float:
-    """Between the lines of the grid: 1, 2 or 5 times a power of ten, for four to ten of them."""
+    """Returns the distance of the grid lines: 1, 2 or 5 times a power of ten, for four to ten lines."""
     power = 10.0 ** (len(str(int(most))) - 2)
     return next((power * each for each in (1, 2, 5) if most / (power * each) <= 8), power * 10)
 

@@ -1,6 +1,6 @@
-"""`python -m bench.plain PORT`: a FastAPI endpoint that echoes: no queue, no worker, nothing kept.
+"""`python -m bench.plain PORT`: a FastAPI endpoint that echoes, without queue, worker or storage.
 
-Served as Batchline's API is: uvicorn with uvloop and httptools, one process, no access log.
+Served like Batchline's API: uvicorn with uvloop and httptools, one process, no access log.
 """
 
 import sys

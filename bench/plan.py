@@ -1,4 +1,4 @@
-"""What the load generator is told, a Plan, and what it tells, a Load. It is in `bench/load.py`."""
+"""Input (Plan) and result (Load) of the load generator in `bench/load.py`."""
 
 import msgspec
 
@@ -10,35 +10,35 @@ class Plan(msgspec.Struct):
     seconds: float
     bodies: list[str]
     contains: str
-    """What every good answer has in it."""
+    """Text that a correct answer contains."""
     warm_up: float = 1.0
-    """Seconds, and two answers for each client, that are not counted."""
+    """Seconds before counting starts; at least two answers per client are not counted either."""
     patience: float = 20.0
-    """Seconds of counting after which a pass is cut short: the machine is too busy."""
+    """Seconds of counting after which a pass is ended early because the machine is too busy."""
     limit: float = 90.0
-    """Seconds for all of it."""
+    """Most seconds for the whole run."""
     keep: list[int] = []
-    """Numbers of the bodies whose last answers are wanted."""
+    """Indices of the bodies whose last answers are returned."""
 
 
 class Load(msgspec.Struct):
     requests: int
     seconds: float
-    """Of what was counted."""
+    """Duration of the counted part."""
     passes: float
-    """Over all bodies; not a whole number when it had to be cut short."""
+    """Passes over all bodies; not a whole number if the run was ended early."""
     mixture: float
-    """Mean size of the requests that were counted, by that of all: below 1 the short ones came first."""
+    """Mean size of the counted requests relative to all; below 1 short requests are over-represented."""
     p50: float
-    """Milliseconds, as are the others."""
+    """Milliseconds, like p95, p99 and longest."""
     p95: float
     p99: float
     longest: float
     answered: int
-    """Requests from the first to the last, with warm-up and end; `elapsed` and `cpu` are theirs too."""
+    """All requests, including warm-up and end; `elapsed` and `cpu` cover the same requests."""
     elapsed: float
     cpu: float
-    """Seconds of processor time that this process took."""
+    """Seconds of processor time of this process."""
     errors: int
     error: str
     kept: dict[int, str]

@@ -1,4 +1,4 @@
-"""One round of everything: the ceiling, the served model, the echo beside a plain endpoint."""
+"""One round of all measurements: the ceiling, the served model, the echo and a plain endpoint."""
 
 import sys
 
@@ -15,22 +15,22 @@ CLIENTS = (1, 8, 64, 256)
 ECHO_CLIENTS = (1, 64)
 
 LIST = 500
-"""Inputs in a request of the lists."""
+"""Inputs in a list request."""
 LISTERS = 8
-"""Clients that send lists."""
+"""Clients that send list requests."""
 
 
 class Size(msgspec.Struct):
-    """How long all of it takes."""
+    """Sizes and durations of the measurements."""
 
     rounds: int
     texts: int
     seconds: float
-    """Of each measurement, at least."""
+    """Shortest duration of each measurement."""
     echo_seconds: float
     warm_up: float
     compared: int = 16
-    """Texts whose embeddings are compared."""
+    """Number of texts whose embeddings are compared."""
 
 
 FULL = Size(rounds=3, texts=256, seconds=5.0, echo_seconds=4.0, warm_up=1.0)
@@ -40,7 +40,7 @@ QUICK = Size(rounds=1, texts=128, seconds=1.5, echo_seconds=1.5, warm_up=0.5)
 class Round(msgspec.Struct):
     ceiling: Ceiling
     served: dict[int, Served]
-    """By number of clients."""
+    """Number of clients -> measurement."""
     echo: dict[int, Served]
     plain: dict[int, Load]
     echo_lists: Served
@@ -48,7 +48,7 @@ class Round(msgspec.Struct):
 
 
 def one_round(size: Size) -> Round:
-    """Raises BenchError. What it started has ended when it returns or raises."""
+    """Runs one round. Raises BenchError. All started processes have ended when it returns or raises."""
     texts = make_texts(size.texts)
     sample = list(range(0, size.texts, size.texts // size.compared))
     plan = Plan(0, "", 1, size.seconds, [], "", warm_up=size.warm_up)

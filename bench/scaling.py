@@ -1,9 +1,9 @@
-"""`python -m bench.scaling`: one worker against two on one queue, each bound to a core of its own.
+"""`python -m bench.scaling`: compares one worker with two on one queue, each bound to its own core.
 
-A burst of jobs is put into the queue; its rate is that from the first start to the last end, as the ledger
-has them. Once with a model that sleeps, as one does that waits for a GPU: what is missing from twice the rate
-is then Batchline's. Once with all-MiniLM-L6-v2 on one thread: where there are two cores, the load generator,
-Redis and the API share them with it. The numbers of workers take turns.
+A burst of jobs is put into the queue. Its rate is measured from the first start to the last end, according to
+the ledger. The first model sleeps, like one that waits for a GPU, so anything missing from twice the rate is
+Batchline's cost. The second is all-MiniLM-L6-v2 on one thread; with two cores, the load generator, Redis and
+the API share them with it. Runs with one and two workers alternate.
 """
 
 import argparse
@@ -47,15 +47,15 @@ source = "{source}"
 
 class Burst(NamedTuple):
     rate: float
-    """Jobs a second."""
+    """Jobs per second."""
     shares: list[int]
-    """Jobs of each worker."""
+    """Number of jobs of each worker."""
     apart: float | None
-    """Milliseconds between the ends of the workers' last batches, where these are recorded."""
+    """Milliseconds between the ends of the workers' last batches, if recorded."""
 
 
 def own_cores(workers: int) -> list[set[int] | None]:
-    """A core for each. Raises BenchError where there are too few."""
+    """Returns one core per worker. Raises BenchError if there are too few."""
     cores = sorted(os.sched_getaffinity(0))[:workers]
     if len(cores) < workers:
         raise BenchError(f"{workers} workers on cores of their own need as many cores")
@@ -65,7 +65,7 @@ def own_cores(workers: int) -> list[set[int] | None]:
 def measure(
     models: str, parameters: dict[str, str], cores: Sequence[set[int] | None], jobs: int, record: Path
 ) -> Burst:
-    """A stack of its own with a worker on each of `cores`, and what came of a burst. Raises BenchError."""
+    """Starts a stack with a worker on each of `cores` and runs a burst on it. Raises BenchError."""
     record.unlink(missing_ok=True)
     workers = len(cores)
     with stack.running(models, cores=cores) as running:
@@ -93,7 +93,7 @@ async def _burst(url: str, workers: int, burst: list[NewJob]) -> tuple[list[Job]
             ready = [beat for beat in await roster.read() if beat.engine in ("ready", "busy")]
             nonlocal met
             if len(ready) < workers:
-                met = time.monotonic() + 2 * HEARTBEAT_EVERY + 0.5  # and then they read the roster once more
+                met = time.monotonic() + 2 * HEARTBEAT_EVERY + 0.5  # they then read the roster again
             return time.monotonic() > met
 
         await until(know_each_other)
@@ -103,14 +103,14 @@ async def _burst(url: str, workers: int, burst: list[NewJob]) -> tuple[list[Job]
             for job in left:
                 ids.append((await queue.submit(job))[0].id)
 
-        async with asyncio.timeout(60):  # all of it is there at once when the workers look
+        async with asyncio.timeout(60):  # workers are stopped, so that they find the whole burst
             _signal(beats := await roster.read(), signal.SIGSTOP)
             try:
                 await asyncio.gather(*(fill() for _ in range(32)))
             finally:
                 _signal(beats, signal.SIGCONT)
 
-        async def all_counted() -> bool:  # with the one that the stack was asked
+        async def all_counted() -> bool:  # including the stack's own test job
             done = sum(beat.jobs.get("succeeded", 0) for beat in await roster.read())
             return done == len(burst) + 1
 

@@ -1,4 +1,4 @@
-"""One measurement of the served stack: load from outside, and what each process did meanwhile."""
+"""One measurement of the served stack: external load, and the cost of each process meanwhile."""
 
 import json
 import math
@@ -13,35 +13,35 @@ from bench.stack import PATH, Stack
 
 COSINE = 0.99999
 DIFFERENCE = 1e-4
-"""How near a served embedding must come to the offline one: in angle, and in each component."""
+"""Limits of a served embedding against the offline one: lowest cosine, largest difference of a component."""
 
 
 class Served(msgspec.Struct):
     load: Load
     items_per_request: int
     batch: float
-    """Items in a micro-batch, on average."""
+    """Mean items in a micro-batch."""
     waste: float
-    """Part of the tokens run that was padding; 0 where the model has none."""
+    """Share of padding among the tokens run; 0 if the model has none."""
     cpu: dict[str, float]
-    """Milliseconds of processor time per request: api, valkey, worker, engine and load."""
+    """Process -> milliseconds of processor time per request: api, valkey, worker, engine and load."""
     cores: dict[str, float]
-    """How many cores each of them kept busy: at 1 a process with one thread is saturated."""
+    """Process -> mean cores in use; at 1 a process with one thread is saturated."""
 
     @property
     def rate(self) -> float:
-        """Items a second."""
+        """Items per second."""
         return self.load.rate * self.items_per_request
 
 
 def bodies(model: str, inputs: Sequence[str | list[str]]) -> list[str]:
-    """A request for each input, or for each list of them."""
+    """Returns one request body for each input or list of inputs."""
     parameters = {"pooling": "mean"} if model == "embed" else {}
     return [json.dumps({"model": model, "inputs": one, "parameters": parameters}) for one in inputs]
 
 
 def measure(stack: Stack, model: str, inputs: Sequence[str | list[str]], plan: Plan) -> Served:
-    """`plan` says how; its port, path and bodies are filled in here. Raises BenchError."""
+    """Measures with `plan`; sets its port, path and bodies. Raises BenchError."""
     plan = msgspec.structs.replace(
         plan, port=stack.port, path=PATH, bodies=bodies(model, inputs), contains='"status":"succeeded"'
     )
@@ -62,8 +62,8 @@ def measure(stack: Stack, model: str, inputs: Sequence[str | list[str]], plan: P
 
 
 def compare(kept: dict[int, str], offline: dict[int, list[float]]) -> None:
-    """Raises BenchError where a served embedding differs from the offline one, or all are missing."""
-    if not kept:  # some are missing where a pass was cut short
+    """Raises BenchError if a served embedding differs from the offline one, or if all are missing."""
+    if not kept:  # some are missing if a pass was ended early
         raise BenchError("there are no answers to compare")
     for number, body in kept.items():
         served: list[float] = json.loads(body)["results"][0]["output"]
@@ -77,7 +77,7 @@ def compare(kept: dict[int, str], offline: dict[int, list[float]]) -> None:
 
 
 def cosine(one: list[float], other: list[float]) -> float:
-    """Of the angle between two vectors of one length, neither of them zero."""
+    """Returns the cosine similarity of two nonzero vectors with the same number of components."""
     return _dot(one, other) / math.sqrt(_dot(one, one) * _dot(other, other))
 
 

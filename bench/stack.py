@@ -1,4 +1,4 @@
-"""The stack that is measured: Valkey, workers, one API, all real; what they count and what they cost."""
+"""The measured stack: real Valkey, workers and one API; reads their counters and processor time."""
 
 import os
 import time
@@ -30,12 +30,12 @@ pipeline = "bench.echo:Echo"
 PATH = "/v1/jobs?wait=60"
 
 READY = 90.0
-"""Seconds that starting may take."""
+"""Most seconds for starting."""
 SETTLED = 15.0
-"""Seconds in which the heartbeats must tell of all that was run."""
+"""Seconds within which the heartbeats must report all inputs that were run."""
 
 Cpu = dict[str, float]
-"""Seconds of processor time: api, valkey, worker and engine."""
+"""Process -> seconds of processor time: api, valkey, worker and engine."""
 
 
 class Counters(NamedTuple):
@@ -55,7 +55,7 @@ class Stack:
         self._workers = [psutil.Process(worker) for worker in workers]
 
     def cpu(self) -> Cpu:
-        """So far. The workers count as one, and so do the engines."""
+        """Returns the processor time so far; all workers are added up, and all engines."""
         engines = [engine for worker in self._workers for engine in worker.children()]
         return {
             "api": _seconds(self._api),
@@ -65,17 +65,17 @@ class Stack:
         }
 
     def counters(self, model: str) -> Counters:
-        """What the workers' last heartbeats say."""
+        """Returns the counters of the workers' latest heartbeats."""
         text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
         found: dict[str, float] = defaultdict(float)
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.labels.get("model") == model:
-                    found[sample.name] += sample.value  # each worker has its own
+                    found[sample.name] += sample.value  # each worker has its own series
         return Counters(*(found[f"batchline_worker_{field}_total"] for field in Counters._fields))
 
     def settled(self, model: str, items: float) -> Counters:
-        """The counters once they tell of so many items; no more must come."""
+        """Returns the counters once they show `items` items; raises BenchError for more, or after SETTLED."""
         deadline = time.monotonic() + SETTLED
         while (counters := self.counters(model)).items < items:
             if time.monotonic() > deadline:
@@ -95,10 +95,10 @@ def _seconds(process: psutil.Process) -> float:
 def running(
     models: str | None = None, *, cores: Sequence[set[int] | None] = (None,), **settings: object
 ) -> Iterator[Stack]:
-    """A new stack whose models have all answered; it ends with the block.
+    """Starts a stack, waits until all models have answered, and stops it after the block.
 
-    `models` is a models.toml, by default that of the benchmark. There is a worker for each of `cores`: those
-    that it is bound to, with its engines, or None.
+    `models` is the text of a models.toml, by default the benchmark's. Each entry of `cores` starts one worker
+    and is the set of cores that it and its engines are bound to, or None.
     """
     models = models or MODELS.format(source=model_folder())
     port = valkey.free_port()
@@ -109,7 +109,7 @@ def running(
         given |= settings
         workers = []
         for own in cores:
-            with _bound_to(own):  # what is started inherits it
+            with _bound_to(own):  # child processes inherit it
                 workers.append(exits.enter_context(processes.running("worker", **given)).pid)
         api = exits.enter_context(processes.running("api", **given)).pid
         assert server.process is not None

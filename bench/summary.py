@@ -1,4 +1,4 @@
-"""From the rounds to medians and spreads. Ratios are taken within a round: the machine's pace changes."""
+"""Computes medians and ranges over the rounds. Ratios are computed within a round: machine speed varies."""
 
 import statistics
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from bench.serving import Served
 
 
 class Spread(msgspec.Struct):
-    """Of one figure over the rounds."""
+    """Median, minimum and maximum of one figure over the rounds."""
 
     median: float
     least: float
@@ -21,7 +21,7 @@ class Spread(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """One line of a table: figures by name."""
+    """One row of a table: figures by name."""
 
     name: str
     figures: dict[str, Spread]
@@ -31,7 +31,7 @@ class Summary(msgspec.Struct):
     threads: int
     ceiling: Spread
     sizes: dict[int, Spread]
-    """Texts a second of the offline runs, by size of batch."""
+    """Batch size -> texts per second of the offline runs."""
     served: list[Row]
     overhead: list[Row]
 

@@ -1,4 +1,4 @@
-"""The figures as text, for a terminal of 110 columns."""
+"""Formats the figures as text for a terminal of 110 columns."""
 
 from bench.summary import Row, Spread, Summary
 
@@ -60,7 +60,7 @@ def _overhead(summary: Summary) -> list[str]:
 
 
 def _costs(rows: list[Row]) -> list[str]:
-    """Processor time and cores, for each process."""
+    """Formats processor time and cores of each process."""
     lines = [f"{'':13}CPU ms per request (cores kept busy)"]
     lines.append(f"{'clients':13}" + "".join(f"{name:>16}" for name in PROCESSES))
     for row in rows:

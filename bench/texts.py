@@ -1,4 +1,4 @@
-"""The texts of the benchmark: the same ones each time, as long as texts are, of words that texts have."""
+"""The texts of the benchmark: always the same, with realistic lengths and word frequencies."""
 
 import json
 import math
@@ -9,17 +9,17 @@ from statistics import NormalDist
 VOCABULARY = Path(__file__).parent.parent / "models" / "sentiment" / "tokenizer.json"
 
 MEDIAN = 20
-"""Words of the text in the middle."""
+"""Median number of words."""
 SIGMA = 0.9
 """Standard deviation of the logarithm of the number of words."""
 SHORTEST, LONGEST = 2, 250
 
 RARITY = 10
-"""The word of rank r is drawn with weight 1 / (r + RARITY), about as in English."""
+"""The word of rank r is drawn with weight 1 / (r + RARITY), similar to English."""
 
 
 def make_texts(count: int, seed: int = 1) -> list[str]:
-    """`count` texts in random order, their lengths quantiles: any number of them has the distribution."""
+    """Returns `count` texts in random order; lengths are quantiles, so any `count` has the distribution."""
     randomness = random.Random(seed)
     lengths = [_words_at((number + 0.5) / count) for number in range(count)]
     randomness.shuffle(lengths)
@@ -34,7 +34,7 @@ def _words_at(quantile: float) -> int:
 
 
 def vocabulary() -> list[str]:
-    """The whole words that the demo model knows, the commonest first."""
+    """Returns the whole words in the demo model's vocabulary, the most frequent first."""
     known: dict[str, int] = json.loads(VOCABULARY.read_text(encoding="utf-8"))["model"]["vocab"]
     words = [word for word in sorted(known, key=known.__getitem__) if word.isascii() and word.isalpha()]
     return [word for word in words if len(word) > 1]

@@ -1,4 +1,4 @@
-"""The `batchline` command: starts the programs of the other packages, and imports only the one asked for.
+"""The `batchline` command: starts the programs of the other packages and imports only the requested one.
 
-`__main__` has the list of commands; `check_models` is the one command that is no program of its own.
+`__main__` lists the commands; `check_models` is the only command implemented here.
 """

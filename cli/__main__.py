@@ -1,4 +1,4 @@
-"""`batchline COMMAND ...`: finds the command's program and hands the arguments to its `main`."""
+"""`batchline COMMAND ...`: finds the command's program and passes the arguments to its `main`."""
 
 import argparse
 import sys
@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import NamedTuple
 
 OURS = ("api", "cli", "jobs", "standalone", "top", "worker")
-"""Batchline's own packages, which no extra brings; an image may have some of them only."""
+"""Batchline's own packages, which no extra installs; an image may have only some of them."""
 
 
 class Command(NamedTuple):
-    """One command: the module whose `main(argv)` runs it, the extra that it needs, and what it does."""
+    """One command: the module with its `main(argv)`, the extra that it needs, and its help text."""
 
     module: str
     extra: str
@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command's exit status; 2 for a command or an argument that does not exist."""
+    """Runs the command and returns its exit status; exits with 2 for an unknown command or argument."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.version:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(f"batchline {arguments.command}: {_how_to_install(command, error)}", file=sys.stderr)  # noqa: T201
         return 1
-    except KeyboardInterrupt:  # before the program handles it by itself
+    except KeyboardInterrupt:  # before the program handles it itself
         return 130
     return status
 

@@ -1,4 +1,4 @@
-"""`batchline check-models`: one line for each model of the models file, by its files alone; it loads none."""
+"""`batchline check-models`: checks the models file and each model's files without loading models."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ from jobs.settings import load_settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints one line for each model. The exit status: 1 where one has a fault or the file cannot be read."""
+    """Prints one line per model. Returns the exit status: 1 if a model has a fault or the file is invalid."""
     arguments = _parser().parse_args(argv)
     try:
         catalog = load_catalog(arguments.file or load_settings().models_file)
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def fault(catalog: ModelCatalog, spec: ModelSpec) -> str | None:
-    """Why this model cannot be loaded, as far as its files show; None if nothing is wrong."""
+    """Returns why this model cannot be loaded, as far as its files show; None if no fault was found."""
     try:
         source = catalog.local_source(spec)
         if spec.held_out and not Path(spec.held_out).is_file():
@@ -60,7 +60,7 @@ def fault(catalog: ModelCatalog, spec: ModelSpec) -> str | None:
 
 
 def describe(catalog: ModelCatalog, spec: ModelSpec) -> str:
-    """What would be loaded, and from where."""
+    """Describes the task or class and the source that would be loaded."""
     source = catalog.local_source(spec)
     what = spec.pipeline or spec.task
     if source:
@@ -74,14 +74,14 @@ def describe(catalog: ModelCatalog, spec: ModelSpec) -> str:
 def _is_kept(spec: ModelSpec) -> bool:
     try:
         from huggingface_hub import try_to_load_from_cache
-    except ImportError:  # where only the API runs
+    except ImportError:  # not installed if only the API runs here
         return False
     kept = try_to_load_from_cache(str(spec.source), checkpoints.CONFIG, revision=spec.revision)
     return isinstance(kept, str)
 
 
 def _pipeline_fault(pipeline: str) -> str | None:
-    """Whether the class's module can be found; importing it would run it."""
+    """Returns a message if the class's module cannot be found, without running its code by an import."""
     find_modules_in_current_folder()
     name = pipeline.partition(":")[0]
     path, *inner = name.split(".")

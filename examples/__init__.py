@@ -1,1 +1,1 @@
-"""Pipelines of one's own, to copy from."""
+"""Examples of custom pipelines."""

@@ -2,7 +2,7 @@
 
     python -m examples.train_spam_filter
 
-Two dozen messages make an example, not a filter to rely on.
+Two dozen messages are enough for an example, not for a reliable filter.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ HAM = [
 
 
 def train(path: Path) -> None:
-    """Fits words and pairs of words to a logistic regression and saves both as one file."""
+    """Fits a logistic regression to words and pairs of words, and saves vectorizer and model as one file."""
     model: Pipeline = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=30.0)
     )

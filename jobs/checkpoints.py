@@ -1,4 +1,4 @@
-"""What a Hugging Face checkpoint's files say about it, read without torch: what is missing, and its task."""
+"""Reads a Hugging Face checkpoint's files without torch: reports missing files and finds the task."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from jobs.errors import ConfigurationError
 
 CONFIG = "config.json"
 MODULES = "modules.json"
-"""The file that sentence-transformers adds to a model of sentence vectors."""
+"""The file that sentence-transformers adds to a model that returns sentence vectors."""
 
 _HEADS = {
     "ForSequenceClassification": ("text-classification", "zero-shot-classification", "text-ranking"),
@@ -21,11 +21,11 @@ _HEADS = {
     "ForImageClassification": ("image-classification",),
     "ForImageClassificationWithTeacher": ("image-classification",),
 }
-"""How an architecture's name ends -> the tasks it may be trained for. Every model of texts has features."""
+"""Suffix of an architecture's name -> the tasks it may be trained for. Every text model has features."""
 
 
 def fault(folder: Path) -> str | None:
-    """Why nothing can be loaded from this folder, as a clause that begins with its name; else None."""
+    """Returns why no model can be loaded from the folder, as a clause that begins with its name, or None."""
     if not folder.is_dir():
         return f"{folder} is not a folder with a model's files"
     if not (folder / CONFIG).is_file():
@@ -38,7 +38,7 @@ def fault(folder: Path) -> str | None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A `config.json`. Raises ConfigurationError where it is not one."""
+    """Returns the contents of a `config.json`. Raises ConfigurationError if it is invalid."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -51,9 +51,9 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
-    """The task that a checkpoint was trained for, by its config.json and whether it has a modules.json.
+    """Returns a checkpoint's task, from its config.json and whether it has a modules.json.
 
-    Raises ConfigurationError, without the checkpoint's name, where they do not say or no task fits.
+    Raises ConfigurationError, without the checkpoint's name, if the task is unknown or not supported.
     """
     architecture = _architecture(config)
     if sentence_vectors and not architecture.endswith("ForSequenceClassification"):
@@ -73,7 +73,7 @@ def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
 
 
 def misfit(config: Mapping[str, Any], task: str) -> str | None:
-    """Why a checkpoint was not trained for this task, by its config.json; None where nothing says so."""
+    """Returns why a checkpoint does not fit this task, from its config.json; None if unknown or it fits."""
     heads = [head for head, trained in _HEADS.items() if task in trained]
     architecture = _architecture(config)
     if not heads or not architecture or architecture.endswith(tuple(heads)):
@@ -90,14 +90,14 @@ def _architecture(config: Mapping[str, Any]) -> str:
 
 
 def _classification(config: Mapping[str, Any]) -> str:
-    """What a classifier of sequences is for: texts, labels chosen by the client, or a query and documents."""
+    """Returns a sequence classifier's task: classify texts, score the client's labels, or rank documents."""
     labels = config.get("id2label")
     names = [str(name).lower() for name in labels.values()] if isinstance(labels, dict) else []
     if any(name.startswith("entail") for name in names):
         return "zero-shot-classification"
     if "text-ranking" not in tasks.TASKS or len(names) != 1:
         return "text-classification"
-    if "sentence_transformers" in config:  # its cross-encoders
+    if "sentence_transformers" in config:  # written by its cross-encoders
         return "text-ranking"
     raise ConfigurationError(
         "it has one label, which may be the score of a text (text-classification) or of a pair (text-ranking)"

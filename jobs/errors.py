@@ -1,21 +1,21 @@
-"""The domain's exceptions, as one tree. No HTTP in here: `api/problems/` maps each to a problem.
+"""The domain's exceptions, as one tree. `api/problems/` maps each to an HTTP problem.
 
 BatchlineError
-├── ConfigurationError      the operator wrote something that cannot work
-├── InvalidRequest          the client wrote something that cannot be run
+├── ConfigurationError      the configuration is wrong
+├── InvalidRequest          the request cannot be run
 │   └── UnknownModel
-├── IdempotencyMismatch     the same key was used before with another request
+├── IdempotencyMismatch     the idempotency key was used before with another request
 ├── QueueFull               admission refused the job; it was not accepted
-├── JobNotFound             no such job, and its id is too young to have been forgotten
+├── JobNotFound             no such job; its id is too recent for its lifetime to be over
 ├── JobGone                 the job's lifetime is over
-├── JobFailed               what a stock arq client sees of a job that failed or expired
-└── QueueUnavailable        Redis cannot be reached or cannot take writes
-    └── QueueDamaged        another program's data lies under one of our keys
+├── JobFailed               raised in a stock arq client for a job that failed or expired
+└── QueueUnavailable        Redis cannot be reached or cannot accept writes
+    └── QueueDamaged        one of our keys holds another program's data
 """
 
 
 class BatchlineError(Exception):
-    """Every error that Batchline raises on purpose; its text is one sentence for a person."""
+    """Base of every error that Batchline raises on purpose; its text is one sentence for people."""
 
 
 class ConfigurationError(BatchlineError):
@@ -31,7 +31,7 @@ class InvalidRequest(BatchlineError):
 
 
 class UnknownModel(InvalidRequest):
-    """No model of that name is served."""
+    """No model with that name is served."""
 
 
 class IdempotencyMismatch(BatchlineError):
@@ -65,9 +65,9 @@ class QueueUnavailable(BatchlineError):
 
 
 class QueueDamaged(QueueUnavailable):
-    """A key in Redis holds another program's data; its text names the key and says what is wrong with it.
+    """A key in Redis holds another program's data; the text names the key and what is wrong with it.
 
-    `key` is empty where it is a single job's.
+    `key` is empty if the key belongs to a single job.
     """
 
     def __init__(self, message: str, *, key: str = "") -> None:

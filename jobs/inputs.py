@@ -1,4 +1,4 @@
-"""A job's inputs against what their model takes: their number, and each as its kind has it."""
+"""Checks a job's inputs against their model's limits: their number, and each input's kind and size."""
 
 import math
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from jobs.tasks import Task
 
 
 class Limits(Protocol):
-    """What a model takes; a `ModelSpec`."""
+    """What a model accepts; implemented by `ModelSpec`."""
 
     @property
     def definition(self) -> Task: ...
@@ -19,7 +19,10 @@ class Limits(Protocol):
 
 
 def check_inputs(inputs: Any, spec: Limits) -> int:
-    """Returns how many there are: a list is a list of inputs, anything else is one. Raises InvalidRequest."""
+    """Checks all inputs and returns their number: a list holds several, anything else is one input.
+
+    Raises InvalidRequest.
+    """
     many = isinstance(inputs, list)
     items = inputs if many else [inputs]
     check_count(len(items), spec)
@@ -29,7 +32,7 @@ def check_inputs(inputs: Any, spec: Limits) -> int:
 
 
 def check_count(count: int, spec: Limits) -> None:
-    """Refuses more inputs than the model takes, or none. Raises InvalidRequest."""
+    """Raises InvalidRequest for no inputs, or for more than the model accepts."""
     if not count:
         raise InvalidRequest("inputs: give at least one input", pointer="/inputs")
     if count > spec.max_inputs:
@@ -39,12 +42,12 @@ def check_count(count: int, spec: Limits) -> None:
 
 
 def check_input(item: Any, spec: Limits, pointer: str) -> None:
-    """Refuses an input of another kind or size than the model takes. Raises InvalidRequest."""
+    """Raises InvalidRequest for an input of the wrong kind or above the model's size limit."""
     spec.definition.input.accept(item, spec.max_input_chars, pointer)
 
 
 def check_json(value: Any, of: str) -> None:
-    """Refuses what TOML can say and JSON cannot: dates, infinity, NaN. Raises InvalidRequest."""
+    """Raises InvalidRequest for values that TOML has and JSON does not: dates, infinity, NaN."""
     if isinstance(value, dict):
         for entry in value.values():
             check_json(entry, of)

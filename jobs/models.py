@@ -1,4 +1,4 @@
-"""`models.toml`: the models that are served, read by the API (names, limits) and the worker (the rest)."""
+"""Reads `models.toml`, the served models. The API uses names and limits, the worker everything else."""
 
 import contextlib
 import difflib
@@ -25,14 +25,14 @@ from jobs.errors import ConfigurationError, InvalidRequest, UnknownModel
 from jobs.inputs import check_inputs, check_json
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
-"""Hub ids match it. It allows no colon, brace or asterisk, which have a meaning in Redis keys; no character
-but the slash that HTML or a URL has to escape; and no part of dots alone, which a path would resolve."""
+"""Matches hub ids. Excludes characters with a meaning in Redis keys (colon, brace, asterisk), characters
+except the slash that HTML or a URL must escape, and parts of dots only, which a path would resolve."""
 
 Name = Annotated[str, Field(pattern=NAME, max_length=128)]
 
 
 class ModelSpec(BaseModel):
-    """One model: `[models.NAME]` in `models.toml`. Either `task` or `pipeline` says how it is run."""
+    """One model: `[models.NAME]` in `models.toml`. Either `task` or `pipeline` defines how it is run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -43,59 +43,59 @@ class ModelSpec(BaseModel):
     """`module:Class`: built once with `source` and `options`, called with a list of inputs."""
     options: dict[str, Any] = {}
     parameters: dict[str, Literal["string", "number", "integer", "boolean", "array", "object"]] = {}
-    """For a custom pipeline: the parameters it takes, name -> type."""
+    """For a custom pipeline: the parameters it accepts, name -> type."""
     aliases: list[Name] = []
-    """Other names that a request may give; the job has the model's own."""
+    """Other names that a request may use; the job has the model's own name."""
     defaults: dict[str, Any] = {}
-    """Parameters of each job that does not give them."""
+    """Parameters for each job that does not set them."""
     example: Any = None
-    """What a request's `inputs` may be, for people and for a first run of the model; None where not given."""
+    """Sample `inputs` of a request, shown to people and used for the model's first run; None if not set."""
     input: Literal["text", "json"] = "text"
     source: str | None = None
     """A local folder or file (relative to `models.toml`), or a hub id with a `revision`."""
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16", "int8", "auto"] = "float32"
-    """`auto` is the fastest whose answers agree with float32 on the held-out texts."""
+    """`auto`: the fastest dtype whose answers agree with float32 on the held-out texts."""
     held_out: str | None = None
-    """For `auto`: a file of texts to judge by, one in each line (relative to `models.toml`)."""
+    """For `auto`: a file of texts to compare dtypes with, one per line (relative to `models.toml`)."""
     device: str | None = None
-    """A torch device such as `cpu` or `cuda:0`; by default CUDA when there is one."""
+    """A torch device such as `cpu` or `cuda:0`; by default CUDA if available."""
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    """Threads that compute one micro-batch; by default one for each physical core that the engine has."""
+    """Threads that compute one micro-batch; by default one per physical core of the engine."""
     trust_remote_code: bool = False
     max_inputs: Annotated[int, Field(ge=1, le=10_000)] = 1_000
-    """Inputs in one job."""
+    """Most inputs in one job."""
     max_input_chars: Annotated[int, Field(ge=1)] = Field(
         default_factory=lambda valid: _input(valid).max_chars
     )
-    """What one input may be, in the units of its kind: characters of texts or base64, or bytes of JSON."""
+    """Largest input, in the units of its kind: characters of texts or base64, or bytes of JSON."""
     max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = Field(
         default_factory=lambda valid: 32 if valid.get("pipeline") else _input(valid).max_batch_items
     )
-    """Items in one micro-batch. A task's batches are bounded by their cost; of a class less is known."""
+    """Most items in one micro-batch. Lower by default for a custom class: its cost does not bound a batch."""
     token_budget: Annotated[int, Field(ge=1)] | None = None
-    """Cost, padding and all, at which a micro-batch is full; in tokens, items for JSON inputs.
+    """Cost at which a micro-batch is full, in tokens including padding; for JSON inputs, in items.
 
-    None: the engine finds it, by timing a few shapes at its first start.
+    None: the engine measures it by timing a few shapes at its first start.
     """
     batch_timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds after which a micro-batch counts as hung and its engine is killed; more where expected."""
+    """Seconds after which a micro-batch is hung and its engine is killed; more if expected to be long."""
     load_timeout: Annotated[float, Field(gt=0)] = 600.0
-    """Seconds that loading and warming up may take."""
+    """Most seconds that loading and warming up may take."""
     memory_limit: Annotated[int, Field(ge=1)] | None = None
-    """MiB of private memory that the engine may take (on Linux); an input that needs more fails alone."""
+    """Most MiB of private memory for the engine (on Linux); an input that needs more fails alone."""
     max_requests: Annotated[int, Field(ge=1)] | None = None
-    """Inputs after which the engine is replaced, between two batches; up to a tenth less."""
+    """Inputs after which the engine is replaced, between two batches; reduced by up to a tenth at random."""
     max_resident: Annotated[int, Field(ge=1)] | None = None
-    """MiB of resident memory beyond which the engine is replaced, between two batches (on Linux)."""
+    """MiB of resident memory above which the engine is replaced, between two batches (on Linux)."""
 
     _trained_defaults: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def trained_defaults(self) -> dict[str, Any]:
-        """Defaults that the model's files ask for, to be shown: its engine reads them when it loads them.
+        """Defaults from the model's files, for display only: the engine reads them itself when it loads.
 
-        Empty where the files are not on this machine.
+        Empty if the files are not on this machine.
         """
         return self._trained_defaults
 
@@ -153,29 +153,29 @@ class ModelSpec(BaseModel):
 
     @cached_property
     def definition(self) -> tasks.Task:
-        """All that is known of its task."""
+        """The definition of the model's task."""
         if self.pipeline is not None:
             return tasks.custom_task(self.input, dict(self.parameters))
         return tasks.TASKS[self.task]
 
     @property
     def parameter_type(self) -> type[tasks.Parameters]:
-        """The parameters that a job for this model may carry."""
+        """The type of the parameters that a job for this model may have."""
         return self.definition.parameters
 
     def effective(self, given: dict[str, Any]) -> dict[str, Any]:
-        """What a job that gives these parameters is run with. Raises InvalidRequest."""
+        """Returns the given parameters merged with the model's defaults. Raises InvalidRequest."""
         return tasks.validate({**self.defaults, **given} if self.defaults else given, self.parameter_type)
 
 
 def _input(valid: Mapping[str, Any]) -> tasks.Input:
-    """The kind of input of a model, by those of its keys that are valid."""
+    """Returns the kind of input of a model, from the keys that were validated so far."""
     task = tasks.TASKS.get(valid.get("task", ""))
     return (task or tasks.custom_task(valid.get("input", "text"), {})).input
 
 
 class ModelCatalog:
-    """The models of one `models.toml`, in its order; the first is the default."""
+    """The models of one `models.toml`, in file order; the first is the default."""
 
     def __init__(self, specs: list[ModelSpec], base: Path) -> None:
         self.specs = {spec.name: spec for spec in specs}
@@ -187,11 +187,11 @@ class ModelCatalog:
         return next(iter(self.specs.values()))
 
     def get(self, name: str) -> ModelSpec:
-        """The model of that name or alias; the default one where there is none."""
+        """Returns the model with that name or alias; otherwise the default model."""
         return self._named.get(name, self.default)
 
     def __getitem__(self, name: str) -> ModelSpec:
-        """The model of that name or alias. Raises UnknownModel."""
+        """Returns the model with that name or alias. Raises UnknownModel."""
         try:
             return self._named[name]
         except KeyError:
@@ -201,9 +201,9 @@ class ModelCatalog:
             ) from None
 
     def local_source(self, spec: ModelSpec) -> Path | None:
-        """The model's files on this machine, or None where `source` is a hub id or there is none.
+        """Returns the path of the model's files on this machine, or None if `source` is a hub id or not set.
 
-        Raises ConfigurationError when it is neither.
+        Raises ConfigurationError if `source` is neither a path nor a hub id.
         """
         if spec.source is None:
             return None
@@ -217,7 +217,7 @@ class ModelCatalog:
 
 
 def load_catalog(path: Path) -> ModelCatalog:
-    """Reads `models.toml`. Raises ConfigurationError, in one sentence, for anything wrong in it."""
+    """Reads `models.toml`. Raises ConfigurationError with one sentence if it is invalid."""
     try:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
@@ -245,7 +245,7 @@ def load_catalog(path: Path) -> ModelCatalog:
     for spec in specs:
         with contextlib.suppress(
             ConfigurationError, sentence_transformers.Unsupported
-        ):  # for the worker to say
+        ):  # the worker reports it
             if spec.task == "feature-extraction" and (folder := catalog.local_source(spec)):
                 spec.trained_defaults.update(sentence_transformers.read(folder, spec.defaults).defaults)
     return catalog
@@ -255,7 +255,7 @@ _UNQUOTED_SLASH = re.compile(r"^\s*\[models\.([\w.-]+/[\w./-]+)\]", re.MULTILINE
 
 
 def _check_names(path: Path, specs: list[ModelSpec]) -> None:
-    """Each name and alias leads to one model. Raises ConfigurationError."""
+    """Raises ConfigurationError if a name or alias is used by more than one model."""
     taken = {spec.name: f"the name of [models.{spec.name}]" for spec in specs}
     for spec in specs:
         for alias in spec.aliases:
@@ -281,7 +281,7 @@ def _unknown(key: str, name: str, table: dict[str, Any]) -> str:
     known = [field for field in ModelSpec.model_fields if field != "name"]
     if meant := _closest(key, known):
         return f"unknown key {key}; did you mean {meant}?"
-    if isinstance(table[key], dict):  # as TOML reads [models.bge-v1.5]
+    if isinstance(table[key], dict):  # TOML reads [models.bge-v1.5] as nested tables
         return f'unknown key {key}; a name with a dot needs quotes, as in [models."{name}.{key}"]'
     return f"unknown key {key}; known: {', '.join(known)}"
 

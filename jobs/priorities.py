@@ -1,4 +1,4 @@
-"""Priorities: their names, their order in a worker's window, their head start in a queue."""
+"""Priorities: names, order in a worker's window, and head start in a queue."""
 
 from typing import Literal, get_args
 
@@ -8,19 +8,19 @@ _ORDER: tuple[Priority, ...] = get_args(Priority)
 
 
 def named(name: str) -> Priority:
-    """The priority of that name; the lowest where there is none, as a stock arq client sends none."""
+    """Returns the priority with that name; otherwise the lowest, because a stock arq client sends none."""
     return _ORDER[_RANKS.get(name, -1)]
 
 
 def rank(priority: Priority) -> int:
-    """0 for the highest."""
+    """Returns the priority's rank: 0 for the highest."""
     return _RANKS[priority]
 
 
 def head_starts(priority: Priority) -> int:
-    """By how many times `head_start` the job goes ahead in its queue.
+    """Returns how many times `head_start` is subtracted from the job's score in its queue.
 
-    None for the lowest: a score must not lie in the future.
+    0 for the lowest priority: a score must not be in the future.
     """
     return len(_ORDER) - 1 - _RANKS[priority]
 

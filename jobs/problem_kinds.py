@@ -1,13 +1,13 @@
-"""Every kind of problem with its title: why a request is refused, why an input has no output.
+"""Every kind of problem and its title: why a request is refused, or why an input has no output.
 
-A kind is the last part of a problem's `type` (RFC 9457). Clients compare it, so a kind is never renamed, and
-its title is the same wherever it occurs. The HTTP status of a kind is in `api/problems/statuses.py`.
+A kind is the last part of a problem's `type` (RFC 9457). Clients compare it, so kinds are never renamed and
+each has one title. The HTTP status of a kind is in `api/problems/statuses.py`.
 """
 
 from typing import Any, Literal, get_args
 
 TYPE = "urn:batchline:problem:"
-"""What a problem's `type` begins with."""
+"""Prefix of a problem's `type`."""
 
 TITLES = {
     # a request
@@ -52,9 +52,9 @@ FailureKind = Literal[
     "invalid-request",
 ]
 FAILURES: tuple[FailureKind, ...] = get_args(FailureKind)
-"""Kinds that a worker gives as the reason why an input has no output."""
+"""Kinds that a worker reports as the reason why an input has no output."""
 
 
 def failure(kind: str, detail: str) -> dict[str, Any]:
-    """The error of one input in a job's results: a problem without a status, for it is no HTTP answer."""
+    """Returns the error of one input in a job's results: a problem without an HTTP status."""
     return {"type": TYPE + kind, "title": TITLES[kind], "detail": detail}

@@ -1,4 +1,4 @@
-"""What a client says and sees: the request, the job, its states and the transitions between them."""
+"""The client's view: the request, the job, its states and the transitions between them."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,11 +17,11 @@ LAST_MS = 253_402_300_799_000
 """The last second of the year 9999, in Unix ms."""
 
 Moment = Annotated[datetime, Meta(tz=True)]
-"""A time with its zone, in JSON as RFC 3339 has it."""
+"""A time with its zone; RFC 3339 in JSON."""
 
 
 class JobState(StrEnum):
-    """A job's one state."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -38,7 +38,7 @@ class JobState(StrEnum):
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED}),
     JobState.RUNNING: frozenset(
-        # back to queued when a lease runs out or a worker gives the job back unstarted
+        # back to queued when a lease ends or a worker returns the job
         {JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
     ),
     JobState.SUCCEEDED: frozenset(),
@@ -52,38 +52,38 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The body of `POST /v1/jobs`."""
 
     inputs: Any
-    """One input or a list of inputs, of the kind that the model's task takes (`jobs/tasks/inputs.py`)."""
+    """One input or a list of inputs, of the kind that the model's task accepts (`jobs/tasks/inputs.py`)."""
     model: str | UnsetType = UNSET
     """The model's name or one of its aliases; by default the first of `models.toml`."""
     parameters: dict[str, Any] = {}
-    """What the model's task allows."""
+    """Parameters of the model's task."""
     priority: Priority = "normal"
     expires_in: Annotated[float, Meta(gt=0, le=WEEK)] | UnsetType = UNSET
-    """Seconds within which the job must start; an overdue one ends as `expired`."""
+    """Seconds within which the job must start; otherwise it ends as `expired`."""
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A request that can be run: validated against its model."""
+    """A request that was validated against its model."""
 
     model: str
     inputs: Any
-    """As the request has them; or msgspec.Raw, which holds them in the queue's format."""
+    """The request's inputs; or msgspec.Raw, which holds them in the queue's format."""
     count: int
     parameters: dict[str, Any]
-    """What it is run with: what it gives, and the model's defaults for the rest."""
+    """The request's parameters, with the model's defaults for the rest."""
     priority: Priority
     expires_in: float | None
     owner: str = ""
-    """Whose job it is; "" is the anonymous owner."""
+    """The caller that owns the job; "" is the anonymous owner."""
     traceparent: str | None = None
-    """Of the span that is the parent of what becomes of it (`jobs/monitoring/traces.py`)."""
+    """W3C traceparent of the parent of the job's spans (`jobs/monitoring/traces.py`)."""
     given: dict[str, Any] | None = None
-    """The parameters as the client gave them, where the model has defaults: a repeated request is recognised
-    by these, although the defaults may have changed since."""
+    """The client's own parameters, if the model has defaults. A repeated request is recognised by these,
+    because the defaults may have changed since."""
 
 
 def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
-    """Checks the request against its model. Raises InvalidRequest, which points at the offending part."""
+    """Checks the request against its model. Raises InvalidRequest with a pointer to the wrong part."""
     count = check_inputs(request.inputs, spec)
     parameters = spec.effective(request.parameters)
     return NewJob(
@@ -98,13 +98,13 @@ def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How a job's inputs fared."""
+    """Numbers of a job's inputs, by outcome."""
 
     total: int
     succeeded: int
     failed: int
     tokens: int | None = None
-    """Tokens of the job's own inputs as the model read them; None while not known, or where nobody counts."""
+    """Tokens of the job's inputs as the model read them; None while not known, or if not counted."""
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -116,15 +116,15 @@ class Timings(msgspec.Struct, frozen=True):
 
 
 class BatchSummary(msgspec.Struct, frozen=True):
-    """The micro-batch that a job went in; the mean, for a job whose inputs went in several."""
+    """The job's micro-batch; the mean if its inputs ran in several."""
 
     size: float
     padding: float | None
-    """Share of padding among the batch's tokens, 0 to 1; None where nobody has counted them."""
+    """Share of padding among the batch's tokens, 0 to 1; None if they were not counted."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as a client sees it."""
+    """A job as shown to a client."""
 
     id: str
     model: str
@@ -134,10 +134,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Moment | None = None
     attempts: int = 0
     position: int | None = None
-    """Place among the waiting jobs of its model, from 1."""
+    """Position among the waiting jobs of its model, from 1."""
     results: msgspec.Raw | UnsetType | None = None
-    """JSON, as the engine encoded it: a list aligned with the inputs. UNSET where there are some that are too
-    large to come along with the rest; whoever shows the job must read them first."""
+    """JSON, as the engine encoded it: a list aligned with the inputs. UNSET if too large to be read together
+    with the job; read the results before the job is shown."""
     counts: Counts
     timings: Timings
     batch: BatchSummary | None = None
@@ -145,16 +145,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def partly_failed(self) -> bool:
-        """Whether some of its inputs failed, and not all: it counts as succeeded."""
+        """Whether some of its inputs failed, but not all. Such a job counts as succeeded."""
         return 0 < self.counts.failed < self.counts.total
 
 
 def urls(job_id: str) -> dict[str, str]:
-    """Where everything about a job is found."""
+    """Returns the paths of a job: state, result, events and page."""
     here = f"/v1/jobs/{job_id}"
     return {"self": here, "result": f"{here}/result", "events": f"{here}/events", "page": f"/jobs/{job_id}"}
 
 
 def from_ms(unix_ms: int) -> datetime:
-    """A time of the ledger as a client sees it; a stock client may have written one beyond all calendars."""
+    """Converts a ledger time for clients; clamps it, because a stock client may have written any number."""
     return datetime.fromtimestamp(min(max(unix_ms, 0), LAST_MS) / 1000, tz=UTC)

@@ -1,8 +1,8 @@
-"""How a sentence-transformers model makes its vectors, read from the JSON files beside its weights.
+"""Reads from the JSON files of a sentence-transformers model how it computes its vectors.
 
 `modules.json` lists the steps: a transformer, a pooling, often a normalization. Source of the formats:
-sentence-transformers 6.2, `base/model.py` and the modules' `config_keys`. No torch in here: the engine reads
-the files to do the same, the API to show the parameters that the model is run with.
+sentence-transformers 6.2, `base/model.py` and the modules' `config_keys`. Does not import torch: the engine
+reads the files to compute the same vectors, the API to show the model's parameters.
 """
 
 from collections.abc import Container
@@ -20,7 +20,7 @@ TRANSFORMER = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-"""Names of the file about the transformer; the first is today's."""
+"""Possible names of the transformer's settings file; the first is the current one."""
 
 POOLINGS = {
     "pooling_mode_cls_token": "cls",
@@ -30,23 +30,23 @@ POOLINGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-"""The settings of older files, and the mode that each turns on; newer ones have `pooling_mode`."""
+"""Settings of older files -> the mode that each enables. Newer files have `pooling_mode`."""
 
 
 class Unsupported(Exception):
-    """The files ask for something that is not done here; the text names the file and the setting."""
+    """The files require a feature that is not supported; the text names the file and the setting."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What the files say; of a model without such files nothing."""
+    """Settings from the files; all defaults for a model without such files."""
 
     defaults: dict[str, Any] = field(default_factory=dict)
     """Parameters of feature-extraction."""
     max_length: int | None = None
-    """Tokens of one text that are read."""
+    """Tokens after which a text is truncated."""
     prompt: str = ""
-    """What each text is begun with."""
+    """Prefix added to each text."""
     lower_case: bool = False
 
 
@@ -56,7 +56,7 @@ class _Module(msgspec.Struct):
 
     @property
     def kind(self) -> str:
-        """The class's name; the module it is in has changed over time."""
+        """The class's name without its module, which differs between versions."""
         return self.type.rpartition(".")[2]
 
     @property
@@ -65,7 +65,7 @@ class _Module(msgspec.Struct):
 
 
 def names(folder: Path) -> list[str]:
-    """The files that are read, so far as is known: more once `modules.json` is in the folder.
+    """Returns the names of the files to read; more once `modules.json` is in the folder.
 
     Raises Unsupported.
     """
@@ -74,10 +74,10 @@ def names(folder: Path) -> list[str]:
 
 
 def read(folder: Path, given: Container[str] = ()) -> Trained:
-    """What the folder's files say.
+    """Reads the settings from the folder's files.
 
-    Raises Unsupported, also for a file that cannot be read; not where the models file's `given` parameters
-    say how to pool, for then these are what counts.
+    Raises Unsupported, also for a file that cannot be read. An unsupported step is ignored if the models
+    file's `given` parameters contain `pooling`, because they take precedence.
     """
     modules = _read(folder, MODULES, list[_Module])
     if modules is None:
@@ -100,7 +100,7 @@ def read(folder: Path, given: Container[str] = ()) -> Trained:
 
 
 def _steps(folder: Path, modules: list[_Module], prompt: str) -> dict[str, Any]:
-    """The parameters that do what the modules behind the transformer do."""
+    """Returns the parameters equivalent to the modules after the transformer."""
     defaults: dict[str, Any] = {}
     for number, module in enumerate(modules):
         match module.kind:
@@ -112,7 +112,7 @@ def _steps(folder: Path, modules: list[_Module], prompt: str) -> dict[str, Any]:
             case "Normalize" if number > 1:
                 defaults["normalize"] = True
                 continue
-            case "Dropout":  # does nothing outside a training
+            case "Dropout":  # no effect outside training
                 continue
         where = f" in {module.path}" if module.path else ""
         raise Unsupported(f"{MODULES}: the step {module.kind}{where} is not supported")
@@ -143,10 +143,10 @@ def _prompt(folder: Path) -> str:
 
 
 def _read(folder: Path, name: str, kind: type[T]) -> T | None:
-    """None where there is no such file."""
+    """Returns the decoded file, or None if it does not exist."""
     try:
         return msgspec.json.decode((folder / name).read_bytes(), type=kind)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:  # msgspec's errors are of the latter kind
+    except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
         raise Unsupported(f"{name} cannot be read: {error}") from None

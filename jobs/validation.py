@@ -1,6 +1,6 @@
-"""What a value should have been, in words: for who sent another one. From the very types that check it.
+"""Describes in words what value was expected, for a client that sent another, from the types that check it.
 
-The forms' words are in `api/pages/parameter_fields.py`, which uses those of numbers and texts from here.
+The words of the forms are in `api/pages/parameter_fields.py`, which takes those of numbers and texts here.
 """
 
 import re
@@ -12,7 +12,7 @@ import msgspec
 from jobs.errors import InvalidRequest
 
 MOST_QUOTED = 60
-"""Characters of a wrong value or name that are repeated."""
+"""Most characters of a wrong value or name that are quoted in a message."""
 
 KINDS = {
     "str": "a text",
@@ -23,7 +23,7 @@ KINDS = {
     "array": "a list",
     "object": "an object",
 }
-"""msgspec's names of JSON's types."""
+"""msgspec's names of JSON types -> our words."""
 
 _place = re.compile(r"^(?P<message>.*) - at `(?:key` in `)?\$(?P<path>[^`]*)`$", re.DOTALL)
 _unknown = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
@@ -33,9 +33,9 @@ _type = re.compile(r"^Expected `[^`]*`, got `(?P<got>\w+)`$")
 
 
 def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct], of: str) -> InvalidRequest:
-    """The error as a sentence that says what is allowed; `of` is the name of what the struct was read from.
+    """Returns the error as a sentence that says what is allowed. `of` is the name of the validated member.
 
-    Its pointer is the offending part's, or the whole's where a member is unknown or missing.
+    The pointer is that of the wrong part, or of the whole if a member is unknown or missing.
     """
     declared, told = properties(kind), str(error)
     above = f"/{of}" if of else ""
@@ -49,7 +49,7 @@ def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct], of: st
         return InvalidRequest(f"{of}: {missing}" if of else missing, pointer=above or None)
     place = _place.match(told)
     message, path = (place["message"], place["path"]) if place else (told, "")
-    path = path.partition("[...]")[0]  # some value of an object, whichever
+    path = path.partition("[...]")[0]  # msgspec does not name the key of an object's value
     parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)
     pointer = above + "".join(f"/{name or index}" for name, index in parts)
     wants, but = wanted(_part(declared, parts)) if parts else "an object", _but(message)
@@ -58,7 +58,7 @@ def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct], of: st
 
 
 def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """JSON Schema of each field, with choices in the order in which they are declared."""
+    """Returns the JSON Schema of each field, with choices in declaration order."""
     _, components = msgspec.json.schema_components([kind])
     found: dict[str, Any] = components[kind.__name__].get("properties", {})
     for name, hint in get_type_hints(kind).items():
@@ -69,7 +69,7 @@ def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def wanted(declared: Mapping[str, Any]) -> str:
-    """What a JSON Schema takes; empty where that is anything."""
+    """Describes what a JSON Schema accepts; empty if it accepts anything."""
     schema, nullable = without_null(declared)
     match schema:
         case {"enum": choices}:
@@ -92,7 +92,7 @@ def wanted(declared: Mapping[str, Any]) -> str:
 
 
 def without_null(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """The schema of what is not null, and whether null is allowed."""
+    """Returns the schema of the values other than null, and whether null is allowed."""
     options = schema.get("anyOf")
     if options is None:
         return schema, False
@@ -101,7 +101,7 @@ def without_null(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
 
 
 def limits(what: str, schema: Mapping[str, Any]) -> str:
-    """A number's range."""
+    """Describes a number's range."""
     least, above, most = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
     if least is not None and most is not None:
         return f"{what} from {least:,} to {most:,}"
@@ -119,7 +119,7 @@ def text(schema: Mapping[str, Any]) -> str:
 
 
 def _part(declared: Mapping[str, Any], parts: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
-    """The schema at that place, given as names and indices; empty where none is known."""
+    """Returns the schema at that place, given as names and indices; empty if unknown."""
     part: Mapping[str, Any] = {"properties": declared}
     for name, _ in parts:
         part, _ = without_null(part)
@@ -137,7 +137,7 @@ def _list(schema: Mapping[str, Any]) -> str:
 
 
 def _but(message: str) -> str:
-    """What came instead, where msgspec tells."""
+    """Returns a clause with the value that was received, if msgspec's message contains it."""
     if found := _choice.match(message):
         return f", not {_quoted(found['got'])}"
     found = _type.match(message)
@@ -145,7 +145,7 @@ def _but(message: str) -> str:
 
 
 def _quoted(words: str) -> str:
-    """Without what would do something to a terminal."""
+    """Replaces control characters, which could affect a terminal, and truncates."""
     shown = "".join(c if c.isprintable() else "�" for c in words[: MOST_QUOTED + 1])
     return shown if len(words) <= MOST_QUOTED else f"{shown[:MOST_QUOTED]}…"
 

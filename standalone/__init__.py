@@ -1,4 +1,4 @@
-"""Everything in one terminal: embedded Valkey, one worker and the API, watched over until they are stopped.
+"""Runs everything in one terminal: embedded Valkey, one worker and the API, restarted when they die.
 
-Nothing of the queue or of HTTP lives here: the children are the programs that run apart in production.
+Contains no queue or HTTP code: the children are the same programs that run separately in production.
 """

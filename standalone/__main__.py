@@ -1,6 +1,6 @@
-"""`python -m standalone`, which is `make run` and `batchline serve`.
+"""`python -m standalone`, the program of `make run` and `batchline serve`.
 
-What cannot work is one sentence on stderr and exit status 1.
+A configuration error is printed as one sentence on stderr, with exit status 1.
 """
 
 import argparse
@@ -19,9 +19,9 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 1 where it cannot serve, 2 for arguments that do not exist."""
-    # Until the supervisor listens there is nothing to stop in good order, so a Ctrl-C just ends us: quietly,
-    # even while the imports run.
+    """Serves until stopped. Returns the exit status: 1 for a configuration error, 2 for bad arguments."""
+    # until the supervisor handles signals there is nothing to stop, so Ctrl-C ends the process without a
+    # traceback, also during the imports
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         asyncio.run(serve(settings, spec))
     except ConfigurationError as error:
-        # without text when a child has said it already
+        # the text is empty if a child has already printed it
         if text := str(error):
             print(f"batchline: {text}", file=sys.stderr)  # noqa: T201
         return 1

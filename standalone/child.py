@@ -1,4 +1,4 @@
-"""One program that is kept running: started, restarted when it dies, stopped within a grace."""
+"""A child program: started, restarted when it dies, stopped within a grace period."""
 
 import asyncio
 import contextlib
@@ -14,23 +14,23 @@ from jobs.process.exits import how_it_ended
 from standalone.terminal import say
 
 FIRST_PAUSE = 0.5
-"""Seconds before the first restart; each one after that waits twice as long."""
+"""Seconds before the first restart; each later restart waits twice as long."""
 
 LONGEST_PAUSE = 30.0
-"""Seconds beyond which the pause does not grow."""
+"""Longest pause in seconds."""
 
 STEADY = 60.0
-"""Seconds after which a program that ran so long has recovered, and the pauses start over."""
+"""Seconds of running after which a program counts as recovered and the pauses start again."""
 
 KILL_WAIT = 5.0
-"""Seconds that the system may take to end a killed program."""
+"""Most seconds to wait for the end of a killed program."""
 
 
 class Child:
-    """A command in a session of its own, so that a Ctrl-C reaches us alone and we order the stop.
+    """A command in its own session, so that only this process receives a Ctrl-C and controls the stop.
 
-    `grace`: seconds between SIGTERM and SIGKILL. `log`: the file it writes to, by default where we write.
-    `complaint`: what to say when it refuses to start, for a program that does not say so itself.
+    `grace`: seconds between SIGTERM and SIGKILL. `log`: the file for its output, by default our own output.
+    `complaint`: returns the message if it refuses to start, for a program that prints none itself.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Child:
     ) -> None:
         self.name = name
         self.works = False
-        """Whether it has done its work once. Until then, exit status 1 means that it never will."""
+        """Whether it has worked before. Until then exit status 1 means a configuration error: no restart."""
         self._command = command
         self._environment = environment
         self._grace = grace
@@ -66,7 +66,7 @@ class Child:
         guard.add(self._process.pid)
 
     async def keep(self, guard: watchdog.Watchdog) -> None:
-        """Restarts it whenever it dies. Raises ConfigurationError when it refuses to start at all."""
+        """Restarts the program whenever it dies. Raises ConfigurationError if it refuses to start."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, STEADY)
         while True:
             backoff.began()
@@ -79,7 +79,7 @@ class Child:
             await self.start(guard)
 
     async def stop(self, guard: watchdog.Watchdog) -> None:
-        """SIGTERM, and SIGKILL when the grace is over. Returns when it has ended."""
+        """Sends SIGTERM, and SIGKILL after the grace period. Returns when the program has ended."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -95,12 +95,12 @@ class Child:
                     await self._ended(guard)
 
     def kill(self) -> None:
-        """SIGKILL to it and whatever it started in its session."""
+        """Sends SIGKILL to the program and its process group."""
         if self._process is not None:
             watchdog.send(signal.SIGKILL, {self._process.pid})
 
     async def _ended(self, guard: watchdog.Watchdog) -> int:
-        """Waits for its end, takes what it left behind with it, and returns its status."""
+        """Waits for the program's end, kills the rest of its group, and returns its status."""
         assert self._process is not None
         status = await self._process.wait()
         self.kill()

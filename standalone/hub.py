@@ -1,4 +1,4 @@
-"""A model on the Hugging Face hub: its commit and what its config.json says, within seconds."""
+"""Looks up a model on the Hugging Face hub: its commit and its config.json, within seconds."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from jobs import checkpoints
 from jobs.errors import ConfigurationError
 
 TIMEOUT = 5.0
-"""Seconds that the hub may take to answer; it is asked once."""
+"""Most seconds to wait for the hub's answer; there is no retry."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class HubModel:
 
 
 def look_up(hub_id: str, revision: str = "") -> HubModel:
-    """Asks the hub, or takes the copy in its cache on this machine where the hub does not answer.
+    """Asks the hub, or uses its cache on this machine if the hub does not answer.
 
     `revision`: a branch, tag or commit, by default the main branch. Raises ConfigurationError.
     """
@@ -50,7 +50,7 @@ def look_up(hub_id: str, revision: str = "") -> HubModel:
         raise
     except errors.HFValidationError:
         raise ConfigurationError(f"{hub_id} does not exist") from None
-    except Exception as error:  # whatever the client's HTTP library raises
+    except Exception as error:  # any error of the client's HTTP library
         if found := _kept(hub_id, revision or None):
             return found
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -68,7 +68,7 @@ def _ask(hub_id: str, revision: str | None) -> HubModel:
         raise ConfigurationError(f"{hub_id} has no {checkpoints.CONFIG}")
     if not any(name.endswith(".safetensors") for name in files):
         raise ConfigurationError(f"{hub_id} has no .safetensors file")
-    # by the branch's name, so that the cache knows its commit at a start without the hub
+    # by the branch's name, so that the cache has its commit for a later start without the hub
     path = Path(hf_hub_download(hub_id, checkpoints.CONFIG, revision=revision))
     commit = path.parent.name
     if vectors := checkpoints.MODULES in files:
@@ -77,7 +77,7 @@ def _ask(hub_id: str, revision: str | None) -> HubModel:
 
 
 def _kept(hub_id: str, revision: str | None) -> HubModel | None:
-    """The model by what the hub's cache on this machine has of it; None where it was never loaded here."""
+    """Returns the model from the hub's cache on this machine; None if it was never loaded here."""
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(hub_id, checkpoints.CONFIG, revision=revision)

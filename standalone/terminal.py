@@ -1,9 +1,9 @@
-"""What is said on the terminal: plain lines, one for each thing that happens."""
+"""Terminal output: one plain line for each event."""
 
 import contextlib
 
 
 def say(line: str) -> None:
-    """Prints the line at once. A terminal that has gone away must not keep anything from being stopped."""
+    """Prints the line without buffering. Ignores a closed terminal, which must not prevent a stop."""
     with contextlib.suppress(OSError):
         print(line, flush=True)  # noqa: T201

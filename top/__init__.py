@@ -1,1 +1,1 @@
-"""A live table of a running server, for people on ssh: `python -m top`. It asks over HTTP, never Redis."""
+"""A live table of a running server for a terminal: `python -m top`. Uses only HTTP, never Redis."""

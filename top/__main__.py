@@ -1,4 +1,4 @@
-"""`batchline top [--url URL] [--once]`, or `python -m top`: the live table until Ctrl-C, or one print."""
+"""`batchline top [--url URL] [--once]`, or `python -m top`: a live table until Ctrl-C, or printed once."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from top.readings import NoServer, Reading, Server
 from top.table import plain, screen
 
 WIDE = 160
-"""Columns where the output is no terminal."""
+"""Columns if the output is not a terminal."""
 
 COLUMNS = """\
 columns of the models:
@@ -40,7 +40,7 @@ columns of the workers:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 1 where no server answers, or, with --once, where something is degraded or bad."""
+    """Returns the exit status: 1 if no server answers or, with --once, if something is degraded or bad."""
     arguments = _parser().parse_args(argv)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _default_url() -> str:
-    """Where the API listens that has this environment's settings."""
+    """Returns the URL of an API with this environment's settings."""
     host, port = os.environ.get("BATCHLINE_HOST", ""), os.environ.get("BATCHLINE_PORT", "8000")
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -100,7 +100,7 @@ def _seconds(given: str) -> float:
 
 
 def _once(console: Console, server: Server, every: float) -> int:
-    """Two readings, for a rate needs them."""
+    """Prints the table once, from two readings, because rates need two."""
     old = server.read()
     time.sleep(every)
     new = server.read()
@@ -109,7 +109,7 @@ def _once(console: Console, server: Server, every: float) -> int:
 
 
 def _live(console: Console, server: Server, every: float, window: float) -> int:
-    """A server that goes away after the first reading is waited for."""
+    """Updates the table until interrupted; waits if the server stops answering after the first reading."""
     readings: deque[Reading] = deque([server.read()])
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         fault = ""

@@ -1,7 +1,7 @@
-"""Figures: what two readings tell of the time between them. Pure.
+"""Figures: rates and percentiles computed from two readings. No I/O.
 
-Workers tell of themselves once a second, so a rate is a worker's own: what it counted between its two
-heartbeats, over the time between those. A worker that only one of the readings has is left out.
+Workers report once a second, so rates are computed per worker: the difference of its counters between its
+two heartbeats, divided by the time between them. Workers in only one of the readings are skipped.
 """
 
 import math
@@ -15,7 +15,7 @@ W = "batchline_worker_"
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Seconds; None where no job was counted."""
+    """Seconds; None if no job was counted."""
 
     p50: float | None
     p95: float | None
@@ -23,10 +23,10 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a model's workers did between two readings; None where they did nothing."""
+    """Work of a model's workers between two readings; None for values without data."""
 
     done: float
-    """Jobs per second, however they ended."""
+    """Ended jobs per second, in any terminal state."""
     queued: Percentiles
     compute: Percentiles
     batch: float | None
@@ -38,7 +38,7 @@ class Figures:
 
 
 def between(old: Reading, new: Reading, model: str) -> Figures:
-    """The model's figures."""
+    """Returns the model's figures."""
     workers = [key[1] for key in new.metrics.get(W + "start_time_seconds", {}) if key[0] == model]
     spans = {worker: span for worker in workers if (span := _span(old, new, model, worker)) is not None}
 
@@ -67,8 +67,9 @@ def between(old: Reading, new: Reading, model: str) -> Figures:
 
 
 def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | None:
-    """Of (bound, values not above it), rising to infinity; as Prometheus' histogram_quantile has it:
-    even within a bucket, and the highest finite bound for what is above that.
+    """Returns a quantile of (bound, number of values not above it), with bounds rising to infinity.
+
+    Like Prometheus' histogram_quantile: linear within a bucket; the highest finite bound for larger values.
     """
     if not buckets or buckets[-1][1] <= 0:
         return None
@@ -84,7 +85,7 @@ def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | No
 
 
 def _span(old: Reading, new: Reading, model: str, worker: str) -> float | None:
-    """Seconds between the worker's heartbeats in the two readings."""
+    """Returns the seconds between the worker's heartbeats in the two readings."""
     name = W + "heartbeat_age_seconds"
     before, now = old.metrics.get(name, {}), new.metrics.get(name, {})
     if (model, worker) not in before or (model, worker) not in now:

@@ -1,6 +1,4 @@
-"""Readings: what a server tells of itself at one moment, over HTTP. What follows from two of them is in
-`figures.py`.
-"""
+"""Readings: a server's state and metrics at one time, read over HTTP. `figures.py` compares two readings."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,29 +12,29 @@ TIMEOUT = 5.0
 """Seconds for each request."""
 
 NEWEST = 100
-"""Jobs among which failed ones are looked for."""
+"""Newest jobs that are searched for failed ones."""
 
 MOST_FAILURES = 5
-"""Failed jobs that are shown; each is asked for its reason, once."""
+"""Most failed jobs that are shown; the reason of each is fetched once."""
 
 Level = Literal["degraded", "bad"]
-"""How ill something is: `bad` keeps jobs from being accepted or run."""
+"""Severity: `bad` prevents jobs from being accepted or run."""
 
 Series = dict[tuple[str, ...], float]
-"""One metric: values by model, worker, and what other labels there are, in the order of their names."""
+"""One metric: values by model, worker and any other labels, sorted by name."""
 
 
 class NoServer(Exception):
-    """Nothing answers there, or something else than Batchline; its text is one sentence for a person."""
+    """No answer, or the server is not Batchline; the text is one sentence for people."""
 
 
 class _Away(Exception):
-    """The server answers that Redis does not."""
+    """The server reports that Redis is unavailable."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not well."""
+    """A problem and its severity."""
 
     level: Level
     reason: str
@@ -57,19 +55,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the server told."""
+    """The server's answers at one time."""
 
     at: float
-    """Seconds, by this machine's steady clock."""
+    """Seconds by this machine's monotonic clock."""
     faults: Mapping[str, Fault]
-    """By what is not well: `redis`, or `model NAME`."""
+    """Name of the check -> fault: `redis`, or `model NAME`."""
     models: list[dict[str, Any]] = field(default_factory=list)
     metrics: Mapping[str, Series] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
 
 class Server:
-    """A running server, asked as any client may."""
+    """A client of a running server; uses only the public API."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url.rstrip("/")
@@ -81,7 +79,7 @@ class Server:
         self._client.close()
 
     def read(self) -> Reading:
-        """Asks for everything. Raises NoServer."""
+        """Returns a new reading. Raises NoServer."""
         try:
             return self._read()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -117,8 +115,10 @@ class Server:
         ]
 
     def _reason(self, job: Mapping[str, Any], known: Mapping[str, str]) -> str:
-        """Of a failed job the first input's. Of one that failed in part, whose results may be large, what the
-        model's latest failures say, or where to find it.
+        """Returns the reason of a failed job's first input.
+
+        For a partly failed job, whose results may be large, returns the reason from the model's latest
+        failures, or the job page's URL.
         """
         job_id = job["id"]
         if job_id in self._reasons:
@@ -142,19 +142,19 @@ def _why_failed(error: Mapping[str, Any]) -> str:
 
 
 def faults(checks: Mapping[str, Mapping[str, Any]]) -> dict[str, Fault]:
-    """What is not well, of the checks of /health/ready."""
+    """Returns the faults among the checks of /health/ready."""
     return {name: _fault(name, check) for name, check in checks.items() if "reason" in check}
 
 
 def _fault(name: str, check: Mapping[str, Any]) -> Fault:
-    """An older server has no levels: each reason is for something bad, and does not name it."""
+    """Returns the check's fault. An older server sends no level: its faults are bad and lack the name."""
     if "level" not in check:
         return Fault("bad", f"{name}: {check['reason']}")
     return Fault("bad" if check["level"] == "bad" else "degraded", check["reason"])
 
 
 def parse(text: str) -> dict[str, Series]:
-    """The samples of an exposition in Prometheus' text format, by the sample's name."""
+    """Parses Prometheus' text format; returns the samples by name."""
     found: dict[str, Series] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -166,5 +166,5 @@ def parse(text: str) -> dict[str, Series]:
 
 
 def _why(error: Exception) -> str:
-    """Without the address, which the sentence has, and in words where the library has none."""
+    """Returns the error's text without the address, or our own text if the library has none."""
     return str(error) or ("it did not answer in time" if isinstance(error, httpx.TimeoutException) else "")

@@ -1,4 +1,4 @@
-"""The table: readings as a person sees them. What comes from outside is shown as text, never as markup."""
+"""The table: shows readings. Data from the server is shown as plain text, never as markup."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ ABLE = ("ready", "busy")
 
 
 def screen(url: str, old: Reading, new: Reading, fault: str = "") -> RenderableType:
-    """Everything; `fault` says why there is no newer reading."""
+    """Returns the whole screen; `fault` is the reason why there is no newer reading."""
     parts: list[RenderableType] = [_headline(url, old, new, fault)]
     if new.models:
         parts += [_models(old, new), _workers(new)]
@@ -46,7 +46,7 @@ def _table(title: str, words: Sequence[str], figures: Sequence[str] = ()) -> Tab
     for name in words:
         table.add_column(name, overflow="fold")
     for name in figures:
-        table.add_column(name, justify="right", no_wrap=True)  # a figure without its unit is none
+        table.add_column(name, justify="right", no_wrap=True)  # keep numbers and units together
     return table
 
 
@@ -117,14 +117,14 @@ def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text
 
 
 def _restarts(new: Reading, restarts: float, model: str, worker: str) -> str:
-    """How many, and for which reasons."""
+    """Returns the number of restarts, with the reasons."""
     reasons = _by_reason(new, "engine_restart_reasons_total", model, worker)
     told = ", ".join(f"{count:.0f} {plain(reason)}" for reason, count in sorted(reasons.items()))
     return f"{restarts:.0f} ({told})" if told else f"{restarts:.0f}"
 
 
 def _by_reason(new: Reading, name: str, model: str, worker: str) -> dict[str, float]:
-    """A worker's counter that has reasons, without those that never were."""
+    """Returns a worker's counter by reason, without zeros."""
     series = new.metrics.get(W + name, {})
     return {key[2]: count for key, count in series.items() if key[:2] == (model, worker) and count}
 
@@ -141,7 +141,7 @@ def _failures(new: Reading) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """With its unit, in three digits or so."""
+    """Formats a duration with its unit and about three digits."""
     if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 120:
@@ -154,5 +154,5 @@ def duration(seconds: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Without what a terminal would take for a command: jobs' errors may quote anything."""
+    """Replaces control characters: jobs' errors may contain terminal commands."""
     return "".join(char if char.isprintable() else " " for char in text)

@@ -1,1 +1,1 @@
-"""Scripts that make the models under `models/`; the server imports nothing from here."""
+"""Scripts that create the models under `models/`; the server imports nothing from here."""

@@ -1,7 +1,7 @@
 """`batchline worker [--model NAME ...]`, or `python -m worker`: signals, and a BatchWorker for each model.
 
-All of them share this process's event loop: the models run in engines of their own. Coarse arq functions,
-once there are any, would run here on a stock `arq.Worker` beside them.
+All of them share this process's event loop; each model runs in its own engine process. Future coarse arq
+functions would run here too, on a stock `arq.Worker`.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from worker.supervisor.guard import EngineGuard
 log = structlog.get_logger()
 
 LAST_WORDS = 5.0
-"""Seconds after the grace for giving back and saying goodbye to a Redis that may not listen."""
+"""Seconds after the grace period to give back jobs and leave the roster; Redis may not respond."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The process's exit status; a configuration error is one sentence and status 1."""
+    """Returns the process's exit status. A configuration error prints one sentence and returns 1."""
     arguments = _parser().parse_args(argv)
     try:
         settings = load_settings()
@@ -93,14 +93,14 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
 
 
 async def _until_all_end(workers: list[BatchWorker], *, burst: bool) -> None:
-    """A model that cannot be loaded does not keep the others from being served.
+    """Runs all workers; a model that cannot be loaded does not affect the others.
 
-    Raises an ExceptionGroup with the reason of each model when none can be loaded at the start; in burst
-    mode, once the others have emptied their queues, with that of each that could not be. Should a worker fail
-    for another reason, the others stop in order before its error is raised.
+    Raises an ExceptionGroup with each model's error: at the start if none can be loaded, in burst mode once
+    the other queues are empty. If a worker fails for another reason, the others stop in order before its
+    error is raised.
     """
     tasks = [asyncio.create_task(worker.main()) for worker in workers]
-    if not burst:  # in burst mode each worker raises its own
+    if not burst:  # in burst mode each worker raises its own error
         tasks.append(asyncio.create_task(_any_loads(workers)))
     await asyncio.wait(tasks, return_when=asyncio.ALL_COMPLETED if burst else asyncio.FIRST_EXCEPTION)
     for worker in workers:
@@ -111,7 +111,7 @@ async def _until_all_end(workers: list[BatchWorker], *, burst: bool) -> None:
 
 
 async def _any_loads(workers: list[BatchWorker]) -> None:
-    """Waits until each model was loaded, or could not be; raises why when none was."""
+    """Waits until each model was loaded or failed to; raises the errors if none was loaded."""
     for worker in workers:
         await worker.tried.wait()
     if all(faults := [worker.first_fault for worker in workers]):
@@ -121,7 +121,7 @@ async def _any_loads(workers: list[BatchWorker]) -> None:
 def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
     """The first SIGTERM or SIGINT starts an orderly stop; a second, or an overrun, ends the process at once.
 
-    The engines die with this process, and leases run out by themselves.
+    The engines end with this process, and its leases expire.
     """
     loop, signals = asyncio.get_running_loop(), StopSignals()
 
@@ -138,7 +138,7 @@ def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
 
 
 async def _check(settings: Settings, specs: list[ModelSpec]) -> int:
-    """0 when each of the models has a live worker on this host, and one of them at least is served."""
+    """Returns 0 if each model has a live worker on this host and at least one of them is served."""
     redis = connect(settings)
     try:
         beats = await Roster(redis).read()
@@ -148,13 +148,13 @@ async def _check(settings: Settings, specs: list[ModelSpec]) -> int:
     here = [beat for beat in beats if beat.host == socket.gethostname() and beat.model in names]
     if missing := set(names) - {beat.model for beat in here}:
         raise ConfigurationError(f"no live worker on this host for {', '.join(sorted(missing))}")
-    if all(beat.retired for beat in here):  # whoever asks may know a better place for it
+    if all(beat.retired for beat in here):  # an orchestrator may move it
         raise ConfigurationError(f"no model is served on this host: {here[0].engine_fault}")
     return 0
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors themselves, out of the groups that task groups wrap them in."""
+    """Yields the errors inside nested exception groups."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)

@@ -1,14 +1,16 @@
-"""BatchWorker: one model's queue, served by one engine.
+"""BatchWorker: serves the queue of one model with one engine.
 
-1. claim    lease waiting jobs ahead, into the window
-2. run      micro-batches from the window, for as long as the engine lives: `worker/scheduling/`
-3. beat     tell the roster, run arq's cron
+1. claim    lease waiting jobs ahead of time, into the window
+2. run      run micro-batches from the window while the engine lives: `worker/scheduling/`
+3. beat     write the heartbeat to the roster, run arq's cron
 
-and, in `worker/leases/keeper.py`, write back what ended, renew the leases of the rest, sweep. Each is a loop
-of its own, so that none waits for another; they meet in the window and in the keeper.
-Stopping is in order: claim no more, let the running batch end, write back, give back the rest.
-A model that cannot be loaded, or whose engine cannot be kept alive, is retired: its jobs wait in the queue,
-and it is loaded again after a while (docs/decisions/022).
+`worker/leases/keeper.py` writes results back, renews the other leases and sweeps. Each of these is a separate
+loop, so none waits for another. They share the window and the keeper.
+
+An orderly stop: claim no more, finish the running batch, write results back, give back the rest.
+
+A model is retired if it cannot be loaded or its engine cannot be kept alive. Its jobs stay in the queue, and
+loading is retried after a pause (docs/decisions/022).
 """
 
 import asyncio
@@ -46,23 +48,23 @@ from worker.supervisor.engine import Engine, EngineDied, EngineLost
 from worker.supervisor.guard import EngineGuard
 
 DOORBELL_WAIT = 0.5
-"""Seconds between looks at the queue when nobody rings, as for a job of a stock arq client. A stop waits for
-this, or for twice as long: a claim that is broken off may have leased jobs."""
+"""Seconds between checks of the queue without a doorbell ring: a stock arq client does not ring it. A stop
+waits for this time or twice as long, because an interrupted claim may have leased jobs."""
 
 CLAIM_PAUSE = 0.02
-"""Seconds between claims at most while the engine is busy; they come when it needs the next batch."""
+"""Longest pause in seconds between claims while the engine is busy; it ends when the next batch is needed."""
 
 MANY = 2
-"""Jobs in one claim from which on the next is made without waiting for the doorbell, which rings on."""
+"""After a claim of at least this many jobs, the next claim does not wait for the doorbell."""
 
 
 async def infer(ctx: dict[str, object], *args: object, **kwargs: object) -> None:
-    """What a job is called in the ledger; a BatchWorker runs many at a time and never calls it."""
+    """The function name of jobs in the ledger. Never called: BatchWorker runs many jobs at a time."""
     raise NotImplementedError
 
 
 class BatchWorker(Worker):
-    """An arq worker whose jobs are run in micro-batches by an engine."""
+    """An arq worker that runs its jobs in micro-batches on an engine."""
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class BatchWorker(Worker):
         burst: bool = False,
         guard: EngineGuard | None = None,
     ) -> None:
-        """`find_source` is called before each load, for files may come late; None where there are none."""
+        """`find_source` is called before each load, because files may arrive late; None if there are none."""
         super().__init__(
             [func(infer, name=FUNCTION)],
             queue_name=keys.queue_name(spec.name),
@@ -85,7 +87,7 @@ class BatchWorker(Worker):
         )
         self.spec = spec
         self._loaded_spec = spec
-        """With the defaults that the model's own files ask for."""
+        """The spec with the defaults from the model's own files."""
         self.settings = settings
         self.claims = Claims(redis, settings, [spec.name])
         self.roster = Roster(redis)
@@ -94,16 +96,16 @@ class BatchWorker(Worker):
         self._batcher: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
         self.first_fault: BatchlineError | None = None
-        """Why it could not be loaded at the start."""
+        """Why the first load failed; None if it succeeded."""
         self.tried = asyncio.Event()
-        """Set when the model was loaded for the first time, or could not be."""
+        """Set when the first load has succeeded or failed."""
         self._find_source = find_source
         self._taken, self._stopping = asyncio.Event(), asyncio.Event()
         self._closing = asyncio.Event()
-        """Set while no more is to be claimed: when stopping, or when the engine is lost."""
+        """Set while no more jobs are claimed: during a stop, or when the engine is lost."""
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.statistics.beat.id)
         self._overran = False
-        """Whether the last batch did not end within the grace; one of its jobs may be why."""
+        """Whether the last batch exceeded the grace period; one of its jobs may be the cause."""
         self._retry = RedisRetry(self._log, self._stopping)
         self._keeper = LeaseKeeper(
             self.claims, spec.name, self.statistics, self._retry, self._log, on_lost=self._forget
@@ -117,8 +119,9 @@ class BatchWorker(Worker):
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
 
-        In burst mode raises ConfigurationError when the model cannot be loaded, EngineDied or EngineLost when
-        its engine cannot be kept alive, in an ExceptionGroup; what was claimed is given back all the same.
+        In burst mode raises an ExceptionGroup: with ConfigurationError if the model cannot be loaded, with
+        EngineDied or EngineLost if its engine cannot be kept alive. Claimed jobs are given back in either
+        case.
         """
         renewing = partial(self._keeper.renew_forever, self.settings.renew_every)
         async with (
@@ -137,18 +140,18 @@ class BatchWorker(Worker):
             finally:
                 self.tried.set()
                 await self.engine.kill()
-                # in a task of its own: this one may be cancelled already, and redis-py's timeouts mind that
+                # in a separate task: redis-py's timeouts do not work in this one if it is cancelled
                 in_order = self._stopping.is_set() and not self._overran
                 await asyncio.create_task(self._keeper.give_back(uncharged=in_order))
 
     def stop(self) -> None:
-        """Starts an orderly stop; `main` returns when it is done. Safe to call twice."""
+        """Starts an orderly stop; `main` returns when it is complete. Safe to call twice."""
         self._stopping.set()
         self._closing.set()
         self._feeder.stop()
 
     async def close(self) -> None:
-        """Leaves the roster. The connection is closed by who made it."""
+        """Removes the worker from the roster. The caller closes the connection."""
         with contextlib.suppress(QueueUnavailable):
             await self.roster.remove(self.statistics.beat.id)
 
@@ -166,7 +169,7 @@ class BatchWorker(Worker):
         self.tried.set()
         self.statistics.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
-            await self.record_health()  # at once, so that nobody waits a second longer than needed
+            await self.record_health()  # at once, so that no client waits up to a second longer
         seconds = round(loaded.seconds, 2)
         self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=seconds, why=loaded.why)
 
@@ -190,13 +193,13 @@ class BatchWorker(Worker):
             self._overran = not running.done()
             await cancel(running)
             await asyncio.wait([claiming], timeout=2 * DOORBELL_WAIT)
-            await cancel(claiming)  # Redis stands still
+            await cancel(claiming)  # reached only if Redis does not respond
         if lost is not None:
             raise lost
         await self._keeper.written(max(1.0, until - time.monotonic()))
 
     async def _retire(self, fault: BatchlineError) -> None:
-        """Gives back what was claimed, so that other workers can run it, and waits until the next try."""
+        """Gives back the claimed jobs, so that other workers can run them, and waits until the next try."""
         pause = self.engine.restart_policy.retire()
         if not self.tried.is_set():
             self.first_fault = fault
@@ -206,7 +209,7 @@ class BatchWorker(Worker):
         await self.engine.kill()
         if self.burst:
             raise fault
-        with contextlib.suppress(QueueUnavailable):  # raised only when stopping
+        with contextlib.suppress(QueueUnavailable):  # raised only during a stop
             await self._retry(self._keeper.hand_back)
         self._feeder = Feeder(self.engine, self._window, self._log)
         self._closing.clear()
@@ -216,15 +219,15 @@ class BatchWorker(Worker):
 
     async def _claim_forever(self) -> None:
         wait = 0.0
-        with contextlib.suppress(QueueUnavailable):  # raised only when stopping
+        with contextlib.suppress(QueueUnavailable):  # raised only during a stop
             while not self._closing.is_set():
-                # who waits may find an empty window when somebody rings
+                # a claim that waits for the doorbell may find an empty window when it rings
                 trials = self._feeder.isolation
                 waiting = 0 if wait else len(self._batcher)
                 room = trials.room(self.settings.window_items, waiting, self.spec.max_batch_items)
                 if self._keeper.bytes >= self.settings.window_bytes and (waiting or trials.jobs > 1):
                     room = 0
-                # when it is full for long, what is more urgent goes before it all the same
+                # more urgent jobs are claimed even if the window stays full for long
                 if room > 0:
                     claimed, left = await self._claim(room, wait=wait)
                 else:
@@ -233,19 +236,19 @@ class BatchWorker(Worker):
                 if self.burst and not left and not len(self._keeper):
                     self.stop()
                 wait = 0.0
-                held = len(self._batcher) or (room <= 0 and len(trials))  # else nothing is taken any more
+                held = len(self._batcher) or (room <= 0 and len(trials))  # otherwise no batch would be taken
                 if held and (left or room <= 0):
-                    # claims keep pace with batches, so that other workers get their share
+                    # one claim for each batch, so that other workers get their share
                     self._taken.clear()
                     await unless(self._closing, self._taken.wait())
                     continue
-                if claimed:  # one claim for what comes while the engine is busy, not one for each ring
+                if claimed:  # one claim for all jobs that arrive while the engine is busy
                     await self._feeder.hunger(CLAIM_PAUSE)
                 if claimed < MANY and not left:
                     wait = DOORBELL_WAIT
 
     async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
-        """Claims jobs with about so many inputs into the window; returns how many, and how many wait."""
+        """Claims jobs with about `inputs` inputs into the window; returns how many, and how many wait."""
         size = max(0, self.settings.window_bytes - self._keeper.bytes)
         claim = partial(self.claims.claim, size=size, before=before, wait=wait)
         claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
@@ -255,7 +258,7 @@ class BatchWorker(Worker):
         return len(claimed), left
 
     def _forget(self, job: LeasedJob) -> None:
-        """Its lease is lost: what of it was not run yet need not be."""
+        """Drops a job whose lease is lost; its remaining inputs are not run."""
         job.over = True
         self._batcher.discard(job.items)
         self._feeder.dropped()
@@ -270,7 +273,7 @@ class BatchWorker(Worker):
             await asyncio.sleep(HEARTBEAT_EVERY)
 
     async def record_health(self) -> None:
-        """arq's health check: this worker's own heartbeat, where arq has one key for all of them."""
+        """Replaces arq's health check: one heartbeat per worker, where arq has one key for all workers."""
         beat = self.statistics.beat
         beat.leases, beat.window = len(self._keeper), len(self._batcher)
         state = "retired" if beat.engine_fault else self.engine.state

@@ -1,4 +1,4 @@
-"""Loops that run beside a block of code, and fail with it; work that an event may end."""
+"""Loops that run beside a block of code and fail with it; work that an event can cancel."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,7 +12,7 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 
 @asynccontextmanager
 async def beside(loop: Loop) -> AsyncIterator[None]:
-    """Runs a loop beside the block; should the loop fail, the block is cancelled and its error raised."""
+    """Runs a loop beside the block. If the loop fails, the block is cancelled and the loop's error raised."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(loop())
         try:
@@ -22,7 +22,7 @@ async def beside(loop: Loop) -> AsyncIterator[None]:
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
-    """Does the work, or drops it when the event comes first; returns whether it was done."""
+    """Does the work, or cancels it if the event comes first; returns whether the work was done."""
     task, ending = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
     try:
         await asyncio.wait([task, ending], return_when=asyncio.FIRST_COMPLETED)

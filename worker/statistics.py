@@ -1,4 +1,4 @@
-"""WorkerStatistics: what a worker counts of itself, as its heartbeat tells the roster."""
+"""WorkerStatistics: the figures of a worker for its heartbeat in the roster."""
 
 import math
 import os
@@ -16,11 +16,11 @@ from jobs.schema import JobState
 from worker.engine.protocol import NO_BUDGET, Failure, Loaded
 
 MEMORY = 10.0
-"""Seconds of computing after which a batch counts for a third of what it did in the rate."""
+"""After this many seconds of computing, a batch has a third of its initial weight in the rate."""
 
 
 class Times(NamedTuple):
-    """Of a job that ended, in seconds; None is what it never came to."""
+    """Times of an ended job in seconds; None for a stage that it did not reach."""
 
     queued: float | None
     compute: float | None
@@ -28,7 +28,7 @@ class Times(NamedTuple):
 
 
 class WorkerStatistics:
-    """The heartbeat of one BatchWorker, kept up to date."""
+    """Keeps the heartbeat of one BatchWorker up to date."""
 
     def __init__(self, model: str) -> None:
         host, pid = socket.gethostname(), os.getpid()
@@ -48,7 +48,7 @@ class WorkerStatistics:
         self._items = self._seconds = 0.0
 
     def loaded(self, loaded: Loaded) -> None:
-        """The engine has its model."""
+        """Records that the engine has loaded its model."""
         beat = self.beat
         beat.engine_fault, beat.engine_retry = "", 0.0
         beat.device, beat.dtype, beat.threads = loaded.device, loaded.dtype, loaded.threads
@@ -56,11 +56,11 @@ class WorkerStatistics:
         beat.budget = loaded.cost.budget if loaded.cost.budget < NO_BUDGET else 0
 
     def retired(self, why: str, retry: float) -> None:
-        """The model is not served; it is loaded again at that Unix time."""
+        """Records that the model is retired; `retry` is the Unix time of the next load."""
         self.beat.engine_fault, self.beat.engine_retry = why, retry
 
     def ended(self, state: JobState, times: Times) -> None:
-        """A job ended here."""
+        """Counts a job that ended here."""
         beat = self.beat
         beat.jobs[state] = beat.jobs.get(state, 0) + 1
         count(beat.total, LATENCIES, times.total)
@@ -73,7 +73,7 @@ class WorkerStatistics:
             beat.compute_sum += times.compute
 
     def answered(self, job: str, inputs: int, failures: Sequence[Failure], at: float) -> None:
-        """A job ended with an outcome for each of its inputs; `at` in Unix seconds."""
+        """Counts a job that ended with an outcome for each of its inputs; `at` in Unix seconds."""
         beat = self.beat
         beat.inputs += inputs
         if failures:
@@ -84,7 +84,7 @@ class WorkerStatistics:
                 note(beat.failures, kind, detail, failed, job, at)
 
     def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
-        """A micro-batch is over; `padded` is 0 where nobody has counted its tokens."""
+        """Counts a finished micro-batch; `padded` is 0 if its tokens were not counted."""
         beat = self.beat
         beat.items += items
         beat.batches += 1

@@ -1,1 +1,1 @@
-"""Batchline beside other servers of the same model, in one run: `make bench-peers`."""
+"""Compares Batchline with other servers of the same model in one run: `make bench-peers`."""

@@ -1,7 +1,7 @@
-"""`python -m bench.peers`, as `make bench-peers` runs it: Batchline beside its peers.
+"""`python -m bench.peers` (`make bench-peers`): compares Batchline with its peers.
 
-A table on the terminal, all figures in bench/out/peers.json, a picture in bench/out/peers.svg. The peers'
-environments are made in bench/out/venvs by the first run; what their servers print is in bench/out/peers.
+Prints a table; writes all figures to bench/out/peers.json and a chart to bench/out/peers.svg. The first run
+creates the peers' environments in bench/out/venvs; the output of their servers is in bench/out/peers.
 """
 
 import argparse
@@ -25,7 +25,7 @@ OUT = Path(__file__).parent.parent / "out"
 
 def main() -> int:
     size, peers = _arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end everything, as on Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like on Ctrl-C
     began = time.monotonic()
     try:
         pythons, versions, missing = prepare(peers, OUT / "venvs")
@@ -51,7 +51,7 @@ def main() -> int:
 def prepare(
     peers: list[Peer], folder: Path
 ) -> tuple[dict[Peer, Path], dict[str, dict[str, str]], dict[str, str]]:
-    """Each peer's interpreter, its versions by name, and why those that are in neither cannot be had."""
+    """Returns each peer's interpreter, its versions by name, and the reasons for missing environments."""
     pythons, versions, missing = {}, {}, {}
     for peer in peers:
         print(f"{peer.name}: its environment", end=" .. ", file=sys.stderr, flush=True)

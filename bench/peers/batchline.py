@@ -1,4 +1,4 @@
-"""Batchline's own lines of the comparison: the stack that `make bench` measures, from its own environment."""
+"""Measures Batchline for the comparison: the same stack as `make bench`, in Batchline's own environment."""
 
 import json
 
@@ -14,11 +14,11 @@ from bench.serving import cosine, measure
 NAME = "batchline"
 AUTO = "batchline, dtype auto"
 AGREEMENT = 0.999
-"""The cosine that a faster type must reach to be chosen."""
+"""The cosine that a faster dtype must reach to be chosen."""
 
 
 def models(name: str) -> str:
-    """The models.toml of the line with this name."""
+    """Returns the models.toml of the line with this name."""
     table = "[models.embed]\n"
     more = 'dtype = "auto"\n' if name == AUTO else ""
     return stack.MODELS.format(source=model_folder()).replace(table, table + more)
@@ -27,7 +27,7 @@ def models(name: str) -> str:
 def measured(
     name: str, texts: list[str], plan: Plan, offline: dict[int, list[float]]
 ) -> tuple[Measured, Measured]:
-    """The embeddings and the echo of one stack. A BenchError becomes the problem."""
+    """Measures the embeddings and the echo of one stack. Stores a BenchError as `problem`."""
     served, echoed = Measured(name, None), Measured(name, None)
     if name == AUTO:
         served.needed = AGREEMENT
@@ -44,7 +44,7 @@ def measured(
 
 
 def nearness(kept: dict[int, str], offline: dict[int, list[float]]) -> float:
-    """The least cosine between served and offline. Raises BenchError when there is nothing to compare."""
+    """Returns the lowest cosine between served and offline. Raises BenchError without any served answer."""
     served = {number: json.loads(body)["results"][0]["output"] for number, body in kept.items()}
     if not served:
         raise BenchError("there are no answers to compare")

@@ -1,4 +1,4 @@
-"""The peers: how each is started, asked and read, as shipped and with other sizes of batch."""
+"""The peers: how each is started, called and parsed, with its default and with other batch sizes."""
 
 import json
 import shutil
@@ -13,15 +13,15 @@ REQUIREMENTS = Path(__file__).parent
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One way of running a peer."""
+    """One configuration of a peer."""
 
     size: int
-    """Texts in a batch at most; for plain FastAPI, threads."""
+    """Most texts in a batch; for plain FastAPI, the number of threads."""
     wait: float = 0.0
-    """Milliseconds that a batch may be waited for."""
+    """Most milliseconds to wait for a batch to fill."""
 
     options: tuple[str, ...] = ()
-    """More of the peer's own arguments."""
+    """Further command-line arguments of the peer."""
 
     def name(self, unit: str) -> str:
         waiting = f", wait {self.wait:g} ms" if self.wait else ""
@@ -29,18 +29,18 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 ECHO = Setting(32, wait=1)
-"""For a model that computes nothing there is nothing to wait for."""
+"""For the echo, which computes nothing, so that waiting gains nothing."""
 
 
 @dataclass(frozen=True)
 class Peer:
     name: str
     shipped: Setting
-    """As the peer's documentation or defaults have it."""
+    """From the peer's documentation or defaults."""
     tuned: tuple[Setting, ...]
-    """What else is tried; the fastest counts."""
+    """Other settings to try; the fastest counts."""
     command: Callable[[Path, int, str, Setting], list[str]]
-    """Given its python, a port, a model's folder or nothing for the echo, and the setting."""
+    """Arguments: its python, a port, a model's folder (empty for the echo), and the setting."""
     path: str
     body: Callable[[str], object]
     contains: str
@@ -49,12 +49,12 @@ class Peer:
     echo_contains: str = ""
     echo_setting: Setting = ECHO
     packages: tuple[str, ...] = ()
-    """Whose versions are told."""
+    """Packages whose versions are reported."""
     unit: str = "batch"
 
     @property
     def requirements(self) -> Path | None:
-        """What is installed for it; None for what runs in Batchline's own environment."""
+        """The peer's requirements file; None if it runs in Batchline's own environment."""
         file = REQUIREMENTS / f"requirements-{self.name}.txt"
         return file if file.exists() else None
 
@@ -91,15 +91,15 @@ def infinity(python: Path, port: int, model: str, setting: Setting) -> list[str]
 
 
 def for_infinity(model: Path, folder: Path) -> Path:
-    """A copy of the model that cuts texts where the others do.
+    """Creates a copy of the model that truncates texts at the same length as the other peers.
 
-    sentence-transformers reads a limit of 256 tokens from a file of its own; the others don't.
+    sentence-transformers reads a limit of 256 tokens from its own file; the other peers do not.
     """
     copy = folder / "all-MiniLM-L6-v2"
     shutil.copytree(model, copy, copy_function=lambda source, target: Path(target).symlink_to(source))
     limits = copy / "sentence_bert_config.json"
     known = json.loads(limits.read_bytes())
-    limits.unlink()  # a link to the package's own
+    limits.unlink()  # a link to the package's file
     limits.write_text(json.dumps(known | {"max_seq_length": 512}), encoding="utf-8")
     return copy
 
@@ -147,7 +147,7 @@ PEERS = (
     ),
     Peer(
         "litserve",
-        shipped=Setting(8, wait=100),  # LitAPI's own docstring; without a size it doesn't batch
+        shipped=Setting(8, wait=100),  # from LitAPI's docstring; without a size it does not batch
         tuned=(Setting(1), *SIZES),
         command=module("litserve_server"),
         path="/predict",
@@ -160,7 +160,7 @@ PEERS = (
     ),
     Peer(
         "mosec",
-        shipped=Setting(4, wait=10),  # its README's example; without a size it doesn't batch
+        shipped=Setting(4, wait=10),  # from its README's example; without a size it does not batch
         tuned=(Setting(1), *SIZES[1:]),
         command=module("mosec_server"),
         path="/inference",
@@ -173,7 +173,7 @@ PEERS = (
     ),
     Peer(
         "bentoml",
-        shipped=Setting(100),  # the default of `batchable`; its dispatcher chooses how long to wait
+        shipped=Setting(100),  # the default of `batchable`; its dispatcher chooses the waiting time
         tuned=(Setting(2), *SIZES),
         command=bentoml,
         path="/embed",

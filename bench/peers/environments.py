@@ -1,4 +1,4 @@
-"""Each peer's own virtual environment, from its pinned requirements; made again when they change."""
+"""Creates each peer's virtual environment from its pinned requirements, again when they change."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.peers.catalogue import Peer
 
 MADE = 900.0
-"""Seconds that making one may take."""
+"""Most seconds to create one."""
 
 ALWAYS = ("torch", "transformers")
 
@@ -24,7 +24,7 @@ print(json.dumps(told | {name: importlib.metadata.version(name) for name in sys.
 
 
 def python_of(peer: Peer, folder: Path) -> Path:
-    """The peer's interpreter; its environment is made in `folder` when there is none. Raises BenchError."""
+    """Returns the peer's interpreter; creates its environment in `folder` if needed. Raises BenchError."""
     if peer.requirements is None:
         return Path(sys.executable)
     home = folder / peer.name
@@ -32,7 +32,7 @@ def python_of(peer: Peer, folder: Path) -> Path:
     wanted = fingerprint(peer.requirements)
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
         _make(home, python, peer.requirements)
-        stamp.write_text(wanted, encoding="utf-8")  # last, so that what was interrupted is done again
+        stamp.write_text(wanted, encoding="utf-8")  # last, so that an interrupted installation is repeated
     return python
 
 
@@ -41,7 +41,7 @@ def fingerprint(requirements: Path) -> str:
 
 
 def versions(peer: Peer, python: Path) -> dict[str, str]:
-    """What is really installed there."""
+    """Returns the installed versions."""
     told: dict[str, str] = json.loads(_run([str(python), "-c", VERSIONS, *peer.packages, *ALWAYS], 60))
     return told
 
@@ -50,7 +50,7 @@ def _make(home: Path, python: Path, requirements: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(home)], 120)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    if index := os.environ.get("TORCH_INDEX_URL"):  # as the Makefile has it
+    if index := os.environ.get("TORCH_INDEX_URL"):  # like in install.py
         _run([*pip, "--no-deps", "--index-url", index, _pin(requirements, "torch")], MADE)
     _run([*pip, "-r", str(requirements)], MADE)
 
@@ -61,7 +61,7 @@ def _pin(requirements: Path, name: str) -> str:
 
 
 def _run(command: list[str], seconds: float) -> str:
-    """Its output; its own errors as one BenchError. It is killed when the time is over, or when we are."""
+    """Runs a command and returns its output. Kills it on a timeout. Raises BenchError with its error."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -74,7 +74,7 @@ def _run(command: list[str], seconds: float) -> str:
 
 
 def _reason(told: str) -> str:
-    """The line of pip's that says why."""
+    """Returns the line of pip's output with the reason."""
     lines = [line.strip() for line in told.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
     return (errors or lines or ["it failed without a word"])[-1][:200]

@@ -1,4 +1,4 @@
-"""One measurement of one peer: its server is started, put under load, its answers compared; it is ended."""
+"""One measurement of one peer: starts its server, runs the load, compares the answers, ends the server."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ from bench.serving import COSINE, cosine
 from tests.valkey import free_port
 
 READY = 120.0
-"""Seconds that starting and loading may take."""
+"""Most seconds for starting and loading."""
 
 
 class Measured(msgspec.Struct):
-    """What came of one contender in one round: a load, or the problem that there was."""
+    """Result of one contender in one round: a load, or a problem."""
 
     name: str
     setting: Setting | None
-    """None for Batchline, which has nothing to set."""
+    """None for Batchline, which has no settings to vary."""
     load: Load | None = None
     cosine: float | None = None
-    """Between the served and the offline embeddings, the least of the sample; None for the echo."""
+    """Lowest cosine between served and offline embeddings of the sample; None for the echo."""
     needed: float = COSINE
-    """What that must be at least."""
+    """The lowest acceptable cosine."""
     problem: str = ""
 
     @property
@@ -36,7 +36,7 @@ class Measured(msgspec.Struct):
 
     @property
     def right(self) -> bool:
-        """Whether the answers are those of the offline model."""
+        """Whether the answers match the offline model's."""
         return self.load is not None and (self.cosine is None or self.cosine >= self.needed)
 
 
@@ -50,7 +50,7 @@ def embeddings(
     offline: dict[int, list[float]],
     log: Path,
 ) -> Measured:
-    """`plan` says how; what it asks is filled in here. A BenchError becomes the problem."""
+    """Measures with `plan`; sets its path and bodies. Stores a BenchError as `problem`."""
     asked = msgspec.structs.replace(
         plan, path=peer.path, bodies=peer.bodies(texts), contains=peer.contains, keep=list(offline)
     )
@@ -64,7 +64,7 @@ def embeddings(
 
 
 def echoes(peer: Peer, setting: Setting, python: Path, texts: list[str], plan: Plan, log: Path) -> Measured:
-    """The same with a model that does nothing, so there is nothing to compare."""
+    """Like `embeddings` with a model that computes nothing; compares no answers."""
     assert peer.echo_path is not None
     asked = msgspec.structs.replace(
         plan, path=peer.echo_path, bodies=peer.bodies(texts), contains=peer.echo_contains
@@ -76,9 +76,9 @@ def echoes(peer: Peer, setting: Setting, python: Path, texts: list[str], plan: P
 
 
 def nearness(peer: Peer, kept: dict[int, str], offline: dict[int, list[float]]) -> float:
-    """The least cosine between served and offline; lengths of vectors don't count, for one peer normalizes.
+    """Returns the lowest cosine between served and offline. Ignores vector lengths, as one peer normalizes.
 
-    Raises BenchError when there is nothing to compare.
+    Raises BenchError if there is no answer to compare.
     """
     found = []
     for number, body in kept.items():

@@ -1,11 +1,11 @@
-"""The comparison as an SVG: a bar for each contender, the fastest on top, the offline ceiling as a line."""
+"""Draws the comparison as an SVG: a bar per contender, the fastest on top, and a line for the ceiling."""
 
 from bench.peers.summary import Line, Summary
 from bench.picture import FILL, INK, LINE, SOFT, text
 
 WIDTH, RIGHT, TOP = 800, 64, 84
 LETTER = 6.8
-"""Width of a name's letters on average, a little more than it is in most fonts."""
+"""Mean width of a letter in a name, slightly more than in most fonts."""
 ROW, BAR = 30, 20
 OTHER = "#b5c0cc"
 

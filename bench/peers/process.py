@@ -1,4 +1,4 @@
-"""A peer's server as a process group of its own: started, waited for, ended with all that it started."""
+"""A peer's server in its own process group: start, wait until it answers, end it with all its children."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from tests.processes import ROOT
 
 ENDED = 10.0
-"""Seconds that a server may take to end by itself; then it is killed."""
+"""Seconds after SIGTERM before a server is killed."""
 
 QUIET = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -24,12 +24,12 @@ QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""None of them tells anybody about us, or looks for a model elsewhere."""
+"""Environment that disables the peers' telemetry and model downloads."""
 
 
 @contextmanager
 def serving(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """It runs while the block does; what it prints goes to `log`, its temporary files end with it."""
+    """Runs a server during the block. Writes its output to `log` and removes its temporary files."""
     with TemporaryDirectory(prefix="peer") as folder, log.open("wb") as output:
         given = {name: value for name, value in os.environ.items() if not name.startswith("BATCHLINE_")}
         given |= QUIET | {"TMPDIR": folder, "BENTOML_HOME": f"{folder}/bentoml"} | environment
@@ -46,7 +46,7 @@ def serving(command: list[str], environment: dict[str, str], log: Path) -> Itera
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, some patience, then SIGKILL for the group and for what had left it."""
+    """Sends SIGTERM, waits, then sends SIGKILL to the group and to descendants outside it."""
     family = _descendants(process.pid)
     if process.poll() is None:
         process.terminate()
@@ -56,7 +56,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     for one in family:
         with suppress(psutil.NoSuchProcess):
-            one.kill()  # psutil makes sure that the id is still this process's
+            one.kill()  # psutil checks that the id still belongs to this process
     process.wait(ENDED)
     psutil.wait_procs(family, timeout=ENDED)
 
@@ -64,7 +64,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def wait_for(
     process: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path, seconds: float
 ) -> None:
-    """Until it `answers`. Raises BenchError, with the server's last words, when it dies or takes too long."""
+    """Waits until it `answers`. Raises BenchError with the server's last output if it dies or is too slow."""
     deadline = time.monotonic() + seconds
     while not answers():
         if process.poll() is not None:

@@ -1,4 +1,4 @@
-"""One round of everything: the ceiling, each peer, Batchline, one after the other; the next round again."""
+"""One round of all measurements, one after another: the ceiling, each peer, Batchline."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -23,15 +23,15 @@ CLIENTS = 64
 
 
 class Size(msgspec.Struct):
-    """How long all of it takes."""
+    """Sizes and durations of the measurements."""
 
     rounds: int
     texts: int
     seconds: float
-    """Of each measurement, at least."""
+    """Shortest duration of each measurement."""
     warm_up: float
     compared: int = 16
-    """Texts whose embeddings are compared."""
+    """Number of texts whose embeddings are compared."""
 
 
 FULL = Size(rounds=3, texts=192, seconds=4.0, warm_up=1.0)
@@ -45,7 +45,7 @@ class Round(msgspec.Struct):
 
 
 def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], logs: Path) -> Round:
-    """Raises BenchError where not even the ceiling can be measured. What it started has ended."""
+    """Runs one round and ends all started processes. Raises BenchError if the ceiling cannot be measured."""
     texts = make_texts(size.texts)
     sample = list(range(0, size.texts, size.texts // size.compared))
     plan = Plan(0, "", CLIENTS, size.seconds, [], "", warm_up=size.warm_up)
@@ -95,7 +95,7 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
 
 
 def still_in(peer: Peer, before: Sequence[Round]) -> list[Setting]:
-    """All settings in the first round; then the one as shipped, and whichever other was the fastest."""
+    """Returns all settings in the first round; later the default and the fastest other setting."""
     if not before:
         return list(peer.settings())
     best = fastest(peer, before[0].served)
@@ -103,7 +103,7 @@ def still_in(peer: Peer, before: Sequence[Round]) -> list[Setting]:
 
 
 def fastest(peer: Peer, served: list[Measured]) -> Setting | None:
-    """Among those that differ from the setting as shipped and gave the right answers."""
+    """Returns the fastest setting with correct answers, other than the default."""
     tuned = [
         each for each in served if each.name == peer.name and each.setting != peer.shipped and each.right
     ]
@@ -111,7 +111,7 @@ def fastest(peer: Peer, served: list[Measured]) -> Setting | None:
 
 
 def turned(steps: list[T], by: int) -> list[T]:
-    """Begun a third further on in each round, so that nobody always comes first."""
+    """Rotates the steps by a third in each round, so that no contender is always first."""
     at = by * len(steps) // 3 % len(steps)
     return steps[at:] + steps[:at]
 

@@ -1,4 +1,4 @@
-"""From the rounds to medians and spreads. Ratios are taken within a round: the machine's pace changes."""
+"""Computes medians and ranges over the rounds. Ratios are computed within a round: machine speed varies."""
 
 import statistics
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from bench.summary import Spread, spread
 
 
 class Line(msgspec.Struct):
-    """One contender. What is None could not be measured."""
+    """One contender. None means not measured."""
 
     name: str
     setting: str
     rate: Spread | None = None
-    """Requests a second, one text each."""
+    """Requests per second, one text each."""
     of_ceiling: Spread | None = None
     behind: Spread | None = None
-    """Batchline's rate by this one's, in the same round."""
+    """Batchline's rate divided by this contender's, in the same round."""
     p50: float | None = None
-    """Milliseconds, as is the next."""
+    """Milliseconds, like p99."""
     p99: float | None = None
     cosine: float | None = None
-    """To the offline embeddings, the least of all rounds."""
+    """Lowest cosine to the offline embeddings in all rounds."""
     right: bool = True
     rounds: int = 0
     problem: str = ""
-    """The first that there was, of any round."""
+    """The first problem in any round."""
 
 
 class Summary(msgspec.Struct):
@@ -39,10 +39,10 @@ class Summary(msgspec.Struct):
     served: list[Line]
     """Fastest first."""
     tried: dict[str, dict[str, float]]
-    """Of the first round: requests a second by peer and setting."""
+    """Peer -> setting -> requests per second, in the first round."""
     echoed: list[Line]
     missing: dict[str, str]
-    """Peers that were not measured, and why."""
+    """Peer that was not measured -> reason."""
 
 
 def summarize(rounds: Sequence[Round], peers: Sequence[Peer], missing: dict[str, str]) -> Summary:

@@ -1,4 +1,4 @@
-"""The comparison as text, for a terminal of 110 columns."""
+"""Formats the comparison as text for a terminal of 110 columns."""
 
 from bench.peers.rounds import CLIENTS
 from bench.peers.summary import Line, Summary

@@ -1,4 +1,4 @@
-"""Claims: the worker's side of the ledger: claim, start, note, renew, finish, release."""
+"""Claims: the worker's operations on the ledger: claim, start, note, renew, finish, release."""
 
 import secrets
 from collections.abc import Iterable, Sequence
@@ -26,14 +26,14 @@ UNREADABLE = msgspec.json.encode(
         }
     ]
 )
-"""What comes of a job whose payload another program replaced by something that is no string."""
+"""Results of a job whose payload another program replaced with a value that is not a string."""
 
 PROGRESS_TTL = 86_400_000
 """ms"""
 
 
 class Claims(Queues):
-    """Leases of jobs to one worker, and what becomes of them."""
+    """Leases jobs to one worker and ends or returns them."""
 
     def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
         super().__init__(redis, settings, models)
@@ -55,12 +55,12 @@ class Claims(Queues):
         before: float | None = None,
         wait: float = 0.0,
     ) -> tuple[list[Claimed], int]:
-        """Leases the most urgent jobs, up to so many inputs; returns them, and how many jobs still wait.
+        """Leases the most urgent jobs, up to `inputs` inputs; returns them and how many jobs still wait.
 
-        They have `size` bytes of payloads together, by default `window_bytes`; with the last one more.
-        With several workers on the queue a claim takes its share, so that they finish a burst together. With
-        `before` it takes only jobs that are more urgent: whose score is below that. With `wait` it first
-        waits so many seconds at most until a submit rings: Redis makes the claim then without asking back.
+        Stops at the first job that brings the payloads to `size` bytes or more, by default `window_bytes`.
+        With several `workers` on the queue a claim takes its share, so that they finish a burst together.
+        With `before` it takes only more urgent jobs, with a score below that. With `wait` it first waits up
+        to that many seconds for a submit; Redis then runs the claim without another round trip.
         """
         token = secrets.token_hex(16)
         claim_keys = [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern]
@@ -85,12 +85,12 @@ class Claims(Queues):
         return claims(rest, token, now), left
 
     async def start(self, jobs: Iterable[Claimed]) -> None:
-        """Charges an attempt to jobs whose first batch begins."""
+        """Charges an attempt to jobs whose first batch starts."""
         parts = [part for job in jobs for part in (job.id, job.token, job.attempts + 1)]
         await self._run(self._start, [], [keys.LEASE.of(""), keys.ATTEMPTS.of(""), *parts])
 
     async def renew(self, model: str, jobs: Iterable[Claimed]) -> tuple[set[str], set[str]]:
-        """Extends the leases; returns the ids of those that are lost, and of jobs that ended elsewhere."""
+        """Extends the leases; returns the ids of jobs with a lost lease, and of jobs that ended elsewhere."""
         pairs = [part for job in jobs for part in (job.id, job.token)]
         lost, over = await self._run(
             self._renew,
@@ -100,9 +100,9 @@ class Claims(Queues):
         return {job_id.decode() for job_id in lost}, {job_id.decode() for job_id in over}
 
     async def note(self, progress: Iterable[Progress]) -> set[str]:
-        """Appends outcomes of jobs whose lease still holds, for readers and for the next worker.
+        """Appends outcomes of jobs whose lease is still valid, for readers and for the next worker.
 
-        Returns the ids of jobs whose outcomes must be sent again from the first.
+        Returns the ids of jobs whose outcomes must all be sent again.
         """
         names: list[str] = []
         parts: list[Any] = [PROGRESS_TTL, keys.EVENTS]
@@ -115,13 +115,13 @@ class Claims(Queues):
         return {job_id.decode() for job_id in deleted}
 
     async def noted(self, job_id: str) -> list[bytes]:
-        """The outcomes that `note` appended, by whichever worker, in that order."""
+        """Returns the outcomes that `note` appended, by any worker, in that order."""
         async with self.integrity.intact():
             found: list[bytes] = await self.redis.lrange(keys.PROGRESS.of(job_id), 1, -1)  # type: ignore[misc]
         return found
 
     async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
-        """Ends the jobs whose lease still holds, in one step; returns the ids of those that were refused."""
+        """Ends the jobs whose lease is still valid, in one step; returns the ids of the refused ones."""
         failpoints.reach("before_finish")
         parts = [part for e in endings for part in (e.id, e.token, e.state, e.head)]
         refused = await self._run(
@@ -136,9 +136,9 @@ class Claims(Queues):
     async def release(
         self, model: str, jobs: Sequence[tuple[Claimed, int]], *, uncharged: bool = True
     ) -> int:
-        """Gives back jobs without a result, each with its latest start in Unix ms, or 0 where it has none.
+        """Returns jobs without a result to the queue, each with its latest start in Unix ms, or 0 for none.
 
-        A start is uncharged unless the job's worker could not end it in order.
+        `uncharged` removes the attempts of their starts; False if the worker could not stop them in order.
         """
         parts = [
             part

@@ -1,8 +1,8 @@
 """Doorbell: a claim that waits for a submit, in one round trip.
 
-submit.lua pushes to a list that idle workers pop from, blocking. The claim is sent behind the pop on the same
-connection: Redis keeps a blocked client's next command and runs it as soon as the pop is answered, so that
-nothing goes to and fro between the ring and the claim. A ring that nobody hears costs no job, only the wait.
+submit.lua pushes to a list, and idle workers pop from it, blocking. The claim is sent right after the pop on
+the same connection: Redis keeps a blocked client's next command and runs it as soon as the pop is answered.
+So there is no round trip between push and claim. A lost push loses no job; the worker only waits longer.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from jobs.ledger import keys
 from jobs.store.lua import Script
 
 NOTHING = 2
-"""Parts of the answer of a claim that leased no job."""
+"""Number of parts in a claim's answer if it leased no job."""
 
 
 async def answer(
@@ -26,9 +26,9 @@ async def answer(
     script_keys: Sequence[str],
     args: Sequence[Any],
 ) -> Any:
-    """The script's answer, run when a submit of this model rings, or after so many seconds.
+    """Runs the script when a submit of this model pushes, or after `seconds`; returns the script's answer.
 
-    Must not be cancelled: what was claimed by an answer that nobody reads comes back only with its lease.
+    Must not be cancelled: jobs of an answer that is not read return to the queue only when their lease ends.
     """
     async with redis.pipeline(transaction=False) as pipe:
         pipe.execute_command("BLPOP", keys.DOORBELL.of(model), seconds)
@@ -39,5 +39,5 @@ async def answer(
     if isinstance(answered, Exception):
         raise answered
     if isinstance(rung, Exception) and len(answered) == NOTHING:
-        raise rung  # with jobs leased it is passed over: they must not be forgotten
+        raise rung  # ignored if jobs were leased: they must be returned
     return answered

@@ -1,8 +1,8 @@
-"""Envelope: everything about a job besides its inputs, as it travels in the payload's `k` (arq's keywords).
+"""Envelope: everything about a job except its inputs; stored in the payload's `k` (arq's keywords).
 
 An absent field has its default, so a stock arq client sends only what it needs and small jobs stay small.
-Readers ignore fields that they do not know, and nobody rewrites a payload, so a field of a newer release is
-kept when an older worker gives the job back (docs/decisions/027).
+Readers ignore unknown fields, and payloads are never rewritten, so a newer release's field is kept when an
+older worker returns the job (docs/decisions/027).
 """
 
 from typing import Annotated, Any
@@ -13,38 +13,38 @@ from msgspec import Meta
 from jobs.schema import WEEK
 
 VERSION = 1
-"""Of the envelopes that this release writes. A greater one is read all the same: what an older worker must
-not run has another function name (`wire.FUNCTION`), which it refuses."""
+"""Version of the envelopes that this release writes. Greater versions are read too: a job that an older
+worker must not run has another function name (`wire.FUNCTION`), which that worker refuses."""
 
 
 class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """A job without its inputs.
 
-    The order of the first four must not change: scripts find `n` at the start (`payload.lua`), and
-    fingerprints of idempotency keys are made of their bytes.
+    Do not change the order of the first four fields: scripts expect `n` at the start (`payload.lua`), and
+    fingerprints of idempotency keys are computed from their bytes.
     """
 
     n: int = 0
-    """Inputs in all; 0 where a stock client did not count them."""
+    """Number of inputs; 0 if a stock client did not count them."""
     priority: str = ""
     """A name of `jobs/priorities.py`; a stock client sends none."""
     parameters: dict[str, Any] | None = None
     expires_in: Annotated[float, Meta(gt=0, le=WEEK)] | None = None
-    """Seconds from its creation within which it must start."""
+    """Seconds from the job's creation within which it must start."""
     traceparent: Any = None
-    """W3C trace context of the span that is the parent of what becomes of the job."""
+    """W3C trace context of the parent of the job's spans."""
     version: int = VERSION
     owner: str = ""
-    """Whose job it is; empty where callers have no names."""
+    """The caller that owns the job; empty if callers are anonymous."""
     webhook: Any = None
     group: Any = None
     metadata: Any = None
-    """Reserved: what to call when it ends, the batch that it belongs to, what its sender notes on it."""
+    """Reserved: the URL to call when the job ends, the job's group, and the sender's own notes."""
 
 
 KNOWN = frozenset(Envelope.__struct_fields__)
 
 
 def envelope(keywords: dict[str, Any]) -> Envelope:
-    """Raises msgspec.ValidationError where a known field has a wrong type or value."""
+    """Converts keywords. Raises msgspec.ValidationError if a known field has a wrong type or value."""
     return msgspec.convert(keywords, Envelope)

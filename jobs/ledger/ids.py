@@ -1,4 +1,4 @@
-"""Job ids: UUIDv7 (RFC 9562, section 5.7), so that an id tells when it was made."""
+"""Job ids: UUIDv7 (RFC 9562, section 5.7), so that an id contains its creation time."""
 
 import hashlib
 import os
@@ -7,10 +7,9 @@ import uuid
 
 
 def new_id() -> str:
-    """A fresh id: 48 bits of Unix ms, 12 of the fraction of the ms (section 6.2, method 3), 62 random bits.
+    """Returns a new id: 48 bits of Unix ms, 12 of the ms fraction (section 6.2, method 3), 62 random bits.
 
-    The fraction keeps the ids of one millisecond in the order in which they were made: jobs of equal score
-    stand in their queue in the order of their ids.
+    The fraction keeps ids of one millisecond in creation order: a queue sorts jobs of equal score by id.
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = (rest << 12) // 1_000_000
@@ -20,7 +19,7 @@ def new_id() -> str:
 
 
 def created_ms(job_id: str) -> int | None:
-    """Unix milliseconds at which the id was made, or None when it is not a UUIDv7 in its canonical form."""
+    """Returns the id's creation time in Unix ms, or None if it is not a UUIDv7 in canonical form."""
     try:
         parsed = uuid.UUID(job_id)
     except ValueError:
@@ -31,9 +30,9 @@ def created_ms(job_id: str) -> int | None:
 
 
 def derived(nonce: str, content: bytes) -> str:
-    """The id that follows from another id and a content: it has that id's time, and a digest of both.
+    """Returns an id computed from another id and a content: that id's time, and a digest of both.
 
-    So whoever sends the same again under the same nonce names the same job, and with a change another.
+    The same content with the same nonce gives the same job id, changed content another.
     """
     digest = int.from_bytes(hashlib.sha256(nonce.encode() + content).digest()[:8])
     noise = digest & ~(0xC000 << 48) | 0x8000 << 48
@@ -41,9 +40,9 @@ def derived(nonce: str, content: bytes) -> str:
 
 
 def in_a_row(first: str, count: int) -> list[str]:
-    """So many ids, up to 4,096, that count up from the first, whose last 12 bits they begin anew.
+    """Returns `count` consecutive ids, up to 4,096, from the first id with its last 12 bits set to zero.
 
-    Whoever knows the first knows them all: jobs that were submitted together need no list of their own.
+    They can all be computed from the first, so jobs submitted together need no stored list.
     """
     start = uuid.UUID(first).int & ~0xFFF
     return [str(uuid.UUID(int=start + i)) for i in range(count)]

@@ -1,6 +1,6 @@
-"""Integrity: which key of the queue holds another program's data, where a command failed for that.
+"""Integrity: finds which key of the queue holds another program's data after a command failed because of it.
 
-Nothing is repaired: what lies there is not ours. Redis is asked only after an error.
+Repairs nothing, because the data is not ours. Redis is queried only after an error.
 """
 
 import math
@@ -25,10 +25,10 @@ SAID_EVERY = 60.0
 """Seconds between log lines about the same key."""
 
 MOST_SAID = 1_000
-"""Keys about which it is remembered when that was said."""
+"""Most keys whose last log time is kept."""
 
 Call = Callable[[Sequence[str], Sequence[Any]], Awaitable[Any]]
-"""A script, as it is called with its keys and arguments."""
+"""A script: called with its keys and arguments."""
 
 
 class Damage(NamedTuple):
@@ -39,7 +39,7 @@ class Damage(NamedTuple):
 
 
 class Integrity:
-    """Finds and reports damage to the keys of some models, and to those that all models share."""
+    """Finds and reports damage to the keys of some models and to the keys that all models share."""
 
     def __init__(self, redis: Redis, models: Iterable[str]) -> None:
         self._redis = redis
@@ -50,10 +50,10 @@ class Integrity:
     async def run(
         self, script: Call, script_keys: Sequence[str], args: Sequence[Any], *, many_jobs: bool = False
     ) -> Any:
-        """What the script answers. Raises QueueUnavailable.
+        """Runs the script and returns its answer. Raises QueueUnavailable.
 
-        With `many_jobs`, each of which could be sent alone, it raises redis-py's ResponseError where the
-        damage is to a key of one of them.
+        With `many_jobs` (jobs that the caller can also send one by one) it raises redis-py's ResponseError if
+        the damaged key belongs to one of the jobs.
         """
         try:
             async with availability():
@@ -62,7 +62,7 @@ class Integrity:
             named = await self.named(error)
             if named.key or not many_jobs:
                 raise named from None
-        try:  # once more: the key may have been deleted before it could be found
+        try:  # retry once: the key may have been deleted before it was found
             async with availability():
                 return await script(script_keys, args)
         except QueueDamaged as error:
@@ -70,7 +70,7 @@ class Integrity:
 
     @asynccontextmanager
     async def intact(self) -> AsyncIterator[None]:
-        """As `availability`, with the damaged key in the error and in the log."""
+        """Like `availability`, with the damaged key in the error and in the log."""
         try:
             async with availability():
                 yield
@@ -78,19 +78,19 @@ class Integrity:
             raise await self.named(error) from None
 
     async def named(self, error: QueueDamaged) -> QueueDamaged:
-        """The error with the key that it is about, if that is not a single job's; it is logged as well."""
+        """Returns the error with its key, unless that belongs to a single job; also logs it."""
         damages = await self.find() or [Damage("", str(error))]
         for damage in damages:
             self._say(damage)
         return QueueDamaged(f"{damages[0].key} {damages[0].fault}".strip(), key=damages[0].key)
 
     def damaged(self, key: str, fault: str) -> QueueDamaged:
-        """The error for a key of a single job; it is logged as well."""
+        """Returns the error for a key of a single job; also logs it."""
         self._say(Damage(key, fault))
         return QueueDamaged(f"{key} {fault}", key=key)
 
     async def find(self) -> list[Damage]:
-        """Every key that holds what it must not. Raises QueueUnavailable."""
+        """Returns every key that holds unexpected data. Raises QueueUnavailable."""
         async with availability(), self._redis.pipeline(transaction=False) as pipe:
             for name, key in self._kinds.items():
                 pipe.type(name)
@@ -110,7 +110,7 @@ class Integrity:
     def _say(self, damage: Damage) -> None:
         now = time.monotonic()
         if now - self._said.get(damage.key, -math.inf) > SAID_EVERY:
-            if len(self._said) >= MOST_SAID:  # keys of jobs, of which there is no end
+            if len(self._said) >= MOST_SAID:  # keys of jobs, whose number is unbounded
                 self._said.clear()
             self._said[damage.key] = now
             log.error("another program's data lies under our key, trying again", **damage._asdict())

@@ -1,8 +1,8 @@
-"""Every Redis key and channel: its type, who writes it and how long it lives. No other file spells a key.
+"""Every Redis key and channel: its type, writer and lifetime. No other file contains a key name.
 
-The ledger is arq's own keys (`arq:*`, names from `arq.constants`), so that a stock arq client reads
-it; Batchline adds one sorted set of deadlines and one counter for each model, and a few short-lived
-keys. docs/architecture.md shows the same table.
+The ledger uses arq's own keys (`arq:*`, names from `arq.constants`), so that a stock arq client can read
+it. Batchline adds one sorted set of deadlines and one counter for each model, and a few short-lived keys.
+docs/architecture.md shows the same table.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from arq.constants import (
 )
 
 RUNNING = 10**15
-"""Scores of a queue below this are due times in Unix ms: the job waits. From this on the job is leased,
-and the score is RUNNING + the lease's end in Unix ms. So a claimed job leaves the due range, stays a
-member of its queue (as a stock client expects), and a lease that ran out is found by its score."""
+"""Queue scores below this are due times in Unix ms: the job waits. From this value on the job is leased, and
+the score is RUNNING + the lease's end in Unix ms. So a claimed job is outside the due range but still in its
+queue (as a stock client expects), and the score shows whether its lease has ended."""
 
 EVENTS = "batchline:events"
-"""Channel: msgpack list of [id, state, record or nil], one message for each transition of many jobs."""
+"""Channel: msgpack list of [id, state, record or nil]; one message holds the transitions of many jobs."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One kind of key: `pattern` with `*` for the variable part."""
+    """One kind of key; `*` in `pattern` is the variable part."""
 
     pattern: str
     type: str
@@ -113,10 +113,10 @@ ALL = (
 
 
 def queue_name(model: str) -> str:
-    """The arq queue of a model: what a stock client passes as `_queue_name`."""
+    """Returns the arq queue of a model, which a stock client passes as `_queue_name`."""
     return QUEUE.of(model)
 
 
 def model_of(queue: str) -> str:
-    """The model that a queue belongs to."""
+    """Returns the model of a queue."""
     return queue.removeprefix(QUEUE.pattern.removesuffix("*"))

@@ -1,4 +1,4 @@
-"""What Claims takes and returns: claimed jobs and their endings; and what a lease says about its worker."""
+"""Arguments and results of Claims: claimed jobs, progress, endings; and the check for late lease renewals."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,8 +12,8 @@ from jobs.settings import Settings
 from jobs.store.connection import availability
 
 LATE = 2
-"""Times `renew_every` after which a lease that was not renewed tells that its worker may be lost. A lease
-lasts three at least. A worker that was killed is still on the roster by then: there is no gap between."""
+"""Multiple of `renew_every` after which an unrenewed lease means that its worker may be lost. A lease lasts
+at least three. A killed worker is still on the roster then, so there is no time at which neither shows it."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -24,17 +24,17 @@ class Claimed(msgspec.Struct, frozen=True):
     payload: bytes
     score: int
     attempts: int
-    """Times that it was started before."""
+    """Earlier starts of the job."""
     returned: bool
-    """Whether it comes back from a worker that was lost, started or not."""
+    """Whether a worker was lost while it held the job, started or not."""
     claimed_ms: int
-    """Unix ms by the server's clock."""
+    """Time of the claim, in Unix ms by the server's clock."""
     known: int = 0
-    """Outcomes of its inputs that a worker before noted in its progress."""
+    """Outcomes of its inputs that earlier workers noted in its progress."""
 
 
 def claims(answer: Sequence[Any], token: str, now: int) -> list[Claimed]:
-    """What `claim.lua` answered, five parts for each job."""
+    """Converts the answer of `claim.lua`, five parts for each job."""
     return [
         Claimed(job_id.decode(), token, payload, int(float(score)), tries or 0, tries is not None, now, known)
         for job_id, payload, score, tries, known in zip(*[iter(answer)] * 5, strict=True)
@@ -42,21 +42,21 @@ def claims(answer: Sequence[Any], token: str, now: int) -> list[Claimed]:
 
 
 class Progress(NamedTuple):
-    """What has become known of a leased job since the last time."""
+    """Outcomes of a leased job that are known since the previous note."""
 
     id: str
     token: str
     before: int
-    """Outcomes that were noted already."""
+    """Number of outcomes noted before."""
     succeeded: int
     failed: int
-    """Inputs with an output, and inputs that failed, in all."""
+    """Total inputs with an output, and total inputs that failed."""
     outcomes: Sequence[bytes]
     """Each as JSON, an object with the input's `index`."""
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a leased job ended: `head` is its record less the finish time, which the script adds."""
+    """The end of a leased job: `head` is its record without the finish time, which the script adds."""
 
     id: str
     token: str
@@ -65,12 +65,12 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 def late_ms(settings: Settings) -> int:
-    """Milliseconds that a lease has left at most when its worker is late to renew it."""
+    """Returns the remaining milliseconds of a lease at or below which its renewal is late."""
     return int(1000 * (settings.lease - LATE * settings.renew_every))
 
 
 async def is_late(redis: ArqRedis, settings: Settings, model: str, job_id: str) -> bool:
-    """Whether the job runs on a lease that should have been renewed by now. Raises QueueUnavailable."""
+    """Returns whether the job runs on a lease whose renewal is late. Raises QueueUnavailable."""
     async with availability(), redis.pipeline(transaction=False) as pipe:
         pipe.zscore(keys.QUEUE.of(model), job_id)
         pipe.time()

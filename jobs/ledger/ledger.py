@@ -1,4 +1,4 @@
-"""Ledger: the client's side: submit, read, cancel, list; count and sweep come with Queues."""
+"""Ledger: the client's operations: submit, read, cancel, list. Count and sweep are inherited from Queues."""
 
 import hashlib
 import math
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class Ledger(Queues):
-    """The jobs of all models, as clients see and end them."""
+    """The jobs of all models: clients submit, read and cancel them here."""
 
     def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
         super().__init__(redis, settings, models)
@@ -41,7 +41,7 @@ class Ledger(Queues):
     async def submit(
         self, job: NewJob, *, idempotency_key: str | None = None, job_id: str | None = None
     ) -> tuple[Job, bool]:
-        """Accepts a job, or finds the one accepted before under the same idempotency key.
+        """Accepts a job, or finds the job that was accepted before with the same idempotency key.
 
         Returns the job and whether it is a replay. Raises QueueFull, IdempotencyMismatch (the key was used
         with another request), JobGone (the earlier job's lifetime is over) and QueueUnavailable.
@@ -62,7 +62,7 @@ class Ledger(Queues):
                 asked = encode_payload(job.inputs, replace(envelope, parameters=job.given))
             fingerprint = _fingerprint(job.model, asked)
             kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
-        if job.traceparent is not None:  # each try of the same request may have another
+        if job.traceparent is not None:  # differs between retries: not in the fingerprint
             payload = encode_payload(job.inputs, replace(envelope, traceparent=job.traceparent))
         answer = await self._submits[job.model].accept(
             Submission(
@@ -82,7 +82,7 @@ class Ledger(Queues):
                 return views.accepted(job_id, job, created, position), False
             case [b"replayed", known]:
                 return await self._accepted_before(known.decode()), True
-            case [b"exists"]:  # ours: it was sent again because its answer was lost
+            case [b"exists"]:  # accepted before: the script was sent again because its answer was lost
                 return await self.read(job_id), False
             case [b"mismatch"]:
                 raise IdempotencyMismatch("this idempotency key was used before with a different request")
@@ -97,25 +97,25 @@ class Ledger(Queues):
         raise AssertionError(f"submit answered {answer!r} for {job_id}")
 
     async def _accepted_before(self, job_id: str) -> Job:
-        """As `read`, but one that is not there has been, whatever this machine's clock says of its age."""
+        """Like `read`, but a missing job raises JobGone, because it was accepted before."""
         try:
             return await self.read(job_id)
         except JobNotFound as error:
             raise JobGone(str(error)) from None
 
     async def read(self, job_id: str, along: int = ALONG) -> Job:
-        """The job as it is now. Raises JobNotFound, or JobGone when its lifetime is over.
+        """Returns the job as it is now. Raises JobNotFound, or JobGone if its lifetime is over.
 
-        Results of more than `along` bytes are UNSET: `reading` reads those.
+        The results are UNSET if the record has more than `along` bytes: use `reading` for those.
         """
         return await self.reading.job(job_id, along)
 
     async def outcomes(self, job_id: str, after: int) -> Outcomes:
-        """As `read`, with what is known of its inputs less the first `after` outcomes."""
+        """Like `read`, with the known outcomes of its inputs except the first `after`."""
         return await self.reading.outcomes(job_id, after)
 
     async def cancel(self, job_id: str, along: int = ALONG) -> Job:
-        """Cancels the job unless it is terminal; returns it as `read` does. Raises JobNotFound or JobGone."""
+        """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""
         queues = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
         answer = await self._run(
             self._cancel,
@@ -130,20 +130,20 @@ class Ledger(Queues):
         return self.reading.ended(job_id, record, results=not where)
 
     async def asked(self, job_id: str, structure: int = views.STRUCTURE) -> views.Asked:
-        """What the job was asked, for people to read, as far as a page shows it: `Reading.asked`."""
+        """Returns the inputs and parameters that a page shows of the job: see `Reading.asked`."""
         return await self.reading.asked(job_id, structure)
 
     async def recent(
         self, limit: int, after: str | None = None, wanted: Filter = ALL
     ) -> tuple[list[Job], str | None]:
-        """The newest jobs without their results, or those after the job `after`; and the next page's `after`.
+        """Returns the newest jobs, or those after `after`, without results; and the next page's `after`.
 
-        A filtered page may be short, or empty, and have a next one (`Listing.page`).
-        Raises InvalidRequest when `after` is not, or no longer, in the list.
+        A filtered page may be short or empty although there is a next one (`Listing.page`).
+        Raises InvalidRequest if `after` is not in the list, or no longer.
         """
         return await self._listing.page(limit, after, wanted)
 
 
 def _fingerprint(model: str, payload: bytes) -> str:
-    """32 hex digits that tell whether two requests are the same."""
+    """Returns 32 hex digits that are equal for equal requests."""
     return hashlib.sha256(model.encode() + b"\0" + payload).hexdigest()[:32]

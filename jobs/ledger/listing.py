@@ -1,6 +1,6 @@
-"""Listing: the newest jobs, page by page, all or those that a filter allows.
+"""Listing: the newest jobs by page, all or filtered.
 
-Ended jobs do not change, so each is read only once.
+Ended jobs do not change, so they are cached.
 """
 
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ from jobs.schema import Job, JobState
 from jobs.store.connection import availability
 
 REMEMBERED = 1_000
-"""Ended jobs that are not read again."""
+"""Most ended jobs in the cache."""
 SEARCHED = 300
-"""Jobs that one page looks at, at most; otherwise a filter for a rare state would read the whole listing."""
+"""Most jobs that one page examines; otherwise a filter for a rare state would read the whole listing."""
 CHUNK = 60
-"""Jobs that a filtered page reads at once, at least."""
+"""Fewest jobs that a filtered page reads at once."""
 
 PARTIAL = "partial"
-"""Allows jobs of which some inputs failed, but not all. Such a job is `succeeded`, so this is no state."""
+"""Filter for jobs of which some inputs failed, but not all. It is not a state: such a job is `succeeded`."""
 
 STATES = (*(state.value for state in JobState), PARTIAL)
-"""What a filter may name as a state."""
+"""Allowed values of a filter's `states`."""
 
 
 class Filter(NamedTuple):
-    """Which jobs a page shows. An empty set allows all."""
+    """Selects the jobs of a page. An empty set allows all."""
 
     states: frozenset[str] = frozenset()
-    """Of STATES."""
+    """A subset of STATES."""
     models: frozenset[str] = frozenset()
 
     def allows(self, job: Job) -> bool:
@@ -49,7 +49,7 @@ ALL = Filter()
 
 
 class Listing:
-    """The jobs that `batchline:recent` names, without their results, which may be large."""
+    """Reads the jobs in `batchline:recent` without their results, which may be large."""
 
     def __init__(self, redis: ArqRedis, integrity: Integrity, reading: Reading) -> None:
         self._redis = redis
@@ -58,10 +58,10 @@ class Listing:
         self._ended: dict[str, Job] = {}
 
     async def page(self, limit: int, after: str | None, wanted: Filter = ALL) -> tuple[list[Job], str | None]:
-        """The newest jobs that the filter allows, or those after job `after`; and the next page's `after`.
+        """Returns the newest jobs that match the filter, or those after `after`; and the next page's `after`.
 
-        It looks at SEARCHED jobs at most, so a filtered page may be short, or empty, and have a next one.
-        Raises InvalidRequest when `after` is not, or no longer, in the list.
+        Examines at most SEARCHED jobs, so a filtered page may be short or empty although there is a next one.
+        Raises InvalidRequest if `after` is not in the list, or no longer.
         """
         ids = await self._ids(SEARCHED + 1, after)
         looked_at = ids[:SEARCHED]
@@ -76,7 +76,7 @@ class Listing:
         return page, looked_at[-1] if len(ids) > len(looked_at) else None
 
     async def _read(self, ids: Sequence[str]) -> list[tuple[str, Job]]:
-        """The jobs that are still there, each with its id in the list."""
+        """Returns the jobs that still exist, each with its id in the list."""
         await self._forget_those_gone(ids)
         found = [(job_id, self._ended.get(job_id) or await self._look_up(job_id)) for job_id in ids]
         return [(job_id, job) for job_id, job in found if job is not None]
@@ -93,7 +93,7 @@ class Listing:
         return [member.decode() for member in newest]
 
     async def _forget_those_gone(self, ids: Sequence[str]) -> None:
-        """The server says whose lifetime is over: this machine's clock may be wrong."""
+        """Drops ended jobs that the server no longer has; this machine's clock may be wrong."""
         known = [job_id for job_id in ids if job_id in self._ended]
         if not known:
             return
@@ -108,12 +108,12 @@ class Listing:
     async def _look_up(self, job_id: str) -> Job | None:
         try:
             job = replace(await self._reading.job(job_id, BARELY), results=None)
-        except (JobGone, JobNotFound):  # its lifetime ended, and the list outlives it
+        except (JobGone, JobNotFound):  # its lifetime is over; the list keeps ids for longer
             return None
         except QueueDamaged as error:
             if error.key != keys.RESULT.of(job_id):
                 raise
-            return None  # another program's data where its record was
+            return None  # its record was replaced with another program's data
         if job.status.terminal:
             self._ended[job_id] = job
             if len(self._ended) > REMEMBERED:

@@ -1,7 +1,7 @@
-"""Queues: what the client's and the worker's side of the ledger share: the count of jobs and the sweep.
+"""Queues: the base of Ledger and Claims: counting jobs and the sweep.
 
-Every transition of a job is one script and one round trip, on arq's own keys. What each script reads and
-writes is in its header in `jobs/ledger/scripts/`.
+Every transition of a job is one script and one round trip, on arq's own keys. The header of each script in
+`jobs/ledger/scripts/` lists what it reads and writes.
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ from jobs.settings import Settings
 from jobs.store import lua
 
 SWEEP_EVERY = 1.0
-"""Seconds between sweeps, by every worker and every API process."""
+"""Seconds between sweeps, in every worker and every API process."""
 
 SWEEP_LIMIT = 1_000
-"""Most jobs that one sweep moves for each reason, so that it never blocks the server for long."""
+"""Most jobs that one sweep moves for each reason, so that it does not block the server for long."""
 
 
 class Depth(msgspec.Struct, frozen=True):
@@ -32,11 +32,11 @@ class Depth(msgspec.Struct, frozen=True):
     running: int
     bytes: int
     oldest_ms: int = 0
-    """That the oldest of the 64 next in line has waited since it was accepted."""
+    """Milliseconds since the oldest of the next 64 jobs was accepted."""
     late: int = 0
-    """Of the running ones, those whose lease should have been renewed by now."""
+    """Running jobs whose lease renewal is late."""
     damage: str = ""
-    """Where another program's data keeps them from being counted: which key it is, and what it holds."""
+    """If another program's data prevents counting: the key and what it holds."""
 
 
 class Queues:
@@ -56,22 +56,23 @@ class Queues:
         self._prefixes = [key.of("") for key in own]
 
     async def depth(self, *only: str) -> dict[str, Depth]:
-        """Each model's unfinished jobs, or those of some, and the age of the oldest that waits."""
+        """Returns the unfinished jobs of all models, or of some, and the age of the oldest that waits."""
         models = only or self.models
         counted = [key.of(model) for model in models for key in (keys.QUEUE, keys.BYTES)]
         try:
             counts = await self._run(self._depth, counted, [keys.JOB.of(""), late_ms(self.settings)])
-        except QueueDamaged as error:  # the others' are known all the same
+        except QueueDamaged as error:  # count the other models one by one
             if len(models) == 1:
                 return {models[0]: Depth(0, 0, 0, 0, damage=str(error))}
             return {model: (await self.depth(model))[model] for model in models}
         return {model: Depth(*counts[6 * i : 6 * i + 6]) for i, model in enumerate(models)}
 
     async def sweep(self, model: str) -> tuple[int, int, int]:
-        """Gives back run-out leases, expires the overdue, ends the aborted; returns how many of each.
+        """Requeues jobs whose lease ended, expires overdue jobs, ends aborted jobs; returns how many of each.
 
-        Workers and the API do it every SWEEP_EVERY seconds, so that deadlines hold with no worker alive.
-        After a quiet of three of them, as when Redis stood still, leases get grace for live workers to renew.
+        Workers and the API call it every SWEEP_EVERY seconds, so that deadlines are kept without a worker.
+        If there was no sweep for three times that, for example because Redis was stopped, leases are extended
+        so that live workers can renew them.
         """
         given_back, expired, aborted = await self._run(
             self._sweep,

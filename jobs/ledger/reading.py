@@ -1,7 +1,7 @@
-"""Reading: a job's state, its results, its inputs, each without the others where those are large.
+"""Reading: reads a job's state, results and inputs, each separately if the others are large.
 
-The state of a job costs the same whatever its size. Results beyond ALONG bytes are not in it; they are read
-in slices, so that no answer of Redis is large, delays others, or fills the server's buffers.
+Reading the state costs the same for any job size. Results above ALONG bytes are read in slices, so that no
+answer of Redis is large, delays other clients, or fills the server's buffers.
 """
 
 import asyncio
@@ -19,39 +19,39 @@ from jobs.store import lua
 from jobs.store.connection import availability
 
 ALONG = 256 * 1024
-"""Bytes of a record up to which its results come along with its state, in one round trip."""
+"""Bytes of a record up to which state and results are read in one round trip."""
 
 BARELY = 1024
-"""The same where nobody wants results: such a record is not worth the cut."""
+"""The same if the results are not needed: removing them from a smaller record saves nothing."""
 
 SLICE = 1024 * 1024
-"""Bytes of results that one answer of Redis holds."""
+"""Most bytes of results in one answer of Redis."""
 
 MOST_ASKED = 256 * 1024
-"""Bytes of a payload up to which a page shows what was asked."""
+"""Bytes of a payload up to which a page shows its inputs and parameters."""
 
 AT_ONCE = 4
-"""Slices that a process has asked for and not received: what Redis may hold for it in its buffers."""
+"""Most slices that a process requests at once; bounds what Redis buffers for it."""
 
 
 class Stored(NamedTuple):
-    """A job that ended, and where in its record its results are."""
+    """An ended job, and the position of the results in its record."""
 
     job: Job
     offset: int
     size: int
     rest: bytes
-    """Its record without the results; it ends with the time of the job's end."""
+    """The record without the results; it ends with the job's finish time."""
 
 
 class Outcomes(NamedTuple):
-    """What is known of a job's inputs, in the order in which it became known."""
+    """The known outcomes of a job's inputs, in the order in which they became known."""
 
     job: Job
     known: Sequence[bytes] | None
-    """JSON objects with an `index`, less those that the reader has; None for a job that ended."""
+    """JSON objects with an `index`, without those that the reader already has; None for an ended job."""
     order: Sequence[int] | None
-    """Of a job that ended, the order of its results; None where it is that of its inputs."""
+    """For an ended job, the order of its results; None if it is the order of the inputs."""
 
 
 class Reading:
@@ -71,9 +71,9 @@ class Reading:
         self._slices = asyncio.Semaphore(AT_ONCE)
 
     async def job(self, job_id: str, along: int = ALONG) -> Job:
-        """The job as it is now; its results are UNSET where its record has more bytes than `along`.
+        """Returns the job as it is now; its results are UNSET if its record has more than `along` bytes.
 
-        Raises JobNotFound, or JobGone when its lifetime is over.
+        Raises JobNotFound, or JobGone if its lifetime is over.
         """
         match await self._answer(job_id, along):
             case [_, _, _, _, _, _, _] as parts:
@@ -83,7 +83,7 @@ class Reading:
         raise self.missing(job_id)
 
     async def outcomes(self, job_id: str, after: int) -> Outcomes:
-        """The job, and what is known of its inputs less the first `after` outcomes. Raises as `job`."""
+        """Returns the job and its known outcomes except the first `after`. Raises like `job`."""
         match await self._answer(job_id, ALONG):
             case [_, _, _, _, _, _, _] as parts:
                 job = self._unfinished(job_id, parts)
@@ -96,14 +96,14 @@ class Reading:
         raise self.missing(job_id)
 
     async def stored(self, job_id: str) -> Stored:
-        """Where the results are of a job that has more than BARELY bytes of them. Raises as `job`."""
+        """Returns where the results of a job are if they exceed BARELY bytes. Raises like `job`."""
         match await self._answer(job_id, BARELY):
             case [record, offset, size]:
                 return Stored(self.ended(job_id, record, results=False), offset, size, record)
         raise self.missing(job_id)
 
     async def results(self, stored: Stored) -> bytearray:
-        """The results, JSON. Raises JobGone where their lifetime ends before all of them were read."""
+        """Returns the results as JSON. Raises JobGone if their lifetime ends before they were all read."""
         key = keys.RESULT.of(stored.job.id)
         results = bytearray(stored.size)
         for start in range(0, stored.size, SLICE):
@@ -113,15 +113,15 @@ class Reading:
                 raise self.gone(stored.job.id)
             results[start:end] = part
         rest = await self._slice(key, stored.offset + stored.size, -1)
-        if not rest or not stored.rest.endswith(rest):  # another job's, which a stock client gave the same id
+        if not rest or not stored.rest.endswith(rest):  # a stock client reused the id
             raise self.gone(stored.job.id)
         return results
 
     async def asked(self, job_id: str, structure: int = views.STRUCTURE) -> views.Asked:
-        """What the job was asked, for people to read; nothing once its lifetime is over.
+        """Returns the job's inputs and parameters for display; nothing once its lifetime is over.
 
-        A payload above MOST_ASKED bytes is not moved: only its size is known then. How much of a smaller one
-        is decoded is up to `structure`, as in `views.glimpse`.
+        For a payload above MOST_ASKED bytes only its size is returned. `structure` limits how much of a
+        smaller payload is decoded, as in `views.glimpse`.
         """
         async with availability():
             answer = await self._asked([keys.JOB.of(job_id)], [MOST_ASKED])
@@ -130,14 +130,14 @@ class Reading:
         return views.glimpse(answer, structure) if answer else views.Asked()
 
     def ended(self, job_id: str, record: bytes, *, results: bool) -> Job:
-        """A job from its record, with or without its results. Raises QueueDamaged where that is no record."""
+        """Returns a job from its record, with or without results. Raises QueueDamaged if it is no record."""
         try:
             return views.terminal(record, results=results)
         except views.UNREADABLE:
             raise self._integrity.damaged(keys.RESULT.of(job_id), "holds no record of a job") from None
 
     def missing(self, job_id: str) -> JobGone | JobNotFound:
-        """An id tells its age: one older than the lifetime of results was probably a job once."""
+        """Returns the error for an unknown id: JobGone if it is older than the lifetime of results."""
         created = created_ms(job_id)
         if created is not None and created < views.now_ms() - self._lifetime_ms:
             return self.gone(job_id)
@@ -170,6 +170,6 @@ class Reading:
 
 
 def job_keys(job_id: str) -> list[str]:
-    """A job's own keys, in the order that scripts take them."""
+    """Returns a job's own keys, in the order that scripts expect."""
     own = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS)
     return [key.of(job_id) for key in own]

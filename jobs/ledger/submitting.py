@@ -1,6 +1,6 @@
-"""Submits: accepts jobs; those that come while a script is on its way share the next one.
+"""Submits: accepts jobs; jobs that arrive while a script is in flight share the next one.
 
-So a lone submit never waits, and under load many jobs share a round trip, as many items share a forward pass.
+So a single submit never waits, and under load many jobs share one round trip.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from jobs.settings import Settings
 from jobs.store.durability import Send
 
 MAX_JOBS = 64
-"""Jobs in one script: Redis answers nobody else meanwhile."""
+"""Most jobs in one script; Redis serves no other client while it runs."""
 
 MAX_BYTES = 1024 * 1024
-"""Bytes of payloads after which a script takes no more along."""
+"""Bytes of payloads after which no more jobs are added to a script."""
 
 
 class Submission(NamedTuple):
-    """One job as submit.lua takes it."""
+    """One job in the form that submit.lua expects."""
 
     id: str
     payload: bytes
@@ -29,13 +29,13 @@ class Submission(NamedTuple):
     latest_start: int
     """ms from now, or 0"""
     fingerprint: str
-    """Of a request with an idempotency key, or ''."""
+    """Fingerprint of a request with an idempotency key; otherwise ''."""
     idempotency_key: str
-    """The Redis key that keeps it."""
+    """The Redis key that stores the fingerprint."""
 
 
 class Submits:
-    """The jobs of one model on their way into its queue."""
+    """Sends the submitted jobs of one model to its queue."""
 
     def __init__(self, send: Send, settings: Settings, model: str) -> None:
         self._send = send
@@ -56,9 +56,9 @@ class Submits:
         self._sending: asyncio.Task[None] | None = None
 
     async def accept(self, submission: Submission) -> Any:
-        """The script's answer for this job. Raises QueueUnavailable.
+        """Sends the job and returns the script's answer for it. Raises QueueUnavailable.
 
-        Who is cancelled meanwhile does not know whether the job was accepted.
+        After a cancellation the job may or may not have been accepted.
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((submission, answer))
@@ -67,13 +67,13 @@ class Submits:
         return await answer
 
     async def _send_all(self) -> None:
-        """Until none waits."""
+        """Sends batches until no job waits."""
         try:
             while self._waiting:
                 if batch := self._next():
                     behind = len(self._waiting)
                     fault = await self._send_batch(batch)
-                    # who waited all that time is told too: their own tries would add up
+                    # jobs that waited meanwhile fail too: the delays of further tries would add up
                     for _ in range(behind if fault else 0):
                         _, answer = self._waiting.popleft()
                         _tell(answer, fault)
@@ -85,7 +85,7 @@ class Submits:
         size = 0
         while self._waiting and len(batch) < MAX_JOBS and size < MAX_BYTES:
             submission, answer = self._waiting.popleft()
-            if not answer.cancelled():  # else its client has gone before anything was sent
+            if not answer.cancelled():  # cancelled: its caller left before the job was sent
                 batch.append((submission, answer))
                 size += len(submission.payload)
         return batch
@@ -93,7 +93,7 @@ class Submits:
     async def _send_batch(
         self, batch: list[tuple[Submission, asyncio.Future[Any]]]
     ) -> QueueUnavailable | None:
-        """Returns what befell all of them, where the queue could not be used."""
+        """Sends one script. Returns the error if the queue was unavailable."""
         names: list[str] = list(self._keys)
         arguments: list[Any] = list(self._limits)
         for each, _ in batch:
@@ -102,7 +102,7 @@ class Submits:
         outcomes: list[Any]
         try:
             outcomes = await self._send(names, arguments)
-        except asyncio.CancelledError:  # the process ends
+        except asyncio.CancelledError:  # the process is stopping
             for _, answer in batch:
                 answer.cancel()
             raise

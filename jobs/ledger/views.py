@@ -1,4 +1,4 @@
-"""Turns what the ledger holds (payloads, leases, records) into the Job that a client sees."""
+"""Converts the ledger's data (payloads, leases, records) to the Job that clients see."""
 
 import time
 from collections.abc import Container, Sequence
@@ -12,30 +12,30 @@ from jobs.ledger.wire import Event, Record, decode_payload, decode_record
 from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, Timings, from_ms, urls
 
 TOKEN = 32
-"""Hex digits of a lease's token; the rest is the start in Unix ms, or 0 until the first batch has begun."""
+"""Hex digits of a lease's token; the rest is the start in Unix ms, or 0 until the first batch has started."""
 
 
 SHOWN = 25
-"""Inputs of a job that people are shown."""
+"""Most inputs of a job that a page shows."""
 
 STRUCTURE = 16 * 1024
-"""Bytes of lists, objects and numbers that are decoded to be shown; texts do not count."""
+"""Most bytes of lists, objects and numbers that are decoded for display; texts do not count."""
 
 TEXTS = {*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB}
 LISTS = {*range(0x90, 0xA0), 0xDC, 0xDD}
 """First bytes of msgpack's texts and lists."""
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
-"""What a payload that is none raises, or one whose times are no times."""
+"""Errors raised for data that is not a payload or record, or whose times are invalid."""
 
 
 def now_ms() -> int:
-    """Unix ms by this machine's clock: good for ages of ids, never for deadlines."""
+    """Returns Unix ms by this machine's clock. Use it for the ages of ids, never for deadlines."""
     return time.time_ns() // 1_000_000
 
 
 def accepted(job_id: str, job: NewJob, created: int, position: int) -> Job:
-    """A job that `submit` has just accepted."""
+    """Returns the view of a job that `submit` has just accepted."""
     return Job(
         id=job_id,
         model=job.model,
@@ -57,7 +57,7 @@ def unfinished(
     attempts: int,
     position: int | None,
 ) -> Job:
-    """A job that waits or is leased. `created` is 0 for a payload that does not say it."""
+    """Returns the view of a waiting or leased job. `created` is 0 if the payload has no creation time."""
     started = int(lease[TOKEN:]) if lease else 0
     return Job(
         id=job_id,
@@ -74,17 +74,17 @@ def unfinished(
 
 
 def progressed(job: Job, event: Event) -> Job:
-    """A running job, as an event of its progress left it."""
+    """Returns a running job with the counts of a progress event."""
     counts = replace(job.counts, succeeded=event.succeeded or 0, failed=event.failed or 0)
     return replace(job, counts=counts)
 
 
 def terminal(data: bytes, *, results: bool = True) -> Job:
-    """A job that ended, from its record; its results are UNSET where they were cut out of it."""
+    """Returns the view of an ended job from its record; the results are UNSET if they were cut out."""
     record = decode_record(data)
     state = JobState(record.state)
     ran = record.r is not None
-    started = record.st if record.t else None  # 0 where a worker was lost and none has begun since
+    started = record.st if record.t else None  # 0 if a worker was lost and the job was not started again
     return Job(
         id=record.id,
         model=keys.model_of(record.q),
@@ -102,7 +102,7 @@ def terminal(data: bytes, *, results: bool = True) -> Job:
 
 
 def order(data: bytes) -> list[int] | None:
-    """The inputs of a job in the order in which their outcomes became known, if its record says it."""
+    """Returns a job's input indices in the order in which their outcomes became known, if recorded."""
     return decode_record(data).order
 
 
@@ -116,21 +116,21 @@ def _timings(record: Record, started: int | None) -> Timings:
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a job's sender asked for, as far as it is still known."""
+    """A job's inputs and parameters, as far as they are still known."""
 
     inputs: Sequence[object] = ()
-    """UNSET for each that was not decoded, for it has too much structure."""
+    """UNSET for each input that was not decoded because it has too much structure."""
     parameters: dict[str, Any] = {}
     single: bool = False
     """Whether the input was given by itself, not in a list."""
     partial: bool = False
-    """Whether there is more than is here: further inputs, or something that was not decoded."""
+    """Whether this is incomplete: there are more inputs, or some were not decoded."""
     size: int = 0
-    """Bytes of a payload that is too large to be read: nothing else is here then."""
+    """Bytes of a payload that is too large to be read; the other fields are empty then."""
 
 
 def asked(payload: bytes) -> Asked:
-    """The inputs and parameters of a payload; nothing when it cannot be decoded."""
+    """Returns the inputs and parameters of a payload; nothing if it cannot be decoded."""
     try:
         decoded = decode_payload(payload)
         given, parameters = decoded.a[0], decoded.k.get("parameters")
@@ -161,10 +161,10 @@ _any = msgspec.msgpack.Decoder()
 
 
 def glimpse(payload: bytes, structure: int = STRUCTURE) -> Asked:
-    """What a page shows of a payload: its first SHOWN inputs, or all of a small one, and its parameters.
+    """Returns what a page shows of a payload: its parameters and first SHOWN inputs, or all if it is small.
 
-    Nothing when it cannot be decoded. A byte of msgpack can be a list, which takes more than 50 as a Python
-    object. So only texts are decoded whatever their size, and `structure` bytes of anything else.
+    Nothing if it cannot be decoded. One byte of msgpack can be a list, which takes more than 50 bytes as a
+    Python object. So texts of any size are decoded, but only `structure` bytes of other values.
     """
     if len(payload) <= structure:
         return asked(payload)
@@ -191,6 +191,6 @@ def _begins(raw: msgspec.Raw, with_one_of: Container[int]) -> bool:
 
 
 def input_count(args: list[object]) -> int:
-    """Inputs of a payload; at least one, for a stock client may enqueue anything."""
+    """Returns a payload's number of inputs; at least one, because a stock client may enqueue anything."""
     given = args[0] if args else None
     return max(1, len(given)) if isinstance(given, list) else 1

@@ -1,6 +1,6 @@
-"""What is written to Redis: payloads, records and events, as msgpack in arq's own layout. No pickle anywhere.
+"""The data written to Redis: payloads, records and events, as msgpack in arq's own layout; never pickle.
 
-A stock arq client speaks it when it is given `serialize` and `deserialize`:
+A stock arq client can use it with `serialize` and `deserialize`:
 
     from arq import create_pool
     from arq.connections import RedisSettings
@@ -33,20 +33,20 @@ K = TypeVar("K")
 
 
 class Payload(msgspec.Struct, Generic[K], kw_only=True):
-    """A job as it waits, in arq's field names.
+    """A waiting job, with arq's field names.
 
-    Their order matters: `submit.lua` writes the value of the last, `et`, and `codec.lua` reads `k` without
-    the inputs behind it.
+    The order of the fields matters: `submit.lua` appends the value of the last, `et`, and `payload.lua` reads
+    `k` without the inputs after it.
     """
 
     t: int | None = None
     f: str = FUNCTION
     k: K = msgspec.field(default_factory=dict)  # type: ignore[assignment]
-    """The envelope: written as an Envelope, read as it is, for a stock client may give anything."""
+    """The envelope: written as an Envelope; not validated when read: a stock client may send anything."""
     a: list[Any]
-    """[inputs]: one input, or a list of them."""
+    """[inputs]: one input, or a list of inputs."""
     et: int
-    """Creation, Unix ms by the server's clock."""
+    """Creation time, Unix ms by the server's clock."""
 
 
 class PackedPayload(Payload[dict[str, Any]], kw_only=True):
@@ -56,7 +56,7 @@ class PackedPayload(Payload[dict[str, Any]], kw_only=True):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """A job as it ended, in arq's field names and a few more. `ft` must stay last: the scripts write it."""
+    """An ended job, with arq's field names and a few more. `ft` must stay last: the scripts append it."""
 
     f: str = FUNCTION
     a: list[Any] = []
@@ -64,41 +64,41 @@ class Record(msgspec.Struct, kw_only=True):
     s: bool
     """Whether the job succeeded."""
     r: bytes | None = None
-    """JSON: aligned with the inputs, each `{"output": ...}` or `{"error": ...}`; None if it never ran."""
+    """JSON list aligned with the inputs, each `{"output": ...}` or `{"error": ...}`; None if it never ran."""
     id: str
     q: str
     t: int
-    """Attempts; 0 when it was never claimed."""
+    """Attempts; 0 if it was never started."""
     et: int
     st: int
-    """Start of the work, Unix ms by the server's clock; meaningless when `t` is 0."""
+    """Start time, Unix ms by the server's clock; meaningless if `t` is 0."""
     n: int
-    """Inputs in all."""
+    """Number of inputs."""
     failed: int = 0
-    """Inputs that failed, of a job that ran."""
+    """Number of failed inputs of a job that ran."""
     tokens: int | None = None
-    """Tokens of its own inputs; None where nobody counted them."""
+    """Tokens of the job's inputs; None if they were not counted."""
     compute: float | None = None
-    """Milliseconds that its micro-batches took, one after the other."""
+    """Total milliseconds of its micro-batches."""
     batch: tuple[float, float | None] | None = None
-    """Mean items in its micro-batches, and the share of padding among their tokens."""
+    """Mean number of items in its micro-batches, and the share of padding among their tokens."""
     order: list[int] | None = None
-    """Its inputs in the order in which their outcomes became known; None for a job without progress."""
+    """Input indices in the order in which their outcomes became known; None for a job without progress."""
     state: str
     ft: int
-    """Finish, Unix ms by the server's clock."""
+    """Finish time, Unix ms by the server's clock."""
 
 
 class Event(msgspec.Struct, array_like=True):
-    """One transition, as published."""
+    """One published transition."""
 
     id: str
     state: str
     record: bytes | None = None
-    """The record of a terminal state, where it was small enough to travel along."""
+    """The record of a terminal state, if it is small enough for the message."""
     succeeded: int | None = None
     failed: int | None = None
-    """Inputs with an output, and inputs that failed, of a running job that made progress."""
+    """Inputs with an output, and failed inputs, of a running job that made progress."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -110,20 +110,20 @@ _packed_payloads = msgspec.msgpack.Decoder(PackedPayload)
 _lists = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 _UINT64 = 9
-"""Bytes of a msgpack uint64, which any Unix time in ms takes."""
+"""Bytes of a msgpack uint64; every Unix time in ms is encoded as one."""
 _SOME_TIME = 2**40
 
 
 def encode_payload(inputs: Any, envelope: Envelope) -> bytes:
-    """A payload less the value of `et`."""
+    """Encodes a payload without the value of `et`."""
     return _encoder.encode(Payload(a=[inputs], k=envelope, et=_SOME_TIME))[:-_UINT64]
 
 
 def decode_payload(data: bytes, *, packed: bool = False) -> Payload[dict[str, Any]]:
-    """Raises msgspec.MsgspecError where it is not a payload, for instance pickled by a stock client.
+    """Decodes a payload. Raises msgspec.MsgspecError if it is not one, such as a stock client's pickle.
 
-    `packed`: inputs other than texts stay msgpack, each a msgspec.Raw. A few MB can hold millions of lists:
-    to decode them takes seconds, and a hundred times the memory.
+    `packed`: inputs other than texts stay msgpack, each a msgspec.Raw. A few MB can hold millions of lists;
+    decoding them takes seconds and a hundred times the memory.
     """
     if not packed:
         return _payloads.decode(data)
@@ -146,7 +146,7 @@ def _text_or_packed(value: msgspec.Raw) -> Any:
 
 
 def encode_record(record: Record) -> bytes:
-    """A record less the value of `ft`; give it any Unix time in ms."""
+    """Encodes a record without the value of `ft`; set `ft` to any Unix time in ms."""
     return _encoder.encode(record)[:-_UINT64]
 
 
@@ -159,11 +159,11 @@ def decode_events(data: bytes) -> list[Event]:
 
 
 UNIX_MS = _SOME_TIME
-"""A stand-in for a time that a script fills in."""
+"""Placeholder for a time that a script fills in."""
 
 
 def record_head(results: bytes | None = None, failed: int = 0) -> bytes:
-    """The start of a record of a job that never ran; `terminate.lua` adds the other eight fields."""
+    """Returns the start of the record of a job that never ran; `terminate.lua` adds eight more fields."""
     fields = {"f": FUNCTION, "a": [], "k": {}, "s": False, "r": results, "failed": failed}
     body = b"".join(_encoder.encode(name) + _encoder.encode(value) for name, value in fields.items())
     return bytes([0x80 | len(fields) + 8]) + body

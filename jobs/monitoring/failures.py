@@ -1,28 +1,28 @@
-"""Failures: why inputs have no output, by kind; the latest reasons, as a heartbeat reports them."""
+"""Failures: the latest reasons why inputs have no output, as reported in a heartbeat."""
 
 import msgspec
 
 from jobs.problem_kinds import TITLES
 
 LATEST = 5
-"""Reasons that a worker keeps."""
+"""Most reasons that a worker keeps."""
 
 MOST_DETAIL = 160
-"""Characters of a detail that it keeps: a heartbeat stays below a few KiB."""
+"""Most characters of a detail, so that a heartbeat stays below a few KiB."""
 
 
 class FailureReason(msgspec.Struct, array_like=True):
-    """Why inputs failed lately: those with the same kind and detail count as one."""
+    """A reason why inputs failed recently: failures with the same kind and detail are one reason."""
 
     kind: str
-    """One of `problem_kinds.FAILURES`; an older or newer worker may have others."""
+    """One of `problem_kinds.FAILURES`; workers of other versions may have others."""
     detail: str
     inputs: int
-    """Inputs that failed for this reason, since it was the last time none of LATEST."""
+    """Inputs that failed for this reason since it entered the list."""
     job: str
     """The newest job with such an input."""
     at: float
-    """When that job ended, in Unix seconds by the server's clock."""
+    """End of that job, in Unix seconds by the server's clock."""
 
     @property
     def title(self) -> str:
@@ -30,7 +30,7 @@ class FailureReason(msgspec.Struct, array_like=True):
 
 
 def note(latest: list[FailureReason], kind: str, detail: str, inputs: int, job: str, at: float) -> None:
-    """Adds to the reasons, oldest first, and keeps LATEST of them."""
+    """Adds a reason to the list, oldest first, and keeps the LATEST newest."""
     detail = detail if len(detail) <= MOST_DETAIL else f"{detail[:MOST_DETAIL]} …"
     known = next((each for each in latest if (each.kind, each.detail) == (kind, detail)), None)
     if known is not None:
@@ -41,7 +41,7 @@ def note(latest: list[FailureReason], kind: str, detail: str, inputs: int, job: 
 
 
 def newest(found: list[FailureReason]) -> list[FailureReason]:
-    """The reasons of several workers as one list: the newest first, LATEST at most."""
+    """Returns the reasons of several workers as one list, newest first, at most LATEST."""
     merged: list[FailureReason] = []
     for each in sorted(found, key=lambda reason: reason.at):
         note(merged, each.kind, each.detail, each.inputs, each.job, each.at)

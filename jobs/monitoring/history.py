@@ -1,7 +1,7 @@
-"""History: each model's last quarter of an hour, one sample each 5 s, so that charts outlive every process.
+"""History: one sample each 5 s of each model's last 15 minutes, so that charts survive restarts.
 
-API processes and workers all try to add a sample once a second; the first of them does. A sample holds what
-was done since the one before it: the differences of what the workers' heartbeats count.
+API processes and workers all try once a second to add a sample; the first one succeeds. A sample holds the
+work since the previous one: the differences of the counters in the workers' heartbeats.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,33 +21,33 @@ from jobs.store import lua
 from jobs.store.connection import availability
 
 EVERY = 5.0
-"""Seconds between samples, at least."""
+"""Shortest time between samples, in seconds."""
 GATE_MS = 4_500
-"""Less than EVERY, for the next writer may look half a second later."""
+"""Less than EVERY, because the next writer may check half a second later."""
 SILENCE = 2 * EVERY
-"""Seconds without a sample that count at most where all workers are new: what they did they did of late."""
+"""Most seconds that a gap between samples counts if all workers are new: their work must be recent."""
 KEPT = 200
-"""Samples of one model: more than a quarter of an hour."""
+"""Samples kept per model: more than 15 minutes."""
 LIFETIME_MS = 20 * 60_000
-"""After the newest sample."""
+"""Lifetime of the keys after the newest sample."""
 NEW = 15.0
-"""Seconds after its start within which all of a worker's work counts as new; clocks may differ by some."""
+"""Seconds after its start within which all of a worker's work counts as new; allows for different clocks."""
 
 
 class Sample(msgspec.Struct, array_like=True, frozen=True):
-    """What stood in the queue when it was taken, and what was done since the sample before."""
+    """The queue's depth at the time of the sample, and the work since the previous sample."""
 
     depth: Depth
     workers: int
     work: Work
     anew: bool = False
-    """Whether all workers had started since the sample before."""
+    """Whether all workers had started since the previous sample."""
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """A sample in its place: `at` in Unix seconds, `seconds` in which its work was done (0 for the first).
+    """A sample with its time: `at` in Unix seconds, `seconds` in which its work was done (0 for the first).
 
-    These are all since the sample before, but after a silence in which no worker was there.
+    `seconds` is the time since the previous sample, or less after a gap without workers.
     """
 
     at: float
@@ -61,10 +61,10 @@ class Series(msgspec.Struct, frozen=True):
     now: float
     moments: list[Moment]
     seen: dict[str, Work]
-    """What the newest sample has seen of each worker."""
+    """Each worker's counters at the newest sample."""
 
     def lately(self, seconds: float, beats: Sequence[Heartbeat]) -> tuple[Work, float]:
-        """What was done in about the last `seconds` up to this moment, and in how many seconds it was."""
+        """Returns the work of about the last `seconds` until now, and the seconds that it covers."""
         recent = [moment for moment in self.moments if moment.seconds and self.now - moment.at < seconds]
         work = Work()
         for moment in recent:
@@ -74,14 +74,14 @@ class Series(msgspec.Struct, frozen=True):
         begins = [max(self.moments[0].at if self.moments else self.now, self.now - seconds)]
         begins += [moment.at - moment.seconds for moment in recent[:1]]
         if not self.seen.keys().isdisjoint(beat.id for beat in beats):
-            begins.append(since)  # they worked on while nobody took samples
+            begins.append(since)  # they worked while no samples were taken
         return work, self.now - min(begins)
 
     def with_now(self, depth: Depth, beats: Sequence[Heartbeat]) -> "Series":
-        """These, and this moment as one more that is not written: what stands in the queue now.
+        """Returns the series with one more sample for now, which is not written: the queue's current depth.
 
-        Its work is the newest sample's and all since: heartbeats come once a second, and what was done in a
-        shorter time would be a matter of chance.
+        Its work includes the newest sample's: heartbeats are written once a second, so the rate over a
+        shorter time would be random.
         """
         last = self.moments[-1] if self.moments else Moment(self.now, 0.0, Sample(depth, 0, Work()))
         work, seconds = done_since(self.seen, beats, last.at), self.now - last.at
@@ -104,13 +104,13 @@ class History:
         self._add = lua.Script(queues.redis, "sample")
 
     async def record(self) -> int:
-        """Adds a sample to each model whose turn it is, and returns to how many; none while Redis is away."""
+        """Adds a sample to each model that is due; returns their number, 0 while Redis is unavailable."""
         with suppress(QueueUnavailable, ResponseError):
             if due := await self._due():
                 depths, beats = await self._queues.depth(), await self._roster.read()
                 added = 0
                 for model in due:
-                    with suppress(QueueDamaged):  # which was logged, and is no other model's fault
+                    with suppress(QueueDamaged):  # it was logged; other models are not affected
                         added += await self._sample(model, depths[model], beats)
                 return added
         return 0
@@ -144,7 +144,7 @@ class History:
         return added
 
     async def read(self, models: Sequence[str] = (), *, newest: int = KEPT) -> dict[str, Series]:
-        """Each model's newest samples; of all models unless some are named. Raises QueueUnavailable."""
+        """Returns the newest samples of the given models, by default all. Raises QueueUnavailable."""
         models = models or self._queues.models
         async with self._queues.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
@@ -160,9 +160,9 @@ class History:
 
 
 def done_since(seen: Mapping[str, Work], beats: Iterable[Heartbeat], since: float) -> Work:
-    """What workers did after they were seen at `since`, in Unix seconds.
+    """Returns the workers' work since their counters were read at `since`, in Unix seconds.
 
-    All of a new worker's work counts; none of one that comes back from a silence.
+    All work of a new worker counts, but none of a worker that was temporarily missing.
     """
     done = Work()
     for beat in beats:
@@ -175,7 +175,7 @@ def done_since(seen: Mapping[str, Work], beats: Iterable[Heartbeat], since: floa
 
 
 def _anew(beats: Iterable[Heartbeat], seen: Mapping[str, Work]) -> bool:
-    """Whether there are workers, and none of them was seen before."""
+    """Returns whether there are workers and none of them was seen before."""
     ids = {beat.id for beat in beats}
     return bool(ids) and ids.isdisjoint(seen)
 
@@ -183,12 +183,12 @@ def _anew(beats: Iterable[Heartbeat], seen: Mapping[str, Work]) -> bool:
 def _counts(data: bytes | None) -> dict[str, Work]:
     try:
         return msgspec.msgpack.decode(data, type=dict[str, Work]) if data else {}
-    except msgspec.MsgspecError:  # of another version
+    except msgspec.MsgspecError:  # written by another version
         return {}
 
 
 def _moments(entries: Iterable[bytes]) -> list[Moment]:
-    """The samples that this version can read."""
+    """Returns the samples that this version can read."""
     found: list[Moment] = []
     for entry in entries:
         at, _, data = entry.partition(b" ")

@@ -1,7 +1,7 @@
-"""Every metric, declared once: what the API counts itself, and what a scrape reads from the ledger.
+"""Every metric, declared once: the API's own counters, and values that a scrape reads from the ledger.
 
-Nothing is registered globally: each process passes its registry. Workers have no endpoint of their own;
-they report in their heartbeats, and the API shows those of every live worker.
+Nothing is registered globally: each process passes its registry. Workers have no metrics endpoint; they
+report in their heartbeats, and the API exposes the values of every live worker.
 """
 
 import os
@@ -34,7 +34,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class ApiMetrics:
-    """What one API process counts."""
+    """The metrics of one API process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -73,18 +73,18 @@ class ApiMetrics:
             registry=registry,
         )
         self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        if not self._shared:  # what one process takes, of several, tells nothing
+        if not self._shared:  # one process's resources say little if several share the port
             ProcessCollector(namespace="batchline_api", registry=registry)
 
     def expect(self, models: Iterable[str]) -> None:
-        """Counters start at 0, for Prometheus knows no rate of a series that begins with its first event."""
+        """Starts counters at 0: Prometheus computes no rate for a series that begins with its first event."""
         for model in models:
             self.submitted.labels(model)
             for reason in ADMISSION_LIMITS:
                 self.admissions_refused.labels(model, reason)
 
     def exposition(self) -> bytes:
-        """In Prometheus' text format: what this process counted, or all that share its port."""
+        """Returns the metrics of this process, or of all that share its port, in Prometheus' text format."""
         registry = self.registry
         if self._shared:
             registry = CollectorRegistry()
@@ -127,11 +127,11 @@ _FIELDS = {
     "heartbeat_age_seconds": "age",
     "start_time_seconds": "started",
 }
-"""What a heartbeat calls them, where it is something else."""
+"""Metric -> field of the heartbeat, if the names differ."""
 
 
 class _Histogram(NamedTuple):
-    """A heartbeat's fields with the counts and the sum, and the bounds of the buckets."""
+    """A heartbeat's fields with the counts and the sum, the bounds of the buckets, and the help text."""
 
     counts: str
     sum: str
@@ -166,7 +166,7 @@ WORKER_HISTOGRAMS = {
 
 
 class LedgerCollector(Collector):
-    """One scrape's view of the queue and of the live workers; `depths` is None while Redis is away."""
+    """One scrape's values of the queue and the live workers; `depths` is None while Redis is unavailable."""
 
     def __init__(
         self, depths: Mapping[str, Depth] | None, workers: Sequence[Heartbeat], settings: Settings
@@ -253,7 +253,7 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
 
 
 def _histogram(name: str, form: _Histogram, beats: Sequence[Heartbeat]) -> Metric:
-    """With the worker as a label: a series that only its worker counts never falls while that lives."""
+    """Returns a histogram labelled by worker, so that a series never decreases while its worker lives."""
     family = HistogramMetricFamily(f"batchline_worker_{name}", form.told, labels=["model", "worker"])
     for beat in beats:
         buckets = [

@@ -1,4 +1,4 @@
-"""The roster of live workers: each writes a heartbeat, everybody can read them all."""
+"""The roster of live workers: each worker writes a heartbeat; any process can read them all."""
 
 from typing import Any
 
@@ -14,19 +14,18 @@ from jobs.store import lua
 HEARTBEAT_EVERY = 1.0
 """Seconds between heartbeats."""
 HEARTBEAT_TTL = 5.0
-"""Seconds after which a silent worker is not counted any more."""
+"""Seconds without a heartbeat after which a worker is no longer counted."""
 
 RESTARTS = ("crashed", "hung", "cancelled", "memory", "max_requests", "max_resident")
-"""Why an engine was started again. `cancelled`: all jobs of its batch were. `memory`: an input found none.
-
-The last two are keys of the model in `models.toml`: such an engine was replaced between two batches."""
+"""Reasons for an engine's restart. `cancelled`: all jobs of its batch were cancelled. `memory`: an input got
+no memory. The last two are limits of the model in `models.toml`: the engine was replaced between batches."""
 
 
 class Heartbeat(msgspec.Struct, kw_only=True):
-    """What a worker says of itself, once a second."""
+    """A worker's report, written once a second."""
 
     id: str
-    """Unique to the process and model: `host:pid:` and four hex digits, for containers may share the rest."""
+    """Unique per process and model: `host:pid:` and four hex digits, as containers may share host and pid."""
     model: str
     host: str
     pid: int
@@ -39,32 +38,32 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     engine_retry: float = 0.0
     """Unix seconds at which a retired model is loaded again; 0 while it is served."""
     restarting_seconds: float = 0.0
-    """For how long the engine has been restarting; 0 while it is not."""
+    """Seconds since the engine's restart began; 0 if it is not restarting."""
     load_seconds: float = 0.0
-    """That the model took to load, the last time; 0 where it is not known."""
+    """Seconds that the model last took to load; 0 if unknown."""
     device: str = ""
     dtype: str = ""
     defaults: dict[str, Any] = {}
-    """Parameters of a job that does not give them, as the model's own files ask for."""
+    """Default parameters from the model's own files."""
     leases: int = 0
     """Jobs claimed and not finished."""
     window: int = 0
     """Items claimed and not yet in the engine."""
     engine_restarts: int = 0
-    """Engines that were started again, for whatever reason."""
+    """Engine restarts for any reason."""
     restart_reasons: dict[str, int] = {}
-    """The same by reason, one of RESTARTS."""
+    """Engine restarts by reason, one of RESTARTS."""
     lost_leases: int = 0
     refused_results: int = 0
-    """Results that came after their lease was lost."""
+    """Results refused because their lease was lost."""
     jobs: dict[str, int] = {}
     """Jobs ended since the start, by state."""
     inputs: int = 0
-    """Inputs of the jobs among them that succeeded or failed."""
+    """Inputs of those jobs that succeeded or failed."""
     inputs_failed: dict[str, int] = {}
-    """Those of them that failed, by the kind of the failure."""
+    """Failed inputs of those jobs, by kind of failure."""
     failures: list[FailureReason] = []
-    """The latest reasons, oldest first."""
+    """The latest reasons of failures, oldest first."""
     items: int = 0
     """Items run since the start."""
     batches: int = 0
@@ -73,30 +72,30 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Tokens run since the start, without and with padding."""
     compute_seconds: float = 0.0
     starved_seconds: float = 0.0
-    """That the engine had nothing to compute although inputs waited."""
+    """Seconds in which the engine had nothing to compute although inputs waited."""
     items_per_second: float = 0.0
-    """While computing; a moving average."""
+    """Moving average over the time spent computing."""
     budget: int = 0
-    """Tokens, padding and all, at which a micro-batch is full; 0 where only its number of items ends it."""
+    """Tokens, including padding, at which a micro-batch is full; 0 if only the number of items is limited."""
     threads: int = 0
-    """That compute one forward pass; 0 where it is not known."""
+    """Threads that compute one forward pass; 0 if unknown."""
     queued: Counts = []
-    """Jobs that ran, by how long they had waited: counts for each bucket of `histograms.LATENCIES`."""
+    """Jobs that ran, by waiting time: counts for each bucket of `histograms.LATENCIES`."""
     queued_sum: float = 0.0
-    """Seconds, of all of them."""
+    """Sum of their waiting times in seconds."""
     compute: Counts = []
     compute_sum: float = 0.0
-    """As `queued`, by how long the forward passes of their micro-batches took."""
+    """Like `queued`, by duration of the forward passes of their micro-batches."""
     total: Counts = []
     total_sum: float = 0.0
-    """As `queued`, but of all jobs that ended, by how long that was after they were accepted."""
+    """Like `queued`, for all jobs that ended, by time from acceptance to end."""
     batch_items: Counts = []
     """Micro-batches by `histograms.BATCH_ITEMS`; the sum is `items`."""
     batch_padding: Counts = []
     batch_padding_sum: float = 0.0
     """Micro-batches by `histograms.PADDING`."""
     age: float = 0.0
-    """Seconds since it was written, by the server's clock; filled in by who reads it."""
+    """Seconds since the heartbeat was written, by the server's clock; set by the reader."""
 
     def __post_init__(self) -> None:
         for name in ("queued", "compute", "total"):
@@ -104,7 +103,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
 
     @property
     def retired(self) -> bool:
-        """Whether its model could not be loaded: its jobs wait, and it is loaded again at `engine_retry`."""
+        """Whether the model could not be loaded. Its jobs wait; loading is retried at `engine_retry`."""
         return self.engine == "retired"
 
 
@@ -130,7 +129,7 @@ class Roster:
             await pipe.execute()
 
     async def read(self) -> list[Heartbeat]:
-        """The live workers, oldest first; those that fell silent are struck off."""
+        """Returns the live workers, oldest first; removes workers without a heartbeat from the roster."""
         async with self._integrity.intact():
             async with self.redis.pipeline(transaction=False) as pipe:
                 pipe.zrange(keys.ROSTER.pattern, 0, -1, withscores=True)
@@ -152,7 +151,7 @@ class Roster:
 
 
 def _decode(data: bytes) -> Heartbeat | None:
-    """None for the heartbeat of another version, as there may be during an upgrade."""
+    """Returns the heartbeat, or None if it is another version's, as during an upgrade."""
     try:
         return msgspec.msgpack.decode(data, type=Heartbeat)
     except msgspec.MsgspecError:

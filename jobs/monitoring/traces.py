@@ -1,8 +1,8 @@
-"""Traces: OpenTelemetry across the queue, where the `otel` extra is installed and an endpoint is named.
+"""Traces: OpenTelemetry across the queue, if the `otel` extra is installed and an endpoint is configured.
 
-OTEL_EXPORTER_OTLP_ENDPOINT turns them on, and OpenTelemetry's other variables do what they always do. Without
-it nothing of OpenTelemetry is imported here, and nothing travels with a job. In the worker the trace goes on
-by the job's `traceparent` (W3C Trace Context), a keyword of its payload. The spans: docs/traces.md.
+OTEL_EXPORTER_OTLP_ENDPOINT turns them on; OpenTelemetry's other variables work as documented there. Without
+it OpenTelemetry is not imported here and jobs carry no trace data. The worker continues the trace from the
+job's `traceparent` (W3C Trace Context), a keyword of its payload. docs/traces.md lists the spans.
 """
 
 import os
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 LONGEST = 55
-"""Characters of a traceparent of version 00; no other is understood."""
+"""Characters of a traceparent of version 00, the only supported version."""
 
 _tracer: "Tracer | None" = None
 
@@ -29,7 +29,7 @@ _OFF: AbstractContextManager[str | None] = nullcontext()
 
 
 def configure(service: str) -> None:
-    """Turns traces on for this process, `api` or `worker`, if the environment says so."""
+    """Turns traces on for this process, `api` or `worker`, if the environment enables them."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     if off or not any(os.environ.get(name) for name in ENDPOINTS):
         return
@@ -48,18 +48,18 @@ def configure(service: str) -> None:
 
 
 def use(provider: "TracerProvider | None") -> None:
-    """Takes this provider's tracer; None turns traces off."""
+    """Sets the tracer from this provider; None turns traces off."""
     global _tracer
     _tracer = provider.get_tracer("batchline") if provider else None
 
 
 def tracer() -> "Tracer | None":
-    """None where traces are off."""
+    """Returns the tracer, or None if traces are off."""
     return _tracer
 
 
 def submitting(model: str, job_id: str, headers: Mapping[str, str]) -> AbstractContextManager[str | None]:
-    """The span of a submit, a child of what the request's `traceparent` names; gives the one for the job."""
+    """Opens the span of a submit, a child of the request's `traceparent`; yields the job's traceparent."""
     return _OFF if _tracer is None else _submitting(_tracer, model, job_id, headers)
 
 
@@ -79,7 +79,7 @@ def _submitting(
 
 
 def context(traceparent: object) -> "Context":
-    """What a traceparent names; an empty context where it is none. Traces must be on."""
+    """Returns the context of a traceparent, or an empty one if it is invalid. Traces must be on."""
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 

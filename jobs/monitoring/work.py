@@ -1,4 +1,4 @@
-"""Work: what workers have counted, in a form that can be added and subtracted; its quantiles."""
+"""Work: the workers' counters in a form that can be added and subtracted; and their quantiles."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,24 @@ from jobs.monitoring.roster import Heartbeat
 
 
 class Work(msgspec.Struct, array_like=True, frozen=True):
-    """Counts of one worker or of many, since their start or over some time."""
+    """Counters of one or more workers, since their start or over a period."""
 
     jobs: int = 0
     failed: int = 0
-    """Of these jobs."""
+    """Failed jobs among them."""
     items: int = 0
     batches: int = 0
     tokens: int = 0
     padded: int = 0
     """Tokens run, with padding."""
     queued: list[int] = []
-    """Jobs by the seconds that they waited: a count per bucket of LATENCIES, and the overflow."""
+    """Jobs by seconds waited: a count for each bucket of LATENCIES, and the overflow."""
     compute: list[int] = []
     total: list[int] = []
     inputs: int = 0
-    """Of jobs that ended with an outcome for each of them; `items` are those that were run."""
+    """Inputs of jobs that ended with an outcome for each input; `items` are the inputs that were run."""
     inputs_failed: int = 0
-    """Of these inputs."""
+    """Failed inputs among them."""
 
     def __post_init__(self) -> None:
         for name in ("queued", "compute", "total"):
@@ -35,7 +35,7 @@ class Work(msgspec.Struct, array_like=True, frozen=True):
 
     @classmethod
     def of(cls, beat: Heartbeat) -> "Work":
-        """All that a worker has done since its start."""
+        """Returns a worker's counters since its start."""
         return cls(
             jobs=sum(beat.jobs.values()),
             failed=beat.jobs.get("failed", 0),
@@ -73,24 +73,24 @@ class Work(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def batch_size(self) -> float | None:
-        """Inputs in a micro-batch, the mean; None when there was none."""
+        """Mean inputs in a micro-batch; None if there was none."""
         return self.items / self.batches if self.batches > 0 else None
 
     @property
     def padding(self) -> float | None:
-        """Share of padding among the tokens run, 0 to 1; None when none were."""
+        """Share of padding among the tokens run, 0 to 1; None if there were none."""
         return max(0.0, 1 - self.tokens / self.padded) if self.padded > 0 else None
 
     @property
     def failing(self) -> float | None:
-        """Share of failed inputs, 0 to 1; None when no job ended."""
+        """Share of failed inputs, 0 to 1; None if no job ended."""
         return self.inputs_failed / self.inputs if self.inputs > 0 else None
 
 
 def quantile(counts: Sequence[int], q: float) -> float | None:
-    """Seconds that a share `q` of the counted did not exceed; None when nothing was counted.
+    """Returns the `q` quantile in seconds; None if nothing was counted.
 
-    Linear within a bucket, and the last bound for what lies beyond it, as Prometheus' histogram_quantile.
+    Like Prometheus' histogram_quantile: linear within a bucket, and the last bound for larger values.
     """
     wanted = q * sum(counts)
     if wanted <= 0:

@@ -1,10 +1,10 @@
-"""How a process ended, in words. It is restarted by `worker/supervisor/` or `standalone/child.py`."""
+"""Describes how a process ended. `worker/supervisor/` and `standalone/child.py` restart processes."""
 
 import signal
 
 
 def how_it_ended(status: int) -> str:
-    """From a status as subprocess gives it: negative for a signal."""
+    """Describes an exit status from subprocess, which is negative for a signal."""
     if status >= 0:
         return f"ended with status {status}"
     try:

@@ -1,7 +1,8 @@
-"""Fail points: places at which a test lets this process die, as if it had been killed just there.
+"""Fail points: places in the code at which a test can kill this process.
 
-`BATCHLINE_CRASH_AT=before_finish` kills the process with SIGKILL when it comes there; `before_finish:3`, when
-it comes there for the third time. Unset, as for everybody but tests, a fail point costs one comparison.
+`BATCHLINE_CRASH_AT=before_finish` kills the process with SIGKILL when it reaches that place;
+`before_finish:3` when it reaches it for the third time. Unset, as outside tests, a fail point costs one
+comparison.
 """
 
 import os
@@ -16,7 +17,7 @@ assert _place in ("", *get_args(Place)), f"BATCHLINE_CRASH_AT: there is no place
 
 
 def reach(place: Place) -> None:
-    """Dies here if told to."""
+    """Kills the process if `BATCHLINE_CRASH_AT` names this place."""
     global _left
     if place == _place:
         _left -= 1

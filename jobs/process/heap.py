@@ -1,26 +1,26 @@
-"""Keeps the garbage collector off what lives as long as the process; returns freed memory to the system."""
+"""Excludes long-lived objects from garbage collection; returns freed memory to the system."""
 
 import ctypes
 import gc
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""glibc's names of what `mallopt` sets."""
+"""Parameters of glibc's `mallopt`."""
 BLOCK = 256 * 1024
-"""Bytes from which on a block of memory is the system's own, and returned to it as soon as it is freed."""
+"""Blocks of at least this many bytes are allocated separately and returned to the system when freed."""
 
 
 def settle() -> None:
-    """What was made until now is not looked at again: a full collection of it stops everything for 50 ms."""
+    """Excludes all current objects from later collections: a full collection of them takes 50 ms."""
     gc.collect()
     gc.freeze()
 
 
 def return_large_blocks() -> None:
-    """Freed blocks of BLOCK bytes go back to the system at once, where the C library is glibc.
+    """Makes glibc return freed blocks of BLOCK bytes or more to the system at once; no effect without glibc.
 
-    By default glibc keeps blocks of up to 32 MiB once it has seen one freed, and a flood of large requests
-    would leave the process as large as it was at its peak.
+    By default glibc keeps blocks of up to 32 MiB once one was freed, so after many large requests the process
+    would stay as large as at its peak.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""Logging set-up that the API and the worker share: structlog for our lines, the same look for libraries'."""
+"""Logging configuration of API and worker: structlog for our lines, the same format for libraries."""
 
 import logging
 import sys
@@ -6,16 +6,16 @@ import sys
 import structlog
 
 QUIET = ("httpx", "httpx2", "httpcore", "asyncio", "uvicorn.error", "arq")
-"""Libraries that are heard from warnings upward only."""
+"""Libraries of which only warnings and errors are logged."""
 
 
 def debugging() -> bool:
-    """Whether debug lines are written; what every job comes by asks this first, for a line costs more."""
+    """Returns whether debug lines are written. Check it before per-job lines, because a call costs more."""
     return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def configure(level: str, layout: str) -> None:
-    """Sends every line to stderr. `level` and `layout` are the settings `log_level` and `log_format`."""
+    """Sends all lines to stderr. `level` and `layout` are the settings `log_level` and `log_format`."""
     coloured = layout == "console" or (layout == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -27,7 +27,7 @@ def configure(level: str, layout: str) -> None:
         [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(),
-                # the default one shows locals, which takes seconds and may show what jobs say
+                # the default prints local variables, which takes seconds and may reveal jobs' inputs
                 exception_formatter=structlog.dev.plain_traceback,
             )
         ]

@@ -1,4 +1,4 @@
-"""Processes whose parent has ended: one ends with it, however that dies; or another process adopts them."""
+"""Processes whose parent has ended: end this process with its parent, or adopt orphaned descendants."""
 
 import ctypes
 import os
@@ -13,21 +13,21 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with(parent: int) -> None:
-    """Has the kernel kill this process when its parent is gone (on Linux), even if it hangs in C by then."""
+    """Makes the kernel kill this process when its parent ends (on Linux), even if it hangs in C code."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent ended before the call
             os._exit(1)
 
 
 def adopt() -> None:
-    """Has the kernel make orphans among this process's descendants its children from now on (on Linux)."""
+    """Makes orphaned descendants of this process its children from now on (on Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def children() -> list[int]:
-    """The ids of this process's children, also of those that it adopted; none where there is no /proc."""
+    """Returns the ids of this process's children, including adopted ones; none without /proc."""
     if not PROCESSES.is_dir():
         return []
     pids = [int(folder.name) for folder in PROCESSES.iterdir() if folder.name.isdecimal()]
@@ -35,17 +35,17 @@ def children() -> list[int]:
 
 
 def is_unmarked(pid: int) -> bool:
-    """Whether this child runs and nothing in its environment says whose it is."""
+    """Returns whether this child runs and has no mark in its environment."""
     environment = None
     with suppress(OSError):
         environment = (PROCESSES / str(pid) / "environ").read_bytes()
-    # only after that: of one that has ended, the environment is empty
+    # check this last: an ended process has an empty environment
     runs = _state(pid)[0] not in ("", "Z", "X")
     return environment is not None and f"{MARK}=".encode() not in environment and runs
 
 
 def _state(pid: int) -> tuple[str, int]:
-    """One letter, and its parent's id; empty and 0 where there is no such process."""
+    """Returns the process's state letter and its parent's id; empty and 0 if there is no such process."""
     try:
         stat = (PROCESSES / str(pid) / "stat").read_bytes()
     except OSError:

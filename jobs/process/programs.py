@@ -1,4 +1,4 @@
-"""The commands that start Batchline's own programs as child processes."""
+"""Commands that start Batchline's own programs as child processes."""
 
 import contextlib
 import sys
@@ -9,23 +9,23 @@ CODE = Path(__file__).resolve().parents[2]
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """`python -m MODULE ARGUMENTS` with the code of this process.
+    """Returns the command `python -m MODULE ARGUMENTS` that runs the same code as this process.
 
-    `-m` alone puts the current folder first on the path, and a user's folder may have an `api` or a `worker`
-    too. So the child leaves it out (`-P`), except where it is the folder of the code.
+    `-m` alone puts the current folder first on the path, and a user's folder may contain an `api` or a
+    `worker` too. So `-P` excludes it, unless it is the folder of the code.
     """
     safe = [] if _current_folder() == CODE else ["-P"]
     return [sys.executable, *safe, "-m", module, *arguments]
 
 
 def find_modules_in_current_folder() -> None:
-    """Makes a user's modules importable after `command` has left the current folder out; ours come first."""
+    """Adds the current folder, which `command` excluded, to the end of the path for the user's modules."""
     folder = str(_current_folder())
     if folder not in sys.path:
         sys.path.append(folder)
 
 
 def _current_folder() -> Path:
-    with contextlib.suppress(FileNotFoundError):  # it was deleted
+    with contextlib.suppress(FileNotFoundError):  # the folder was deleted
         return Path.cwd().resolve()
     return Path("/")

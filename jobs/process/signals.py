@@ -1,20 +1,20 @@
-"""What a signal to stop means, to the API as to a worker."""
+"""Handling of stop signals in the API and the worker."""
 
 import os
 import time
 
 AGAIN = 0.5
-"""Seconds after which a signal is a second one; a terminal's and its wrapper's for one stop come together."""
+"""Seconds after which a signal counts as a second one; a terminal and its wrapper send one each at once."""
 
 
 class StopSignals:
-    """The signals that a process got so far."""
+    """Counts the stop signals that a process has received."""
 
     def __init__(self) -> None:
         self._asked: float | None = None
 
     def first(self, number: int) -> bool:
-        """Whether this signal is the one that asks for an orderly stop. A second ends the process at once."""
+        """Returns whether this signal requests the orderly stop. A second one ends the process at once."""
         now = time.monotonic()
         if self._asked is None:
             self._asked = now

@@ -1,12 +1,12 @@
-"""The watchdog: a small process that ends what another has started when that dies without doing so itself.
+"""The watchdog: a small process that ends another process's children if that process dies without doing so.
 
-Nothing of ours runs after a SIGKILL. So the starter names the process groups to the watchdog, over a pipe
-that only the starter holds open; when the pipe ends, the groups that are left are ended. That works on every
-Unix and needs no code between fork and exec. This file is also the program that runs there, by its path and
-with the standard library alone.
+A process cannot clean up after a SIGKILL. So the starter reports its process groups to the watchdog, over a
+pipe that only the starter holds open. When the pipe closes, the watchdog ends the remaining groups. This
+works on every Unix and needs no code between fork and exec. This file is also the watchdog's program, run by
+its path and with the standard library alone.
 
-A process may leave its group. Where a group has a mark, each process that inherited the mark in its
-environment belongs to it (on Linux, where /proc shows the environment).
+A process may leave its group. If a group has a mark, each process that inherited the mark in its environment
+belongs to the group (on Linux, where /proc shows the environment).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 GRACE = 2.0
-"""Seconds between SIGTERM and SIGKILL: enough for Valkey to write its file; jobs have their leases."""
+"""Seconds between SIGTERM and SIGKILL: enough for Valkey to write its file; leases protect running jobs."""
 
 MARK = "BATCHLINE_STARTED_AS"
 """The environment variable that holds a group's mark."""
@@ -30,15 +30,15 @@ PROCESSES = Path("/proc")
 
 
 def new_mark() -> str:
-    """A value for `MARK` that no other process has."""
+    """Returns a unique value for `MARK`."""
     return secrets.token_hex(16)
 
 
 class Watchdog:
     """The starter's end of the pipe.
 
-    `grace`: seconds between SIGTERM and SIGKILL, 0 for SIGKILL at once. `holding`: open files that live as
-    long as the watchdog.
+    `grace`: seconds between SIGTERM and SIGKILL, 0 for SIGKILL at once. `holding`: file descriptors that stay
+    open as long as the watchdog runs.
     """
 
     def __init__(self, holding: Sequence[int] = (), grace: float = GRACE) -> None:
@@ -62,7 +62,7 @@ class Watchdog:
         self._write(f"-{group}\n")
 
     def stop(self) -> None:
-        """Ends the watchdog, and with it any group that was not removed."""
+        """Ends the watchdog and any group that was not removed."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.wait()
@@ -75,9 +75,9 @@ class Watchdog:
 
 
 def end(group: int, mark: str, seconds: float = math.inf) -> bool:
-    """Kills what is left of the group, and what has its mark, until nothing is left that it may kill.
+    """Kills all processes of the group and all with its mark, until none is left that it may kill.
 
-    Returns whether it came to that within `seconds`: who starts processes all the time may be faster.
+    Returns whether that was reached within `seconds`; processes may start others faster than this kills them.
     """
     killed: set[int] = set()
     until = time.monotonic() + seconds
@@ -93,20 +93,20 @@ def end(group: int, mark: str, seconds: float = math.inf) -> bool:
 
 
 def marked(mark: str) -> list[int]:
-    """The ids of the processes with this mark, this one excepted; none where there is no mark."""
+    """Returns the ids of the processes with this mark, except this process; none if the mark is empty."""
     if not mark or not PROCESSES.is_dir():
         return []
     entry, found = f"{MARK}={mark}".encode(), []
     for folder in PROCESSES.iterdir():
         if folder.name.isdecimal() and int(folder.name) != os.getpid():
-            with contextlib.suppress(OSError):  # it has ended, or is another user's
+            with contextlib.suppress(OSError):  # it has ended or belongs to another user
                 if entry in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
     return found
 
 
 def send(number: int, groups: Iterable[int]) -> set[int]:
-    """Signals the groups and returns those that exist; signal 0 only asks."""
+    """Signals the groups and returns those that exist; signal 0 only checks."""
     there = set()
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -116,7 +116,7 @@ def send(number: int, groups: Iterable[int]) -> set[int]:
 
 
 def main(grace: float) -> None:
-    """Reads `+GROUP MARK` and `-GROUP` lines until the pipe ends, then ends the groups that are left."""
+    """Reads `+GROUP MARK` and `-GROUP` lines until the pipe closes, then ends the remaining groups."""
     groups: dict[int, str] = {}
     for line in sys.stdin:
         group, _, mark = line[1:].strip().partition(" ")

@@ -1,6 +1,6 @@
-"""The connection to Redis: arq's client on a pool with timeouts and a retry; arq's own has none.
+"""The connection to Redis: arq's client on a pool with timeouts and a retry, which arq's own pool lacks.
 
-How the primary is found where the address names sentinels is in `jobs/store/sentinel.py`.
+`jobs/store/sentinel.py` finds the primary if the address names sentinels.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ from jobs.store import durability, sentinel
 from jobs.store.pool import Pool
 
 SOCKET_TIMEOUT = 5.0
-"""Seconds without an answer after which a connection counts as dead; well above any blocking pop."""
+"""Seconds without an answer after which a connection counts as dead; much longer than any blocking pop."""
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds that a connection may take to come about."""
+"""Most seconds to establish a connection."""
 
 TIMEOUTS: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": CONNECT_TIMEOUT}
 
@@ -43,29 +43,29 @@ ADDRESS = (
     "BATCHLINE_REDIS_URL must read redis://[[user]:password@]host:port/db (or rediss://, or unix:///path),"
     " or redis+sentinel://[user:password@]host:port[,host:port...]/service[/db]"
 )
-"""All that is said of a wrong address: what stands in it may be a password."""
+"""The only message for a wrong address: the address itself may contain a password."""
 
 SCRIPT = "return 1"
-"""Whether the user may run scripts, by text and by digest, is found out with this one."""
+"""Test script: checks that the Redis user may run scripts, by text and by digest."""
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 
 DENIED_IN_A_SCRIPT = ("ACL failure in script", "can't run this command or subcommand")
-"""What servers say of a command that a script must not run; the second is Redis 6.2's and 7.0's."""
+"""Error texts for a command that a script may not run; the second is from Redis 6.2 and 7.0."""
 
 ANOTHERS_DATA = ("WRONGTYPE", "value is not an integer")
-"""What servers say when another program wrote to the key, also from inside a script."""
+"""Error texts if another program wrote to the key, also inside a script."""
 
 
 def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
-    """A client that has not connected yet. Raises ConfigurationError for an address that is none."""
+    """Returns a client that has not connected yet. Raises ConfigurationError for an invalid address."""
     options: dict[str, Any] = {
         **TIMEOUTS,
         "max_connections": connections,
         "timeout": SOCKET_TIMEOUT,
         "health_check_interval": 15,
-        # one retry only, for the caller knows better when to give up. Sent twice, a script does no harm;
-        # what a claim leased whose answer was lost comes back when the lease runs out, uncharged
+        # one retry only, because the caller decides when to give up. Re-running a script is safe; jobs of a
+        # claim whose answer was lost return to the queue when the lease ends, without a charged attempt
         "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), retries=1),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError],
     }
@@ -84,13 +84,13 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
 
 
 def _keepalive() -> dict[int, int]:
-    """Finds a peer that vanished within 15 s, where the platform can be told so."""
+    """Returns socket options that detect a lost peer within 15 s, as far as the platform has them."""
     wanted = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
 
 async def check(settings: Settings) -> None:
-    """Asks the server whether it can hold the queue. Raises ConfigurationError when it cannot."""
+    """Checks that the server can hold the queue. Raises ConfigurationError if it cannot."""
     try:
         async with await _probe(settings.redis_url) as probe:
             await probe.ping()
@@ -119,13 +119,13 @@ async def check(settings: Settings) -> None:
 
 
 def _refuse_fragment(url: str) -> None:
-    """Whoever has a `#` in a password and does not write it as %23 must not be told half of it."""
+    """Raises ValueError for a `#`: an unescaped one in a password would print a part of it in messages."""
     if "#" in url:
         raise ValueError("a fragment")
 
 
 async def _probe(url: str) -> Redis:
-    """A plain client: with a health check and a retry, a missing password makes redis-py recurse."""
+    """Returns a client without health check and retry: redis-py would recurse if a password is missing."""
     _refuse_fragment(url)
     if sentinel.named(url):
         return await sentinel.primary(url, TIMEOUTS)
@@ -134,15 +134,15 @@ async def _probe(url: str) -> Redis:
 
 
 def _redacted(settings: Settings) -> str:
-    """The address without its passwords."""
+    """Returns the address without passwords."""
     parts = urlsplit(settings.redis_url)
     return f"{parts.netloc}{parts.path}".rpartition("@")[2]
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancels tasks that use the connection until they hear it, and waits for their end.
+    """Cancels tasks that use the connection repeatedly until they have ended.
 
-    redis-py loses a cancellation that comes while it takes a connection from the pool.
+    redis-py loses a cancellation that arrives while it takes a connection from the pool.
     """
     left = {task for task in tasks if not task.done()}
     while left:
@@ -153,24 +153,24 @@ async def cancel(*tasks: asyncio.Task[Any]) -> None:
 
 @asynccontextmanager
 async def availability() -> AsyncIterator[None]:
-    """Turns what redis-py raises when the server is away, full or read-only into QueueUnavailable."""
+    """Converts redis-py's errors for an unreachable, full or read-only server to QueueUnavailable."""
     try:
         yield
     except UNREACHABLE as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
-    except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py takes OOM and READONLY off their messages
+    except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py removes OOM and READONLY from the messages
         raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
     except ResponseError as error:
         told = str(error)
         if told.startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):
             raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
-        # somebody took a permission away: no job may fail for that
+        # a permission was removed: no job may fail because of that
         if isinstance(error, NoPermissionError) or any(mark in told for mark in DENIED_IN_A_SCRIPT):
             raise QueueUnavailable(f"Redis refuses: {error}") from error
         if any(mark in told for mark in ANOTHERS_DATA):
             raise QueueDamaged(told) from error
         raise
     except RuntimeError as error:
-        if "the handler is closed" not in str(error):  # uvloop, of a connection that was reset before a write
+        if "the handler is closed" not in str(error):  # from uvloop, if a connection was reset before a write
             raise
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error

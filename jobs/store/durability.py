@@ -1,7 +1,7 @@
-"""How safe a job is when its submit is answered, where being in Redis' memory is not enough.
+"""Durable submits: a submit is answered only when its job is on disk or on a replica, as configured.
 
-The question how far a write has come goes over the connection that wrote, in the same round trip. Another
-connection could be to another server: there may have been a failover in between.
+The wait command is sent on the connection that wrote, in the same round trip. After a failover, another
+connection could be to another server.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,27 +16,27 @@ from jobs.store import lua
 Level = Literal["memory", "disk", "replica"]
 
 Send = Callable[[Sequence[str], Sequence[Any]], Awaitable[list[Any]]]
-"""Runs submit.lua on its keys and arguments; an answer, or an error, for each job."""
+"""Runs submit.lua with its keys and arguments; returns an answer or an error for each job."""
 
 TIMEOUT = 2.0
-"""Seconds that the disk or a replica may take; well below the connection's own timeout."""
+"""Most seconds to wait for the disk or a replica; much shorter than the connection's own timeout."""
 
 WAITS = {"disk": ("WAITAOF", 1, 0), "replica": ("WAIT", 1)}
 MISSED = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
 
 BYTES = 2
-"""Where submit.lua takes the counter of bytes; adding 0 to it is a write that changes nothing."""
+"""Index of the byte counter in submit.lua's keys; adding 0 to it is a write that changes nothing."""
 
 
 def submit_script(redis: Redis, level: Level) -> Send:
-    """submit.lua, answering once the jobs are as safe as the level says."""
+    """Returns submit.lua as a callable that answers once the jobs are as durable as the level requires."""
     return lua.Script(redis, "submit") if level == "memory" else DurableSubmit(redis, level)
 
 
 class DurableSubmit:
-    """Called like submit.lua alone; the answer for a job that is not safe in time is QueueUnavailable.
+    """Called like submit.lua; returns QueueUnavailable for a job that is not durable in time.
 
-    The job may run all the same; who submits again with the same idempotency key finds it, once it is safe.
+    Such a job may still run. A retry with the same idempotency key returns it once it is durable.
     """
 
     def __init__(self, redis: Redis, level: Literal["disk", "replica"]) -> None:
@@ -59,11 +59,11 @@ class DurableSubmit:
         return answers
 
     async def _send(self, bytes_key: str, *command: Any) -> tuple[list[Any], Any]:
-        """The script's answers, and what the server says of the writes of this connection."""
+        """Returns the script's answers, and the server's answer about the writes of this connection."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.execute_command(*command)
-            # where all are replays the script wrote nothing, so nothing would be waited for; and what was
-            # written before may not be safe yet
+            # if all jobs are replays the script wrote nothing, so the wait would not cover the earlier write,
+            # which may not be durable yet
             pipe.execute_command("INCRBY", bytes_key, 0)
             if self._level == "disk":
                 pipe.execute_command("CONFIG", "GET", "appendfsync")
@@ -73,7 +73,7 @@ class DurableSubmit:
             if isinstance(told, RedisError):
                 raise told
         if self._level == "disk" and between[-1][-1] != b"always":
-            reached = ResponseError("appendfsync is not always any more")  # WAITAOF may answer too early then
+            reached = ResponseError("appendfsync is not always any more")  # WAITAOF may then answer too early
         return answers, reached
 
     def _fault(self, reached: Any) -> QueueUnavailable | None:
@@ -85,12 +85,12 @@ class DurableSubmit:
 
 
 async def fault(redis: Redis, level: Level) -> str | None:
-    """Why the server cannot do what the level asks for, or None. That there is no replica now is no fault."""
+    """Returns why the server does not support the level, or None. A missing replica is not a fault."""
     if level != "disk":
         return None
     told = await redis.config_get("append*")
-    # with everysec, WAITAOF answers before the disk does in several versions (Valkey 9.1, Redis before
-    # redis/redis#13793), and in the others makes every submit wait for up to a second
+    # with everysec, WAITAOF answers before the sync in several versions (Valkey 9.1, Redis before
+    # redis/redis#13793); in the others every submit waits for up to a second
     for name, needed in (("appendonly", "yes"), ("appendfsync", "always")):
         if told.get(name) != needed:
             return f"cannot keep each job on disk (BATCHLINE_DURABLE_SUBMIT=disk): set {name} to {needed}"
@@ -104,9 +104,9 @@ async def fault(redis: Redis, level: Level) -> str | None:
 
 
 def writes(info: Mapping[str, Any]) -> bool:
-    """Whether the server could write its append-only file when it last tried, by its INFO.
+    """Returns whether the server's last write of its append-only file succeeded, according to its INFO.
 
-    Where it could not, as on a full disk, it refuses further writes; those that it had answered by then are
-    in its memory only until there is space.
+    If it failed, for example on a full disk, the server refuses further writes. Writes that it has already
+    answered are only in its memory until there is space.
     """
     return str(info.get("aof_last_write_status", "ok")) == "ok"

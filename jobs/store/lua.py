@@ -1,4 +1,4 @@
-"""Loads the transition scripts of `jobs/ledger/scripts/`; what each does stands in its header."""
+"""Loads and runs the transition scripts of `jobs/ledger/scripts/`; each script's header describes it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ INCLUDE = "--@include "
 
 @cache
 def source(name: str) -> str:
-    """The text of `NAME.lua` with its includes filled in (Redis knows no modules)."""
+    """Returns the text of `NAME.lua` with its includes inserted (Redis has no modules)."""
     lines = (files("jobs.ledger") / "scripts" / f"{name}.lua").read_text(encoding="utf-8").splitlines()
     return "\n".join(
         source(line.removeprefix(INCLUDE).removesuffix(".lua")) if line.startswith(INCLUDE) else line
@@ -23,10 +23,10 @@ def source(name: str) -> str:
 
 
 class Script:
-    """A script that runs by its digest, and by its text on a server that does not know it.
+    """A script that runs by its digest, or by its text if the server does not have it.
 
-    redis-py's own loads it and then asks by its digest again: a server that was restarted in between still
-    does not know it, and the answer would be NOSCRIPT.
+    redis-py's own class loads the script and then retries by digest. If the server restarts in between, that
+    retry fails with NOSCRIPT.
     """
 
     def __init__(self, redis: Redis, name: str) -> None:
@@ -35,7 +35,7 @@ class Script:
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """What the script answers. Raises what redis-py raises, but never NoScriptError."""
+        """Returns the script's answer. Raises redis-py's errors, but never NoScriptError."""
         given = [len(keys), *keys, *args]
         try:
             return await self._redis.execute_command("EVALSHA", self.digest, *given)  # type: ignore[no-untyped-call]

@@ -1,10 +1,10 @@
-"""Outage: one log line when Redis goes away and one when it is back, however many calls fail in between."""
+"""Outage: logs once when Redis becomes unavailable and once when it is back, however many calls fail."""
 
 from structlog.typing import FilteringBoundLogger
 
 
 class Outage:
-    """Whether Redis is away, as one user of it sees it."""
+    """Tracks for one component whether Redis is unavailable."""
 
     def __init__(
         self,
@@ -17,13 +17,13 @@ class Outage:
         self._away = False
 
     def failed(self, error: Exception) -> None:
-        """A call failed because Redis cannot be used."""
+        """Records that a call failed because Redis is unavailable."""
         if not self._away:
             self._away = True
             self._log.warning(self._went, error=str(error))
 
     def succeeded(self) -> None:
-        """A call was answered."""
+        """Records that a call was answered."""
         if self._away:
             self._away = False
             self._log.info(self._back)

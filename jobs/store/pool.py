@@ -1,8 +1,8 @@
-"""Pool: redis-py's bounded pool of connections, in half the time for each command, and in turn.
+"""Pool: redis-py's bounded connection pool, but fair and with half the time per command.
 
-redis-py's own takes a lock twice and sets a timer even where connections are idle, and then reads from one
-with a timeout of 0 to see whether it is fit: more than it costs to send the command and to read its answer.
-Where all are taken, whoever asks at the right moment passes those who wait.
+redis-py's own pool takes a lock twice and sets a timer even if connections are idle, and then reads with a
+timeout of 0 to check a connection. That costs more than sending the command and reading its answer. If all
+connections are in use, a new caller can overtake waiting callers.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 class Pool(BlockingConnectionPool):
-    """A connection that is given back goes to who has waited longest."""
+    """A pool in which a released connection goes to the caller that has waited longest."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._waiters: deque[asyncio.Future[AbstractConnection]] = deque()
 
     async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:
-        """A connection that is ready for a command. Raises redis-py's ConnectionError."""
+        """Returns a connection that is ready for a command. Raises redis-py's ConnectionError."""
         connection: AbstractConnection
-        if self.can_get_connection():  # while somebody waits none is idle: `release` hands them on
+        if self.can_get_connection():  # while callers wait, none is idle: `release` passes them on
             connection = self.get_available_connection()  # type: ignore[no-untyped-call]
         else:
             connection = await self._wait()
@@ -42,7 +42,7 @@ class Pool(BlockingConnectionPool):
             async with asyncio.timeout(self.timeout):
                 return await asyncio.shield(waiter)
         except BaseException as error:
-            if waiter.done():  # at the same moment it was given one
+            if waiter.done():  # it received one at the same moment
                 await self.release(waiter.result())
             else:
                 self._waiters.remove(waiter)
@@ -52,21 +52,21 @@ class Pool(BlockingConnectionPool):
 
     async def release(self, connection: AbstractConnection) -> None:
         if self._waiters:
-            self._waiters.popleft().set_result(connection)  # and so it stays in use
+            self._waiters.popleft().set_result(connection)  # the connection stays in use
         else:
             await ConnectionPool.release(self, connection)
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
-        """Connects it unless it is; anew, if its server hung up or said what nobody asked for."""
+        """Connects if needed; reconnects if the server closed the connection or sent unexpected data."""
         if connection.is_connected and not _fit(connection):
             await connection.disconnect()
         await connection.connect()  # type: ignore[no-untyped-call]
 
 
 def _fit(connection: Any) -> bool:
-    """Whether nothing was received since the last answer, by what the loop has seen so far.
+    """Returns whether nothing was received since the last answer, as far as the event loop has read.
 
-    A server that has hung up unseen is found out by the command, which is sent again.
+    If the server's close was not read yet, the command fails and is sent again.
     """
     stream = connection._reader
     broken = stream.at_eof() or stream.exception() is not None

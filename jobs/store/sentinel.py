@@ -1,4 +1,4 @@
-"""Redis Sentinel: what its address means, and connections to whichever server is the primary.
+"""Redis Sentinel: parses its address and connects to the current primary.
 
 redis+sentinel://[user:password@]host:port[,host:port...]/service[/db][?sentinel_username=U&sentinel_password=P]
 """
@@ -15,20 +15,20 @@ from redis.exceptions import RedisError
 from jobs.store.pool import Pool
 
 SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
-"""Whether servers and sentinels are spoken to in TLS."""
+"""Scheme -> whether connections to servers and sentinels use TLS."""
 
 PORT = 26379
-"""A sentinel's, unless the address says otherwise."""
+"""Default port of a sentinel."""
 
 
 def named(url: str) -> bool:
-    """Whether it is an address of sentinels, if perhaps not a right one."""
+    """Returns whether the URL is a sentinel address, valid or not."""
     return url.partition("://")[0] in SCHEMES
 
 
 @dataclass(frozen=True)
 class Address:
-    """What an address says: `server` and `sentinel` are redis-py's options for connections to them."""
+    """A parsed address: `server` and `sentinel` are redis-py's options for connections to each."""
 
     hosts: tuple[tuple[str, int], ...]
     service: str
@@ -37,7 +37,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Raises ValueError, in words that may tell a password, for an address that is none."""
+    """Parses an address. Raises ValueError if it is invalid; the text may contain a password."""
     scheme, _, rest = url.partition("://")
     rest, _, query = rest.partition("?")
     netloc, _, path = rest.partition("/")
@@ -62,7 +62,7 @@ def _host(text: str) -> tuple[str, int]:
 
 
 ANSWER = 1.0
-"""Seconds that one sentinel has for its answer; whoever asks waits for all that do not answer."""
+"""Seconds to wait for each sentinel's answer; sentinels are asked one after another."""
 
 
 class Sentinels:
@@ -74,9 +74,9 @@ class Sentinels:
         self._question: asyncio.Task[tuple[str, int]] | None = None
 
     async def discover_master(self, service: str) -> tuple[str, int]:
-        """The primary's host and port. Raises MasterNotFoundError, which is a ConnectionError.
+        """Returns the primary's host and port. Raises MasterNotFoundError, which is a ConnectionError.
 
-        All who ask at the same time share one question: a failover makes every connection ask at once.
+        Concurrent callers share one query, because after a failover every connection asks at once.
         """
         if self._question is None or self._question.done():
             self._question = asyncio.create_task(self._ask(service))
@@ -101,13 +101,13 @@ class Sentinels:
                 faults.append(f"{host}:{port} sees it down")
             else:
                 self._hosts.remove((host, port))
-                self._hosts.insert(0, (host, port))  # the next question goes to one that lives
+                self._hosts.insert(0, (host, port))  # ask a live one first next time
                 return str(state["ip"]), int(state["port"])
         raise MasterNotFoundError(f"no sentinel names a primary of {service!r}: {', '.join(faults)}")
 
 
 class PrimaryPool(SentinelConnectionPool, Pool):
-    """A bounded pool that blocks when it is empty, and asks the sentinels before it connects."""
+    """A bounded pool that blocks when it is empty and asks the sentinels before it connects."""
 
     async def get_master_address(self) -> tuple[str, int]:
         address: tuple[str, int] = await self.sentinel_manager.discover_master(self.service_name)
@@ -115,21 +115,21 @@ class PrimaryPool(SentinelConnectionPool, Pool):
         return address
 
     async def ensure_connection(self, connection: Any) -> None:
-        # redis-py closes all idle connections as soon as the primary is another, even one that is being taken
+        # redis-py closes all idle connections when the primary changes, even one that is just being taken
         if connection.is_connected and (connection.host, connection.port) != self.master_address:
             await connection.disconnect()
         await super().ensure_connection(connection)
 
 
 def pool(url: str, sentinel_options: dict[str, Any], **options: Any) -> PrimaryPool:
-    """Connections to the service's primary. Raises ValueError for an address that is none."""
+    """Returns a pool of connections to the service's primary. Raises ValueError for an invalid address."""
     address = parse(url)
     sentinels = Sentinels(address, sentinel_options)
     return PrimaryPool(address.service, sentinels, **{**options, **address.server})  # type: ignore[no-untyped-call]
 
 
 async def primary(url: str, options: dict[str, Any]) -> Redis:
-    """A plain client of the server that is the primary now. Raises ValueError, or MasterNotFoundError."""
+    """Returns a plain client of the current primary. Raises ValueError or MasterNotFoundError."""
     address = parse(url)
     host, port = await Sentinels(address, options).discover_master(address.service)
     return Redis(host=host, port=port, **{**options, **address.server})

@@ -1,10 +1,10 @@
-"""Tasks: one definition of each, and the registry that lists them. `docs/adding-a-task.md` adds one.
+"""Tasks: their definitions and their registry. `docs/adding-a-task.md` shows how to add one.
 
-task        Task: what is known of a task outside the engine
+task        Task: the definition of a task outside the engine
 inputs      kinds of inputs: check, measure, describe, show; images in `images`
 parameters  the base of every task's parameters, and their validation
 custom      the task of a model with its own pipeline class
-the rest    a task, or a few that are alike
+others      one task each, or a few similar tasks
 """
 
 from jobs.tasks.classification import TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, ZERO_SHOT_CLASSIFICATION
@@ -53,7 +53,7 @@ TASKS: dict[str, Task] = {
         IMAGE_CLASSIFICATION,
     )
 }
-"""By name."""
+"""Name -> task."""
 
 MEANT = {
     "embedding": "feature-extraction",
@@ -63,11 +63,11 @@ MEANT = {
     "masked-lm": "fill-mask",
     "causal-lm": "text-generation",
 }
-"""Names that are no task here, and the task that somebody who writes them has in mind."""
+"""Names that are not tasks -> the task that is probably meant, for error messages."""
 
 _names = TASKS | {alias: task for task in TASKS.values() for alias in task.aliases}
 
 
 def find(name: str) -> Task | None:
-    """The task of that name or alias."""
+    """Returns the task with that name or alias."""
     return _names.get(name)

@@ -27,7 +27,7 @@ class ZeroShotClassification(Parameters, frozen=True):
 
 
 def labels(parameters: Mapping[str, Any]) -> int:
-    """A text is run once for each label."""
+    """Returns the number of labels: each text is run once per label."""
     return max(1, len(parameters["candidate_labels"]))
 
 

@@ -1,4 +1,4 @@
-"""custom: the task of a model that brings its own pipeline class, with the parameters that it declares."""
+"""custom: the task of a model with its own pipeline class and declared parameters."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ _KINDS: dict[str, tuple[Input, Any]] = {
     "text": (Text(), "A text."),
     "json": (Json(), [{"feature": 1.5}]),
 }
-"""Each kind of input that such a class may take, with an example."""
+"""Kinds of input that such a class may accept, each with an example."""
 
 
 def custom_task(kind: str, declared: dict[str, str]) -> Task:
-    """What is known of a model with a class of its own: `models.toml` says it."""
+    """Returns the task of a model with its own class, as declared in `models.toml`."""
     given, example = _KINDS[kind]
     return Task(
         name=CUSTOM,

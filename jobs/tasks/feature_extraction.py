@@ -13,7 +13,7 @@ class FeatureExtraction(Parameters, frozen=True):
     pooling: (
         Literal["none", "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | UnsetType
     ) = UNSET
-    """`none`: a vector for each token; the others as sentence-transformers has them."""
+    """`none`: a vector for each token; the others as in sentence-transformers."""
     normalize: bool | UnsetType = UNSET
 
 

@@ -1,4 +1,4 @@
-"""Images as inputs: base64 or a data URL, of a format that the engine reads. The engine decodes them."""
+"""Images as inputs: base64 or a data URL in a supported format. Only the engine decodes the pixels."""
 
 import base64
 import binascii
@@ -14,22 +14,22 @@ FORMATS = {
     "BMP": b"BM",
     "WEBP": b"RIFF",
 }
-"""The formats that are read, by Pillow's names, with their first bytes."""
+"""Supported formats, by Pillow's names -> their first bytes."""
 
 MAX_HEADER = 200
-"""Characters of a data URL before its base64."""
+"""Most characters of a data URL before its base64."""
 
 PREFIX = 64
 """Characters of base64 that are decoded to recognise a format."""
 
 
 class Image(Input):
-    """One image. Its base64 counts against the limit; line breaks in it are allowed."""
+    """One image. The limit applies to its base64, which may contain line breaks."""
 
     name = "image"
     has_texts = False
     max_chars = 8_000_000
-    """About 6 MB of JPEG, as phones make them; `BATCHLINE_MAX_REQUEST_BYTES` allows little more."""
+    """About 6 MB of JPEG, a phone's photo; `BATCHLINE_MAX_REQUEST_BYTES` allows little more."""
     least_chars = 256
     max_batch_items = 32
 
@@ -76,7 +76,7 @@ class Image(Input):
 
 
 def start_of(item: str) -> int:
-    """Where its base64 starts. Raises ValueError for a data URL that has none."""
+    """Returns the index at which the base64 starts. Raises ValueError for a data URL without base64."""
     if not item.startswith("data:"):
         return 0
     header, comma, _ = item[:MAX_HEADER].partition(",")
@@ -86,7 +86,7 @@ def start_of(item: str) -> int:
 
 
 def format_of(item: str) -> str:
-    """The format that its first bytes are of. Raises ValueError, in words for its sender."""
+    """Returns the format, from the first bytes. Raises ValueError with a message for the client."""
     if item.startswith(("http://", "https://")):
         raise ValueError("an image is not fetched from a URL: send it as base64 or a data URL")
     start = start_of(item)

@@ -1,8 +1,8 @@
-"""Kinds of inputs: each checks, measures, describes and shows an input, so that nothing else asks what it is.
+"""Kinds of inputs: each checks, measures, describes and shows an input; no other code depends on its kind.
 
 Input
 ├── Text      one text
-├── Record    several named texts, as a query and its documents
+├── Record    several named texts, for example a query and its documents
 ├── Image     base64 or a data URL (`images.py`)
 └── Json      any JSON value, for a custom pipeline
 """
@@ -21,22 +21,22 @@ class Input(ABC):
     """A kind of input. `limit` is the model's `max_input_chars`, in the units of `measure`."""
 
     name: ClassVar[str]
-    """What the interface calls it."""
+    """The kind's name in the API and the pages."""
     opens: ClassVar[bytes] = b'"'
-    """The first byte of its JSON; empty where that may be any."""
+    """The first byte of the input's JSON; empty if it may be any."""
     is_json: ClassVar[bool] = False
-    """Whether people write it as JSON; else it is a string and they write it as it is."""
+    """Whether people enter it as JSON; otherwise it is a string and entered as plain text."""
     has_texts: ClassVar[bool] = True
-    """Whether held-out texts can be made into such inputs."""
+    """Whether held-out texts can be used as such inputs."""
     max_chars: int = 100_000
-    """The limit where the models file has none."""
+    """Default of `max_input_chars`."""
     least_chars: ClassVar[int] = 1
-    """The least limit that a model can have."""
+    """The smallest allowed `max_input_chars`."""
     max_batch_items: ClassVar[int] = 256
-    """Inputs in one micro-batch where the models file does not say."""
+    """Default of the model's `max_batch_items`."""
 
     def accept(self, item: Any, limit: int, pointer: str) -> None:
-        """Refuses an input of another kind, or above the limit. Raises InvalidRequest with the pointer."""
+        """Raises InvalidRequest with the pointer for an input of another kind or above the limit."""
         self.check(item, pointer)
         size = self.measure(item)
         if size > limit:
@@ -46,27 +46,28 @@ class Input(ABC):
 
     @abstractmethod
     def check(self, item: Any, pointer: str) -> None:
-        """Refuses an input of another kind. Raises InvalidRequest with the pointer."""
+        """Raises InvalidRequest with the pointer for an input of another kind."""
 
     @abstractmethod
     def measure(self, item: Any) -> int:
-        """What counts against the limit: characters, or bytes of JSON."""
+        """Returns the size to compare with the limit: characters, or bytes of JSON."""
 
     @abstractmethod
     def describe(self, limit: int) -> dict[str, Any]:
-        """JSON Schema of one input; empty where that may be any value."""
+        """Returns the JSON Schema of one input; empty if it may be any value."""
 
     @abstractmethod
     def show(self, item: Any) -> str:
-        """The input in a form for people."""
+        """Returns the input in a readable form."""
 
     @abstractmethod
     def cut(self, item: Any, limit: int) -> Any:
-        """An example that keeps to a limit of `least_chars` or more."""
+        """Shortens an example to a limit of `least_chars` or more."""
 
     def texts(self, item: Any) -> list[str]:
-        """The texts that the model reads for this input, one for each row of a forward pass; none where the
-        cost of an input does not depend on a text. Inputs without texts cost the same.
+        """Returns the texts that the model reads for this input, one per row of a forward pass.
+
+        None if the cost does not depend on texts; all such inputs have the same cost.
         """
         return []
 
@@ -103,9 +104,9 @@ class Text(Input):
 
 
 class Record(Input):
-    """Several named texts: an object of one of `forms`. `rows` are the texts that the model reads together.
+    """Several named texts: an object of one of `forms`. `rows` gives the texts that the model reads together.
 
-    A text that is in several rows counts in each of them: what a model has to read is what is limited.
+    A text that is in several rows counts in each, because the limit applies to what the model must read.
     """
 
     name = "record"
@@ -154,13 +155,13 @@ class Record(Input):
         return [" ".join(row) for row in self.rows(item)]
 
     def _form(self, item: Any) -> type[msgspec.Struct]:
-        """The form whose fields are all there; else the first, by which to say what is missing."""
+        """Returns the form whose fields are all present; otherwise the first, to report what is missing."""
         given = item.keys() if isinstance(item, dict) else set()
         return next((form for form in self.forms if given >= set(form.__struct_fields__)), self.forms[0])
 
 
 MOST_PACKED = 3
-"""Bytes of msgpack for a character of JSON at most: 0.5 takes nine."""
+"""Most bytes of msgpack per character of JSON: 0.5 takes nine bytes."""
 
 
 class Json(Input):
@@ -175,7 +176,7 @@ class Json(Input):
 
     def measure(self, item: Any) -> int:
         """See Input."""
-        if isinstance(item, msgspec.Raw):  # from the queue, as msgpack; it was measured when it was accepted
+        if isinstance(item, msgspec.Raw):  # msgpack from the queue; the exact size was checked at acceptance
             return len(memoryview(item)) // MOST_PACKED
         return len(msgspec.json.encode(item))
 

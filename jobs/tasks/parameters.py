@@ -1,7 +1,7 @@
-"""Parameters of a job: the base of every task's, and those that a custom pipeline declares.
+"""Parameters of a job: the base of every task's parameters, and those that a custom pipeline declares.
 
-Parameters are validated by the API before a job is accepted. What a client left out is not forwarded, so the
-pipeline's own default holds.
+The API validates parameters before it accepts a job. Omitted parameters are not forwarded, so the pipeline's
+own default applies.
 """
 
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ TopK = Annotated[int, Meta(ge=1, le=1_000)]
 
 
 class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Base of every task's parameters: an unknown one is an error, one left out stays unset."""
+    """Base of every task's parameters: an unknown parameter is an error, an omitted one stays unset."""
 
 
 PARAMETER_TYPES: dict[str, type] = {
@@ -27,11 +27,11 @@ PARAMETER_TYPES: dict[str, type] = {
     "array": list[Any],
     "object": dict[str, Any],
 }
-"""The type names that a custom pipeline's parameters are declared with in `models.toml`."""
+"""Type names for a custom pipeline's parameters in `models.toml` -> Python types."""
 
 
 def custom_parameters(declared: dict[str, str]) -> type[Parameters]:
-    """The parameters of a custom pipeline, from name -> type name; all of them optional.
+    """Returns the type of a custom pipeline's parameters, from name -> type name; all are optional.
 
     Raises KeyError for a type name that is not in `PARAMETER_TYPES`.
     """
@@ -41,16 +41,16 @@ def custom_parameters(declared: dict[str, str]) -> type[Parameters]:
 
 
 def without_required(kind: type[Parameters]) -> type[Parameters]:
-    """The same parameters, all of them optional: what a model's defaults may be."""
+    """Returns the same parameters, all optional, for validating a model's defaults."""
     fields = [(field.name, field.type | UnsetType, UNSET) for field in msgspec.structs.fields(kind)]
     made: Any = msgspec.defstruct(kind.__name__, fields, bases=(Parameters,), frozen=True)
     return made  # type: ignore[no-any-return]
 
 
 def validate(parameters: dict[str, Any], allowed: type[Parameters], of: str = "parameters") -> dict[str, Any]:
-    """The parameters as the task allows them, less those left unset.
+    """Returns the validated parameters without unset ones.
 
-    Raises InvalidRequest naming the offending one, as a member of `of`.
+    Raises InvalidRequest that names the wrong parameter as a member of `of`.
     """
     try:
         valid = msgspec.convert(parameters, allowed, strict=True)

@@ -29,7 +29,7 @@ class TextRanking(Parameters, frozen=True):
 
 
 def pairs(item: dict[str, Any]) -> list[tuple[str, str]]:
-    """The query with each document, in order."""
+    """Returns the pairs of the query with each document, in order."""
     documents = item["documents"] if "documents" in item else [item["document"]]
     return [(item["query"], document) for document in documents]
 

@@ -1,10 +1,10 @@
-"""`python -m tests.faults.attacks --times 5` runs each test that is marked `attack` five times and writes the
+"""`python -m tests.faults.attacks --times 5` runs each test marked `attack` five times and writes the
 table of docs/reliability.md: what was tried, how often, what held.
 
-The tests are the one source: `@pytest.mark.attack("what was tried", held="what must hold")` makes a test a
-row, and tests with the same text share one. `tried="400 inputs"` beside it, or the fixture `tried` where only
-the run knows, says how many a run tried. With `-k` only some run, and the table is printed but not written.
-Exit status 1 when something did not hold.
+The tests are the only source: `@pytest.mark.attack("what was tried", held="what must hold")` makes a test a
+row, and tests with the same text share one. `tried="400 inputs"` on the mark says how many a run tried, or
+the fixture `tried` if only the run knows. With `-k` only some tests run, and the table is printed only.
+Exit status 1 if something did not hold.
 """
 
 import argparse
@@ -24,16 +24,16 @@ HEAD = ["| tried | how often | what must hold | held |", "| --- | --- | --- | --
 
 @dataclass
 class Row:
-    """All runs of the tests with one text."""
+    """All runs of the tests with the same text."""
 
     what: str
     must: str
     runs: int = 0
     held: int = 0
     tried: Counter[str] = field(default_factory=Counter)
-    """By unit, as `inputs`; what was tried in runs that held or not."""
+    """Number tried by unit, such as `inputs`, in all runs, whether they held or not."""
     skipped: str = ""
-    """Why it could not run here, if it did not."""
+    """Why the test could not run here, or empty."""
 
     def line(self) -> str:
         counts = ", ".join(f"{count:,} {unit}" for unit, count in self.tried.items())
@@ -43,7 +43,7 @@ class Row:
 
 
 class Attacks:
-    """A pytest plugin: repeats the marked tests and adds up what became of them."""
+    """A pytest plugin that repeats the marked tests and counts their outcomes."""
 
     def __init__(self, times: int) -> None:
         self.times = times
@@ -54,7 +54,7 @@ class Attacks:
             metafunc.fixturenames.append("_attack_round")
             metafunc.parametrize("_attack_round", range(self.times))
 
-    @pytest.hookimpl(trylast=True)  # of those that are chosen
+    @pytest.hookimpl(trylast=True)  # after `-k` and others have selected tests
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
             if marker := item.get_closest_marker("attack"):
@@ -78,7 +78,7 @@ class Attacks:
                 if name == "tried":
                     count, _, unit = str(value).partition(" ")
                     row.tried[unit] += int(count)
-        elif report.failed:  # its surroundings could not be set up, or something was left behind
+        elif report.failed:  # its setup failed, or its teardown found something left behind
             row.runs += report.when == "setup"
             row.held -= report.when == "teardown"
 
@@ -98,7 +98,7 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def written(document: str, table: Sequence[str]) -> str:
-    """The document with the table in its place. Raises ValueError where it has none."""
+    """The document with the table in its place. Raises ValueError if it has no such place."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

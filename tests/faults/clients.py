@@ -1,4 +1,4 @@
-"""Clients that try again when the API fails them, with the same idempotency key."""
+"""Clients that retry with the same idempotency key when the API fails."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 PATIENCE = 90.0
-"""Seconds that a client goes on trying."""
+"""Seconds for which a client retries."""
 PAUSE = 0.05
 
 _count = itertools.count()
@@ -23,14 +23,14 @@ def nonces(count: int, prefix: str = "n") -> list[str]:
 
 
 class Clients:
-    """Many clients of one or more API processes: each job on its own, at most so many at once."""
+    """Many clients of one or more API processes: one job per request, with limited concurrency."""
 
     def __init__(self, urls: Iterable[str], at_once: int = 32) -> None:
         self.urls = list(urls)
         self.accepted: dict[str, str] = {}
-        """Job ids by the inputs that were acknowledged."""
+        """Ids of acknowledged jobs, by their inputs."""
         self.failures: Counter[str] = Counter()
-        """Requests that failed and were sent again, by what happened."""
+        """Number of failed and repeated requests, by what happened."""
         limits = httpx.Limits(max_connections=at_once + 8, max_keepalive_connections=at_once)
         self._http = httpx.AsyncClient(timeout=30, limits=limits)
         self._turns = asyncio.Semaphore(at_once)
@@ -45,7 +45,7 @@ class Clients:
         await self._http.aclose()
 
     async def submit(self, *texts: str) -> list[str]:
-        """Submits each text as a job of its own; returns their ids."""
+        """Submits each text as a separate job; returns their ids."""
         return await asyncio.gather(*(self._submit(text) for text in texts))
 
     async def _submit(self, text: str) -> str:
@@ -70,7 +70,7 @@ class Clients:
             assert time.monotonic() < deadline, f"nobody ended {job}"
 
     async def insist(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """The answer, after as many tries as it takes, each at the next API."""
+        """Repeats the request, each time at the next API, until it is answered; returns the answer."""
         async with self._turns:
             deadline = time.monotonic() + PATIENCE
             while True:

@@ -1,4 +1,4 @@
-"""The fixtures of the worker's tests, for tests that kill it, and the figures that scenarios reach."""
+"""The fixtures of the worker's tests, for tests that kill it, and the measured figures of scenarios."""
 
 from collections.abc import Callable
 
@@ -11,5 +11,5 @@ __all__ = ["queue", "serving"]
 
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Notes a measured figure in words; all are shown when the tests are over."""
+    """Notes a measured figure in words; all are shown at the end of the test run."""
     return lambda line: record_property("measured", line)

@@ -1,4 +1,4 @@
-"""Customers for a soak: each submits one job after another, of all kinds, and says what became of it."""
+"""Customers for a soak: each submits jobs of all kinds, one after another, and records their ends."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.clients import Clients, nonces
 
 KINDS = {"plain": 80, "several": 6, "cancel": 5, "late": 3, "raise": 3, "nan": 2, "die": 1}
-"""What a job is like, by how many of a hundred are."""
+"""Kinds of job, with their number in a hundred."""
 
 ENDS = {
     "plain": {"succeeded"},
@@ -21,29 +21,29 @@ ENDS = {
     "nan": {"failed"},
     "die": {"failed"},
 }
-"""The ends that a job of each kind may have."""
+"""The allowed ends of a job of each kind."""
 
 
 @dataclass
 class Story:
-    """What all customers saw."""
+    """What all customers observed."""
 
     accepted: set[str] = field(default_factory=set)
     """Ids of jobs."""
     ends: Counter[str] = field(default_factory=Counter)
     took: list[tuple[float, float]] = field(default_factory=list)
-    """Each job's end, in seconds of the monotonic clock, and the seconds since it was first sent."""
+    """For each job: its end in seconds of the monotonic clock, and the seconds since it was first sent."""
     wrong: list[str] = field(default_factory=list)
-    """Jobs that ended as they must not, were lost, or had another's answer."""
+    """Jobs with a forbidden end, lost jobs, and jobs with another's answer."""
 
 
 async def be_a_customer(clients: Clients, story: Story, chance: random.Random, until: float) -> None:
-    """Submits and waits until the monotonic clock says so; the last job is waited for."""
+    """Submits and waits until this time of the monotonic clock; also waits for the last job."""
     while time.monotonic() < until:
         [kind] = chance.choices(list(KINDS), list(KINDS.values()))
         try:
             await _one_job(clients, story, chance, kind)
-        except AssertionError as error:  # it is told in the report, and the soak goes on
+        except AssertionError as error:  # the report shows it, and the soak continues
             story.wrong.append(f"{kind}: {error}")
 
 

@@ -1,4 +1,4 @@
-"""A small disk that a test may fill: a tmpfs of its own, which can grow afterwards."""
+"""A small disk that a test may fill: a separate tmpfs, which can grow afterwards."""
 
 import shutil
 import subprocess
@@ -14,24 +14,24 @@ KIB = 1024
 
 @dataclass
 class SmallDisk:
-    """Mounted at `folder` while the block of `small_disk` lasts."""
+    """A disk, mounted at `folder` during the block of `small_disk`."""
 
     folder: Path
     kib: int
 
     def left(self) -> int:
-        """Bytes."""
+        """Free bytes."""
         return shutil.disk_usage(self.folder).free
 
     def grow(self, kib: int) -> None:
-        """There is space again."""
+        """Adds free space."""
         self.kib += kib
         _run("mount", "-o", f"remount,size={self.kib}k", str(self.folder))
 
 
 @contextmanager
 def small_disk(folder: Path, kib: int) -> Iterator[SmallDisk]:
-    """Skips the test where nothing may be mounted."""
+    """Mounts the disk. Skips the test if mounting is not permitted."""
     folder.mkdir()
     try:
         _run("mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder))

@@ -1,6 +1,6 @@
-"""What can be done to a stack, one harm at a time: each is done, and undone, when its coroutine is over.
+"""Faults to inject into a stack, one at a time: when its coroutine returns, each is done and undone.
 
-What clients and classes do is in `hostility.py`.
+`hostility.py` has the faults of clients and classes.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from contextlib import suppress
 from tests.faults.stack import Stack, engine_of
 
 Harm = Callable[[Stack, random.Random], Awaitable[set[str] | None]]
-"""Returns the ids of the jobs that it submitted, if any. Raises AssertionError where they ended wrongly."""
+"""Returns the ids of the jobs that it submitted, if any. Raises AssertionError if they ended wrongly."""
 
 
 async def engine_killed(stack: Stack, chance: random.Random) -> None:
@@ -114,7 +114,7 @@ ALL: tuple[Harm, ...] = (
 async def _replace_worker(stack: Stack, chance: random.Random, number: signal.Signals) -> None:
     worker = stack.workers.pop(chance.randrange(len(stack.workers)))
     worker.send_signal(number)
-    stack.start_worker()  # at once, as whatever supervises it would, and beside the one that stops in order
+    stack.start_worker()  # at once, as a supervisor would, and beside the one that is stopping
     await asyncio.to_thread(worker.wait, 60)
 
 

@@ -1,6 +1,6 @@
-"""What hostile clients, and a class that misbehaves, do to a stack: harms like those of `harms.py`, by HTTP.
+"""Faults caused by hostile clients and a misbehaving class: harms like those of `harms.py`, by HTTP.
 
-Each submits its own jobs and asserts what became of them; the customers beside it notice the rest. All are
+Each submits its own jobs and asserts their outcomes; the customers beside it detect other damage. All are
 bounded, and return the ids of their jobs.
 """
 
@@ -17,11 +17,11 @@ from tests.faults.stack import Stack
 MIB = 2**20
 BODIES, READERS = 12, 20
 LARGE = 30
-"""Results of 100 kB in one answer."""
+"""Number of results of 100 kB in one answer."""
 LEAKS = 12
-"""Inputs that leak 64 MiB each."""
+"""Number of inputs that leak 64 MiB each."""
 POISON = 12
-"""Inputs of the cancelled job, each of which kills its engine."""
+"""Number of inputs in the cancelled job, each of which kills its engine."""
 
 
 async def _submit(clients: Clients, texts: list[str], **fields: Any) -> dict[str, Any]:
@@ -36,14 +36,14 @@ async def _ended(clients: Clients, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_or_failed(texts: list[str], job: dict[str, Any]) -> None:
-    """Each input has its own output, or none; never another's."""
+    """Asserts that each input has its own output or none, never another's."""
     for text, result in zip(texts, job["results"], strict=True):
         if "output" in result:
             assert result["output"]["nonce"] == text.partition(" ")[0], f"another's answer: {job}"
 
 
 def _own(texts: list[str], job: dict[str, Any]) -> None:
-    """Each input has its own output."""
+    """Asserts that each input has its own output."""
     assert job["status"] == "succeeded", job
     assert all("output" in result for result in job["results"]), job
     _own_or_failed(texts, job)
@@ -60,7 +60,7 @@ async def class_that_forks(stack: Stack, chance: random.Random) -> set[str]:
 
 
 async def cancelled_poison(stack: Stack, chance: random.Random) -> set[str]:
-    """A job of many inputs that kill their engine, cancelled while it runs; then a lone urgent one."""
+    """A job of many inputs that kill their engine, cancelled while it runs; then a lone urgent job."""
     async with Clients(stack.apis) as clients:
         poison = await _submit(clients, [f"{nonce} die" for nonce in nonces(POISON)])
         await asyncio.sleep(chance.uniform(0, 2))
@@ -73,7 +73,7 @@ async def cancelled_poison(stack: Stack, chance: random.Random) -> set[str]:
 
 
 async def flood_of_large_bodies(stack: Stack, chance: random.Random) -> set[str]:
-    """Bodies of 7 MiB at once, for a model that does not exist, half of them never finished."""
+    """Bodies of 7 MiB at once for a model that does not exist; half of them are never finished."""
     body = b'{"model": "none", "inputs": "' + 7 * MIB * b"x" + b'"}'
 
     async def stream(size: int) -> Any:
@@ -87,7 +87,7 @@ async def flood_of_large_bodies(stack: Stack, chance: random.Random) -> set[str]
         url = chance.choice(list(stack.apis))
         size = len(body) if number % 2 else len(body) - 1
         headers = {"content-type": "application/json", "content-length": str(len(body))}
-        with suppress(httpx.TransportError):  # an API may be killed meanwhile, or break it off
+        with suppress(httpx.TransportError):  # an API may be killed meanwhile, or close the connection
             async with httpx.AsyncClient(timeout=60) as client:
                 answer = await client.post(f"{url}/v1/jobs", content=stream(size), headers=headers)
                 assert answer.status_code in (404, 408, 413, 503), answer.text
@@ -97,7 +97,7 @@ async def flood_of_large_bodies(stack: Stack, chance: random.Random) -> set[str]
 
 
 async def large_result_read_by_many(stack: Stack, chance: random.Random) -> set[str]:
-    """Each reader gets all of it."""
+    """Each reader gets the whole result."""
     texts = [f"{nonce} many" for nonce in nonces(LARGE)]
     async with Clients(stack.apis) as clients:
         job = await _ended(clients, await _submit(clients, texts))
@@ -110,7 +110,7 @@ async def large_result_read_by_many(stack: Stack, chance: random.Random) -> set[
 
 
 async def class_that_leaks(stack: Stack, chance: random.Random) -> set[str]:
-    """Memory that is never given back, up to the model's limit and beyond; then an input like any other."""
+    """Leaks memory up to the model's limit and beyond; then sends an ordinary input."""
     leaks, [text] = [f"{nonce} leak" for nonce in nonces(LEAKS)], nonces(1)
     async with Clients(stack.apis) as clients:
         jobs = [await _submit(clients, [leak]) for leak in leaks]

@@ -1,4 +1,4 @@
-"""The API with deadlines that a test can wait for: constants of its modules, changed before it starts."""
+"""The API with shorter deadlines: constants of its modules, changed before it starts."""
 
 import sys
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from api.__main__ import main
 
 
 def command(deadlines: Mapping[str, float]) -> list[str]:
-    """What follows `python -m` to run it; the constants by their full names, in seconds."""
+    """The arguments of `python -m` that run it; the constants by their full names, in seconds."""
     return ["tests.faults.hurried", *(f"{name}={seconds}" for name, seconds in deadlines.items())]
 
 

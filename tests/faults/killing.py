@@ -1,4 +1,4 @@
-"""SIGKILL for workers and engines, and how long it takes until what they were running runs again."""
+"""SIGKILL for workers and engines, and the time until the inputs that they were running run again."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ async def kill(victim: subprocess.Popen[bytes], what: What) -> Kill:
 
 
 def recoveries(stack: Stack, kills: list[Kill]) -> dict[str, list[float]]:
-    """By what was killed, the seconds until each input that its engine was running ran again."""
+    """Seconds until each input that the killed engine was running ran again, by what was killed."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     runs = stack.runs()
     for killed in kills:

@@ -1,7 +1,7 @@
-"""`python -m tests.faults.nonces --inputs 50000 --kills 100`: unique inputs through an echo class while its
-engines are killed at random moments, and every output is compared with its input.
+"""`python -m tests.faults.nonces --inputs 50000 --kills 100` sends unique inputs to an echo class, kills its
+engines at random moments, and compares every output with its input.
 
-Exit status 1 when an output was another input's, or missing. Only engines that the run started are killed.
+Exit status 1 if an output was another input's, or missing. Only engines that the run started are killed.
 """
 
 import argparse
@@ -24,28 +24,28 @@ from tests.waiting import until
 MODEL = {"max_batch_items": 32, "options": {"seconds": 0.002}}
 WORKERS = 2
 MOST_PER_JOB = 50
-"""Inputs of one job; each job has a random number of them."""
+"""Most inputs in one job; each job has a random number of them."""
 AT_ONCE = 16
-"""Jobs under way."""
+"""Number of concurrent jobs."""
 PATIENCE = 120.0
-"""Seconds for an engine to be back, and for a share of the inputs to be answered."""
+"""Seconds for an engine to restart, and for a share of the inputs to be answered."""
 
 
 @dataclass
 class Echoed:
-    """What a run came to."""
+    """The outcome of a run."""
 
     inputs: int = 0
     right: int = 0
     wrong: list[str] = field(default_factory=list)
-    """Inputs with another output than their own."""
+    """Inputs with an output that is not their own."""
     lost: list[str] = field(default_factory=list)
     """Inputs without an output."""
     kills: int = 0
     seconds: float = 0.0
 
     def compare(self, texts: list[str], results: Sequence[dict[str, Any]]) -> None:
-        """A job has ended: each output must be its input's."""
+        """Compares each output of an ended job with its input."""
         self.inputs += len(texts)
         self.lost += texts[len(results) :]
         for text, result in zip(texts, results, strict=False):
@@ -66,7 +66,7 @@ class Echoed:
 
 @dataclass
 class Run:
-    """One run, which `run` makes."""
+    """One run, as started by `run`."""
 
     stage: Scenario
     inputs: int
@@ -87,25 +87,25 @@ class Run:
             self.found.compare(texts, job["results"] or [])
 
     async def kill(self) -> None:
-        """One engine at a time, each when its share of the inputs is answered."""
+        """Kills one engine at a time, each when its share of the inputs is answered."""
         while self.found.kills < self.kills:
             await until(self.answered_enough, PATIENCE)
-            await asyncio.sleep(self.chance.uniform(0, 0.05))  # the moment is the point
+            await asyncio.sleep(self.chance.uniform(0, 0.05))  # a random moment
             victim = self.chance.choice(self.stage.stack.workers)
             await until(partial(self.stage.stack.ready, victim), PATIENCE)
             self.found.kills += (await kill(victim, "engine")).engine is not None
 
     async def answered_enough(self) -> bool:
-        """For one more kill."""
+        """Whether enough inputs are answered for one more kill."""
         return self.found.inputs >= self.inputs * self.found.kills // (self.kills + 1)
 
     async def killed_enough(self) -> bool:
-        """For more jobs: no share of the inputs gets through unharmed because an engine is still loading."""
+        """Whether enough engines were killed to send more jobs: each share of inputs meets a kill."""
         return self.found.inputs <= self.inputs * (self.found.kills + 1) // (self.kills + 1)
 
 
 async def run(folder: Path, inputs: int, kills: int, seed: int) -> Echoed:
-    """As many inputs and kills, spread evenly over each other, so that a fast machine kills as often."""
+    """Spreads inputs and kills evenly over each other, so that a fast machine gets as many kills."""
     began, chance = time.monotonic(), random.Random(seed)
     async with scenario(folder, workers=WORKERS, model=MODEL, max_attempts=1_000) as stage:
         run, waiting = Run(stage, inputs, kills, chance), _jobs(inputs, chance)
@@ -117,7 +117,7 @@ async def run(folder: Path, inputs: int, kills: int, seed: int) -> Echoed:
 
 
 def _jobs(inputs: int, chance: random.Random) -> list[list[str]]:
-    """Jobs of random sizes with so many inputs in all."""
+    """Jobs of random sizes, with this number of inputs in all."""
     left = nonces(inputs, "nonce-")
     jobs = []
     while left:

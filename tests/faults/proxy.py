@@ -1,4 +1,4 @@
-"""A TCP proxy that harms on demand: it delays, holds back, resets or cuts what passes through it."""
+"""A TCP proxy that injects faults: it delays, holds back, resets or cuts the data that it forwards."""
 
 import asyncio
 import contextlib
@@ -17,20 +17,20 @@ class Proxy:
         self.upstream = upstream
         self.port = 0
         self.delay = 0.0
-        """Seconds that each chunk is held back, in either direction."""
+        """Seconds by which each chunk is delayed, in either direction."""
         self.cut_after: int | None = None
-        """Bytes of answers after which each new connection is reset, in the middle of whatever it was."""
+        """Bytes of answers after which each new connection is reset, or None."""
         self._whole = asyncio.Event()
         self._whole.set()
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def part(self) -> None:
-        """Nothing passes any more, in either direction, and nobody is told: the network is in two parts."""
+        """Partitions the network: forwards nothing in either direction, without closing connections."""
         self._whole.clear()
 
     def heal(self) -> None:
-        """What was sent meanwhile arrives late, also what was sent by ends that have hung up since."""
+        """Ends the partition: data sent meanwhile arrives late, also from closed ends."""
         self._whole.set()
 
     def reset(self) -> None:
@@ -39,7 +39,7 @@ class Proxy:
             reset(end)
 
     def half_close(self) -> None:
-        """Every connection's ends read the other's end, though they may still write."""
+        """Sends EOF to both ends of every connection; they may still write."""
         for end in list(self._ends):
             with contextlib.suppress(OSError):
                 end.write_eof()
@@ -60,7 +60,7 @@ class Proxy:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None
     ) -> None:
-        with contextlib.suppress(OSError, RuntimeError):  # the latter where the end was half-closed
+        with contextlib.suppress(OSError, RuntimeError):  # RuntimeError if the end was half-closed
             while chunk := await reader.read(CHUNK):
                 await asyncio.sleep(self.delay)
                 await self._whole.wait()
@@ -86,7 +86,7 @@ class Proxy:
 
 
 def reset(end: asyncio.StreamWriter) -> None:
-    """Hangs up with RST, as a peer that crashed."""
+    """Disconnects with RST, like a peer that crashed."""
     with contextlib.suppress(OSError):
         linger_not = struct.pack("ii", 1, 0)
         end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
@@ -95,7 +95,7 @@ def reset(end: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def between(upstream: int) -> AsyncIterator[Proxy]:
-    """A proxy on a free port to the upstream port, for as long as the block lasts."""
+    """A proxy on a free port to the upstream port, during the block."""
     proxy = Proxy(upstream)
     server = await asyncio.start_server(proxy.start, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]

@@ -1,8 +1,8 @@
-"""Many clients that fetch the same at once, in their own process: threads would slow the test's loop.
+"""Many clients that fetch the same URL at once, in a separate process: threads would slow the test's loop.
 
     python -m tests.faults.readers URL CLIENTS
 
-Prints a JSON list: of each client the body's bytes and their CRC-32, or what went wrong.
+Prints a JSON list: for each client the body's bytes and their CRC-32, or its error.
 """
 
 import json

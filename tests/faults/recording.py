@@ -1,4 +1,4 @@
-"""A pipeline that writes down every input that it gets, outside Redis, before it does anything with it."""
+"""A pipeline that writes every input to a file, outside Redis, before it processes the input."""
 
 import os
 import time
@@ -11,8 +11,8 @@ from tests.worker.poison import Poison
 class Recording(Poison):
     """Inputs are `NONCE` or `NONCE HARM`, where HARM is one of the poison pipeline's texts.
 
-    An output holds the nonce of its input, so that no answer can be taken for another's, and the process id
-    of its engine, so that one run can be distinguished from another.
+    An output contains the nonce of its input, so that no answer can be confused with another's, and the
+    process id of its engine, so that runs can be distinguished.
     """
 
     def __init__(self, source: Path | None = None, seconds: float = 0.0, record: str = "") -> None:
@@ -24,7 +24,7 @@ class Recording(Poison):
             return super().__call__(inputs, factor)
         now, pid = time.monotonic(), os.getpid()
         nonces = [text.partition(" ")[0] for text in inputs]
-        # one write, which nothing can tear: the file is opened to append, and what is written is the kernel's
+        # one write, atomic because the file is opened for appending; the kernel keeps it after a kill
         os.write(self._record, "".join(f"{now:.6f} {pid} {nonce}\n" for nonce in nonces).encode())
         outputs = super().__call__([text.partition(" ")[2] or text for text in inputs], factor)
         return [

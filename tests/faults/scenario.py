@@ -1,4 +1,4 @@
-"""A scenario: a stack, its clients, a witness, and what must hold afterwards, whatever was done in it."""
+"""A scenario: a stack, its clients, a witness, and the checks that must pass after every scenario."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -19,14 +19,14 @@ from tests.waiting import until
 
 @dataclass(frozen=True)
 class Scenario:
-    """Use `scenario` to have one."""
+    """Create one with `scenario`."""
 
     stack: Stack
     clients: Clients
     witness: Witness
 
     async def check(self, *, failed: frozenset[str] = frozenset()) -> dict[str, dict[str, Any]]:
-        """Every accepted job has exactly one end, the right one, with its own answer; nothing is left behind.
+        """Checks that every accepted job has one end, the right one, and its own answer, and nothing is left.
 
         `failed` are the inputs that must have failed; all others must have succeeded. Returns the jobs by
         their input.
@@ -46,7 +46,7 @@ class Scenario:
         return jobs
 
     async def _witnessed(self, jobs: Collection[str]) -> bool:
-        """Whether the witness has seen anything; a client may learn of an end before it does."""
+        """Whether the witness has seen the ends of these jobs; a client may learn of an end earlier."""
         return bool(self.witness.ends) or not jobs
 
     async def nothing_left(self) -> None:
@@ -61,7 +61,7 @@ class Scenario:
 
 @asynccontextmanager
 async def scenario(folder: Path, **how: Any) -> AsyncIterator[Scenario]:
-    """`how` is what `stack.running` takes: workers, apis, model, server, settings."""
+    """A scenario; `how` has the arguments of `stack.running`: workers, apis, model, server, settings."""
     async with (
         stacks.running(folder, **how) as stack,
         witnesses.watching(stack) as witness,

@@ -1,7 +1,7 @@
-"""`python -m tests.faults.soak --minutes 5`: customers all the time, harm all the time, and a report.
+"""`python -m tests.faults.soak --minutes 5` runs customers and injects faults all the time; prints a report.
 
-Exit status 1 when a job was lost, ended twice or wrongly, or anything was left behind. The seed says what was
-done to the stack and in which order; what it hit, is the machine's doing.
+Exit status 1 if a job was lost, ended twice or wrongly, or anything was left behind. The seed determines the
+faults and their order. What they hit depends on the machine.
 """
 
 import argparse
@@ -27,7 +27,7 @@ CUSTOMERS = 24
 WORKERS = 2
 APIS = 2
 CALM = (1.0, 6.0)
-"""Seconds between one harm's end and the next, at random."""
+"""Range of the random seconds between one fault's end and the next fault."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     log = folder / "log"
     with log.open("w") as lines:
-        os.dup2(lines.fileno(), sys.stderr.fileno())  # also of the processes that will be started
+        os.dup2(lines.fileno(), sys.stderr.fileno())  # also for the processes that will be started
     print(
         f"seed {arguments.seed}: {arguments.minutes:g} minutes, {CUSTOMERS} customers; logs in {log}",
         flush=True,
@@ -102,7 +102,7 @@ async def _soak(folder: Path, seconds: float, seed: int, chosen: Sequence[harms.
 async def _do_harm(
     run: Scenario, soak: Soak, chance: random.Random, until: float, chosen: Sequence[harms.Harm]
 ) -> None:
-    """All kinds in a random order, again and again."""
+    """Injects all kinds of faults in a random order, repeatedly."""
     order: list[harms.Harm] = []
     while time.monotonic() < until:
         await asyncio.sleep(chance.uniform(*CALM))
@@ -113,14 +113,14 @@ async def _do_harm(
         began = time.monotonic()
         try:
             soak.story.accepted |= await harm(run.stack, chance) or set()
-        except AssertionError as error:  # it is told in the report, and the soak goes on
+        except AssertionError as error:  # the report shows it, and the soak continues
             soak.story.wrong.append(f"{soak.now}: {error}")
         soak.done.append((soak.now, began, time.monotonic()))
         soak.now = "calm"
 
 
 async def _tell(soak: Soak, until: float) -> None:
-    """A live line on a terminal, a line every ten seconds elsewhere."""
+    """Prints a live line on a terminal, or a line every ten seconds elsewhere."""
     live = sys.stdout.isatty()
     while True:
         await asyncio.sleep(1 if live else 10)

@@ -1,4 +1,4 @@
-"""What a soak came to, in words and figures."""
+"""The outcome of a soak, in words and figures."""
 
 import statistics
 import time
@@ -10,19 +10,19 @@ from tests.faults.customers import Story
 from tests.faults.vitals import Vitals, slope
 
 WINDOW = 10.0
-"""Seconds of a step in the throughput."""
+"""Seconds of each step in the throughput."""
 
 
 @dataclass
 class Soak:
-    """Everything that the report tells."""
+    """The data of the report."""
 
     seed: int
     story: Story
     harms: Counter[str]
     vitals: Vitals
     done: list[tuple[str, float, float]]
-    """Each harm: its name, its beginning and its end."""
+    """For each fault: its name, its beginning and its end."""
     began: float
     ended: float = 0.0
     now: str = "calm"
@@ -34,7 +34,7 @@ class Soak:
         return len(self.story.wrong) + self.doubles
 
     def line(self, until: float) -> str:
-        """How it stands."""
+        """The current state in one line."""
         left = max(0, until - time.monotonic())
         story = self.story
         recent = sum(at > time.monotonic() - WINDOW for at, _ in story.took[-5_000:])
@@ -44,8 +44,8 @@ class Soak:
         )
 
     def felt(self) -> dict[str, list[tuple[float, float]]]:
-        """By harm, in seconds: until the first job that was sent after it began had ended, for somebody else
-        may serve meanwhile; and what the slowest job took that was sent or under way while it lasted.
+        """By fault, in seconds: the time until the first job sent after its beginning ended (another process
+        may serve meanwhile), and the time of the slowest job that was sent or running during the fault.
         """
         found: dict[str, list[tuple[float, float]]] = {}
         for name, began, ended in self.done:
@@ -56,7 +56,7 @@ class Soak:
         return found
 
     def throughput(self) -> list[tuple[float, float]]:
-        """Seconds since the start and jobs a second, for each whole window."""
+        """Seconds since the start and jobs per second, for each whole window."""
         windows = int((self.ended - self.began) / WINDOW)
         counts = Counter(int((at - self.began) / WINDOW) for at, _ in self.story.took)
         return [(number * WINDOW, counts[number] / WINDOW) for number in range(windows)]

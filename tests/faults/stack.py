@@ -1,8 +1,8 @@
-"""Stack: everything that Batchline is, as real processes that a scenario may harm, and what they are told.
+"""Stack: all parts of Batchline as real processes that a scenario may kill or stall, and their settings.
 
     clients -> API processes -> proxy -> Valkey <- proxy <- workers -> engines -> the record
 
-The test itself reads the ledger past the proxy. What the engines run is written to a file, the record.
+The test itself reads the ledger without the proxy. Engines write what they run to a file, the record.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Run:
 
 @dataclass
 class Stack:
-    """What is running. Build it with `running`."""
+    """The running processes. Build it with `running`."""
 
     folder: Path
     server: valkey.Server
@@ -54,7 +54,7 @@ class Stack:
     settings: dict[str, Any]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     apis: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    """By base URL."""
+    """API processes by base URL."""
     _exits: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -72,7 +72,7 @@ class Stack:
     async def worker(self, **changed: Any) -> subprocess.Popen[bytes]:
         """Starts a worker and waits until its engine is ready; `changed` are settings, also `crash_at`.
 
-        `clock` is by how many seconds its wall clock is fast, also of an API.
+        `clock` is the number of seconds by which its wall clock is fast; `api` takes it too.
         """
         process = self.start_worker(**changed)
         await until(partial(self.ready, process))
@@ -108,7 +108,7 @@ class Stack:
         deadlines: Mapping[str, float] | None = None,
         **changed: object,
     ) -> str:
-        """`deadlines` are constants of the API's modules, by their full names, that are to be shorter."""
+        """Starts an API process. `deadlines` are constants of its modules to shorten, by full name."""
         port = port or valkey.free_port()
         url = f"http://127.0.0.1:{port}"
         command = hurried.command(deadlines) if deadlines else wrong_clock.command("api", clock)
@@ -122,7 +122,7 @@ class Stack:
 
 
 def engine_of(worker: subprocess.Popen[bytes]) -> int | None:
-    """The process id of a worker's engine, if it has one at this moment."""
+    """The process id of a worker's engine, or None if it has none now."""
     try:
         children = psutil.Process(worker.pid).children()
         engines = [child.pid for child in children if "worker.engine" in child.cmdline()]
@@ -150,9 +150,9 @@ async def running(
     server: valkey.Server | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stack]:
-    """A stack on a server of its own. `model` changes its models.toml, `settings` the processes' settings.
+    """A stack with its own server. `model` changes its models.toml, `settings` the processes' settings.
 
-    `server` is one that has not been started, where it shall differ from the usual.
+    `server` is a server that has not been started, if it must differ from the default one.
     """
     fields = {"pipeline": "tests.faults.recording:Recording", **(model or {})}
     fields["options"] = {"record": str(folder / "record"), "seconds": 0.01, **fields.get("options", {})}

@@ -1,4 +1,4 @@
-"""A full queue: it never holds more than its limit, says when to come back, and lets everybody in then."""
+"""A full queue never exceeds its limit, says when to retry, and accepts all jobs in the end."""
 
 import asyncio
 import itertools
@@ -19,11 +19,11 @@ from tests.faults.stack import MODEL, Stack
 
 SUBMITTERS = 200
 PAUSE = 1.0
-"""Seconds after which a refused client tries again: none of these is as patient as it is told to be."""
+"""Seconds after which a refused client retries, less than the API asks for."""
 
 
 class Sampler:
-    """The most jobs, and the most bytes of payloads, that were seen in the queue."""
+    """The largest number of jobs, and of payload bytes, seen in the queue."""
 
     def __init__(self) -> None:
         self.jobs = self.bytes = self.samples = 0
@@ -34,7 +34,7 @@ class Sampler:
             self.jobs = max(self.jobs, depth.waiting + depth.deferred + depth.running)
             self.bytes = max(self.bytes, depth.bytes)
             self.samples += 1
-            await asyncio.sleep(0.002)  # it must not take the server for itself
+            await asyncio.sleep(0.002)  # so that it leaves the server to others
 
     @asynccontextmanager
     async def sampling(self, stack: Stack) -> AsyncIterator[None]:
@@ -47,7 +47,7 @@ class Sampler:
 
 
 class Refused:
-    """The refusals; each must be the problem that clients are promised."""
+    """The refusals; each must be the documented problem."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -81,7 +81,7 @@ async def test_a_full_queue(tmp_path: Path, limit: dict[str, int], size: int, re
     async with scenario(tmp_path, apis=2, model=slow, **limit) as run:
         apis = itertools.cycle(run.stack.apis)
         async with AsyncExitStack() as exits:
-            pools = [  # one for all of them would take more time than the server
+            pools = [  # a single pool would take more time than the server
                 await exits.enter_async_context(httpx.AsyncClient(base_url=next(apis), timeout=60))
                 for _ in range(SUBMITTERS // 10)
             ]

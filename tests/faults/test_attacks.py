@@ -1,4 +1,4 @@
-"""The command that writes the attack table: what it makes of each kind of test."""
+"""The command that writes the attack table: its row for each kind of test."""
 
 import pytest
 
@@ -37,7 +37,7 @@ TESTS = """
 
 
 def test_each_text_is_a_row_with_its_runs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    # installed plugins import their modules deep inside this run, where the parser of Python 3.11 may fail
+    # plugins would be imported deep in the call stack of this run, where Python 3.11's parser may fail
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeini("[pytest]\nmarkers = attack\n")
     pytester.makepyfile(TESTS)

@@ -1,4 +1,4 @@
-"""Clients that are slow, mute or suddenly gone: they hold up nobody, and what they held is free again."""
+"""Clients that are slow, silent or suddenly gone do not delay others, and their resources are freed."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.faults.stack import Stack
 from tests.waiting import until
 
 DEADLINE = 15.0
-"""Seconds within which any other client must have its answer, on a machine with other work too."""
+"""Seconds within which every other client must have its answer, also on a busy machine."""
 SOON = 1.0
 MIB = 1024 * 1024
 HURRIED = {
@@ -32,18 +32,18 @@ HURRIED = {
     "api.edge.client_deadlines.AHEAD": MIB,
     "api.edge.bodies.BODY_SECONDS": SOON,
 }
-"""In a second a client must take what else it has minutes for."""
+"""Deadlines of one second instead of minutes."""
 
 
 class Line:
-    """A bare connection to an API, on which the client does as it likes."""
+    """A bare connection to an API, fully controlled by the test."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
     @classmethod
     async def open(cls, url: str, request: bytes = b"", receive_buffer: int | None = None) -> "Line":
-        """`receive_buffer` are bytes that the system may take for a client that reads nothing."""
+        """`receive_buffer` is the number of bytes that the system may receive for an idle client."""
         end = socket.socket()
         end.setblocking(False)
         if receive_buffer is not None:
@@ -62,14 +62,14 @@ class Line:
         return await cls.open(url, request.encode(), receive_buffer)
 
     def vanish(self, *, politely: bool) -> None:
-        """FIN, as when a client is closed; or RST, as when it crashes."""
+        """Sends FIN, like a client that is closed, or RST, like one that crashes."""
         if politely:
             self.writer.transport.abort()
         else:
             reset(self.writer)
 
     async def drip(self, data: bytes) -> None:
-        """A byte a second, whatever comes back."""
+        """Sends a byte per second, whatever comes back."""
         with contextlib.suppress(OSError):
             for byte in data:
                 self.writer.write(bytes([byte]))
@@ -77,7 +77,7 @@ class Line:
                 await asyncio.sleep(1)
 
     async def closed(self) -> bytes:
-        """All that came until the server hung up."""
+        """All bytes that the server sent before it disconnected."""
         received = b""
         with contextlib.suppress(OSError):
             while chunk := await self.reader.read(65_536):
@@ -86,7 +86,7 @@ class Line:
 
 
 class Api:
-    """An API process, watched from outside."""
+    """An API process, observed from outside."""
 
     def __init__(self, stack: Stack, url: str) -> None:
         self.url = url
@@ -113,7 +113,7 @@ class Api:
         return await self.waiters() == count
 
     async def quiet(self) -> tuple[int, int]:
-        """File descriptors, less those to Redis, which are kept, and threads; once no client is there."""
+        """File descriptors (without those to Redis, which are kept) and threads, once no client is left."""
 
         async def nobody() -> bool:
             return self.connected() == 0
@@ -124,7 +124,7 @@ class Api:
         return self._process.num_fds() - to_redis, self._process.num_threads()
 
     async def served(self, jobs: int = 60) -> list[float]:
-        """Seconds that requests of other clients took, in order; each submits a job and waits for it."""
+        """Seconds of other clients' requests, in order; each submits a job and waits for it."""
         limits = httpx.Limits(max_connections=10)
         async with httpx.AsyncClient(base_url=self.url, timeout=DEADLINE, limits=limits) as client:
             took = []
@@ -167,8 +167,8 @@ async def large(api: Api) -> str:
 async def test_readers_of_a_large_result_that_do_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They take a byte of the job, its results or its events: 20 of each hold up nobody, and not for long."""
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))  # so that what is free goes back
+    """20 clients read one byte of each (job, results, events): they delay nobody, and are closed."""
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))  # so that free memory is returned to the system
     async with hurried(tmp_path) as (_, api):
         path = await large(api)
         told("without slow readers", await api.served())
@@ -194,7 +194,7 @@ async def test_readers_of_a_large_result_that_do_not_read(
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
 async def test_a_reader_on_a_thin_line_gets_all_of_it(tmp_path: Path) -> None:
-    """40 kB a second, with the deadlines that the product has."""
+    """A client that reads 40 kB/s, with the product's own deadlines."""
     async with scenario(tmp_path) as run:
         api = Api(run.stack, next(iter(run.stack.apis)))
         line = await Line.get(api.url, await large(api), receive_buffer=65_536)
@@ -240,7 +240,7 @@ async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: 
     held="they are hung up on in time, others are served",
 )
 async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
-    """Bodies and headers a byte a second, and not a byte at all: each is cut in time, and holds up nobody."""
+    """Bodies and headers at a byte per second, or none: each is closed in time, and delays nobody."""
     async with hurried(tmp_path) as (_, api):
         told("without them", await api.served())
         before = await api.quiet()

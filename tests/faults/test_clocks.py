@@ -1,4 +1,4 @@
-"""Wall clocks an hour fast or slow, of workers and APIs: nothing is early or late; Redis' clock decides."""
+"""Wall clocks of workers and APIs an hour fast or slow: nothing is early or late; Redis' clock decides."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ def about_now(moment: str) -> bool:
 
 
 async def listed(url: str) -> list[str]:
-    """The ids of all jobs of the listing, page by page."""
+    """The ids of all jobs in the listing, page by page."""
     ids: list[str] = []
     path = "/v1/jobs?limit=100"
     while True:
@@ -60,7 +60,7 @@ async def listed(url: str) -> list[str]:
 
 
 async def test_clocks_two_hours_apart(tmp_path: Path) -> None:
-    """Two workers share a burst, from two APIs: nothing runs twice, all are listed, all times are right."""
+    """Two workers and two APIs share a burst: nothing runs twice, all are listed, all times are right."""
     count = 150
     model = {"max_batch_items": 4, "options": {"seconds": 0.05}}
     async with scenario(tmp_path, workers=0, apis=0, model=model, **SHORT) as run:
@@ -97,12 +97,12 @@ async def test_clocks_two_hours_apart(tmp_path: Path) -> None:
 FAST_AND_SLOW = pytest.mark.parametrize(
     "clock", [pytest.param(HOUR, id="fast"), pytest.param(-HOUR, id="slow", marks=pytest.mark.thorough)]
 )
-"""Of one process; the others' clocks are as wrong the other way."""
+"""Error of one process's clock; the others' clocks are wrong by the same time in the other direction."""
 
 
 @FAST_AND_SLOW
 async def test_deadlines(tmp_path: Path, gate: Gate, clock: float) -> None:
-    """What may wait for 30 s does, and what may wait for one does not; in the queue, and in a window."""
+    """A job may wait for 30 s and does; one that may wait for 1 s expires; in the queue and a window."""
     async with scenario(tmp_path, workers=0, apis=0, model={"max_batch_items": 1}) as run:
         stack, accepted = run.stack, run.clients.accepted
         url = await stack.api(clock=-clock)
@@ -124,7 +124,7 @@ async def test_deadlines(tmp_path: Path, gate: Gate, clock: float) -> None:
             return (await stack.queue.depth())["sentiment"].waiting == 0
 
         await until(all_claimed)
-        await asyncio.sleep(1.5)  # that it runs out meanwhile is the point
+        await asyncio.sleep(1.5)  # its time must run out meanwhile
         gate.open()
         jobs = await run.check()
         check_expired(await get(url, f"/v1/jobs/{in_a_window['id']}"))
@@ -142,7 +142,7 @@ def check_expired(job: dict[str, Any]) -> None:
 
 @FAST_AND_SLOW
 async def test_leases(tmp_path: Path, gate: Gate, clock: float) -> None:
-    """One is held for longer than it lasts, whatever the others' clocks say; its holder dies, it runs out."""
+    """A lease is renewed beyond its length, whatever the clocks say. It runs out when its holder dies."""
     async with scenario(tmp_path, workers=0, apis=0, **SHORT) as run:
         stack = run.stack
         run.clients.urls = [await stack.api(clock=-clock)]
@@ -150,7 +150,7 @@ async def test_leases(tmp_path: Path, gate: Gate, clock: float) -> None:
         await run.clients.submit(f"{nonces(1)[0]} {gate.text}")
         await until(partial(begun, stack))
         await stack.worker(clock=-clock)
-        await asyncio.sleep(1.5 * LEASE)  # that nobody takes it back meanwhile is the point
+        await asyncio.sleep(1.5 * LEASE)  # nobody may take it back meanwhile
         assert len(stack.runs()) == 1
         assert [beat.lost_leases for beat in await stack.beats()] == [0, 0]
 

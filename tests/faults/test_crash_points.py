@@ -1,4 +1,4 @@
-"""Deaths at the worst places: just before and just after a worker or an API tells Redis, or is told."""
+"""Deaths at the worst moments: just before and just after a worker or an API writes to Redis."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ from tests.waiting import until
 
 BATCH = 4
 QUICK = {"lease": 2.0, "renew_every": 0.5}
-"""How soon a dead worker's jobs come back is not the point here."""
+"""Shorter leases: these tests do not measure how soon a dead worker's jobs run again."""
 
 
 async def charged(stack: Stack, ids: list[str], times: int) -> bool:
@@ -38,7 +38,7 @@ async def dead(stack: Stack, url: str) -> int:
     ],
 )
 async def test_a_worker_dies(tmp_path: Path, gate: Gate, place: Place, runs_before: int, runs: int) -> None:
-    """With one batch of jobs in its hands; in the end each has run, and was charged, exactly so often."""
+    """A worker dies with a batch of jobs; in the end each job has the expected runs and charges."""
     async with scenario(tmp_path, workers=0, model={"max_batch_items": BATCH}, **QUICK) as run:
         stack, clients = run.stack, run.clients
         [held], others = [f"{nonce} {gate.text}" for nonce in nonces(1)], nonces(BATCH - 1)
@@ -46,7 +46,7 @@ async def test_a_worker_dies(tmp_path: Path, gate: Gate, place: Place, runs_befo
         parked = asyncio.create_task(clients.ended())
         victim = stack.start_worker(crash_at=place)
         if runs_before:
-            await until(partial(charged, stack, ids, 1))  # the attempt is told beside the batch
+            await until(partial(charged, stack, ids, 1))  # the attempt is charged beside the batch
         gate.open()
         assert await asyncio.to_thread(victim.wait, 60) == -signal.SIGKILL
         executions = stack.executions()
@@ -78,13 +78,13 @@ async def test_workers_die_at_their_third_time_there_again_and_again(tmp_path: P
             run.stack.workers.remove(victim)
         run.stack.start_worker()
         jobs = await run.check()
-        # what was on its way back, and what ran meanwhile
+        # the batches whose answers were on their way, and those that ran meanwhile
         assert run.stack.executions().total() - len(texts) <= deaths * 2 * BATCH
         assert max(job["attempts"] for job in jobs.values()) <= 1 + deaths
 
 
 async def submit_and_die(run: Scenario, text: str, **headers: str) -> tuple[str, str]:
-    """A new API accepts the job and dies before it can say so; returns its URL and the job's id."""
+    """A new API accepts the job and dies before it answers; returns its URL and the job's id."""
     url = await run.stack.api(crash_at="after_submit")
     async with httpx.AsyncClient() as client:
         with pytest.raises(httpx.TransportError):

@@ -1,4 +1,4 @@
-"""The disk under Redis fills up while jobs come. What was accepted is not lost, as far as it was promised."""
+"""The disk under Redis fills up while jobs arrive. Accepted jobs are not lost, as far as documented."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 async def fill(run: Scenario, senders: int = SENDERS) -> tuple[list[str], httpx.Response]:
-    """Submits jobs until each sender is refused; returns those accepted here, in order, and a refusal."""
+    """Submits jobs until each sender is refused; returns the accepted ones, in order, and a refusal."""
     [url] = run.stack.apis
     accepted: list[str] = []
 
@@ -111,7 +111,7 @@ async def test_a_full_disk_and_sigkill_lose_nothing_that_was_synced(
 async def test_without_it_only_the_write_that_met_the_full_disk_is_lost(
     tmp_path: Path, disk: SmallDisk
 ) -> None:
-    """Redis answers a write before it knows that its file does not take it; the next one is refused."""
+    """Redis answers a write before it knows that its file does not accept it, and refuses the next one."""
     server = valkey.Server(disk.folder)
     async with scenario(tmp_path, model=MODEL, workers=0, server=server) as run:
         accepted, _ = await fill(run, senders=1)

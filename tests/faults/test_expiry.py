@@ -1,4 +1,4 @@
-"""What ends while somebody waits for it, or as it ends: lifetimes, cancellations, one key in many hands."""
+"""Jobs that end or expire while a client waits, cancellations, and one idempotency key used many times."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ def is_gone(response: httpx.Response) -> bool:
 
 @pytest.mark.parametrize("heard", ["late", "never"])
 async def test_a_lifetime_that_ends_during_the_wait(tmp_path: Path, heard: str) -> None:
-    """The API is cut off while its job ends and expires; then it hears of the end late, or never."""
+    """The API is cut off while its job ends and expires; it receives the event late, or never."""
     async with scenario(tmp_path, workers=0, result_ttl=LIFETIME, inline_bytes=0) as run:
         stack = run.stack
         [url] = stack.apis
@@ -82,7 +82,7 @@ async def states(run: Scenario, ids: list[str]) -> list[str]:
 
 
 async def test_cancelling_in_every_state(tmp_path: Path, gate: Gate) -> None:
-    """Done, running, in a worker's window, waiting; by two clients at once, at two APIs."""
+    """Finished, running, in a worker's window, waiting; by two clients at once, at two APIs."""
     async with scenario(tmp_path, apis=2, window_items=8, model={"max_batch_items": 2}) as run:
         clients, stack = run.clients, run.stack
         [done] = await clients.submit(*nonces(1, "done"))
@@ -130,7 +130,7 @@ async def is_cancelled(client: httpx.AsyncClient, url: str, job_id: str) -> None
     "jobs", [200, pytest.param(3_000, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
 )
 async def test_cancelling_at_any_moment(tmp_path: Path, jobs: int) -> None:
-    """Half of the jobs are cancelled while all of them run through: whatever a client was told, stays."""
+    """Half of the jobs are cancelled while all of them run: an answer to a client remains true."""
     chance = Random(jobs)
     slow = {"max_batch_items": 4, "options": {"seconds": 0.05}}
     async with scenario(tmp_path, apis=2, workers=2, model=slow) as run:
@@ -140,7 +140,7 @@ async def test_cancelling_at_any_moment(tmp_path: Path, jobs: int) -> None:
 
             async def cancelled(text: str) -> None:
                 [job_id] = await run.clients.submit(text)
-                await asyncio.sleep(chance.uniform(0.0, 0.5))  # the moment is the point
+                await asyncio.sleep(chance.uniform(0.0, 0.5))  # a random moment
                 told[text] = (await client.delete(f"{next(apis)}/v1/jobs/{job_id}")).json()["status"]
 
             doomed, spared = nonces(jobs // 2), nonces(jobs - jobs // 2)
@@ -149,14 +149,14 @@ async def test_cancelling_at_any_moment(tmp_path: Path, jobs: int) -> None:
             assert set(told.values()) <= {"cancelled", "succeeded"}
             print(f"{len(too_early)} of {len(doomed)} cancelled in time")  # noqa: T201 - to look at
             ids = [run.clients.accepted.pop(text) for text in too_early]
-            await run.check()  # those that were too late are among the ones that must have succeeded
+            await run.check()  # jobs that were cancelled too late must have succeeded
             for job_id in ids:
                 await is_cancelled(client, next(apis), job_id)
                 assert run.witness.ends[job_id] == {"cancelled": 1}
 
 
 async def test_one_key_in_fifty_hands(tmp_path: Path) -> None:
-    """At once, through two APIs: one job, one execution, fifty times its answer."""
+    """50 requests at once, through two APIs: one job, one execution, 50 times its answer."""
     async with scenario(tmp_path, apis=2) as run:
         [text] = nonces(1)
         async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=60)) as client:

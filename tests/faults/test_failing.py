@@ -1,4 +1,4 @@
-"""A model whose inputs fail is not well: page, /health/ready, /metrics and `top` report it, all alike."""
+"""A model whose inputs fail is degraded: page, /health/ready, /metrics and `top` report the same."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ async def page(client: httpx.AsyncClient, path: str) -> Element:
 
 
 async def reported(client: httpx.AsyncClient, failed: int) -> None:
-    """Returns once the worker's heartbeat has reported so many failed inputs."""
+    """Waits until the worker's heartbeat has reported this number of failed inputs."""
     name = f'batchline_worker_inputs_failed_total{{model="{MODEL}",reason="input-failed",worker='
 
     async def counted() -> bool:
@@ -127,7 +127,7 @@ async def test_jobs_that_failed_in_part_are_amber_and_can_be_found(client: httpx
 
 
 async def test_a_few_bad_inputs_among_many_are_no_reason_to_wake_anybody(client: httpx.AsyncClient) -> None:
-    """Clients send what they like."""
+    """Clients may send bad inputs."""
     await ended(client, mixed(60, 3))
     await reported(client, 3)
     answer = await client.get("/health/ready")
@@ -140,7 +140,7 @@ async def test_a_few_bad_inputs_among_many_are_no_reason_to_wake_anybody(client:
 async def test_inputs_that_kill_the_engine_never_make_the_server_unready(
     stack: Stack, client: httpx.AsyncClient
 ) -> None:
-    """Whatever a client sends must not take the server out of a load balancer."""
+    """Bad inputs from a client must not take the server out of a load balancer."""
     killing = asyncio.gather(
         *(client.post("/v1/jobs?wait=60", json={"inputs": [f"{text} die"]}) for text in nonces(4))
     )

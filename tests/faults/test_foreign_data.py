@@ -1,4 +1,4 @@
-"""Another program writes to our keys in Redis: no process ends, the log names the key, other models go on."""
+"""Another program writes to our keys in Redis: no process ends, the log names the key, other models run."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -78,7 +78,7 @@ OF_A_JOB: dict[str, tuple[Key, bytes | None]] = {
 async def test_data_of_another_program_under_the_keys_of_a_job(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What each script does with it is in tests/jobs/ledger/test_foreign_keys.py."""
+    """tests/jobs/ledger/test_foreign_keys.py tests each script with such a key."""
     async with scenario(tmp_path, models_file=two_models(tmp_path), log_format="json") as run:
         redis, worker = run.stack.redis, run.stack.workers[0]
         await until(partial(succeeds, run, MODEL))
@@ -170,13 +170,13 @@ async def test_data_of_another_type_under_our_keys(
             await redis.delete(name)
             assert await succeeds(run, MODEL), f"{name} is deleted"
 
-        await spoil(keys.RECENT.pattern, "string")  # what all models share
+        await spoil(keys.RECENT.pattern, "string")  # shared by all models
         await refused()
         assert (await post(run, OTHER)).status_code == 503
         await redis.delete(keys.RECENT.pattern)
         assert await succeeds(run, MODEL)
 
-        for key in (keys.ABORT, keys.ROSTER):  # without them jobs are accepted, and run once they are deleted
+        for key in (keys.ABORT, keys.ROSTER):  # while these are spoilt, jobs are accepted, and run later
             await spoil(key.pattern, "string")
             await until(accepts(run, MODEL))
             await redis.delete(key.pattern)

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, of the engine, of the worker, of both: nothing is lost, nothing ends twice."""
+"""SIGKILL at random moments, of the engine, the worker, or both: nothing is lost, nothing ends twice."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from worker.supervisor.engine import Engine
 WORKER_BACK = 10.0
 """Seconds within which a dead worker's jobs run again: the lease of 8 s, a sweep, a claim."""
 ENGINE_BACK = 1.0
-"""Seconds, besides the time to load the model, within which a dead engine's inputs run again."""
+"""Seconds, plus the model's load time, within which a dead engine's inputs run again."""
 BATCH = 4
 KINDS: tuple[What, ...] = ("engine", "worker", "both")
 
@@ -44,22 +44,22 @@ async def test_kills_at_random_moments(
         done: list[Kill] = []
         for number in range(kills):
             await clients.submit(*texts[number * portion : (number + 1) * portion])
-            # not one that is still loading: it would end, and nobody is here to start it once more
+            # do not kill a loading worker: it would exit, and nothing here would restart it
             await until(stack.all_ready)
             victim = chance.choice(stack.workers)
             what = KINDS[number % len(KINDS)]
-            await asyncio.sleep(chance.uniform(0.0, 0.5))  # the moment is the point
+            await asyncio.sleep(chance.uniform(0.0, 0.5))  # a random moment
             done.append(await kill(victim, what))
             if what != "engine":
                 stack.workers.remove(victim)
                 stack.start_worker()
-            await clients.ended()  # before the next one, or a kill would be blamed for another's delay
+            await clients.ended()  # before the next kill, so that each has only its own delay
         await clients.submit(*texts[kills * portion :])
         await run.check()
 
         executions = stack.executions()
         assert len(executions) == jobs
-        # one batch runs, and one may be computed and not yet answered or written
+        # one batch runs, and one may be computed but not yet answered or written
         assert executions.total() - jobs <= kills * 2 * BATCH, (
             "what ran again is what was in the victims' batches"
         )
@@ -75,7 +75,7 @@ async def begun(stack: Stack, times: int) -> bool:
 
 
 async def test_a_dead_workers_jobs_run_again_within_ten_seconds(tmp_path: Path, gate: Gate) -> None:
-    """It dies in the middle of a batch that another worker then runs again."""
+    """The worker dies in the middle of a batch, and another worker runs the batch again."""
     async with scenario(tmp_path, model={"max_batch_items": BATCH}) as run:
         stack, clients = run.stack, run.clients
         [victim] = stack.workers
@@ -91,7 +91,7 @@ async def test_a_dead_workers_jobs_run_again_within_ten_seconds(tmp_path: Path, 
 
 
 async def test_a_dead_engines_inputs_run_again_at_once(tmp_path: Path, gate: Gate) -> None:
-    """Within a second, and what it takes to load the model, in a batch each."""
+    """Within a second plus the model's load time, each input in a separate batch."""
     engine = Engine(poison_spec(), None)
     starting = time.monotonic()
     await engine.start()

@@ -1,4 +1,4 @@
-"""Large results, fetched by many at once: all get them, nobody else notices, memory stays bounded."""
+"""Large results, fetched by many at once: all get them, other clients are not delayed, memory is bounded."""
 
 import asyncio
 import json
@@ -23,11 +23,11 @@ MIB = 1024 * 1024
 SIZE = 62 * MIB
 CLIENTS = 50
 SOON = 5.0
-"""Seconds for a submit on a machine that others use too; with a read for each client it took 15.6 s."""
+"""Seconds for a submit on a shared machine; it took 15.6 s when each client read the result separately."""
 
 
 async def fetched(url: str, clients: int) -> list[object]:
-    """What each of so many clients got."""
+    """The outcome of each client."""
     command = [sys.executable, "-m", "tests.faults.readers", url, str(clients)]
     readers = await asyncio.create_subprocess_exec(*command, stdout=PIPE, cwd=processes.ROOT)
     out, _ = await readers.communicate()
@@ -36,7 +36,7 @@ async def fetched(url: str, clients: int) -> list[object]:
 
 
 class Watched:
-    """What the innocent saw, and what the server held for its clients, while the others fetched."""
+    """Observations of unrelated clients and of the server's memory while the others fetched."""
 
     def __init__(self) -> None:
         self.submits: list[float] = []
@@ -77,7 +77,7 @@ async def ended(stack: Stack, output: str) -> str:
 
 
 def most_memory(pid: int) -> int:
-    """VmHWM: the most bytes that a process ever had in memory."""
+    """VmHWM: the peak memory of a process in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -122,7 +122,7 @@ async def test_many_clients_fetch_one_large_result(tmp_path: Path, figure: Calla
 async def test_different_large_results_stay_within_the_budget(
     tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
-    """Those for which there is no room wait until others have been taken."""
+    """Requests without room in the budget wait until other answers have been read."""
     size, allowed = 30 * MIB, 96 * MIB
     async with running(tmp_path, workers=0, apis=0) as stack:
         url = await stack.api(redis_url=stack.server.url(), memory_budget=allowed)

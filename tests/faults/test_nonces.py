@@ -1,4 +1,4 @@
-"""Unique inputs while engines are killed: every output is its own input's. The long form is `make nonces`."""
+"""Unique inputs while engines are killed: each output belongs to its input. Long form: `make nonces`."""
 
 from collections.abc import Callable
 from pathlib import Path

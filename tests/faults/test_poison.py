@@ -1,4 +1,4 @@
-"""Bad inputs among good ones, through the whole stack: they fail, each for its reason, and alone."""
+"""Bad inputs among good ones, through the whole stack: each fails alone, with the right reason."""
 
 import asyncio
 import math
@@ -18,7 +18,7 @@ from worker.scheduling.isolation import KILLS
 
 BATCH = 4
 HALVINGS = 1 + math.ceil(math.log2(BATCH))
-"""Times that an input runs in a batch that is halved until it stands alone."""
+"""Number of times that an input runs in a batch that is halved until the input is alone."""
 ONE_EVERY = 40
 
 HARMS = {
@@ -29,7 +29,7 @@ HARMS = {
     "nan": "output-not-encodable",
     "object": "output-not-encodable",
 }
-"""What a text does, and the type of the problem that its job ends with."""
+"""The problem type with which a job ends, by what its text does."""
 
 
 def problem(job: dict[str, Any]) -> str:
@@ -64,14 +64,14 @@ async def test_every_harm_in_one_load(tmp_path: Path, jobs: int) -> None:
         executions = run.stack.executions()
         for text in load:
             times = executions[text.partition(" ")[0]]
-            # an engine that died ends the halving: whoever was in the batch runs alone from then on
-            # and one that takes all memory may take the engine's last breath too
+            # an engine that died ends the halving: the members of its batch run alone from then on
+            # and an input that exhausts memory may also end the engine
             deadly = bad.get(text) in ("die", "hang", "exhaust")
             assert 1 <= times <= HALVINGS + (KILLS - 1 if deadly else 0), (text, times)
 
 
 async def keep_alive(stack: Stack, deaths: Counter[int]) -> None:
-    """Restarts the one worker whenever it dies."""
+    """Restarts the only worker whenever it dies."""
     while True:
         status = await asyncio.to_thread(stack.workers[-1].wait)
         deaths[status] += 1
@@ -80,9 +80,9 @@ async def keep_alive(stack: Stack, deaths: Counter[int]) -> None:
 
 @pytest.mark.parametrize("attempts", [3, pytest.param(10, marks=pytest.mark.thorough)])
 async def test_an_input_that_kills_the_worker(tmp_path: Path, attempts: int) -> None:
-    """It fails after as many attempts as it may have, and never comes back; its neighbours lose one."""
+    """It fails after its maximum of attempts and never comes back; its neighbours lose one attempt."""
     settings = {"lease": 1.0, "renew_every": 0.25, "max_attempts": attempts}
-    # it kills at once, maybe before it can be charged; but from the second time on it is charged first
+    # the first time, it may kill before it is charged; from the second start on it is charged first
     model = {"max_batch_items": BATCH, "options": {"seconds": 0.0}}
     async with scenario(tmp_path, model=model, **settings) as run:
         stack, clients = run.stack, run.clients

@@ -1,4 +1,4 @@
-"""Progress under harm: a reader of a running job sees each outcome once, and the results are what it saw."""
+"""Progress under faults: a reader of a running job sees each outcome once, and the results equal them."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ from tests.faults.stack import Stack
 from tests.waiting import until
 
 QUICK = {"lease": 2.0, "renew_every": 0.5}
-"""How soon a dead worker's jobs come back is not the point here."""
+"""Shorter leases: these tests do not measure how soon a dead worker's jobs run again."""
 BATCH = 2
 MODEL = {"max_batch_items": BATCH, "options": {"seconds": 0.15}}
 
 
 class Reader:
-    """A client that asks for what it has not read, again and again, until it has all."""
+    """A client that repeatedly asks for outcomes that it has not read, until it has all."""
 
     def __init__(self, url: str, inputs: list[str]) -> None:
         self.inputs = inputs
@@ -52,7 +52,7 @@ class Reader:
         return len(self.seen) >= outcomes
 
     async def check(self) -> None:
-        """Each once, in the results as it was seen, and its own."""
+        """Asserts that each outcome was seen once, equals the result, and belongs to its input."""
         job = (await self._client.get(f"/v1/jobs/{self.job_id}?wait=60")).json()
         await self._client.aclose()
         assert sorted(each["index"] for each in self.seen) == list(range(len(self.inputs)))
@@ -64,7 +64,7 @@ class Reader:
 
 
 async def holder(stack: Stack) -> subprocess.Popen[bytes]:
-    """The worker that has the job; it says so once a second."""
+    """The worker that has the job, as reported by the heartbeats."""
     found: list[subprocess.Popen[bytes]] = []
 
     async def told() -> bool:
@@ -85,7 +85,7 @@ def reader(run: Scenario, inputs: int) -> Reader:
     [(120, 3), pytest.param(600, 12, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
 )
 async def test_kills_in_the_middle_of_a_job(tmp_path: Path, inputs: int, kills: int) -> None:
-    """Each input runs once, but for those of the batches that were in a victim, or not yet noted."""
+    """Each input runs once, except those of batches in a killed process, or not yet noted."""
     chance = random.Random(kills)
     kinds: tuple[What, ...] = ("both", "worker", "engine")
     async with scenario(tmp_path, workers=2, model=MODEL, max_attempts=2 * kills, **QUICK) as run:
@@ -95,7 +95,7 @@ async def test_kills_in_the_middle_of_a_job(tmp_path: Path, inputs: int, kills: 
         for number in range(kills):
             await until(partial(one.has, (number + 1) * inputs // (kills + 2)))
             victim = await holder(stack)
-            await asyncio.sleep(chance.uniform(0.0, 0.2))  # the moment is the point
+            await asyncio.sleep(chance.uniform(0.0, 0.2))  # a random moment
             what = kinds[number % len(kinds)]
             await kill(victim, what)
             if what != "engine":
@@ -104,13 +104,13 @@ async def test_kills_in_the_middle_of_a_job(tmp_path: Path, inputs: int, kills: 
         await asyncio.wait_for(reading, 120)
         await one.check()
         again = stack.executions().total() - inputs
-        # 0.1 s between notes and one on its way hold some five batches; the engine one and one behind it
+        # some five batches in the 0.1 s between notes and in a note being sent; two in the engine
         assert again <= kills * 10 * BATCH, "what was noted is not run again"
         await run.nothing_left()
 
 
 async def test_a_worker_dies_just_after_a_note(tmp_path: Path) -> None:
-    """Redis has the note and nobody the answer: the next worker goes on behind it."""
+    """Redis has the note, but its answer is lost: the next worker continues after it."""
     async with scenario(tmp_path, workers=0, model=MODEL, **QUICK) as run:
         one, stack = reader(run, 30), run.stack
         await one.submit()
@@ -133,7 +133,7 @@ async def known(run: Scenario, one: Reader) -> list[dict[str, Any]]:
 
 
 async def test_a_worker_that_was_thought_dead_shows_nothing_more(tmp_path: Path) -> None:
-    """It stands still until another has its job, and goes on then: its notes are refused."""
+    """It is stopped until another has its job, and then continued: its notes are refused."""
     async with scenario(tmp_path, workers=2, model=MODEL, **QUICK) as run:
         one, stack = reader(run, 60), run.stack
         await one.submit()

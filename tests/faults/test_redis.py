@@ -1,4 +1,4 @@
-"""Redis dies, hangs, is cut off, loses connections and answers, is far away, is full; always under load."""
+"""Redis dies, hangs, is partitioned, loses connections and answers, is slow, is full; always under load."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ async def ran(stack: Stack, times: int) -> bool:
 
 @asynccontextmanager
 async def load(run: Scenario, jobs: int = JOBS, *, all_in: bool = False) -> AsyncIterator[None]:
-    """Clients submit jobs throughout the block, or have submitted them all; some have been run, not all."""
+    """During the block clients submit jobs, or have submitted all; some jobs have been run, but not all."""
     submitting = asyncio.create_task(run.clients.submit(*nonces(jobs)))
     try:
         if all_in:
@@ -44,13 +44,13 @@ async def load(run: Scenario, jobs: int = JOBS, *, all_in: bool = False) -> Asyn
 
 
 async def told(stack: Stack) -> tuple[int, int]:
-    """Lost leases and refused results, as the workers tell."""
+    """Lost leases and refused results, as reported by the workers."""
     beats = await stack.beats()
     return sum(beat.lost_leases for beat in beats), sum(beat.refused_results for beat in beats)
 
 
 def survived(stack: Stack) -> bool:
-    """Whether every process is still the one that was started."""
+    """Whether all started processes still run."""
     return all(process.poll() is None for process in (*stack.workers, *stack.apis.values()))
 
 
@@ -67,9 +67,9 @@ async def test_killed_and_restarted_on_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("submitting", [False, pytest.param(True, marks=pytest.mark.thorough)])
 async def test_stopped_for_as_long_as_a_lease(tmp_path: Path, submitting: bool) -> None:
-    """All leases run out while nobody could renew them, and nothing runs twice all the same.
+    """All leases run out while nobody can renew them, but nothing runs twice.
 
-    With submits under way it takes a lease longer: what a claim leases that comes too late, nobody runs.
+    With submits under way it takes a lease longer, because jobs of a claim that arrives too late are not run.
     """
     model = {"max_batch_items": BATCH, "options": {"seconds": 0.2}}
     async with scenario(tmp_path, workers=2, model=model) as run:
@@ -85,7 +85,7 @@ async def test_stopped_for_as_long_as_a_lease(tmp_path: Path, submitting: bool) 
             leased = (await stack.queue.depth())["sentiment"].running
             assert leased > 2 * BATCH, "many, and not only those that run"
             stack.server.signal(signal.SIGSTOP)
-            await asyncio.sleep(8.0)  # the default lease, which is what this is about
+            await asyncio.sleep(8.0)  # the default lease, which this test is about
             stack.server.signal(signal.SIGCONT)
         await parked
         jobs = await run.check()
@@ -96,7 +96,7 @@ async def test_stopped_for_as_long_as_a_lease(tmp_path: Path, submitting: bool) 
 
 
 async def test_the_network_in_two_parts_for_longer_than_a_lease(tmp_path: Path) -> None:
-    """A worker is cut off and goes on; another takes its jobs over, and what the first sends is too late."""
+    """A partitioned worker continues. Another takes its jobs over, and its results come too late."""
     async with scenario(tmp_path, model={**MODEL, "options": {"seconds": 0.1}}, **SHORT) as run:
         stack = run.stack
 
@@ -123,12 +123,12 @@ async def test_the_network_in_two_parts_for_longer_than_a_lease(tmp_path: Path) 
 async def test_connections_reset_or_half_closed_at_random_moments(tmp_path: Path, resets: int) -> None:
     chance = random.Random(resets)
     count = 10 * resets
-    # with the lease as it is by default: on a busy machine a short one may run out, and then a job runs again
+    # with the default lease: on a busy machine a short one may run out, and then a job runs again
     async with scenario(tmp_path, workers=2, apis=2, model=MODEL) as run:
         proxy = run.stack.proxy
         async with load(run, count):
             for _ in range(resets):
-                await asyncio.sleep(chance.uniform(0.0, 0.1))  # the moment is the point
+                await asyncio.sleep(chance.uniform(0.0, 0.1))  # a random moment
                 chance.choice((proxy.reset, proxy.half_close))()
         jobs = await run.check()
         assert len(jobs) == count
@@ -140,7 +140,7 @@ async def test_connections_reset_or_half_closed_at_random_moments(tmp_path: Path
     "seconds", [2.0, pytest.param(30.0, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
 )
 async def test_answers_cut_in_the_middle(tmp_path: Path, seconds: float) -> None:
-    """Claims, finishes and submits are done, and whoever asked for them does not learn of it."""
+    """Claims, finishes and submits are executed, but their callers do not receive the answers."""
     chance = random.Random(seconds)
     count = int(100 * seconds)
     async with scenario(tmp_path, workers=2, apis=2, model=MODEL, **SHORT) as run:
@@ -174,7 +174,7 @@ async def test_far_away(tmp_path: Path) -> None:
 
 
 async def test_memory_full(tmp_path: Path, gate: Gate) -> None:
-    """Submits are refused; what was accepted is claimed, run and finished, and memory grows by that."""
+    """Submits are refused; accepted jobs are claimed, run and finished, and memory grows by their results."""
     async with scenario(tmp_path, model={"max_batch_items": BATCH}) as run, httpx.AsyncClient() as client:
         stack, [api] = run.stack, run.stack.apis
         large = [f"{nonce} many" for nonce in nonces(30)]  # a result of 100 kB each

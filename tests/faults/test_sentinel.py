@@ -1,6 +1,6 @@
-"""A primary that dies under Sentinel: a replica takes over, and no job that was accepted is lost.
+"""A primary that dies under Sentinel: a replica takes over, and no accepted job is lost.
 
-Replication is asynchronous, so this holds for `durable_submit=replica`: an answer comes once one has the job.
+Replication is asynchronous, so this requires `durable_submit=replica`: submits wait until a replica has them.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SERVICE = "queue"
 
 
 class Deployment:
-    """A primary, two replicas and three sentinels, on this machine."""
+    """A primary, two replicas and three sentinels on this machine."""
 
     def __init__(self, folder: Path) -> None:
         def place(name: str) -> Path:
@@ -53,7 +53,7 @@ class Deployment:
         return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     def told(self) -> list[dict[str, Any]]:
-        """What each sentinel says of the primary."""
+        """The primary as reported by each sentinel."""
         states = []
         for sentinel in self.sentinels:
             with redis.Redis(port=sentinel.port) as client:
@@ -61,21 +61,21 @@ class Deployment:
         return states
 
     async def complete(self) -> bool:
-        """Every sentinel knows both replicas and the other sentinels."""
+        """Whether every sentinel knows both replicas and the other sentinels."""
         return all((it["num-slaves"], it["num-other-sentinels"]) == (2, 2) for it in self.told())
 
     async def failed_over(self) -> bool:
         return all(it["port"] != self.primary.port for it in self.told())
 
     async def replicated(self) -> bool:
-        """The primary of now has two replicas that are in step."""
+        """Whether the current primary has two synchronised replicas."""
         with redis.Redis(port=self.told()[0]["port"]) as client:
             told = client.info("replication")
         states = [told.get(f"slave{i}", {}).get("state") for i in range(2)]
         return bool(told["role"] == "master" and states == ["online", "online"])
 
     def cut_off(self) -> None:
-        """The replicas hear nothing any more: what the primary takes from now on dies with it."""
+        """Stops replication: writes that the primary accepts from now on are lost with it."""
         for replica in self.replicas:
             replica.signal(signal.SIGSTOP)
         with redis.Redis(port=self.primary.port) as client:
@@ -92,7 +92,7 @@ class Deployment:
         return int(count)
 
     def results(self) -> list[str]:
-        """The keys of all results on the primary of now."""
+        """The keys of all results on the current primary."""
         with redis.Redis(port=self.told()[0]["port"]) as client:
             found: Any = client.keys(keys.RESULT.of("*"))
         return [key.decode() for key in found]
@@ -124,7 +124,7 @@ class Stack:
             return False
 
     async def submit(self, text: str) -> str:
-        """Submits until it is accepted, as a client should, and returns the job's id."""
+        """Submits until the job is accepted, as a client should, and returns its id."""
         accepted: list[str] = []
 
         async def tried() -> bool:
@@ -177,7 +177,7 @@ async def test_a_primary_killed_in_the_middle(deployment: Deployment, tmp_path: 
 
         await until(stack.ready)
         await client(0, 20)
-        for job_id in accepted.values():  # so that from here on the queue only grows
+        for job_id in accepted.values():  # so that the queue only grows from here on
             assert (await stack.read(job_id, wait=60))["status"] == "succeeded"
         accepted[gate.text] = await stack.submit(gate.text)
         await client(1, 20)

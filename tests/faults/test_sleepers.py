@@ -1,4 +1,4 @@
-"""A worker that sleeps past its lease, that is told to stop, that is told to stop while Redis hangs."""
+"""A worker that is stopped beyond its lease, or that gets a SIGTERM, also while Redis hangs."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ Own = tuple[valkey.Server, JobQueue]
 
 @pytest.fixture
 async def own(tmp_path: Path) -> AsyncIterator[Own]:
-    """A server that the test may stop, hang or kill, and a queue on it."""
+    """A server that the test may stop, hang or kill, with a queue."""
     server = valkey.Server(tmp_path)
     server.start()
     settings = Settings(redis_url=server.url())

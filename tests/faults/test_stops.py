@@ -1,4 +1,4 @@
-"""SIGTERM under load: restarts that a client with one retry does not notice, and a second signal."""
+"""SIGTERM under load: restarts that are invisible to a client with one retry, and a second signal."""
 
 import asyncio
 import contextlib
@@ -24,18 +24,18 @@ GRACE = 10.0
 """Seconds that a stop may take: the API's own limit; a worker's batch is far shorter here."""
 AT_ONCE = 3.0
 PAUSE = 0.05
-"""Seconds between one customer's jobs; the load must not take the machine from what is restarted."""
+"""Seconds between one customer's jobs, so that the load leaves time for the restarted processes."""
 STOPPED_BY_SECOND = 128 + signal.SIGTERM
 
 
 class Persistent:
-    """Customers who submit and wait all the time; each request has one retry, at the other API."""
+    """Customers that submit and wait all the time; each request has one retry, at the other API."""
 
     def __init__(self, urls: list[str]) -> None:
         self.tries = 0
         self.retries: Counter[str] = Counter()
         self.lost: list[str] = []
-        """What failed after its retry too."""
+        """Requests that also failed after their retry."""
         self.accepted: dict[str, str] = {}
         self._turns = itertools.cycle([urls, urls[::-1]])
         self._http = httpx.AsyncClient(timeout=30)
@@ -71,7 +71,7 @@ class Persistent:
 
     @contextlib.asynccontextmanager
     async def shopping(self, customers: int) -> AsyncIterator[None]:
-        """So many at once, until the block ends."""
+        """Runs this number of customers until the block ends."""
         tasks = [asyncio.create_task(self._shop()) for _ in range(customers)]
         try:
             yield
@@ -83,7 +83,7 @@ class Persistent:
 
 
 async def stop(process: subprocess.Popen[bytes]) -> float:
-    """SIGTERM; returns the seconds that the process took to end."""
+    """Sends SIGTERM; returns the seconds until the process ended."""
     asked = time.monotonic()
     process.terminate()
     assert await asyncio.to_thread(process.wait, 30) == 0
@@ -91,7 +91,7 @@ async def stop(process: subprocess.Popen[bytes]) -> float:
 
 
 async def restart(stack: Stack, number: int) -> float:
-    """Stops one of the four and starts it again; the next one's turn comes when it serves."""
+    """Stops one of the four processes and starts it again; returns when it serves."""
     which, is_worker = divmod(number, 2)
     if is_worker:
         worker = stack.workers.pop(0)
@@ -166,7 +166,7 @@ async def test_two_hundred_parked_waits_are_answered_at_once(tmp_path: Path) -> 
 
 
 async def test_a_workers_second_sigterm_ends_it_at_once(tmp_path: Path, gate: Gate) -> None:
-    """In the middle of a batch that would not end: what it held runs elsewhere, once more."""
+    """In the middle of a batch that would not end: its jobs run again, once, on another worker."""
     async with scenario(
         tmp_path, model={"max_batch_items": 4}, lease=2.0, renew_every=0.25, shutdown_grace=60
     ) as run:
@@ -193,7 +193,7 @@ async def test_a_workers_second_sigterm_ends_it_at_once(tmp_path: Path, gate: Ga
 
 
 async def test_an_apis_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
-    """In the middle of a request whose body does not come: what it had accepted is done all the same."""
+    """In the middle of a request whose body does not arrive: jobs that it had accepted still run."""
     async with scenario(tmp_path, workers=0, apis=2) as run:
         url, api = next(iter(run.stack.apis.items()))
         await run.clients.submit(*nonces(20))
@@ -215,7 +215,7 @@ async def test_an_apis_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
 
 
 async def test_two_signals_for_one_stop_end_nothing(tmp_path: Path, gate: Gate) -> None:
-    """SIGINT from a terminal and SIGTERM from the wrapper that had it too: both finish what they are at."""
+    """SIGINT from a terminal and SIGTERM from a wrapper that received it too: both finish their work."""
     async with scenario(tmp_path, apis=2) as run:
         url, api = next(iter(run.stack.apis.items()))
         [worker] = run.stack.workers
@@ -254,7 +254,7 @@ async def test_two_signals_for_one_stop_end_nothing(tmp_path: Path, gate: Gate) 
 
 
 async def ended_again(process: subprocess.Popen[bytes]) -> float:
-    """SIGTERM to what is stopping, until it is taken for a second one; returns the seconds that it took."""
+    """Sends SIGTERM to a stopping process until it counts as a second one; returns the seconds taken."""
 
     async def ended() -> bool:
         process.terminate()
@@ -267,6 +267,6 @@ async def ended_again(process: subprocess.Popen[bytes]) -> float:
 
 
 async def answered(url: str) -> bool:
-    """A request that came later was answered, so those before it have been read."""
+    """Whether a later request was answered, so that earlier ones have been read."""
     async with httpx.AsyncClient() as client:
         return (await client.get(f"{url}/health/live")).status_code == 200

@@ -1,4 +1,4 @@
-"""Memory and file descriptors of a stack's processes, sampled while they live."""
+"""Memory and file descriptors of a stack's processes, sampled while they run."""
 
 import asyncio
 import statistics
@@ -12,15 +12,15 @@ from tests.faults.stack import Stack
 EVERY = 1.0
 """Seconds between samples."""
 GROWN_UP = 15.0
-"""Seconds of a process's life that are not counted: it is still loading and filling its caches."""
+"""Seconds of a process's life that are not counted, while it loads and fills its caches."""
 LIVED = 20.0
-"""Seconds that a process must have been sampled for to have a slope."""
+"""Seconds of samples that a process needs for a slope."""
 
 Samples = list[tuple[float, float, float]]
 
 
 class Vitals:
-    """By process, named by what it is: its age in seconds, MiB, open file descriptors."""
+    """By process, named by its role: its age in seconds, MiB, open file descriptors."""
 
     def __init__(self) -> None:
         self.samples: defaultdict[tuple[str, int], Samples] = defaultdict(list)
@@ -42,10 +42,10 @@ class Vitals:
             memory = process.memory_info().rss / 2**20
             self.samples[key].append((age, memory, process.num_fds()))
         except psutil.Error:
-            pass  # it is dead, or dying
+            pass  # it is dead or dying
 
     def slopes(self, what: str) -> list[float]:
-        """MiB a minute, of each process of that kind that lived long enough."""
+        """MiB per minute, of each process of that kind with enough samples."""
         slopes = []
         for (kind, _), samples in self.samples.items():
             grown = [(age, memory) for age, memory, _ in samples if age > GROWN_UP]
@@ -54,12 +54,12 @@ class Vitals:
         return slopes
 
     def most(self, what: str, column: int) -> float:
-        """The most MiB (1) or file descriptors (2) that a process of that kind ever had."""
+        """The largest MiB (1) or number of file descriptors (2) that a process of that kind had."""
         return max(
             (row[column] for key, rows in self.samples.items() if key[0] == what for row in rows), default=0
         )
 
 
 def slope(points: list[tuple[float, float]]) -> float:
-    """Of the straight line that fits best, in units of the second coordinate per unit of the first."""
+    """The slope of the least-squares line, in units of the second coordinate per unit of the first."""
     return statistics.linear_regression(*zip(*points, strict=True)).slope

@@ -1,4 +1,4 @@
-"""A witness of every end of a job: it hears all events, past the proxy, from the first to the last."""
+"""A witness of every end of a job: it receives all events, past the proxy, from the first to the last."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from tests.faults.stack import Stack
 
 
 class Witness:
-    """Ends seen, by job. Some may be missed while the server is away, but none can be seen that was not."""
+    """Observed ends by job. Some may be missed while the server is down, but each observed end was real."""
 
     def __init__(self) -> None:
         self.ends: defaultdict[str, Counter[str]] = defaultdict(Counter)

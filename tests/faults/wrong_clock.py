@@ -1,6 +1,6 @@
-"""`python -m tests.faults.wrong_clock SECONDS MODULE ...`: MODULE, on a wall clock that is SECONDS fast.
+"""`python -m tests.faults.wrong_clock SECONDS MODULE ...`: runs MODULE with a wall clock SECONDS fast.
 
-What asks C for the time, as `datetime.now()` does, sees the right one; nothing decides anything by that.
+Code that gets the time from C, such as `datetime.now()`, sees the right time; no decision depends on it.
 """
 
 import runpy
@@ -9,12 +9,12 @@ import time
 
 
 def command(module: str, seconds: float) -> list[str]:
-    """The module and arguments to start; the module alone where its clock is right."""
+    """The module and arguments to start; only the module if its clock is right."""
     return ["tests.faults.wrong_clock", str(seconds), module] if seconds else [module]
 
 
 def shift(seconds: float) -> None:
-    """time.time() and time.time_ns() are wrong from now on; the steady clocks stay right."""
+    """Shifts time.time() and time.time_ns() from now on; the monotonic clocks stay right."""
     real, real_ns = time.time, time.time_ns
     time.time = lambda: real() + seconds
     time.time_ns = lambda: real_ns() + int(seconds * 1e9)

@@ -1,4 +1,4 @@
-"""Batchline as it is run: the API and a worker as processes of their own, on the test's own database."""
+"""Batchline as it is run: the API and a worker as separate processes, on the test's own database."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

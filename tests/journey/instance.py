@@ -1,4 +1,4 @@
-"""Batchline in one terminal, as a test starts it: its output, its processes and its answers."""
+"""Batchline in one terminal, as a test starts it, with its output, processes and answers."""
 
 import subprocess
 import sys
@@ -16,13 +16,13 @@ from tests.valkey import free_port
 from tests.waiting import until
 
 PATIENCE = 90.0
-"""Seconds for what takes a few on a machine that is not busy."""
+"""Seconds for steps that take a few on an idle machine."""
 
 
 class Instance:
-    """One `python -m standalone` with a terminal's output, and every process that it was seen to start.
+    """A `python -m standalone` with terminal output, and every process that it was seen to start.
 
-    `command`: what is started instead, in the folder `cwd`, with `arguments` and variables in `environment`.
+    `command` is started instead, in the folder `cwd`, with `arguments` and variables in `environment`.
     """
 
     def __init__(
@@ -62,20 +62,20 @@ class Instance:
         await until(said, PATIENCE)
 
     def family(self) -> set[psutil.Process]:
-        """It and its descendants; remembered, since an orphan has another parent."""
+        """The process and its descendants; remembered, because an orphan gets another parent."""
         if self.process.poll() is None:
             me = psutil.Process(self.process.pid)
             self._seen |= {me, *me.children(recursive=True)}
         return self._seen
 
     def child(self, *words: str) -> psutil.Process:
-        """The one live child whose command line ends in, or holds, these words."""
+        """The only running child whose command line ends in, or contains, these words."""
         children = psutil.Process(self.process.pid).children()
         (found,) = [each for each in children if all(word in " ".join(each.cmdline()) for word in words)]
         return found
 
     async def ended(self) -> int:
-        """Its exit status, once neither it nor anything that it started is left."""
+        """The exit status, once the process and everything that it started have ended."""
 
         async def nothing_is_left() -> bool:
             return self.process.poll() is not None and not any(map(is_alive, self._seen))
@@ -99,7 +99,7 @@ class Instance:
 
 @asynccontextmanager
 async def ready(folder: Path, *arguments: str, **options: Any) -> AsyncIterator[Instance]:
-    """A started instance that has said that it is ready; `options` as Instance takes them."""
+    """A started instance that has reported that it is ready; `options` are those of Instance."""
     instance = Instance(folder, *arguments, **options)
     try:
         await instance.until_said(f"Batchline is ready: http://127.0.0.1:{instance.port}")
@@ -110,7 +110,7 @@ async def ready(folder: Path, *arguments: str, **options: Any) -> AsyncIterator[
 
 
 async def refusal(folder: Path, *arguments: str, **options: Any) -> str:
-    """What an instance that ends with status 1 says, without log lines and without "Loading ..."."""
+    """The output of an instance that exits with status 1, without log lines and without "Loading ..."."""
     instance = Instance(folder, *arguments, **options)
     try:
 

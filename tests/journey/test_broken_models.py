@@ -1,4 +1,4 @@
-"""Two models of which one cannot be loaded, or breaks later: the other is served all the same."""
+"""Two models, one of which cannot be loaded, or breaks later: the other is still served."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ source = "gone"
 
 @pytest.fixture
 def needed(tmp_path: Path) -> Path:
-    """The file without which the model `fragile` cannot be loaded; it is not there."""
+    """The file, not yet created, without which the model `fragile` cannot be loaded."""
     return tmp_path / "needed"
 
 
@@ -75,7 +75,7 @@ broken_model = pytest.mark.attack(
 
 
 def engine_of(instance: Instance, model: str) -> psutil.Process:
-    """The engine that has the model, of those that were started in the models' order."""
+    """The engine of the model, found by its position, because engines start in the order of the models."""
     worker = instance.child("-m", "worker")
     engines = [each for each in worker.children() if "worker.engine" in each.cmdline()]
     engines.sort(key=lambda engine: engine.pid)

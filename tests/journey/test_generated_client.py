@@ -1,7 +1,7 @@
 """A client that openapi-python-client generates from the description works with every kind of answer.
 
-Each answer is read into the generated models and written out again: nothing may be lost, and nothing may be
-there that the description does not name.
+Each answer is read into the generated models and written again. Nothing may be lost, and it may contain
+nothing that the description does not name.
 """
 
 import importlib
@@ -25,7 +25,7 @@ PACKAGE = "generated_client"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the client is generated; what is imported from there is forgotten afterwards."""
+    """The folder of the generated client; modules imported from it are removed afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def generate(description: str, folder: Path) -> None:
-    """Fails also where the generator only warns, for it then leaves something out."""
+    """Also fails if the generator only warns, because it then leaves something out."""
     (folder / "openapi.json").write_text(description, encoding="utf-8")
     (folder / "config.yml").write_text("post_hooks: []\n", encoding="utf-8")
     options = {"path": "openapi.json", "config": "config.yml", "output-path": PACKAGE, "meta": "none"}
@@ -50,13 +50,13 @@ def generate(description: str, folder: Path) -> None:
 
 
 class Calls:
-    """The generated calls, each of whose answers is checked."""
+    """The generated calls; each answer is checked."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
     async def __call__(self, call: str, *arguments: Any, status: int = 200, **options: Any) -> Any:
-        """What the call returns, as a generated model."""
+        """The answer of the call, as a generated model."""
         answer = await part(f"api.{call}").asyncio_detailed(*arguments, client=self.client, **options)
         assert answer.status_code == status, answer.content
         assert plain(answer.parsed.to_dict()) == plain(msgspec.json.decode(answer.content))
@@ -86,7 +86,7 @@ def vars_of(value: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """JSON whose times are all written in the same way."""
+    """The value as JSON, with all times in the same format."""
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -106,7 +106,7 @@ async def test_a_generated_client_reads_every_kind_of_answer(batchline: Running,
 
 
 async def use(call: Calls) -> None:
-    """What a program does with such a client."""
+    """Uses the client as a program would."""
     names = part("models")
 
     def request(*texts: str, **fields: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One job's way in the logs: its id joins the lines of API and worker."""
+"""A job in the logs: its id is in the lines of API and worker."""
 
 import asyncio
 import logging

@@ -23,7 +23,7 @@ TASKS = "name one with --task: text-classification, "
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A folder that looks like a checkpoint; nothing could be loaded from it."""
+    """A folder that looks like a checkpoint, but cannot be loaded."""
     folder = tmp_path / "My Model.v2"
     folder.mkdir()
     (folder / "model.safetensors").touch()

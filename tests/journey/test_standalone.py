@@ -1,4 +1,4 @@
-"""`make run` on real processes: it starts all, replaces what dies, keeps its data, leaves nothing behind."""
+"""`make run` with real processes: starts all, restarts dead ones, keeps its data, leaves nothing behind."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ async def test_it_serves_the_demo_model_and_ends_with_ctrl_c(tmp_path: Path) -> 
         assert instance.says(f"(docs: http://127.0.0.1:{instance.port}/docs)")
         job = await instance.answer("A wonderful film.")
         assert job["results"][0]["output"]["label"] == "POSITIVE"
-        # what a terminal does: the signal goes to the whole group
+        # as a terminal does: the signal goes to the whole group
         os.killpg(instance.process.pid, signal.SIGINT)
         assert await instance.ended() == 0
 

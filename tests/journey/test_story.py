@@ -1,4 +1,4 @@
-"""The whole story with the demo model: the tests to read first. Real processes, real HTTP, real answers."""
+"""The whole path with the demo model: read this test first. Real processes, real HTTP, real answers."""
 
 import asyncio
 import random
@@ -101,7 +101,7 @@ async def test_one_bad_input_in_a_batch_of_16(
     batchline: Running, redis: ArqRedis, tmp_path: Path, gate: Gate, poison: str
 ) -> None:
     async with batchline(processes.write_models(tmp_path)) as client:
-        # the first batch holds the engine while the sixteen gather
+        # the first batch occupies the engine while the sixteen jobs arrive
         first = await submit(client, gate.text, wait=0)
         texts = [f"text {i}" for i in range(15)] + [poison]
         waiting = [await submit(client, text, wait=0) for text in texts]
@@ -135,7 +135,7 @@ async def test_the_readmes_curl_lines_work_as_they_stand(batchline: Running, red
 
 
 def mixed_texts(count: int) -> list[str]:
-    """Texts of log-normal length, from two words to a hundred, alike in every run."""
+    """Texts of log-normal length, from two words to a hundred, the same in every run."""
     rng = random.Random(7)
     words = [
         "the",
@@ -157,11 +157,11 @@ def mixed_texts(count: int) -> list[str]:
 
 
 def one_by_one(texts: list[str]) -> list[dict[str, Any]]:
-    """What `transformers.pipeline` itself says, each text on its own."""
+    """The answers of `transformers.pipeline` itself, called with one text at a time."""
     import torch
     from transformers import pipeline
 
-    torch.set_num_threads(1)  # threads that spin for each other are slow on a machine that is busy
+    torch.set_num_threads(1)  # threads that spin for each other are slow on a busy machine
 
     classify = pipeline("text-classification", model=str(ROOT / "models" / "sentiment"))
     return [classify(text, truncation=True)[0] for text in texts]

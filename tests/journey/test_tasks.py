@@ -1,4 +1,4 @@
-"""Tasks on other inputs than single texts, served for real: documents for a query, images."""
+"""Tasks with other inputs than single texts, really served: documents for a query, images."""
 
 import base64
 from pathlib import Path

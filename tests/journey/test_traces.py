@@ -43,7 +43,7 @@ def settings(redis_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def exporter() -> Iterator[Any]:
-    """Where the spans end up; traces are on meanwhile."""
+    """The exporter that receives the spans; traces are enabled during the test."""
     memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -64,7 +64,7 @@ async def served(settings: Settings, serving: Serving) -> AsyncIterator[httpx.As
 
 
 async def spans(exporter: Any, count: int) -> dict[str, Any]:
-    """By name, once there are so many."""
+    """Spans by name, once there are `count` of them."""
 
     async def ended() -> bool:
         return len(exporter.get_finished_spans()) >= count
@@ -114,7 +114,7 @@ async def test_a_trace_that_is_not_sampled_stays_so(
 
 
 async def test_a_repeated_request_may_have_another_trace(settings: Settings, exporter: Any) -> None:
-    """Or each retry of a traced client would be answered as another request."""
+    """Otherwise each retry of a traced client would count as another request."""
     async with mounted(settings) as (client, _):
         ids = set()
         for last in "12":
@@ -153,7 +153,7 @@ async def test_without_an_endpoint_nothing_travels(settings: Settings, redis: Ar
 
 
 def run(code: str, **environment: str) -> None:
-    """In a process of its own, for what is imported or configured once."""
+    """Runs code in a separate process, for modules that are imported or configured only once."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={**clean, **environment})
 

@@ -1,4 +1,4 @@
-"""The wheel, installed where there is no checkout: its contents, and that `batchline` serves from it."""
+"""The wheel, installed without a checkout: its contents, and that `batchline` serves from it."""
 
 import os
 import re
@@ -41,13 +41,13 @@ def everything(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def no_torch(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment as a machine for the API alone has it."""
+    """The `bin` of an environment as on a machine that only runs the API."""
     return environments.create(tmp_path_factory.mktemp("no-torch") / "venv", wheel, without=TORCH)
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
-    """A folder of a user's, with modules of the names that ours have."""
+    """A user's folder, with modules that have the names of ours."""
     folder = tmp_path / "elsewhere"
     for name in environments.PACKAGED:
         (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The command line: make the model, or only score the one that is there."""
+"""The command line: train the model, or only score the existing one."""
 
 import argparse
 import json
@@ -14,12 +14,12 @@ from training.sentiment.run import METRICS_FILE, make
 
 _OUTPUT = Path("models/sentiment")
 _CACHE = Path("training/.cache")
-# Other cores round differently, so a text on the fence may fall to the other side.
+# other cores round differently, so the label of a borderline text may change
 _TOLERANCE = 0.002
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0, or 1 when the saved model does not score what its metrics file says."""
+    """Return 0, or 1 if the saved model's score differs from its metrics file."""
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
     split = data.divide(data.read_reviews(sources.unpack_reviews(options.cache)))

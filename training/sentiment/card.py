@@ -1,4 +1,4 @@
-"""The model card: its words are here, every number in it comes from the metrics."""
+"""The model card: the text is here, every number in it comes from the metrics."""
 
 from typing import Any
 
@@ -109,7 +109,7 @@ _ROW_NAMES = {
 
 
 def render(metrics: dict[str, Any]) -> str:
-    """The text of README.md for a run's figures."""
+    """Return the text of README.md for a run's figures."""
     own, model = metrics["test_accuracy"], metrics["model"]
     rows = [_row("**this model**", own)]
     baselines = metrics["baselines_test_accuracy"]

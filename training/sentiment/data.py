@@ -1,4 +1,4 @@
-"""Rated review snippets and their division into sets; where they come from is in `sources`."""
+"""Rated review snippets and their split into sets; `sources` downloads them."""
 
 import math
 import random
@@ -14,14 +14,14 @@ _FILES = {
 _SPLIT_SEED = 2014
 _TEST_SHARE = 0.15
 _DEVELOPMENT_SHARE = 0.10
-# Raters disagree on the sign of lukewarm texts, so they teach but do not count in a score.
+# raters disagree on the sign of lukewarm texts: these are trained on but not scored
 _CLEAR_RATING = 0.5
 _TARGET_STEEPNESS = 1.5
 
 
 @dataclass(frozen=True)
 class Review:
-    """One snippet with its mean human rating, from -4 to 4; `document` is what it is cut from."""
+    """One snippet with its mean human rating, from -4 to 4; `document` is the text that contains it."""
 
     text: str
     rating: float
@@ -30,7 +30,7 @@ class Review:
 
     @property
     def target(self) -> float:
-        """The probability of POSITIVE to learn: 0.5 at rating 0, 0.82 at rating 1."""
+        """The target probability of POSITIVE: 0.5 at rating 0, 0.82 at rating 1."""
         return 1.0 / (1.0 + math.exp(-_TARGET_STEEPNESS * self.rating))
 
     @property
@@ -40,13 +40,13 @@ class Review:
 
     @property
     def clear(self) -> bool:
-        """Whether the rating says clearly which of the two it is."""
+        """Whether the rating clearly determines the label."""
         return abs(self.rating) > _CLEAR_RATING
 
 
 @dataclass(frozen=True)
 class Split:
-    """The three sets; no document (and no text) lies in two of them."""
+    """The three sets; no document (and no text) is in two of them."""
 
     train: list[Review]
     development: list[Review]
@@ -54,8 +54,10 @@ class Split:
 
 
 def read_reviews(folder: Path) -> list[Review]:
-    """Read both collections in file order; of texts that differ only in case, spacing or
-    punctuation the first stays."""
+    """Read both collections in file order.
+
+    If texts differ only in case, spacing or punctuation, only the first is kept.
+    """
     reviews: dict[str, Review] = {}
     for collection, filename in _FILES.items():
         for line in _decode((folder / filename).read_bytes()).splitlines():
@@ -66,14 +68,14 @@ def read_reviews(folder: Path) -> list[Review]:
             letters = re.sub(r"\W+", " ", text.lower()).strip()
             if not letters:
                 continue
-            # Movie snippets carry no document number: each is a document of its own.
+            # movie snippets have no document number, so each is its own document
             document = identity.split("_")[0] if collection == "amazon" else letters
             reviews.setdefault(letters, Review(text, float(rating), collection, document))
     return list(reviews.values())
 
 
 def divide(reviews: Sequence[Review]) -> Split:
-    """Divide each collection by document: the same division on every run."""
+    """Split each collection by document; the split is the same on every run."""
     split = Split([], [], [])
     for collection in _FILES:
         own = [review for review in reviews if review.collection == collection]
@@ -94,7 +96,7 @@ def divide(reviews: Sequence[Review]) -> Split:
 
 
 def clear_only(reviews: Iterable[Review]) -> list[Review]:
-    """The reviews that a score counts."""
+    """Return the reviews that are scored."""
     return [review for review in reviews if review.clear]
 
 

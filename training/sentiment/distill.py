@@ -1,4 +1,4 @@
-"""Teacher and student: what each starts from and what it learns."""
+"""Teacher and student: the starting weights and the training examples of each."""
 
 import random
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _SHORTEST_CROP = 4
 
 
 def load_start(folder: Path) -> tuple[BertForSequenceClassification, PreTrainedTokenizerBase]:
-    """The whole six-layer model with a fresh two-label head, and its tokenizer."""
+    """Return the complete six-layer model with a new two-label head, and its tokenizer."""
     model = BertForSequenceClassification.from_pretrained(
         folder, id2label=LABELS, label2id={name: number for number, name in LABELS.items()}
     )
@@ -26,7 +26,7 @@ def load_start(folder: Path) -> tuple[BertForSequenceClassification, PreTrainedT
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder."""
+    """Return the tokenizer of a model folder."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
     return tokenizer
 
@@ -37,8 +37,8 @@ def train_teacher(
     reviews: Sequence[Review],
     seed: int,
 ) -> None:
-    """Fit the six-layer model to the human ratings alone."""
-    # Frozen embeddings keep words that training never shows where the others expect them.
+    """Fit the six-layer model to the human ratings only."""
+    # frozen embeddings keep words that are not in the training texts consistent with the others
     model.bert.embeddings.requires_grad_(False)
     fit(
         model,
@@ -57,7 +57,7 @@ def train_student(
     examples: Sequence[Example],
     seed: int,
 ) -> None:
-    """Fit the small model to what `lessons` made of the ratings and the teacher."""
+    """Fit the small model to the examples from `lessons`."""
     fit(
         model,
         tokenizer,
@@ -75,7 +75,7 @@ def lessons(
     reviews: Sequence[Review],
     seed: int,
 ) -> list[Example]:
-    """Each review with the mean of human and teacher, and one variation with the teacher's."""
+    """Return each review with the mean of human and teacher, and one variation with the teacher's answer."""
     texts = [review.text for review in reviews]
     varied = vary(texts, random.Random(seed))
     originals = [
@@ -87,7 +87,7 @@ def lessons(
 
 
 def vary(texts: Sequence[str], chance: random.Random) -> list[str]:
-    """For each text, a stretch of its words or a join of two such stretches."""
+    """Return for each text a crop of its words, or that joined with a crop of another text."""
     varied = []
     for text in texts:
         other = chance.choice(texts)

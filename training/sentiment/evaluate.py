@@ -1,4 +1,4 @@
-"""Scoring: a saved model folder, any model on a set of reviews, and two plain baselines."""
+"""Scoring: a saved model folder, any model on a set of reviews, and two simple baselines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from transformers import (
 from training.sentiment.data import Review, clear_only
 from training.sentiment.learning import positive_probabilities
 
-# What a visitor types first; the model must not get these wrong, whatever its accuracy.
+# likely first inputs of a visitor; the model must label them correctly at any accuracy
 PLAIN_CASES = {
     "A wonderful film.": "POSITIVE",
     "A dull, badly acted mess.": "NEGATIVE",
@@ -27,7 +27,7 @@ PLAIN_CASES = {
 
 
 class Accuracy(TypedDict):
-    """Shares of clearly rated reviews that are labelled right, from 0 to 1."""
+    """Shares of clearly rated reviews that are labelled correctly, from 0 to 1."""
 
     overall: float
     movie: float
@@ -49,14 +49,14 @@ def accuracy(
 
 
 def saved_accuracy(folder: Path, reviews: Sequence[Review]) -> Accuracy:
-    """Score what a user of `folder` gets: loaded from the files, in float32."""
+    """Score the model as a user of `folder` gets it: loaded from the files, in float32."""
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return accuracy(model, tokenizer, reviews, exact=True)
 
 
 def check_plain_cases(folder: Path) -> None:
-    """Raise ValueError unless a plain `pipeline` runs in float32 and gets the easy texts right."""
+    """Raise ValueError unless a plain `pipeline` runs in float32 and labels the easy texts correctly."""
     classify = pipeline("text-classification", model=str(folder), truncation=True)
     if classify.model.dtype != torch.float32:
         raise ValueError(f"{folder} runs in {classify.model.dtype}, not in float32")
@@ -67,7 +67,7 @@ def check_plain_cases(folder: Path) -> None:
 
 
 def majority_accuracy(train: Sequence[Review], test: Sequence[Review]) -> Accuracy:
-    """The score of always giving the label that is commoner in training."""
+    """Score a baseline that always returns the label that is more frequent in training."""
     labels = [review.label for review in clear_only(train)]
     commoner = int(2 * sum(labels) > len(labels))
     counted = clear_only(test)
@@ -75,7 +75,7 @@ def majority_accuracy(train: Sequence[Review], test: Sequence[Review]) -> Accura
 
 
 def word_count_accuracy(train: Sequence[Review], test: Sequence[Review]) -> Accuracy:
-    """The score of TF-IDF over words and word pairs with logistic regression."""
+    """Score TF-IDF over words and word pairs with logistic regression."""
     taught, counted = clear_only(train), clear_only(test)
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),

@@ -1,4 +1,4 @@
-"""Writing the model folder that `transformers` loads; scoring it is in `evaluate`."""
+"""Writes the model folder that `transformers` loads; `evaluate` scores it."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from transformers import BertForSequenceClassification
 from training.sentiment import vocabulary
 from training.sentiment.learning import MAX_TOKENS
 
-# Owner writes, everyone reads: the server may run as another user.
+# readable by everyone: the server may run as another user
 _MODE = 0o644
 
 
@@ -34,7 +34,7 @@ def write_model(folder: Path, model: BertForSequenceClassification) -> None:
     }
     config = model.config.to_diff_dict()
     config.pop("_name_or_path", None)
-    # Without this the stored half precision would also be the precision it runs in.
+    # otherwise the model would also run in the stored half precision
     config |= {"architectures": ["BertForSequenceClassification"], "dtype": "float32"}
     write_json(folder / "config.json", config)
     weights = folder / "model.safetensors"
@@ -49,6 +49,6 @@ def write_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> N
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file that everyone may read."""
+    """Write a file that everyone can read."""
     path.write_text(text, encoding="utf-8")
     path.chmod(_MODE)

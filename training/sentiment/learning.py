@@ -1,4 +1,4 @@
-"""Fitting a classifier to soft targets, and asking one for probabilities."""
+"""Fits a classifier to soft targets, and computes a classifier's probabilities."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from transformers import BertForSequenceClassification, PreTrainedTokenizerBase
 
 MAX_TOKENS = 128
 _BATCH = 32
-# Batches of like lengths are cut from pools of this many, so that little is padding.
+# batches of similar lengths are formed within pools of this size, to reduce padding
 _POOL = 16 * _BATCH
 _WARM_UP_SHARE = 0.1
 _WEIGHT_DECAY = 0.01
@@ -22,7 +22,7 @@ _CLIP_NORM = 1.0
 
 @dataclass(frozen=True)
 class Example:
-    """A text and the probability of POSITIVE to learn for it."""
+    """A text and its target probability of POSITIVE."""
 
     text: str
     target: float
@@ -38,7 +38,7 @@ def fit(
     seed: int,
     name: str,
 ) -> None:
-    """Train in place with AdamW: warm-up over the first tenth, then linearly down to zero."""
+    """Train in place with AdamW; the rate warms up over the first tenth, then falls linearly to zero."""
     torch.manual_seed(seed)
     order = random.Random(seed)
     token_ids = _encode(tokenizer, [example.text for example in examples])
@@ -77,7 +77,7 @@ def positive_probabilities(
     *,
     exact: bool = False,
 ) -> list[float]:
-    """The probability of POSITIVE for each text, in order; `exact` keeps to the model's dtype."""
+    """Return the probability of POSITIVE for each text, in order; `exact` uses the model's own dtype."""
     model.eval()  # type: ignore[no-untyped-call]
     token_ids = _encode(tokenizer, texts)
     by_length = sorted(range(len(texts)), key=lambda index: len(token_ids[index]))
@@ -121,7 +121,7 @@ def _shuffled_batches(lengths: list[int], order: random.Random) -> Iterator[list
 
 
 def _has_bfloat16() -> bool:
-    """Whether the cores multiply bfloat16 themselves; emulating it is slower than float32."""
+    """Return whether the cores multiply bfloat16 in hardware; emulation is slower than float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""The whole training run as steps, from divided reviews to a written and scored folder."""
+"""The complete training run, from split reviews to a written and scored folder."""
 
 import platform
 import shutil
@@ -16,13 +16,13 @@ from training.sentiment.data import Review, Split, clear_only
 METRICS_FILE = "metrics.json"
 PIECES = 7500
 _TEACHER_SEED = 0
-# Written after all training, so a folder that has it is not a half-done one.
+# written after all training, so a folder that contains it is complete
 _LAST_WRITTEN = "model.safetensors"
 _MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 
 
 class StudentScore(TypedDict):
-    """What one saved student scores."""
+    """The scores of one saved student."""
 
     seed: int
     development: evaluate.Accuracy
@@ -30,10 +30,10 @@ class StudentScore(TypedDict):
 
 
 def make(split: Split, start: Path, work: Path, output: Path, seeds: Sequence[int]) -> dict[str, Any]:
-    """Train one teacher and a student for each seed, write the student that does best on the
-    development set to `output` with its card, and return the figures.
+    """Train one teacher and a student for each seed, and return the figures.
 
-    Models already in `work` are not trained again, so that a run that was cut off can go on.
+    Writes the student that is best on the development set to `output`, with its card. Models already in
+    `work` are not trained again, so that an interrupted run can be continued.
     """
     tokenizer = distill.load_tokenizer(start)
     teacher = _teacher(split, start, work / "teacher")
@@ -49,7 +49,7 @@ def make(split: Split, start: Path, work: Path, output: Path, seeds: Sequence[in
         )
         for seed, folder in folders.items()
     ]
-    # Chosen on the development set alone: the test set only reports.
+    # chosen on the development set only; the test set is only for the report
     chosen = max(runs, key=lambda run: run["development"]["overall"])
     _install(folders[chosen["seed"]], output)
     evaluate.check_plain_cases(output)
@@ -84,7 +84,7 @@ def make(split: Split, start: Path, work: Path, output: Path, seeds: Sequence[in
 
 
 def _teacher(split: Split, start: Path, folder: Path) -> BertForSequenceClassification:
-    """The trained teacher, from `folder` if an earlier run left it there."""
+    """Return the trained teacher, from `folder` if an earlier run stored it there."""
     if not (folder / _LAST_WRITTEN).exists():
         torch.manual_seed(_TEACHER_SEED)
         teacher, tokenizer = distill.load_start(start)
@@ -96,7 +96,7 @@ def _teacher(split: Split, start: Path, folder: Path) -> BertForSequenceClassifi
 def _make_student(
     teacher: BertForSequenceClassification, start: Path, split: Split, seed: int, folder: Path
 ) -> None:
-    """Cut, teach and write one student."""
+    """Shrink, train and write one student."""
     texts = [review.text for review in split.train]
     tokenizer = distill.load_tokenizer(start)
     pieces = vocabulary.choose(start / "tokenizer.json", texts, PIECES)
@@ -115,7 +115,7 @@ def _install(source: Path, output: Path) -> None:
 
 
 def _counts(reviews: Sequence[Review]) -> dict[str, int]:
-    """How many reviews a set holds, and how many of each collection a score counts."""
+    """Return the number of reviews in a set, and the numbers of scored ones, in all and per collection."""
     scored = clear_only(reviews)
     own = {
         f"scored_{name}": sum(review.collection == name for review in scored) for name in ("movie", "amazon")

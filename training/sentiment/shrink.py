@@ -1,4 +1,4 @@
-"""Cutting the teacher down to the student: fewer layers, neurons, positions, pieces."""
+"""Reduces the teacher to the student: fewer layers, neurons, positions and word pieces."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,11 @@ def shrink(
     pieces: Sequence[str],
     sample: Sequence[str],
 ) -> BertForSequenceClassification:
-    """A smaller copy of `model`: its first layers, the neurons that matter most on `sample`,
-    the first positions and the embeddings of `pieces`, in that order."""
+    """Return a smaller copy of `model`.
+
+    It has the first layers, the neurons that add most on `sample`, the first positions, and the embeddings
+    of `pieces`, in that order.
+    """
     activations = _mean_activations(model, tokenizer, sample)
     old = {name: value.detach().clone() for name, value in model.state_dict().items()}
     old_ids = tokenizer.get_vocab()
@@ -66,7 +69,7 @@ def _mean_activations(
     tokenizer: PreTrainedTokenizerBase,
     sample: Sequence[str],
 ) -> list[Tensor]:
-    """For each kept layer, each feed-forward neuron's mean absolute activation on `sample`."""
+    """Return for each kept layer the mean absolute activation of each feed-forward neuron on `sample`."""
     sums = [torch.zeros(model.config.intermediate_size) for _ in range(LAYERS)]
     handles = []
     for layer, total in enumerate(sums):

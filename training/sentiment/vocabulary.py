@@ -1,4 +1,4 @@
-"""Choosing the word pieces that the student keeps, and rewriting the tokenizer to match."""
+"""Chooses the word pieces that the student keeps, and rewrites the tokenizer to match."""
 
 import json
 import string
@@ -10,15 +10,15 @@ from typing import Any
 from tokenizers import Tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# With every letter, digit and mark kept, a word can always be spelt out instead of lost.
+# all letters, digits and punctuation are kept, so that every word can be spelt from them
 _CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation
 
 
 def choose(tokenizer_file: Path, texts: Sequence[str], size: int) -> list[str]:
-    """The `size` pieces to keep, in their new order.
+    """Return the `size` pieces to keep, in their new order.
 
-    Special tokens come first, then single characters, then the pieces that `texts` use most;
-    pieces used equally often keep their old order, in which the commoner come first.
+    Special tokens come first, then single characters, then the pieces that are most frequent in `texts`;
+    equally frequent pieces keep their old order, in which more common pieces come first.
     """
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.no_padding()
@@ -33,7 +33,7 @@ def choose(tokenizer_file: Path, texts: Sequence[str], size: int) -> list[str]:
 
 
 def rewrite(old: dict[str, Any], pieces: Sequence[str], max_tokens: int) -> dict[str, Any]:
-    """The contents of tokenizer.json for `pieces`, numbered from 0, without fixed padding."""
+    """Return the contents of tokenizer.json for `pieces`, numbered from 0, without fixed padding."""
     new: dict[str, Any] = json.loads(json.dumps(old))
     ids = {piece: number for number, piece in enumerate(pieces)}
     new["model"]["vocab"] = ids
@@ -48,7 +48,7 @@ def rewrite(old: dict[str, Any], pieces: Sequence[str], max_tokens: int) -> dict
 
 
 def settings(max_tokens: int) -> dict[str, Any]:
-    """The contents of tokenizer_config.json."""
+    """Return the contents of tokenizer_config.json."""
     names = {token[1:-1].lower() + "_token": token for token in SPECIAL}
     return {
         "tokenizer_class": "BertTokenizer",

@@ -1,10 +1,10 @@
-"""Batcher: from a window of items to the next micro-batch. Pure: no I/O, no clock.
+"""Batcher: selects the next micro-batch from a window of items. Pure: no I/O, no clock.
 
-The anchor of a batch is the most urgent item, so none starves; its companions have the same parameters and
-priority. Where the model computes no padding, they are those that come next. Where it does, they are
-neighbours in length, and how many is a question of cost, see `partition.py`. Room that they leave goes
-to other priorities, where that pads little: many high ones need not wait until each was an anchor, and a
-lone one runs with whom it finds.
+The anchor of a batch is the most urgent item, so no item starves. Its companions have the same parameters and
+priority. If the model computes no padding, they are the next in line. Otherwise they are neighbours in
+length, as many as cost the least, see `partition.py`. Remaining room goes to other priorities if that adds
+little padding: then many high-priority items do not wait until each is the anchor, and a lone one does not
+run alone.
 """
 
 import heapq
@@ -25,35 +25,34 @@ _by_length = attrgetter("length", "urgency", "sequence")
 _by_urgency = attrgetter("urgency", "sequence")
 
 MANY = 64
-"""Items from which on sorting the whole group again is cheaper than finding a place for each."""
+"""From this many items on, sorting the whole group is cheaper than inserting each."""
 
 
 @dataclass(slots=True, eq=False)
 class Item(Generic[T]):
-    """One input in the window. `job` and `index` say whose it is; the batcher only looks at the rest."""
+    """One input in the window. The batcher ignores `job` and `index`, which identify the input."""
 
     job: T
     index: int
     urgency: float
-    """The lower, the sooner: the score of the job in its queue."""
+    """The score of the job in its queue; a lower value is more urgent."""
     length: int
-    """Tokens, or whatever the cost of a batch grows with."""
+    """Tokens, or another measure of the cost."""
     group: Hashable
     """Only items of one group may share a batch: those with the same parameters."""
     rank: int = 0
     """Its priority, 0 for the highest."""
     sequence: int = field(default=-1, init=False)
-    """Its place among all that came; -1 before it did."""
+    """Its position in the order of arrival; -1 before it is added."""
     waiting: bool = field(default=False, init=False)
     """Whether it is in the window."""
 
 
 class Batcher(Generic[T]):
-    """The window of claimed items, ordered by urgency and, within a group and rank, as batches are made.
+    """The window of claimed items: one order by urgency, and one in each group and rank for forming batches.
 
-    `budget` is the cost at which a batch is full: the sum of lengths where the model `packs`, or else
-    longest x count; `slack` the tokens of padding that cost as much as one batch more, infinite where that is
-    not known.
+    `budget` is the cost of a full batch: the sum of lengths if the model `packs`, otherwise longest x count.
+    `slack` is the padding, in tokens, that costs as much as one more batch; infinite if unknown.
     """
 
     def __init__(
@@ -68,13 +67,13 @@ class Batcher(Generic[T]):
         self.price(budget, slack, packs=packs)
 
     def price(self, budget: float, slack: float, *, packs: bool) -> None:
-        """What batches cost; to be told before the first item comes."""
+        """Sets the costs of batches; to be called before the first item is added."""
         self.limits = self.limits._replace(budget=budget, slack=slack)
         self._packs = packs
         self._order = _by_urgency if packs else _by_length
 
     def cost(self, batch: Sequence[Item[T]]) -> int:
-        """Tokens that the model computes."""
+        """Returns the tokens that the model computes."""
         lengths = map(_length, batch)
         return sum(lengths) if self._packs else max(lengths) * len(batch)
 
@@ -83,16 +82,16 @@ class Batcher(Generic[T]):
 
     @property
     def head(self) -> float | None:
-        """The urgency of the next batch's anchor; None when the window is empty."""
+        """The urgency of the next batch's anchor; None if the window is empty."""
         anchor = self.anchor()
         return anchor.urgency if anchor else None
 
     def anchor(self, *, cautious: bool = False) -> Item[T] | None:
-        """The item for which the next batch is made; None when the window is empty."""
+        """Returns the item around which the next batch is formed; None if the window is empty."""
         return self._most_important() if cautious else self._most_urgent()
 
     def add(self, items: Iterable[Item[T]]) -> None:
-        """Puts items of one job into the window; those that were in it before get their old places back."""
+        """Adds items of one job to the window; items that were in it before regain their places."""
         groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
         for item in items:
             if item.sequence < 0:
@@ -112,7 +111,7 @@ class Batcher(Generic[T]):
                 waiting.sort(key=self._order)
 
     def discard(self, items: Iterable[Item[T]]) -> None:
-        """Takes items out of the window, those that are still in it."""
+        """Removes those items that are still in the window."""
         for item in items:
             if item.waiting:
                 own = (item.group, item.rank)
@@ -120,10 +119,10 @@ class Batcher(Generic[T]):
                 self._take(own, at, at + 1)
 
     def next_batch(self, *, cautious: bool = False) -> list[Item[T]]:
-        """Takes the next micro-batch out of the window, in order of length; empty when the window is.
+        """Takes the next micro-batch out of the window, ordered by length; empty if the window is empty.
 
-        A cautious one, as after an engine has died, is of the highest priority that waits, and only of that:
-        what is important neither waits for what may kill the next engine, nor shares its batch.
+        A cautious batch (after an engine has died) holds only items of the highest waiting priority.
+        Important items then neither wait for an input that may kill the next engine, nor share its batch.
         """
         anchor = self.anchor(cautious=cautious)
         if anchor is None:
@@ -136,9 +135,9 @@ class Batcher(Generic[T]):
         return sorted(batch, key=_by_length)
 
     def _next_in_line(self, batch: list[Item[T]], group: tuple[Hashable, int]) -> list[Item[T]]:
-        """The most urgent for which a batch has room, passing by those for which it has none.
+        """Takes the most urgent items that fit into the batch, and skips those that do not.
 
-        The first of all is always taken, so who was passed by is the next one's anchor before long.
+        The first item is always taken, so a skipped item soon becomes the anchor.
         """
         room, budget = self.limits.items - len(batch), self.limits.budget - sum(map(_length, batch))
         waiting = self._groups.get(group, [])
@@ -153,24 +152,24 @@ class Batcher(Generic[T]):
             else:
                 left.append(item)
         seen = len(taken) + len(left)
-        if left:  # to the front, so that those taken are neighbours
+        if left:  # move them to the front, so that the taken items are adjacent
             waiting[:seen] = taken + left
         return self._take(group, 0, len(taken)) if taken else []
 
     def _span(self, anchor: Item[T]) -> list[Item[T]]:
-        """The anchor and its companions of the same priority."""
+        """Takes the anchor and its companions of the same priority."""
         own = (anchor.group, anchor.rank)
         waiting = self._groups[own]
         at = bisect_left(waiting, _by_length(anchor), key=_by_length)
         reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
-        first = max(0, at - reach)  # twice as far as a batch goes, so that the view's edge decides little
+        first = max(0, at - reach)  # twice a batch's reach, so that the edges of the view matter little
         lengths = [item.length for item in waiting[first : at + reach]]
         choose = nearest if math.isinf(self.limits.slack) else thriftiest
         start, end = choose(lengths, at - first, self.limits)
         return self._take(own, first + start, first + end)
 
     def _fill(self, batch: list[Item[T]], others: tuple[Hashable, int]) -> list[Item[T]]:
-        """Those for which a batch has room, that are not longer than its longest and pad least."""
+        """Takes items that fit into the batch, are not longer than its longest, and add the least padding."""
         longest = max(map(_length, batch))
         room = int(min(self.limits.items, self.limits.budget / longest)) - len(batch)
         waiting = self._groups.get(others)
@@ -179,7 +178,7 @@ class Batcher(Generic[T]):
         end = bisect_right(waiting, longest, key=_length)
         first = max(end - room, bisect_left(waiting, longest - self.limits.slack, key=_length))
         if first < end and waiting[first].length == waiting[end - 1].length:
-            # of one length the most urgent come first
+            # among items of equal length, the most urgent come first
             first = bisect_left(waiting, waiting[first].length, key=_length)
             end = min(end, first + room)
         return self._take(others, first, max(first, end))
@@ -189,11 +188,11 @@ class Batcher(Generic[T]):
             item = self._urgent[0][2]
             if item.waiting:
                 return item
-            heapq.heappop(self._urgent)  # went along with an earlier batch, or was discarded
+            heapq.heappop(self._urgent)  # taken with an earlier batch, or discarded
         return None
 
     def _most_important(self) -> Item[T] | None:
-        """The most urgent of the highest priority, which a lower one may have overtaken in time."""
+        """Returns the most urgent item of the highest priority; a lower one may be more urgent by now."""
         highest = min((rank for _, rank in self._groups), default=None)
         of_it = (item for (_, rank), items in self._groups.items() if rank == highest for item in items)
         return min(of_it, key=_by_urgency, default=None)

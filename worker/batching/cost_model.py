@@ -1,17 +1,17 @@
-"""CostModel: how long the next micro-batch will take, from what the last ones took. Pure: no clock."""
+"""CostModel: predicts the duration of a micro-batch from earlier ones. Pure: no clock."""
 
 import math
 
 from worker.engine.protocol import Cost
 
 FADING = 0.9
-"""What a batch counts for, relative to the one after it."""
+"""The weight of a batch relative to the one after it."""
 
 
 class CostModel:
-    """The cost measured at warm-up, corrected by a fading average of what batches really took.
+    """The cost measured at warm-up, corrected by a fading average of actual durations.
 
-    Where none was measured, time is taken to be proportional to padded tokens.
+    If no cost was measured, the time is assumed to be proportional to padded tokens.
     """
 
     def __init__(self, cost: Cost) -> None:
@@ -22,15 +22,15 @@ class CostModel:
 
     @property
     def slack(self) -> float:
-        """Padding, in tokens, that costs as much as one batch more; infinite where that is not known."""
+        """Padding, in tokens, that costs as much as one more batch; infinite if unknown."""
         return self._slack
 
     def seconds(self, padded: int) -> float:
-        """Seconds that a batch of so many padded tokens will take; infinite while nothing is known."""
+        """Expected seconds of a batch with `padded` tokens; infinite while nothing is known."""
         return self._factor * (self._fixed + self._token * padded)
 
     def took(self, padded: int, seconds: float) -> None:
-        """A batch is over."""
+        """Records the duration of a finished batch."""
         self._taken = FADING * self._taken + seconds
         self._told = FADING * self._told + self._fixed + self._token * padded
         self._factor = self._taken / self._told

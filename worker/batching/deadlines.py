@@ -1,8 +1,8 @@
 """Deadlines: how long a batch may take before its engine counts as hung. Pure: no clock.
 
-That is `batch_timeout` at least. A task's batch may be expected to take longer, as one that generates
-thousands of tokens on a CPU does; then it gets FACTOR times what is expected. Of a class nothing is expected:
-its operator knows it, and its inputs must not set their own deadline.
+It is at least `batch_timeout`. A built-in task's batch may be expected to take longer, such as to generate
+thousands of tokens on a CPU; it then gets FACTOR times the expected time. A custom class gets `batch_timeout`
+only: its operator knows it, and its inputs must not set their own deadline.
 """
 
 from typing import Any
@@ -11,20 +11,20 @@ from jobs.models import ModelSpec
 from worker.engine.protocol import Loaded
 
 FACTOR = 5
-"""A batch may take so many times what is expected: the machine may be busy, and texts are of many lengths."""
+"""Allowed multiple of the expected time: the machine may be busy, and texts differ in length."""
 
 FADING = 0.9
-"""What a batch counts for in the time of a step, relative to the one after it."""
+"""The weight of a batch in the time of a step, relative to the next batch."""
 
 FEW_STEPS = 4
-"""A batch with fewer says little of a step: most of its time was spent on the prompts."""
+"""A batch with fewer steps is ignored: most of its time was spent on the prompts."""
 
 
 class Deadlines:
-    """Those of one model's batches.
+    """The deadlines of one model's batches.
 
-    Generating takes one step for each new token, of all texts at once. A step of more texts than those
-    measured takes longer, in proportion to their number at most.
+    Generation takes one step for each new token, for all texts together. A step with more texts than were
+    measured takes longer, at most in proportion to their number.
     """
 
     def __init__(self, spec: ModelSpec, loaded: Loaded) -> None:
@@ -32,10 +32,10 @@ class Deadlines:
         self._measured = spec.pipeline is None and loaded.cost.token_ms > 0
         self._new_tokens = loaded.new_tokens
         self._taken, self._steps, self._rows = loaded.step_ms / 1000, 1.0, 1.0
-        """Seconds, steps, and texts times steps of the batches so far; at first of a step at warm-up."""
+        """Seconds, steps, and texts times steps of the batches so far; initially of one step at warm-up."""
 
     def seconds(self, texts: int, parameters: dict[str, Any], expected: float) -> float:
-        """Of a batch with so many texts; `expected` is what its padded tokens are expected to take."""
+        """Returns the deadline of a batch of `texts`; `expected` is the time for its padded tokens."""
         if self._taken:
             new_tokens = parameters.get("max_new_tokens", self._new_tokens)
             expected = new_tokens * self._taken / self._steps * max(1.0, texts * self._steps / self._rows)
@@ -44,7 +44,7 @@ class Deadlines:
         return max(self._least, FACTOR * expected)
 
     def took(self, texts: int, steps: int, seconds: float) -> None:
-        """A batch is over; `steps` is 0 for a task that generates nothing."""
+        """Records a finished batch; `steps` is 0 for a task that generates nothing."""
         if steps >= FEW_STEPS:
             self._taken = FADING * self._taken + seconds
             self._steps = FADING * self._steps + steps

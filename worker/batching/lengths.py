@@ -1,4 +1,4 @@
-"""Measures how long an input is for the model, so that the batcher can put like with like."""
+"""LengthMeter: measures how long inputs are for the model, so that similar ones share a batch."""
 
 import asyncio
 import math
@@ -13,17 +13,17 @@ from jobs.tasks import Task
 from worker.engine.protocol import CHARS_PER_TOKEN, Loaded
 
 FADING = 0.95
-"""What a batch counts for in the correction, relative to the one after it."""
+"""The weight of a batch in the correction, relative to the next batch."""
 
 INLINE_CHARS = 20_000
-"""Texts up to this many characters in all are measured at once; more would hold up the event loop."""
+"""Up to this many characters in total are measured inline; more would block the event loop."""
 
 
 class LengthMeter:
     """Counts tokens with the model's own tokenizer (fast, and without torch), or estimates them.
 
-    The task says which texts the model reads for an input, and how many times. Raises ConfigurationError
-    where the tokenizer's file cannot be read.
+    The task defines which texts the model reads for an input, and how many times. Raises ConfigurationError
+    if the tokenizer's file cannot be read.
     """
 
     def __init__(self, task: Task, loaded: Loaded) -> None:
@@ -39,7 +39,7 @@ class LengthMeter:
             self._tokenizer.no_truncation()
 
     async def measure(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[int]:
-        """The cost of each input: tokens as the model will see them; where one has no texts, all alike."""
+        """Returns the cost of each input in tokens as the model reads them; 1 for all if one has no text."""
         texts = self._texts(inputs)
         if texts is None:
             return [1] * len(inputs)
@@ -56,20 +56,20 @@ class LengthMeter:
 
     @property
     def guesses(self) -> bool:
-        """Whether there is no tokenizer to ask."""
+        """Whether lengths are estimated, because there is no tokenizer."""
         return self._tokenizer is None
 
     def counts(self, inputs: Sequence[Any]) -> bool:
-        """Whether what `measure` returns of these inputs are tokens, not guesses."""
+        """Whether `measure` returns exact token counts for these inputs, not estimates."""
         return self._tokenizer is not None and isinstance(inputs[0], str)
 
     def ran(self, inputs: Sequence[Any], parameters: dict[str, Any], tokens: int) -> None:
-        """A batch of these inputs had so many tokens: the next guesses follow."""
+        """Adjusts later estimates: a batch of these inputs had so many tokens."""
         texts = self._texts(inputs)
         if texts is None or not tokens:
             return
         lengths = [len(row) for row in chain.from_iterable(texts)]
-        # a text that was cut tells nothing of its characters
+        # a truncated text gives no ratio of characters to tokens
         most = (self.max_length or math.inf) * self._chars_per_token
         if max(lengths) < most / 2:
             self._chars = FADING * self._chars + sum(lengths)
@@ -77,7 +77,7 @@ class LengthMeter:
             self._chars_per_token = self._chars / self._tokens
 
     def _texts(self, inputs: Sequence[Any]) -> list[list[str]] | None:
-        """The texts of each input; None where one has none."""
+        """The texts of each input; None if one has none."""
         texts = list(map(self._texts_of, inputs))
         return texts if all(texts) else None
 
@@ -93,5 +93,5 @@ class LengthMeter:
 def _read(file: str) -> Tokenizer:
     try:
         return Tokenizer.from_file(file)
-    except Exception as error:  # the library knows no other
+    except Exception as error:  # the library raises only Exception
         raise ConfigurationError(f"the tokenizer {file} cannot be read: {error}") from None

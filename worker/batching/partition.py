@@ -1,7 +1,7 @@
 """Which neighbours in length share a micro-batch: spans of a sorted list of lengths. Pure.
 
 A micro-batch costs fixed + token x longest x count. In units of a token that is slack + longest x count,
-where slack = fixed / token is the padding that costs as much as one batch more.
+where slack = fixed / token is the padding that costs as much as one more batch.
 """
 
 from collections.abc import Sequence
@@ -9,25 +9,25 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """What a batch may be."""
+    """The limits of a batch."""
 
     items: int
     budget: float
-    """Longest x count at most; a single item may cost more."""
+    """Maximum of longest x count; a single item may exceed it."""
     slack: float
     """Tokens."""
 
 
 def thriftiest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int, int]:
-    """The anchor's part, [start, end), of the cheapest partition of sorted lengths into batches.
+    """Returns the anchor's part, [start, end), of the cheapest partition of sorted lengths into batches.
 
-    By dynamic programming over the last batch of a prefix. Two facts keep it short: an item whose padding
-    exceeds the slack is cheaper in another batch, with all that are shorter; and where the last batch of
-    a prefix begins only moves up as the prefix grows, for longest x count satisfies the quadrangle
-    inequality (F. F. Yao, Speed-up in dynamic programming, 1982).
+    Dynamic programming over the last batch of a prefix. Two facts limit the search. An item whose padding
+    exceeds the slack is cheaper in another batch, and so are all shorter ones. The start of a prefix's last
+    batch only moves up as the prefix grows, because longest x count satisfies the quadrangle inequality (F.
+    F. Yao, Speed-up in dynamic programming, 1982).
     """
     slack = limits.slack
-    costs, starts = [0.0], [0]  # of the cheapest partition of the first n lengths, and of its last batch
+    costs, starts = [0.0], [0]  # of the cheapest partition of the first n lengths, and its last batch
     for end, longest in enumerate(lengths, 1):
         most = int(min(limits.items, limits.budget / longest))
         best, start = costs[end - 1] + longest, end - 1
@@ -46,7 +46,7 @@ def thriftiest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int
 
 
 def nearest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int, int]:
-    """Grows from the anchor towards the nearer neighbour in length while the batch is not full."""
+    """Extends from the anchor towards the nearer neighbour in length until the batch is full."""
     start, end = anchor, anchor + 1
     while end - start < limits.items:
         fits = limits.budget / (end - start + 1)

@@ -1,8 +1,9 @@
-"""The engine: the child process that holds the loaded pipeline. It knows no Redis and no jobs.
+"""The engine: the child process that holds the loaded pipeline. It has no access to Redis or jobs.
 
-`python -m worker.engine FD PID` reads requests from the socket FD of the worker PID, and answers them
-in order: `conveyor.py`. A child that the class forks never answers: `forks.py`.
-It ends when the worker's end of the socket closes, and with the worker itself, however that dies.
+`python -m worker.engine FD PID` reads requests from the socket FD of the worker PID and answers them in
+order: `conveyor.py`. Children that the class forks never answer: `forks.py`.
+
+The engine exits when the worker's end of the socket closes or the worker dies in any way.
 """
 
 import contextlib
@@ -26,11 +27,11 @@ from worker.engine.protocol import Load, LoadFailed
 
 
 def main(fd: int, worker: int) -> int:
-    """Serves until the worker closes the socket; returns only when the model cannot be loaded."""
+    """Serves until the worker closes the socket; returns only if the model cannot be loaded."""
     die_with(worker)
     adopt()
-    os.set_inheritable(fd, False)  # what a class starts must not hold it open
-    # a stop is the worker's to order: a Ctrl-C meant for it must not break the batch it waits for
+    os.set_inheritable(fd, False)  # processes that a class starts must not keep it open
+    # only the worker stops the engine: a Ctrl-C meant for the worker must not break its running batch
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     forks.shut_out(fd)
     stream = socket.socket(fileno=fd).makefile("rwb")
@@ -59,9 +60,9 @@ def main(fd: int, worker: int) -> int:
 
 
 def bound_memory(mebibytes: int | None) -> None:
-    """Makes an allocation beyond the limit fail, and this process the first to go when memory runs out.
+    """Limits allocations, and makes this process the first that the kernel kills when memory runs out.
 
-    Without the latter the kernel might kill Redis, or the worker with all its leases.
+    Otherwise the kernel might kill Redis, or the worker with all its leases.
     """
     if sys.platform == "linux":
         if mebibytes is not None:

@@ -1,4 +1,4 @@
-"""How far two ways to run a model give the same answers: its decisions, or the direction of its vectors."""
+"""How closely two ways to run a model agree: in their decisions, or in the direction of their vectors."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -11,21 +11,21 @@ EQUAL = 0.999
 """The share of decisions that must be equal."""
 
 ALIKE = 0.999
-"""The least cosine that any vector may have with its counterpart."""
+"""The lowest cosine similarity allowed between any vector and its counterpart."""
 
 SCORE = 0.01
-"""What a score may differ by where a model has only a score to give."""
+"""The largest difference allowed between scores, for a model that returns only a score."""
 
 Answers = list[Any]
-"""One for each text: what `ComparablePipeline.compared` makes of its output."""
+"""One for each text: what `ComparablePipeline.compared` returns for its output."""
 
 
 class OutOfTime(Exception):
-    """The model is too slow to be judged."""
+    """The model is too slow to be compared."""
 
 
 class Examination:
-    """The same questions to each pipeline of one model; `pipeline` is one of them."""
+    """Asks each pipeline of one model the same questions; `pipeline` is one of them."""
 
     def __init__(self, texts: list[str], pipeline: ComparablePipeline) -> None:
         self.texts = texts[: pipeline.compared_texts]
@@ -33,7 +33,7 @@ class Examination:
         self._has_vectors = pipeline.has_vectors
 
     def batches(self, budget: int) -> list[list[Any]]:
-        """The questions by length, in batches about as large as the batcher makes them."""
+        """Returns the questions ordered by length, in batches about as large as the batcher's."""
         texts = sorted(self.texts, key=len)
         ends = [0]
         for i, text in enumerate(texts):
@@ -45,7 +45,7 @@ class Examination:
     def answers(
         self, pipeline: ComparablePipeline, batches: list[list[Any]], in_time: Callable[[], bool]
     ) -> Answers:
-        """What the pipeline says of each text, in the order of the batches. Raises OutOfTime."""
+        """Returns the pipeline's answer to each text, in the order of the batches. Raises OutOfTime."""
         told: Answers = []
         for batch in batches:
             if not in_time():
@@ -54,7 +54,7 @@ class Examination:
         return told
 
     def agreement(self, ours: Answers, theirs: Answers) -> float:
-        """The share of equal decisions, or the least cosine of two vectors."""
+        """Returns the share of equal decisions, or the lowest cosine similarity of two vectors."""
         if self._has_vectors:
             return min(_least_cosine(one, other) for one, other in zip(ours, theirs, strict=True))
         pairs = [
@@ -72,7 +72,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _least_cosine(one: Any, other: Any) -> float:
-    """Of each token's vector, and of the text's mean."""
+    """Returns the lowest cosine similarity of the tokens' vectors and of the text's mean vector."""
     import numpy as np
 
     rows = np.vstack([one, one.mean(axis=0)]), np.vstack([other, other.mean(axis=0)])

@@ -1,7 +1,7 @@
-"""What a model's micro-batches cost on this machine: times a few shapes, finds the knee, fits a line.
+"""Measures the cost of a model's micro-batches here: times a few shapes, finds the knee, fits a line.
 
-A machine that is busy with something else makes a shape slower, never faster, so the best of several times
-counts; the shapes take turns, so that a busy second doesn't fall upon one of them alone.
+Other load on the machine makes a shape slower, never faster, so the best of several times counts. The shapes
+are timed in turn, so that a short load does not affect one of them alone.
 """
 
 import time
@@ -13,42 +13,43 @@ from worker.engine.pipelines import LoadedPipeline
 from worker.engine.protocol import NO_BUDGET, Cost
 
 SECONDS = 3.0
-"""Of an undisturbed machine; a slow model's calibration takes the one shape longer that it is at."""
+"""Time limit in seconds on an idle machine; a slow model exceeds it by the shape being timed."""
 
 LONGEST_SHAPE = 1000.0
-"""Milliseconds; batches beyond are for throughput alone, and a neighbour would wait too long for them."""
+"""Milliseconds. Larger batches only add throughput, and other inputs would wait too long for them."""
 
 RUNS = 3
-"""Times that each shape is run at least."""
+"""Minimum number of runs of each shape."""
 
 ALIKE = 1.1
-"""The two best times of a shape are believed when they are no further apart than this."""
+"""The two best times of a shape are trusted if their ratio is at most this."""
 
 STRETCH = 3
-"""On a machine that is busy with something else, so many times `SECONDS` may go by until all are."""
+"""On a busy machine, measuring may take this many times `SECONDS`."""
 
 TOLERANCE = 0.03
-"""A batch is full when it is this close to the best rate: what is lost is less than what its items wait."""
+"""A batch is full at this distance from the best rate: a larger one adds more waiting than throughput."""
 
 GAIN = 1.02
-"""A shape is better than the one half its size when it does so many times as much per second."""
+"""A shape counts as a gain if its rate is this many times that of the shape half its size."""
 
 SHAPES_WITHOUT_GAIN = 2
-"""Shapes in a row that may be no better before a series ends."""
+"""A series ends after this many shapes in a row without a gain."""
 
 EVEN = 2
-"""Times the best size for batches that are dealt out to several cores: texts cannot be divided, and shapes
-of texts of one length do not show how far apart the cores then end. In a larger batch they end together."""
+"""Factor on the best size for batches that are split across cores: texts cannot be divided, and the measured
+shapes, with texts of one length, do not show how far apart the cores finish. They finish together in a larger
+batch."""
 
 DISTURBED_BUDGET = 512
-"""The least budget of a machine too busy to be measured: it suits small models on a few cores."""
+"""Minimum budget on a machine too busy to measure: it suits small models on a few cores."""
 
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found, and whether the machine was quiet enough to believe it for long."""
+    """The measured cost, and whether the machine was idle enough to trust it for long."""
 
     cost: Cost
     settled: bool
@@ -56,7 +57,7 @@ class Calibration:
 
 @dataclass
 class Shape:
-    """A micro-batch of one kind, and the two best times that it took, in milliseconds."""
+    """A micro-batch of one kind, and its two best times in milliseconds."""
 
     inputs: list[Any]
     units: int
@@ -94,7 +95,7 @@ class Series:
 
     @property
     def growing(self) -> bool:
-        """Whether a larger shape may be worth it, by what is known of the others so far."""
+        """Whether a larger shape may still gain, by the shapes measured so far."""
         if not self.shapes:
             return True
         largest = self.shapes[-1]
@@ -110,9 +111,9 @@ class Series:
         return [self.inputs[i % len(self.inputs)] for i in range(count)]
 
     def rate_within(self, budget: int) -> float:
-        """The rate, as a share of the best, of the largest batch that keeps to the budget."""
+        """Returns the rate of the largest batch within the budget, as a share of the best rate."""
         allowed = [shape for shape in self.shapes if shape.units <= budget]
-        # the batcher never splits an item: one that is larger than the budget runs alone
+        # the batcher never splits an item: one that exceeds the budget runs alone
         used = allowed[-1] if allowed else self.shapes[0]
         return used.rate / max(shape.rate for shape in self.shapes)
 
@@ -120,7 +121,7 @@ class Series:
 def calibrate(
     pipeline: LoadedPipeline, max_items: int, seconds: float = SECONDS, clock: Clock = time.perf_counter
 ) -> Calibration:
-    """The cost of the pipeline's micro-batches of up to `max_items`; no budget where it gives no samples."""
+    """Returns the cost of the pipeline's micro-batches up to `max_items`; no budget if it has no samples."""
     sample = pipeline.warm_up()
     if sample is None:
         return Calibration(Cost(NO_BUDGET), settled=True)
@@ -140,7 +141,7 @@ class _Measurement:
         self.parameters = parameters
         self.clock = clock
         self.counts_tokens = pipeline.prepare(inputs[:1], parameters).padded is not None
-        # texts of one length each, where lengths are known; else only the number of inputs can be varied
+        # each series has texts of one length; without known lengths only the number of inputs varies
         kinds = [[text] for text in inputs] if self.counts_tokens else [inputs]
         self.series = [Series(kind, max_items) for kind in kinds]
 
@@ -150,7 +151,7 @@ class _Measurement:
             for one in growing:
                 if self.clock() < at_latest and self._undisturbed() < seconds:
                     self._grow(one)
-            # what a busy machine has falsified is put right before it is decided whether to go on
+            # correct times that other load has distorted before deciding whether to continue
             self._settle(at_latest)
             if self.clock() >= at_latest or self._undisturbed() >= seconds:
                 break
@@ -165,11 +166,11 @@ class _Measurement:
         if self.pipeline.info.lanes > 1:
             budget *= EVEN
         if not self.counts_tokens and (not settled or budget == shapes[-1].units):
-            budget = NO_BUDGET  # as far as is known: it was still gaining when the items ran out
+            budget = NO_BUDGET  # it was still gaining at the last size
         return Calibration(Cost(budget, fixed, slope), settled)
 
     def _undisturbed(self) -> float:
-        """Seconds that the runs so far would have taken on a machine that does nothing else."""
+        """Returns the seconds that the runs so far would have taken on an idle machine."""
         shapes = [shape for series in self.series for shape in series.shapes]
         return sum(RUNS * shape.milliseconds for shape in shapes) / 1000
 
@@ -180,10 +181,10 @@ class _Measurement:
         try:
             self._time(shape)
             if not shape.settled:
-                shape.times.clear()  # the first run includes what is set up for a new shape
+                shape.times.clear()  # the first run includes one-time setup for a new shape
                 self._time(shape)
         except (MemoryError, RuntimeError):
-            # torch raises RuntimeError when memory is short; what one input alone raises is the model's fault
+            # torch raises RuntimeError if memory is short; if a single input raises, the model is at fault
             if not series.shapes:
                 raise
             series.out_of_memory = True
@@ -191,7 +192,7 @@ class _Measurement:
             series.shapes.append(shape)
 
     def _settle(self, at_latest: float) -> None:
-        """Times the shapes in turns until each has been seen twice to be as fast."""
+        """Times the shapes in turn until the two best times of each agree."""
         shapes = [shape for series in self.series for shape in series.shapes]
         while unsettled := [shape for shape in shapes if not shape.settled]:
             for shape in unsettled:
@@ -206,7 +207,7 @@ class _Measurement:
         shape.add((self.clock() - began) * 1000)
 
     def _units(self, inputs: list[Any]) -> int:
-        """As `worker/batching/lengths.py` counts."""
+        """Counts like `worker/batching/lengths.py`."""
         padded = self.pipeline.prepare(inputs, self.parameters).padded
         return self.pipeline.units(inputs) if padded is None else padded
 
@@ -218,7 +219,7 @@ def _gains(shapes: list[Shape]) -> bool:
 
 
 def _knee(series: list[Series]) -> int:
-    """The smallest padded cost with which texts of every length together run about as fast as they can."""
+    """Returns the smallest padded cost at which texts of all lengths run at nearly the best rate."""
 
     def rate(budget: int) -> float:
         return sum(one.rate_within(budget) for one in series) / len(series)
@@ -229,7 +230,7 @@ def _knee(series: list[Series]) -> int:
 
 
 def _fit(shapes: list[Shape]) -> tuple[float, float]:
-    """Fixed milliseconds, and those of each unit: least squares of the relative error, neither below 0."""
+    """Returns fixed ms and ms per unit, both at least 0: least squares of the relative error."""
     weights = [1 / max(shape.milliseconds, 1e-6) ** 2 for shape in shapes]
     total = sum(weights)
     mean_units = sum(w * shape.units for w, shape in zip(weights, shapes, strict=True)) / total

@@ -1,15 +1,15 @@
 """Conveyor: the engine's three threads: one batch is prepared while another computes and a third is answered.
 
-reader  receives requests and prepares them, while another computes
-main    computes, one batch at a time: this is what must never wait
-writer  answers: postprocesses, encodes and sends, one reply for each request, in order
+reader  receives requests and prepares them, while another batch computes
+main    computes, one batch at a time; it must never wait
+writer  answers: postprocesses, encodes and sends one reply for each request, in order
 
-To wake a thread can take longer than a small batch does. One that nothing follows until it is answered may
-make its whole way in the main thread, which reads by itself after such a one, until a batch comes that others
-may follow. Nobody hears of a closed socket while such a batch computes, so it must be short.
+Waking a thread can take longer than a small batch. So a batch that is `alone` (no other follows until it is
+answered) may be handled completely in the main thread, which then also reads, until a batch arrives that is
+not `alone`. A closed socket is not detected while such a batch computes, so it must be short.
 
-The worker has no more than two batches here, so the queues between the threads need no bounds. A thread that
-fails ends the process: a request without its answer would hang its worker.
+The worker sends at most two batches, so the queues between the threads need no bounds. A thread that fails
+ends the process, because a request without an answer would hang its worker.
 """
 
 import os
@@ -43,16 +43,16 @@ from worker.engine.protocol import (
 from worker.engine.shortage import is_shortage
 
 MAX_DETAIL = 500
-"""Characters of an error that are passed on; some quote their whole input."""
+"""Maximum characters of an error message; some quote their whole input."""
 
 _decode = msgspec.msgpack.Decoder().decode
 
 SWITCH_SECONDS = 0.0005
-"""After which a thread must let another have the interpreter; the default could stall the model for 5 ms."""
+"""After this time a thread must yield the interpreter; the default could stall the model for 5 ms."""
 
 
 class Stream(Protocol):
-    """The buffered socket, as much of it as is used."""
+    """The methods of the buffered socket that are used."""
 
     def read(self, size: int, /) -> bytes: ...
     def write(self, data: bytes, /) -> int: ...
@@ -64,17 +64,17 @@ class PipelinedBatch:
     """One batch on its way through the three steps."""
 
     id: int
-    """Of its request."""
+    """The id of its request."""
     count: int
     product: Any
-    """What the last step made of it."""
+    """The result of the last step."""
     tokens: int | None = None
     padded: int | None = None
     alone: bool = False
-    """Whether no other comes until it is answered."""
+    """Whether no other batch is sent until it is answered."""
     withdrawn: bool = False
     refusal: Raised | Withdrawn | None = None
-    """The answer, where it comes to nothing; the steps that are left do not look at it."""
+    """The answer if the batch failed or was withdrawn; the remaining steps are skipped."""
     compute_ms: float = 0.0
     waited_ms: float = 0.0
     steps: int = 0
@@ -90,22 +90,23 @@ class Conveyor:
         log: FilteringBoundLogger,
         max_output: int = MAX_FRAME // 2,
     ) -> None:
-        """`max_output`: bytes of one output's JSON; those of a batch may have twice as many together."""
+        """`max_output`: maximum bytes of one output's JSON; a batch may have twice as many in total."""
         self._max_output = max_output
         self._pipeline = pipeline
         self._stream = stream
         self._log = log
         self._turns: SimpleQueue[None] = SimpleQueue()
-        """For each, the reader reads, up to and with a batch that is alone."""
+        """For each entry, the reader reads until it has read a batch that is `alone`."""
         self._prepared: SimpleQueue[PipelinedBatch] = SimpleQueue()
         self._computed: SimpleQueue[PipelinedBatch] = SimpleQueue()
         self._latest: PipelinedBatch | None = None
-        """What a withdrawal is about."""
+        """The batch that a withdrawal refers to."""
         self._handed = self._replied = 0
-        """Batches that the writer was given, and has answered; each is counted by one thread alone."""
+        """Batches that were handed to the writer, and that it answered; each is counted by one thread only.
+        """
 
     def serve(self) -> NoReturn:
-        """Computes for as long as the process lives, which is as long as the socket."""
+        """Computes until the socket closes, which ends the process."""
         sys.setswitchinterval(SWITCH_SECONDS)
         for loop in (self._read, self._write):
             threading.Thread(target=_or_die, args=[loop, self._log], name=loop.__name__, daemon=True).start()
@@ -120,11 +121,11 @@ class Conveyor:
                 batch.refusal = Withdrawn()
             self._step(batch, self._compute)
             if batch.count == 1 and self._prepared.empty() and self._handed == self._replied:
-                self._reply(batch)  # nothing else to do: sooner than another thread would wake up
+                self._reply(batch)  # the writer is idle; waking it would take longer
             else:
                 self._handed += 1
                 self._computed.put(batch)
-            del batch  # its tensors must not live until the next batch comes
+            del batch  # frees its tensors before the next batch arrives
             free = time.monotonic()
 
     def _read(self) -> None:
@@ -138,7 +139,7 @@ class Conveyor:
                 del batch
 
     def _receive(self) -> PipelinedBatch:
-        """The next batch, prepared; ends the process when the worker has closed the socket."""
+        """Returns the next batch, prepared; ends the process if the worker has closed the socket."""
         while True:
             match receive(self._stream):
                 case None:
@@ -186,13 +187,13 @@ class Conveyor:
         return computed
 
     def _answer(self, batch: PipelinedBatch) -> list[bytes | Failure]:
-        """What has no output, or one that cannot be encoded, fails alone; a raise is the whole batch's."""
+        """Encodes the outputs: a bad output fails its input only, an exception fails the whole batch."""
         outputs = self._pipeline.answer(batch.product)
         if len(outputs) != batch.count:
             raise ValueError(f"the pipeline returned {len(outputs)} outputs for {batch.count} inputs")
         encoded = [encode_one(output, self._max_output) for output in outputs]
         if sum(len(each) for each in encoded if isinstance(each, bytes)) > 2 * self._max_output:
-            raise ValueError("the outputs of this batch are too large together")  # so it is halved
+            raise ValueError("the outputs of this batch are too large together")  # so that it is halved
         return encoded
 
     def _step(self, batch: PipelinedBatch, step: Callable[[PipelinedBatch], Any]) -> None:
@@ -203,11 +204,11 @@ class Conveyor:
         except InvalidRequest as error:
             batch.refusal = Raised(str(error)[:MAX_DETAIL])
         except Exception as error:
-            if batch.count == 1:  # the input at fault; larger batches are halved and come again
+            if batch.count == 1:  # this input is at fault; a larger batch is halved and retried
                 self._log.exception("input raised")
             batch.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL], is_shortage(error))
         finally:
-            forks.leave_if_forked()  # the class forked, and its child came back as well
+            forks.leave_if_forked()  # if the class forked, its child must not continue here
 
 
 def encode_one(output: object, most: int = MAX_FRAME // 2) -> bytes | Failure:
@@ -215,7 +216,7 @@ def encode_one(output: object, most: int = MAX_FRAME // 2) -> bytes | Failure:
         return Failure("input-failed", str(output)[:MAX_DETAIL])
     try:
         encoded = pipelines.encode_output(output)
-    except MemoryError:  # not the output's fault, as a rule
+    except MemoryError:  # usually not caused by the output
         raise
     except Exception as error:
         return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
@@ -225,7 +226,7 @@ def encode_one(output: object, most: int = MAX_FRAME // 2) -> bytes | Failure:
 
 
 def receive(stream: Stream) -> tuple[int, Request] | None:
-    """The next request and its id; None when the worker has closed the socket."""
+    """Returns the next request and its id; None if the worker has closed the socket."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
         return None
@@ -234,7 +235,7 @@ def receive(stream: Stream) -> tuple[int, Request] | None:
 
 
 def send(stream: Stream, request_id: int, reply: Reply) -> None:
-    """Answers a request; a forked child of the engine leaves instead."""
+    """Answers a request; a forked child of the engine exits instead."""
     forks.leave_if_forked()
     stream.write(encode(request_id, reply))
     stream.flush()
@@ -252,4 +253,4 @@ def _or_die(loop: Callable[[], None], log: FilteringBoundLogger) -> None:
 def _end(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # what the model computes, nobody waits for any more
+    os._exit(status)  # no one waits for the model's results any more

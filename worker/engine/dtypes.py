@@ -1,4 +1,4 @@
-"""`dtype = "auto"`: the fastest type of numbers on this device whose answers agree with float32's."""
+"""`dtype = "auto"`: the fastest number type on this device whose answers agree with float32's."""
 
 import math
 import time
@@ -18,39 +18,40 @@ from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, Prepared
 CANDIDATES = {"cpu": ("bfloat16", "int8"), "cuda": ("bfloat16", "float16")}
 
 WORTH = 1.1
-"""A type must be so many times as fast as float32 to be taken."""
+"""A type must be this many times as fast as float32 to be chosen."""
 
 RACES = 5
 
 HOPELESS = 4
-"""A type that once takes so many times as long as float32 is not raced any further: a processor that has no
+"""A type that once takes this many times as long as float32 is not timed further: a processor without
 bfloat16 computes it in software, ten times slower."""
 
 SHARE = 1 / 3
-"""Of the `load_timeout`, what the choice may take."""
+"""The share of `load_timeout` that the choice may take."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A type of numbers, and what speaks for it."""
+    """A number type and the reason for it."""
 
     dtype: str
     why: str
     settled: bool = True
-    """Whether every candidate was judged; else another start may find more time."""
+    """Whether every candidate was judged; otherwise a later start may have more time."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found out about one faster type."""
+    """The result for one faster type."""
 
     dtype: str
     speed: float
-    """Times as fast as float32."""
+    """Speed as a multiple of float32's."""
     agreement: float | None = None
-    """In batches, with float32; the share of equal decisions or the least cosine. None: too slow to ask."""
+    """Agreement with float32, in batches: share of equal decisions or lowest cosine. None: too slow to check.
+    """
     steadiness: float | None = None
-    """In batches, with itself one by one."""
+    """The same between its own answers in batches and one by one."""
     agrees: bool = False
 
     def __str__(self) -> str:
@@ -62,9 +63,9 @@ class Verdict:
 
 
 def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice]:
-    """The chosen pipeline and the reason; float32 when no other type is as good or there's no time to tell.
+    """Returns the chosen pipeline and the reason; float32 if no other type passes or time runs out.
 
-    Raises ConfigurationError when the model cannot be loaded, or the held-out texts cannot be read.
+    Raises ConfigurationError if the model cannot be loaded or the held-out texts cannot be read.
     """
     texts = held_out_texts(spec)
     judge = Judge(spec, source, texts)
@@ -89,7 +90,7 @@ def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice
 
 
 def held_out_texts(spec: ModelSpec) -> list[str]:
-    """The texts to judge by. Raises ConfigurationError."""
+    """Returns the texts to judge by. Raises ConfigurationError."""
     file = held_out_file(spec)
     try:
         texts = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
@@ -101,7 +102,7 @@ def held_out_texts(spec: ModelSpec) -> list[str]:
 
 
 class Judge:
-    """Examines faster types against float32, which stays loaded for it."""
+    """Compares faster types with float32, which stays loaded."""
 
     def __init__(self, spec: ModelSpec, source: Path | None, texts: list[str]) -> None:
         self.spec = spec
@@ -116,7 +117,7 @@ class Judge:
         self._expected: Answers | None = None
 
     def examine(self, dtype: str, worth: float = WORTH) -> tuple[ComparablePipeline, Verdict]:
-        """Loads the model in that type and compares, its answers too if it is `worth` times as fast.
+        """Loads the model in that type and times it; if `worth` times as fast, also compares its answers.
 
         Raises OutOfTime, and what loading and running raise.
         """
@@ -133,7 +134,7 @@ class Judge:
         return pipeline, Verdict(dtype, speed, agreement, steadiness, agrees)
 
     def speed(self, pipeline: LoadedPipeline) -> float:
-        """Times as fast as float32 on every eighth batch; both run in turns, and the best times count."""
+        """Returns the speed relative to float32, by the best times on every eighth batch, run in turn."""
         _, parameters = self.reference.warm_up() or ([], {})
         total = [0.0, 0.0]
         for batch in self.batches[4::8] or self.batches:
@@ -150,7 +151,7 @@ class Judge:
 
     def _load(self, dtype: str) -> ComparablePipeline:
         pipeline = pipelines.load(self.spec.model_copy(update={"dtype": dtype}), self.source)
-        assert isinstance(pipeline, ComparablePipeline)  # ModelSpec allows `auto` for no other
+        assert isinstance(pipeline, ComparablePipeline)  # ModelSpec allows `auto` for these only
         if sample := pipeline.warm_up():
             pipeline.run(*sample)
         return pipeline

@@ -1,7 +1,7 @@
-"""What engines found out about their models, on disk: a restarted engine need not measure again.
+"""FindingsStore: measurements of models on disk, so that a restarted engine does not repeat them.
 
-One small JSON file for each model, device and way to run it, in `<cache_dir>/findings/`. They may be deleted
-at any time.
+One small JSON file for each model, device and way to run it, in `<cache_dir>/findings/`. The files may be
+deleted at any time.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ logger = logging.getLogger(__name__)
 SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "held_out.txt"
 
 FORMAT = 2
-"""Part of every key; a change to what is measured, or how, makes it a larger one."""
+"""Part of every key; to be increased when what is measured, or how, changes."""
 
 
 UNSETTLED_FOR = 3600.0
-"""Seconds that findings of a busy machine count."""
+"""Seconds for which findings of a busy machine are used."""
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """What a first start found out."""
+    """The results of a first start."""
 
     key: dict[str, Any]
     cost: Cost
@@ -44,30 +44,30 @@ class Findings(msgspec.Struct, frozen=True):
     dtype: str
     why: str
     settled: bool = True
-    """False: the machine was too busy to measure. A restart uses it, a start later on measures again."""
+    """False: the machine was too busy. A restart uses the result; a later start measures again."""
 
 
 class FindingsStore:
-    """Files in a folder, or nowhere when the folder cannot be written."""
+    """Files in a folder; disabled if the folder cannot be written."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     def recall(self, key: dict[str, Any]) -> Findings | None:
-        """What was found under the very same circumstances."""
+        """Returns the findings for exactly these circumstances, or None."""
         if self._folder is None:
             return None
         try:
             file = self._file(self._folder, key)
             found = msgspec.json.decode(file.read_bytes(), type=Findings)
             age = time.time() - file.stat().st_mtime
-        except (OSError, ValueError):  # msgspec's errors are of the latter kind, and so is bad UTF-8
+        except (OSError, ValueError):  # includes msgspec's errors and invalid UTF-8
             return None
         counts = found.key == key and found.cost.budget > 0 and (found.settled or age < UNSETTLED_FOR)
         return found if counts else None
 
     def keep(self, findings: Findings) -> None:
-        """Writes them for the next start; whole or not at all, whoever else writes them too."""
+        """Writes the findings atomically for the next start; other processes may write them too."""
         if self._folder is None:
             return
         try:
@@ -91,7 +91,7 @@ class FindingsStore:
 
 
 def folder(cache_dir: Path | None) -> Path | None:
-    """Where findings are, given the setting; None when there is no home for them."""
+    """Returns the folder of the findings for this setting; None without a home directory."""
     try:
         base = cache_dir or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "batchline"
         return base.expanduser() / "findings"
@@ -100,7 +100,7 @@ def folder(cache_dir: Path | None) -> Path | None:
 
 
 def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[str, Any]:
-    """All that a measurement depends on, as JSON."""
+    """Returns everything that a measurement depends on, as JSON."""
     settings = spec.model_dump(
         mode="json",
         include={
@@ -114,13 +114,13 @@ def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[st
             "max_batch_items",
         },
     )
-    if spec.pipeline is not None:  # of a task, what is measured is the same
+    if spec.pipeline is not None:  # they do not affect the measurements of a built-in task
         given = spec.model_dump(mode="json", include={"example", "defaults"})
         settings |= {name: value for name, value in given.items() if value not in (None, {})}
     files = [*_files(source), *_files(_module(spec))]
     if spec.dtype == "auto":
         files.append(held_out_file(spec))
-        # a verdict may be that there was no time, or no memory
+        # the result may be that time or memory ran out
         settings |= spec.model_dump(mode="json", include={"load_timeout", "memory_limit", "token_budget"})
     return {
         "format": FORMAT,
@@ -135,7 +135,7 @@ def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[st
 
 
 def held_out_file(spec: ModelSpec) -> Path:
-    """The texts by which `auto` judges. Raises ConfigurationError when there is no such file."""
+    """Returns the file with the texts by which `auto` judges. Raises ConfigurationError if it is missing."""
     file = Path(spec.held_out) if spec.held_out else SHIPPED_TEXTS
     if not file.is_file():
         raise ConfigurationError(f"model {spec.name!r}: {file} is not a file with held-out texts")
@@ -150,7 +150,7 @@ def _files(path: Path | None) -> Iterator[Path]:
 
 
 def _module(spec: ModelSpec) -> Path | None:
-    """The file of a pipeline of the operator's own."""
+    """The source file of a custom pipeline."""
     if spec.pipeline is None:
         return None
     try:
@@ -166,7 +166,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def _processors() -> list[str]:
-    """The first processor's name and abilities, which a virtual machine may hide, and the GPUs there are."""
+    """Returns the first processor's name and flags, which a virtual machine may hide, and the GPUs."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").split("\n\n")[0].splitlines() if told.exists() else []
     mine = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "flags"))]

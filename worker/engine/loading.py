@@ -1,4 +1,4 @@
-"""From a model's entry in `models.toml` to a warm pipeline whose cost is known; the engine's first step."""
+"""The engine's first step: turns a model's entry in `models.toml` into a warm pipeline with known cost."""
 
 import time
 from pathlib import Path
@@ -17,9 +17,9 @@ from worker.engine.protocol import NO_BUDGET, Loaded
 def load(
     spec: ModelSpec, source: Path | None, cache_dir: Path | None
 ) -> tuple[pipelines.LoadedPipeline, Loaded]:
-    """Loads the model, runs it once, and measures what it costs unless an earlier start did.
+    """Loads the model, runs it once, and measures its cost unless an earlier start did.
 
-    Raises ConfigurationError when the model cannot be served, or cannot run its example or its samples.
+    Raises ConfigurationError if the model cannot be served, or cannot run its example or its samples.
     """
     began = time.monotonic()
     count = threads.claim(spec.threads)
@@ -73,7 +73,7 @@ def load(
 
 
 def _step(pipeline: pipelines.LoadedPipeline, sample: tuple[list[Any], dict[str, Any]]) -> float:
-    """Milliseconds of one step of generating, prompts and all; 0.0 where the task generates nothing."""
+    """Milliseconds of one generation step, prompts included; 0.0 if the task generates nothing."""
     if not pipeline.steps:
         return 0.0
     began = time.monotonic()

@@ -1,7 +1,7 @@
-"""What the worker and its engine say to each other: msgpack messages in frames on a socket pair.
+"""The protocol between worker and engine: msgpack messages in frames on a socket pair.
 
 A frame's header has the id of the request that it makes, withdraws or answers. Ids are random, so anything
-else on the socket, such as a line meant for a log or the answer to an older request, is recognised by its id.
+else on the socket, such as log output or the answer to an older request, is recognised by its id.
 """
 
 import secrets
@@ -16,111 +16,111 @@ HEADER = struct.Struct("!QI")
 """Every frame starts with the id of its request and the length of its body in bytes."""
 
 MAX_FRAME = 2**31
-"""Longer than any batch; a longer frame means that the stream is out of step."""
+"""More than any batch has; a longer frame means that the stream is out of step."""
 
 
 CHARS_PER_TOKEN = 4
-"""Characters that count as one token where there is no tokenizer: about right for Latin letters. The engine's
-calibration and the worker's first measurements agree on it; the worker then learns a better one."""
+"""Estimated characters per token without a tokenizer: about right for Latin letters. The engine's calibration
+and the worker's first measurements must use the same value; the worker then learns a better one."""
 
 
 class Load(msgspec.Struct, tag=True):
-    """Worker: load this model. `spec` is the ModelSpec as JSON, `source` its local files or None."""
+    """From the worker: load this model. `spec` is the ModelSpec as JSON, `source` its local files or None."""
 
     spec: bytes
     source: str | None
 
 
 NO_BUDGET = 2**53
-"""A budget that no batch reaches: only the number of items ends it."""
+"""A budget that no batch reaches: only the number of items limits the batch."""
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What a micro-batch costs, as measured at warm-up: about `fixed_ms + token_ms * tokens`."""
+    """The cost of a micro-batch as measured at warm-up: about `fixed_ms + token_ms * tokens`."""
 
     budget: int
-    """Tokens (items for JSON inputs) that a full batch has the model compute, padding and all."""
+    """Tokens that the model computes in a full batch, padding included; items for JSON inputs."""
     fixed_ms: float = 0.0
     token_ms: float = 0.0
-    """Milliseconds of one more token, or JSON input; 0.0 where it was not measured."""
+    """Milliseconds per additional token or JSON input; 0.0 if not measured."""
 
 
 class Loaded(msgspec.Struct, tag=True):
-    """Engine: the model is loaded and warm."""
+    """From the engine: the model is loaded and warm."""
 
     device: str
     dtype: str
     max_length: int | None
-    """Tokens beyond which a text is cut."""
+    """Maximum tokens of a text; longer ones are truncated."""
     tokenizer_file: str | None
     seconds: float
-    """Spent on loading, warming up and, where nothing was known from earlier, measuring."""
+    """Time for loading, warming up and, if there are no earlier results, measuring."""
     cost: Cost
     packs: bool
-    """Whether a batch has the model compute no padding: else each input costs as much as the longest."""
+    """Whether a batch is computed without padding; otherwise each input costs as much as the longest."""
     threads: int
     """Threads that compute one micro-batch."""
     why: str
-    """Where dtype and budget are from, in a few words for a person."""
+    """Short explanation of where dtype and budget come from."""
     step_ms: float = 0.0
-    """Milliseconds of a step of generating, as measured at warm-up; 0.0 where the task generates nothing."""
+    """Milliseconds of one generation step, measured at warm-up; 0.0 if the task generates nothing."""
     new_tokens: int = 0
-    """Tokens that a text gets at most where its job does not say."""
+    """Maximum new tokens per text if the job does not set it."""
     defaults: dict[str, Any] = {}
-    """Parameters that the model's own files ask for."""
+    """Parameters from the model's own files."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):
-    """Engine: the model cannot be loaded, for a reason that a restart will not cure."""
+    """From the engine: the model cannot be loaded, and a restart would not help."""
 
     message: str
 
 
 class Run(msgspec.Struct, tag=True):
-    """Worker: run these inputs as one micro-batch. Each is decoded with its batch, and may fail with it."""
+    """From the worker: run these inputs as one micro-batch. An undecodable input fails the batch."""
 
     inputs: list[msgspec.Raw]
     parameters: dict[str, Any]
     alone: bool = False
-    """Whether nothing else is sent until it is answered."""
+    """Whether no other batch is sent until this one is answered."""
 
 
 class Failure(msgspec.Struct):
-    """Why one input has no output. `kind` is the last part of the problem's type; no other can be decoded."""
+    """Why one input has no output. `kind`, the last part of the problem's type, is checked by decoding."""
 
     kind: FailureKind
     detail: str
 
 
 class Ran(msgspec.Struct, tag=True):
-    """Engine: one JSON output, or the failure to encode it, for each input in order."""
+    """From the engine: for each input in order, its JSON output, or the failure to encode it."""
 
     outputs: list[bytes | Failure]
     compute_ms: float
-    """That the forward pass took; the batches before and behind are answered and prepared meanwhile."""
+    """Time of the forward pass; meanwhile the batch before is answered and the next one prepared."""
     waited_ms: float
-    """That the model had nothing to compute before it."""
+    """Time before the pass in which the model had nothing to compute."""
     tokens: int | None
     padded: int | None
-    """Tokens that were run, without and with padding; None where the pipeline has none."""
+    """Tokens that were run, without and with padding; None if the pipeline has no tokens."""
     steps: int = 0
-    """Steps that generated a token for all texts; 0 where the task generates nothing."""
+    """Steps that generated a token for all texts; 0 if the task generates nothing."""
 
 
 class Raised(msgspec.Struct, tag=True):
-    """Engine: the pipeline raised; none of the batch has an output."""
+    """From the engine: the pipeline raised; the batch has no outputs."""
 
     detail: str
     shortage: bool = False
-    """Whether it had no memory left."""
+    """Whether memory ran out."""
 
 
 class Withdraw(msgspec.Struct, tag=True):
-    """Worker: do not compute the request of this id, unless that has begun; it is answered anyway."""
+    """From the worker: skip this request unless it has started; it is answered in either case."""
 
 
 class Withdrawn(msgspec.Struct, tag=True):
-    """Engine: that batch was not computed."""
+    """From the engine: that batch was not computed."""
 
 
 Request = Load | Run | Withdraw
@@ -136,7 +136,7 @@ def new_request_id() -> int:
 
 
 def encode(request_id: int, message: Request | Reply) -> bytes:
-    """The message as one frame."""
+    """Returns the message as one frame."""
     body = msgspec.msgpack.encode(message)
     return HEADER.pack(request_id, len(body)) + body
 

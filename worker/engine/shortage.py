@@ -1,14 +1,14 @@
-"""Which errors of a pipeline say that there was no memory left."""
+"""Detects the errors of a pipeline that mean that memory ran out."""
 
 SAID = ("can't allocate memory", "not enough memory", "out of memory")
-"""By torch's allocators, which raise a RuntimeError."""
+"""Messages of torch's allocators, which raise RuntimeError."""
 
 DEPTH = 10
-"""Causes of an error that are looked at."""
+"""Maximum number of causes of an error that are checked."""
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether an exception, or one that it was raised from, says that there is no memory left."""
+    """Whether an exception, or one of its causes, means that memory ran out."""
     connection: BaseException | None = error
     for _ in range(DEPTH):
         if connection is None:

@@ -1,4 +1,4 @@
-"""A first run of what was loaded, as a job would run it: a fault shows at the start, not in each job."""
+"""Runs a loaded model once, as a job would: a fault then shows at the start, not in each job."""
 
 import logging
 from typing import Any
@@ -11,9 +11,9 @@ logger = logging.getLogger(__name__)
 
 
 def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
-    """Runs the model's `example`, or else its samples, through all steps and encodes the outputs.
+    """Runs the model's `example`, or its samples, through all steps and encodes the outputs.
 
-    A class that has neither is not run. Raises ConfigurationError with what was raised, and MemoryError.
+    A class with neither is not run. Raises ConfigurationError with the pipeline's error, and MemoryError.
     """
     inputs, parameters = pipeline.warm_up() or ([], {})
     if spec.example is not None:
@@ -41,6 +41,6 @@ def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
 def _parameters(
     spec: ModelSpec, pipeline: pipelines.LoadedPipeline, warm_up: dict[str, Any]
 ) -> dict[str, Any]:
-    """Those of a job that gives none, but for the length of what is generated."""
+    """The parameters of a job that sets none, except for a small number of new tokens."""
     short = {name: value for name, value in warm_up.items() if name == "max_new_tokens"}
     return {**warm_up, **pipeline.defaults, **spec.defaults, **short}

@@ -1,7 +1,7 @@
-"""How many threads compute a forward pass: as many as this process really has cores, and patient ones.
+"""Sets how many threads compute a forward pass: one per core of this process, with little spinning.
 
-Torch counts the machine's cores. In a container with a quota that is far too many: all of them are stopped
-for most of each period when together they have used it up.
+Torch counts the machine's cores. In a container with a CPU quota that is far too many: once all threads
+together have used up the quota, they are stopped for the rest of the period.
 """
 
 import ctypes
@@ -18,24 +18,25 @@ SYSTEM = Path("/")
 
 
 def claim(threads: int | None) -> int:
-    """Sets the threads of this process, which must not have loaded torch or NumPy yet, and tells how many.
+    """Sets the number of threads of this process and returns it; to be called before loading torch or NumPy.
 
-    None: what the environment says, or else the cores. Whoever counts on these libraries finds it in the
-    environment, torch too.
+    None: the number in the environment, or else the number of cores. OpenMP, MKL and torch read the result
+    from the environment.
     """
     told = os.environ.get("OMP_NUM_THREADS", "")
     count = threads or (int(told) if told.isdecimal() and int(told) > 0 else cores())
     os.environ["OMP_NUM_THREADS"] = str(count)
-    # Threads that spin while they wait keep the very one they wait for from its core as soon as the cores
-    # are shared with an API, a Redis or another engine: a tenth of the speed, or less. A fraction of a
-    # millisecond does no such harm, and saves many a sleep between the short operations of a batch.
+    # A thread that spins while it waits can occupy the core of the thread it waits for, once the cores are
+    # shared with an API, a Redis or another engine: that leaves a tenth of the speed, or less. Spinning for a
+    # fraction of a millisecond does no such harm, and avoids many sleeps between the short operations of a
+    # batch.
     if os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE") == "PASSIVE":
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     return count
 
 
 def tell_torch(count: int) -> None:
-    """The same for torch, before its first operation. Threads between operations are of no use to us."""
+    """Sets torch's number of threads, before its first operation, and disables its inter-op threads."""
     import torch
 
     torch.set_num_threads(count)
@@ -44,13 +45,13 @@ def tell_torch(count: int) -> None:
 
 
 def alone() -> None:
-    """Lets the calling thread compute without helpers, in whatever of OpenMP and MKL is loaded so far.
+    """Makes the calling thread compute without helper threads, in all loaded OpenMP and MKL libraries.
 
-    libgomp hardly spins any more, in the whole process, once a second thread has helpers of its own: it
-    counts more threads than cores then.
+    Once a second thread has helper threads, libgomp hardly spins in the whole process, because it then counts
+    more threads than cores.
     """
     if torch := sys.modules.get("torch"):
-        torch.get_num_threads()  # torch gives each thread a number when it first asks; ours must come later
+        torch.get_num_threads()  # the first call sets the thread's number; ours must come later
         if mkl := getattr(_torch_library(), "MKL_Set_Num_Threads_Local", None):
             mkl(1)
     threadpool_limits(1, user_api="openmp")
@@ -58,20 +59,20 @@ def alone() -> None:
 
 @cache
 def _torch_library() -> ctypes.CDLL | None:
-    """Torch's own, which has MKL in it on some processors."""
+    """Torch's own library, which includes MKL on some processors."""
     file = Path(sys.modules["torch"].__file__ or "").parent / "lib" / "libtorch_cpu.so"
     return ctypes.CDLL(str(file)) if file.is_file() else None
 
 
 def cores(system: Path = SYSTEM) -> int:
-    """Physical cores that this process may use, or fewer where its control group has a quota; at least 1."""
+    """Returns the physical cores this process may use, limited by its control group's quota; at least 1."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     physical = {_core(system, cpu) for cpu in usable}
     return max(1, min([len(physical), *map(math.ceil, _quotas(system))]))
 
 
 def _core(system: Path, cpu: int) -> str:
-    """What the hyperthreads of one core have in common; the CPU itself where the system doesn't tell."""
+    """An id common to the hyperthreads of a core; the CPU's number if the system reports none."""
     topology = system / f"sys/devices/system/cpu/cpu{cpu}/topology"
     for name in ("core_cpus_list", "thread_siblings_list"):
         if told := _read(topology / name):
@@ -80,14 +81,14 @@ def _core(system: Path, cpu: int) -> str:
 
 
 def _quotas(system: Path) -> Iterator[float]:
-    """Cores' worth of time that each control group above this process allows, of version 1 or 2."""
+    """Yields the cores' worth of time that each control group above this process allows, version 1 or 2."""
     for line in _read(system / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
         mounts = [controllers, "cpu", "cpu,cpuacct"] if controllers else ["", "unified"]
         for mount in mounts:
-            # in a container the path may be the host's, of which only the root can be seen
+            # in a container the path may be the host's, of which only the root is visible
             for group in (path, *map(str, Path(path).parents), "/"):
                 yield from _quota(system / "sys/fs/cgroup" / mount / group.lstrip("/"))
 
@@ -96,7 +97,7 @@ def _quota(group: Path) -> Iterator[float]:
     quota, _, period = _read(group / "cpu.max").partition(" ")
     if not quota:
         quota, period = _read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")
-    if quota.isdecimal() and period.isdecimal() and int(period) > 0:  # not "max", not -1
+    if quota.isdecimal() and period.isdecimal() and int(period) > 0:  # neither "max" nor -1
         yield int(quota) / int(period)
 
 

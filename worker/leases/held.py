@@ -1,7 +1,6 @@
-"""Held: a job whose lease this worker has, as far as its ending needs to know it. No I/O.
+"""Held: a leased job, reduced to what its ending needs. No I/O.
 
-A LeasedJob is one that can be run. An Unreadable is one that cannot, as a stock client may send: all that is
-left to do is to write back why.
+A LeasedJob can be run. An Unreadable cannot (a stock client may send one): only the reason is written back.
 """
 
 import time
@@ -19,11 +18,11 @@ from worker.engine.protocol import Failure
 from worker.statistics import Times
 
 Outcome = bytes | Failure
-"""An output as JSON, or why there is none."""
+"""An output as JSON, or the reason why there is none."""
 
 
 class Work(msgspec.Struct, frozen=True):
-    """What the micro-batches of a job say of it."""
+    """Figures about a job from its micro-batches."""
 
     compute: float | None = None
     batch: tuple[float, float | None] | None = None
@@ -33,23 +32,23 @@ class Work(msgspec.Struct, frozen=True):
 
 
 NO_WORK = Work()
-"""Of a job that ended without its inputs having run."""
+"""For a job that ended before its inputs ran."""
 
 
 class Held:
-    """A job that this worker holds the lease of."""
+    """A job whose lease this worker holds."""
 
     def __init__(self, claimed: Claimed, model: str, created: int, count: int, traceparent: object) -> None:
         self.claimed = claimed
         self.model = model
         self.created = created
-        """Unix ms by the server's clock; a stock client may have written anything."""
+        """Unix ms by the server's clock; unchecked, a stock client may have written anything."""
         self.count = count
-        """Inputs in all."""
+        """Number of inputs."""
         self.traceparent = traceparent
-        """What its trace is, if it has one; a stock client may give anything."""
+        """Its trace context, if any; unchecked, a stock client may have written anything."""
         self.failures: Sequence[Failure] = ()
-        """Why its inputs failed, one for each that did; known once it has ended."""
+        """One failure for each input that failed; known once the job has ended."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._compute_ms = 0.0
@@ -64,15 +63,15 @@ class Held:
 
     @property
     def begun(self) -> int | None:
-        """When its first micro-batch began, in Unix ms by the server's clock."""
+        """When its first micro-batch started, in Unix ms by the server's clock."""
         return self._started
 
     def now(self) -> int:
-        """Unix ms by the server's clock: the time of the claim, and this machine's steady clock since."""
+        """Unix ms by the server's clock: the time of the claim plus this machine's monotonic clock since."""
         return self.claimed.claimed_ms + int((time.monotonic() - self._claimed_at) * 1000)
 
     def times(self) -> Times:
-        """How long it waited, computed and took until now; it has just ended."""
+        """How long the job waited, computed and took in total; to be called when it ends."""
         total = max(0, self.now() - self.created) / 1000
         if self._started is None:
             return Times(None, None, total)
@@ -122,12 +121,12 @@ class Unreadable(Held):
 
 
 def results_json(outcomes: Sequence[Outcome]) -> bytes:
-    """What a record keeps of all inputs in order."""
+    """The results of a record: the outcomes of all inputs in order."""
     return b"[" + b",".join(map(outcome_json, outcomes)) + b"]"
 
 
 def outcome_json(outcome: Outcome) -> bytes:
-    """What a client sees of one input."""
+    """The outcome of one input as clients see it."""
     if isinstance(outcome, bytes):
         return b'{"output":' + outcome + b"}"
     return b'{"error":' + msgspec.json.encode(problem_kinds.failure(outcome.kind, outcome.detail)) + b"}"

@@ -1,7 +1,8 @@
-"""JobLog: what the log says of single jobs, always with their id in `job`.
+"""JobLog: log lines about single jobs, each with the job's id in `job`.
 
-Every step at debug. At info a job that failed or was slow, and as a warning one that failed for more than its
-inputs; no more than a few each second, and then how many were left out: thousands may end in one.
+Every step is logged at debug level. Failed and slow jobs are logged at info, or as a warning if the inputs
+are not the cause. These lines are limited per second, because thousands of jobs may end at once; the omitted
+ones are counted.
 """
 
 import time
@@ -16,10 +17,10 @@ from worker.leases.leased_job import LeasedJob
 from worker.statistics import Times
 
 MOST = 10
-"""Lines per second about jobs that failed or were slow."""
+"""Lines per second about failed or slow jobs."""
 
 INPUTS_FAULT = frozenset({"input-failed", "invalid-request", "output-not-encodable"})
-"""Kinds of failures that concern nobody but the client."""
+"""Kinds of failures that are the client's to fix."""
 
 
 class JobLog:
@@ -42,7 +43,7 @@ class JobLog:
                     self._log.debug("unknown fields ignored", job=job.id, fields=sorted(job.unknown))
 
     def ended(self, job: Held, state: JobState, times: Times) -> None:
-        """Costs next to nothing for a job that nothing is to be said of."""
+        """Logs the end of a job; almost free if there is nothing to log."""
         if state is JobState.FAILED:
             kind = job.failures[0].kind if job.failures else "unknown"
             level = "info" if kind in INPUTS_FAULT else "warning"
@@ -53,7 +54,7 @@ class JobLog:
             self._line("debug", "job ended", job, state, times)
 
     def sum_up(self) -> None:
-        """To be called now and then: says how many lines were left out, when a second is over."""
+        """Logs once a second how many lines were omitted. To be called regularly."""
         now = self._clock()
         if now - self._since < 1.0:
             return

@@ -1,6 +1,6 @@
-"""The worker's spans: of a job, made when it ends, and of a micro-batch, with links to its jobs.
+"""The worker's spans: for each job, created when it ends, and for each micro-batch, with links to its jobs.
 
-docs/traces.md tells what each covers. How traces are turned on is in `jobs/monitoring/traces.py`.
+docs/traces.md describes each span. `jobs/monitoring/traces.py` describes how to turn on tracing.
 """
 
 import time
@@ -20,14 +20,14 @@ MS = 1_000_000
 
 
 class JobTraces:
-    """What one worker adds to the traces of its jobs."""
+    """Creates one worker's spans for the traces of its jobs."""
 
     def __init__(self, tracer: "Tracer", model: str, worker: str) -> None:
         self._tracer = tracer
         self._about: dict[str, str | int] = {"batchline.model": model, "batchline.worker": worker}
 
     def batch(self, jobs: Iterable[LeasedJob], items: int, tokens: int, padded: int, seconds: float) -> None:
-        """A micro-batch that is over now: a trace of its own, for its jobs have one each."""
+        """Adds the span of a finished micro-batch: a separate trace, because each of its jobs has its own."""
         from opentelemetry.context import Context
         from opentelemetry.trace import Link, get_current_span
 
@@ -47,7 +47,7 @@ class JobTraces:
             span.end(now)
 
     def ended(self, job: Held, state: JobState, writing: float) -> None:
-        """A job whose end has just been written, which took so many seconds: times by the server's clock."""
+        """Adds the spans of a job whose ending was just written, in `writing` seconds; in server time."""
         from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
 
         above = traces.context(job.traceparent)
@@ -57,7 +57,7 @@ class JobTraces:
         now, claimed = job.now(), job.claimed.claimed_ms
         wrote = now - int(writing * 1000)
         begun = wrote if job.begun is None else job.begun
-        created = max(0, min(job.created, claimed))  # a stock client may have written anything
+        created = max(0, min(job.created, claimed))  # unchecked, a stock client may have written anything
         for name, start, end in (("queued", created, claimed), ("claim", claimed, begun)):
             self._tracer.start_span(name, above, attributes=about, start_time=start * MS).end(end * MS)
         finish = self._tracer.start_span(

@@ -1,4 +1,4 @@
-"""LeaseKeeper: the jobs a worker holds: leases to renew, endings to write back, the rest to give back."""
+"""LeaseKeeper: the jobs a worker holds: renews leases, writes endings back, gives back the rest."""
 
 import asyncio
 import contextlib
@@ -24,17 +24,17 @@ from worker.leases.redis_retry import RedisRetry
 from worker.statistics import WorkerStatistics
 
 WRITE_BYTES = 16 * 1024 * 1024
-"""Bytes of records after which a write-back takes no more along: Redis answers nobody else meanwhile."""
+"""Maximum bytes of records per write-back, because Redis serves no other client meanwhile."""
 
 CHARGE_WAIT = 1.0
-"""Seconds that a batch waits at most for the charge of a job that comes back from a lost worker."""
+"""Longest time in seconds that a batch waits until a job returned from a lost worker is charged."""
 
 CHARGE_AFTER = 0.02
-"""Seconds after its start at which any other job is charged, unless it has ended: the end tells it all."""
+"""Any other job is charged this many seconds after its start, unless it has ended: the ending charges it."""
 
 
 class LeaseKeeper:
-    """Every job claimed and not yet written back, and the loops that keep it true to the ledger."""
+    """Holds every job that is claimed and not yet written back, and keeps the ledger up to date."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class LeaseKeeper:
         self.progress = ProgressWriter(claims, self.holds)
         self._held: dict[str, LeasedJob] = {}
         self.bytes = 0
-        """Of the payloads of the jobs that are held."""
+        """Total payload bytes of the held jobs."""
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._ending: dict[str, Held] = {}
-        """Jobs on their way back, by token and id: a lease that ended by being written is not lost."""
+        """Jobs being written back, by token and id: a lease that ends because of the write is not lost."""
         self._starting: set[asyncio.Task[None]] = set()
         self._uncharged: list[LeasedJob] = []
         self._charging: asyncio.TimerHandle | None = None
@@ -69,22 +69,22 @@ class LeaseKeeper:
         return len(self._held)
 
     def holds(self, job: Held) -> bool:
-        """Whether the job is still this worker's to finish."""
+        """Whether this worker still has to finish the job."""
         return self._held.get(job.id) is job
 
     def add(self, jobs: Sequence[LeasedJob]) -> None:
         self._job_log.claimed(jobs)
         for job in jobs:
             if (before := self._held.get(job.id)) is not None:
-                self._drop(before)  # its lease ran out unnoticed, and the new one is ours again
+                self._drop(before)  # its lease ended unnoticed and was claimed again
             self._held[job.id] = job
             self.bytes += len(job.claimed.payload)
 
     async def start(self, jobs: Sequence[LeasedJob]) -> None:
-        """Tells the ledger that these jobs run now, as a rule soon and without making their batch wait.
+        """Charges these jobs, which start now; in general soon, and without delaying their batch.
 
-        A job that was in the hands of a worker when that was lost may be why, and might kill this one before
-        it could be charged: it is charged first, unless Redis is away.
+        A job that was running in a worker that was lost may be the cause, and may kill this worker before it
+        is charged. So it is charged first, unless Redis does not respond.
         """
         self._uncharged += jobs
         if any(job.claimed.returned for job in jobs):
@@ -94,7 +94,7 @@ class LeaseKeeper:
             self._charging = asyncio.get_running_loop().call_later(CHARGE_AFTER, self._charge)
 
     def _charge(self) -> asyncio.Task[None] | None:
-        """Charges those that have started and not ended."""
+        """Charges jobs that have started and not ended."""
         if self._charging is not None:
             self._charging.cancel()
             self._charging = None
@@ -108,21 +108,21 @@ class LeaseKeeper:
         return task
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
-        with contextlib.suppress(QueueUnavailable, ResponseError):  # a charge that fails does no harm
+        with contextlib.suppress(QueueUnavailable, ResponseError):  # a failed charge does no harm
             await self.claims.start(claims)
 
     def end(self, job: Held, ending: Ending) -> None:
-        """To be written back; the lease of a job that was added is kept until it is."""
+        """Queues an ending for writing back; the job's lease is kept until it is written."""
         self._ending[ending.token + ending.id] = job
         self._endings.put_nowait(ending)
 
     async def written(self, seconds: float) -> None:
-        """Waits until every ending is written back, or `seconds`."""
+        """Waits until every ending is written back, for at most `seconds`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._endings.join(), seconds)
 
     async def write_back_forever(self) -> None:
-        """Writes endings, all that have come up at once, and insists through an outage."""
+        """Writes the queued endings back, all together, and retries through outages."""
         while True:
             endings = [await self._endings.get()]
             size = len(endings[0].head)
@@ -140,7 +140,7 @@ class LeaseKeeper:
         began = time.monotonic()
         try:
             refused = await self._retry(self.claims.finish, self.model, endings, insist=True)
-        except ResponseError as error:  # Redis will not take one of them, whichever
+        except ResponseError as error:  # Redis refuses one of them, it is unknown which
             about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
             self._log.error("results not taken", **about, error=str(error))
             for ending in endings:
@@ -166,7 +166,7 @@ class LeaseKeeper:
                     self.traces.ended(job, ending.state, time.monotonic() - began)
 
     async def renew_forever(self, every: float) -> None:
-        """Renews all leases each `every` seconds, and forgets those that are lost."""
+        """Renews all leases every `every` seconds and drops jobs whose lease is lost."""
         while True:
             await asyncio.sleep(every)
             self._job_log.sum_up()
@@ -185,12 +185,12 @@ class LeaseKeeper:
                     self._drop(job)
 
     async def sweep_forever(self) -> None:
-        """Gives back what other workers lost, ends what is overdue or aborted, samples the history."""
+        """Returns jobs of lost workers to the queue, ends overdue or aborted ones, samples the history."""
         history = History(self.claims)
         while True:
             try:
                 swept = await self._retry(self.claims.sweep, self.model, insist=True)
-            except ResponseError as error:  # one job that the script trips over must not end the worker
+            except ResponseError as error:  # a job on which the script fails must not end the worker
                 self._log.error("sweep failed", error=str(error))
             else:
                 if any(swept):
@@ -200,7 +200,7 @@ class LeaseKeeper:
             await asyncio.sleep(SWEEP_EVERY)
 
     def _drop(self, job: LeasedJob) -> None:
-        """It was cancelled, or is another worker's by now."""
+        """Drops a job that was cancelled or belongs to another worker now."""
         self._let_go(job)
         self._on_lost(job)
 
@@ -209,27 +209,27 @@ class LeaseKeeper:
         self.bytes -= len(job.claimed.payload)
 
     async def hand_on(self, jobs: Sequence[LeasedJob]) -> None:
-        """Gives back at once what was claimed as the stop came: others can run it sooner."""
-        with contextlib.suppress(QueueUnavailable):  # then it is given back with the rest
+        """Gives back jobs claimed during a stop at once, so that others can run them sooner."""
+        with contextlib.suppress(QueueUnavailable):  # then they are given back with the rest
             await self._hand_over(job for job in jobs if self.holds(job))
 
     async def hand_back(self) -> None:
-        """As `give_back`, while the worker lives on: what is on its way to being written is kept.
+        """Like `give_back` for a worker that continues: jobs being written back are kept.
 
         Raises QueueUnavailable.
         """
         self._log_given_back(await self._hand_over(self._held.values()))
 
     async def give_back(self, *, uncharged: bool) -> None:
-        """What has no result returns to its place in the queue; uncharged, if the stop was in order.
+        """Returns jobs without a result to their place in the queue; `uncharged` after an orderly stop.
 
-        A job that killed engines is charged all the same: it must not come back for ever.
+        A job that killed engines is charged in any case: it must not return for ever.
         """
         with contextlib.suppress(QueueUnavailable):
             self._log_given_back(await self._release(list(self._held.values()), uncharged=uncharged))
 
     async def _hand_over(self, jobs: Iterable[LeasedJob]) -> int:
-        """Releases those that are not over, and forgets them."""
+        """Releases the jobs that are not over and drops them; returns how many were given back."""
         unfinished = [job for job in jobs if not job.over]
         given_back = await self._release(unfinished, uncharged=True)
         for job in unfinished:

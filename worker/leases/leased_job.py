@@ -1,6 +1,6 @@
-"""LeasedJob: one claimed job that can be run, on its way through the worker. No I/O.
+"""LeasedJob: a claimed job that can be run, with its state in the worker. No I/O.
 
-`parse` makes it from a claim, whole, or an Unreadable with the reason.
+`parse` turns a claim into a LeasedJob, or into an Unreadable with the reason.
 """
 
 from collections.abc import Hashable, Sequence, Set
@@ -30,7 +30,7 @@ class LeasedJob(Held):
     def __init__(
         self, claimed: Claimed, job: NewJob, created: int, max_bytes: int, traceparent: object = None
     ) -> None:
-        """Raises TypeError, RecursionError where the parameters cannot be compared with those of others."""
+        """Raises TypeError or RecursionError if the parameters cannot be compared with other jobs'."""
         super().__init__(claimed, job.model, created, job.count, traceparent)
         self.max_bytes = max_bytes
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
@@ -45,23 +45,23 @@ class LeasedJob(Held):
         self.unknown: Set[str] = frozenset()
         """Fields of its envelope that a newer release wrote."""
         self.items: list[Item[LeasedJob]] = []
-        """Its inputs, as the window knows them."""
+        """Its inputs as items of the window."""
         self.over = False
-        """Whether none of it is to be run any more: its ending is on its way, or its lease is lost."""
+        """Whether nothing more of it is run: its ending is being written, or its lease is lost."""
         self.deadly = False
-        """Whether an engine died that ran nothing but its inputs."""
+        """Whether an engine died that ran only inputs of this job."""
         self.kills = 0
-        """Engines that died while one of its inputs ran alone, less those that turned out to be accidents."""
+        """Engines that died while one of its inputs ran alone, without those found to be accidents."""
         self.starved = 0
-        """Its inputs for which a new engine had no memory."""
+        """Number of its inputs for which a new engine had no memory."""
         self.killers: set[int] = set()
-        """Those inputs."""
+        """Indices of the inputs that `kills` counts."""
         self.tokens: int | None = None
-        """Tokens of its inputs as the model reads them, where they were counted when it was admitted."""
+        """Total tokens of its inputs as the model reads them, if they were counted at admission."""
         self.noted = 0
-        """Outcomes that are in its progress in Redis, the first of its order."""
+        """Number of outcomes in its progress in Redis; these are the first in `_order`."""
         self._shown = False
-        """Whether some may be, so that a client may have read them."""
+        """Whether clients may have read some of its outcomes."""
         self._order: list[int] = []
         """Its inputs in the order in which their outcomes became known."""
         self._outcomes: list[Outcome | None] = [None] * self.count
@@ -70,7 +70,8 @@ class LeasedJob(Held):
         self._batch_sizes: list[int] = []
         self._tokens = self._padded = 0
         self._shared = False
-        """Whether inputs of others were in one of its micro-batches, and in the tokens counted there."""
+        """Whether one of its micro-batches, and thus the tokens counted there, included inputs of other jobs.
+        """
 
     @property
     def done(self) -> bool:
@@ -78,17 +79,17 @@ class LeasedJob(Held):
 
     @property
     def group(self) -> Hashable:
-        """What may share a batch: jobs with the same parameters, that have not been started before.
+        """Batches may mix jobs of the same group: with the same parameters and not started before.
 
-        A job whose worker was lost while it ran may have been the reason, and so may one whose engine died;
-        it runs without neighbours now.
+        A job whose worker was lost, or whose engine died, while it ran may be the cause: it now runs without
+        neighbours.
         """
         alone = self.id if self.claimed.attempts or self.deadly else None
         return self._alike, alone
 
     @property
     def too_large(self) -> bool:
-        """Whether its results are more than may be kept; then the rest of its inputs need not run."""
+        """Whether its results exceed the limit; then the other inputs need not run."""
         return self._bytes > self.max_bytes
 
     @property
@@ -96,14 +97,14 @@ class LeasedJob(Held):
         return 0 < self.start_by <= self.now() and not self.started and not self.over
 
     def start(self) -> bool:
-        """One of its micro-batches begins; returns whether it is the first."""
+        """Records the start of one of its micro-batches; returns whether it is the first."""
         first = self._started is None
         if first:
             self._started = self.now()
         return first
 
     def settle(self, index: int, outcome: Outcome) -> None:
-        """One of its inputs has an output, or has failed. The first outcome is final: clients may have it."""
+        """Sets the outcome of one input. The first outcome is final, because clients may have read it."""
         if self._outcomes[index] is not None:
             return
         self._missing -= 1
@@ -112,7 +113,7 @@ class LeasedJob(Held):
         self._outcomes[index] = outcome
 
     def open_items(self, lengths: Sequence[int]) -> "Batch":
-        """What the window needs to know of the inputs that have no outcome yet; a length for each input."""
+        """The items of inputs that have no outcome yet; `lengths` has one length per input."""
         score, group = self.claimed.score, self.group
         return [
             Item(self, index, score, length, group, self.rank)
@@ -121,7 +122,7 @@ class LeasedJob(Held):
         ]
 
     def resume(self, noted: Sequence[bytes]) -> None:
-        """Takes over what a worker before noted in its progress, unless some of it cannot be read."""
+        """Restores the progress that an earlier worker noted, unless some of it cannot be read."""
         try:
             entries = dict(map(_entry, noted))
         except (msgspec.MsgspecError, IndexError):
@@ -131,14 +132,14 @@ class LeasedJob(Held):
         for index, outcome in entries.items():
             self.settle(index, outcome)
         self.noted, self._shown = len(entries), True
-        self.start_by = 0  # it began in time
+        self.start_by = 0  # it did start in time
 
     @property
     def all_noted(self) -> bool:
         return self.noted >= len(self._order)
 
     def progress(self, most: int) -> Progress:
-        """What is known and not noted; no more than one outcome beyond so many bytes."""
+        """Returns the outcomes not yet noted; stops after the one that reaches `most` bytes."""
         self._shown = True
         outcomes: list[bytes] = []
         size = 0
@@ -154,17 +155,17 @@ class LeasedJob(Held):
         return Progress(self.id, self.claimed.token, self.noted, len(known) - failed, failed, outcomes)
 
     def killed(self, index: int) -> None:
-        """An engine died while this input of it ran alone."""
+        """Records that an engine died while this input ran alone."""
         self.kills += 1
         self.killers.add(index)
 
     def acquitted(self, index: int, kills: int) -> None:
-        """That was an accident: it has run since."""
+        """Takes back `kills`: the input has run since, so they were accidents."""
         self.kills -= kills
         self.killers.discard(index)
 
     def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float, *, shared: bool) -> None:
-        """A micro-batch with some of its inputs is over, which it may have shared with other jobs."""
+        """Adds a finished micro-batch with some of its inputs; `shared`: with other jobs."""
         self._batch_sizes.append(items)
         self._tokens += tokens
         self._padded += padded
@@ -172,7 +173,7 @@ class LeasedJob(Held):
         self._shared |= shared
 
     def finished(self) -> Ending:
-        """The ending of a job whose inputs are all settled: failed when all of them are."""
+        """The ending of a job whose inputs are all settled: failed if all of them failed."""
         if self.too_large:
             return self.failed("result-too-large", f"{self._bytes} bytes are more than {self.max_bytes}")
         outcomes = [outcome for outcome in self._outcomes if outcome is not None]
@@ -187,7 +188,7 @@ class LeasedJob(Held):
         return self._ending(state, results_json(outcomes), work)
 
     def abandoned(self, kind: FailureKind, detail: str) -> Ending:
-        """The ending of a job of which nothing more is run; what a client may have read of it stays."""
+        """The ending of a job that is not run further; outcomes that clients may have read are kept."""
         if not self._shown:
             return self.failed(kind, detail)
         for index in range(self.count):
@@ -217,7 +218,7 @@ _entries = msgspec.json.Decoder(_Entry)
 
 
 def _entry(data: bytes) -> tuple[int, Outcome]:
-    """Raises msgspec.MsgspecError, IndexError where it is none."""
+    """Raises msgspec.MsgspecError or IndexError if the data is not an outcome."""
     entry = _entries.decode(data)
     if isinstance(entry.error, _Problem):
         kind = entry.error.type.removeprefix(problem_kinds.TYPE)
@@ -232,9 +233,9 @@ Batch = list[Item[LeasedJob]]
 
 
 def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unreadable:
-    """The job of a claim, checked against its model, or why it cannot be run. Raises nothing.
+    """Returns the claimed job, checked against its model, or why it cannot be run. Never raises.
 
-    `max_bytes` is the most that its results may have.
+    `max_bytes` limits the size of its results.
     """
     try:
         payload = decode_payload(claimed.payload, packed=isinstance(spec.definition.input, Json))
@@ -246,7 +247,7 @@ def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unre
         job = LeasedJob(claimed, _runnable(payload, spec), created, max_bytes, traceparent)
     except (InvalidRequest, msgspec.ValidationError) as error:
         reason = str(error)
-    except Exception as error:  # whatever a stock client has enqueued, it must not stop the others
+    except Exception as error:  # anything a stock client enqueues must affect only this job
         reason = f"{type(error).__name__}: {error}"
     else:
         if not KNOWN.issuperset(payload.k):
@@ -256,7 +257,7 @@ def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unre
 
 
 def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:
-    """Raises InvalidRequest, msgspec.ValidationError."""
+    """Raises InvalidRequest or msgspec.ValidationError."""
     if payload.f != FUNCTION:
         raise InvalidRequest(f"unknown function {payload.f!r}; this queue runs {FUNCTION!r}")
     if len(payload.a) != 1:

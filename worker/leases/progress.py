@@ -1,7 +1,7 @@
-"""ProgressWriter: notes in Redis what is known of running jobs, so that clients see it before the job ends.
+"""ProgressWriter: notes the outcomes of running jobs in Redis, so that clients see them before the job ends.
 
-Only for jobs whose inputs go in several micro-batches; one that ends before its first note costs nothing.
-What was noted is final. Should the worker be lost, the next one goes on from there (docs/decisions/028).
+Only jobs that take several micro-batches are noted; a job that ends before its first note costs nothing.
+Noted outcomes are final. If the worker is lost, the next one continues from them (docs/decisions/028).
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from jobs.ledger.leasing import Progress
 from worker.leases.leased_job import LeasedJob
 
 EVERY = 0.1
-"""Seconds between notes of all jobs together."""
+"""Seconds between notes, for all jobs together."""
 
 NOTE_BYTES = 1024 * 1024
-"""Bytes of outcomes after which a note takes no more along: Redis answers nobody else meanwhile."""
+"""Maximum bytes of outcomes per note, because Redis serves no other client meanwhile."""
 
 
 class ProgressWriter:
-    """What one worker's jobs have come to and Redis does not know yet."""
+    """Tracks the outcomes of one worker's jobs that are not in Redis yet."""
 
     def __init__(self, claims: Claims, holds: Callable[[LeasedJob], bool]) -> None:
         self._claims = claims
@@ -34,13 +34,13 @@ class ProgressWriter:
         self._one_at_a_time = asyncio.Lock()
 
     def changed(self, job: LeasedJob) -> None:
-        """More of it is known, but not all: it is noted soon, unless it ends before."""
+        """Schedules a note for a job with new outcomes that has not ended."""
         self._changed[job.id] = job
         if self._timer is None and self._writing is None:
             self._timer = asyncio.get_running_loop().call_later(EVERY, self._begin)
 
     async def flush(self) -> None:
-        """Notes all that is known, before jobs are given back; not while Redis is away."""
+        """Notes all known outcomes before jobs are given back, unless Redis does not respond."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -55,7 +55,7 @@ class ProgressWriter:
 
     async def _write_once(self) -> None:
         try:
-            with contextlib.suppress(QueueUnavailable, ResponseError):  # the record will have it
+            with contextlib.suppress(QueueUnavailable, ResponseError):  # the record will contain them
                 await self._write()
         finally:
             self._writing = None
@@ -63,7 +63,7 @@ class ProgressWriter:
             self._timer = asyncio.get_running_loop().call_later(EVERY, self._begin)
 
     async def _write(self) -> None:
-        """One note. Raises QueueUnavailable, and ResponseError where memory is full."""
+        """Writes one note. Raises QueueUnavailable, or ResponseError if memory is full."""
         async with self._one_at_a_time:
             notes: list[tuple[LeasedJob, Progress]] = []
             room = NOTE_BYTES

@@ -1,4 +1,4 @@
-"""Calls Redis again until it answers: the worker outlives an outage with what it holds in memory."""
+"""RedisRetry: retries calls to Redis, so that the worker and the jobs in its memory survive an outage."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class RedisRetry:
-    """Says once that Redis went away, and once that it is back. A stop ends it for all who do not insist."""
+    """Logs the start and the end of an outage once each. A stop ends the retries, except with `insist`."""
 
     def __init__(self, log: FilteringBoundLogger, stopping: asyncio.Event) -> None:
         self._stopping = stopping
         self._outage = Outage(log)
 
     async def __call__(self, call: Callable[..., Awaitable[T]], *args: object, insist: bool = False) -> T:
-        """The call's answer. Raises QueueUnavailable only when the worker is stopping and nobody insists."""
+        """Returns the call's answer. Raises QueueUnavailable only during a stop, without `insist`."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
@@ -33,7 +33,7 @@ class RedisRetry:
             except QueueUnavailable as error:
                 if self._stopping.is_set() and not insist:
                     raise
-                if not isinstance(error, QueueDamaged):  # which was logged with its key
+                if not isinstance(error, QueueDamaged):  # already logged with its key
                     self._outage.failed(error)
                 backoff.failed()
                 await asyncio.sleep(backoff.pause)

@@ -1,4 +1,4 @@
-"""Admission: the way of claimed jobs into the window, or straight to their end where they cannot be run."""
+"""Admission: moves claimed jobs into the window, or ends them if they cannot be run."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from worker.leases.redis_retry import RedisRetry
 from worker.scheduling.window import Window
 
 LARGE = 256 * 1024
-"""Bytes of a payload after which other loops have their turn."""
+"""After a payload larger than this (bytes), other loops get a turn."""
 
 
 class Admission:
@@ -62,11 +62,11 @@ class Admission:
             return
         try:
             lengths = await self._window.meter.measure(job.inputs, job.parameters)
-        except Exception as error:  # whatever its inputs do to the tokenizer, they must not stop the others
+        except Exception as error:  # any tokenizer error must affect only this job
             self._window.end(job, job.failed("invalid-request", f"{type(error).__name__}: {error}"))
             return
         if not self._keeper.holds(job):
-            return  # cancelled, or lost, while it was measured
+            return  # cancelled or lost while it was measured
         if self._window.meter.counts(job.inputs):
             job.tokens = sum(lengths)
         job.items = job.open_items(lengths)

@@ -1,10 +1,10 @@
-"""Feeder: keeps the engine fed: one batch computes; when that nears its end, the next is prepared behind it.
+"""Feeder: keeps the engine busy: while one batch computes, the next is prepared behind it.
 
-The next batch is bound late, for what arrives until then may make it better: when the running one is
-expected to end soon, or at once where it will be short. It counts as started only when it is the running one:
-until then its jobs are not charged, and when the engine dies, or a stop comes, they return to the window.
-Only the batch that was running is suspect then. What is to be tried again of it is a batch like any other
-that begins in an empty engine: `isolation.py` keeps these trials and says when one goes first.
+The next batch is chosen late, because new arrivals may improve it: shortly before the running batch is
+expected to end, or at once if that batch is short. A prepared batch has not started: its jobs are not
+charged, and they return to the window if the engine dies or a stop comes. So only the running batch is
+suspect when the engine dies. Retries of a failed batch are batches that start in an empty engine:
+`isolation.py` keeps these trials and decides when one goes first.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from worker.supervisor.restarts import TRIES
 
 LEAD_SECONDS = 0.003
 LEAD_SHARE = 0.1
-"""How long before the expected end of a batch the next one is chosen: these seconds and this share of it."""
+"""The next batch is chosen this long before the running one is expected to end: seconds plus share."""
 
 SHORT = 0.01
-"""Seconds; behind a batch that takes less the next one is prepared at once."""
+"""Seconds. If the running batch takes less, the next one is prepared at once."""
 
 TINY = 0.001
-"""Seconds; behind a batch that takes less none is prepared: it would hardly be sooner, and be smaller."""
+"""Seconds. If the running batch takes less, none is prepared: it would gain little time and be smaller."""
 
 HUNGER = 0.005
-"""Seconds before it chooses the next batch at which the feeder says so: a claim takes some of them."""
+"""Seconds by which `hunger` ends before the next batch is chosen, because a claim takes time."""
 
 
 class Feeder:
-    """Runs batches of one window on one engine, which is nobody else's."""
+    """Runs the batches of one window on one engine, which no other feeder uses."""
 
     def __init__(self, engine: Engine, window: Window, log: FilteringBoundLogger) -> None:
         self.engine = engine
@@ -51,38 +51,38 @@ class Feeder:
         self._log = log
         self.isolation = Isolation(window.hold, window.put_back, log)
         self._sent: deque[SentBatch] = deque()
-        """In the engine: the running one, and one behind it."""
+        """Batches in the engine: the running one, and at most one behind it."""
         self._fell: Trial | None = None
-        """The last one that ran, if the engine died of it."""
+        """The last batch that ran, if the engine died while running it."""
         self._wake = asyncio.Event()
         self._alarms: list[asyncio.TimerHandle] = []
         self._due = False
         """Whether it is time to choose the batch behind the running one."""
         self._wanted = False
         self._empty_first = False
-        """Whether the next batch must not be in the engine behind another."""
+        """Whether the next batch must wait until the engine is empty."""
         self._explained = False
-        """Whether the engine died of a batch, and not while it was idle."""
+        """Whether the engine died while running a batch, not while idle."""
         self._stopped = asyncio.Event()
         self._hungry = asyncio.Event()
         engine.on_event = self._wake.set
 
     async def hunger(self, seconds: float) -> None:
-        """Waits until a batch is chosen, or soon will be, so that what is claimed then may be in it."""
-        await asyncio.sleep(0)  # what was claimed last comes first
+        """Waits until a batch is chosen or soon will be, so that newly claimed jobs can join it."""
+        await asyncio.sleep(0)  # admit the jobs of the last claim first
         if not self._hungry.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._hungry.wait()
 
     def filled(self) -> None:
-        """There may be a batch to choose."""
+        """Wakes the feeder: there may be a batch to choose."""
         self._wake.set()
 
     def dropped(self) -> None:
-        """Jobs were cancelled or lost. A batch of none but those is not begun; if it runs, its engine ends.
+        """Handles cancelled or lost jobs: a batch of only such jobs is withdrawn, or its engine is ended.
 
-        But not before that has taken as long as to load the model: until then it is cheaper to wait.
+        The engine is ended once the batch has run for as long as a load takes: until then waiting is cheaper.
         """
         if len(self._sent) == 2 and self._sent[1].over:
             self._recall(self._sent[1])
@@ -96,7 +96,7 @@ class Feeder:
             self.engine.interrupt("the engine was ended, as the jobs of its batch were over")
 
     def stop(self) -> None:
-        """Lets `run` end with the running batch; safe to call twice."""
+        """Lets `run` return after the running batch; safe to call twice."""
         if not self._stopped.is_set() and len(self._sent) == 2:
             self._recall(self._sent[1])
         self._stopped.set()
@@ -104,15 +104,15 @@ class Feeder:
         self._hungry.set()
 
     def _recall(self, behind: SentBatch) -> None:
-        """It was sent last, and is not to be begun."""
+        """Withdraws the batch that was sent last, unless it has started."""
         if not behind.recalled:
             behind.recalled = True
             self.engine.withdraw()
 
     async def run(self) -> None:
-        """Feeds the engine until `stop`. Raises EngineLost when its model is to be retired.
+        """Feeds the engine until `stop`. Raises EngineLost if its model is to be retired.
 
-        That is when the engine cannot be kept alive, or for an error of ours, which must end no other model.
+        That is if the engine cannot be kept alive, or after an internal error: other models must go on.
         """
         try:
             await self._feed()
@@ -155,7 +155,7 @@ class Feeder:
         trial = self.isolation.due(self._window.anchor(cautious=cautious), self._fell)
         if trial is None and (chosen := self._from_window(cautious)):
             return chosen
-        trial = trial or self.isolation.due(None, self._fell)  # what waited had expired
+        trial = trial or self.isolation.due(None, self._fell)  # the waiting items had expired
         if trial is None:
             return None
         if self._sent:
@@ -168,7 +168,7 @@ class Feeder:
     def _from_window(self, cautious: bool) -> Trial | None:
         batch = self._window.choose(cautious=cautious)
         if self._sent and any(item.job.claimed.returned for item in batch):
-            self._window.put_back(batch)  # it must be charged before it is computed
+            self._window.put_back(batch)  # must be charged before it is computed
             self._empty_first = True
             return None
         self._wanted = self._wanted and bool(batch)
@@ -212,7 +212,7 @@ class Feeder:
                 asyncio.get_running_loop().call_later,
             )
             self._alarms += later(bind - HUNGER, self._hungry.set), later(bind, self._bind)
-        self.dropped()  # as it may have been before it began
+        self.dropped()  # its jobs may already be over
 
     def _bind(self) -> None:
         self._due = True
@@ -221,7 +221,7 @@ class Feeder:
     async def _land(self, sent: SentBatch) -> None:
         now, reply = time.monotonic(), sent.answered.result()
         if self._sent and isinstance(reply, EngineDied):
-            # first of all, for what is decided about a job is decided about its inputs in there too
+            # first, because decisions about a job also cover its inputs in that batch
             self.isolation.put_back(self._sent.popleft().batch)
         if self._sent:
             await self._promote(self._sent[0], now)
@@ -230,7 +230,7 @@ class Feeder:
         if isinstance(reply, Withdrawn):
             self.isolation.put_back(sent.batch)
             return
-        if sent.began is None:  # it was recalled too late
+        if sent.began is None:  # recalled too late
             await self._charge(sent.batch)
             sent.began = now
         if not isinstance(reply, Ran):
@@ -258,7 +258,7 @@ class Feeder:
             verdicts = self.isolation.raised(trial, reply.detail, shortage=reply.shortage, new=new)
             if not verdicts and len(trial.batch) == 1:
                 self.engine.recycling.due = "memory"
-        if verdicts:  # first that of the only item that was run
+        if verdicts:  # the first verdict is for the only item that was run
             _, failure = verdicts.pop(0)
             self._window.settle(trial.batch, BatchResult([failure], 0, 0, seconds, 0.0, 0.0))
         else:
@@ -267,17 +267,17 @@ class Feeder:
             self._window.fail(verdicts)
 
     async def _promote(self, sent: SentBatch, now: float) -> None:
-        """It is the running one now, if the engine was not told otherwise, and lives."""
+        """Makes a prepared batch the running one, unless it was withdrawn or the engine died."""
         answered = sent.answered
         if not sent.recalled and not (answered.done() and isinstance(answered.result(), Withdrawn)):
-            self._window.expire(sent.batch)  # it may have been there for long
+            self._window.expire(sent.batch)  # it may have waited for long
             await self._charge(sent.batch)
             self._began(sent, now)
         else:
-            self.dropped()  # as it may be recalled too late
+            self.dropped()  # the withdrawal may come too late
 
     async def _revive(self) -> None:
-        """An engine that died is restarted, also one that died while it had nothing to do."""
+        """Restarts an engine that died, with a batch or while idle."""
         if not self._explained and self.engine.crashed:
             self._log.error("engine died while idle")
             if self.engine.restart_policy.failed():
@@ -286,6 +286,6 @@ class Feeder:
         await self._restart()
 
     async def _restart(self, reason: str = "") -> None:
-        """Unless a stop comes first; nothing is in the engine."""
+        """Restarts the engine, which must be empty, unless a stop comes first."""
         self._window.restarting()
         await unless(self._stopped, self.engine.restart(reason))

@@ -1,12 +1,13 @@
-"""Isolation: what is to be tried again of batches that failed, so that one bad input fails alone (promise 4).
+"""Isolation: decides which inputs of failed batches to retry, so that one bad input fails alone (promise 4).
 
-- The pipeline raised: the halves are tried as batches of their own; a single item that raises has failed.
-- The engine died or hung: each member is a suspect, to be tried alone. An item that kills the engine alone,
-  twice, has failed. While a job has suspects, the rest of its items wait here.
-- There was no memory: an item that raises that alone is tried once more in a new engine.
-- A job whose items killed KILLS_PER_JOB engines alone is given up: what has no outcome yet fails.
+- The pipeline raised: each half is retried as a batch. A single item that raises has failed.
+- The engine died or hung: each item is a suspect and is retried alone. An item that kills the engine alone
+  twice has failed. While a job has suspects, the rest of its items wait here.
+- Memory ran out: an item that raises this alone is retried once in a new engine.
+- A job whose items killed KILLS_PER_JOB engines alone is given up: items without an outcome fail.
 
-It only decides. The feeder runs the trials, one at a time, and asks before each whether the window is first.
+This module only decides. The feeder runs the trials one at a time. Before each it asks whether the window's
+next batch goes first.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from worker.leases.leased_job import Batch, LeasedJob
 from worker.supervisor.engine import EngineDied
 
 KILLS = 2
-"""Engines that one item may kill alone: the first may have been an accident."""
+"""Engines that one item may kill alone: the first death may be an accident."""
 
 KILLS_PER_JOB = 2 * KILLS + 1
 """Engines that the items of one job may kill alone: two bad inputs fail alone, a third ends the job."""
@@ -29,31 +30,31 @@ STARVED_PER_JOB = 3
 """Items of one job that may cost a restart each because a new engine has no memory for them either."""
 
 Verdicts = list[tuple[Item[LeasedJob], Failure]]
-"""Items that have failed, and why."""
+"""Items that have failed, with the reason."""
 
 
 @dataclass(slots=True, eq=False)
 class Trial:
-    """A batch to be run; one from the window is a first trial."""
+    """A batch to run; one from the window is a first trial."""
 
     batch: Batch
     suspect: bool = False
-    """Whether its only item was in a batch whose engine died; nothing else may be in the engine with it."""
+    """Whether its only item was in a batch whose engine died; it must be the only batch in the engine."""
     kills: int = 0
     """Engines that died while it ran alone."""
     error: EngineDied | None = None
-    """How the last of them died."""
+    """The error of the last such death."""
     starved: bool = False
-    """Whether its only item found no memory before, and a new engine is to run it."""
+    """Whether its only item ran out of memory before; a new engine then retries it."""
 
     @property
     def rank(self) -> int:
-        """The highest priority in it."""
+        """The highest priority of its items."""
         return min([item.rank for item in self.batch])
 
     @property
     def urgency(self) -> tuple[float, int]:
-        """Of its most urgent item, which came first of those that are as urgent."""
+        """The urgency of its most urgent item, with the sequence number to break ties."""
         return min([(item.urgency, item.sequence) for item in self.batch])
 
     @property
@@ -63,17 +64,17 @@ class Trial:
 
     @property
     def place(self) -> tuple[int, int, int, tuple[float, int]]:
-        """Its place among the trials: items of jobs that killed no engine come first."""
+        """Sort key of trials: items of jobs that killed no engine come first."""
         return self.kills_of_jobs, self.kills, self.rank, self.urgency
 
 
 @dataclass(slots=True)
 class Rest:
-    """What waits of a job until its suspects were tried."""
+    """Items of a job that wait until its suspects have been tried."""
 
     items: Batch
     suspects: int = 0
-    """Of its items; they may be in the engine."""
+    """Number of the job's suspects, in the engine or not."""
 
 
 @dataclass(slots=True)
@@ -83,24 +84,24 @@ class Isolation:
     hold: Callable[[LeasedJob], Batch]
     """Takes a job's items out of the window."""
     release: Callable[[Batch], None]
-    """Puts items into the window again."""
+    """Puts items back into the window."""
     log: FilteringBoundLogger
     _trials: list[Trial] = field(default_factory=list)
     _rests: dict[LeasedJob, Rest] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Items in trials that are to be run."""
+        """The number of items in waiting trials."""
         return sum(len(trial.batch) for trial in self._trials)
 
     @property
     def jobs(self) -> int:
-        """Jobs with suspects, which may be in the engine."""
+        """The number of jobs with suspects, in the engine or not."""
         return len(self._rests)
 
     def room(self, most: int, waiting: int, batch: int) -> int:
-        """Items that may be claimed where `most` may wait: `waiting` in the window, and those in here.
+        """Returns how many items may be claimed if `most` may wait, `waiting` of them in the window.
 
-        While the window is empty, one job that is larger than it does not keep it from getting a `batch`.
+        If the window is empty, a single job larger than `most` still leaves room for a `batch`.
         """
         free = most - waiting - len(self)
         if not self._rests:
@@ -111,15 +112,16 @@ class Isolation:
 
     @property
     def head(self) -> float | None:
-        """The urgency of the most urgent item in here; None when there is none."""
+        """The urgency of the most urgent item held here; None if there is none."""
         tried = [trial.urgency[0] for trial in self._trials]
         return min(tried + [job.claimed.score for job in self._rests], default=None)
 
     def due(self, anchor: Item[LeasedJob] | None, fell: Trial | None) -> Trial | None:
-        """The trial that goes before the window's next batch, which is that of `anchor`; None if none does.
+        """Returns the trial that goes before the window's next batch; None if the window goes first.
 
-        `fell` is the last trial, if the engine died of it: then the window goes first, unless it was a batch
-        from the window and a more important item shared it.
+        `anchor` is the first item of the window's next batch. `fell` is the last trial, if the engine died
+        running it: the window then goes first, unless `fell` came from the window and held a more important
+        item.
         """
         self._drop_what_is_over()
         first = min(self._trials, key=lambda trial: trial.place, default=None)
@@ -132,19 +134,20 @@ class Isolation:
         return first if goes_first else None
 
     def take(self, trial: Trial) -> None:
-        """It is run now."""
+        """Removes a trial that is about to run."""
         self._trials.remove(trial)
 
     def ran(self, trial: Trial) -> None:
-        """The engine survived it."""
+        """Records that the engine survived a trial."""
         if trial.kills:
             trial.batch[0].job.acquitted(trial.batch[0].index, trial.kills)
         self._close(trial)
 
     def raised(self, trial: Trial, detail: str, *, shortage: bool = False, new: bool = False) -> Verdicts:
-        """The pipeline raised on it, maybe for a `shortage` of memory; `new`: in a new engine.
+        """Handles a trial on which the pipeline raised; returns the items that have failed.
 
-        Answers with the items that have failed; none of one alone means that a new engine is to try it again.
+        `shortage`: it ran out of memory. `new`: in a new engine. No failed item for a trial of one item means
+        that it is to be retried in a new engine.
         """
         batch = trial.batch
         if len(batch) == 1:
@@ -158,7 +161,7 @@ class Isolation:
         return []
 
     def died(self, trial: Trial, error: EngineDied) -> Verdicts:
-        """The engine died, or was killed, while it ran. Answers with the items that have failed."""
+        """Handles a trial whose engine died or was killed; returns the items that have failed."""
         batch = trial.batch
         about = {"job": batch[0].job.id} if len(batch) == 1 else {}
         event = "engine died on one input" if trial.suspect else "engine died"
@@ -175,7 +178,7 @@ class Isolation:
         return []
 
     def put_back(self, batch: Batch) -> None:
-        """It was not run: into the window, or to the rest of its job."""
+        """Returns items that were not run to the window, or to the waiting rest of their job."""
         free: Batch = []
         for item in batch:
             rest = self._rests.get(item.job)
@@ -183,7 +186,7 @@ class Isolation:
         self.release(free)
 
     def _drop_what_is_over(self) -> None:
-        """Jobs that are over, as when they were cancelled, need no trial."""
+        """Removes trials of jobs that are over, for example cancelled."""
         trials, self._trials = self._trials, []
         for trial in trials:
             if wanted := _wanted(trial.batch):
@@ -193,7 +196,7 @@ class Isolation:
                 self._close(trial)
 
     def _starved(self, trial: Trial, new: bool) -> bool:
-        """Whether others may have taken the memory that a lone item did not find; then it is tried again."""
+        """Whether a lone item is retried in a new engine, because others may have used up the memory."""
         job = trial.batch[0].job
         if new or trial.starved:
             job.starved += 1
@@ -213,7 +216,7 @@ class Isolation:
         self._trials.append(trial)
 
     def _close(self, trial: Trial) -> None:
-        """It needs no other run; with the last suspect of a job the rest of it returns to the window."""
+        """Ends a trial; after the last suspect of a job, the rest of the job returns to the window."""
         job = trial.batch[0].job
         if not trial.suspect or (rest := self._rests.get(job)) is None:
             return
@@ -240,7 +243,7 @@ class Isolation:
         return []
 
     def _give_up(self, last: Trial) -> Verdicts:
-        """All of a job's items fail that have no outcome; first that of the last trial."""
+        """Fails all items of a job that have no outcome; the first verdict is the last trial's."""
         job = last.batch[0].job
         killers = len(job.killers)
         self.log.error("job given up", job=job.id, killers=killers, kills=job.kills)
@@ -253,7 +256,7 @@ class Isolation:
         return verdicts + [(item, Failure("job-given-up", detail)) for item in untried]
 
     def _take_all(self, job: LeasedJob) -> tuple[list[Trial], Batch]:
-        """A job's trials that killed, and the rest of its items; none of them is in the engine."""
+        """Returns a job's trials that killed, and its other items; none of them is in the engine."""
         tried: list[Trial] = []
         rest = self._rests.pop(job, None)
         untried = rest.items if rest else self.hold(job)

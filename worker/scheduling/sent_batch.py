@@ -1,4 +1,4 @@
-"""SentBatch: a batch that the engine has, as the feeder follows it."""
+"""SentBatch: the feeder's record of a batch in the engine."""
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class SentBatch:
     trial: Trial
     answered: Answered
     padded: int
-    """What it was thought to cost before it ran: tokens, padding and all."""
+    """Estimated cost before it ran: tokens, padding included."""
     wanted: bool
-    """Whether it waited already when the batch before it ended."""
+    """Whether it was already waiting when the batch before it ended."""
     began: float | None = None
-    """When it became the running one, by the monotonic clock."""
+    """When it became the running batch, by the monotonic clock."""
     recalled: bool = False
 
     @property
@@ -29,12 +29,12 @@ class SentBatch:
 
     @property
     def over(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Whether no job still needs its results."""
         return all(item.job.over for item in self.batch)
 
 
 async def blaming(batch: Batch, work: Coroutine[Any, Any, None]) -> None:
-    """Should the work fail, its batch may be why: these jobs are charged, and must not come back for ever."""
+    """Does the work. If it raises, the jobs of the batch are charged, so they cannot return for ever."""
     try:
         await work
     except Exception:

@@ -1,4 +1,4 @@
-"""Window: the claimed items of one worker, the batches made of them, and what outcomes do to the jobs."""
+"""Window: a worker's claimed items; forms batches from them and applies the outcomes to their jobs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,27 +16,27 @@ from worker.statistics import WorkerStatistics
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of a batch."""
+    """The result of a batch."""
 
     outcomes: Sequence[Outcome]
     tokens: int
     padded: int
-    """Tokens that were run, without and with padding; 0 where nobody has counted them."""
+    """`tokens` and `padded` count the tokens that were run, without and with padding; 0 if not counted."""
     seconds: float
-    """From when it was the running one to its answer."""
+    """From when it became the running batch to its answer."""
     compute_ms: float
-    """Of its forward passes; those of two batches never overlap."""
+    """Time of its forward passes; those of two batches never overlap."""
     starved: float
-    """Seconds that the engine had nothing to compute before it, although inputs waited."""
+    """Seconds before it in which the engine had nothing to compute although inputs waited."""
     counted: int = 0
-    """`tokens`, where they are those of all its inputs."""
+    """`tokens` if they cover all its inputs, otherwise 0."""
 
 
 class Window:
-    """What a worker's feeder takes batches from and returns outcomes to."""
+    """Supplies a worker's feeder with batches and receives their outcomes."""
 
     meter: LengthMeter
-    """Known once the model is loaded."""
+    """Set once the model is loaded."""
 
     def __init__(
         self,
@@ -49,18 +49,18 @@ class Window:
         self.keeper = keeper
         self.statistics = statistics
         self.taken = taken
-        """Set when it is time for a claim, as a batch was chosen and may have left room in the window."""
+        """Set when a claim is due: a batch was chosen and may have left room in the window."""
 
     def waiting(self) -> bool:
-        """Whether there is anything to choose from."""
+        """Whether there are items to choose from."""
         return len(self.batcher) > 0
 
     def anchor(self, *, cautious: bool) -> Item[LeasedJob] | None:
-        """The most urgent item of the batch that `choose` would take; None when there is none."""
+        """Returns the most urgent item of the batch that `choose` would take; None if there is none."""
         return self.batcher.anchor(cautious=cautious)
 
     def choose(self, *, cautious: bool) -> Batch:
-        """The next batch, less what has expired in the window."""
+        """Takes the next batch, without items that have expired in the window."""
         self.taken.set()
         while batch := self.batcher.next_batch(cautious=cautious):
             self.expire(batch)
@@ -69,36 +69,36 @@ class Window:
         return []
 
     def cost(self, batch: Batch) -> int:
-        """Tokens that the model computes for the batch, padding included, as far as is known."""
+        """Returns the estimated tokens that the model computes for the batch, padding included."""
         return self.batcher.cost(batch)
 
     def expire(self, batch: Batch) -> None:
-        """Ends those of its jobs that should have begun before."""
+        """Ends the jobs of the batch whose start deadline has passed."""
         self.taken.set()
         for item in batch:
             if item.job.overdue:
                 self.end(item.job, item.job.expired())
 
     def put_back(self, batch: Batch) -> None:
-        """Into the window, less what has ended or was lost meanwhile."""
+        """Returns items to the window, except those of jobs that have ended or were lost."""
         self.batcher.add(item for item in batch if self.keeper.holds(item.job) and not item.job.over)
 
     def hold(self, job: LeasedJob) -> Batch:
-        """Takes out the items of a job that are not to be chosen for now; `put_back` returns them."""
+        """Takes a job's waiting items out of the window; `put_back` returns them."""
         held = [item for item in job.items if item.waiting]
         self.batcher.discard(held)
         return held
 
     def restarting(self) -> None:
-        """The engine is restarted: what is claimed meanwhile may be in the next batch."""
+        """Allows a claim while the engine restarts, so that new jobs can join the next batch."""
         self.taken.set()
 
     async def charge(self, jobs: list[LeasedJob]) -> None:
-        """Charges an attempt to jobs whose first batch begins; waits only where that must come first."""
+        """Charges an attempt to jobs whose first batch starts; waits only if the charge must come first."""
         await self.keeper.start(jobs)
 
     def settle(self, batch: Batch, result: BatchResult) -> None:
-        """Each input has its outcome; jobs with all of theirs are to be written back."""
+        """Applies a batch's outcomes; jobs with all their outcomes are queued for writing back."""
         for item, outcome in zip(batch, result.outcomes, strict=True):
             item.job.settle(item.index, outcome)
         if result.counted and self.meter.guesses:
@@ -114,13 +114,13 @@ class Window:
             self._end_if_done(job)
 
     def fail(self, verdicts: Verdicts) -> None:
-        """These inputs of one job have failed without being run again."""
+        """Fails inputs of one job that were not run again."""
         for item, failure in verdicts:
             item.job.settle(item.index, failure)
         self._end_if_done(verdicts[0][0].job)
 
     def spent(self, seconds: float) -> None:
-        """A batch took so long without a result; its items are run again."""
+        """Counts the time of a batch without a result; its items are run again."""
         self.statistics.beat.compute_seconds += seconds
 
     def _end_if_done(self, job: LeasedJob) -> None:
@@ -132,7 +132,7 @@ class Window:
             self.keeper.progress.changed(job)
 
     def end(self, job: LeasedJob, ending: Ending) -> None:
-        if not job.over:  # as one that has ended may be, with other inputs, in the batch behind
+        if not job.over:  # a job may have ended while its other inputs were in the prepared batch
             job.over = True
             self.batcher.discard(job.items)
             self.keeper.end(job, ending)

@@ -1,4 +1,4 @@
-"""EngineConnection: the worker's end of the socket to its engine; `engine.py` reads the frames."""
+"""EngineConnection: the worker's end of the socket to its engine; `engine.py` decodes the frames."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from worker.engine.protocol import HEADER, MAX_FRAME
 class EngineConnection(asyncio.Protocol):
     """Calls `on_frame` with each frame's body, and `on_lost` once when the engine's end is closed.
 
-    `awaits` says whether an answer with that id may come now. `on_disorder` is called for any other, and must
-    close the link.
+    `awaits` returns whether an answer with that id may come now. For any other answer `on_disorder` is
+    called, which must close the connection.
     """
 
     def __init__(
@@ -30,18 +30,18 @@ class EngineConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def write(self, frame: bytes) -> None:
-        """Sends a frame; into the void when the link is lost, for then `on_lost` tells."""
+        """Sends a frame. It is dropped if the connection is lost, which `on_lost` reports."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
 
     def close(self) -> None:
-        """Reads no more frames, also of what was received already."""
+        """Closes the connection; frames already received are not read either."""
         self._closed = True
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one only in what it does
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
 
     def data_received(self, data: bytes) -> None:
         received = self._received

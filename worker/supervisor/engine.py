@@ -1,6 +1,6 @@
 """Engine: the worker's handle on the child process that holds the pipeline: start, run, kill, restart.
 
-The child's side is `worker/engine/__main__.py`; `worker/scheduling/isolation.py` takes failing batches apart.
+The child's side is `worker/engine/__main__.py`; `worker/scheduling/isolation.py` splits failing batches.
 """
 
 import asyncio
@@ -44,22 +44,22 @@ EngineState = Literal["loading", "ready", "busy", "restarting"]
 log = structlog.get_logger()
 
 LAST_WORDS = 0.05
-"""Seconds in which what a child sent before it ended is still read."""
+"""Seconds in which data that a child sent before it ended is still read."""
 
 LINGER = 2.0
-"""Seconds that a child gets to end by itself once it has closed its socket."""
+"""Seconds that a child gets to exit after it has closed its socket."""
 
 
 class EngineLost(BatchlineError):
-    """The engine cannot be kept alive, whatever it is given: its model is to be retired."""
+    """The engine cannot be kept alive with any input: its model is to be retired."""
 
 
 class Engine:
-    """One child process at a time. `start`, `send` and `restart` come one after the other.
+    """Runs one child process at a time. Calls of `start`, `send` and `restart` must not overlap.
 
-    Of what was sent, two batches may be without an answer: one computes, one is prepared. Answers come in the
-    order of their requests. One that is not the first request's, or that does not fit it, ends the child: it
-    cannot be known whose answer it is. Whatever the child has started ends with it: `guard.py`.
+    At most two batches may be unanswered: one computes, one is prepared. Answers come in the order of their
+    requests. An answer that is not the first request's, or does not fit it, ends the child, because it may
+    belong to another request. Every process that the child has started ends with it: `guard.py`.
     """
 
     def __init__(self, spec: ModelSpec, source: Path | None, guard: EngineGuard | None = None) -> None:
@@ -67,12 +67,12 @@ class Engine:
         self.source = source
         self.info: Loaded | None = None
         self.restart_reasons: Counter[str] = Counter()
-        """Restarts by reason, one of `jobs.monitoring.roster.RESTARTS`."""
+        """Number of restarts by reason, one of `jobs.monitoring.roster.RESTARTS`."""
         self.restart_policy = RestartPolicy()
         self.recycling = RecyclingPolicy(spec)
         self.state: EngineState = "loading"
         self.dead = False
-        """Whether the child ended by itself, or for a hang, and none was started since."""
+        """Whether the child exited, or was killed because it hung, and none was started since."""
         self.on_event: Callable[[], object] = lambda: None
         """Called whenever a batch is answered or the engine died."""
         self._process: asyncio.subprocess.Process | None = None
@@ -81,13 +81,13 @@ class Engine:
         self._mark = ""
         self._pending = PendingRequests(self._hung)
         self._fault: EngineDied | None = None
-        """Why it was killed."""
+        """Why the child was killed."""
         self._blamed: int | None = None
-        """The request that it was killed for."""
+        """The id of the request for which it was killed."""
         self._ended_by = "crashed"
-        """The same in one word, one of `jobs.monitoring.roster.RESTARTS`."""
+        """The cause of its end as one word, one of `jobs.monitoring.roster.RESTARTS`."""
         self._ending: asyncio.Task[str] | None = None
-        """Follows the end of a child that was not killed by `kill`."""
+        """Waits for the end of a child that was not ended by `kill`."""
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -100,7 +100,7 @@ class Engine:
 
     @property
     def crashed(self) -> bool:
-        """Whether it is the child's own fault that it is dead, and no batch's."""
+        """Whether the child died by its own fault and not because of a batch."""
         return self._ended_by == "crashed"
 
     @property
@@ -111,7 +111,7 @@ class Engine:
     async def start(self) -> Loaded:
         """Starts the child, loads the model and warms it up.
 
-        Raises ConfigurationError when the model cannot be loaded, EngineDied when the child dies on the way.
+        Raises ConfigurationError if the model cannot be loaded, EngineDied if the child dies meanwhile.
         """
         mark = new_mark()
         self._process, ours = await spawn(mark)
@@ -128,7 +128,7 @@ class Engine:
             str(self.source) if self.source else None,
         )
         reply = await self._send(request, self.spec.load_timeout)
-        if isinstance(reply, EngineDied):  # libraries that get no memory may take the process with them
+        if isinstance(reply, EngineDied):  # libraries may crash if they get no memory
             limit = self.spec.memory_limit
             told = f"{reply} (memory_limit = {limit} MiB)" if limit else str(reply)
             raise EngineDied(told, reply.kind)
@@ -148,9 +148,9 @@ class Engine:
         return reply
 
     async def restart(self, reason: str = "") -> None:
-        """Replaces the child, with growing pauses where that fails; by default because it died or hung.
+        """Replaces the child, with growing pauses if that fails; by default because it died or hung.
 
-        Raises EngineLost when the model is to be retired.
+        Raises EngineLost if the model is to be retired.
         """
         reason = reason or self._ended_by
         self.restart_reasons[reason] += 1
@@ -162,7 +162,7 @@ class Engine:
             await asyncio.sleep(self.restart_policy.pause)
             try:
                 await self.start()
-            except (EngineDied, ConfigurationError) as error:  # it did load before: memory may be short
+            except (EngineDied, ConfigurationError) as error:  # it did load before; memory may be short
                 log.error("engine did not start", model=self.spec.name, error=str(error))
                 if self.restart_policy.failed():
                     raise EngineLost(f"it could not be started {TRIES} times in a row: {error}") from None
@@ -178,26 +178,26 @@ class Engine:
         alone: bool = False,
         seconds: float | None = None,
     ) -> Answered:
-        """Gives the engine a micro-batch, to be computed after what it has; `alone`: none follows it yet.
+        """Sends the engine a micro-batch, to be computed after earlier ones; `alone`: none follows it yet.
 
-        Answered with Ran, Raised, Withdrawn, or EngineDied for a crash, or a hang of `seconds` (by default
-        `batch_timeout`) from when it was the first unanswered one. What stood behind a batch that died is
-        answered Withdrawn.
+        The answer is Ran, Raised, Withdrawn, or EngineDied after a crash or a hang: no answer within
+        `seconds` (default `batch_timeout`) since it became the first unanswered batch. A batch behind one
+        that died is answered Withdrawn.
         """
         self.state = "busy"
         return self._send(Run(inputs, parameters, alone), seconds or self.spec.batch_timeout)
 
     def interrupt(self, why: str) -> None:
-        """Ends the child in the middle of what it does; the batch that runs is answered EngineDied."""
+        """Kills the child; the running batch is answered EngineDied."""
         self._end_for_first(EngineDied(why), "cancelled")
 
     def withdraw(self) -> None:
-        """Asks for the batch sent last not to be computed, unless it was begun; its answer says so."""
+        """Asks the child to skip the batch sent last, unless it has started; the answer says which."""
         if self._connection is not None and (latest := self._pending.latest) is not None:
             self._connection.write(encode(latest, Withdraw()))
 
     async def kill(self) -> str:
-        """Ends the child at once, whatever it does, and says how it ended. What was sent is not answered."""
+        """Kills the child and returns how it ended. Requests that were sent are not answered."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -207,13 +207,13 @@ class Engine:
         self._end_process(self._process)
         if self._ending is None:
             return await self._ended(self._process, self._mark)
-        return await asyncio.shield(self._ending)  # else it might take the next child for this one
+        return await asyncio.shield(self._ending)  # otherwise it might mistake the next child for this one
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
         answered, frame = self._pending.ask(request, seconds)
         if self._connection is not None:
             self._connection.write(frame)
-        elif self.dead:  # else it is dying, and answered when that is done
+        elif self.dead:  # otherwise it is dying, and answered afterwards
             asyncio.get_running_loop().call_soon(self._answer, self._fault or EngineDied("the engine died"))
         return answered
 
@@ -232,7 +232,7 @@ class Engine:
     def _out_of_step(self) -> None:
         log.error("engine answered out of step", model=self.spec.name, pid=self.pid)
         if self._connection is not None:
-            self._connection.close()  # also an answer that looks right may come from the wrong process
+            self._connection.close()  # even a valid answer may come from the wrong process
         fault = "the engine's answers were out of step with its requests and it was killed"
         self._end_for_first(EngineDied(fault), "crashed")
 
@@ -247,7 +247,7 @@ class Engine:
         self._end_for_first(EngineDied(what, "engine-timeout"), "hung")
 
     def _end_for_first(self, fault: EngineDied, ended_by: str) -> None:
-        """Because of the first request, whose answer may be on its way: the next one is not to blame then."""
+        """Kills the child for its first request; if that is still answered, the next one is not blamed."""
         assert self._process is not None
         if self._fault is None:
             self._fault, self._blamed, self._ended_by = fault, self._pending.first, ended_by
@@ -258,26 +258,26 @@ class Engine:
             process.kill()
 
     async def _ended(self, process: asyncio.subprocess.Process, mark: str) -> str:
-        """Waits for the child's end, ends what it has started, and says how it ended."""
+        """Waits for the child's end, ends the processes it has started, and returns how it ended."""
         how = how_it_ended(await process.wait())
         await self._guard.clean_up(process.pid, mark)
         return how
 
     async def _watch(self, process: asyncio.subprocess.Process, connection: EngineConnection) -> None:
-        """A child may have left the socket to one that it forked: then nobody hears of its end but so."""
+        """Detects the end of a child whose socket is kept open by a process that it forked."""
         await process.wait()
         await asyncio.sleep(LAST_WORDS)
         connection.close()
 
     def _lost(self, connection: EngineConnection) -> None:
-        if connection is self._connection:  # else it was `kill` that closed it
+        if connection is self._connection:  # otherwise `kill` has closed it
             self._connection = None
             assert self._process is not None
             died = self._died(self._process, self._mark)
             self._ending = asyncio.get_running_loop().create_task(died)
 
     async def _died(self, process: asyncio.subprocess.Process, mark: str) -> str:
-        """Waits for a child that has closed its socket; one that lingers is killed."""
+        """Waits for a child that has closed its socket; kills it if it does not exit."""
         how = "closed its connection and was killed"
         try:
             try:
@@ -287,7 +287,7 @@ class Engine:
                 await self._ended(process, mark)
             else:
                 how = await self._ended(process, mark)
-        except Exception:  # a new engine is started all the same
+        except Exception:  # a new engine is started in any case
             log.exception("cleaning up after an engine failed", model=self.spec.name)
         self.dead = True
         if self._fault is None or self._blamed == self._pending.first:

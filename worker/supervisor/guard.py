@@ -1,9 +1,9 @@
-"""EngineGuard: ends what engines have started and left behind; one for all the engines of a worker.
+"""EngineGuard: ends the processes that engines have started; one for all engines of a worker.
 
-An engine's process group and whatever carries its mark are killed when it ends: by the worker, or by the
-worker's watchdog where the worker was killed. What has left the group, and has another environment, is an
-orphan by then. Orphans of an engine that lives are adopted by the engine, and those of one that ended by the
-worker, which kills them (on Linux).
+When an engine ends, its process group and all processes that carry its mark are killed: by the worker, or by
+the worker's watchdog if the worker was killed. A process that left the group and has another environment is
+an orphan by then. A live engine adopts its own orphans. The worker adopts those of an engine that has ended,
+and kills them (on Linux).
 """
 
 import asyncio
@@ -17,38 +17,38 @@ import structlog
 from jobs.process import orphans, watchdog
 
 SECONDS = 5.0
-"""That cleaning up after one engine may take; a class may start processes faster than they are killed."""
+"""Time limit for cleaning up after one engine; a class may start processes faster than they are killed."""
 
 log = structlog.get_logger()
 
 
 class EngineGuard:
-    """Until it is started, it neither adopts orphans nor has a watchdog: the process is no worker then."""
+    """Before `start` it neither adopts orphans nor has a watchdog: the process is then not a worker."""
 
     def __init__(self) -> None:
         self._watchdog: watchdog.Watchdog | None = None
         self._before: set[int] = set()
-        """Children of this process that no engine has left: the watchdog, and any from before."""
+        """Children of this process that belong to no engine: the watchdog, and any started earlier."""
 
     def start(self) -> None:
-        """Before the first engine is."""
+        """To be called before the first engine starts."""
         self._watchdog = watchdog.Watchdog(grace=0.0)
         self._watchdog.start()
         self._before = set(orphans.children())
         orphans.adopt()
 
     def stop(self) -> None:
-        """Ends the watchdog, and with it the engines that are left."""
+        """Ends the watchdog, which ends the remaining engines."""
         if self._watchdog is not None:
             self._watchdog.stop()
 
     def add(self, pid: int, mark: str) -> None:
-        """An engine was started."""
+        """Registers a started engine."""
         if self._watchdog is not None:
             self._watchdog.add(pid, mark)
 
     async def clean_up(self, pid: int, mark: str) -> None:
-        """The engine has ended."""
+        """Kills the processes that an ended engine has left."""
         until = time.monotonic() + SECONDS
         clean = await asyncio.to_thread(watchdog.end, pid, mark, SECONDS)
         if self._watchdog is not None:
@@ -59,10 +59,10 @@ class EngineGuard:
             log.error("an engine's processes are left", engine=pid)
 
     async def _end_orphans(self, until: float) -> bool:
-        """Returns whether none is left; a killed one may have children, which are adopted then."""
+        """Returns whether none is left; the children of a killed orphan are adopted in turn."""
         killed: set[int] = set()
         while found := await asyncio.to_thread(orphans.children):
-            # in a thread an engine may be seen between fork and exec, without its mark; not in this one
+            # this must not run in a thread: it could see an engine between fork and exec, without its mark
             strays = [pid for pid in found if pid not in self._before and orphans.is_unmarked(pid)]
             for pid in strays:
                 with suppress(ProcessLookupError, PermissionError):

@@ -1,6 +1,6 @@
-"""PendingRequests: what an engine has not answered yet; which answer is whose, and by when it is due.
+"""PendingRequests: requests that an engine has not answered; matches answers and enforces deadlines.
 
-Answers come in the order of their requests, each with its request's id. Whatever else comes is in disorder.
+Answers come in the order of their requests, each with its request's id. Any other answer is an error.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from worker.engine.protocol import Load, Loaded, LoadFailed, Ran, Reply, Run, en
 
 
 class EngineDied(BatchlineError):
-    """The engine ended, or was killed because it did not answer in time. `kind` names the problem's type."""
+    """The engine exited, or was killed because it did not answer in time. `kind` is the problem's type."""
 
     def __init__(self, message: str, kind: FailureKind = "engine-died") -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class EngineDied(BatchlineError):
 
 
 Answered = asyncio.Future[Reply | EngineDied]
-"""A reply, or why the engine died before it; of several that had none, only the first is told so."""
+"""A reply, or why the engine died. Of several unanswered batches only the first gets EngineDied."""
 
 
 @dataclass(slots=True)
@@ -32,9 +32,9 @@ class Unanswered:
     id: int
     answered: Answered
     seconds: float
-    """That it may take, from when it is the first one."""
+    """Time limit, which starts when it becomes the first request."""
     outputs: int | None
-    """How many its answer must have; None where it asks to load."""
+    """Number of outputs its answer must have; None for a load request."""
 
     def fits(self, reply: Reply) -> bool:
         """Whether the reply can be its answer."""
@@ -44,7 +44,7 @@ class Unanswered:
 
 
 class PendingRequests:
-    """The unanswered requests of one engine. `on_overdue` gets the seconds that the first one had."""
+    """The unanswered requests of one engine. `on_overdue` gets the time limit of the first one."""
 
     def __init__(self, on_overdue: Callable[[float], None]) -> None:
         self._on_overdue = on_overdue
@@ -56,16 +56,16 @@ class PendingRequests:
 
     @property
     def first(self) -> int | None:
-        """The id of the request that is to be answered next; None when all are answered."""
+        """The id of the request that is answered next; None if all are answered."""
         return self._unanswered[0].id if self._unanswered else None
 
     @property
     def latest(self) -> int | None:
-        """The id of the request asked last; None when all are answered."""
+        """The id of the last request; None if all are answered."""
         return self._unanswered[-1].id if self._unanswered else None
 
     def ask(self, request: Load | Run, seconds: float) -> tuple[Answered, bytes]:
-        """Notes a request; returns what it will be answered with, and its frame."""
+        """Registers a request; returns the future of its answer, and its frame."""
         answered: Answered = asyncio.get_running_loop().create_future()
         outputs = len(request.inputs) if isinstance(request, Run) else None
         asked = Unanswered(new_request_id(), answered, seconds, outputs)
@@ -86,17 +86,17 @@ class PendingRequests:
         """Answers the first request, if there is one."""
         if self._unanswered:
             answered = self._unanswered.popleft().answered
-            if not answered.done():  # else whoever waited was cancelled
+            if not answered.done():  # otherwise the waiting task was cancelled
                 answered.set_result(reply)
         self._rearm()
 
     def drop(self) -> None:
-        """Forgets all requests; none is answered."""
+        """Drops all requests without an answer."""
         self._unanswered.clear()
         self._rearm()
 
     def _rearm(self) -> None:
-        """The time of the first request begins now; before, the engine had others to do."""
+        """Starts the time limit of the first request now: until now the engine had earlier requests."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

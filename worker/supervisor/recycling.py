@@ -1,6 +1,6 @@
-"""RecyclingPolicy: when an engine that works is due to be replaced, and which of its model's limits says so.
+"""RecyclingPolicy: when a working engine is due to be replaced, and which limit of its model is the reason.
 
-The feeder replaces it between two batches, so that no input notices.
+The feeder replaces it between two batches, so no input is affected.
 """
 
 import os
@@ -13,30 +13,30 @@ from jobs.settings import MIB
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 SPREAD = 0.1
-"""Share of `max_requests` by which an engine's own bound may be lower: those of several workers, which share
-their jobs evenly, must not be replaced all at once."""
+"""Share of `max_requests` by which an engine's limit is lowered at random: several workers share their jobs
+evenly, and their engines must not all be replaced at the same time."""
 
 
 class RecyclingPolicy:
-    """What one engine has done since it was loaded."""
+    """Counts what one engine has done since it was loaded."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.due = ""
-        """Why it is to be replaced, one of `jobs.monitoring.roster.RESTARTS`; empty while it is not."""
+        """Why it is to be replaced, one of `jobs.monitoring.roster.RESTARTS`; empty if it is not due."""
         self.answers = 0
-        """Batches that it answered, also by raising."""
+        """Batches that it answered, including those that raised."""
         self._inputs = 0
         self._most = spec.max_requests or 0
 
     def begin(self) -> None:
-        """It was loaded."""
+        """Resets the counts after a load."""
         self.due, self.answers, self._inputs = "", 0, 0
         if self.spec.max_requests is not None:
             self._most = self.spec.max_requests - random.randint(0, int(SPREAD * self.spec.max_requests))  # noqa: S311
 
     def answered(self, outputs: int, pid: int | None) -> None:
-        """It answered a batch with so many outputs; none where the pipeline raised."""
+        """Counts an answered batch with so many outputs; 0 if the pipeline raised."""
         self.answers += 1
         self._inputs += outputs
         if self._most and self._inputs >= self._most:
@@ -46,9 +46,9 @@ class RecyclingPolicy:
 
 
 def resident(pid: int | None) -> int:
-    """MiB of the process's memory that are in RAM, mapped weights included; 0 where that is not known.
+    """Returns the process's resident memory in MiB, mapped weights included; 0 if unknown.
 
-    It is known on Linux; to ask takes some 10 microseconds.
+    It is known on Linux only. A call takes about 10 microseconds.
     """
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])

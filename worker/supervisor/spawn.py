@@ -1,4 +1,4 @@
-"""Starts an engine's process, with a socket to it; what it does then is in `worker/engine/__main__.py`."""
+"""Starts an engine's process with a socket to it; the process runs `worker/engine/__main__.py`."""
 
 import asyncio
 import os
@@ -9,13 +9,13 @@ from jobs.process.watchdog import MARK
 from worker.supervisor.pending import EngineDied
 
 QUIET = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-"""What libraries shall not do in an engine, unless its environment says otherwise."""
+"""Features of libraries that are off in an engine, unless its environment sets them."""
 
 
 async def spawn(mark: str) -> tuple[asyncio.subprocess.Process, socket.socket]:
-    """The process, whose environment carries the mark, and the worker's end of its socket.
+    """Returns the process, whose environment carries the mark, and the worker's end of its socket.
 
-    Raises EngineDied when the system has no process, descriptor or memory left for it.
+    Raises EngineDied if the system has no process, descriptor or memory left for it.
     """
     try:
         ours, theirs = socket.socketpair()
@@ -27,7 +27,7 @@ async def spawn(mark: str) -> tuple[asyncio.subprocess.Process, socket.socket]:
                 *command("worker.engine", str(theirs.fileno()), str(os.getpid())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # a Ctrl-C on the terminal is for the worker, not for its batch
+                start_new_session=True,  # Ctrl-C must stop the worker, not its batch
                 env={**QUIET, **os.environ, MARK: mark},
             )
     except BaseException as error:

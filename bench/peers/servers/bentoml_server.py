@@ -1,6 +1,6 @@
-"""BentoML: a service whose batches are formed by its dispatcher, which learns how long a batch takes.
+"""BentoML: a service whose dispatcher forms the batches and estimates how long a batch takes.
 
-`bentoml serve bench.peers.servers.bentoml_server:Embed` (or `:Echo`) runs it.
+Run it with `bentoml serve bench.peers.servers.bentoml_server:Embed` (or `:Echo`).
 """
 
 import bentoml

@@ -1,4 +1,4 @@
-"""The model as all servers that don't bring their own run it: transformers, mean pooling, float32."""
+"""The model of all servers without their own implementation: transformers, mean pooling, float32."""
 
 import os
 from typing import Any
@@ -10,10 +10,10 @@ WAIT = float(os.environ.get("PEER_WAIT", "0"))
 
 
 class Embedder:
-    """The call takes texts and returns float32 [texts, components]; the texts go through as one batch."""
+    """Computes embeddings: takes texts, runs them as one batch, returns float32 [texts, components]."""
 
     def __init__(self) -> None:
-        import torch  # here, for the echo does without
+        import torch  # imported here because the echo does not need it
         from transformers import AutoModel, AutoTokenizer
 
         self.tokenizer: Any = AutoTokenizer.from_pretrained(MODEL, local_files_only=True)

@@ -1,4 +1,4 @@
-"""LitServe: the API process hands each request to a worker process, which batches what waits in its queue."""
+"""LitServe: the API process passes requests to a worker process, which batches requests in its queue."""
 
 from typing import Any
 

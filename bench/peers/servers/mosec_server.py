@@ -1,6 +1,6 @@
-"""mosec: a Rust front that collects batches and hands them to a Python worker over a socket.
+"""mosec: a Rust server that collects batches and passes them to a Python worker over a socket.
 
-The port is in MOSEC_PORT, for mosec reads its own.
+The port is in MOSEC_PORT, because mosec reads only its own variables.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ class Embed(Worker):
         self.embedder = Embedder()
 
     def forward(self, data: Any) -> Any:
-        if SIZE == 1:  # then it is called with one request, else with a list of them
+        if SIZE == 1:  # then it is called with one request, otherwise with a list
             return {"embedding": self.embedder([data["text"]])[0].tolist()}
         return [{"embedding": row} for row in self.embedder([one["text"] for one in data]).tolist()]
 

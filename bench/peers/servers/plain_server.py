@@ -1,6 +1,6 @@
 """Plain FastAPI: a `def` endpoint, which Starlette runs in its thread pool; each request is a batch of one.
 
-PEER_SIZE is the number of threads; Starlette's own is 40.
+PEER_SIZE is the number of threads; Starlette's default is 40.
 """
 
 from collections.abc import AsyncIterator

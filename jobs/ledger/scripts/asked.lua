@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- Reads a payload, unless it is larger than its reader wants.
+-- Reads a payload, unless it is larger than a limit.
 -- KEYS  1 payload
 -- ARGV  1 most bytes
--- Answers the payload, its size where that is more, or false where there is none that can be read.
+-- Returns the payload, its size if that is above the limit, or false if there is no readable payload.
 
 local size = redis.pcall('STRLEN', KEYS[1])
 if type(size) ~= 'number' then return false end   -- another program's data

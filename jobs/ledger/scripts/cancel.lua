@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Cancels a job that is not terminal, waiting or running. A running batch goes on, but its result is refused.
+-- Cancels a waiting or running job. A running batch continues, but its result is refused.
 -- KEYS  1 payload  2 result  3 lease  4 attempts  5 progress  6 abort, then queue, deadlines, bytes for each model
 -- ARGV  1 id  2 result lifetime, ms  3 events channel  4 head of a cancelled record
---       5 most bytes of a record that comes with its results
--- Answers as record_at, {} when there is no such job.
+--       5 most bytes of a record that is returned with its results
+-- Returns the same as record_at; {} if there is no such job.
 --@include codec.lua
 --@include record.lua
 --@include terminate.lua
@@ -20,6 +20,6 @@ for i = 7, #KEYS, 3 do
     publish(ARGV[3], {event(ARGV[1], 'cancelled', record)})
     return {record}
   end
-  fault = score or fault                     -- that queue holds another program's data: it may have been the job's
+  fault = score or fault                     -- that queue holds another program's data; the job may have been in it
 end
 return redis.call('EXISTS', KEYS[1]) == 1 and fault or {}

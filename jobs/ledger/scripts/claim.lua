@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Leases the most urgent waiting jobs to a worker: up to a number of inputs, or bytes, or its share of what waits,
--- but at least one job. What is charged as an attempt is not the claim but the start (start.lua).
+-- Leases the most urgent waiting jobs to a worker: up to a number of inputs or bytes, or the worker's share of the
+-- waiting jobs, but at least one job. A claim charges no attempt; the start does (start.lua).
 -- KEYS  1 queue  2 deadlines  3 bytes  4 recent  5 abort
 -- ARGV  1 most inputs  2 most bytes  3 lease, ms  4 token  5 most recent jobs  6 events channel  7 result lifetime, ms
 --       8 head of an expired record  9 payload prefix  10 result prefix  11 lease prefix  12 attempts prefix
---       13 progress prefix  14 workers among which the waiting jobs are shared
---       15 only jobs with a score below this, or '+inf'  16 head of a failed record, of a job whose payload is none
+--       13 progress prefix  14 workers that share the waiting jobs
+--       15 only jobs with a score below this, or '+inf'  16 head of a failed record, for a job with an invalid payload
 --       (the ids are not known before the script runs, so their keys are built from the prefixes)
--- Answers {now, jobs left waiting, id, payload, score, attempts so far or false, outcomes in its progress, id, ...};
--- false is for a job that was never lost by a worker.
+-- Returns {now, jobs left waiting, id, payload, score, attempts so far or false, outcomes in its progress, id, ...};
+-- false means that no worker was lost while it held the job.
 --@include codec.lua
 --@include terminate.lua
 
@@ -29,18 +29,18 @@ local until_then = string.format('%d', RUNNING + now + ARGV[3])
 for i = 1, #due, 2 do
   local id = due[i]
   local job_key = ARGV[9] .. id
-  local left = redis.call('PTTL', job_key)   -- -1 for a job that waits, unless a stock client enqueued it
-  if left ~= -1 and is_record(ARGV[10] .. id) then   -- a stock client's abort put back what had just ended
+  local left = redis.call('PTTL', job_key)   -- -1 for a waiting job, unless a stock client enqueued it
+  if left ~= -1 and is_record(ARGV[10] .. id) then   -- a stock client's abort requeued a job that had just ended
     redis.call('ZREM', KEYS[1], id)
   elseif aborting and redis.call('ZSCORE', KEYS[5], id) then
-    -- left to the sweep, which ends it
-  elseif left == -2 then                     -- a stock client's payload ran out while its job waited
+    -- the sweep ends it
+  elseif left == -2 then                     -- a stock client's payload expired while its job waited
     stop(id, 'expired', ARGV[8])
-  elseif not peek('GETRANGE', job_key, 0, 0) then   -- another program's data lies there
+  elseif not peek('GETRANGE', job_key, 0, 0) then   -- the key holds another program's data
     stop(id, 'failed', ARGV[16])
   else
     local payload = redis.call('GET', job_key)
-    if left >= 0 then                        -- a stock client's: count it and list it from now on
+    if left >= 0 then                        -- enqueued by a stock client: count and list it from now on
       redis.call('PERSIST', job_key)
       redis.call('INCRBY', KEYS[3], #payload)
       redis.call('ZADD', KEYS[4], 'NX', now, id)

@@ -1,16 +1,16 @@
 #!lua flags=no-writes
--- Counts each model's jobs, and tells for how long the oldest waits.
+-- Counts each model's jobs and returns how long the oldest has waited.
 -- KEYS  queue, bytes for each model
--- ARGV  1 payload prefix  2 ms that a lease has left at most when its worker is late to renew it
--- Answers waiting, deferred, running, bytes, ms that the oldest has waited, or 0, and how many of the running ones
--- have such a lease, for each, in order
+-- ARGV  1 payload prefix  2 remaining ms of a lease at or below which its renewal is late
+-- Returns for each model, in order: waiting, deferred, running, bytes, ms that the oldest has waited, or 0, and the
+-- number of running jobs whose renewal is late
 --@include codec.lua
 
-local NEXT = 64                              -- jobs next in line among which the oldest is looked for: priorities
-                                             -- and jobs that came back go before older ones
+local NEXT = 64                              -- the oldest is searched among so many of the next jobs: jobs of higher
+                                             -- priority and returned jobs precede older ones
 local now, answer = clock(), {}
 
-local function oldest(queue)                 -- a payload ends with its creation time (wire.Payload)
+local function oldest(queue)                 -- the last bytes of a payload are its creation time (wire.Payload)
   local first = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, NEXT)
   local since = now
   for i = 1, #first, 2 do

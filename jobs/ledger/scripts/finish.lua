@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Ends the jobs of a batch, each only if its lease still holds, and tells the waiters in one message.
+-- Ends the jobs of a batch, each only if its lease is still valid, and notifies the waiters with one message.
 -- KEYS  1 queue  2 bytes  3 abort
--- ARGV  1 result lifetime, ms  2 most bytes of a record that travels with the message  3 events channel
+-- ARGV  1 result lifetime, ms  2 most bytes of a record that is sent in the message  3 events channel
 --       4 payload prefix  5 result prefix  6 lease prefix  7 attempts prefix  8 progress prefix,
---       then id, token, state, record less the value of its last field, the finish time, for each
--- Answers the ids that were refused. A batch sent again because its answer was lost is not refused.
+--       then for each job id, token, state, record without the value of its last field, the finish time
+-- Returns the ids that were refused. A batch that is sent again because the answer was lost is not refused.
 --@include codec.lua
 --@include terminate.lua
 
-redis.call('ZCARD', KEYS[1])                 -- another program's data under a key ends the script before it writes
+redis.call('ZCARD', KEYS[1])                 -- fails on another program's data before the script writes
 counter(KEYS[2])
 local aborting = redis.call('ZCARD', KEYS[3]) > 0
 
@@ -29,7 +29,7 @@ for i = 9, #ARGV, 4 do
     if not result or string.sub(result, 1, #head) ~= head then refused[#refused + 1] = id end
   end
 end
-if #ended > 0 then                           -- none has a deadline: its claim took it away
+if #ended > 0 then                           -- none has a deadline: the claim removed it
   many('ZREM', KEYS[1], ended)
   many('DEL', table.remove(gone), gone)
   if bytes > 0 then redis.call('DECRBY', KEYS[2], bytes) end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Writes a worker's heartbeat, also when memory is full: running workers must not look dead just then.
+-- Writes a worker's heartbeat, also when memory is full, so that running workers do not appear dead then.
 -- KEYS  1 heartbeat  2 roster
 -- ARGV  1 worker id  2 heartbeat, msgpack  3 its lifetime, ms
 --@include codec.lua

@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- Reads what is known by now of a job that has not ended, in the order in which it became known.
+-- Reads the outcomes of a job that has not ended, in the order in which they became known.
 -- KEYS  1 progress
--- ARGV  1 outcomes that the reader has  2 bytes after which no more are added
--- Answers outcomes
+-- ARGV  1 number of outcomes that the reader already has  2 bytes after which no more are added
+-- Returns outcomes
 
 local answer, bytes, at = {}, 0, ARGV[1] + 1   -- the first member of the list holds the counts
 while bytes < tonumber(ARGV[2]) do

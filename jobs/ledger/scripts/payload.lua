@@ -1,30 +1,30 @@
--- Included by the scripts that look into a payload (wire.Payload), ours or a stock client's. What lies under the keys of
--- a job may be another program's: nothing here raises for that, since other jobs must go on.
+-- Included by the scripts that read a payload (wire.Payload), ours or a stock client's. A job's keys may hold another
+-- program's data; nothing here raises because of that, so that other jobs continue.
 
-local function peek(...)                     -- what a command that reads a string answers; nil where there is none
+local function peek(...)                     -- runs a command that reads a string; nil if there is none
   local answer = redis.pcall(...)
   return type(answer) == 'string' and answer or nil
 end
 
-local function whole(value, otherwise)       -- a number that a stock client's payload claims, if it is one
+local function whole(value, otherwise)       -- a whole number from a stock client's payload, or `otherwise`
   local n = tonumber(value)
   return n and n >= 0 and n < 2^53 and math.floor(n) or otherwise
 end
 
--- What `submit` wrote begins so (wire.Payload): the envelope can be read without the inputs behind it. What a newer
--- release may write otherwise is read whole.
+-- Payloads that `submit` wrote start with this (wire.Payload), so the envelope can be read without the inputs after it.
+-- Payloads of a newer release with another start are read completely.
 local OURS = '\133\161t\192\161f\165infer\161k'
 
 local function is_ours(head) return string.sub(head, 1, #OURS) == OURS end
 
-local function keywords(head)                -- of one that is ours; nil where they are none, or cut off
+local function keywords(head)                -- of one of our payloads; nil if they are invalid or truncated
   local ok, _, k = pcall(cmsgpack.unpack_one, head, #OURS)
   return ok and type(k) == 'table' and k or nil
 end
 
 local function stamp(bytes) return whole(struct.unpack('>I8', bytes), nil) end
 
-local function extras(payload)               -- the keywords and the creation time; {} and nil where unreadable
+local function extras(payload)               -- the keywords and the creation time; {} and nil if unreadable
   if is_ours(payload) then
     local k = keywords(payload)
     if not k then return {} end
@@ -38,11 +38,11 @@ local function extras(payload)               -- the keywords and the creation ti
   return k, whole(job.et, nil)
 end
 
--- The two below read a payload where it is, and only its ends where that is enough: inputs may be many MB.
+-- The functions below read only the first and last bytes of a payload if that is enough: inputs may be many MB.
 
-local HEAD = 4096                            -- bytes; as a rule all keywords are in them
+local HEAD = 4096                            -- bytes; usually contain all keywords
 
-local function extras_at(key)                -- as `extras` of the payload under the key
+local function extras_at(key)                -- like `extras`, for the payload in the key
   local head = peek('GETRANGE', key, 0, HEAD - 1) or ''
   if #head < HEAD then return extras(head) end
   local k = is_ours(head) and keywords(head)
@@ -50,9 +50,9 @@ local function extras_at(key)                -- as `extras` of the payload under
   return extras(redis.call('GET', key))
 end
 
-local function inputs_from(head)             -- inputs of a payload by its first bytes; nil where they do not say
-  if is_ours(head) then                      -- after the header of the envelope: `n` goes first
-    local at = #OURS + (string.byte(head, #OURS + 1) == 222 and 3 or 1)   -- of more than 15 fields, or fewer
+local function inputs_from(head)             -- number of inputs, from a payload's first bytes; nil if not in them
+  if is_ours(head) then                      -- `n` is first, after the header of the envelope
+    local at = #OURS + (string.byte(head, #OURS + 1) == 222 and 3 or 1)   -- with more than 15 fields, or fewer
     if string.sub(head, at + 1, at + 2) ~= '\161n' then return nil end
     local _, n = cmsgpack.unpack_one(head, at + 2)
     return whole(n, 1)
@@ -70,8 +70,8 @@ local function inputs_from(head)             -- inputs of a payload by its first
   return math.max(1, n)
 end
 
-local function outline(key)                  -- inputs of the payload under the key, and its creation time or nil;
-  local head = peek('GETRANGE', key, 0, 255)   -- nil where there is none
+local function outline(key)                  -- number of inputs of the key's payload, and its creation time or nil;
+  local head = peek('GETRANGE', key, 0, 255)   -- nil if there is no payload
   if not head or head == '' then return nil end
   local tail = #head < 256 and string.sub(head, -12) or redis.call('GETRANGE', key, -12, -1)
   local ok, n = pcall(inputs_from, head)

@@ -1,12 +1,12 @@
 #!lua
--- Appends what is known by now of running jobs, each job's only if its lease still holds, and publishes the counts.
+-- Appends new outcomes of running jobs, for each job only if its lease is still valid, and publishes the counts.
 -- KEYS  lease, progress for each job
 -- ARGV  1 lifetime, ms  2 events channel, then for each job
---       id, token, outcomes that are there already, inputs with an output and inputs that failed by now,
+--       id, token, number of outcomes already stored, inputs with an output, inputs that failed,
 --       number of outcomes that follow, each outcome
--- Answers the ids whose progress is not as long as said: it was deleted, and all outcomes are to be sent again.
--- Refused when memory is full (no allow-oom flag): the record will have it all. Sent again because its answer was
--- lost, it appends nothing twice.
+-- Returns the ids whose progress has an unexpected length: it was deleted, and all outcomes must be sent again.
+-- Refused when memory is full (no allow-oom flag), because the record will contain all outcomes. Sending the same
+-- arguments again, because the answer was lost, appends nothing twice.
 --@include codec.lua
 
 local events, deleted, at = {}, {}, 3
@@ -18,7 +18,7 @@ for i = 1, #KEYS, 2 do
   local lease = redis.pcall('GET', KEYS[i])
   if type(lease) == 'string' and string.sub(lease, 1, 32) == token then
     local length = redis.pcall('LLEN', key)
-    if type(length) ~= 'number' then length = -1 end   -- another program's data, which goes when the job ends
+    if type(length) ~= 'number' then length = -1 end   -- another program's data, deleted when the job ends
     if length == 0 and before == 0 then length = redis.call('RPUSH', key, '') end
     if length == before + 1 then
       for from = first, at - 1, 4000 do

@@ -1,14 +1,14 @@
 #!lua flags=no-writes
--- Reads a job as it is, at one instant. Its inputs stay where they are.
+-- Reads a job's state atomically, without its inputs.
 -- KEYS  1 payload  2 result  3 lease  4 attempts  5 progress, then the queue of each model
--- ARGV  1 id  2 most bytes of a record that comes with its results
--- Answers as record_at when it is terminal; {inputs, creation or false, lease or false, attempts, index of its
--- queue from 0, place among the waiting from 1 or 0, head of its progress or false} when it is not; {} when there is no
--- such job.
+-- ARGV  1 id  2 most bytes of a record that is returned with its results
+-- Returns the same as record_at if the job is terminal; otherwise {number of inputs, creation or false, lease or false,
+-- attempts, index of its queue from 0, position among the waiting from 1 or 0, head of its progress or false}; {} if
+-- there is no such job.
 --@include record.lua
 
 local record = record_at(KEYS[2], tonumber(ARGV[2]))
-if record then return record end             -- it needs nothing of what follows
+if record then return record end             -- before the include, which a terminal job does not need
 --@include payload.lua
 
 local fault
@@ -24,6 +24,6 @@ for i = 6, #KEYS do
     if lease and not whole(string.sub(lease, 33), nil) then lease = nil end   -- another program's data
     return {inputs, created or false, lease or false, whole(peek('GET', KEYS[4]), 0), i - 6, place, done}
   end
-  fault = score or fault                     -- that queue holds another program's data: it may have been the job's
+  fault = score or fault                     -- that queue holds another program's data; the job may have been in it
 end
 return redis.call('EXISTS', KEYS[1]) == 1 and fault or {}

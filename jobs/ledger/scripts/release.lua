@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Gives back jobs that were claimed and have no result: their place is as before, and so are the deadline of those
--- that were never started, and the attempts of those whose start shall not count.
+-- Returns claimed jobs without a result to the queue. Restores their score, the deadline of jobs that were never
+-- started, and the attempts of jobs whose start does not count.
 -- KEYS  1 queue  2 deadlines  3 doorbell
--- ARGV  1 events channel  2 lease prefix  3 attempts prefix, then id, token, score, latest start in Unix ms or 0,
---       attempts, or '' where they stay, for each
--- Answers how many were given back.
+-- ARGV  1 events channel  2 lease prefix  3 attempts prefix, then for each job id, token, score, latest start in Unix
+--       ms or 0, attempts, or '' to keep them
+-- Returns the number of jobs that were returned.
 --@include codec.lua
 
 local events = {}

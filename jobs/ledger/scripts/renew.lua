@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- Extends a worker's leases; also one that ran out, as long as nobody has given its job back: the token tells.
+-- Extends a worker's leases. A lease that has ended is extended too while its token is unchanged, that is, until its
+-- job is requeued.
 -- KEYS  1 queue
--- ARGV  1 lease, ms  2 lease prefix  3 result prefix, then id, token for each
--- Answers {ids whose lease was lost, and may be another worker's by now}, {ids that have ended, as by a cancel}.
+-- ARGV  1 lease, ms  2 lease prefix  3 result prefix, then id, token for each job
+-- Returns {ids whose lease was lost; another worker may have it}, {ids of jobs that ended, for example by a cancel}.
 --@include codec.lua
 
 local now, lost, over = clock(), {}, {}

@@ -1,9 +1,9 @@
 #!lua
--- Adds a sample to a model's history, unless another writer added one since this one looked.
+-- Adds a sample to a model's history, unless another writer has added one since this writer read `at`.
 -- KEYS  1 history  2 sampled
--- ARGV  1 `at` of the sample before, empty where there is none  2 sample  3 counts that it has seen
+-- ARGV  1 `at` of the previous sample, empty if there is none  2 sample  3 counts at the time of the sample
 --       4 most samples  5 lifetime, ms
--- Answers 1, or 0 where another was faster
+-- Returns 1, or 0 if another writer was faster
 --@include codec.lua
 
 if (redis.call('HGET', KEYS[2], 'at') or '') ~= ARGV[1] then return 0 end

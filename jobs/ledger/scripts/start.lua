@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Charges an attempt to jobs whose first batch begins, and notes the time. Jobs that only waited in a worker's
--- window are not charged when it dies.
+-- Charges an attempt to jobs whose first batch starts, and stores the time. Jobs that only waited in a worker's
+-- window are not charged if the worker dies.
 -- KEYS  none
--- ARGV  1 lease prefix  2 attempts prefix, then id, token, attempts with this one, for each
--- Sent again because its answer was lost, it charges no second attempt.
+-- ARGV  1 lease prefix  2 attempts prefix, then for each job id, token, attempts including this one
+-- Sending the same arguments again, because the answer was lost, charges no second attempt.
 --@include codec.lua
 
 local now = clock()

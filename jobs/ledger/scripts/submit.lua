@@ -1,26 +1,26 @@
 #!lua
--- Accepts jobs of one model: idempotency, admission, payload, queue entry, doorbell. Each all or nothing.
+-- Accepts jobs of one model: idempotency, admission, payload, queue entry, doorbell. Each job completely or not at all.
 -- KEYS  1 queue  2 deadlines  3 bytes  4 doorbell  5 recent, then payload, result, idempotency for each job
 -- ARGV  1 most jobs  2 most bytes  3 idempotency lifetime, ms  4 most recent jobs, then for each job
---       id, payload less the value of its last field, the creation time, head start, ms, latest start from now, ms,
+--       id, payload without the value of its last field, the creation time, head start, ms, latest start from now, ms,
 --       or 0, fingerprint, or ''
--- Answers for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} |
+-- Returns for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} |
 -- {'full', 'jobs'|'bytes', depth}
--- They are refused when memory is full (no allow-oom flag): the clients are told 503 and nothing is written.
+-- Refused when memory is full (no allow-oom flag): nothing is written and the clients get 503.
 --@include codec.lua
 
 local now, answers, added, recent = clock(), {}, {}, {}
 local depth, before = redis.call('ZCARD', KEYS[1]), counter(KEYS[3])
-redis.call('ZCARD', KEYS[2])                 -- another program's data under a key ends the script here, before it writes
+redis.call('ZCARD', KEYS[2])                 -- these fail on another program's data, before the script writes
 redis.call('LLEN', KEYS[4])
 redis.call('ZCARD', KEYS[5])
 local most_jobs, most_bytes, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), before
-local ahead = {}                             -- score -> jobs of that score or less, these included
+local ahead = {}                             -- score -> jobs with that score or less, including new ones
 
 local function position(score)
   if not ahead[score] then
     ahead[score] = redis.call('ZCOUNT', KEYS[1], '-inf', score)
-    for i = 1, #added - 2, 2 do              -- those of this script are not in the queue yet
+    for i = 1, #added - 2, 2 do              -- jobs of this call are not in the queue yet
       if added[i] <= score then ahead[score] = ahead[score] + 1 end
     end
   end

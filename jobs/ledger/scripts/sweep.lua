@@ -1,16 +1,16 @@
 #!lua flags=allow-oom
--- Gives back jobs whose lease ran out, expires the overdue, and ends what a stock client aborted.
+-- Requeues jobs whose lease ended, expires overdue jobs, and ends jobs that a stock client aborted.
 -- KEYS  1 queue  2 deadlines  3 bytes  4 abort  5 doorbell  6 swept
--- ARGV  1 most of each at once  2 result lifetime, ms  3 events channel  4 payload prefix  5 result prefix
+-- ARGV  1 most jobs of each kind  2 result lifetime, ms  3 events channel  4 payload prefix  5 result prefix
 --       6 lease prefix  7 attempts prefix  8 progress prefix  9 head of an expired record
---       10 head of a cancelled record  11 quiet after which leases get grace, ms  12 grace, ms
--- Answers {given back, expired, aborted}
+--       10 head of a cancelled record  11 time without a sweep after which leases are extended, ms  12 extension, ms
+-- Returns {requeued, expired, aborted}
 --@include codec.lua
 --@include terminate.lua
 
 local now, events, answer = clock(), {}, {0, 0, 0}
 
-local function ended(id)                     -- a stock client's abort may put back what had just ended
+local function ended(id)                     -- a stock client's abort may requeue a job that had just ended
   if not is_record(ARGV[5] .. id) then return false end
   redis.call('ZREM', KEYS[1], id)
   redis.call('ZREM', KEYS[2], id)
@@ -24,8 +24,8 @@ local function stop(id, state, head)
   events[#events + 1] = event(id, state, terminate(id, keys, state, head, ARGV[2], now))
 end
 
--- Nobody has swept for a while: Redis stood still or was away, and its live workers could not renew either. They get
--- time to. A lease so extended ends in half a ms, which only a renewal clears: it gets no grace twice.
+-- No process has swept for a while: Redis was stopped or unreachable, and live workers could not renew their leases.
+-- Extend the leases once. An extended lease has a score with half a ms, which only a renewal removes.
 if redis.call('EXISTS', KEYS[6]) == 0 then
   local grace = string.format('%d.5', RUNNING + now + ARGV[12])
   local short = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, grace, 'WITHSCORES')
@@ -36,13 +36,13 @@ end
 redis.call('SET', KEYS[6], '1', 'PX', ARGV[11])
 
 local lapsed = redis.call('ZRANGEBYSCORE', KEYS[1], RUNNING, string.format('%d', RUNNING + now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
-for i = 1, #lapsed, 2 do                     -- to the head of the queue, for they have waited longest
+for i = 1, #lapsed, 2 do                     -- to the head of the queue: they have waited longest
   local id = lapsed[i]
   if not ended(id) then
     redis.call('ZADD', KEYS[1], string.format('%d', lapsed[i + 1] - RUNNING - 86400000), id)
     redis.call('DEL', ARGV[6] .. id)
-    if whole(peek('GET', ARGV[7] .. id), 0) == 0 then      -- never started, so its deadline holds again
-      redis.call('SET', ARGV[7] .. id, '0', 'EX', 86400)         -- tells the next worker that one was lost with it
+    if whole(peek('GET', ARGV[7] .. id), 0) == 0 then      -- never started, so its deadline is restored
+      redis.call('SET', ARGV[7] .. id, '0', 'EX', 86400)         -- shows the next worker that a worker was lost with it
       local k, created = extras_at(ARGV[4] .. id)
       local within = whole(math.ceil((tonumber(k.expires_in) or -1) * 1000), nil)
       if created and within then redis.call('ZADD', KEYS[2], string.format('%d', created + within), id) end
@@ -68,7 +68,7 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[4], 0, ARGV[1] - 1)) do
     answer[3] = answer[3] + 1
   end
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 60000)   -- arq itself never does
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 60000)   -- arq does not remove them
 
 publish(ARGV[3], events)
 return answer

@@ -1,10 +1,10 @@
 -- Included by the scripts that end a job without running it (cancelled, expired).
--- head: the record's fields that do not depend on the job, encoded, its map header counting the eight added here.
+-- head: the record's encoded fields that do not depend on the job; its map header counts the eight fields added here.
 
-local function forget(job_key, ttl)          -- its bytes that no longer count; a small one lives on for readers
+local function forget(job_key, ttl)          -- returns the bytes to subtract; a small payload is kept for readers
   local size = redis.pcall('STRLEN', job_key)
-  if type(size) ~= 'number' then return 0 end   -- another program's data: not ours to delete
-  local counted = redis.call('PEXPIRE', job_key, ttl, 'NX') == 1   -- one with a lifetime never was
+  if type(size) ~= 'number' then return 0 end   -- another program's data: do not delete it
+  local counted = redis.call('PEXPIRE', job_key, ttl, 'NX') == 1   -- a payload with a lifetime was never counted
   if counted and size > 65536 then redis.call('DEL', job_key) end
   return counted and size or 0
 end
@@ -13,7 +13,7 @@ local function terminate(id, keys, state, head, ttl, now)
   local n, created = outline(keys.job)
   local lease = peek('GET', keys.lease)
   local attempts = whole(peek('GET', keys.attempts), 0)
-  local started = lease and whole(string.sub(lease, 33), 0) or 0   -- 0: it had no start that still counts
+  local started = lease and whole(string.sub(lease, 33), 0) or 0   -- 0: no start that counts
   if started == 0 and attempts == 0 then started = now end
   local record = head
     .. str('id') .. str(id) .. str('q') .. str(keys.queue) .. str('t') .. uint(attempts)

@@ -1,4 +1,4 @@
-"""A model's files on their way into memory: what is missing, unsafe or unfit for the task is refused here."""
+"""Loads a model's files into memory; refuses what is missing, unsafe or unfit for the task."""
 
 import os
 import warnings
@@ -19,21 +19,21 @@ from worker.engine.pipelines import hub
 from worker.engine.pipelines.quantized import quantize
 
 _NO_LIMIT = 10**9
-"""Tokenizers say 10**30 where they know of no maximum."""
+"""Tokenizers use 10**30 for an unknown maximum."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a task asks of a checkpoint."""
+    """What a task requires of a checkpoint."""
 
     model: Any
-    """The class of transformers that loads its model."""
+    """The class of transformers that loads the model."""
     head: str | tuple[str, ...] = ""
-    """How the architecture's name must end; weights for another head may have the same names and fit."""
+    """Required end of the architecture's name; weights for another head may have the same names and fit."""
     unread: tuple[str, ...] = ()
-    """How the names of weights begin that the task never reads, so that they may be missing."""
+    """Prefixes of the names of weights that the task never reads; these may be missing."""
     processor: Any = transformers.AutoTokenizer
-    """The class of transformers that loads what turns an input into tensors."""
+    """The class of transformers that loads the tokenizer or image processor."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Checkpoint:
     max_length: int | None
     tokenizer_file: str | None
     trained: Trained
-    """How it is run as it was trained, where its files say."""
+    """How the model was trained to be used, if its files say so."""
 
 
 def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architecture) -> Checkpoint:
-    """Loads safetensors, and nothing that is not the operator's will. Raises ConfigurationError."""
+    """Loads safetensors, and runs only code that the operator allows. Raises ConfigurationError."""
     _be_quiet()
     device = _device(spec)
     integers = spec.dtype == "int8"
@@ -100,7 +100,7 @@ def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architec
 
 
 def _be_quiet() -> None:
-    # A server's log has no use for progress bars and for advice on generation flags.
+    # A server's log should not have progress bars or advice on generation flags.
     messages: Any = transformers.utils.logging
     messages.set_verbosity_error()
     messages.disable_progress_bar()
@@ -152,7 +152,7 @@ def _max_length(model: Any, tokenizer: Any, trained: int | None) -> int | None:
 
 
 def first_position(model: Any) -> int:
-    """The number of a text's first position; RoBERTa and its kin begin after the padding's."""
+    """The number of a text's first position; RoBERTa and related models start after the padding's."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings"):
             padding = getattr(module, "padding_idx", None)
@@ -161,12 +161,12 @@ def first_position(model: Any) -> int:
 
 
 def has_length_dependent_rope(model: Any) -> bool:
-    """Whether the longest text of a pass changes how positions turn the states of all, as some ropes do."""
+    """Whether the longest text of a pass changes the rotary position embedding of all its texts."""
     told = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
     ropes = [
         told,
         *(rope for rope in told.values() if isinstance(rope, dict)),
-    ]  # of all layers, or of each kind
+    ]  # for all layers, or for each kind
     return any(rope.get("rope_type") in ("dynamic", "longrope") for rope in ropes)
 
 

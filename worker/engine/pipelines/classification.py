@@ -1,4 +1,4 @@
-"""Texts, tokens, and texts against labels that the client names."""
+"""Text classification, token classification, and classification by labels that the client names."""
 
 from string import Formatter
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from worker.engine.pipelines.interface import Prepared
 
 
 class TextClassification(EncoderPipeline):
-    """Each text gets a label, or its `top_k` labels."""
+    """Returns a label for each text, or its `top_k` labels."""
 
     architecture = Architecture(
         transformers.AutoModelForSequenceClassification, head="ForSequenceClassification"
@@ -29,12 +29,12 @@ class TextClassification(EncoderPipeline):
         return [self.pipeline.postprocess({"logits": logits[None]}, **options) for logits in computed.outputs]
 
     def compared(self, output: Any) -> Any:
-        """See ComparablePipeline. A model with one label has nothing but its score to give."""
+        """See ComparablePipeline. A model with one label returns only its score."""
         return [entry["score" if self.model.config.num_labels == 1 else "label"] for entry in output]
 
 
 class TokenClassification(EncoderPipeline):
-    """Each text gets the tokens, or the entities, that have a label."""
+    """Returns the tokens, or the entities, of each text that have a label."""
 
     architecture = Architecture(transformers.AutoModelForTokenClassification, head="ForTokenClassification")
     postprocessing = "token-classification"
@@ -68,7 +68,7 @@ class TokenClassification(EncoderPipeline):
 
 
 class ZeroShotClassification(EncoderPipeline):
-    """Each text is held against every candidate label: does the text entail that the label is true?"""
+    """Compares each text with every candidate label: does the text entail that the label is true?"""
 
     architecture = TextClassification.architecture
     postprocessing = "zero-shot-classification"
@@ -109,7 +109,7 @@ class ZeroShotClassification(EncoderPipeline):
         return output["labels"][:1]
 
     def _encode_pairs(self, texts: list[str], hypotheses: list[str]) -> Encoding:
-        """Every text with every hypothesis, text by text; the text is cut, never the hypothesis."""
+        """Encodes every text with every hypothesis, text by text; only the text may be truncated."""
         limit = self.info.max_length
         try:
             encoding: Encoding = self.tokenizer(
@@ -127,10 +127,10 @@ class ZeroShotClassification(EncoderPipeline):
 
 
 def _checked(template: str) -> str:
-    """The template, if `{}` is in it once and no other field is.
+    """Returns the template if it contains `{}` exactly once and no other field.
 
-    A client's template must not reach into objects (`{0.x}`)
-    or ask for a gigabyte of blanks (`{:>1000000000}`).
+    A client's template must not reach into objects (`{0.x}`) or ask for a gigabyte of blanks
+    (`{:>1000000000}`).
     """
     try:
         fields = [part[1:] for part in Formatter().parse(template) if part[1] is not None]

@@ -1,4 +1,4 @@
-"""A pipeline of the operator's own: any class that takes a list of inputs and returns a list of outputs."""
+"""A custom pipeline: any class that takes a list of inputs and returns a list of outputs."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -13,7 +13,7 @@ from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prep
 
 
 class CustomPipeline(LoadedPipeline):
-    """An instance of `spec.pipeline`, `module:Class`, built once and called with every batch."""
+    """An instance of `spec.pipeline`, `module:Class`, created once and called with every batch."""
 
     def __init__(self, spec: ModelSpec, source: Path | None) -> None:
         self._name = spec.pipeline
@@ -29,7 +29,7 @@ class CustomPipeline(LoadedPipeline):
             raise ConfigurationError(
                 f"model {spec.name!r}: {spec.pipeline} cannot be called; it needs __call__(self, inputs, ...)"
             )
-        # what it computes in, it alone knows
+        # the dtype is known only to the class
         self.info = PipelineInfo(spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None)
 
     @classmethod
@@ -38,7 +38,7 @@ class CustomPipeline(LoadedPipeline):
         return cls(spec, source)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
-        """See LoadedPipeline. Nothing is known of the inputs here."""
+        """See LoadedPipeline. The inputs are passed on unchecked."""
         return Prepared((inputs, parameters))
 
     def compute(self, prepared: Prepared) -> list[Any]:
@@ -84,7 +84,7 @@ def _find(spec: ModelSpec) -> Callable[..., Any]:
 
 
 def _plain_if_possible(output: Any) -> Any:
-    # An output that cannot be walked, such as a list that holds itself, must not cost its neighbours theirs.
+    # An output that cannot be traversed, such as a list that contains itself, must not fail other outputs.
     try:
         return plain(output)
     except NotJson as error:

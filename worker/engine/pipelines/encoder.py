@@ -1,4 +1,4 @@
-"""What the tasks share that take one look at each text: tokens -> forward passes -> rows of numbers."""
+"""Shared by the tasks with one forward pass per text: tokens -> forward passes -> rows of numbers."""
 
 import inspect
 from abc import abstractmethod
@@ -20,7 +20,7 @@ from worker.engine.pipelines.parallel import LEAST, Lanes, Size, deal
 from worker.engine.pipelines.text import Layout, TextPipeline
 
 Encoding = Mapping[str, list[Any]]
-"""The tokenizer's answer for several texts, not padded: name -> one list per row."""
+"""The tokenizer's result for several texts, not padded: name -> one list per row."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -30,23 +30,23 @@ class Pass:
     """Rows that go through the model together."""
 
     rows: list[int]
-    """Their numbers."""
+    """Their indices in the micro-batch."""
     tensors: Tensors
-    """The model's inputs: [rows, longest], or [1, tokens] with the rows end to end."""
+    """The model's inputs: [rows, longest], or [1, tokens] with concatenated rows."""
     lengths: list[int]
     packed: bool
-    """Whether the rows are end to end."""
+    """Whether the rows are concatenated."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One micro-batch: its rows, dealt out to forward passes."""
+    """One micro-batch: its rows, divided into forward passes."""
 
     inputs: list[Any]
     encoding: Encoding
     passes: list[Pass]
     options: dict[str, Any]
-    """What the postprocessing is told."""
+    """Options of the postprocessing."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Predicted:
 
 
 class EncoderPipeline(TextPipeline):
-    """A task that takes one look at each text, cut to what the model reads."""
+    """A task with one forward pass per text, which is truncated to the model's limit."""
 
     reads_first_tokens: ClassVar[bool] = False
-    """Whether the task's models look at nothing but each text's first token in the end, as most do."""
+    """Whether the task's models use only each text's first token after the last layer, as most do."""
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
         takes = inspect.signature(checkpoint.model.forward).parameters
@@ -69,7 +69,7 @@ class EncoderPipeline(TextPipeline):
         self._takes_positions = "position_ids" in takes
         self._first_position = first_position(checkpoint.model)
         super().__init__(spec, checkpoint)
-        # code from elsewhere may change its modules while they compute
+        # remote code may change its modules while they compute
         apart = not (spec.trust_remote_code or has_length_dependent_rope(checkpoint.model))
         on_cpu = checkpoint.device.type == "cpu"
         self._lanes = Lanes(torch.get_num_threads()) if on_cpu and apart else None
@@ -78,7 +78,7 @@ class EncoderPipeline(TextPipeline):
 
     @abstractmethod
     def _answer(self, computed: Predicted) -> list[Any]:
-        """One output per text."""
+        """Returns one output per text."""
 
     def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         options = self._postprocess_parameters(parameters)
@@ -97,9 +97,10 @@ class EncoderPipeline(TextPipeline):
         return Prepared(Rows(inputs, encoding, passes, options), sum(lengths), computed)
 
     def _layouts(self) -> Iterator[Layout]:
-        if has_length_dependent_rope(self.model):  # no texts that are tried are as long
+        # the trial texts are too short to show the effect
+        if has_length_dependent_rope(self.model):
             return
-        # On a GPU, an attention for each length would be many small kernels where one large one is wanted.
+        # A GPU needs one large kernel; one attention call per length would be many small ones.
         if self.device.type == "cpu" and self._takes_positions:
             undo = packing.make_ready(self.model, first_tokens=self.reads_first_tokens)
             if undo is not None:
@@ -108,7 +109,7 @@ class EncoderPipeline(TextPipeline):
         yield from super()._layouts()
 
     def _parts(self, lengths: list[int]) -> list[list[int]]:
-        """Which rows share a forward pass."""
+        """Decides which rows share a forward pass."""
         if self.layout == "alone":
             return self._together(len(lengths))
         count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * LEAST else 1
@@ -139,7 +140,7 @@ class EncoderPipeline(TextPipeline):
         return Pass(part, tensors, lengths, packed=False)
 
     def _has_no_positions(self, rows: list[list[int]]) -> bool:
-        """Whether a token amid a row has none: RoBERTa and its kin pass by whatever looks like padding."""
+        """Whether a token within a row has no position: RoBERTa and related models skip padding ids."""
         return self._first_position > 0 and any(self._first_position - 1 in ids for ids in rows)
 
     def _padded(self, name: str, rows: list[Any]) -> torch.Tensor:
@@ -158,7 +159,7 @@ class EncoderPipeline(TextPipeline):
         return Predicted(work, [numbers for _, numbers in numbered])
 
     def _run(self, one: Pass) -> list[torch.Tensor]:
-        """The model's first output for each row of a pass."""
+        """Returns the model's first output for each row of a pass."""
         inputs = {name: self._on_device(tensor) for name, tensor in one.tensors.items()}
         with packing.packed(one.lengths) if one.packed else nullcontext():
             output = self.model(**inputs, **self._forward_options)[0].cpu()
@@ -174,7 +175,7 @@ class EncoderPipeline(TextPipeline):
     def _padding_value(self, name: str) -> int:
         if name != "input_ids":
             return 0
-        # The model may tell padding by its own configuration, not by the tokenizer's.
+        # The model may recognise padding by its own configuration, not by the tokenizer's.
         for token in (self.model.config.get_text_config().pad_token_id, self.tokenizer.pad_token_id):
             if token is not None:
                 return int(token)

@@ -1,4 +1,4 @@
-"""What a pipeline returned, as plain Python and as JSON bytes; what JSON cannot express is refused."""
+"""Converts a pipeline's output to plain Python and to JSON bytes; refuses what JSON cannot express."""
 
 import math
 from collections.abc import Iterable
@@ -14,21 +14,21 @@ _STRINGS = frozenset({str})
 
 
 class NotJson(ValueError):
-    """Why an output, or a part of it, cannot be JSON without a loss. It may stand in the output's place."""
+    """Why an output, or a part of it, cannot be JSON without loss. May take the output's place."""
 
 
 def plain(value: Any) -> Any:
-    """`value` with its arrays, tensors and NumPy scalars turned into lists and numbers.
+    """Returns `value` with its arrays, tensors and NumPy scalars turned into lists and numbers.
 
-    Whatever else is in it stays as it is: of that, `encode_output` turns sets and named tuples into lists,
-    dataclasses into objects, and bytes (base64), dates, UUIDs and Decimals into strings. Raises NotJson where
-    JSON would keep one of two keys of a dict, or make a string of a Decimal that is no number.
+    Everything else is unchanged: later `encode_output` turns sets and named tuples into lists, dataclasses
+    into objects, and bytes (base64), dates, UUIDs and Decimals into strings. Raises NotJson if JSON would
+    keep one of two keys of a dict, or make a string of a Decimal that is no number.
     """
     kind = type(value)
     if kind in _SCALARS:
         return value
     if kind is list or kind is tuple:
-        # A list of a thousand floats is told from its types, without a call for each.
+        # Checking the types handles a list of a thousand floats without a call for each.
         return value if _SCALARS.issuperset(map(type, value)) else [plain(entry) for entry in value]
     if isinstance(value, dict):
         turned = {plain(key): plain(entry) for key, entry in value.items()}
@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
         return turned
     if hasattr(value, "tolist"):
         listed = value.tolist()
-        # An array of Python's objects may hold anything.
+        # An array of Python objects may contain anything.
         return plain(listed) if getattr(getattr(value, "dtype", None), "kind", "") == "O" else listed
     if isinstance(value, tuple | set | frozenset):
         return [plain(entry) for entry in value]
@@ -51,7 +51,7 @@ def plain(value: Any) -> Any:
 
 
 def _check_json(raw: msgspec.Raw) -> None:
-    """It is taken over as it is."""
+    """Raises NotJson unless it is JSON, because it is copied unchanged."""
     try:
         msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -59,7 +59,7 @@ def _check_json(raw: msgspec.Raw) -> None:
 
 
 def _check_keys(turned: dict[Any, Any]) -> None:
-    """JSON has strings for keys, and 1 and "1" would be the same."""
+    """Raises NotJson for keys that JSON cannot express or would merge, such as 1 and "1"."""
     for key in turned:
         if isinstance(key, float | Decimal) and not math.isfinite(key):
             raise NotJson(f"the output has the key {key!r}, which JSON cannot express")
@@ -69,19 +69,19 @@ def _check_keys(turned: dict[Any, Any]) -> None:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    """The values of the fields of a dataclass or a msgspec.Struct."""
+    """Returns the values of the fields of a dataclass or a msgspec.Struct."""
     if is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, field.name) for field in fields(value)]
     return [getattr(value, name) for name in getattr(value, "__struct_fields__", ())]
 
 
 def encode_output(output: Any) -> bytes:
-    """The output as JSON. Raises ValueError, in one sentence, where JSON has no way to say it."""
+    """Returns the output as JSON. Raises ValueError, in one sentence, if JSON cannot express it."""
     if isinstance(output, NotJson):
         raise output
     try:
         encoded = _ENCODER.encode(output)
-        # msgspec writes NaN and Infinity as null; only an answer with a null in it is searched for them.
+        # msgspec writes NaN and Infinity as null; only a result with a null is searched for them.
         finite = b"null" not in encoded or _is_finite(msgspec.to_builtins(output))
     except Exception as error:
         raise ValueError(f"the output is not JSON: {error}") from error

@@ -1,4 +1,4 @@
-"""Texts as vectors."""
+"""Feature extraction: texts as vectors."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from worker.engine.pipelines.interface import Prepared
 
 
 class FeatureExtraction(EncoderPipeline):
-    """The last hidden states: [1][tokens][dim], or [dim] when they are pooled."""
+    """Returns the last hidden states: [1][tokens][dim], or [dim] if pooled."""
 
     architecture = Architecture(transformers.AutoModel, unread=("pooler.",))
     postprocessing = "feature-extraction"

@@ -1,4 +1,4 @@
-"""The words that fit where a text has a mask."""
+"""Fill-mask: words for the masked position in a text."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from worker.engine.pipelines.interface import Prepared
 
 
 class FillMask(EncoderPipeline):
-    """Each text gets `top_k` words for its mask; with several masks, a list of them for each."""
+    """Returns `top_k` words for the mask of each text; with several masks, one list for each."""
 
     architecture = Architecture(transformers.AutoModelForMaskedLM)
     postprocessing = "fill-mask"
@@ -51,11 +51,11 @@ class FillMask(EncoderPipeline):
         ]
 
     def question(self, text: str) -> str:
-        """See ComparablePipeline. Without a mask, a word becomes one."""
+        """See ComparablePipeline. If the text has no mask, one of its words is masked."""
         if self.tokenizer.mask_token in text:
             return text
         words = text.split()
-        # near the start, for a long text is cut
+        # near the start, because a long text is truncated
         words[min(len(words) // 2, 20)] = self.tokenizer.mask_token
         return " ".join(words)
 

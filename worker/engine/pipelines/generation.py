@@ -1,4 +1,4 @@
-"""Prompts, continued."""
+"""Text generation: continues prompts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from worker.engine.pipelines.padding import pad_left
 from worker.engine.pipelines.text import Layout, TextPipeline
 
 _DEFAULT_NEW_TOKENS = 256
-"""As in transformers, where neither the request nor the model says."""
+"""As in transformers, if neither the request nor the model sets it."""
 
 _DEPENDS_ON_PADDING = ("min_length", "no_repeat_ngram_size", "bad_words_ids", "sequence_bias")
-"""Settings in a model's generation_config.json whose effect reaches into the padded prompt."""
+"""Settings in a model's generation_config.json that also act on the padded prompt."""
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts that share a forward pass, padded on the left, and how many tokens each may get."""
+    """Prompts that share a forward pass, padded on the left, and the maximum of new tokens for each."""
 
     texts: list[str]
     tokens: list[list[int]]
@@ -41,14 +41,15 @@ class Continued:
 
     @property
     def steps(self) -> int:
-        """Tokens that were generated for each prompt, one after the other."""
+        """Number of tokens generated for each prompt, one after the other."""
         return int(self.sequences[0].shape[-1]) - self.prompts.ids.shape[1]
 
 
 class TextGeneration(TextPipeline):
-    """Each prompt gets its continuation.
+    """Returns a continuation of each prompt.
 
-    Sampled ones differ from run to run, as one draw serves the whole batch; `do_sample: false` doesn't.
+    Sampled continuations differ between runs, because the whole batch shares one random sequence; with
+    `do_sample: false` they do not.
     """
 
     architecture = Architecture(transformers.AutoModelForCausalLM)
@@ -59,7 +60,7 @@ class TextGeneration(TextPipeline):
         "do_sample": False,
         "return_full_text": False,
     }
-    compared_texts = 32  # the others would take too long
+    compared_texts = 32  # more texts would take too long
 
     def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         fitted = [self._fit(ids, parameters) for ids in self._tokens(texts)]
@@ -147,7 +148,7 @@ class TextGeneration(TextPipeline):
         return rows
 
     def _fit(self, prompt: list[int], parameters: dict[str, Any]) -> tuple[list[int], int]:
-        """The end of the prompt that leaves room for the new tokens, and their number."""
+        """Returns the end of the prompt that leaves room for the new tokens, and their number."""
         new, room = self._new_tokens(prompt, parameters), self.info.max_length
         if room is None or len(prompt) + new <= room:
             return prompt, new
@@ -175,7 +176,7 @@ class TextGeneration(TextPipeline):
         return int(config.max_length) - len(prompt)
 
     def _until_end(self, tokens: list[int]) -> list[int]:
-        """The tokens up to the end-of-text one; what follows is the batch's padding."""
+        """Returns the tokens up to the end-of-text token; those after it are the batch's padding."""
         ends = _as_set(self.model.generation_config.eos_token_id)
         for i, token in enumerate(tokens):
             if token in ends:

@@ -1,7 +1,7 @@
-"""A model of the hub: whether it is loaded from the cache, and the files beside its weights.
+"""Models of the hub: whether a model is loaded from the cache, and the files beside its weights.
 
-The hub is asked once, with a time limit and no retry: transformers would ask for one file after the other and
-retry each, for minutes. What is not reachable is reported in one sentence.
+The hub is asked once, with a time limit and no retry: transformers would request one file after the other and
+retry each, for minutes. A failure is reported in one sentence.
 """
 
 import logging
@@ -21,7 +21,7 @@ from jobs.models import ModelSpec
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 5.0
-"""Seconds until the hub counts as unreachable, for each of connecting and answering."""
+"""Seconds until the hub counts as unreachable, for connecting and for answering separately."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PROCESSORS = (
@@ -35,13 +35,13 @@ _PROCESSORS = (
     "preprocessor_config.json",
     "processor_config.json",
 )
-"""Of which each model has one at least: what makes its inputs into numbers."""
+"""Each model has at least one of these files, which turn its inputs into numbers."""
 
 
 def from_cache(spec: ModelSpec) -> bool:
-    """Whether the model is to be loaded from the cache alone; else the hub has just answered.
+    """Whether the model is to be loaded from the cache only; otherwise the hub has just answered.
 
-    Raises ConfigurationError when it is neither in the cache nor on a hub that can be reached.
+    Raises ConfigurationError if the model is neither in the cache nor on a reachable hub.
     """
     if _COMMIT.fullmatch(spec.revision or "") and not spec.trust_remote_code and _complete(spec):
         return True
@@ -58,9 +58,9 @@ def from_cache(spec: ModelSpec) -> bool:
 
 
 def files_beside(spec: ModelSpec, *, cached: bool) -> Path | None:
-    """A folder with the model's files for sentence-transformers, as far as it has any.
+    """Returns a folder with the model's files for sentence-transformers; None if it has none.
 
-    Raises Unsupported, and what huggingface_hub raises when a download fails.
+    Raises Unsupported, and what huggingface_hub raises if a download fails.
     """
     modules = _fetched(spec, sentence_transformers.MODULES, cached=cached)
     if modules is None:
@@ -82,7 +82,7 @@ def _fetched(spec: ModelSpec, name: str, *, cached: bool) -> Path | None:
 
 
 def _asked(spec: ModelSpec) -> str | None:
-    """Asks the hub for the model; returns why it was of no use, or None. Raises ConfigurationError."""
+    """Asks the hub for the model; returns None or why the hub failed. Raises ConfigurationError."""
     if constants.is_offline_mode():
         return "HF_HUB_OFFLINE keeps the hub from being asked"
     url = huggingface_hub.hf_hub_url(str(spec.source), "config.json", revision=spec.revision)
@@ -111,7 +111,7 @@ def _asked(spec: ModelSpec) -> str | None:
 
 
 def _complete(spec: ModelSpec) -> bool:
-    """Whether all files are in the cache that loading asks for."""
+    """Whether all files that loading needs are in the cache."""
     if not _weights(spec) or not any(_cached(spec, name) for name in _PROCESSORS):
         return False
     if spec.task != "feature-extraction":
@@ -150,5 +150,5 @@ def _cached(spec: ModelSpec, name: str) -> Path | None:
 
 
 def _lookup(spec: ModelSpec, name: str) -> Any:
-    """The file's path in the cache; something else where it is known not to exist; None: not known."""
+    """Returns the file's path in the cache, another value if it is known not to exist, None if unknown."""
     return huggingface_hub.try_to_load_from_cache(str(spec.source), name, revision=spec.revision)

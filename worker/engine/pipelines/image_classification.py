@@ -1,4 +1,4 @@
-"""Images, each with its labels."""
+"""Image classification: labels for images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ class Images:
 
     count: int
     passes: list[tuple[list[int], dict[str, torch.Tensor]]]
-    """For each, the images' numbers and the model's inputs, [images, ...] each."""
+    """For each pass, the images' indices and the model's inputs, [images, ...] each."""
     refused: dict[int, InvalidRequest]
-    """Why an image cannot be run, by its number."""
+    """Why an image cannot be run, by its index."""
     options: dict[str, Any]
 
 
 class ImageClassification(LoadedPipeline):
-    """Each image gets its `top_k` labels, as `transformers.pipeline` gives them. An image costs 1."""
+    """Returns the `top_k` labels of each image like `transformers.pipeline`. An image costs 1."""
 
     architecture: ClassVar[Architecture] = Architecture(
         transformers.AutoModelForImageClassification,
@@ -56,7 +56,7 @@ class ImageClassification(LoadedPipeline):
             raise ConfigurationError(f"model {spec.name!r}: a first try failed: {error}") from error
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
-        """See LoadedPipeline. An image that cannot be read fails alone, without another run of the others."""
+        """See LoadedPipeline. An image that cannot be read fails alone; the others do not run again."""
         refused: dict[int, InvalidRequest] = {}
         alike: dict[Any, list[tuple[int, dict[str, torch.Tensor]]]] = {}
         for index, one in enumerate(inputs):
@@ -103,7 +103,7 @@ class ImageClassification(LoadedPipeline):
         image = decode(one)
         try:
             return dict(self.processor(images=image, return_tensors="pt"))
-        except ValueError as error:  # as of an image of a few pixels
+        except ValueError as error:  # for example for an image of a few pixels
             raise InvalidRequest(f"the image cannot be prepared for the model: {error}") from None
 
     def _logits(self, tensors: dict[str, torch.Tensor]) -> torch.Tensor:

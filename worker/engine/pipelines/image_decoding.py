@@ -1,4 +1,4 @@
-"""From an image's base64 to pixels, with limits that hold before anything is decoded."""
+"""Decodes an image's base64 into pixels, with limits that are checked before the pixels are decoded."""
 
 import base64
 import io
@@ -10,15 +10,15 @@ from jobs.errors import InvalidRequest
 from jobs.tasks.images import FORMATS, start_of
 
 MAX_PIXELS = 50_000_000
-"""A few hundred bytes can describe billions of pixels; these take 150 MB."""
+"""A few hundred bytes can describe billions of pixels; this many take 150 MB."""
 
 PIL.Image.MAX_IMAGE_PIXELS = None  # `decode` checks; Pillow only warns, and raises at twice its limit
 
 
 def decode(item: str) -> PIL.Image.Image:
-    """The image as RGB, turned as its EXIF says, as transformers loads one.
+    """Returns the image as RGB, rotated according to its EXIF data, like transformers.
 
-    Raises InvalidRequest for what is damaged, of another format or too large; MemoryError.
+    Raises InvalidRequest for an image that is damaged, in another format or too large; MemoryError.
     """
     try:
         data = base64.b64decode("".join(item[start_of(item) :].split()), validate=True)
@@ -34,5 +34,5 @@ def decode(item: str) -> PIL.Image.Image:
         raise
     except PIL.UnidentifiedImageError:
         raise InvalidRequest(f"the image is damaged, or none of {', '.join(FORMATS)}") from None
-    except Exception as error:  # whatever Pillow raises for what is in the file
+    except Exception as error:  # Pillow may raise anything for damaged data
         raise InvalidRequest(f"the image is damaged: {error}") from None

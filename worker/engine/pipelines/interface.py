@@ -1,4 +1,4 @@
-"""What the engine sees of a pipeline, whatever is behind it."""
+"""The interface between the engine and any pipeline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,81 +12,81 @@ from worker.engine.protocol import CHARS_PER_TOKEN
 
 @dataclass(frozen=True)
 class PipelineInfo:
-    """What a loaded pipeline says of itself."""
+    """Properties of a loaded pipeline."""
 
     device: str
     dtype: str
     max_length: int | None
-    """Tokens of one text that the model reads; longer ones are cut. None: no such limit is known."""
+    """Maximum tokens of a text; longer ones are truncated. None: no limit is known."""
     tokenizer_file: str | None
-    """Path of `tokenizer.json`, to measure texts elsewhere; it may ask for truncation and padding."""
+    """Path of `tokenizer.json`, for measuring texts elsewhere; it may enable truncation and padding."""
     tokenizes: bool = False
-    """Whether inputs are turned into tokens, so that a batch of them may have padding."""
+    """Whether inputs are turned into tokens, so that a batch may have padding."""
     packs: bool = False
     """Whether texts of different lengths share a forward pass without padding."""
     lanes: int = 1
-    """Forward passes that a large batch is dealt out to."""
+    """Number of forward passes that a large batch is divided into."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A micro-batch that only waits for the model."""
+    """A micro-batch that is ready for the model."""
 
     work: Any
-    """The pipeline's own."""
+    """Known only to the pipeline."""
     tokens: int | None = None
-    """The sum of its rows' lengths, in tokens; None where the pipeline has no tokens."""
+    """Total tokens of its rows; None if the pipeline has no tokens."""
     padded: int | None = None
-    """What the model computes, padding and all, summed over its forward passes."""
+    """Tokens that the model computes, padding included, summed over its forward passes."""
 
 
 class LoadedPipeline(Protocol):
     """A model in memory: a micro-batch is prepared, computed and answered.
 
-    Each of the three steps may have a thread of its own, so that one batch is prepared while another is
-    computed and a third is answered; no step is called twice at a time.
+    Each of the three steps may have its own thread, so that one batch is prepared while another is computed
+    and a third is answered. Calls of one step never overlap.
     """
 
     info: PipelineInfo
 
     budget: int | None = None
-    """Padded tokens that one forward pass should take at most, for a task that makes several of one batch."""
+    """Maximum padded tokens per forward pass, for a task that divides a batch into several."""
 
     steps: int = 0
-    """Tokens that the last `compute` generated for the text that got most; 0 where a task generates none."""
+    """Tokens that the last `compute` generated for the longest continuation; 0 if the task generates none."""
 
     new_tokens: int = 0
-    """Tokens that a text gets at most where its job does not say."""
+    """Maximum new tokens per text if the job does not set it."""
 
     defaults: Mapping[str, Any] = MappingProxyType({})
-    """Parameters that the model's own files ask for; the models file's and a job's come before them."""
+    """Parameters from the model's own files; those of the models file and of a job take precedence."""
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
-        """Checks, tokenises and pads one micro-batch. InvalidRequest: an input or a parameter is at fault."""
+        """Checks, tokenises and pads a micro-batch. Raises InvalidRequest for a bad input or parameter."""
         ...
 
     def compute(self, prepared: Prepared) -> Any:
-        """The forward pass, and nothing else; its result is for `answer`."""
+        """Runs the forward pass only; returns the argument of `answer`."""
         ...
 
     def answer(self, computed: Any) -> list[Any]:
-        """One output per input, in order, of plain Python values.
+        """Returns one output per input, in order, as plain Python values.
 
-        An output that is not JSON comes back as it is, for `encode_output` to refuse. An InvalidRequest in
-        an output's place fails its input alone: the others need not run again to find it.
+        An output that is not JSON is returned unchanged, and `encode_output` refuses it. An InvalidRequest in
+        place of an output fails only its input, without running the others again.
         """
         ...
 
     def run(self, inputs: list[Any], parameters: dict[str, Any]) -> list[Any]:
-        """The three steps, one after the other. Raises what they raise."""
+        """Runs the three steps in sequence. Raises what they raise."""
         return self.answer(self.compute(self.prepare(inputs, parameters)))
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
-        """Inputs, short to long, and parameters to warm up with; None if the pipeline gives none."""
+        """Returns inputs, short to long, and parameters for the warm-up; None if the pipeline has none."""
         ...
 
     def units(self, inputs: list[Any]) -> int:
-        """The cost of a batch of which `prepare` has no tokens, as `worker/batching/lengths.py` counts it."""
+        """The cost of a batch for which `prepare` reports no tokens; as in `worker/batching/lengths.py`."""
         if not all(isinstance(one, str) for one in inputs):
             return len(inputs)
         return max(len(text) // CHARS_PER_TOKEN + 1 for text in inputs) * len(inputs)
@@ -96,7 +96,7 @@ class PipelineClass(Protocol):
     """The class of a task's pipeline (`jobs.tasks.Task.pipeline`)."""
 
     def open(self, spec: ModelSpec, source: Path | None) -> LoadedPipeline:
-        """Loads the model into memory, as `pipelines.load` says."""
+        """Loads the model into memory; see `pipelines.load`."""
         ...
 
 
@@ -106,14 +106,14 @@ class ComparablePipeline(LoadedPipeline):
     compared_with: ClassVar[dict[str, Any]] = {}
     """The parameters of the comparison."""
     compared_texts: ClassVar[int | None] = None
-    """Held-out texts that are compared, at most; None is all of them."""
+    """Maximum number of held-out texts to compare; None: all."""
     has_vectors: ClassVar[bool] = False
-    """Whether answers are compared by their direction; else they are decisions, which must be equal."""
+    """Whether answers are compared by direction; otherwise they are decisions, which must be equal."""
 
     def question(self, text: str) -> Any:
-        """A held-out text as an input of the task."""
+        """Turns a held-out text into an input of the task."""
         return text
 
     def compared(self, output: Any) -> Any:
-        """Of an output, its decisions (words or scores), or its vectors as an array [tokens, dimensions]."""
+        """An output's decisions (words or scores), or its vectors as an array [tokens, dimensions]."""
         raise NotImplementedError

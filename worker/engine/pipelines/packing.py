@@ -1,12 +1,12 @@
-"""Packing: rows of different lengths end to end, as one row without padding, through a model that isn't told.
+"""Packing: runs rows of different lengths through a model as one concatenated row, without padding.
 
-All of a transformer but its attention looks at one token at a time, and doesn't mind whose neighbour that is.
-Attention must know where each row begins and ends, and runs on each by itself, as in ByteTransformer (Zhai et
-al., 2023) and FlashAttention's `varlen` calls. transformers lets an attention be registered by name: ours is
-its own `sdpa`, called once for each length that occurs.
+All parts of a transformer except attention process one token at a time, so neighbouring tokens do not matter
+to them. Attention needs the start and end of each row, and runs on each row separately, as in ByteTransformer
+(Zhai et al., 2023) and FlashAttention's `varlen` calls. transformers allows registering an attention by name:
+ours is its own `sdpa`, called once for each distinct length.
 
-Nothing here trusts a model to be of that kind: a mask other than "all of the row" and "all before it in the
-row" is refused, and whoever packs compares answers first (`worker/engine/pipelines/text.py`).
+No model is assumed to work this way. A mask other than "all of the row" and "all before it in the row" is
+refused, and the caller compares answers first (`worker/engine/pipelines/text.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ _NAME = "batchline_packed"
 _PLAIN_MASKS = (masking_utils.bidirectional_mask_function, masking_utils.causal_mask_function)
 
 _MORE = ("cache", "position_bias", "s_aux", "sliding_window", "softcap")
-"""Arguments of an attention that looks at more than queries, keys and values."""
+"""Arguments of an attention that uses more than queries, keys and values."""
 
 
 class Span(NamedTuple):
@@ -38,16 +38,16 @@ class Span(NamedTuple):
 
 
 _spans: ContextVar[list[Span] | None] = ContextVar("spans", default=None)
-"""Of what the model is working on; None: rows as it knows them."""
+"""The rows of the current pass; None if it is not packed."""
 
 
 class CannotPackError(RuntimeError):
-    """The model does something with rows that packing does not know."""
+    """The model processes rows in a way that packing does not support."""
 
 
 @contextmanager
 def packed(lengths: Sequence[int]) -> Iterator[None]:
-    """In it, a model that is ready takes [1, sum(lengths)] tokens; like lengths should be neighbours."""
+    """Within it, a prepared model takes [1, sum(lengths)] tokens; equal lengths should be neighbours."""
     spans, start = [], 0
     for length, rows in groupby(lengths):
         end = start + length * len(list(rows))
@@ -61,10 +61,10 @@ def packed(lengths: Sequence[int]) -> Iterator[None]:
 
 
 def make_ready(model: Any, *, first_tokens: bool) -> Callable[[], None] | None:
-    """Readies a model for `packed`, and tells how to undo that; None when it cannot be. Else it is as it was.
+    """Prepares a model for `packed` and returns a function that undoes it; None, unchanged, if it cannot be.
 
-    `first_tokens`: of each row only the first token leaves the last layer, as [rows, 1, dim], so that a head
-    that looks at no other finds it where it would be.
+    `first_tokens`: the last layer returns only the first token of each row, as [rows, 1, dim], which is where
+    a head that uses no other token expects it.
     """
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if model.config._attn_implementation != "sdpa" or not model._supports_attention_backend:
@@ -92,7 +92,7 @@ def _attend(
     mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Each [1, heads, tokens, dim] -> [1, tokens, heads, dim], each row's attention by itself."""
+    """Each [1, heads, tokens, dim] -> [1, tokens, heads, dim]; attention runs on each row separately."""
     spans = _spans.get()
     if spans is None:
         return sdpa_attention_forward(module, query, key, value, mask, **options)

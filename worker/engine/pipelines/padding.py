@@ -1,4 +1,4 @@
-"""Rows of different lengths as one rectangle, and back."""
+"""Pads rows of different lengths to one rectangle."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import torch
 
 
 def pad_right(rows: Sequence[Sequence[Any]], value: int) -> torch.Tensor:
-    """[rows, longest], the short rows filled up with `value` at their end."""
+    """Returns [rows, longest]; short rows are filled with `value` at the end."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
 
 
 def pad_left(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, [rows, longest] each, the short rows filled up at their start.
+    """Returns token ids and attention mask, [rows, longest] each; short rows are filled at the start.
 
-    A row is filled with its own first token: it is masked, so that attention never sees it, and
-    penalties on tokens that occurred before meet none that didn't.
+    A row is filled with its own first token. It is masked, so attention ignores it, and penalties on repeated
+    tokens apply only to tokens that did occur.
     """
     longest = max(map(len, rows))
     ids = [[*[row[0]] * (longest - len(row)), *row] for row in rows]

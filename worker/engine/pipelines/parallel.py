@@ -1,8 +1,8 @@
 """Lanes: several forward passes at once, each on one core, instead of one pass on all cores.
 
-A pass on all cores is hundreds of short operations, and after each the cores wait for the slowest. Where an
-API, a Redis or a tokenizer need a core for a moment, all others wait as often. Passes on one core each wait
-for nobody until all of them are done.
+A pass on all cores is hundreds of short operations, and after each the cores wait for the slowest. Whenever
+the API, Redis or a tokenizer uses a core for a moment, all other cores wait. Passes on one core each wait
+only once, at the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,23 +18,23 @@ Work = TypeVar("Work")
 Done = TypeVar("Done")
 
 LEAST = 96
-"""Tokens in each lane from which on lanes are the better choice; fewer use a core too badly."""
+"""Minimum tokens per lane; with fewer, lanes use the cores too badly."""
 
 
 class Lanes:
-    """As many threads as cores, each without helpers. Raises MemoryError when there is no room for them."""
+    """One thread per core, without helper threads. Raises MemoryError if they cannot be started."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._threads = ThreadPoolExecutor(count, "lane", initializer=threads.alone)
         all_there = Barrier(count)
-        try:  # at once: in the midst of a batch one that cannot start would be the batch's fault
+        try:  # started now: during a batch, a thread that cannot start would be blamed on the batch
             self.run([all_there] * count, Barrier.wait)
         except RuntimeError as error:
             raise MemoryError(f"{count} threads could not be started: {error}") from error
 
     def run(self, work: Sequence[Work], compute: Callable[[Work], Done]) -> list[Done]:
-        """All of it, in order. Raises what `compute` raises, once nothing runs any more."""
+        """Runs all work; returns the results in order, or raises what `compute` raises, after all ended."""
         running: list[Future[Done]] = []
         try:
             for one in work:
@@ -50,7 +50,7 @@ def _compute(compute: Callable[[Work], Done], work: Work) -> Done:
 
 
 class Size(NamedTuple):
-    """Of the rows of a part."""
+    """The size of a part, from its rows."""
 
     rows: int = 0
     tokens: int = 0
@@ -61,16 +61,16 @@ class Size(NamedTuple):
 
 
 def deal(lengths: Sequence[int], count: int, too_large: Callable[[Size], bool]) -> list[list[int]]:
-    """Deals rows out to `count` parts: about as many tokens in each, and rows of like length together.
+    """Divides rows into `count` parts of about equal tokens, with rows of similar length together.
 
-    `lengths` are those of the rows, in tokens; where a part would be `too_large`, there are more parts.
-    Returns the numbers of the rows.
+    `lengths` are those of the rows, in tokens. If a part would be `too_large`, there are more parts. Returns
+    the indices of the rows.
     """
     share, before, latest = sum(lengths) / count, 0, -1
     parts: list[list[int]] = []
     size = Size()
     for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        part = int((before + lengths[row] / 2) / share)  # in which its middle is
+        part = int((before + lengths[row] / 2) / share)  # the part that contains the row's middle
         size = size.with_row(lengths[row])
         if part > latest or too_large(size):
             parts.append([])

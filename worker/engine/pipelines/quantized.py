@@ -1,9 +1,9 @@
-"""Linear layers in 8-bit integers on the CPU, such that a batch never changes an answer.
+"""Linear layers in 8-bit integers on the CPU, whose answers do not depend on the batch.
 
-Weights have a scale for each output, activations one for each token, found anew in every pass (ZeroQuant,
-Yao et al. 2022). torch's own dynamic quantisation has one scale for a whole batch, so that a text's
-neighbours show in its answer: of 384 texts the demo model gave 2.3 % another label than in float32, and
-2.6 % another one than when they ran alone.
+Weights have one scale per output, activations one per token, computed in every pass (ZeroQuant, Yao et al.
+2022). torch's own dynamic quantisation has one scale for a whole batch, so a text's neighbours change its
+answer: of 384 texts the demo model gave 2.3 % another label than in float32, and 2.6 % another label than
+when they ran alone.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from torch import nn
 
 _LARGEST = 127
 _TINY = 1e-8
-"""Instead of a scale of zero, for a row of zeros."""
+"""Replaces a scale of zero, for a row of zeros."""
 
 
 class Int8Linear(nn.Module):
@@ -42,7 +42,7 @@ class Int8Linear(nn.Module):
 
 
 def quantize(model: Any) -> Any:
-    """Replaces the model's linear layers in place; kinds derived from them, which models look into, stay."""
+    """Replaces the model's linear layers in place, but no subclasses: models read their attributes."""
     for name, child in model.named_children():
         if type(child) is nn.Linear:
             setattr(model, name, Int8Linear(child))

@@ -1,4 +1,4 @@
-"""A query and its documents, scored by a cross-encoder."""
+"""Text ranking: a cross-encoder scores documents for a query."""
 
 from typing import Any, ClassVar
 
@@ -14,13 +14,13 @@ from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.text import SAMPLES
 
 _ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "none"}
-"""Of those that a checkpoint may name: how a score is made of the model's number."""
+"""Activations that a checkpoint may name, and our names for them."""
 
 
 class TextRanking(EncoderPipeline):
-    """Each document gets a score for its query, as `CrossEncoder.predict` of sentence-transformers gives it.
+    """Returns a score for each document and its query, like `CrossEncoder.predict` of sentence-transformers.
 
-    Each pair of query and document is one row of a forward pass; the longer of both is cut first.
+    Each pair of query and document is one row of a forward pass; the longer of both is truncated first.
     """
 
     architecture = Architecture(
@@ -44,7 +44,7 @@ class TextRanking(EncoderPipeline):
         return [{"query": "When was the bridge closed?", "document": sample} for sample in SAMPLES], {}
 
     def question(self, text: str) -> dict[str, str]:
-        """See ComparablePipeline. The start of the text asks for the rest of it."""
+        """See ComparablePipeline. The start of the text is the query, the rest of it the document."""
         words = text.split()
         half = min(len(words) // 2, 10)
         return {"query": " ".join(words[:half] or words), "document": " ".join(words[half:])}

@@ -1,8 +1,8 @@
-"""What the tasks on text share: inputs are checked, and how texts share a pass is proven harmless before use.
+"""Shared by the tasks on text: checks inputs, and checks before use that sharing a pass changes no answers.
 
-Tokenising, packing or padding, and splitting are done here and the rest is transformers' own pre- and
-postprocessing, item by item: its own batching leaves padding in the answers of some tasks, and
-refuses tokenizers without a padding token.
+Tokenising, packing or padding, and splitting are done here. The rest is transformers' own pre- and
+postprocessing, item by item: its own batching leaves padding in the answers of some tasks, and refuses
+tokenizers without a padding token.
 """
 
 import logging
@@ -24,7 +24,7 @@ from worker.engine.pipelines.interface import ComparablePipeline, PipelineInfo, 
 logger = logging.getLogger(__name__)
 
 Layout = Literal["packed", "padded", "alone"]
-"""How texts share a forward pass: end to end, as one rectangle, or not at all."""
+"""How texts share a forward pass: concatenated, as one rectangle, or not at all."""
 
 SAMPLES = (
     "The parcel arrived on Tuesday, a day early and in good order.",
@@ -37,16 +37,16 @@ SAMPLES = (
     "side were mended. The second disagreed: the water had taken so much of the ground below that it "
     "would be cheaper to build another one, and the town was asked to choose.",
 )
-"""About 16, 32 and 128 tokens: what texts are, from a title to a paragraph."""
+"""About 16, 32 and 128 tokens: typical texts, from a title to a paragraph."""
 
 
 class TextPipeline(ComparablePipeline, ABC):
     """A LoadedPipeline around `transformers.pipeline`."""
 
     architecture: ClassVar[Architecture]
-    """What its checkpoints must be."""
+    """What its checkpoints must have."""
     postprocessing: ClassVar[str] = ""
-    """The task of transformers whose pre- and postprocessing it uses; empty where it has its own."""
+    """The transformers task whose pre- and postprocessing it uses; empty if it has its own."""
     warm_up_parameters: ClassVar[dict[str, Any]] = {}
 
     @classmethod
@@ -74,9 +74,8 @@ class TextPipeline(ComparablePipeline, ABC):
             tokenizer_file=checkpoint.tokenizer_file,
             tokenizes=True,
         )
-        self._tokenizing = (
-            threading.Lock()
-        )  # `prepare` may change how it truncates while `answer` reads words
+        # `prepare` may change the truncation while `answer` decodes
+        self._tokenizing = threading.Lock()
         self.layout: Layout = "alone"
         with torch.inference_mode():
             self.layout = self._find_layout()
@@ -106,7 +105,7 @@ class TextPipeline(ComparablePipeline, ABC):
         return list(SAMPLES), dict(self.warm_up_parameters)
 
     def _check(self, one: Any) -> None:
-        """Refuses an input that cannot be run. Raises InvalidRequest."""
+        """Checks that an input can be run. Raises InvalidRequest."""
         if not isinstance(one, str):
             raise InvalidRequest(f"an input must be a text, not {type(one).__name__}")
         if not one:
@@ -114,26 +113,26 @@ class TextPipeline(ComparablePipeline, ABC):
 
     @abstractmethod
     def _prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
-        """The inputs as tensors, and all that `_answer` needs to know of them."""
+        """Returns the inputs as tensors, with everything that `_answer` needs."""
 
     @abstractmethod
     def _compute(self, work: Any) -> Any:
-        """The forward pass."""
+        """Runs the forward pass."""
 
     @abstractmethod
     def _answer(self, computed: Any) -> list[Any]:
-        """One output per text."""
+        """Returns one output per text."""
 
     @abstractmethod
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
-        """What the model itself says of each text when they are one batch."""
+        """Returns the model's raw output for each text when they are one batch."""
 
     def _together(self, count: int) -> list[list[int]]:
-        """The numbers of the rows that may share a forward pass."""
+        """Returns the indices of the rows that may share a forward pass."""
         return [[row] for row in range(count)] if self.layout == "alone" else [list(range(count))]
 
     def _staged(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Where the device can fetch it while the host goes on."""
+        """Returns the tensor in memory that the device can read asynchronously."""
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
     def _on_device(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -144,16 +143,16 @@ class TextPipeline(ComparablePipeline, ABC):
         return {**self.pipeline._postprocess_params, **postprocess}
 
     def _layouts(self) -> Iterator[Layout]:
-        """How texts may share a pass, the fastest way first. The next is asked for when one was no good."""
+        """The layouts to try, the fastest first. The next is requested if one changes answers."""
         yield "padded"
 
     def _find_layout(self) -> Layout:
-        """The first way in which long and short neighbours leave the model's word on each other alone.
+        """Returns the first layout with which long and short neighbours do not change the model's output.
 
-        A rectangle doesn't where a model mixes positions without regard to the mask (FNet), or finds a text's
-        end by a padding token that it doesn't have (GPT-2 as a classifier).
+        "padded" fails if a model mixes positions regardless of the mask (FNet), or finds a text's end by a
+        padding token that it does not have (GPT-2 as a classifier).
         """
-        mask = self.tokenizer.mask_token  # ESM-2 looks for it in all that it is given
+        mask = self.tokenizer.mask_token  # ESM-2 expects one in every text
         texts = [f"{mask} {SAMPLES[0]}" if mask else SAMPLES[0], SAMPLES[-1]]
         try:
             alone = [self._predict([text])[0].float() for text in texts]
@@ -166,7 +165,7 @@ class TextPipeline(ComparablePipeline, ABC):
                 if all(map(self._alike, alone, together)):
                     return layout
                 logger.debug("model %s: %s texts change each other's answers", self.name, layout)
-            except Exception as error:  # whatever a model does that expects other shapes
+            except Exception as error:  # a model that expects other shapes may raise anything
                 logger.debug("model %s: texts cannot be %s: %s", self.name, layout, error)
         return "alone"
 
