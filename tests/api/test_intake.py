@@ -63,7 +63,7 @@ async def test_a_request_that_waits_keeps_nothing_of_its_inputs(settings: Settin
 
         async def nothing_kept() -> bool:
             gc.collect()
-            jobs = [kept for kept in gc.get_objects() if isinstance(kept, NewJob) and kept.inputs == mine]
+            jobs = [kept for kept in gc.get_objects() if type(kept) is NewJob and kept.inputs == mine]
             accepted = (await queue.depth())[MODEL].waiting == 1
             return accepted and not jobs and services.budget.held == 0
 

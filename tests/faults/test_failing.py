@@ -111,7 +111,7 @@ async def test_a_model_whose_inputs_fail_is_degraded_everywhere(
 async def test_jobs_that_failed_in_part_are_amber_and_can_be_found(client: httpx.AsyncClient) -> None:
     partial, well = await ended(client, mixed(1, 9)), await ended(client, mixed(10, 0))
     listed = {job["id"]: job["counts"] for job in (await client.get("/v1/jobs")).json()["jobs"]}
-    assert listed[partial["id"]] == {"total": 10, "succeeded": 1, "failed": 9}
+    assert listed[partial["id"]] == {"total": 10, "succeeded": 1, "failed": 9, "tokens": None}
     row = (await page(client, "/")).one("tr", id=f"job-{partial['id']}")
     assert row.one(class_="succeeded").text == "succeeded"
     assert row.one(class_="partial").text == "9 of 10 failed"

@@ -139,7 +139,11 @@ async def test_a_folder_of_sentence_transformers_makes_vectors(tmp_path: Path) -
     write_config(
         folder, **config | {"architectures": [config["architectures"][0].partition("For")[0] + "Model"]}
     )
-    (folder / "modules.json").write_text("[]")
+    steps = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    modules = [{"type": f"sentence_transformers.models.{kind}", "path": path} for kind, path in steps]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
     async with ready(tmp_path, str(folder), command=SERVE) as instance:
         assert instance.says("for feature-extraction\n")
         job = await instance.answer("A wonderful film.")

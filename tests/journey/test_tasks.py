@@ -67,7 +67,7 @@ async def images_are_labelled(client: httpx.AsyncClient) -> None:
     [alone] = (await submit(client, LANDSCAPE, model="look"))["results"]
     assert len(alone["output"]) == 5
     job = await submit(client, [LANDSCAPE, BROKEN, *[LANDSCAPE] * 10], model="look", parameters={"top_k": 5})
-    assert job["counts"] == {"total": 12, "succeeded": 11, "failed": 1}
+    assert job["counts"] == {"total": 12, "succeeded": 11, "failed": 1, "tokens": None}
     assert job["batch"]["size"] > 1
     assert job["batch"]["padding"] is None
     assert job["results"][1]["error"]["detail"].startswith("the image is damaged")

@@ -1,15 +1,13 @@
 """Tiny models, each saved once per session, and the plain transformers pipeline to compare with."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import pytest
 import torch
 import transformers
+from huggingface_hub import constants
 
 from jobs.models import ModelSpec
 from tests.worker.engine.pipelines import tiny
@@ -18,6 +16,12 @@ from worker.engine import pipelines
 torch.set_num_threads(1)  # two would wait for each other over models as small as these
 
 ModelFolder = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For these tests only: others of the same process ask a hub of their own."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture(scope="session")
