@@ -21,7 +21,7 @@ class Parser(httptools.HttpRequestParser):
 
     def __init__(self, protocol: "HttpProtocol") -> None:
         super().__init__(protocol)
-        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn's protocol
         self.protocol = protocol
 
     def feed_data(self, data: Any) -> None:

@@ -31,7 +31,7 @@ class Edge:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # the server leaves the body out
+            scope = {**scope, "method": "GET"}  # the server omits the body
         start = time.perf_counter()
         started = False
 

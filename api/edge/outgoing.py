@@ -91,7 +91,7 @@ class OutgoingBuffer:
     def left(self) -> int:
         """Unacknowledged bytes; on other systems than Linux only those that the system has not yet taken."""
         left = self._transport.get_write_buffer_size()
-        if sys.platform == "linux":  # SIOCOUTQ has this name there
+        if sys.platform == "linux":  # TIOCOUTQ has the same value as SIOCOUTQ there
             held = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
             left += int.from_bytes(held, sys.byteorder)
         return left

@@ -27,9 +27,9 @@ router = APIRouter(tags=["jobs"], dependencies=[Depends(query.known)])
 direct = APIRouter(tags=["jobs"], route_class=Direct)
 
 MAX_PAGE = 100
-"""Jobs on one page of the listing."""
+"""Maximum jobs on one page of the listing."""
 MAX_OUTCOMES = 10_000
-"""The most inputs that a job may have (`ModelSpec.max_inputs`)."""
+"""Maximum inputs of a job (`ModelSpec.max_inputs`)."""
 
 States = Annotated[
     Sequence[str],
