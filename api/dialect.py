@@ -57,7 +57,7 @@ class Dialect(Protocol):
 
     @property
     def prefix(self) -> str:
-        """The dialect answers requests for unknown paths that begin with this prefix."""
+        """The dialect refuses requests for unknown paths that begin with this prefix."""
 
     @property
     def routers(self) -> Sequence[APIRouter]:

@@ -41,7 +41,7 @@ class DeadlineProtocol(HttpProtocol):
     _ahead = 0.0
     """The credit in bytes of a client that received faster than PACE."""
     _due = 0.0
-    """Bytes to be received by the next check: at most PACE, and at most the bytes left at the last check."""
+    """Bytes to be received by the next check: PACE x PACE_EVERY, or the bytes left if these are fewer."""
     _late = False
     """Whether bytes were left when the keep-alive time ended."""
     _taken = 0

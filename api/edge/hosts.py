@@ -1,8 +1,8 @@
 """Checks the host names of requests, as a protection against DNS rebinding.
 
 In DNS rebinding, the name of an attacker's page first resolves to the attacker's server and then to this one.
-The page can then read this server's answers as its own. Public DNS must resolve such a name. So by default
-all other hosts are served: IP addresses, names without a dot, and names reserved for private networks.
+The page can then read this server's answers as its own. The attack needs a name that public DNS resolves. So
+by default only other hosts are served: IP addresses, names without a dot, and reserved private names.
 """
 
 import ipaddress

@@ -45,7 +45,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.parser = Parser(self)
         self.rest: Any = None
-        """The bytes after the offer. A view: thousands of offers in one read must not each copy the rest."""
+        """The bytes after an Upgrade request. A view: thousands in one read must not each copy the rest."""
         self.held = 0
         """Bytes since the last complete headers or the last part of a body: all that the parser may hold."""
         self.in_head = True

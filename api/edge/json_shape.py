@@ -31,7 +31,7 @@ def check_structure(data: bytes, pointer: str) -> None:
 
     Each bracket, comma and colon may create an object of 50 bytes or more. Nothing else runs during decoding.
     """
-    if not _too_much(*_counted(data)):  # usually so, even counting marks in texts
+    if not _too_much(*_counted(data)):  # usually few, even if marks in texts are counted
         return
     containers = commas = 0
     for piece in marks(data):
@@ -66,7 +66,7 @@ def marks(data: bytes, step: int = PIECE) -> Iterator[bytes]:
 
 
 def check_shape(value: Any, pointer: str) -> None:
-    """Raises InvalidRequest if the JSON is nested too deeply or has too large integers. Not recursive."""
+    """Raises InvalidRequest if the JSON is nested too deeply or has integers over 64 bits. Not recursive."""
     level = [value]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []

@@ -1,4 +1,4 @@
-"""Caches the live workers, which are read at most once a second, and estimates the time of their queues.
+"""Caches the live workers, which are read at most once a second, and estimates the time to empty a queue.
 
 `jobs/monitoring/roster.py` defines how a worker reports.
 """

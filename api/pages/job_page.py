@@ -33,7 +33,7 @@ STOP_POLLING = 286
 
 
 class Pair(NamedTuple):
-    """One input and its result. None is not known, or not known yet."""
+    """One input and its result. None means unknown, or not known yet."""
 
     input: str | None
     result: dict[str, Any] | None

@@ -22,7 +22,7 @@ class Spread(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """The figures of one model. Rates are per second, shares between 0 and 1. None is not known."""
+    """The figures of one model. Rates are per second, shares between 0 and 1. None means unknown."""
 
     spec: ModelSpec
     state: str
