@@ -35,10 +35,8 @@ _decoder = msgspec.json.Decoder(JobRequest)
 async def read_job(request: Request, catalog: ModelCatalog, max_bytes: int) -> NewJob:
     """Reads the request's job.
 
-    Raises InvalidRequest; Refusal if the content type is not JSON, or if the body is
-    too large or exceeds the free memory.
-
-    The body's memory stays reserved until `bodies.release`.
+    Raises InvalidRequest; Refusal if the content type is not JSON, or the body is too large or exceeds the
+    free memory. The body's memory stays reserved until `bodies.release`.
     """
     _check_media_type(request)
     body = await bodies.read(request, max_bytes)

@@ -30,8 +30,8 @@ log = structlog.get_logger(__name__)
 PING_EVERY = 2.0
 """Seconds without a message after which the subscription's connection is checked with a ping."""
 SILENCE = 5.0
-"""Seconds without a message, despite a ping, after which the connection counts as dead. A busy
-machine may stall for a second."""
+"""Seconds without a message, despite a ping, after which the connection counts as dead. A busy machine may
+stall for a second."""
 LAG = 64
 """Maximum queued events of one watcher. An event stream whose client reads nothing must not queue more."""
 
