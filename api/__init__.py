@@ -1,1 +1,1 @@
-"""The HTTP edge: routes, problems, pages. What a job is and how it is kept is in `jobs`."""
+"""The HTTP interface: routes, problems, pages. The package `jobs` defines and stores jobs."""

@@ -1,4 +1,4 @@
-"""`batchline api`, or `python -m api`: settings, logs, a check of Redis, the server until a signal comes."""
+"""`batchline api`, or `python -m api`: loads settings, checks Redis, and runs the server until a signal."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.get_logger("api")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs until SIGTERM or SIGINT; the exit status is 1 where the configuration cannot work."""
+    """Runs until SIGTERM or SIGINT. Returns exit status 1 if the configuration is invalid."""
     arguments = _parser().parse_args(argv)
     if arguments.shared:
         descriptor, parent = arguments.shared
@@ -36,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
         warn_of_unknown(log.warning)
-        create_app(settings)  # says what is wrong before anything listens
+        create_app(settings)  # reports errors before the server listens
         asyncio.run(connection.check(settings))
         listener = listen(settings.host, settings.port)
     except ConfigurationError as error:
-        print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for a person, before there are logs
+        print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for the operator, not a log line
         return 1
     log.info("serving", url=f"http://{settings.host}:{settings.port}", processes=settings.api_processes)
     if settings.api_processes > 1:
@@ -63,13 +63,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def serve(settings: Settings, listener: socket.socket) -> int:
-    """This process's share of the requests."""
+    """Serves requests in this process."""
     traces.configure("api")
     raise_limit()
     server = Server(config(create_app(settings)))
     heap.return_large_blocks()
     heap.settle()
-    # uvicorn takes over only once it runs
+    # uvicorn installs its own handlers only when it runs
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     server.run(sockets=[listener])

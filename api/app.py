@@ -1,4 +1,4 @@
-"""create_app(settings): builds the services, starts the background tasks, puts the routes together."""
+"""create_app(settings): creates the services, background tasks and routes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -45,20 +45,20 @@ from jobs.settings import Settings
 from jobs.store.connection import cancel, connect
 
 DIALECTS: tuple[Dialect, ...] = (OwnInterface(), Pages())
-"""Every interface that is served; another one needs a line here."""
+"""All served interfaces. Add a new one here."""
 
 
 class App(FastAPI):
-    """FastAPI, the express lane beside it, and in front of both what looks at the host and the caller."""
+    """FastAPI and the express lane, with the checks of host and caller before both."""
 
     hosts: Hosts
     resolver: Resolver
     refusals: Refusals
     lane: Express
     express: ASGIApp
-    """The lane, surrounded by the edge."""
+    """The lane, wrapped in the edge's middleware."""
     edge: Callable[[ASGIApp], Edge]
-    """Surrounds an application as every answer needs it."""
+    """Wraps an application in the middleware of every answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,13 +77,13 @@ class App(FastAPI):
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         if not isinstance(error, EXPECTED):
-            raise error  # a bug is answered and logged by the edge
+            raise error  # the edge answers and logs bugs
         response = await self.refusals.answer(Request(scope, receive), error)
         await response(scope, receive, send)
 
 
 class CrossOriginApp(App):
-    """Also for pages of other origins (CORS). Where none are allowed it is not used, and costs nothing."""
+    """An App for pages of other origins (CORS). It is used only if other origins are allowed."""
 
     cross_origin: ASGIApp
 
@@ -97,7 +97,7 @@ class CrossOriginApp(App):
 def create_app(
     settings: Settings, *, dialects: Sequence[Dialect] = DIALECTS, resolver: Resolver | None = None
 ) -> FastAPI:
-    """The ASGI application. Raises ConfigurationError; Redis need not be there yet."""
+    """The ASGI application. Raises ConfigurationError. Redis need not be running yet."""
     catalog = load_catalog(settings.models_file)
     metrics = ApiMetrics(CollectorRegistry())
     metrics.expect(catalog.specs)
@@ -127,7 +127,7 @@ def create_app(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # it would send a client to whatever host its request named
+        redirect_slashes=False,  # a redirect would use the host of the request
     )
     known = Dialects(dialects)
     refusals = Refusals(known, metrics)
@@ -180,5 +180,5 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
 def _version() -> str:
     try:
         return version("batchline")
-    except PackageNotFoundError:  # run from a checkout that was not installed
+    except PackageNotFoundError:  # run from a checkout without installation
         return "0"

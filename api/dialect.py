@@ -1,8 +1,8 @@
 """Dialect: one HTTP interface to the same jobs. `/v1/jobs` is the first, the pages for browsers are another.
 
-A dialect parses its requests to jobs, presents jobs as its answers and problems as its errors. It has its own
-routes and its own part of the description (OpenAPI). It never talks to Redis: `api/intake.py` submits for it.
-To add one, write it in a file or folder of its own and name it in `api/app.py`.
+A dialect parses its requests to jobs, and presents jobs as answers and problems as errors. It has its own
+routes and its own part of the OpenAPI description. It never uses Redis: `api/intake.py` submits its jobs.
+To add a dialect, write it in a new file or folder and add it in `api/app.py`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -19,23 +19,23 @@ from jobs.models import ModelCatalog
 from jobs.schema import Job, NewJob
 
 C = TypeVar("C")
-"""What a call's `present` needs to know of the request."""
+"""The type of the data that a call's `parse` passes to `present`."""
 
 
 class Ask(NamedTuple, Generic[C]):
-    """What a client asks for, in our terms."""
+    """A parsed request."""
 
     job: NewJob
     context: C
-    """Given to `present`; keep no inputs in it, for it stays in memory while the request waits."""
+    """Passed to `present`. It must not contain inputs, because it stays in memory while the request waits."""
     wait: float = 0.0
-    """Seconds that the client waits for the job's end."""
+    """Maximum seconds that the client waits for the job's end."""
     key: str | None = None
-    """Its idempotency key."""
+    """The idempotency key, if the client sent one."""
 
 
 class Accepted(NamedTuple):
-    """A submitted job, as it is when the wait is over."""
+    """A submitted job, in its state at the end of the wait."""
 
     job: Job
     replayed: bool
@@ -43,9 +43,9 @@ class Accepted(NamedTuple):
 
 
 class Call(NamedTuple, Generic[C]):
-    """One way to submit: `Intake.run` parses the request, submits the job, waits, and presents it.
+    """A dialect's functions for submitting. `Intake.run` parses, submits, waits, and presents the job.
 
-    Both raise Refusal or an exception of `jobs/errors.py` where the client gets an error instead.
+    Both functions may raise Refusal or an exception of `jobs/errors.py`, which is answered as an error.
     """
 
     parse: Callable[[Request], Awaitable[Ask[C]]]
@@ -53,28 +53,28 @@ class Call(NamedTuple, Generic[C]):
 
 
 class Dialect(Protocol):
-    """What the application needs to know of a dialect."""
+    """The interface of a dialect."""
 
     @property
     def prefix(self) -> str:
-        """The dialect refuses requests for unknown paths that begin with this."""
+        """The dialect refuses requests for unknown paths that begin with this prefix."""
 
     @property
     def routers(self) -> Sequence[APIRouter]:
-        """Its routes. Those with `route_class=Direct` are on the express lane."""
+        """The dialect's routes. Those with `route_class=Direct` are on the express lane."""
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         """The problem as the dialect's error, with the problem's status and headers."""
 
     def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
-        """Completes the description: the schemas and examples that FastAPI cannot know."""
+        """Adds to the OpenAPI description the schemas and examples that FastAPI does not know."""
 
 
 class Dialects:
-    """All dialects, and the rule which one answers a request that is refused."""
+    """All dialects, and which of them answers a refused request."""
 
     def __init__(self, dialects: Sequence[Dialect]) -> None:
-        """One of them must have the prefix ""."""
+        """One of the dialects must have the prefix ""."""
         self.all = tuple(dialects)
         self._by_endpoint = {
             route.endpoint: dialect for dialect, route in self._routes() if hasattr(route, "endpoint")
@@ -85,9 +85,9 @@ class Dialects:
         return [route for _, route in self._routes()]
 
     def of(self, scope: Scope) -> Dialect:
-        """The dialect of the route that the request has reached, or that it asks for.
+        """The dialect of the request's route.
 
-        For a path without a route, the dialect with the longest prefix of it.
+        For a path without a route, the dialect with the longest matching prefix.
         """
         endpoint = scope.get("endpoint") or getattr(scope.get("route"), "endpoint", None)
         return self._by_endpoint.get(endpoint) or self._with_route(scope) or self._with_prefix(scope["path"])
@@ -99,7 +99,7 @@ class Dialects:
                     yield dialect, route
 
     def _with_route(self, scope: Scope) -> Dialect | None:
-        """A route for the path and the method, or else for the path alone."""
+        """The dialect with a route for the path and the method, or else for the path alone."""
         found: Dialect | None = None
         for dialect, route in self._routes():
             match, _ = route.matches(scope)

@@ -1,9 +1,9 @@
-"""Intake: the one way by which a request of any dialect becomes a job in the queue.
+"""Intake: submits the jobs of all dialects' requests.
 
 1. The dialect parses the request to a job.
-2. The job is submitted: with its caller, a trace, its idempotency key; it is counted.
-3. The memory of the request's body is given back.
-4. The request waits for the job's end, as long as its client asks.
+2. The job is submitted with its caller, a trace and its idempotency key, and counted in the metrics.
+3. The memory of the request's body is released.
+4. The request waits for the job's end, for as long as its client asks.
 5. The dialect presents the job.
 """
 
@@ -36,10 +36,10 @@ class Intake:
         self._metrics = metrics
 
     async def run(self, request: Request, call: Call[C]) -> Response:
-        """A call from its request to its answer. Raises what the call raises, and as `submit`."""
+        """Executes a call and returns its response. Raises what the call raises, and as `submit`."""
         job, context, wait, key = await call.parse(request)
         unsubmitted = [job]
-        del job  # Redis has it soon, and a wait must not keep its inputs in memory
+        del job  # its inputs must not stay in memory during the wait
         job_id = new_id()
         replayed = False
 
@@ -60,7 +60,7 @@ class Intake:
         """Submits a job for the request's caller.
 
         Returns the job and whether an earlier request with the same key submitted it.
-        `key` may be `job_id` itself, where that is the same each time the request is sent.
+        `key` may equal `job_id`, if the id is the same each time the request is sent.
 
         Raises QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
         """
@@ -73,7 +73,7 @@ class Intake:
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
             raise
-        # where a new id is known, redis-py sent the script twice because the first answer was lost
+        # if a new id is known, redis-py sent the script twice because the first answer was lost
         replayed = known and (found.id != job_id or key == job_id)
         if replayed:
             self._metrics.replayed.inc()

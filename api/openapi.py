@@ -1,4 +1,4 @@
-"""The description (OpenAPI 3.1) of all dialects: FastAPI describes the routes, each dialect adds the rest."""
+"""The OpenAPI 3.1 description of all dialects. FastAPI describes the routes, each dialect adds the rest."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,7 +16,7 @@ def describe(app: FastAPI, dialects: Iterable[Dialect], catalog: ModelCatalog) -
     for dialect in dialects:
         dialect.describe(described, catalog)
     for calls in described["paths"].values():
-        for call in calls.values():  # FastAPI's own guess, where a path parameter is all there is to validate
+        for call in calls.values():  # FastAPI adds 422 if there are only path parameters
             if "HTTPValidationError" in str(call["responses"].get("422")):
                 del call["responses"]["422"]
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -1,4 +1,4 @@
-"""Refusals: answers the exceptions that end requests, each in its request's dialect, and counts them."""
+"""Refusals: converts exceptions to responses in the dialect of their request, and counts them."""
 
 from dataclasses import replace
 
@@ -17,25 +17,25 @@ from jobs.errors import QueueFull
 from jobs.monitoring.metrics import ApiMetrics
 
 RETRIED_SOON = ("redis-unavailable", "server-busy")
-"""Kinds of problems that may be over in a second."""
+"""Kinds of problems that may end within a second."""
 
 
 class Refusals:
-    """Answers exceptions, wherever they were raised: in FastAPI, on the express lane, or in front of both."""
+    """Answers exceptions of FastAPI, of the express lane, and of the checks before both."""
 
     def __init__(self, dialects: Dialects, metrics: ApiMetrics) -> None:
         self._dialects = dialects
         self._metrics = metrics
 
     def install(self, app: FastAPI) -> None:
-        """Registers handlers for all exceptions that are no bugs; bugs reach `api/edge/middleware.py`."""
+        """Registers handlers for all expected exceptions. Others are handled in `api/edge/middleware.py`."""
         for cls in EXPECTED:
             app.add_exception_handler(cls, self.answer)
         for cls in (RequestValidationError, HTTPException):
             app.add_exception_handler(cls, self.answer_framework)
 
     async def answer(self, request: Request, error: Exception) -> Response:
-        """Of an exception of ours, or of a bug."""
+        """The response to an exception of Batchline, or to an unexpected one."""
         problem = problem_of(error)
         extensions, headers = dict(problem.extensions), dict(problem.headers)
         if isinstance(error, QueueFull):
@@ -48,7 +48,7 @@ class Refusals:
         return self._refuse(request, replace(problem, extensions=extensions, headers=headers))
 
     async def answer_framework(self, request: Request, error: Exception) -> Response:
-        """Of what FastAPI and Starlette raise."""
+        """The response to an exception of FastAPI or Starlette."""
         problem = framework_problem(request, error)
         headers = dict(problem.headers)
         if problem.kind == "method-not-allowed":
@@ -61,7 +61,7 @@ class Refusals:
 
 
 def _allowed(request: Request) -> list[str]:
-    """All methods of the path; Starlette names only those of the first route that has it."""
+    """All methods of the path. Starlette names only those of the first route with this path."""
     path = getattr(request.scope.get("route"), "path", None)
     routes = [route for route in iter_route_contexts(request.app.routes) if route.path == path]
     return sorted({method for route in routes for method in route.methods or ()})

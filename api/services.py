@@ -1,4 +1,4 @@
-"""What a handler may ask for: the process's services."""
+"""The services of the process, for handlers."""
 
 from dataclasses import dataclass
 from typing import Annotated, TypedDict
@@ -24,7 +24,7 @@ from jobs.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
-    """Made once by the lifespan, shared by all requests."""
+    """All services. Created once by the lifespan and shared by all requests."""
 
     settings: Settings
     catalog: ModelCatalog
@@ -42,7 +42,7 @@ class Services:
 
 
 class State(TypedDict):
-    """What the lifespan yields; `request.state` holds it."""
+    """The state that the lifespan yields. It is in `request.state`."""
 
     services: Services
     edge: EdgeState
@@ -54,7 +54,7 @@ def services(request: Request) -> Services:
 
 
 async def _services(request: Request) -> Services:
-    return services(request)  # FastAPI runs what is not async in a thread
+    return services(request)  # async, because FastAPI runs other functions in a thread
 
 
 Shared = Annotated[Services, Depends(_services)]

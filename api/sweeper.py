@@ -1,7 +1,7 @@
-"""A sweep of every queue each second, so that deadlines hold and run-out leases return when no worker lives.
+"""Sweeps every queue each second, so that jobs expire and leases end even if no worker is running.
 
-What a sweep does is in `jobs/ledger/scripts/sweep.lua`; workers sweep as well, and sweeping twice is safe. So
-it is with samples of the history (`jobs/monitoring/history.py`), which are taken on the same round.
+`jobs/ledger/scripts/sweep.lua` defines a sweep. Workers sweep as well; sweeping twice is safe. The same loop
+records samples of the history (`jobs/monitoring/history.py`); recording them twice is safe, too.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ log = structlog.get_logger(__name__)
 
 
 async def sweep_for_ever(ledger: Ledger, history: History) -> NoReturn:
-    """Says once when Redis goes away and once when it is back."""
+    """Sweeps and records samples each second. Logs once when Redis becomes unavailable and once on return."""
     outage = Outage(log)
     while True:
         try:
             for model in ledger.models:
-                with suppress(QueueDamaged):  # which was logged with its key, and is no other model's fault
+                with suppress(QueueDamaged):  # already logged; other models are not affected
                     await ledger.sweep(model)
             await history.record()
             outage.succeeded()
         except QueueUnavailable as error:
             outage.failed(error)
-        except Exception:  # a bug must not end the sweeping for good
+        except Exception:  # after a bug, sweeping must continue
             log.exception("sweep failed")
         await asyncio.sleep(SWEEP_EVERY)

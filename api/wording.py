@@ -1,10 +1,10 @@
-"""Counted things in words: the only place that knows when a noun has an s."""
+"""Formats counts with their nouns in the singular or plural, sizes and times."""
 
 from datetime import UTC, datetime
 
 
 def noun(count: float | str, one: str) -> str:
-    """`job` for one, `jobs` for all else; of numbers already in words `1` is one and `1.0` is not."""
+    """`job` for 1, else `jobs`. If the count is a text, `1` is singular and `1.0` is not."""
     return one if str(count) == "1" else f"{one}s"
 
 

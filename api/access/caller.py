@@ -1,6 +1,6 @@
-"""Caller: who sends a request. Resolved once, in front of every route, and read with `caller_of`.
+"""Caller: the sender of a request. It is resolved once, before every route, and read with `caller_of`.
 
-What a caller may do is not decided here.
+This file does not decide what a caller may do.
 """
 
 from dataclasses import dataclass
@@ -9,46 +9,46 @@ from typing import Protocol
 from starlette.types import Scope
 
 OPEN = frozenset({"/health/live"})
-"""Paths that answer without a caller: a liveness probe must not depend on keys."""
+"""Paths that are answered without resolving a caller: a liveness probe must not depend on keys."""
 
 _CALLER = "batchline.caller"
-"""Where a request's scope has its caller."""
+"""The key of the caller in a request's scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request."""
+    """The sender of a request."""
 
     owner: str = ""
-    """Whose jobs it submits and sees; "" is the anonymous owner."""
+    """The owner of the jobs that the caller submits and sees; "" is the anonymous owner."""
 
 
 ANONYMOUS = Caller()
 
 
 class Resolver(Protocol):
-    """Finds out who sends a request, from its headers."""
+    """Determines the caller of a request from its headers."""
 
     async def resolve(self, scope: Scope) -> Caller:
-        """The caller. Raises Refusal for a request that must not be answered.
+        """The caller. Raises Refusal if the request must not be answered.
 
-        Called for each request on the event loop: a lookup must be in memory, or be awaited.
+        Called for each request on the event loop, so a lookup must be in memory or be awaited.
         """
 
 
 class Anonymous:
-    """The resolver of a server without keys: everybody is the anonymous caller."""
+    """The resolver of a server without keys: every caller is anonymous."""
 
     async def resolve(self, scope: Scope) -> Caller:
         return ANONYMOUS
 
 
 async def admit(scope: Scope, resolver: Resolver) -> None:
-    """Resolves the request's caller and notes it in the scope. Raises what the resolver raises."""
+    """Resolves the request's caller and stores it in the scope. Raises what the resolver raises."""
     scope[_CALLER] = ANONYMOUS if scope["path"] in OPEN else await resolver.resolve(scope)
 
 
 def caller_of(scope: Scope) -> Caller:
-    """The request's caller; a KeyError means that a route was reached past `admit`, which is a bug."""
+    """The request's caller. A KeyError is a bug: a route was called without `admit`."""
     caller: Caller = scope[_CALLER]
     return caller

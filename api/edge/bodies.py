@@ -1,4 +1,4 @@
-"""Reads request bodies within limits: of their size, of their time, and of the process's memory."""
+"""Reads request bodies within limits of size, time and the process's memory."""
 
 import asyncio
 
@@ -11,23 +11,23 @@ from api.edge.state import edge_state
 from api.problems.problem import Refusal
 
 BODY_SECONDS = 30.0
-"""Seconds in which a body must have come; a slower client holds memory that others need."""
+"""Seconds within which a body must be received. A slower client would hold memory that others need."""
 COST = 2
-"""Bytes of memory for each of a body: it is copied into the queue's format, and that into its payload."""
+"""Bytes of memory per byte of a body, which is copied into the queue's format and then into a payload."""
 STEP = 64 * 1024
-"""Bytes of a body that count as progress, at least."""
+"""Minimum bytes of a body that count as progress."""
 STEPS = 32
-"""Parts of an announced body that count as progress: with a part each STALLED seconds it keeps its memory."""
+"""Parts of a body of known length. A body keeps its memory if one part arrives every STALLED seconds."""
 
 SHARE = "batchline.share"
-"""Where a request's scope has its share of the budget."""
+"""The key in a request's scope of its share of the memory budget."""
 
 
 async def read(request: Request, max_bytes: int) -> bytearray:
-    """The body, decompressed. Its memory counts until `release`, or until the request is over.
+    """Returns the decompressed body. Its memory stays reserved until `release` or the end of the request.
 
-    Refuses a large one before it has been read, by what was announced or by what came so far. Raises Refusal;
-    InvalidRequest for broken gzip; OverBudget where there is no memory for it now.
+    Refuses a too large body early, by its announced length or by the bytes received so far. Raises Refusal;
+    InvalidRequest for invalid gzip; OverBudget if the budget has no memory for the body now.
     """
     gzip = decompression(request)
     announced = request.headers.get("content-length", "")
@@ -44,7 +44,7 @@ async def read(request: Request, max_bytes: int) -> bytearray:
         if share is not None and share.revoked:
             raise OverBudget from None
         raise Refusal("request-timeout", f"the body did not come within {BODY_SECONDS:g} s") from None
-    if share.revoked:  # while its last part came
+    if share.revoked:  # revoked while the last part arrived: reserve the memory again
         share.resize(COST * len(body))
     share.settle()
     return body
@@ -56,7 +56,7 @@ async def _received(
     body = bytearray()
     came = 0
     step = max(STEP, size // STEPS)
-    due = STEP  # until then nothing protects it: what is announced costs its sender nothing
+    due = STEP  # before this the share may be revoked, because an announced length costs the client nothing
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -65,13 +65,13 @@ async def _received(
         came += len(part)
         for piece in gzip.pieces(part) if gzip else (part,):
             body += piece
-            if max(came, len(body)) > max_bytes:  # gzip can also be without end and without content
+            if max(came, len(body)) > max_bytes:  # gzip may also be endless without any content
                 raise _too_large(max_bytes)
-            if len(body) > size:  # its length was not announced
+            if len(body) > size:  # the length was not announced
                 size = len(body) + STEP
                 share.resize(COST * size)
             if gzip:
-                await asyncio.sleep(0)  # other requests come in between
+                await asyncio.sleep(0)  # let other requests run
         if not message.get("more_body", False):
             if gzip:
                 gzip.end()
@@ -82,13 +82,13 @@ async def _received(
 
 
 def share_of(request: Request) -> Share:
-    """The memory that the request's body has."""
+    """The share of memory of the request's body."""
     share: Share = request.scope[SHARE]
     return share
 
 
 def release(scope: Scope) -> None:
-    """Gives back the memory of a request's body, if it has any."""
+    """Releases the memory of the request's body, if any."""
     share: Share | None = scope.get(SHARE)
     if share is not None:
         share.release()

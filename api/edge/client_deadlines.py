@@ -1,6 +1,6 @@
-"""Deadlines that uvicorn's protocol lacks: for a request's headers to come, and for an answer to be taken.
+"""Deadlines that uvicorn's protocol lacks: for receiving a request's headers and for sending an answer.
 
-A body's deadline is in `bodies.py`. Without these a client that says nothing, or reads nothing, would hold
+A body's deadline is in `bodies.py`. Without these deadlines a client that sends or reads nothing would keep
 its connection, and the answer in memory, for ever.
 """
 
@@ -17,35 +17,35 @@ from api.edge.state import EdgeState
 log = structlog.get_logger(__name__)
 
 HEAD_SECONDS = 20.0
-"""Seconds in which a request's headers must have come, from the connection's or their own first byte on."""
+"""Seconds within which headers must be complete, from the start of the connection or their first byte."""
 PACE = 1024
-"""Bytes a second that a client must take of an answer that waits for it."""
+"""Bytes a second that a client must receive while an answer is waiting to be sent."""
 PACE_EVERY = 30.0
-"""Seconds over which this is measured."""
+"""Seconds over which PACE is measured."""
 AHEAD = 256 * 1024
-"""Bytes that a client may be ahead by. Its system takes lumps, and then nothing until it has read those."""
+"""Maximum bytes of credit for receiving faster than PACE: a client's system receives in bursts."""
 PARTS = 64
-"""Parts of an answer that count as progress, each of 64 KiB at least. A client that does not take one in
-STALLED seconds is hung up on when others need the memory."""
+"""Parts of an answer, each of at least 64 KiB. A client that does not receive one part in STALLED seconds is
+disconnected if other requests need the memory."""
 
 
 class DeadlineProtocol(HttpProtocol):
-    """Hangs up on clients that are slower than that."""
+    """uvicorn's protocol, which also disconnects clients that miss these deadlines."""
 
     outgoing: OutgoingBuffer
     _unsent: Share | None = None
-    """The memory of what the client has not taken, once that is more than its system buffers."""
+    """The share of memory of unsent bytes, once they are more than the system buffers."""
     _watch: asyncio.TimerHandle | None = None
     _head: asyncio.TimerHandle | None = None
     _pace: asyncio.TimerHandle | None = None
     _ahead = 0.0
-    """Bytes that the client took beyond its pace."""
+    """The credit in bytes of a client that received faster than PACE."""
     _due = 0.0
-    """Bytes that it must take until the next look: its pace, or all that there was at the last look."""
+    """Bytes to be received by the next check: PACE x PACE_EVERY, or the bytes left if these are fewer."""
     _late = False
-    """Whether it had not taken all when the next request might have been due."""
+    """Whether bytes were left when the keep-alive time ended."""
     _taken = 0
-    """Bytes that it had taken at the last look."""
+    """Bytes that the client had received at the last check."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +72,7 @@ class DeadlineProtocol(HttpProtocol):
             self.outgoing.drop(len(data))
             return
         if self._head is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect_head()  # it may also be the rest of a body that nobody wants, which has no end
+            self._expect_head()  # this also limits the rest of a refused body, which may be endless
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
@@ -83,7 +83,7 @@ class DeadlineProtocol(HttpProtocol):
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
-        if self.cycle.response_complete:  # a refused request's, on a connection that goes on
+        if self.cycle.response_complete:  # a refused request's body, on a connection that stays open
             self.outgoing.drop(len(body))
 
     def shutdown(self) -> None:
@@ -123,7 +123,7 @@ class DeadlineProtocol(HttpProtocol):
         self._sent()
 
     def _sent(self) -> None:
-        """The client has taken, or will never take, what was waiting for it."""
+        """Releases the memory: the client has received the unsent bytes, or is disconnected."""
         if self._unsent is not None and self._watch is not None:
             self._unsent.release()
             self._watch.cancel()
@@ -141,12 +141,12 @@ class DeadlineProtocol(HttpProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.running is None or self.running.response_complete:  # else the next request has begun to run
+        if self.running is None or self.running.response_complete:  # else the next request is running
             self.all_connections.idle(self)
         self._mind_pace()
 
     def timeout_keep_alive_handler(self) -> None:
-        """The time between requests begins when the answer has been taken."""
+        """Starts the keep-alive time only when the client has received the answer."""
         late, self._late = self._late, not self.transport.is_closing() and self.outgoing.left > 0
         if not late and not self._late:
             super().timeout_keep_alive_handler()

@@ -1,6 +1,6 @@
-"""gzip of large JSON answers: beside the event loop, with the fastest level, and only a few at once.
+"""Compresses large JSON answers with gzip: in threads, at the fastest level, and only a few at once.
 
-Where as many are compressed as may be, a further answer is sent plain: no request waits for this.
+If AT_ONCE answers are being compressed, the next one is sent uncompressed, so no request waits.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from starlette.types import Scope
 
 LEAST = 16 * 1024
-"""Bytes from which on an answer is compressed. Smaller ones arrive in the first flight of packets anyhow."""
+"""Bytes from which on an answer is compressed. Smaller ones fit into the first packets of a connection."""
 LEVEL = 1
-"""Of zlib. Level 6 takes three to six times as long, and makes JSON smaller by a tenth."""
+"""zlib's compression level. Level 6 takes three to six times as long and makes JSON a tenth smaller."""
 AT_ONCE = 2
-"""Answers of this process that are compressed at once, each by one thread at most."""
+"""Maximum number of answers that this process compresses at once, each in at most one thread."""
 GZIP_FORMAT = 31
 """zlib's `wbits` for a gzip header and trailer."""
 
@@ -27,7 +27,7 @@ _busy: set["Compression"] = set()
 
 
 class Compression:
-    """The compression of one answer, within its `with` block. Its memory: 256 KiB, and a piece each way."""
+    """Compresses one answer, in a `with` block. Uses 256 KiB of memory plus one piece in and one out."""
 
     def __enter__(self) -> "Compression":
         _busy.add(self)
@@ -41,7 +41,7 @@ class Compression:
         return await asyncio.to_thread(lambda: self._object.compress(body) + self._object.flush())
 
     async def stream(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The parts, each compressed once it is asked for. Raises what they raise."""
+        """The compressed parts, each compressed when it is requested. Raises what `parts` raises."""
         async for part in parts:
             if data := await asyncio.to_thread(self._object.compress, part):
                 yield data
@@ -49,12 +49,12 @@ class Compression:
 
 
 def compression(scope: Scope) -> Compression | None:
-    """A compression for an answer to this request; None where its client takes none, or all are busy."""
+    """A Compression for the answer, or None if the client does not accept gzip or AT_ONCE are running."""
     return Compression() if len(_busy) < AT_ONCE and accepts_gzip(scope) else None
 
 
 def accepts_gzip(scope: Scope) -> bool:
-    """Whether `Accept-Encoding` has gzip, or anything (RFC 9110, section 12.5.3)."""
+    """Whether `Accept-Encoding` allows gzip, by name or by `*` (RFC 9110, section 12.5.3)."""
     weights: dict[bytes, float] = {}
     for name, value in scope["headers"]:
         if name == b"accept-encoding":

@@ -1,6 +1,6 @@
-"""The process's connections, as many as its limit of open files allows with some to spare.
+"""Limits the number of connections to what the process's limit of open files allows, minus a reserve.
 
-At that limit the system accepts no connection, and the event loop's library resets new ones without a word.
+At the limit of open files itself no connection can be accepted, and libuv resets new ones without an answer.
 """
 
 import math
@@ -13,39 +13,39 @@ import structlog
 log = structlog.get_logger(__name__)
 
 RESERVED = 100
-"""Descriptors that connections leave free: up to 64 for Redis, the rest for files, pipes and the listener."""
+"""Descriptors not used for connections: up to 64 for Redis, the rest for files, pipes and the listener."""
 WANTED = 65_536
-"""Descriptors that the process asks for, where its hard limit has them."""
+"""Descriptors that the process requests, if its hard limit allows."""
 MOST_WAITING = 2_048
-"""Connections that may wait to be accepted, for they come all at once."""
+"""Maximum connections that may wait to be accepted. Many clients may connect at the same moment."""
 FEWEST = 16
-"""Connections that are served whatever the limit is."""
+"""Minimum connections that are served, whatever the limit is."""
 FRESH = 1.0
-"""Seconds that a connection is left alone after it came or was answered: its client is about to ask."""
+"""Seconds after its start or last answer in which a connection is not closed: a request is likely."""
 LOG_EVERY = 60.0
-"""Seconds between two lines about the limit."""
+"""Seconds between two log lines about the limit."""
 
 
 class Connection(Protocol):
-    """What is asked of a connection at the limit."""
+    """The methods of a connection that are called at the limit."""
 
     def has_unsent(self) -> bool:
-        """Whether its client has not taken all of an answer."""
+        """Whether part of an answer has not been sent."""
 
     def hang_up(self) -> None:
-        """Ends it."""
+        """Closes the connection."""
 
     def refuse(self) -> None:
-        """Answers 503 whatever it asks, and ends it once the client has read that."""
+        """Answers 503 to any request and closes the connection once the client has read the answer."""
 
 
 class Limits(NamedTuple):
-    """How the process's descriptors are shared out."""
+    """How many of the process's descriptors are used for which connections."""
 
     served: int
-    """Connections that are served."""
+    """Maximum connections that are served."""
     waiting: int
-    """Connections that may wait to be accepted; and as many that were refused may be open."""
+    """Maximum connections that may wait to be accepted, and maximum refused ones that may be open."""
 
     @classmethod
     def of_process(cls) -> "Limits":
@@ -56,16 +56,16 @@ class Limits(NamedTuple):
 
 
 class Connections:
-    """At the limit the connection that has been idle longest makes room for a new one, or that is refused.
+    """Counts connections. At the limit, closes the longest idle one for a new one, or refuses the new one.
 
-    Idle is one that waits for a request, has sent a part of a head only, or sends what nobody wants.
+    A connection is idle if it waits for a request, has sent only part of a head, or sends a refused body.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._open = 0
         self._idle: dict[Connection, float] = {}
-        """Since when, by the monotonic clock; the one that has been idle longest is the first."""
+        """Since when each is idle, in monotonic seconds. The longest idle connection is the first."""
         self._refused: dict[Connection, None] = {}
         self._logged = -math.inf
 
@@ -82,15 +82,15 @@ class Connections:
         self._refused.pop(connection, None)
 
     def busy(self, connection: Connection) -> None:
-        """A request's head has come."""
+        """Notes that a request's head was received."""
         self._idle.pop(connection, None)
 
     def idle(self, connection: Connection) -> None:
-        """Its request was answered."""
+        """Notes that the connection's request was answered."""
         self._idle[connection] = time.monotonic()
 
     def _ends_idle(self) -> bool:
-        """Ends the connection that has been idle longest, if there is one."""
+        """Closes the longest idle connection. Returns whether there was one."""
         latest = time.monotonic() - FRESH
         for connection, since in self._idle.items():
             if since > latest:
@@ -123,7 +123,7 @@ class Connections:
 
 
 def raise_limit() -> None:
-    """Asks for as many descriptors as the process may have without being privileged, up to WANTED."""
+    """Raises the soft limit of open files to the hard limit, up to WANTED."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

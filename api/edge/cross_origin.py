@@ -1,6 +1,7 @@
-"""CORS: which origins' pages may call the API from a browser, and which headers they may send and read.
+"""CORS: which origins may call the API from a browser, and which headers they may send and read.
 
-It surrounds all that answers, the express lane and refusals included. Host names are checked before it.
+This middleware wraps everything that answers, including the express lane and refusals. Host names are checked
+before it.
 """
 
 from starlette.middleware.cors import CORSMiddleware
@@ -8,15 +9,15 @@ from starlette.types import ASGIApp
 
 METHODS = ("GET", "POST", "DELETE", "HEAD")
 READABLE = ("location", "retry-after", "preference-applied", "idempotency-replayed")
-"""Headers of answers that a page may read beside those that it always may."""
+"""Headers of answers that a page may read, in addition to those that CORS always allows."""
 REMEMBERED = 600
-"""Seconds that a browser may remember what it may send."""
+"""Seconds for which a browser may cache the answer to a preflight request."""
 
 
 def allowing(origins: str, app: ASGIApp) -> ASGIApp:
-    """The application, for pages of these origins too: separated by commas, or `*`.
+    """The application with CORS for these origins, separated by commas, or `*` for all.
 
-    A page may send any header, as many clients send their own. It sends no cookies: there are none.
+    A page may send any header, because many clients send their own. Cookies are not allowed: none are used.
     """
     return CORSMiddleware(
         app,

@@ -1,8 +1,8 @@
-"""The express lane: the calls that every job makes go from the server straight to their handlers.
+"""The express lane: calls handlers of the most frequent routes directly, without FastAPI.
 
-FastAPI declares and describes these routes as all others, and answers them itself where the lane does not, as
-for HEAD. Its own way to a handler (ten middlewares and wrappers, a match with each route, dependencies) costs
-more than these handlers do: docs/decisions/011-express-lane.md.
+FastAPI declares and describes these routes like all others. It answers requests that the lane does not take,
+such as HEAD. FastAPI's way to a handler (ten middlewares and wrappers, a match with each route, dependencies)
+takes longer than these handlers: docs/decisions/011-express-lane.md.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,18 +17,18 @@ from starlette.types import Receive, Scope, Send
 from api.problems.exceptions import EXPECTED
 
 Refuse = Callable[[Request, Exception], Awaitable[Response]]
-"""Makes an answer of an exception."""
+"""Converts an exception to a response."""
 
 
 class Direct(APIRoute):
-    """A route whose handler takes the request, nothing else, and returns the response."""
+    """A route whose handler takes only the request and returns the response."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         return self.endpoint
 
 
 class Express:
-    """An ASGI application that answers the direct routes; ask `takes` first."""
+    """An ASGI application that answers the direct routes. Call `takes` first."""
 
     def __init__(self, routes: Iterable[BaseRoute], refuse: Refuse) -> None:
         self._refuse = refuse
@@ -42,7 +42,7 @@ class Express:
         self._patterns = [(route, route.path_regex) for route in direct if route.param_convertors]
 
     def takes(self, scope: Scope) -> bool:
-        """Whether the request is for one of the routes, which is noted in the scope as Starlette does."""
+        """Whether the request is for a direct route. If so, adds the route to the scope as Starlette does."""
         method, path = scope["method"], scope["path"]
         route = self._plain.get((method, path))
         if route is not None:

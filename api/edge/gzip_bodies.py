@@ -1,6 +1,6 @@
-"""Bodies that come with `Content-Encoding: gzip`, decompressed piece by piece.
+"""Decompresses bodies with `Content-Encoding: gzip`, piece by piece.
 
-What is decompressed is limited by `api/edge/bodies.py`, which counts each piece before it asks for the next.
+`api/edge/bodies.py` limits the size: it counts each piece before it requests the next one.
 """
 
 import zlib
@@ -13,20 +13,20 @@ from api.problems.problem import Refusal
 from jobs.errors import InvalidRequest
 
 PIECE = 64 * 1024
-"""Bytes that are decompressed at once: well under a millisecond, whatever the body."""
+"""Bytes that are decompressed at once. This takes well under a millisecond for any body."""
 MEMBERS = 1_000
-"""Parts that a body may be compressed in (RFC 1952); each costs time even if it is empty."""
+"""Maximum gzip members of a body (RFC 1952). Each takes time even if it is empty."""
 
 
 class Decompression:
-    """Of one body. Raises InvalidRequest for what is not gzip."""
+    """Decompresses one body. Raises InvalidRequest if it is not valid gzip."""
 
     def __init__(self) -> None:
         self._object = zlib.decompressobj(GZIP_FORMAT)
         self._members = 1
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """The next bytes of the body, decompressed, at most PIECE bytes each."""
+        """Decompresses the next bytes of the body, into pieces of at most PIECE bytes."""
         while data:
             if self._object.eof:
                 self._next_member()
@@ -37,7 +37,7 @@ class Decompression:
             data = self._object.unused_data or self._object.unconsumed_tail
 
     def end(self) -> None:
-        """There is no more of the body."""
+        """Notes the end of the body. Raises InvalidRequest if the gzip data is incomplete."""
         if not self._object.eof:
             raise InvalidRequest("the body's gzip data is incomplete")
 
@@ -49,7 +49,7 @@ class Decompression:
 
 
 def decompression(request: Request) -> Decompression | None:
-    """None for a body that is sent plain. Raises Refusal for any other encoding."""
+    """A Decompression for gzip, None for an uncompressed body. Raises Refusal for any other encoding."""
     codings = [
         coding
         for value in request.headers.getlist("content-encoding")

@@ -1,8 +1,8 @@
-"""Which host names are answered: a page elsewhere must not reach this server under a name of its own.
+"""Checks the host names of requests, as a protection against DNS rebinding.
 
-Against DNS rebinding: somebody's page has a name that first leads to their server and then to this one, and
-so reads what is here as its own. Such a name must be one that public DNS resolves, so by default every other
-kind is served: addresses, names without a dot, and those that are reserved for private networks.
+In DNS rebinding, the name of an attacker's page first resolves to the attacker's server and then to this one.
+The page can then read this server's answers as its own. The attack needs a name that public DNS resolves. So
+by default only other hosts are served: IP addresses, names without a dot, and reserved private names.
 """
 
 import ipaddress
@@ -17,15 +17,15 @@ from jobs.settings import Settings
 AUTO = "auto"
 ALL = "*"
 PRIVATE = (".localhost", ".local", ".internal", ".home.arpa", ".svc")
-"""Ends of names that are never public (RFC 6761, 6762, 8375; ICANN's .internal; Kubernetes' short names)."""
+"""Suffixes that are never public (RFC 6761, 6762, 8375; ICANN's .internal; Kubernetes' short names)."""
 PROBES = frozenset({"/health/live", "/health/ready"})
-"""Paths that are asked by address, whatever names are allowed; nothing in their answers is worth a trick."""
+"""Paths served under any host name, because probes use IP addresses. Their answers contain nothing secret."""
 REMEMBERED = 1_000
-"""Host headers whose verdict is remembered; whoever sends more of them gets theirs worked out each time."""
+"""Maximum Host headers whose verdict is cached. Others are checked at each request."""
 
 
 class Hosts:
-    """The names from `BATCHLINE_ALLOWED_HOSTS`: separated by commas, `*.example.org` for all below one."""
+    """The names of `BATCHLINE_ALLOWED_HOSTS`, separated by commas. `*.example.org` allows all subdomains."""
 
     def __init__(self, settings: Settings) -> None:
         names = {name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()}
@@ -37,12 +37,12 @@ class Hosts:
         self._verdicts: dict[bytes, bool] = {}
 
     def check(self, scope: Scope) -> None:
-        """Raises Refusal for a host that is not served."""
+        """Raises Refusal if the request's host is not served."""
         if not self.serve(scope) and scope["path"] not in PROBES:
             raise Refusal("unknown-host", "name it in BATCHLINE_ALLOWED_HOSTS if it is meant to lead here")
 
     def serve(self, scope: Scope) -> bool:
-        """Whether the request's Host may be answered; one without (HTTP/1.0) comes from no browser."""
+        """Whether the request's Host is served. A request without Host (HTTP/1.0) is not from a browser."""
         if self._all:
             return True
         for name, value in scope["headers"]:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol, stricter about what a request is, and with ears for an offer to upgrade."""
+"""uvicorn's HTTP/1.1 protocol with stricter checks of requests. Answers Upgrade requests as HTTP/1.1."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request's headers, or of a body's trailers; what came in one read may go beyond."""
+"""Maximum bytes of a request's headers or of a body's trailers. One read may exceed it."""
 PIPELINE = 16
-"""Requests that may wait for their turn on a connection before nothing more is read from it."""
+"""Maximum requests that may wait on a connection. Above it nothing more is read from the connection."""
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 )
-"""What a connection gets that is one too many."""
+"""The response on a connection above the limit."""
 
 
 class Parser(httptools.HttpRequestParser):
-    """Stops at a request that offers to go on in another protocol, and leaves what follows to ours."""
+    """A parser that stops after a request with an Upgrade header and passes what follows to the protocol."""
 
     def __init__(self, protocol: "HttpProtocol") -> None:
         super().__init__(protocol)
-        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn's protocol
         self.protocol = protocol
 
     def feed_data(self, data: Any) -> None:
@@ -34,28 +34,28 @@ class Parser(httptools.HttpRequestParser):
 
 
 def offers(parser: httptools.HttpRequestParser) -> bool:
-    """Whether a request would as well be answered in HTTP/1.1; httptools leaves its body unread."""
+    """Whether the request has an Upgrade header that may be ignored. httptools does not read its body."""
     return parser.should_upgrade() and parser.get_method() != b"CONNECT"
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Reads a request that makes such an offer again without it: each client of the JDK offers h2c."""
+    """Parses a request with an Upgrade header again without it: every client of the JDK offers h2c."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.parser = Parser(self)
         self.rest: Any = None
-        """What follows the offer; a view, for who makes thousands at once must not have each one copied."""
+        """The bytes after an Upgrade request. A view: thousands in one read must not each copy the rest."""
         self.held = 0
-        """Bytes since headers were complete or a body went on: all that the parser may be holding."""
+        """Bytes since the last complete headers or the last part of a body: all that the parser may hold."""
         self.in_head = True
         self.running: RequestResponseCycle | None = None
-        """Whose turn it is to be answered, or was last; uvicorn's `cycle` is the one that was read last."""
+        """The request that is being answered, or was last. uvicorn's `cycle` is the request read last."""
         self.refused = False
-        """Whether it was no HTTP, so that nobody knows where it ends."""
+        """Whether the input was not valid HTTP, so that the end of the request is unknown."""
 
     def may_send(self) -> bool:
-        """Whether the client may be sending something that is not read any more."""
+        """Whether the client may still be sending bytes that will not be read."""
         return self.refused or (self.cycle is not None and self.cycle.more_body)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -77,15 +77,15 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self.cycle is None or self.cycle.response_complete:
             self.send_400_response("The headers are too large.")
-        else:  # an answer is on its way, or another request's turn to be answered
+        else:  # an answer is being sent, or another request is to be answered first
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Not before the answers to the requests that came before, nor into the middle of one."""
+        """Sends 400, but not before the answers to earlier requests and not into a started answer."""
         self.refused = True
         if self.cycle is None or self.cycle.response_complete:
             super().send_400_response(msg)
-        elif not self.cycle.more_body:  # what is wrong follows the last request
+        elif not self.cycle.more_body:  # the invalid bytes follow the last request
             self.cycle.keep_alive = False
         elif self.cycle is self.running and not self.cycle.response_started:
             self.cycle.disconnected = True
@@ -95,7 +95,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def plain_head(self) -> bytes:
-        """The head of the request that was read last, without the offer."""
+        """The head of the request read last, without the Upgrade header."""
         headers = (b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
         version = self.parser.get_http_version().encode()
         return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(headers))
@@ -105,7 +105,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.in_head:  # a trailer is no header, and nothing here asks for one
+        if self.in_head:  # ignore trailers: no handler uses them
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -115,7 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
         for name, value in self.headers:
             if name == b"host":
                 hosts += 1
-            # the parser looks at this only after the request has begun to run
+            # the parser checks this only after the request has started to run
             elif name == b"transfer-encoding" and value.rstrip(b" ").lower() != b"chunked":
                 raise ValueError("a transfer encoding other than chunked")
         if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
@@ -130,7 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.listen()
 
     def listen(self) -> None:
-        """Reads on while an answer is awaited, for else nobody would notice that the client has gone."""
+        """Continues to read while a request runs. Otherwise a disconnect would not be detected."""
         ahead = sum(len(cycle.body) for cycle, _ in self.pipeline) if self.pipeline else 0
         if len(self.pipeline) > PIPELINE or ahead > HIGH_WATER_LIMIT:
             self.flow.pause_reading()

@@ -1,4 +1,4 @@
-"""What JSON may look like whatever it means: its structure, its depth, its integers."""
+"""Limits for any JSON: its structure, its depth and its integers."""
 
 import re
 from collections.abc import Iterator
@@ -7,31 +7,31 @@ from typing import Any
 from jobs.errors import InvalidRequest
 
 MAX_DEPTH = 100
-"""Levels of nesting; deeper JSON could be decoded, but not by everything that handles it later."""
+"""Maximum levels of nesting. Deeper JSON can be decoded, but not processed by all later steps."""
 
 INTEGERS = range(-(2**63), 2**64)
-"""What msgpack, the queue's format, can hold."""
+"""The integers that msgpack, the queue's format, can represent."""
 
 
 MAX_CONTAINERS = 100_000
-"""Lists, objects and keys in one value: decoding so many holds the interpreter's lock for some 25 ms."""
+"""Maximum lists, objects and keys in one value. Decoding so many holds the GIL for about 25 ms."""
 
 MAX_VALUES = 500_000
-"""Commas in one value, with which the same takes some 30 ms."""
+"""Maximum commas in one value. Decoding so many takes about 30 ms."""
 
 PIECE = 64 * 1024
-"""Bytes that are looked at while nothing else runs."""
+"""Bytes that are checked at once, while nothing else runs."""
 
 _text = re.compile(rb'"[^"]*+"')
 _no_marks = bytes(set(range(256)) - set(b'"[{,:'))
 
 
 def check_structure(data: bytes, pointer: str) -> None:
-    """Refuses JSON that would be too much work to decode. Raises InvalidRequest.
+    """Raises InvalidRequest if the JSON would take too long to decode.
 
-    Each bracket, comma and colon may cost an object of 50 bytes and more, and decoding lets nothing else run.
+    Each bracket, comma and colon may create an object of 50 bytes or more. Nothing else runs during decoding.
     """
-    if not _too_much(*_counted(data)):  # as a rule; then it need not be known what is in texts
+    if not _too_much(*_counted(data)):  # usually few, even if marks in texts are counted
         return
     containers = commas = 0
     for piece in marks(data):
@@ -52,12 +52,12 @@ def _too_much(containers: int, commas: int) -> str:
 
 
 def marks(data: bytes, step: int = PIECE) -> Iterator[bytes]:
-    """The opening brackets, commas and colons of JSON that are in no text, of `step` bytes at a time."""
+    """The opening brackets, commas and colons of JSON outside its texts, for each `step` bytes."""
     inside = escape = False
     for start in range(0, len(data), step):
         piece = b"\\" * escape + data[start : start + step]
         escape = (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 1
-        if escape:  # what it escapes is in the next piece
+        if escape:  # the escaped character is in the next piece
             piece = piece[:-1]
         piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _no_marks)
         piece, rest, _ = _text.sub(b"", b'"' * inside + piece).partition(b'"')
@@ -66,7 +66,7 @@ def marks(data: bytes, step: int = PIECE) -> Iterator[bytes]:
 
 
 def check_shape(value: Any, pointer: str) -> None:
-    """Refuses JSON that the queue's format or its readers cannot take; level by level: it needs no stack."""
+    """Raises InvalidRequest if the JSON is nested too deeply or has integers over 64 bits. Not recursive."""
     level = [value]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []

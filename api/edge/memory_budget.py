@@ -1,7 +1,7 @@
-"""The process's budget of memory: bytes of request bodies and answers that it may hold at once.
+"""The process's memory budget: maximum bytes of request bodies and answers that it holds at once.
 
-It only counts. What a body or an answer costs is estimated by whoever reserves.
-Why it works this way is in docs/decisions/019-a-budget-of-memory.md.
+It only counts bytes. The caller estimates the memory of a body or an answer.
+The design is explained in docs/decisions/019-a-budget-of-memory.md.
 """
 
 import asyncio
@@ -13,24 +13,24 @@ from types import TracebackType
 from api.problems.problem import Refusal
 
 STALLED = 2.0
-"""Seconds without progress after which a share may be taken back when another request needs the room."""
+"""Seconds without progress after which a share may be revoked if another request needs the memory."""
 SMALL = 512 * 1024
-"""Bytes up to which a share is small, and has room that no other gets."""
+"""Maximum bytes of a small share. Small shares have a reserve that larger ones cannot use."""
 
 
 class OverBudget(Refusal):
-    """There is no room now: 503 with Retry-After."""
+    """There is no free memory now: 503 with Retry-After."""
 
     def __init__(self) -> None:
         super().__init__("server-busy", "the server holds as many bytes of requests and answers as it may")
 
 
 class CutOff(Exception):
-    """An answer ends before its announced length: its memory was taken back while its client had stalled."""
+    """An answer ends before its announced length: its memory was revoked because its client stalled."""
 
 
 class Room:
-    """So many bytes, and how many of them are held."""
+    """A limit in bytes, and how many bytes are held."""
 
     __slots__ = ("held", "limit")
 
@@ -40,7 +40,7 @@ class Room:
 
 
 class Share:
-    """Bytes that are reserved until `release`, or until the end of its `with` block."""
+    """Bytes that are reserved until `release` or the end of the `with` block."""
 
     __slots__ = ("_budget", "_revoke", "moved", "revoked", "room", "size")
 
@@ -50,32 +50,32 @@ class Share:
         self.room = room
         self.size = size
         self.moved = 0.0
-        """When it last made progress, by the monotonic clock."""
+        """When it last made progress, in monotonic seconds."""
         self.revoked = False
 
     def resize(self, size: int) -> None:
-        """Reserves more, or gives some back. Raises OverBudget; the share is then as it was."""
+        """Changes the reserved bytes. Raises OverBudget; the share is then unchanged."""
         self._budget.resize(self, size)
 
     def progress(self) -> None:
-        """Its client has sent or taken a part: it cannot be revoked for the next STALLED seconds."""
+        """Notes that the client sent or received a part. The share cannot be revoked for STALLED seconds."""
         if self._revoke is not None:
             self._budget.moved(self)
 
     def settle(self) -> None:
-        """From now on it does not depend on its client, and cannot be revoked."""
+        """Makes the share irrevocable, because it no longer depends on a client."""
         self._revoke = None
         self._budget.forget(self)
 
     def revoke(self) -> None:
-        """Takes it back: its owner is told, and must let go of the memory at once."""
+        """Releases the share and calls its owner's `revoke`, which must free the memory at once."""
         revoke, self._revoke, self.revoked = self._revoke, None, True
         self.release()
         if revoke is not None:
             revoke()
 
     def release(self) -> None:
-        """Gives all back; again is harmless."""
+        """Releases all bytes. Safe to call again."""
         self._budget.forget(self)
         self._budget.resize(self, 0)
 
@@ -89,34 +89,35 @@ class Share:
 
 
 class Budget:
-    """Counts reserved bytes against a limit. For one event loop; not for threads."""
+    """Counts reserved bytes against a limit. For one event loop, not thread-safe."""
 
     def __init__(self, limit: int, small: int = 0) -> None:
-        """Small shares have so many bytes more to themselves."""
+        """`limit` is in bytes for all shares; `small` is an additional reserve in bytes for small shares."""
         self._main = Room(limit)
         self._small = Room(small)
         self._begun: dict[Share, None] = {}
-        """Shares that wait for a client, the one that made progress longest ago first."""
+        """Revocable shares whose client has made progress, the one with the oldest progress first."""
         self._announced: dict[Share, None] = {}
-        """Those whose client has not sent a part yet, the oldest first."""
+        """Revocable shares whose client has not sent a part yet, the oldest first."""
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def limit(self) -> int:
-        """Bytes that shares of any size may hold."""
+        """Maximum bytes of shares of any size."""
         return self._main.limit
 
     @property
     def held(self) -> int:
-        """Bytes of that which are held."""
+        """Bytes of `limit` that are held."""
         return self._main.held
 
     def reserve(self, size: int, revoke: Callable[[], None] | None = None) -> Share:
-        """A share of so many bytes. Raises OverBudget.
+        """Reserves `size` bytes and returns the share. Raises OverBudget.
 
-        With `revoke` the share depends on a client. Until it has sent a part, and when it stalls for STALLED
-        seconds, the share is released if another request needs the room, and `revoke` is called, which must
-        drop the memory. A request larger than the whole budget is let in when nothing else is held.
+        With `revoke` the share depends on a client. While the client has not sent a part, or has stalled for
+        STALLED seconds, the share may be revoked if another request needs the memory: it is released, and
+        `revoke` is called, which must free the memory. A request larger than the whole budget is accepted if
+        nothing else is held.
         """
         share = Share(self, self._main, 0, revoke)
         self.resize(share, size)
@@ -125,7 +126,7 @@ class Budget:
         return share
 
     async def acquire(self, size: int, seconds: float) -> Share:
-        """As `reserve`, but waits so many seconds for room, in turn with others that wait."""
+        """As `reserve`, but waits up to `seconds` for free memory, in first-in, first-out order."""
         try:
             if not self._waiting:
                 return self.reserve(size)
@@ -137,7 +138,7 @@ class Budget:
         try:
             granted = await self._granted(size, turn, seconds)
         finally:
-            if not granted and turn.done():  # cancelled after the room was given
+            if not granted and turn.done():  # cancelled after the memory was granted
                 Share(self, self._main, size, None).release()
             elif not granted:
                 turn.cancel()
@@ -157,7 +158,7 @@ class Budget:
         return turn.done()
 
     def hold(self, size: int, revoke: Callable[[], None] | None = None) -> Share:
-        """A share of what is in memory already, even beyond the limit. Nobody can refuse it any more."""
+        """A share for bytes that are already in memory. It may exceed the limit: it is too late to refuse."""
         share = Share(self, self._main, size, revoke)
         self._main.held += size
         if revoke is not None:
@@ -165,7 +166,7 @@ class Budget:
         return share
 
     def resize(self, share: Share, size: int) -> None:
-        """Changes how much a share holds. Raises OverBudget; the share is then as it was."""
+        """Changes the reserved bytes of a share. Raises OverBudget; the share is then unchanged."""
         room = self._room_for(share, size) if size > share.size else share.room
         share.room.held -= share.size
         room.held += size
@@ -174,7 +175,7 @@ class Budget:
             self._admit()
 
     def _room_for(self, share: Share, size: int) -> Room:
-        """Where that many bytes fit; revokes others until they do. Raises OverBudget."""
+        """The room that has that many bytes free. Revokes other shares if needed. Raises OverBudget."""
         rooms = (self._small, self._main) if size <= SMALL else (self._main,)
 
         def held(room: Room) -> int:
@@ -195,7 +196,7 @@ class Budget:
         return self._main
 
     def _revocable(self) -> list[Share]:
-        """Those that stalled, and those of which nothing has come, the oldest first."""
+        """The stalled shares, then those whose client has sent nothing, each the oldest first."""
         latest = time.monotonic() - STALLED
         return [*(share for share in self._begun if share.moved <= latest), *self._announced]
 
@@ -206,12 +207,12 @@ class Budget:
         self._begun[share] = None
 
     def forget(self, share: Share) -> None:
-        """Notes that a share cannot be revoked any more."""
+        """Notes that a share can no longer be revoked."""
         self._begun.pop(share, None)
         self._announced.pop(share, None)
 
     def _admit(self) -> None:
-        """Gives room to those that wait for it, in turn."""
+        """Grants free memory to waiting callers, in order."""
         while self._waiting:
             size, turn = self._waiting[0]
             if not turn.done():

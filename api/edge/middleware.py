@@ -1,4 +1,4 @@
-"""What surrounds every request: its latency, headers that every answer carries, the last catch for errors."""
+"""Middleware of every request: measures latency, adds common headers, handles unexpected errors."""
 
 import time
 
@@ -19,7 +19,7 @@ NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 
 class Edge:
-    """ASGI middleware; as plain as can be, for every request passes through."""
+    """ASGI middleware. Kept minimal, because every request passes through it."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics, refuse: Refuse) -> None:
         self.app = app
@@ -31,7 +31,7 @@ class Edge:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # the server leaves the body out
+            scope = {**scope, "method": "GET"}  # the server omits the body
         start = time.perf_counter()
         started = False
 
@@ -46,13 +46,13 @@ class Edge:
         try:
             await self.app(scope, receive, answer)
         except (ClientDisconnect, CutOff):
-            pass  # it hung up while it was sending, or stalled while it was answered
+            pass  # the client disconnected while sending, or stalled while receiving
         except Exception as error:
             job_id = scope.get("path_params", {}).get("job_id")
             about = {"job": job_id} if job_id else {}
             log.exception("unexpected error", method=scope["method"], path=scope["path"], **about)
             if started:
-                raise  # uvicorn breaks off: nobody must take half an answer for a whole one
+                raise  # uvicorn then closes the connection, so that the client detects the incomplete answer
             response = await self.refuse(Request(scope), error)
             await response(scope, receive, answer)
         finally:

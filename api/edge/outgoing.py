@@ -1,4 +1,4 @@
-"""A connection's outgoing side: what its client has not taken yet, and a close that leaves it the answer."""
+"""The outgoing side of a connection: counts unacknowledged bytes, and closes without losing the answer."""
 
 import asyncio
 import fcntl
@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 LINGER_SECONDS = 8.0
-"""Seconds that a client may go on sending what nobody wants; less than a stopping server's grace."""
+"""Seconds in which bytes sent after the answer are dropped. Less than a stopping server's grace period."""
 LINGER_BYTES = 64 * 1024 * 1024
-"""Bytes that are read of it."""
+"""Maximum bytes that are read and dropped after an answer."""
 
 
 class OutgoingBuffer:
-    """A transport that knows how much of what was written to it the client has not acknowledged.
+    """A transport that counts the written bytes that the client has not acknowledged.
 
-    Closing a socket with unread data resets the connection, and the client may lose the answer that it was
-    sent. So while the client may be `sending`, `close` only ends the answer: what still comes is read and
-    dropped for a while (RFC 9112, section 9.6).
+    Closing a socket with unread data resets the connection, and the client may lose the answer. So while the
+    client may be `sending`, `close` only shuts down the sending side. Further bytes from the client are read
+    and dropped for up to LINGER_SECONDS (RFC 9112, section 9.6).
     """
 
     def __init__(self, transport: asyncio.Transport, sending: Callable[[], bool]) -> None:
@@ -29,14 +29,14 @@ class OutgoingBuffer:
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket = transport.get_extra_info("socket")
         self._head = b""
-        """Headers that wait for the first part of their body: one system call for both, one packet."""
+        """Headers that wait for the first part of their body, to send both in one system call and packet."""
         self.written = 0
         self.before = 0
-        """Bytes that were written before the last write."""
+        """Bytes written before the last write."""
         self._end: asyncio.TimerHandle | None = None
-        """When a lingering connection ends."""
+        """The timer that closes a lingering connection."""
         self.dropped = 0
-        """Bytes of the last request that nobody wanted."""
+        """Dropped bytes of the last request."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -52,7 +52,7 @@ class OutgoingBuffer:
             self._transport.write(head + data)
 
     def flush(self) -> None:
-        """Sends headers whose body is not here yet."""
+        """Sends headers that wait for their body."""
         if self._head:
             head, self._head = self._head, b""
             self._transport.write(head)
@@ -71,17 +71,17 @@ class OutgoingBuffer:
 
     @property
     def lingering(self) -> bool:
-        """Whether the answer has ended, and what the client still sends is dropped."""
+        """Whether the answer has ended and further bytes from the client are dropped."""
         return self._end is not None
 
     def drop(self, size: int) -> None:
-        """Counts bytes that nobody wants; there is an end to them."""
+        """Counts dropped bytes. Closes the connection after LINGER_BYTES."""
         self.dropped += size
         if self.dropped > LINGER_BYTES:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Closes the connection once all is sent, whatever the client still has to say."""
+        """Closes the connection once all is sent, even if the client is still sending."""
         if self._end is not None:
             self._end.cancel()
         self.flush()
@@ -89,14 +89,14 @@ class OutgoingBuffer:
 
     @property
     def left(self) -> int:
-        """Bytes; where the system doesn't tell what it holds itself, only those that it has not taken."""
+        """Unacknowledged bytes; on other systems than Linux only those that the system has not yet taken."""
         left = self._transport.get_write_buffer_size()
-        if sys.platform == "linux":  # SIOCOUTQ has this name there
+        if sys.platform == "linux":  # TIOCOUTQ has the same value as SIOCOUTQ there
             held = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
             left += int.from_bytes(held, sys.byteorder)
         return left
 
     def abort(self) -> None:
-        """Also lets the system forget at once what it still holds; it would try for minutes."""
+        """Closes the connection and drops the system's buffer, which it would otherwise retry for minutes."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()

@@ -1,8 +1,8 @@
-"""Several API processes on one port: started together, restarted when one dies, stopped together.
+"""Runs several API processes on one port: starts them, restarts one that dies, stops them together.
 
-Each is `python -m api --shared FD PID`, with the listening socket FD of the parent PID; the kernel gives a
-connection to one of them. What they count goes to files that each can read (prometheus_client's multiprocess
-mode), so that /metrics tells of all, whichever answers.
+Each is `python -m api --shared FD PID`, with the listening socket FD of the parent PID. The kernel assigns
+each connection to one of them. Their metrics are in files that all of them read (prometheus_client's
+multiprocess mode), so that /metrics reports all processes, whichever answers.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from jobs.process.signals import StopSignals
 log = structlog.get_logger("api")
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus_client keeps the counts of several processes; it looks when it is imported."""
+"""Names the folder of prometheus_client's metrics of several processes. It is read at import."""
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
-"""Seconds before a process is started again."""
+"""Shortest and longest delay in seconds before a process is restarted."""
 STEADY = 10.0
-"""Seconds after which a process that ran so long counts as having worked."""
+"""Seconds after which a running process counts as started successfully."""
 TRIES = 5
-"""Starts of one process that may fail in a row before all are stopped."""
+"""Consecutive failed starts of one process after which all are stopped."""
 
 
 def serve(listener: socket.socket, count: int) -> int:
-    """Runs so many processes until a signal comes; the exit status is 1 when one cannot be kept running."""
+    """Runs `count` processes until a signal. Returns exit status 1 if one of them fails repeatedly."""
     with tempfile.TemporaryDirectory(prefix="batchline-metrics-") as folder:
         return asyncio.run(_Processes(listener, folder).run(count))
 
@@ -54,7 +54,7 @@ class _Processes:
         return max(await asyncio.gather(*(self._keep() for _ in range(count))))
 
     def _on_signal(self, number: int) -> None:
-        if self._signals.first(number):  # a second ends this process, and the children with it
+        if self._signals.first(number):  # a second signal kills this process and its children
             self._stop()
 
     def _stop(self) -> None:
@@ -63,7 +63,7 @@ class _Processes:
             process.terminate()
 
     async def _keep(self) -> int:
-        """One process and its successors."""
+        """Runs one process and restarts it when it dies."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, STEADY)
         while not self._stopping:
             backoff.began()
@@ -88,6 +88,6 @@ class _Processes:
             *command, pass_fds=[descriptor], env=self._environment, stdin=asyncio.subprocess.DEVNULL
         )
         self._running.add(process)
-        if self._stopping:  # the signal came meanwhile
+        if self._stopping:  # the signal arrived meanwhile
             process.terminate()
         return process

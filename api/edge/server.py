@@ -1,4 +1,4 @@
-"""uvicorn's server, with a shutdown that hangs nobody. The application is in `api/app.py`."""
+"""uvicorn's server with a shutdown that answers waiting requests. The application is in `api/app.py`."""
 
 import socket
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from jobs.errors import ConfigurationError
 from jobs.process.signals import StopSignals
 
 GRACE = 10
-"""Seconds that running requests may take after the signal; waiting ones need none."""
+"""Seconds that running requests may take after the signal. Waiting requests are answered at once."""
 
 
 def config(app: FastAPI) -> uvicorn.Config:
-    """How the application is served."""
+    """uvicorn's configuration for the application."""
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -33,9 +33,10 @@ def config(app: FastAPI) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """Answers the parked requests before uvicorn waits for connections to drain.
+    """Answers waiting requests before uvicorn waits for connections to close.
 
-    uvicorn runs the lifespan's shutdown only after that, so a wait of a minute would hold it for a minute.
+    uvicorn runs the lifespan's shutdown only after that, so a request that waits a minute would delay it by a
+    minute.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -43,9 +44,9 @@ class Server(uvicorn.Server):
         self._signals = StopSignals()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal asks for an orderly stop; a second ends the process at once, as it does a worker.
+        """Begins an orderly stop at the first signal. A second one ends the process at once, as for a worker.
 
-        uvicorn's own would heed only a second SIGINT, and raise the signal again after an orderly stop.
+        uvicorn's own handler reacts only to a second SIGINT. It raises the signal again after a stop.
         """
         if self._signals.first(sig):
             self.should_exit = True
@@ -57,7 +58,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ConfigurationError when the address cannot be had."""
+    """A listening socket. Raises ConfigurationError if it cannot listen on the address."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return _bound(family, address)

@@ -1,4 +1,4 @@
-"""EdgeState: what the rooms of the edge share with the rest of the process, in the scope of every request."""
+"""EdgeState: objects that the edge shares with the rest of the process, in the scope of every request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from api.edge.memory_budget import Budget
 
 @dataclass(frozen=True)
 class EdgeState:
-    """Made once by the lifespan; `scope["state"]["edge"]` holds it."""
+    """Created once by the lifespan and stored in `scope["state"]["edge"]`."""
 
     budget: Budget
     connections: Connections
     release: Callable[[], None]
-    """Ends the waits of all requests; called when the process begins to stop."""
+    """Ends the waits of all requests. Called when the process begins to stop."""
 
 
 def edge_state(scope: Scope) -> EdgeState:

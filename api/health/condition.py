@@ -1,13 +1,13 @@
-"""The judge of health: from what Redis says of itself, its queues, the live workers and their recent work.
+"""Determines the health from Redis' INFO, the queues, the live workers and their recent work.
 
-/health/ready, the overview's health line and, over HTTP, `top` report the same judgement. A job's page and
-the form to try a model report on that model alone, in the same words.
+/health/ready, the overview's health line and `top` (over HTTP) report the same condition. A job's page and
+the form to try a model report on that model only, in the same words.
 
 good  all is well
-warn  degraded: jobs are accepted and run, but somebody should have a look
+warn  degraded: jobs are accepted and run, but an operator should check
 bad   jobs cannot be accepted or run: /health/ready answers 503
 
-What a client can cause by what it sends is never bad: it must not take the server out of a load balancer.
+A client's input never causes the level bad: it must not remove the server from a load balancer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,31 +23,31 @@ from jobs.settings import Settings
 from jobs.store import durability
 
 NEARLY = 0.9
-"""Share of a limit from which on it is told of."""
+"""Share of a limit from which on it is reported."""
 SILENT = 2.0
-"""Seconds without a heartbeat, of which there is one each second, after which a worker does not count: what a
-page tells is no older."""
+"""Seconds without a heartbeat (one is sent each second) after which a worker counts as silent. So no figure
+on a page is older."""
 
 LOST_AFTER = 3.0
-"""Seconds of silence of all workers after which it is bad, and no longer a hiccup of one beat."""
+"""Seconds without a heartbeat of any worker after which the level is bad. Before, one may just be delayed."""
 
 RESTART = 10.0
-"""Seconds that a restart may take, however fast its model loads, before it is bad."""
+"""Seconds that a restart may always take before the level is bad, even if the model loads faster."""
 PATIENCE = 2
-"""Times that its last load took, the same for a model that loads slowly."""
+"""Multiple of the last load time that a restart may take, for models that load slowly."""
 
 Level = Literal["good", "warn", "bad"]
 
 
 class Reason(NamedTuple):
-    """Why something is not well; `text` is a sentence without its full stop."""
+    """A reason for a level below good. `text` is a sentence without its full stop."""
 
     level: Level
     text: str
     todo: str = ""
-    """What to do about it where that is not plain, with code between backticks."""
+    """What to do about it, unless that is obvious. Code is between backticks."""
     apart: bool = False
-    """Whether it is one model's fault that its worker deals with: others need not wait for that."""
+    """Whether only one model is affected and its worker retries by itself."""
 
 
 START = (
@@ -63,18 +63,18 @@ RETIRED = "Accepted jobs wait, and are run once the model can be loaded. Other m
 
 
 class Condition(NamedTuple):
-    """The judgement: what is not well with `redis` and with each `model NAME`, the worst first."""
+    """The reasons for `redis` and for each `model NAME`, the worst first."""
 
     checks: dict[str, list[Reason]]
 
     @property
     def reasons(self) -> list[Reason]:
-        """Of all checks, the worst first."""
+        """The reasons of all checks, the worst first."""
         return _worst_first([reason for reasons in self.checks.values() for reason in reasons])
 
     @property
     def level(self) -> Level:
-        """Bad where one check is, but for a retired or restarting model beside one whose jobs can be run."""
+        """Bad if any check is, except retired or restarting models while another model's jobs can be run."""
         bad = [reasons[0] for reasons in self.checks.values() if reasons and reasons[0].level == "bad"]
         if any(not reason.apart for reason in bad) or len(bad) == len(self.checks) - 1 > 0:
             return "bad"
@@ -82,7 +82,7 @@ class Condition(NamedTuple):
 
 
 def level_of(reasons: Sequence[Reason]) -> Level:
-    """Of one check."""
+    """The level of one check; `reasons` has the worst first."""
     return reasons[0].level if reasons else "good"
 
 
@@ -97,7 +97,7 @@ def condition(
     beats: Sequence[Heartbeat],
     work: Mapping[str, Work],
 ) -> Condition:
-    """From Redis' INFO, the queues, the live workers, and each model's work of the last `failing.WINDOW`."""
+    """The condition, from Redis' INFO, queues, live workers and each model's work of `failing.WINDOW`."""
     checks = {"redis": _of_redis(info)}
     for model, depth in depths.items():
         reasons = _of_queue(settings, model, depth)
@@ -113,12 +113,12 @@ def _worst_first(reasons: list[Reason]) -> list[Reason]:
 
 
 def failing(model: str, work: Work) -> Reason | None:
-    """Whether too many of the model's inputs failed lately."""
+    """A reason if too many of the model's inputs failed recently, else None."""
     return Reason("warn", words(model, work)) if is_failing(work) else None
 
 
 def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
-    """Why none of the model's jobs can be run at this moment; `beats` are its live workers."""
+    """The reason why none of the model's jobs can be run now, or None. `beats` are its live workers."""
     if not beats:
         return Reason("bad", f"No live worker for {model}", START)
     alive = heard(beats)
@@ -143,12 +143,12 @@ def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
 
 
 def _in_time(restarting: Heartbeat) -> bool:
-    """Whether an engine's restart takes no longer than is to be expected."""
+    """Whether an engine's restart has not yet exceeded the expected time."""
     return restarting.restarting_seconds <= max(RESTART, PATIENCE * restarting.load_seconds)
 
 
 def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
-    """Those that are not silent."""
+    """The workers that are not silent."""
     return [beat for beat in beats if beat.age < SILENT]
 
 
@@ -191,12 +191,12 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
 
 
 def lost(settings: Settings) -> Reason:
-    """Why a running job may not be running at all."""
+    """The reason shown for a running job whose worker seems lost."""
     return Reason("warn", f"The worker that has this job seems lost: {_again(settings, 1)}")
 
 
 def _again(settings: Settings, jobs: int) -> str:
-    """What comes of jobs whose worker was lost."""
+    """What happens to jobs whose worker was lost, in words."""
     when = f"({settings.lease:g} s after the last renewal)"
     return (
         f"it runs again when its lease ends {when}"
@@ -233,12 +233,12 @@ def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[He
 
 
 def _name(beat: Heartbeat) -> str:
-    """As in the table of the workers."""
+    """The worker's name, as in the table of workers."""
     return f"{beat.host}:{beat.pid}"
 
 
 def _held_up(depth: Depth) -> str:
-    """The jobs that nobody runs: those that wait, and those that a worker had taken."""
+    """The jobs that are not run, in words: waiting jobs, and jobs that a worker had taken."""
     waiting = depth.waiting + depth.deferred
     told = [f"{counted(waiting, 'job')} {'waits' if waiting == 1 else 'wait'}"] if waiting else []
     if depth.running:
@@ -247,7 +247,7 @@ def _held_up(depth: Depth) -> str:
 
 
 def _fault(retired: Sequence[Heartbeat]) -> str:
-    """Why, and when it is tried again."""
+    """Why the model is retired, and when loading is retried, in words."""
     first = min(retired, key=lambda beat: beat.engine_retry)
     return f"{first.engine_fault.rstrip('.')}; it is loaded again at {time_of_day(first.engine_retry)}"
 

@@ -1,6 +1,6 @@
-"""Failing: how many inputs of a model failed lately, and whether that is too many.
+"""How many inputs of a model failed recently, and whether these are too many.
 
-Clients may send what they like, so failed inputs never make the server unready; they make it degraded.
+Clients may send any inputs, so failed inputs make the server degraded but never unready.
 `deploy/prometheus/alerts.yml` has the same bounds.
 """
 
@@ -8,30 +8,30 @@ from jobs.monitoring.history import EVERY
 from jobs.monitoring.work import Work
 
 WINDOW = 300.0
-"""Seconds that count."""
+"""Seconds of recent work that are considered."""
 
 SHARE = 0.1
-"""Share of failed inputs from which on a model is failing."""
+"""Minimum share of failed inputs at which a model is failing."""
 
 ENOUGH = 20
-"""Inputs below which a share says nothing."""
+"""Minimum inputs for a meaningful share."""
 
 FEW = 3
-"""Inputs that are enough where all of them failed."""
+"""Minimum inputs if all of them failed."""
 
 SAMPLES = int(WINDOW / EVERY) + 2
-"""Samples of the history that cover WINDOW: one more at each end, for each is of the time before it."""
+"""Samples of the history that cover WINDOW, and one more at each end: a sample covers the time before it."""
 
 
 def is_failing(work: Work) -> bool:
-    """`work` is what was done within WINDOW."""
+    """Whether too many inputs failed. `work` is the model's work within WINDOW."""
     if work.inputs_failed >= work.inputs:
         return work.inputs_failed >= FEW
     return work.inputs >= ENOUGH and work.inputs_failed >= SHARE * work.inputs
 
 
 def words(model: str, work: Work) -> str:
-    """What is reported of a failing model, as a sentence without its full stop."""
+    """The message about a failing model, as a sentence without its full stop."""
     lately = f"in the last {WINDOW / 60:g} minutes"
     if work.inputs_failed >= work.inputs:
         return f"All {work.inputs:,} inputs of {model} failed {lately}"

@@ -1,4 +1,4 @@
-"""Observation: all that health is judged by, as Redis has it at one moment. The judge: `condition.py`."""
+"""Observation: the data that determine the health (`condition.py`), read from Redis at one moment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from jobs.store.connection import availability
 
 
 class Observation(NamedTuple):
-    """What Redis says of itself, of the queues, of the live workers and of their recent work."""
+    """Redis' INFO, the queues, the live workers and their recent work."""
 
     info: Mapping[str, Any]
     depths: Mapping[str, Depth]
     beats: Sequence[Heartbeat]
     history: Mapping[str, Series]
     work: Mapping[str, Work]
-    """What was done for each model within WINDOW."""
+    """Each model's work within WINDOW."""
 
     def of(self, model: str) -> list[Heartbeat]:
         """The model's live workers."""
@@ -38,7 +38,7 @@ class Observation(NamedTuple):
 
 @dataclass(frozen=True)
 class Observer:
-    """Observes and judges; one for the process."""
+    """Reads observations and determines the condition. One for each process."""
 
     settings: Settings
     redis: ArqRedis
@@ -47,7 +47,7 @@ class Observer:
     history: History
 
     async def observe(self) -> Observation | None:
-        """None while Redis cannot be used, or takes too long to answer."""
+        """Reads an observation. Returns None if Redis cannot be used or takes too long to answer."""
         try:
             async with redis_timeout(), availability():
                 info = await self.redis.info()
@@ -60,7 +60,7 @@ class Observer:
         return Observation(info, depths, beats, history, work)
 
     def judged(self, seen: Observation | None) -> Condition:
-        """The one judgement that page, /health/ready and `top` report."""
+        """The condition that the overview, /health/ready and `top` report."""
         if seen is None:
             return AWAY
         return condition(self.settings, seen.info, seen.depths, seen.beats, seen.work)

@@ -1,4 +1,4 @@
-"""How long a page waits for Redis before it says that Redis is away."""
+"""How long a page waits for Redis before it reports that Redis cannot be reached."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from jobs.errors import QueueUnavailable
 
 REDIS_TIMEOUT = 1.5
-"""Seconds that Redis has to answer: nothing on a page may be older than 2 s without its being said."""
+"""Seconds within which Redis must answer. A page must report if its figures are older than 2 s."""
 
 
 @asynccontextmanager
 async def redis_timeout() -> AsyncIterator[None]:
-    """Raises QueueUnavailable where Redis stands still."""
+    """A block that raises QueueUnavailable if it takes longer than REDIS_TIMEOUT."""
     try:
         async with asyncio.timeout(REDIS_TIMEOUT):
             yield

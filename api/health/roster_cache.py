@@ -1,6 +1,6 @@
-"""The live workers as the API sees them: the roster, read at most once a second, and estimates from it.
+"""Caches the live workers, which are read at most once a second, and estimates the time to empty a queue.
 
-How a worker reports is in `jobs/monitoring/roster.py`.
+`jobs/monitoring/roster.py` defines how a worker reports.
 """
 
 import asyncio
@@ -10,17 +10,17 @@ from jobs.errors import QueueUnavailable
 from jobs.monitoring.roster import Heartbeat, Roster
 
 FRESH = 1.0
-"""Seconds that a reading of the roster is good for; heartbeats come once a second."""
+"""Seconds for which a read of the roster is used. Heartbeats are sent once a second."""
 
 ABLE = frozenset({"ready", "busy"})
-"""States of an engine that can run a job."""
+"""States of an engine that can run jobs."""
 
 SOONEST, LATEST, GUESS = 1, 300, 30
-"""Bounds of Retry-After, and its value while no rate is known; seconds."""
+"""Bounds of Retry-After, and its value if no rate is known, in seconds."""
 
 
 class RosterCache:
-    """Answers from the last reading while it is fresh."""
+    """Returns the last read of the roster while it is fresh."""
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
@@ -36,7 +36,7 @@ class RosterCache:
         return self._beats
 
     async def drained_in(self, model: str, jobs: int) -> int:
-        """Seconds until that many jobs are done at the live workers' rate, within bounds."""
+        """Estimated seconds until that many jobs are done at the live workers' rate, within the bounds."""
         try:
             beats = [beat for beat in await self.workers() if beat.model == model]
         except QueueUnavailable:

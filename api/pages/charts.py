@@ -1,6 +1,6 @@
-"""The charts of the last quarter of an hour, as the geometry of SVG paths; no script draws them.
+"""The charts of the last 15 minutes as SVG paths, drawn without scripts.
 
-A chart is WIDTH x HEIGHT units, stretched to the room there is; words and numbers stand beside it in HTML.
+A chart has WIDTH x HEIGHT units and is stretched to the available space. Its texts are in HTML beside it.
 """
 
 import math
@@ -14,17 +14,17 @@ from jobs.monitoring.history import Moment, Series
 SPAN = 900.0
 """Seconds that a chart shows."""
 NOUNS = ("jobs", "inputs")
-"""Units that are words."""
+"""Units that are words and have a singular."""
 GAP = 15.0
-"""Seconds between two samples across which no line is drawn: nobody looked meanwhile."""
+"""Seconds between two samples above which no line joins them, because samples are missing."""
 WIDTH, HEIGHT = 300.0, 72.0
 
 Point = tuple[float, float | None]
-"""Unix seconds and a value; None where there is none."""
+"""Unix seconds and a value, or None without a value."""
 
 
 class Line(NamedTuple):
-    """SVG paths: `path` of what is joined, `dots` of what stands alone; `last` is the newest in words."""
+    """SVG paths: `path` of joined points, `dots` of single points. `last` is the newest value in words."""
 
     name: str
     style: str
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """`top` is the value at the upper edge, in words with its unit; 0 is at the lower edge."""
+    """One chart. `top` is the value at the upper edge, as text with its unit. The lower edge is 0."""
 
     title: str
     told: str
@@ -42,10 +42,10 @@ class Chart(NamedTuple):
     top: str
     lines: list[Line]
     summary: str
-    """For those who do not see it."""
+    """The chart as text, for screen readers."""
     now: float
     points: str
-    """For who reads it at some time: the Unix time and each line's value in words, `at|value|value;...`."""
+    """All points, to show the values at a time: Unix time and each line's value, `at|value|value;...`."""
     span: float = SPAN
 
 
@@ -54,7 +54,7 @@ class Plan(NamedTuple):
     told: str
     unit: str
     lines: tuple[tuple[str, str, str], ...]
-    """Name, style and figure of each."""
+    """Name, style and figure of each line."""
 
 
 PLANS = (
@@ -102,7 +102,7 @@ PLANS = (
 
 
 def charts(series: Series) -> list[Chart]:
-    """One for each plan."""
+    """One chart for each plan."""
     moments = [moment for moment in series.moments if series.now - moment.at <= SPAN]
     values = [(moment.at, _values(moment)) for moment in moments]
     return [_chart(plan, series.now, values) for plan in PLANS]
@@ -134,9 +134,9 @@ def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float
 
 
 def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
-    """Points joined by straight lines, but not across a gap; and those with hardly a neighbour, as dots.
+    """SVG paths: one of points joined by lines, but not across a gap; one of short runs, as dots.
 
-    A dot is a line of no length under a round cap: a circle would be stretched with the chart.
+    A dot is a line of length 0 with round caps, because a circle would be stretched with the chart.
     """
     runs: list[list[tuple[float, str]]] = []
     before: float | None = None
@@ -156,7 +156,7 @@ def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
 
 
 def rounded_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, ...; at least 1."""
+    """The value rounded up to 1, 2, 5, 10, 20, ..."""
     if value <= 1:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -164,9 +164,9 @@ def rounded_up(value: float) -> float:
 
 
 def told(value: float | None, unit: str) -> str:
-    """With its unit; a dash for what is not known."""
+    """The value as text with its unit, or a dash for None."""
     if value is None:
-        return "–"  # noqa: RUF001 - a dash is what is meant
+        return "–"  # noqa: RUF001 - the dash is intended
     if unit == "ms" and value >= 1_000:
         value, unit = value / 1_000, "s"
     whole = value >= 100 or unit == "%" or value == int(value)

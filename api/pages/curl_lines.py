@@ -1,4 +1,4 @@
-"""curl lines that can be pasted into a shell: what a page shows is what a client would send."""
+"""Makes curl commands for a shell, which send the same requests as a page."""
 
 import shlex
 from typing import Any
@@ -7,16 +7,16 @@ import msgspec
 from starlette.requests import Request
 
 MOST_BODY = 8 * 1024
-"""Bytes of a request that a line shows; the shell takes more, a reader doesn't."""
+"""Maximum bytes of a request that is shown. Longer ones would work in a shell but are unreadable."""
 
 
 def fetch(request: Request, path: str) -> str:
-    """Reads what is there."""
+    """A command that reads `path`."""
     return f"curl -s {shlex.quote(_url(request, path))}"
 
 
 def submit(request: Request, asked: dict[str, Any], wait: int = 10) -> str | None:
-    """Posts a job and waits for it; None where it is too large to be shown."""
+    """A command that submits a job and waits for it, or None if it is too large to be shown."""
     body = msgspec.json.encode(asked)
     return posted(_url(request, "/v1/jobs"), body.decode(), wait) if len(body) <= MOST_BODY else None
 

@@ -1,4 +1,4 @@
-"""Forms of the pages: read within limits, and refused when another site's page sent them."""
+"""Reads forms of the pages within limits, and refuses forms that another site's page sent."""
 
 from urllib.parse import parse_qs
 
@@ -9,12 +9,12 @@ from api.problems.problem import Refusal
 from jobs.errors import InvalidRequest
 
 MAX_FORM = 256 * 1024
-"""Bytes of a form; more is no longer typed, and parsing it would hold up the event loop."""
+"""Maximum bytes of a form. Nobody types more, and parsing more would block the event loop."""
 MAX_FIELDS = 60
 
 
 async def read(request: Request, max_bytes: int) -> dict[str, str]:
-    """The fields, the first of each name. Raises InvalidRequest, or Refusal for what is too large."""
+    """The form's fields, the first of each name. Raises InvalidRequest, or Refusal if it is too large."""
     body = await bodies.read(request, min(MAX_FORM, max_bytes))
     try:
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
@@ -24,17 +24,17 @@ async def read(request: Request, max_bytes: int) -> dict[str, str]:
 
 
 def refuse_cross_site(request: Request) -> None:
-    """A form needs no permission to post across sites, so the sender is checked here. Raises Refusal."""
+    """Raises Refusal if another site's page sent the form: CORS does not prevent that."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     if site is not None:
         same = site in ("same-origin", "none")
-    else:  # a browser without that header names at least the origin; other clients name neither
+    else:  # browsers without that header send Origin; other clients send neither
         same = origin is None or origin.partition("://")[2] == request.headers.get("host")
     if not same:
         raise Refusal("cross-site", "this form may be sent from this server's own pages only")
 
 
 def by_htmx(request: Request) -> bool:
-    """Whether a page's script asks, which wants a fragment; a browser on its own wants a page."""
+    """Whether htmx sent the request, which needs a fragment. Otherwise the browser needs a page."""
     return request.headers.get("hx-request") == "true"

@@ -1,4 +1,4 @@
-"""The pages as a dialect: their routes, and problems as pages for a person at a browser."""
+"""The pages as a dialect: their routes, and problems shown as pages in a browser."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from jobs.models import ModelCatalog
 
 
 class Pages:
-    """A `Dialect`; it refuses requests for all paths that no other dialect has."""
+    """A `Dialect`. It refuses requests for all paths that belong to no other dialect."""
 
     prefix = ""
     routers = (reference.router, overview.router, job_page.router, try_page.router, model_status.router)
 
     def refuse(self, request: Request, problem: Problem) -> Response:
-        """A page for a browser; JSON for scripts, which do not ask for HTML.
+        """A page for a browser, JSON for clients that do not accept HTML.
 
-        Under an unknown host name a page would be without its style: that is refused as well.
+        For an unknown host name always JSON, because the page's style would be refused as well.
         """
         if problem.kind == "unknown-host" or not _browsing(request):
             return problems.response(problem)
@@ -30,7 +30,7 @@ class Pages:
         return answer
 
     def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
-        """The pages are for people, and not described."""
+        """Does nothing: the pages are not part of the description."""
 
 
 def _browsing(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""A job's page: its state, its timeline, its inputs and results, the lines that fetch or repeat it."""
+"""A job's page: its state, timeline, inputs and results, and curl commands that fetch or repeat it."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -25,15 +25,15 @@ from jobs.schema import Job
 router = APIRouter(include_in_schema=False)
 
 MOST_RESULTS = 512 * 1024
-"""Bytes of results that a page decodes; larger ones are offered as JSON."""
+"""Maximum bytes of results that a page decodes. Larger results are linked as JSON."""
 HOLD = 1.0
-"""Seconds that a refresh waits for the job's end, so that the page shows it at once."""
+"""Seconds that a refresh waits for the job's end, so that the page shows the end at once."""
 STOP_POLLING = 286
-"""What htmx takes as: this was the last one."""
+"""The HTTP status at which htmx stops polling."""
 
 
 class Pair(NamedTuple):
-    """One input and what came of it; None where it is not known, or not yet."""
+    """One input and its result. None means unknown, or not known yet."""
 
     input: str | None
     result: dict[str, Any] | None
@@ -48,13 +48,13 @@ async def job_page(job_id: str, request: Request, shared: Shared) -> Response:
 
 @router.get("/fragments/jobs/{job_id}")
 async def job_fragment(job_id: str, request: Request, shared: Shared) -> Response:
-    """What a job's page fetches until the job is done; it comes when the job ends, or after HOLD seconds."""
+    """The fragment that a job page polls until the job is done. Answers at its end or after HOLD seconds."""
     return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html", HOLD)
 
 
 @router.post("/jobs/{job_id}/cancel")
 async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
-    """The cancel button, with and without JavaScript."""
+    """Cancels the job: the cancel button, with and without JavaScript."""
     refuse_cross_site(request)
     job = await shared.ledger.cancel(job_id, BARELY)
     if by_htmx(request):
@@ -65,17 +65,17 @@ async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
 async def _shown(
     request: Request, shared: Services, job_id: str, template: str, missing: str, hold: float = 0.0
 ) -> Response:
-    """A job in one of its forms; what cannot be shown is told as a page, too."""
+    """A job as a page or a fragment, or a page with the reason if the job cannot be shown."""
     try:
         job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), hold, request)
         if job.results is msgspec.UNSET:
             job = await shared.ledger.read(job_id, MOST_RESULTS)
         reason = await model_status.fault_of(shared, job)
-        # last, so that nobody waits for anything while the inputs are in memory
+        # last, so that the inputs are not in memory during a wait
         asked = await shared.ledger.asked(job_id)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         problem = problem_of(error)
-        # away is not gone: the page goes on asking
+        # Redis may return, so the page continues to poll
         retry = f"/fragments/jobs/{quote(job_id)}" if isinstance(error, QueueUnavailable) else None
         told = {"title": problem.title, "detail": problem.detail, "job_id": shortened(job_id)}
         return page(missing, problem.status, retry=retry, **told)
@@ -98,7 +98,7 @@ async def _shown(
 
 
 def decoded(job: Job, most: int = MOST_RESULTS) -> list[dict[str, Any]]:
-    """The job's results; empty where there are none, or more than that many bytes of them."""
+    """The job's results; [] if there are none or they have more than `most` bytes."""
     if not isinstance(job.results, msgspec.Raw) or len(memoryview(job.results)) > most:
         return []
     results: list[dict[str, Any]] = msgspec.json.decode(job.results)
@@ -106,13 +106,13 @@ def decoded(job: Job, most: int = MOST_RESULTS) -> list[dict[str, Any]]:
 
 
 def task_of(shared: Services, job: Job) -> tasks.Task:
-    """The task of the job's model; where that is served no more, one that says as little as a custom one."""
+    """The task of the job's model, or a custom task if the model is no longer served."""
     spec = shared.catalog.specs.get(job.model)
     return spec.definition if spec else tasks.custom_task("json", {})
 
 
 def pairs(asked: Asked, results: list[dict[str, Any]], most: int, task: tasks.Task) -> list[Pair]:
-    """Inputs beside their results."""
+    """Inputs with their results, at most `most`."""
     found = []
     for i in range(min(most, max(len(asked.inputs), len(results)))):
         given = asked.inputs[i] if i < len(asked.inputs) else None
@@ -125,7 +125,7 @@ def pairs(asked: Asked, results: list[dict[str, Any]], most: int, task: tasks.Ta
 
 
 def again(request: Request, job: Job, asked: Asked) -> str | None:
-    """The line that submits the same once more; None where it is too long, or its inputs are not known."""
+    """The command that submits the job again, or None if it is too long or the inputs are not known."""
     if not asked.inputs or asked.partial:
         return None
     inputs = asked.inputs[0] if asked.single else asked.inputs

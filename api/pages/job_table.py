@@ -1,4 +1,4 @@
-"""The newest jobs for the overview's table, of one state or model where the address says so."""
+"""The newest jobs for the overview's table, filtered by state and model if the URL has such parameters."""
 
 from collections.abc import Container
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from jobs.ledger.listing import PARTIAL, Filter
 from jobs.schema import Job
 
 SHOWN = 12
-"""Jobs in the table."""
+"""Maximum jobs in the table."""
 
 STATES = ("", *listing.STATES)
-"""What the table may be filtered by."""
+"""States that the table can be filtered by; "" is no filter."""
 
 
 class Chosen(NamedTuple):
-    """The filters; an empty one lets all through."""
+    """The filters. An empty one selects all jobs."""
 
     state: str = ""
     model: str = ""
@@ -28,7 +28,7 @@ class Chosen(NamedTuple):
 
     @property
     def query(self) -> str:
-        """As a query string, with its question mark."""
+        """The filters as a query string with its question mark, or "" without filters."""
         given = {name: value for name, value in self._asdict().items() if value}
         return f"?{urlencode(given)}" if given else ""
 
@@ -38,12 +38,12 @@ class Chosen(NamedTuple):
 
     @property
     def filter(self) -> Filter:
-        """What the ledger's listing filters by."""
+        """The filter for the ledger's listing."""
         return Filter(*(frozenset([name] if name else []) for name in (self.state, self.model)))
 
 
 def chosen(query: QueryParams, models: Container[str]) -> Chosen:
-    """What the address asks for; what is no state or model of ours is ignored."""
+    """The filters in the URL. Unknown states and models are ignored."""
     state, model, charts = (query.get(name, "") for name in Chosen._fields)
     return Chosen(
         state if state in STATES else "",
@@ -53,7 +53,7 @@ def chosen(query: QueryParams, models: Container[str]) -> Chosen:
 
 
 async def recent(shared: Services, wanted: Chosen) -> tuple[list[Job], bool]:
-    """The newest jobs that the filters allow, and whether there are older jobs that nobody looked at.
+    """The newest jobs that match the filters, and whether older jobs were not searched.
 
     Raises QueueUnavailable.
     """

@@ -1,4 +1,4 @@
-"""A model's figures on the overview: what waits and runs now, what was done within the last minute."""
+"""A model's figures on the overview: jobs that wait and run now, and the work of the last minute."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -15,18 +15,18 @@ MINUTE = 60.0
 
 
 class Spread(NamedTuple):
-    """Milliseconds; None where no job ended."""
+    """Percentiles in milliseconds, or None if no job ended."""
 
     p50: float | None
     p95: float | None
 
 
 class Figures(NamedTuple):
-    """One model's card. Rates are per second, shares between 0 and 1; None is what is not known."""
+    """The figures of one model. Rates are per second, shares between 0 and 1. None means unknown."""
 
     spec: ModelSpec
     state: str
-    """The engine's, where there is one worker; else how many there are."""
+    """The engine's state if there is one worker, else the number of workers."""
     waiting: int
     running: int
     jobs_rate: float
@@ -42,15 +42,15 @@ class Figures(NamedTuple):
     inputs: int
     """Inputs of jobs that ended within `failing.WINDOW`."""
     failed: int
-    """Of these."""
+    """How many of `inputs` failed."""
     failing: bool
-    """Whether these are too many."""
+    """Whether too many failed."""
     failures: list[FailureReason]
     """The latest reasons of jobs that can still be read, newest first."""
 
 
 def figures(spec: ModelSpec, seen: Observation, result_ttl: float) -> Figures:
-    """One model's; `result_ttl` is how many seconds a job can be read."""
+    """The figures of one model. `result_ttl` is the number of seconds for which a job can be read."""
     depth, beats, series = seen.depths[spec.name], seen.of(spec.name), seen.history[spec.name]
     (work, seconds), ended = series.lately(MINUTE, beats), seen.work[spec.name]
     reasons = newest([reason for beat in beats for reason in beat.failures])
@@ -82,7 +82,7 @@ def spread(counts: Sequence[int]) -> Spread:
 
 
 def of_work(work: Work, seconds: float) -> dict[str, float | None]:
-    """What a chart shows of one sample."""
+    """The values of one sample for the charts."""
     queued, compute = spread(work.queued), spread(work.compute)
     return {
         "jobs_rate": work.jobs / seconds if seconds else None,
@@ -98,7 +98,7 @@ def of_work(work: Work, seconds: float) -> dict[str, float | None]:
 
 
 def _ms(seconds: float | None) -> float | None:
-    """With the two digits that a histogram is good for."""
+    """Milliseconds with two digits, the precision of a histogram."""
     return None if seconds is None else float(f"{1_000 * seconds:.2g}")
 
 

@@ -1,4 +1,4 @@
-"""Whether a model's jobs can be run at this moment, for the pages of its jobs and the form to try it."""
+"""Whether a model's jobs can be run now, for the pages of its jobs and the form to try it."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -18,13 +18,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/fragments/served")
 async def served(request: Request, shared: Shared) -> Response:
-    """`?model=NAME`; the default one without."""
+    """Why the jobs of `?model=NAME` cannot be run, if so. By default of the default model."""
     model = shared.catalog.get(request.query_params.get("model", "")).name
     return page("fragments/served.html", reason=await fault(shared, model))
 
 
 async def fault_of(shared: Services, job: Job) -> Reason | None:
-    """As `fault`, or that the worker which has this job seems lost; None for one that is done."""
+    """As `fault`, or a reason if the job's worker seems lost. None if the job is done."""
     if job.status.terminal:
         return None
     reason = await fault(shared, job.model)
@@ -39,7 +39,7 @@ async def fault_of(shared: Services, job: Job) -> Reason | None:
 
 
 async def fault(shared: Services, model: str) -> Reason | None:
-    """The health line's reason why none of the model's jobs can be run, or that many of its inputs fail."""
+    """The health line's reason why the model's jobs cannot be run or many inputs fail, or None."""
     try:
         async with redis_timeout():
             series = (await shared.history.read([model], newest=SAMPLES))[model]

@@ -1,4 +1,4 @@
-"""Outputs in a form for people: scored rows as the task says (`jobs/tasks/task.py`), else text or JSON."""
+"""Outputs for pages: scored rows, if the task defines so (`jobs/tasks/task.py`), else text or JSON."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,14 +9,14 @@ from api.wording import counted
 from jobs.tasks import Output
 
 MOST_ROWS = 10
-"""Labels or entities of one output that a page shows."""
+"""Maximum labels or entities of one output that a page shows."""
 MOST_TEXT = 2_000
-"""Characters of one text that a page shows."""
+"""Maximum characters of one text that a page shows."""
 FIRST_NUMBERS = 6
 
 
 class Row(NamedTuple):
-    """One label, entity or continuation; `score` is between 0 and 1, or None."""
+    """One label, entity or continuation. `score` is between 0 and 1, or None."""
 
     label: str
     score: float | None
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a page shows of one result: rows, or else a text."""
+    """What a page shows of one result: rows, or if there are none, a text."""
 
     rows: list[Row]
     text: str
@@ -32,7 +32,7 @@ class Shown(NamedTuple):
 
 
 def shown(result: dict[str, Any], how: Output = "any", given: object = None) -> Shown:
-    """One entry of a job's results, of a task whose outputs are shown so; `given` is its input."""
+    """What to show of one result. `how` is the kind of the task's outputs, `given` the result's input."""
     if "error" in result:
         error = result["error"]
         detail = error.get("detail") or error.get("title") if isinstance(error, dict) else error
@@ -54,7 +54,7 @@ Reader = Callable[[Any], list[Row]]
 
 
 def _rows(output: Any, readers: list[Reader]) -> list[Row]:
-    """By the first reader that knows the output, or each part of it; none where no reader does."""
+    """Rows by the first reader that recognises the output, or each part of it; [] if none does."""
     match output:
         case [[dict(), *_]]:
             return _rows(output[0], readers)
@@ -103,7 +103,7 @@ _ROWS: dict[Output, Reader] = {
 
 
 def _ranking(output: Any, given: Any) -> list[Row]:
-    """Documents with their scores, best first; `given` is the input that they are in."""
+    """Documents with their scores, the best first. `given` is the input that contains them."""
     entries = output if isinstance(output, list) else [output]
     texts = given.get("documents") if isinstance(given, dict) else None
     documents = texts if isinstance(texts, list) else []
@@ -113,7 +113,7 @@ def _ranking(output: Any, given: Any) -> list[Row]:
             case {"index": int(index), "score": int() | float() as score}:
                 known = 0 <= index < len(documents)
                 rows.append((score, str(documents[index]) if known else f"document {index + 1}"))
-            case {"score": int() | float() as score}:  # of a pair
+            case {"score": int() | float() as score}:  # the score of a pair
                 rows.append((score, str(given.get("document")) if isinstance(given, dict) else "document"))
             case _:
                 return []
@@ -122,12 +122,12 @@ def _ranking(output: Any, given: Any) -> list[Row]:
 
 
 def _note(score: float) -> str:
-    """A score that no meter can show."""
+    """The score as text if it is not between 0 and 1, because a meter cannot show it."""
     return "" if 0 <= score <= 1 else f"score {score:.3g}"
 
 
 def _score(score: Any) -> float | None:
-    """None where it is no share of one, so that no meter is drawn for it."""
+    """The score, or None if it is not between 0 and 1, so that no meter is drawn."""
     return float(score) if isinstance(score, int | float) and 0 <= score <= 1 else None
 
 

@@ -1,7 +1,7 @@
-"""The overview, which people keep open: health, models, workers, charts and recent jobs.
+"""The overview (status page): health, models, workers, charts and recent jobs.
 
-Each part is a fragment that the page fetches again by itself each second. While Redis is away the charts and
-the jobs stay as they were, and the page says how old they are (`live.js`).
+The page fetches each part as a fragment every second. While Redis cannot be reached, the charts and jobs do
+not change, and the page shows how old they are (`live.js`).
 """
 
 from typing import Any
@@ -26,33 +26,33 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def overview_page(request: Request, shared: Shared) -> Response:
-    """Filters of the recent jobs stand in the address: `?state=failed&model=NAME`."""
+    """The overview. The URL has the filters of the recent jobs: `?state=failed&model=NAME`."""
     filters, context = _filters(request, shared), await _overview(shared)
     try:
         if not context["away"]:
             drawn, jobs = await _charts(filters["charted"], shared), await _recent(request, shared)
             return page("overview.html", **context | jobs, drawn=drawn)
-    except QueueUnavailable:  # since a moment ago
+    except QueueUnavailable:  # Redis became unavailable after the first read
         context = _context(shared, None)
     return page("overview.html", 503, **context, **filters, drawn=[], recent=[], searched=None)
 
 
 @router.get("/fragments/overview")
 async def overview(shared: Shared) -> Response:
-    """Health, models and workers."""
+    """The fragment with health, models and workers."""
     context = await _overview(shared)
     return page("fragments/overview.html", 503 if context["away"] else 200, **context)
 
 
 @router.get("/fragments/charts")
 async def chart_fragment(request: Request, shared: Shared) -> Response:
-    """`?charts=NAME` is the model; the default one without."""
+    """The fragment with the charts of `?charts=NAME`, by default of the default model."""
     try:
         return page(
             "fragments/charts.html", drawn=await _charts(_filters(request, shared)["charted"], shared)
         )
     except QueueUnavailable:
-        return Response(status_code=204)  # the ones there stay; the health line tells why
+        return Response(status_code=204)  # the page keeps its charts; the health line shows why
 
 
 @router.get("/fragments/recent")
@@ -82,7 +82,7 @@ def _context(shared: Services, seen: Observation | None) -> dict[str, Any]:
 
 
 async def _charts(model: str, shared: Services) -> list[Chart]:
-    async with redis_timeout():  # the samples first, for a worker is never behind what they have seen of it
+    async with redis_timeout():  # samples first: a worker's counts are never lower than in earlier samples
         series = (await shared.history.read())[model]
         depths, beats = await shared.ledger.depth(), await shared.roster.workers(fresh=True)
     return charts(series.with_now(depths[model], [beat for beat in beats if beat.model == model]))

@@ -1,4 +1,4 @@
-"""A model's parameters as form fields, made from their JSON Schema, and what was typed there as JSON."""
+"""Makes form fields from the JSON Schema of a model's parameters, and parameters from the typed text."""
 
 import re
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from jobs.models import ModelSpec
 from jobs.validation import MOST_QUOTED, limits, text, without_null
 
 PREFIX = "p."
-"""Before a parameter's name in the form."""
+"""The prefix of parameters' names in the form."""
 
 
 class Field(NamedTuple):
-    """One parameter. An empty value leaves it out, so that the pipeline's default holds."""
+    """The field of one parameter. If its value is empty, the parameter is not sent and has its default."""
 
     name: str
     label: str
@@ -29,11 +29,11 @@ class Field(NamedTuple):
     most: float | None = None
     step: str = "any"
     default: str = ""
-    """The model's, as it would be typed; empty where the pipeline's holds."""
+    """The model's default as text; empty if the pipeline's default is used."""
 
 
 def fields(spec: ModelSpec, given: Mapping[str, str]) -> list[Field]:
-    """The form's fields, holding what was given."""
+    """The form's fields with the given values."""
     schema = parameters_schema(spec)
     needed = schema.get("required", [])
     return [
@@ -45,7 +45,7 @@ def fields(spec: ModelSpec, given: Mapping[str, str]) -> list[Field]:
 
 
 def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
-    """What was typed, by each field's type. Raises InvalidRequest; limits are for others to check."""
+    """The typed values, parsed by the type of each field. Raises InvalidRequest. Does not check limits."""
     given: dict[str, Any] = {}
     for name, schema in parameters_schema(spec).get("properties", {}).items():
         if text := _text(form, name):
@@ -57,13 +57,13 @@ def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def worded(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
-    """The error as a sentence for who filled the form in, where it is about a field of the parameters."""
+    """The error as a message about the form's field, if it concerns a parameter; else the error itself."""
     found = re.match(r"parameters(?:/(\w+)|: (\w+) is missing)", str(error))
     return _fault(spec, form, found[1] or found[2]) if found else error
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters as somebody would have typed them."""
+    """Parameters as the text of their fields."""
     return {PREFIX + name: _typed(value) for name, value in values.items()}
 
 
@@ -78,7 +78,7 @@ def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> F
             return Field(PREFIX + name, label, "choice", "", value, required, ("true", "false"))
         case {"type": "integer" | "number" as kind}:
             hint = limits("a whole number" if kind == "integer" else "a number", schema)
-            if nullable:  # a number field takes no words
+            if nullable:  # a number field does not accept null
                 return Field(PREFIX + name, label, "text", f"{hint}, or null for no limit", value, required)
             least = schema.get("minimum", schema.get("exclusiveMinimum"))
             step = "1" if kind == "integer" else "any"
@@ -93,7 +93,7 @@ def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> F
 
 
 def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidRequest:
-    """What the field takes, and that what was typed is not that."""
+    """An error that names what the field accepts and the invalid text."""
     declared = parameters_schema(spec).get("properties", {}).get(name, {})
     field, (schema, _) = _field(name, declared, "", False), without_null(declared)
     match field.kind:
@@ -120,7 +120,7 @@ def _with_article(kind: str) -> str:
 
 
 def _parsed(declared: dict[str, Any], text: str) -> Any:
-    """Raises what msgspec raises for what is no JSON."""
+    """The typed text as a value. Raises msgspec's errors if it is not JSON."""
     schema, nullable = without_null(declared)
     if nullable and text == "null":
         return None

@@ -1,6 +1,6 @@
-"""/docs: the API's description for people, made from /openapi.json, which `api/v1/openapi.py` makes.
+"""/docs: the API reference as a page, made from /openapi.json, which `api/v1/openapi.py` makes.
 
-Nothing is fetched from elsewhere, so that it works where a browser has no way out.
+The page loads nothing from the internet.
 """
 
 from collections.abc import Iterator
@@ -27,24 +27,24 @@ ANSWERED = (
     *("ModelList", "ModelObject", "Model", "ModelLimits", "ModelQueue", "ModelWorker", "ModelFailure"),
     *("Health", "HealthCheck", "Problem"),
 )
-"""Schemas of answers and of their parts, in the order in which the page explains them."""
+"""Schemas of answers and of their parts, in the order of the page."""
 
 Schemas = dict[str, dict[str, Any]]
 
 
 class Member(NamedTuple):
-    """One member of a body or an answer, or a parameter; `kind` and `told` have code between backticks."""
+    """One member of a body or an answer, or a parameter. `kind` and `told` have code between backticks."""
 
     name: str
     kind: str
     told: str
     of: str = ""
-    """The model that it is for, or where it stands in the request."""
+    """The model that it is for, or the part of the request that contains it."""
 
 
 @router.get("/openapi.json")
 async def description(request: Request) -> Response:
-    """For tools."""
+    """The OpenAPI description as JSON."""
     return reply(request.app.openapi())
 
 
@@ -77,7 +77,7 @@ def _parameters(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
 
 
 def _body(call: dict[str, Any], schemas: Schemas, catalog: ModelCatalog) -> Iterator[Member]:
-    """The members of a JSON body, and what the parameters of each model may be."""
+    """The members of a JSON body, and each model's parameters."""
     schema = _json(call).get("schema", {})
     request = schemas.get(_name(schema), schema)
     for name, schema in request.get("properties", {}).items():
@@ -96,7 +96,7 @@ def _members(name: str, schemas: Schemas) -> Iterator[Member]:
 
 
 def _answers(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Status, what it means, and the schema of its body, where that is one of ANSWERED."""
+    """Each status, its description, and the name of its body's schema if that is in ANSWERED, else ""."""
     for status, answer in sorted(call["responses"].items()):
         content: dict[str, Any] = next(iter(answer.get("content", {}).values()), {})
         name = _name(content.get("schema", {}))
@@ -104,7 +104,7 @@ def _answers(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _kind(declared: dict[str, Any], schemas: Schemas) -> str:
-    """What a value may be, in words; other schemas by their names."""
+    """The type of a value in words. Other schemas are named."""
     schema, nullable = without_null(declared)
     other, item = _name(schema), _name(schema.get("items", {}))
     if item:
@@ -123,7 +123,7 @@ def _name(schema: Any) -> str:
 
 
 def _default(schema: dict[str, Any]) -> str:
-    """Where there is one that says something."""
+    """The default value in words, or "" if there is none or it is empty."""
     default = schema.get("default")
     if default in (None, "", [], {}):
         return ""
@@ -131,7 +131,7 @@ def _default(schema: dict[str, Any]) -> str:
 
 
 def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> list[str]:
-    """Lines that can be pasted into a shell; braces in a path are for the reader to fill in."""
+    """curl commands for a shell. The reader replaces the braces in a path."""
     url = f"{str(request.base_url).rstrip('/')}{path}"
     if method != "post":
         verb = "" if method == "get" else f"-X {method.upper()} "
@@ -141,6 +141,6 @@ def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> li
 
 
 def _json(call: dict[str, Any]) -> dict[str, Any]:
-    """What the description says of a JSON body, if there may be one."""
+    """The description of the JSON body, or {} if the call has none."""
     described: dict[str, Any] = call.get("requestBody", {}).get("content", {}).get("application/json", {})
     return described

@@ -1,6 +1,6 @@
-"""How pages are made: the Jinja environment, words for numbers and times.
+"""Renders pages: the Jinja environment, and filters that format numbers and times.
 
-What a page shows is decided in the modules beside this one, not in a template.
+The other modules of this package decide what a page shows, not the templates.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing inline and nothing from elsewhere runs, whatever a job's text says."""
+"""Allows no inline and no external scripts, so that the text of a job cannot run as a script."""
 
 HEADERS = {
     "content-security-policy": POLICY,
@@ -40,14 +40,14 @@ HEADERS = {
 
 
 def page(name: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page or a fragment of one."""
+    """Renders a page or a fragment of a page."""
     return HTMLResponse(_environment.get_template(name).render(context), status, headers=HEADERS)
 
 
 def milliseconds(value: float | None) -> str:
-    """`0.8 ms`, `12 ms`, `1.24 s`, `3.2 min`; a dash for what is not known."""
+    """`0.8 ms`, `12 ms`, `1.24 s`, `3.2 min`; a dash for None."""
     if value is None:
-        return "–"  # noqa: RUF001 - a dash is what is meant
+        return "–"  # noqa: RUF001 - the dash is intended
     if value < 10:
         return f"{value:.1f} ms"
     if value < 1_000:
@@ -56,7 +56,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def roughly(value: float | None) -> str:
-    """As `milliseconds`, with the two digits that a histogram is good for: `0.25 ms`, `28 s`."""
+    """As `milliseconds`, with two digits, the precision of a histogram: `0.25 ms`, `28 s`."""
     if value is None:
         return milliseconds(None)
     for unit, size in (("min", 60_000), ("s", 1_000), ("ms", 1)):
@@ -77,22 +77,22 @@ def age(since: datetime) -> str:
 
 
 def grouped(value: float) -> str:
-    """`1,234`; what is no count keeps one decimal below a hundred."""
+    """`1,234`. A float below a hundred has one decimal."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def rate(value: float) -> str:
-    """As `grouped`, but below one with two digits that say something: one job in a minute is no `0.0`."""
+    """As `grouped`, but with two significant digits below one: one job in a minute is not `0.0`."""
     return f"{value:.2g}" if value < 1 else grouped(value)
 
 
 def percent(share: float | None) -> str:
-    """A share of one; a dash for what is not known."""
-    return "–" if share is None else f"{100 * share:.0f} %"  # noqa: RUF001 - a dash is what is meant
+    """A share between 0 and 1 as `12 %`; a dash for None."""
+    return "–" if share is None else f"{100 * share:.0f} %"  # noqa: RUF001 - the dash is intended
 
 
 def since(unix: float) -> str:
-    """How long ago, as `age`."""
+    """The time since `unix` seconds, as `age`."""
     return age(datetime.fromtimestamp(unix, UTC))
 
 
@@ -102,12 +102,12 @@ def clock(moment: datetime) -> str:
 
 
 def code(text: str) -> Markup:
-    """Words between backticks as code; everything else escaped."""
+    """HTML with the text between backticks as code. All text is escaped."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def _fingerprint() -> str:
-    """Changes with any static file, so that a browser never mixes two versions."""
+    """A hash of all static files, so that a browser never mixes two versions."""
     digest = hashlib.sha256()
     for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
         digest.update(path.read_bytes())

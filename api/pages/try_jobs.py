@@ -1,4 +1,4 @@
-"""Jobs that were submitted together, one per line of a form, as a page shows them."""
+"""The page data of jobs that were submitted together, one per line of a form."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -11,17 +11,17 @@ from jobs.ledger.views import Asked
 from jobs.schema import Job
 
 MOST_LINES = 200
-"""Lines that a form may have."""
+"""Maximum lines of a form."""
 MOST_RESULTS = 64 * 1024
-"""Bytes of one line's results that are shown here; its own page shows more."""
+"""Maximum bytes of one line's results that are shown here. The job's own page shows more."""
 STRUCTURE = 1024
-"""Bytes of one line's input that are decoded, unless it is a text."""
+"""Maximum bytes of one line's input that are decoded, unless it is a text."""
 AT_ONCE = 32
-"""Jobs that are read at the same time; a page must not take all connections to Redis."""
+"""Maximum jobs that are read at the same time. A page must not use all connections to Redis."""
 
 
 class Line(NamedTuple):
-    """`job` is None where it was not accepted, or is gone."""
+    """One line and its job. `job` is None if it was not accepted or is gone."""
 
     number: int
     id: str
@@ -31,13 +31,13 @@ class Line(NamedTuple):
 
 
 async def lines(shared: Services, ids: list[str]) -> dict[str, Any]:
-    """Raises JobGone or JobNotFound when none of them is there, QueueUnavailable."""
+    """The data of the lines. Raises JobGone or JobNotFound if no job exists, and QueueUnavailable."""
     found: list[Line] = []
     for start in range(0, len(ids), AT_ONCE):
         part = ids[start : start + AT_ONCE]
         found += await asyncio.gather(*(_line(shared, start + i + 1, each) for i, each in enumerate(part)))
     if all(line.job is None for line in found):
-        await shared.ledger.read(ids[0], BARELY)  # tells which of the two it is
+        await shared.ledger.read(ids[0], BARELY)  # raises the right one of the two
     done = sum(line.job is None or line.job.status.terminal for line in found)
     return {
         "lines": found,
@@ -59,7 +59,7 @@ async def _line(shared: Services, number: int, job_id: str) -> Line:
 
 
 def _together(found: list[Line]) -> dict[str, Any] | None:
-    """All lines as one request; None where some input is no longer known."""
+    """All lines as one request, or None if an input is no longer known."""
     inputs = [given for line in found for given in line.asked.inputs]
     job = found[0].job
     if job is None or len(inputs) < len(found) or any(line.asked.partial for line in found):

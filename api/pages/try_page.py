@@ -1,8 +1,8 @@
-"""Try it: a form for any model, one input or one per line, and the answers as they come.
+"""The page /try: a form for any model, with one input or one per line. Results appear as jobs end.
 
-Each line is a job of its own, so that it fills in by itself; together they show how jobs are batched.
-A form has a nonce; the jobs' ids follow from it and the form's content, so the same sent again makes no
-second job, however the first try ended.
+Each line is a separate job, so that its result appears independently. The lines show how jobs are batched.
+A form has a nonce. The jobs' ids are derived from it and the form's content, so sending the same form again
+creates no second job, whatever the result of the first attempt.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ router = APIRouter(include_in_schema=False)
 
 
 class Asked(NamedTuple):
-    """What the form asks for: a job for each of `jobs`, and the same as one request."""
+    """The form's jobs, and the same inputs as one request."""
 
     jobs: list[NewJob]
     together: dict[str, Any]
@@ -46,14 +46,14 @@ async def try_page(request: Request, shared: Shared) -> Response:
 
 @router.post("/try")
 async def choose_model(request: Request, shared: Shared) -> Response:
-    """The form with another model's fields; what was typed stays."""
+    """The form with another model's fields. It keeps the typed text."""
     form = await forms.read(request, shared.settings.max_request_bytes)
     return await _form_page(request, shared, form)
 
 
 @router.post("/submit")
 async def submit(request: Request, shared: Shared) -> Response:
-    """Submits what the form asks for. Without JavaScript it ends at the page of the job, or of the lines."""
+    """Submits the form's jobs. Without JavaScript it redirects to the page of the job or of the lines."""
     forms.refuse_cross_site(request)
     form: dict[str, str] = {}
     try:
@@ -76,13 +76,13 @@ async def _form_page(
     reason = await model_status.fault(shared, context["spec"].name)
     try:
         curl = curl_lines.submit(request, _asked(context["typed"], shared.catalog).together)
-    except InvalidRequest:  # what stands there cannot be run
+    except InvalidRequest:  # the form's content is not valid
         curl = None
     return page("try.html", status, **context | told, reason=reason, curl=curl)
 
 
 async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:
-    """The form with the reason; with the same nonce, unless what was sent under it is over."""
+    """The form with the error. It keeps its nonce, unless the jobs of that nonce are gone."""
     problem = problem_of(error)
     told = {"fault": problem.detail, "again": isinstance(error, QueueUnavailable)}
     if isinstance(error, JobGone):
@@ -96,14 +96,14 @@ async def _refused(request: Request, shared: Services, form: dict[str, str], err
 
 
 def _nonce(form: Mapping[str, str]) -> str:
-    """The form's; a new one where it has none of ours."""
+    """The form's nonce, or a new one if the form has no valid one."""
     given = form.get("nonce", "")
     return new_id() if created_ms(given) is None else given
 
 
 @router.get("/tries/{first}")
 async def try_lines(first: str, request: Request, shared: Shared) -> Response:
-    """The page of lines that were submitted together: `?lines=N` of them, the first job's id in the path."""
+    """The page of lines that were submitted together: `?lines=N` lines, the first job's id in the path."""
     return await _lines(first, request, shared, "tries.html", "missing.html")
 
 
@@ -141,9 +141,11 @@ def _home(ids: list[str]) -> str:
 
 
 async def _sent(request: Request, intake: Intake, jobs: list[NewJob], nonce: str) -> list[str]:
-    """The ids of all, in order, also where the queue was full after some: those have a page that says so.
+    """Submits the jobs and returns the ids of all, in order. Raises if none was accepted.
 
-    Each is its own idempotency key. Where Redis did not answer for some, nobody knows of them: it is raised.
+    If the queue was full after some jobs, the page of the lines reports which were not accepted. If Redis did
+    not answer for some, raises QueueUnavailable, because it is unknown whether they were accepted.
+    Each id is its own idempotency key.
     """
     ids = in_a_row(derived(nonce, msgspec.json.encode(jobs)), len(jobs))
     submits = (intake.submit(request, job, job_id, key=job_id) for job, job_id in zip(jobs, ids, strict=True))
@@ -157,7 +159,7 @@ async def _sent(request: Request, intake: Intake, jobs: list[NewJob], nonce: str
 
 
 def _asked(form: Mapping[str, str], catalog: ModelCatalog) -> Asked:
-    """Raises InvalidRequest."""
+    """The jobs of the form. Raises InvalidRequest."""
     if "text" not in form:
         raise InvalidRequest("the form has no field named text")
     spec = catalog[form.get("model") or catalog.default.name]
@@ -192,7 +194,7 @@ def _parsed(given: list[str]) -> Iterator[Any]:
 
 
 def _form(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
-    """What the form shows: what was typed, or the model's example where nothing was but an example."""
+    """The data of the form: the typed text, or the model's example if only an example was in the form."""
     spec = catalog.get(form.get("model", ""))
     before = catalog.specs.get(form.get("shown", ""))
     text, mode, parameters = _prefilled(spec)
@@ -215,11 +217,11 @@ def _form(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _prefilled(spec: ModelSpec) -> tuple[str, str, dict[str, str]]:
-    """An example's text, mode and parameters as somebody would have typed them."""
+    """The text, mode and parameters of the model's example, as they would be typed."""
     asked = example(spec)
     given = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
     texts = [each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in given]
-    if any("\n" in each for each in texts):  # as a line it would be several inputs
+    if any("\n" in each for each in texts):  # in the mode `lines` it would be several inputs
         del texts[1:]
     return (
         "\n".join(texts),

@@ -1,4 +1,4 @@
-"""Outputs as pictures: entities in their text, the shape of a vector, a prompt and what continued it."""
+"""Visualises outputs: entities in their text, a vector as a sparkline, generated text after its prompt."""
 
 from collections.abc import Iterator
 from itertools import cycle
@@ -10,12 +10,12 @@ from jobs.tasks import Output
 
 COLOURS = 6
 POINTS = 120
-"""Of a sparkline, at most."""
+"""Maximum points of a sparkline."""
 WIDTH, HEIGHT = 240.0, 36.0
 
 
 class Piece(NamedTuple):
-    """Part of a text; `kind` is empty where it is no entity. `colour` is the same for the same kind."""
+    """Part of a text. `kind` is empty if it is not an entity. Each kind has its `colour`."""
 
     text: str
     kind: str = ""
@@ -23,7 +23,7 @@ class Piece(NamedTuple):
 
 
 class Spark(NamedTuple):
-    """An SVG path in WIDTH x HEIGHT units, zero on the line `zero`; `told` has the length and the range."""
+    """An SVG path in WIDTH x HEIGHT units. `zero` is the y of value 0; `told` has the length and range."""
 
     path: str
     zero: float
@@ -31,14 +31,14 @@ class Spark(NamedTuple):
 
 
 class Continued(NamedTuple):
-    """Generated text; `prompt` is empty where it was not returned."""
+    """Generated text. `prompt` is empty if the output does not contain it."""
 
     prompt: str
     text: str
 
 
 class Picture(NamedTuple):
-    """At most one of these is there."""
+    """A visualised output. At most one of the fields is set."""
 
     pieces: list[Piece]
     spark: Spark | None = None
@@ -46,7 +46,7 @@ class Picture(NamedTuple):
 
 
 def picture(result: dict[str, Any] | None, given: object, how: Output = "any") -> Picture:
-    """Of one entry of a job's results and its input, of a task whose outputs are shown so."""
+    """Visualises one result and its input. `how` is the kind of the task's outputs."""
     output = result.get("output") if result else None
     if how in ("entities", "any"):
         match output:
@@ -60,7 +60,7 @@ def picture(result: dict[str, Any] | None, given: object, how: Output = "any") -
 
 
 def _vectors(output: Any) -> Spark | None:
-    """Of the vector, or of the first of several."""
+    """A sparkline of the vector, or of the first of several; None if the output is not a vector."""
     match output:
         case [float() | int(), *_] if all(type(number) in (int, float) for number in output):
             return _spark(output, counted(len(output), "number"))
@@ -73,7 +73,7 @@ def _vectors(output: Any) -> Spark | None:
 
 
 def _pieces(entities: list[Any], text: str) -> Iterator[Piece]:
-    """The text cut at its entities, in order; what overlaps or lies outside is left out."""
+    """The text split at its entities, in order. Entities that overlap or lie outside are left out."""
     colours: dict[str, int] = {}
     numbers = cycle(range(COLOURS))
     at = 0
@@ -110,7 +110,7 @@ def _end(prompt: str) -> str:
 
 
 def _spark(numbers: list[float], told: str) -> Spark:
-    """Each point is the mean of the numbers that share it."""
+    """A sparkline of at most POINTS points. Each point is the mean of consecutive numbers."""
     size = -(-len(numbers) // POINTS)
     means = [sum(part) / len(part) for part in (numbers[i : i + size] for i in range(0, len(numbers), size))]
     low, high = min(0.0, *means), max(0.0, *means)

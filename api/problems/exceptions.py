@@ -1,6 +1,6 @@
-"""Which problem an exception is: the one place that maps exceptions to kinds.
+"""Maps exceptions to problems. No other file maps exceptions to kinds.
 
-What an exception of the domain means is in `jobs/errors.py`; here is only what a client is told of it.
+`jobs/errors.py` defines the exceptions of the domain. This file defines what a client sees of them.
 """
 
 from http import HTTPStatus
@@ -22,17 +22,17 @@ KINDS: dict[type[Exception], str] = {
     errors.JobGone: "job-gone",
     errors.QueueUnavailable: "redis-unavailable",
 }
-"""The kind of each exception of the domain, and of those derived from it; the first that fits."""
+"""The kind of each exception of the domain and of its subclasses. The first match is used."""
 
 FRAMEWORK = {404: "not-found", 405: "method-not-allowed"}
-"""The kind of what Starlette itself refuses, by its status."""
+"""The kinds of Starlette's own errors, by status."""
 
 EXPECTED: tuple[type[Exception], ...] = (Refusal, *KINDS)
-"""Exceptions that are an ordinary answer; all others are bugs."""
+"""Exceptions that are part of normal operation. All others are bugs."""
 
 
 def problem_of(error: Exception) -> Problem:
-    """Of an exception that Batchline raises, or of a bug, whose text is for the log only."""
+    """The problem of Batchline's exception, or of an unexpected one, whose text is only logged."""
     if isinstance(error, Refusal):
         return error.problem
     kind = next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), None)
@@ -43,7 +43,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def framework_problem(request: Request, error: Exception) -> Problem:
-    """Of what FastAPI and Starlette raise: a wrong parameter, an unknown path, a wrong method."""
+    """The problem of an exception of FastAPI or Starlette: a wrong parameter, path or method."""
     if isinstance(error, RequestValidationError):
         fault: dict[str, Any] = error.errors()[0]
         where, name = fault["loc"][0], str(fault["loc"][-1])
@@ -58,7 +58,7 @@ def framework_problem(request: Request, error: Exception) -> Problem:
 
 
 def _detail(error: Exception) -> str:
-    """Where Redis is and what it said is not a client's business."""
+    """The detail for the client. It does not reveal Redis' address or error message."""
     if isinstance(error, errors.QueueDamaged):
         return "another program's data lies under a key of the queue in Redis; the server's log names the key"
     if isinstance(error, errors.QueueUnavailable):

@@ -1,6 +1,6 @@
-"""Problem: why a request is refused, in terms that every dialect can present. Refusal: the same, raised.
+"""Problem: why a request is refused, independent of the dialect. Refusal: an exception with a problem.
 
-Each dialect presents it in its own form: `api/v1/problems.py` as JSON, `api/pages/interface.py` as a page.
+Each dialect presents them in its format: `api/v1/problems.py` as JSON, `api/pages/interface.py` as a page.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from api.problems.statuses import STATUSES
 from jobs.problem_kinds import TITLES
 
 MAX_DETAIL = 500
-"""Characters; a detail may quote what the client sent, which may be long."""
+"""Maximum characters of a detail, which may quote a long text that the client sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One refused request. `extensions` are further members of the document, `headers` of the answer."""
+    """Why a request is refused. `extensions` are more members of the document, `headers` of the answer."""
 
     kind: str
-    """One of `jobs.problem_kinds.TITLES` that has a status."""
+    """A key of both `jobs.problem_kinds.TITLES` and `STATUSES`."""
     detail: str
     extensions: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Problem:
 
 
 class Refusal(Exception):
-    """An error of HTTP alone, which the domain (`jobs/errors.py`) does not know."""
+    """An error that concerns HTTP only, so it is not in the domain's errors (`jobs/errors.py`)."""
 
     def __init__(
         self, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any

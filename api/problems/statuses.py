@@ -1,4 +1,4 @@
-"""The HTTP status of every kind of problem; no other file knows one. The kinds: `jobs/problem_kinds.py`."""
+"""The HTTP status of each kind of problem, defined only here. The kinds are in `jobs/problem_kinds.py`."""
 
 STATUSES = {
     "invalid-request": 422,

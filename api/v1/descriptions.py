@@ -1,6 +1,6 @@
-"""What each field of a body or of an answer means; `api/v1/openapi.py` puts it into the description.
+"""Descriptions of each field of bodies and answers. `api/v1/openapi.py` adds them to the description.
 
-A test fails when a field of a schema there is not described here.
+A test fails if a field of a schema there has no description here.
 """
 
 MEANINGS: dict[str, dict[str, str]] = {

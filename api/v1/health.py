@@ -1,4 +1,4 @@
-"""/health/live, /health/ready and /metrics: what machines ask. People look at `api/pages/overview.py`."""
+"""/health/live, /health/ready, /metrics: for probes and Prometheus. For people: `api/pages/overview.py`."""
 
 import asyncio
 
@@ -16,23 +16,23 @@ from jobs.monitoring.metrics import LedgerCollector
 router = APIRouter(tags=["health"])
 
 SCRAPE_TIMEOUT = 2.0
-"""Seconds that Redis has to answer a scrape."""
+"""Seconds within which Redis must answer a scrape."""
 
 STATUS: dict[Level, str] = {"good": "ready", "warn": "degraded", "bad": "not ready"}
 
 LEVELS: dict[Level, str] = {"good": "good", "warn": "degraded", "bad": "bad"}
-"""What a check's level is called."""
+"""The name of each level in a check."""
 
 
 @router.get("/health/live", **LIVE)
 async def live() -> Response:
-    """Whether this process answers; Redis is not asked, for a restart would not bring it back."""
+    """Reports that this process answers. Does not check Redis: restarting the process would not fix Redis."""
     return reply({"status": "live"})
 
 
 @router.get("/health/ready", **READY)
 async def ready(shared: Shared) -> Response:
-    """Whether jobs can be accepted and run, and whether all is well: as the overview's health line."""
+    """Reports whether jobs can be accepted and run, and what is wrong. The status page reports the same."""
     found = shared.observer.judged(await shared.observer.observe())
     checks: dict[str, dict[str, bool | str]] = {}
     for name, reasons in found.checks.items():
@@ -46,7 +46,7 @@ async def ready(shared: Shared) -> Response:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(shared: Shared) -> Response:
-    """In Prometheus' text format: the processes on this port, the queue, every live worker."""
+    """Metrics in Prometheus' text format: of the processes on this port, the queue and every live worker."""
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
             depths, workers = await shared.ledger.depth(), await shared.roster.workers(fresh=True)

@@ -1,4 +1,4 @@
-"""Batchline's own interface, the first dialect: its routes, its errors, its part of the description."""
+"""Batchline's own interface, the first dialect: its routes, errors and part of the OpenAPI description."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""/v1/jobs: submit, read, wait, results, cancel, events, list. What a request must look like is in
-`submission.py`, how it is submitted in `api/intake.py`, how waiting works in `api/waiting/`.
+"""/v1/jobs: submit, read, wait, results, cancel, events, list. `submission.py` checks requests,
+`api/intake.py` submits them, `api/waiting/` implements waiting.
 
-What every client calls for every job is on `direct`, the express lane (`api/edge/express.py`).
+The calls that every client makes for every job are on `direct`, the express lane (`api/edge/express.py`).
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ router = APIRouter(tags=["jobs"], dependencies=[Depends(query.known)])
 direct = APIRouter(tags=["jobs"], route_class=Direct)
 
 MAX_PAGE = 100
-"""Jobs on one page of the listing."""
+"""Maximum jobs on one page of the listing."""
 MAX_OUTCOMES = 10_000
-"""The most inputs that a job may have (`ModelSpec.max_inputs`)."""
+"""Maximum inputs of a job (`ModelSpec.max_inputs`)."""
 
 States = Annotated[
     Sequence[str],
@@ -66,7 +66,7 @@ SUBMIT_CALL = Call(_parse, _present)
 
 @direct.post("/v1/jobs", status_code=202, **SUBMIT)
 async def create_job(request: Request) -> Response:
-    """Accepts a job and answers at once, or waits for it as long as the client asks."""
+    """Submits a job. Answers at once, or waits for its end for as long as the client asks."""
     return await services(request).intake.run(request, SUBMIT_CALL)
 
 
@@ -78,10 +78,10 @@ async def list_jobs(
     state: States = (),
     model: Models = (),
 ) -> Response:
-    """The newest jobs first, without their results; with `state` or `model` only those.
+    """Lists jobs, the newest first, without their results. `state` and `model` filter the list.
 
-    A page looks at the newest 300 jobs after its cursor at most. With a filter it may therefore be short, or
-    empty, and still have a `next`: older jobs are on the next page.
+    A page examines at most the newest 300 jobs after its cursor. With a filter it may therefore be short or
+    empty and still have a `next`: older jobs are on the next page.
     """
     wanted = query.listed(state, model, shared.catalog)
     found, after = await shared.ledger.recent(limit, cursor, wanted)
@@ -90,7 +90,7 @@ async def list_jobs(
 
 @direct.get("/v1/jobs/{job_id}", **READ)
 async def read_job(request: Request) -> Response:
-    """The job as it is, or, with a wait, as soon as it is done."""
+    """Returns the job: at once, or with a wait as soon as it is done or the wait ends."""
     shared, wait = services(request), requested_wait(request)
     job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), wait.seconds, request)
@@ -99,7 +99,7 @@ async def read_job(request: Request) -> Response:
 
 @direct.get("/v1/jobs/{job_id}/result", **RESULT)
 async def read_result(request: Request) -> Response:
-    """The results alone, aligned with the inputs."""
+    """Returns only the results, one for each input, in the order of the inputs."""
     shared, wait = services(request), requested_wait(request)
     job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), wait.seconds, request)
@@ -115,23 +115,23 @@ async def read_outcomes(
         int, Query(alias="from", ge=0, le=MAX_OUTCOMES, description="Outcomes that the client has read.")
     ] = 0,
 ) -> Response:
-    """What is known of the job's inputs, also while it runs, in the order in which it became known.
+    """Returns the known results of the job's inputs, also while it runs, in the order of their completion.
 
-    Having read N of them, ask with `from=N` for the rest. Each names its input by `index`; once shown it is
-    final, unless the job is cancelled or has more results than may be kept.
-    With `Accept: application/x-ndjson` each is a line.
+    After N results, request the rest with `from=N`. Each result names its input by `index`. A returned result
+    is final, unless the job is cancelled or has more results than may be kept.
+    With `Accept: application/x-ndjson` each result is one line.
     """
     return await outcomes.known_results(shared, job_id, after, request)
 
 
 @router.delete("/v1/jobs/{job_id}", **CANCEL)
 async def cancel_job(job_id: str, shared: Shared) -> Response:
-    """Cancels the job unless it is done; a batch that is running goes on, but its result is dropped."""
+    """Cancels the job unless it is done. A batch that is running continues, but its result is dropped."""
     return await shown(shared.large, await shared.ledger.cancel(job_id))
 
 
 @router.get("/v1/jobs/{job_id}/events", response_class=Response, **EVENTS)
 async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
-    """Server-Sent Events: the job as it is, then after each change of state; ends when it is done."""
+    """Streams the job as Server-Sent Events: as it is, then after each change. Ends when the job is done."""
     last_id = request.headers.get("last-event-id")
     return await events.stream(Events(shared.ledger, shared.subscriber, shared.large), job_id, last_id)

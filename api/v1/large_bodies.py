@@ -1,8 +1,8 @@
-"""Large bodies: the number and the structure of their inputs are checked before anything is decoded.
+"""Parses large bodies. The number and the structure of the inputs are checked before anything is decoded.
 
-Decoding holds the interpreter's lock, and a body of 8 MB can describe millions of lists. So inputs are cut
-out as bytes first, at most as many as the model takes. Then each is decoded, checked and encoded in the
-queue's format, one after the other: only one at a time exists as Python objects.
+Decoding holds the GIL, and a body of 8 MB can contain millions of lists. So the inputs are first extracted as
+bytes, at most as many as the model accepts. Then each one is decoded, checked and encoded in the queue's
+format. Only one input at a time exists as Python objects.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from jobs.priorities import Priority
 from jobs.schema import WEEK, JobRequest, NewJob
 
 MAX_PARAMETERS = 256 * 1024
-"""Bytes of the JSON of a job's parameters."""
+"""Maximum bytes of the JSON of a job's parameters."""
 MAX_SPARSE = 16
-"""Times that an input's JSON may be longer than its limit, which does not count spaces and escapes."""
+"""Factor by which an input's JSON may exceed the input's limit, which does not count spaces and escapes."""
 
 
 class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -42,9 +42,9 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
-    """A job whose inputs are in the queue's format.
+    """Returns a job whose inputs are in the queue's format.
 
-    Raises InvalidRequest; msgspec's errors, UnicodeDecodeError and RecursionError where it is not JSON.
+    Raises InvalidRequest. If the body is not JSON: msgspec's errors, UnicodeDecodeError or RecursionError.
     """
     asked = _envelope.decode(body)
     given = _parameters(asked.parameters)
@@ -79,14 +79,14 @@ def _parameters(raw: msgspec.Raw) -> dict[str, Any]:
 
 
 def _cut(raw: msgspec.Raw, spec: ModelSpec) -> list[msgspec.Raw]:
-    """The list's members, or one more than there may be."""
+    """The list's members, at most one more than the model accepts."""
     members = msgspec.structs.astuple(_members(spec.max_inputs + 1).decode(raw))
     return [member for member in members if member is not None]
 
 
 @lru_cache
 def _members(count: int) -> msgspec.json.Decoder[Any]:
-    """Reads the first so many members of a list, each as bytes; what follows is skipped."""
+    """A decoder for the first `count` members of a list, each as bytes. It skips the other members."""
     fields = [(f"member{i}", msgspec.Raw, None) for i in range(count)]
     return msgspec.json.Decoder(msgspec.defstruct("Members", fields, array_like=True))
 
@@ -97,7 +97,7 @@ def _decoded(given: list[msgspec.Raw], spec: ModelSpec, many: bool) -> Iterator[
     for index, raw in enumerate(given):
         pointer = f"/inputs/{index}" if many else "/inputs"
         if kind.opens and memoryview(raw)[:1] != kind.opens:
-            check_input(None, spec, pointer)  # says what was expected
+            check_input(None, spec, pointer)  # its error says what was expected
         elif kind.is_json:
             _check_structure(bytes(raw), spec, pointer)
         item = _any.decode(raw)
@@ -107,7 +107,7 @@ def _decoded(given: list[msgspec.Raw], spec: ModelSpec, many: bool) -> Iterator[
 
 
 def _check_structure(data: bytes, spec: ModelSpec, pointer: str) -> None:
-    """Refuses JSON that would be too much work to decode. Raises InvalidRequest."""
+    """Raises InvalidRequest if the JSON would take too long to decode."""
     if len(data) > MAX_SPARSE * spec.max_input_chars:
         raise InvalidRequest(
             f"inputs: {len(data)} bytes of JSON are more than this model's {spec.max_input_chars}",

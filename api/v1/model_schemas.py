@@ -1,4 +1,4 @@
-"""What each model that is served takes, as the description tells it: an example that works, a JSON Schema."""
+"""What each served model accepts, for the OpenAPI description: a valid example and a JSON Schema."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from jobs.validation import properties
 
 
 def examples(catalog: ModelCatalog) -> dict[str, Any]:
-    """For each model a request that it accepts, and the default one's with every field."""
+    """A valid request for each model, and one with every field for the default model."""
     made = {name: {"value": {"model": name, **example(spec)}} for name, spec in catalog.specs.items()}
     full = {"model": catalog.default.name, **example(catalog.default), "priority": "high", "expires_in": 60}
     return made | {"urgent, and only if started within a minute": {"value": full}}
 
 
 def example(spec: ModelSpec) -> dict[str, Any]:
-    """The model's own example, or a small request, cut to the model's limits."""
+    """The model's own example, or its task's example cut to the model's limits."""
     if spec.example is not None:
         return _with_parameters(spec, spec.example)
     given, limit, cut = spec.definition.example["inputs"], spec.max_input_chars, spec.definition.input.cut
@@ -26,17 +26,17 @@ def example(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _with_parameters(spec: ModelSpec, inputs: Any) -> dict[str, Any]:
-    """A request with the task's example of parameters, but for those of which the model has defaults."""
+    """A request with the task's example parameters, without those for which the model has defaults."""
     known = {**spec.trained_defaults, **spec.defaults}
     shown = spec.definition.example.get("parameters", {})
     if spec.task == "feature-extraction" and spec.revision is not None:
-        shown = {}  # of the hub: its files, which only the worker has, may say how to pool
+        shown = {}  # a model of the hub: only the worker has its files, which may define the pooling
     parameters = {name: value for name, value in shown.items() if name not in known}
     return {"inputs": inputs, "parameters": parameters} if parameters else {"inputs": inputs}
 
 
 def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
-    """JSON Schema of the parameters that a job for this model may carry."""
+    """JSON Schema of the parameters of a job for this model."""
     _, definitions = msgspec.json.schema_components([spec.parameter_type])
     schema: dict[str, Any] = next(iter(definitions.values()))
     declared = properties(spec.parameter_type)
@@ -48,7 +48,7 @@ def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
 
 
 def accepted(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
-    """JSON Schema of what the model takes, beside JobRequest's own; it can tell neither depth nor bits."""
+    """JSON Schema of a request to the model, beside JobRequest's. It cannot limit depth or integers."""
     item = spec.definition.input.describe(spec.max_input_chars)
     single = item or {"not": {"type": "array"}}
     many = {"type": "array", "items": item, "minItems": 1, "maxItems": spec.max_inputs}

@@ -1,4 +1,4 @@
-"""/v1/models: what is served, what each takes and who serves it. `jobs/models.py` reads the models file."""
+"""/v1/models: the served models, what each accepts, its workers. `jobs/models.py` reads the models file."""
 
 import time
 from functools import cache
@@ -34,7 +34,7 @@ router = APIRouter(tags=["models"], dependencies=[Depends(query.known)])
 
 @router.get("/v1/models", **MODELS)
 async def list_models(shared: Shared) -> Response:
-    """The models that are served, the default one first, with what each takes and who serves it."""
+    """Lists the served models, the default one first, with what each accepts and which workers serve it."""
     depths = await shared.ledger.depth()
     workers = await shared.roster.workers()
     catalog = shared.catalog
@@ -58,7 +58,7 @@ async def list_models(shared: Shared) -> Response:
 
 @cache
 def _changed(models_file: Path) -> int:
-    """When the file was last changed, in Unix seconds; now, where it is gone. Read once: models are too."""
+    """The file's modification time in Unix seconds, or now if it is gone. Read once, as the models are."""
     try:
         return int(models_file.stat().st_mtime)
     except OSError:
@@ -97,6 +97,6 @@ def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heart
 
 
 def _defaults(spec: ModelSpec, workers: list[Heartbeat]) -> dict[str, Any]:
-    """What a job is run with where it says nothing: what the model's files ask for, then `models.toml`."""
+    """Parameters of a job that gives none: from the model's files, overridden by `models.toml`."""
     trained = next((beat.defaults for beat in workers if beat.defaults), spec.trained_defaults)
     return {**trained, **spec.defaults}

@@ -1,8 +1,7 @@
-"""The description (OpenAPI 3.1) of Batchline's own interface: schemas from the very types that are sent,
-examples that work.
+"""The OpenAPI 3.1 description of Batchline's own interface, with schemas from the types that are sent.
 
-It is the same for every set of models, so that a client can be generated once. What the models take is in
-the examples and in `GET /v1/models`, both from `api/v1/model_schemas.py`; a test sends each of the examples.
+It is the same for every set of models, so that a client can be generated once. The examples and
+`GET /v1/models` show what the models accept; `api/v1/model_schemas.py` makes both. A test sends each example.
 """
 
 from typing import Any
@@ -40,7 +39,7 @@ def _json(name: str) -> dict[str, Any]:
 
 
 def _refused(*kinds: str, anywhere: bool = True) -> dict[int, Any]:
-    """The problems that a call may answer with, by status, with those of any call."""
+    """The problems that a call may answer with, by status, including those of every call."""
     answers: dict[int, Any] = {}
     for kind in (*kinds, *(("unknown-host",) if anywhere else ()), "internal-error"):
         status, title = STATUSES[kind], TITLES[kind]
@@ -105,7 +104,7 @@ _LINKS = {
     name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
     for name in ("read_job", "read_results", "follow_job", "cancel_job")
 }
-"""What can be done with a job that was submitted."""
+"""The calls that a client can make for a submitted job."""
 
 SUBMIT: dict[str, Any] = {
     "operation_id": "submit_job",
@@ -150,7 +149,7 @@ SUBMIT: dict[str, Any] = {
     },
 }
 _READING = ("unknown-job", "job-gone", "invalid-request", "server-busy", "redis-unavailable")
-"""Problems of calls that answer with a job, whose results may be large."""
+"""Problems of calls that answer with a job. Its results may be large."""
 
 LIST: dict[str, Any] = {
     "operation_id": "list_jobs",
@@ -254,7 +253,7 @@ READY: dict[str, Any] = {
 
 
 def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
-    """Completes what FastAPI described of the routes in `api/v1/`."""
+    """Completes FastAPI's description of the routes in `api/v1/`."""
     described["info"]["description"] = ABOUT
     _, schemas = msgspec.json.schema_components([JobRequest, *ANSWERS], ref_template=COMPONENT)
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}

@@ -1,7 +1,8 @@
-"""What is known of a job's inputs, of one that runs or that ended, in the order in which it became known.
+"""The known outcomes of a running or ended job's inputs, in the order in which they became known.
 
-`from=N` skips the first N outcomes. That order stays when the job ends or another worker takes it over, so a
-client that has read N of them asks for the rest. Each names its input by `index`; once shown it is final.
+`from=N` skips the first N outcomes. The order does not change when the job ends or another worker takes it
+over, so a client that has read N outcomes requests the rest. Each outcome names its input by `index`. An
+outcome that was returned is final.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ NDJSON = "application/x-ndjson"
 
 
 async def known_results(shared: Services, job_id: str, after: int, request: Request) -> Response:
-    """The outcomes after the first `after`: of a running job those that fit, of one that ended all.
+    """The outcomes after the first `after`: as many as fit if the job is running, all if it ended.
 
-    Raises Refusal for a job that ended without, JobNotFound, JobGone, OverBudget, QueueUnavailable.
+    Raises Refusal if the job ended without results, JobNotFound, JobGone, OverBudget or QueueUnavailable.
     """
     lines = NDJSON in request.headers.get("accept", "")
     found = await shared.ledger.outcomes(job_id, after)
@@ -55,7 +56,7 @@ def _streamed(found: Outcomes, after: int, held: Held, *, lines: bool) -> Respon
             if len(piece) >= PIECE:
                 yield bytes(piece)
                 piece.clear()
-                await asyncio.sleep(0)  # to a client that reads fast all would be sent in one go
+                await asyncio.sleep(0)  # else everything would be sent to a fast client without a pause
         yield bytes(piece)
 
     return StreamingResponse(body(), headers={"cache-control": "no-store"}, media_type=_type(lines))
@@ -83,7 +84,7 @@ def _framed(
 
 
 def split(results: bytes | bytearray) -> list[tuple[int, int]]:
-    """Where each result begins and ends; they were written as JSON without spaces between them."""
+    """The start and end of each result. The results were written as JSON without spaces between them."""
     spans = []
     at = 1
     for result in msgspec.json.decode(results, type=list[msgspec.Raw]):
@@ -94,7 +95,7 @@ def split(results: bytes | bytearray) -> list[tuple[int, int]]:
 
 
 def _ordered(spans: Sequence[tuple[int, int]], order: Sequence[int] | None) -> list[tuple[int, int, int]]:
-    """Index and span of each result, in the order in which they became known."""
+    """The index, start and end of each result, in the order in which they became known."""
     known = order if order and len(order) == len(spans) else range(len(spans))
     return [(index, *spans[index]) for index in known]
 

@@ -1,6 +1,6 @@
-"""Problems as Batchline's own interface presents them: RFC 9457, `application/problem+json`.
+"""Problems in the format of Batchline's own interface: RFC 9457, `application/problem+json`.
 
-Which kinds there are: `jobs/problem_kinds.py`; their statuses and which exception is which: `api/problems/`.
+`jobs/problem_kinds.py` defines the kinds. `api/problems/` maps them to statuses, and exceptions to kinds.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def document(problem: Problem) -> dict[str, Any]:
-    """The problem as a JSON object. `message` is `detail` again: many generic clients show only that name."""
+    """The problem as a JSON object. `message` repeats `detail`: many generic clients show only `message`."""
     fields = {
         "type": TYPE + problem.kind,
         "title": problem.title,

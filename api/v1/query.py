@@ -1,4 +1,4 @@
-"""Query parameters: which names a route takes, and lists of values. A misspelt filter must not be ignored."""
+"""Checks the names of query parameters and parses lists of values. A misspelt filter must not be ignored."""
 
 from collections.abc import Collection, Iterable
 
@@ -11,16 +11,13 @@ from jobs.models import ModelCatalog
 
 
 async def known(request: Request) -> None:
-    """Refuses query parameters that the route does not declare; a dependency of FastAPI's routes.
-
-    Raises Refusal.
-    """
+    """Raises Refusal for query parameters that the route does not declare. For FastAPI's routes."""
     if request.scope["query_string"]:
         check_names(request, [field.alias for field in request.scope["route"].dependant.query_params])
 
 
 def check_names(request: Request, allowed: Collection[str]) -> None:
-    """Raises Refusal for a query parameter with another name."""
+    """Raises Refusal if a query parameter's name is not in `allowed`."""
     for name in request.query_params:
         if name not in allowed:
             here = f"allowed here: {', '.join(sorted(allowed))}" if allowed else "none is allowed here"
@@ -30,7 +27,7 @@ def check_names(request: Request, allowed: Collection[str]) -> None:
 
 
 def listed(states: Iterable[str], models: Iterable[str], catalog: ModelCatalog) -> Filter:
-    """A listing's filter, from repeated parameters and values between commas.
+    """The filter of a listing, from repeated parameters and values separated by commas.
 
     Raises Refusal for a state that does not exist, UnknownModel for a model that is not served.
     """
@@ -49,7 +46,7 @@ def _model(name: str, catalog: ModelCatalog) -> str:
     try:
         return catalog[name].name
     except UnknownModel as error:
-        raise UnknownModel(str(error)) from None  # without its pointer, which is into a body
+        raise UnknownModel(str(error)) from None  # drop its pointer, which points into a body
 
 
 def _each(given: Iterable[str]) -> list[str]:

@@ -1,7 +1,8 @@
-"""Jobs as HTTP responses: bytes, status and headers. Errors are in `api/v1/problems.py`.
+"""HTTP responses with jobs: bytes, status and headers. Errors are in `api/v1/problems.py`.
 
-Results are JSON already. Small ones are encoded with their job; large ones (`api/waiting/large_results.py`)
-are sent piece by piece between the bytes before and after them, so that all answers share one copy.
+Results are stored as JSON. Small results are encoded with their job. Large results
+(`api/waiting/large_results.py`) are sent in pieces between the other bytes of the job, so that all responses
+share one copy.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -22,11 +23,11 @@ from jobs.schema import Job, JobState
 _encode = msgspec.json.Encoder().encode
 
 POLL_AGAIN = "1"
-"""Seconds, as Retry-After, for who polls instead of waiting."""
+"""Retry-After in seconds, for clients that poll instead of waiting."""
 
 
 class JsonReply(Response):
-    """A response whose headers are bytes from the start; Starlette's own goes over them three times."""
+    """A JSON response that encodes its headers once. Starlette's own response processes them three times."""
 
     def __init__(
         self, body: bytes, status: int, headers: Mapping[str, str], length: int | None = None
@@ -57,7 +58,7 @@ class JsonReply(Response):
 
 
 class LargeReply(JsonReply):
-    """A response with large results between its first and its last bytes."""
+    """A JSON response that contains large results."""
 
     def __init__(
         self, before: bytes, held: Held, after: bytes, status: int, headers: Mapping[str, str]
@@ -67,7 +68,7 @@ class LargeReply(JsonReply):
         self._parts = parts(before, held, after)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises CutOff where the results were dropped meanwhile, ClientDisconnect where its client left."""
+        """Raises CutOff if the results were dropped meanwhile, ClientDisconnect if the client is gone."""
         request = Request(scope, receive)
         gzip = compression.compression(scope)
         if gzip is None:
@@ -80,27 +81,27 @@ class LargeReply(JsonReply):
     async def _send(self, given: AsyncIterator[bytes], request: Request, send: Send) -> None:
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         await send(start)
-        async for part in given:  # the server takes the next one when its client has taken the last
-            if await request.is_disconnected():  # the server would take all the rest, and drop it
+        async for part in given:  # the server requests the next part when the client has taken the last one
+            if await request.is_disconnected():  # else the server would request and drop all other parts
                 raise ClientDisconnect
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
 def _encoded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of the same answer once it is compressed: it has another length."""
+    """The headers of the compressed response, without the length, which has changed."""
     return [*(header for header in headers if header[0] != b"content-length"), compression.ENCODED]
 
 
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON that no cache keeps."""
+    """A JSON response that caches must not store."""
     return JsonReply(_encode(content), status, headers or {})
 
 
 async def shown(
     large: Large, job: Job, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The job with its results, however large. Raises as `Large.of`."""
+    """A response with the job and its results, small or large. Raises as `Large.of`."""
     if job.results is not msgspec.UNSET:
         return reply(job, status, headers)
     before, after = around(job)
@@ -108,7 +109,7 @@ async def shown(
 
 
 def refuse_without_results(job: Job) -> None:
-    """Raises Refusal for a job that ended without results."""
+    """Raises Refusal if the job was cancelled or expired, because it has no results."""
     if job.status is JobState.CANCELLED:
         raise Refusal("job-cancelled", f"job {job.id} was cancelled")
     if job.status is JobState.EXPIRED:
@@ -116,14 +117,14 @@ def refuse_without_results(job: Job) -> None:
 
 
 async def results(large: Large, job: Job, headers: Mapping[str, str]) -> Response:
-    """What came of a job's inputs; `headers` go with it once done.
+    """A response with a job's results. `headers` are added if the job is done.
 
-    Raises Refusal where nothing came, and as `Large.of`.
+    Raises Refusal if the job ended without results, and as `Large.of`.
     """
     refuse_without_results(job)
     if not job.status.terminal:
         return reply(job, 202, {"retry-after": POLL_AGAIN})
-    if job.results is None:  # it failed without ever having run
+    if job.results is None:  # the job failed before it ran
         error = failure("job-failed", "the job failed before its inputs were run")
         return reply({"results": [{"error": error}] * job.counts.total}, headers=headers)
     if job.results is msgspec.UNSET:

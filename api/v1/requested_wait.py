@@ -1,4 +1,4 @@
-"""How long a client is ready to wait: the query parameter `wait`, or else the header `Prefer` (RFC 7240)."""
+"""Reads how long a client will wait: from the query parameter `wait`, or the header `Prefer` (RFC 7240)."""
 
 import math
 import re
@@ -12,21 +12,21 @@ from api.v1.query import check_names
 
 
 class Wait(NamedTuple):
-    """Seconds that the client will wait, and whether it said so by `Prefer`."""
+    """Seconds that the client will wait, and whether it sent them in `Prefer`."""
 
     seconds: float
     preferred: bool
 
     @property
     def applied(self) -> dict[str, str]:
-        """The header that tells a client its preference was honoured."""
+        """The header that confirms the client's preference."""
         return {"preference-applied": f"wait={self.seconds:g}"} if self.preferred else {}
 
 
 def requested_wait(request: Request) -> Wait:
-    """The query parameter, or else `Prefer: wait=S`; what cannot be understood of `Prefer` is ignored.
+    """The wait of the query parameter, or else of `Prefer: wait=S`. Invalid parts of `Prefer` are ignored.
 
-    Raises Refusal for a parameter that is no number of seconds, and for any other parameter.
+    Raises Refusal if `wait` is not a number of seconds, or if there is any other query parameter.
     """
     longest = services(request).settings.max_wait
     query: bytes = request.scope["query_string"]
@@ -39,7 +39,7 @@ def requested_wait(request: Request) -> Wait:
 
 
 def _wait_of(query: bytes, request: Request) -> str | None:
-    """As a rule it is the only parameter, and plain."""
+    """The value of `wait`. Usually it is the only parameter and a plain number, which is parsed faster."""
     if (found := _PLAIN_WAIT.fullmatch(query)) is not None:
         return found[1].decode()
     check_names(request, ("wait",))
@@ -48,7 +48,7 @@ def _wait_of(query: bytes, request: Request) -> str | None:
 
 def _seconds(given: str) -> float:
     try:
-        seconds = float(given.encode("ascii"))  # other alphabets have digits too
+        seconds = float(given.encode("ascii"))  # float() accepts digits of other alphabets
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:
@@ -63,7 +63,7 @@ _WAIT = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9}(?:\.\d{1,9})?)\1\s*(?:;.*)?', re
 
 
 def preferred_wait(headers: list[str]) -> float | None:
-    """The `wait` of `Prefer` headers (RFC 7240, section 4.3); the first one counts."""
+    """The first `wait` in the `Prefer` headers (RFC 7240, section 4.3), in seconds."""
     for preference in ",".join(headers).split(",") if headers else ():
         if found := _WAIT.fullmatch(preference):
             return float(found[2])

@@ -1,6 +1,6 @@
-"""The answers of `/v1` and of the probes that are no job: the types that are sent and described.
+"""The types of the answers of `/v1` and of the probes, except jobs. The OpenAPI description uses them too.
 
-A job's types are in `jobs/schema.py`; what each field means is in `api/v1/descriptions.py`.
+A job's types are in `jobs/schema.py`. Descriptions of the fields are in `api/v1/descriptions.py`.
 """
 
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from jobs.schema import Counts, Job, JobState, Moment
 
 
 class Problem(msgspec.Struct):
-    """An error (RFC 9457). `type` is stable; `pointer` or `parameter` names the offending part, if known."""
+    """An error (RFC 9457). `type` is stable. `pointer` or `parameter` names the invalid part, if known."""
 
     type: str
     title: str
@@ -26,7 +26,7 @@ class Problem(msgspec.Struct):
 
 
 class ResultError(msgspec.Struct):
-    """Why one input has no output. It has no HTTP status: other inputs of the job may have succeeded."""
+    """Why one input has no output. It has no HTTP status, because other inputs may have succeeded."""
 
     type: str
     title: str
@@ -34,14 +34,14 @@ class ResultError(msgspec.Struct):
 
 
 class Result(msgspec.Struct):
-    """The result of one input: `output`, exactly what the pipeline returns for it, or `error`."""
+    """The result of one input: `output`, exactly as the pipeline returns it, or `error`."""
 
     output: Any = UNSET
     error: ResultError | UnsetType = UNSET
 
 
 class Results(msgspec.Struct):
-    """A job's results, aligned with its inputs."""
+    """A job's results, one for each input, in the order of the inputs."""
 
     results: list[Result]
 
@@ -55,24 +55,24 @@ class IndexedResult(msgspec.Struct):
 
 
 class KnownResults(msgspec.Struct):
-    """Results in the order in which they became known; of a running job, as many as fit."""
+    """Results in the order in which they became known. For a running job, as many as fit."""
 
     status: JobState
     counts: Counts
     next: int
     results: list[IndexedResult]
-    """Last, because it may be large."""
+    """The last field, because it may be large."""
 
 
 class JobPage(msgspec.Struct):
-    """Newest first, `results` always null; `next` is the cursor of the next page, null on the last."""
+    """Jobs, the newest first, without `results`. `next` is the cursor of the next page, null on the last."""
 
     jobs: list[Job]
     next: str | None
 
 
 class HealthCheck(msgspec.Struct):
-    """One thing that jobs need."""
+    """The health of one dependency: Redis or a model."""
 
     ok: bool
     level: Literal["good", "degraded", "bad"]
@@ -87,7 +87,7 @@ class Health(msgspec.Struct):
 
 
 class ModelObject(msgspec.Struct):
-    """A model as OpenAI's clients list it."""
+    """A model in the form that OpenAI's clients expect."""
 
     id: str
     object: Literal["model"]
@@ -120,7 +120,7 @@ class ModelWorker(msgspec.Struct):
 
 
 class ModelFailure(msgspec.Struct):
-    """Why inputs failed lately."""
+    """A reason why inputs failed recently."""
 
     type: str
     title: str
@@ -131,7 +131,7 @@ class ModelFailure(msgspec.Struct):
 
 
 class Model(msgspec.Struct):
-    """A model: what it takes, how busy it is, and the workers that serve it."""
+    """A model: what it accepts, its load, and the workers that serve it."""
 
     name: str
     aliases: list[str]
@@ -149,7 +149,7 @@ class Model(msgspec.Struct):
 
 
 class ModelList(msgspec.Struct):
-    """The models that are served, in OpenAI's form (`data`) and in full (`models`)."""
+    """The served models, in OpenAI's form (`data`) and in full (`models`)."""
 
     object: Literal["list"]
     data: list[ModelObject]
@@ -157,4 +157,4 @@ class ModelList(msgspec.Struct):
 
 
 ANSWERS: list[type[msgspec.Struct]] = [Job, JobPage, Results, KnownResults, ModelList, Health, Problem]
-"""What a call may answer with; their parts are described with them."""
+"""The types of answers. Their parts are described with them."""

@@ -1,6 +1,6 @@
-"""From an HTTP request's bytes to a job that can be run: size, media type, JSON, shape, the model's rules.
+"""Parses an HTTP request to a valid job: checks size, media type, JSON, structure and the model's rules.
 
-Nothing here touches Redis, so whatever is refused leaves nothing behind.
+Nothing here uses Redis, so a refused request leaves nothing in Redis.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from jobs.schema import JobRequest, NewJob, validate_request
 from jobs.validation import explained
 
 IN_A_THREAD = 256 * 1024
-"""Bytes from which on a body is decoded beside the event loop; smaller ones take less than the hand-over."""
+"""Bytes from which on a thread decodes a body. Decoding a smaller one takes less time than using a thread."""
 LIGHT = 16 * 1024
-"""Bytes up to which a body is decoded at once, whatever is in it."""
+"""Bytes up to which a body is decoded at once, whatever its structure."""
 STRUCTURE = 4_000
-"""Brackets and commas from which on a body between these is decoded like a large one."""
+"""Brackets and commas from which on a body between these two sizes is decoded like a large one."""
 
 _one_at_a_time = asyncio.Semaphore(1)
 
@@ -33,15 +33,16 @@ _decoder = msgspec.json.Decoder(JobRequest)
 
 
 async def read_job(request: Request, catalog: ModelCatalog, max_bytes: int) -> NewJob:
-    """Raises InvalidRequest, or Refusal for what is not JSON, too large, or more than there is memory for.
+    """Reads the request's job.
 
-    The body's memory counts until `bodies.release`.
+    Raises InvalidRequest; Refusal if the content type is not JSON, or the body is too large or exceeds the
+    free memory. The body's memory stays reserved until `bodies.release`.
     """
     _check_media_type(request)
     body = await bodies.read(request, max_bytes)
     if not _heavy(body):
         return parse(body, catalog)
-    async with _one_at_a_time:  # decoding holds the interpreter's lock: several at once would stall the loop
+    async with _one_at_a_time:  # decoding holds the GIL: several at once would block the event loop
         new = await asyncio.to_thread(parse_large, body, catalog)
     bodies.share_of(request).resize(bodies.COST * len(memoryview(new.inputs)))
     return new
@@ -54,7 +55,7 @@ def _heavy(body: bytearray) -> bool:
 
 
 def _check_media_type(request: Request) -> None:
-    """JSON, or nothing said; a browser that says nothing may be at work for another site's page."""
+    """Accepts JSON, or no content type unless a browser sends it: the page may be another site's."""
     given = request.headers.get("content-type")
     if given is None and "sec-fetch-site" not in request.headers:
         return
@@ -67,20 +68,20 @@ def _check_media_type(request: Request) -> None:
 
 
 def parse(body: bytes | bytearray, catalog: ModelCatalog) -> NewJob:
-    """Raises InvalidRequest, which points at the offending part."""
+    """Decodes and checks a body. Raises InvalidRequest with a pointer to the invalid part."""
     with _wording(body):
         return accept(_decoder.decode(body), catalog)
 
 
 def parse_large(body: bytearray, catalog: ModelCatalog) -> NewJob:
-    """As `parse`, but the job's inputs are in the queue's format already."""
+    """As `parse`, but returns the job's inputs in the queue's format."""
     with _wording(body):
         return large_bodies.parse(body, catalog)
 
 
 @contextmanager
 def _wording(body: bytes | bytearray) -> Iterator[None]:
-    """What is wrong with a body, in words. Raises InvalidRequest."""
+    """Converts the decoder's errors to InvalidRequest with a readable message."""
     if not body:
         raise InvalidRequest("the body is empty")
     try:
@@ -94,7 +95,7 @@ def _wording(body: bytes | bytearray) -> Iterator[None]:
 
 
 def accept(asked: JobRequest, catalog: ModelCatalog) -> NewJob:
-    """Checks a decoded request. Raises InvalidRequest."""
+    """Checks a decoded request and returns its job. Raises InvalidRequest."""
     check_shape(asked.inputs, "/inputs")
     check_shape(asked.parameters, "/parameters")
     spec = catalog.default if asked.model is msgspec.UNSET else catalog[asked.model]

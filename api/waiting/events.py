@@ -1,10 +1,10 @@
-"""A job's events as a stream (Server-Sent Events): its state now, then each change, until it is terminal.
+"""Streams a job's events (Server-Sent Events): its current state, then each change, until it is terminal.
 
-While a job of many inputs runs, `progress` events show how its counts move.
+While a job of many inputs runs, `progress` events report its counts.
 
-An event's id is `<status>.<attempts>`, and `<status>.<attempts>.<inputs done>` once some are and the job has
-not ended. A client that reconnects with the id of the present state in `Last-Event-ID` does not get it again;
-with that of a terminal state it gets 204, which stops it.
+An event's id is `<status>.<attempts>`, or `<status>.<attempts>.<inputs done>` if some inputs are done and the
+job has not ended. A client that reconnects with the id of the current state in `Last-Event-ID` does not
+receive that state again. With the id of a terminal state it receives 204, which stops it.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from jobs.ledger.wire import Event
 from jobs.schema import TRANSITIONS, Job, JobState
 
 KEEP_ALIVE = 15.0
-"""Seconds of quiet after which a comment is sent, so that no proxy closes the stream."""
+"""Seconds without an event after which a comment is sent, so that no proxy closes the stream."""
 READ_AGAIN = 0.5
-"""Seconds between tries to read a job while Redis cannot be reached."""
+"""Seconds between attempts to read a job while Redis cannot be reached."""
 RETRY_MS = 1_000
-"""Milliseconds after which a client comes back when the stream breaks off."""
+"""Milliseconds after which a client reconnects when the stream is interrupted."""
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 class Events(NamedTuple):
-    """What a stream reads."""
+    """The services that a stream reads from."""
 
     ledger: Ledger
     subscriber: Subscriber
@@ -44,7 +44,7 @@ class Events(NamedTuple):
 
 
 async def stream(source: Events, job_id: str, last_id: str | None) -> Response:
-    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before it starts."""
+    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts."""
     job = await source.ledger.read(job_id, BARELY)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
@@ -60,13 +60,13 @@ def event_id(job: Job) -> str:
 
 
 def event_name(job: Job, last_id: str | None) -> str:
-    """`progress` where the last event said already that it runs, else its state."""
+    """`progress` if inputs are done and the last event already reported `running`, else the job's state."""
     running = job.status is JobState.RUNNING and (last_id or "").startswith(f"{job.status}.")
     return "progress" if running and job.counts.succeeded + job.counts.failed else job.status
 
 
 async def frame(job: Job, name: str, held: Held | None, retry: bytes) -> AsyncIterator[bytes]:
-    """One event, in parts where its results are large; JSON has no line breaks here: the data is one line."""
+    """One event, in several parts if its results are large. The JSON has no line breaks, as SSE requires."""
     start = retry + f"id: {event_id(job)}\nevent: {name}\ndata: ".encode()
     if held is None:
         yield start + msgspec.json.encode(job) + b"\n\n"
@@ -79,7 +79,7 @@ async def frame(job: Job, name: str, held: Held | None, retry: bytes) -> AsyncIt
 async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
     with source.subscriber.watching(job_id) as watch:
-        watch.tell(Notice.MISSED)  # nothing has been read since the watch began
+        watch.tell(Notice.MISSED)  # the job has not been read since the watch began
         job: Job | None = None
         while job is None or not job.status.terminal:
             news = await watch.next(KEEP_ALIVE)
@@ -95,7 +95,7 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
             except (QueueUnavailable, OverBudget):
                 asyncio.get_running_loop().call_later(READ_AGAIN, watch.tell, Notice.MISSED)
                 continue
-            except (JobGone, JobNotFound):  # its lifetime ended unseen
+            except (JobGone, JobNotFound):  # the job's lifetime ended without an event
                 return
             job = found
             if new:
@@ -106,7 +106,7 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
 
 
 async def _after(news: Event | Notice, known: Job | None, ledger: Ledger, job_id: str) -> Job:
-    """The job as the news left it: from the event alone, or read."""
+    """The job after the event or notice: made from the event alone if possible, else read from Redis."""
     if isinstance(news, Event) and news.record is not None:
         return views.terminal(news.record)
     if known is not None and isinstance(news, Event) and known.started_at and news.succeeded is not None:
@@ -117,7 +117,7 @@ async def _after(news: Event | Notice, known: Job | None, ledger: Ledger, job_id
     state = JobState(news.state)
     if state.terminal or state not in TRANSITIONS[known.status]:
         return job
-    # the job has moved on since; its next event is on its way, so this one is told as it was
+    # the job has changed again since: report this event's state, the next event will follow
     return msgspec.structs.replace(
         known,
         status=state,

@@ -1,4 +1,4 @@
-"""A job's JSON around its results: large ones are sent in pieces between the bytes before and after them."""
+"""Splits a job's JSON around its results, so that large results can be sent in pieces."""
 
 from collections.abc import AsyncIterator
 
@@ -11,17 +11,17 @@ from jobs.schema import Job
 _encode = msgspec.json.Encoder().encode
 
 NO_RESULTS = b'"results":null'
-"""Where a job's results go in its JSON; within a string its quotes would be escaped."""
+"""The place of the results in a job's JSON. It is unique, because quotes in a string are escaped."""
 
 
 def around(job: Job) -> tuple[bytes, bytes]:
-    """A job's JSON before its results and after them."""
+    """A job's JSON before its results, and after them."""
     before, _, after = _encode(replace(job, results=None)).partition(NO_RESULTS)
     return before + NO_RESULTS.removesuffix(b"null"), after
 
 
 async def parts(before: bytes, held: Held, after: bytes) -> AsyncIterator[bytes]:
-    """Raises CutOff where the results were dropped meanwhile."""
+    """The JSON in pieces. Raises CutOff if the results were dropped meanwhile."""
     yield before
     async for piece in held.pieces():
         yield piece

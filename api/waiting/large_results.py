@@ -1,6 +1,6 @@
-"""Large results: read once for all answers that show them, held once, counted in the budget of memory.
+"""Large results: read and held once for all answers that contain them, and counted in the memory budget.
 
-What is small travels with the job itself; how results are read from Redis is in `jobs/ledger/reading.py`.
+Small results are part of the job. `jobs/ledger/reading.py` reads results from Redis.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from jobs.schema import Job
 log = structlog.get_logger(__name__)
 
 ROOM_SECONDS = 10.0
-"""Seconds that results wait for their place in memory before they are refused with 503."""
+"""Seconds that results wait for free memory before the request is refused with 503."""
 
 PIECE = 256 * 1024
-"""Bytes that are given to a connection at once; so many are in its buffer for a client that reads slowly."""
+"""Bytes that are written to a connection at once. A slow client's connection buffers up to this many."""
 
 TURNS = 4
-"""Pieces of all answers that are sent in one turn of the event loop; other requests come in between."""
+"""Maximum pieces of all answers that are sent in one iteration of the event loop, so that others can run."""
 
 
 class Held:
-    """Large results in memory. They are there, and counted, until the last answer lets go of them."""
+    """Large results in memory. They are held, and counted, until no answer refers to them."""
 
     def __init__(self, job_id: str, data: bytearray, budget: Budget, turns: asyncio.Semaphore) -> None:
         self.size = len(data)
@@ -40,35 +40,35 @@ class Held:
 
     @property
     def dropped(self) -> bool:
-        """Whether the memory was needed for other requests while all clients that read it had stalled."""
+        """Whether the results were dropped: others needed the memory, and all clients had stalled."""
         return len(self._data) < self.size
 
     def spans(self, split: Callable[[bytearray], list[tuple[int, int]]]) -> list[tuple[int, int]]:
-        """Where each result begins and ends, as `split` finds it; found once."""
+        """The start and end of each result, as `split` returns them. `split` is called once."""
         if self._spans is None:
             self._spans = split(self._data)
         return self._spans
 
     def part(self, start: int, end: int) -> bytes:
-        """Some of the results. Raises CutOff."""
+        """The bytes from `start` to `end`. Raises CutOff if the results were dropped."""
         if self.dropped:
             raise CutOff
         self._share.progress()
         return bytes(memoryview(self._data)[start:end])
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The results from their start. Raises CutOff."""
+        """All bytes in pieces. Raises CutOff if the results were dropped."""
         for start in range(0, self.size, PIECE):
-            async with self._turns:  # to a client that reads fast all would be sent in one go
+            async with self._turns:  # else all would be sent to a fast client without a pause
                 await asyncio.sleep(0)
             if self.dropped:
                 raise CutOff
             self._share.progress()
-            yield bytes(memoryview(self._data)[start : start + PIECE])  # a view would keep _drop from it
+            yield bytes(memoryview(self._data)[start : start + PIECE])  # a view would prevent _drop
 
 
 def _drop(job_id: str, data: bytearray) -> None:
-    """Frees the memory at once, however many answers still refer to it."""
+    """Frees the memory at once, even if answers still refer to it."""
     log.info("large results dropped: their clients had stalled", job=job_id, bytes=len(data))
     data.clear()
 
@@ -84,11 +84,11 @@ class Large:
         self._held: WeakValueDictionary[tuple[object, ...], Held] = WeakValueDictionary()
 
     async def of(self, job: Job) -> Held:
-        """The results of a job whose own are UNSET.
+        """The results of a job whose `results` are UNSET.
 
-        Raises JobGone where their lifetime ends before they were read, OverBudget and QueueUnavailable.
+        Raises JobGone if their lifetime ends before they are read, OverBudget and QueueUnavailable.
         """
-        key = (job.id, job.finished_at)  # a stock client may use an id again
+        key = (job.id, job.finished_at)  # an arq client may reuse an id
         held = self._held.get(key)
         if held is None or held.dropped:
             held = await self._flights.join(key, lambda: self._fetch(job.id))
@@ -102,6 +102,6 @@ class Large:
             return Held(job_id, await self._reading.results(stored), self._budget, self._turns)
 
     def _room(self, size: int) -> int:
-        """What must be free before results are read: a quarter of all stays free for bodies, if it can."""
+        """Bytes that must be free before results are read. If possible a quarter of the budget stays free."""
         limit = self._budget.limit
         return max(size, min(size + limit // 4, limit - limit // 16))

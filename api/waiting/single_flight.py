@@ -1,4 +1,4 @@
-"""SingleFlight: work that is done once for all that want it at the same moment."""
+"""SingleFlight: runs one task for all concurrent callers that request the same work."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -9,15 +9,15 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Tasks by what they are for. What they return must not depend on when they began: others join later."""
+    """Running tasks by key. A result must not depend on when its task began, because callers join later."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[T]] = {}
 
     async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What the task for `key` returns or raises, which runs already or is started.
+        """Returns or raises what the task for `key` does. Starts the task unless it is running.
 
-        It runs to its end also when all that wait for it are cancelled.
+        The task runs to its end even if all its callers are cancelled.
         """
         task = self._tasks.get(key)
         if task is None:
@@ -28,4 +28,4 @@ class SingleFlight(Generic[T]):
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
         del self._tasks[key]
         if not task.cancelled():
-            task.exception()  # or asyncio would report one that nobody waited for any more
+            task.exception()  # else asyncio would log an exception that no caller retrieved

@@ -1,7 +1,7 @@
-"""One Redis subscription per process, which hands every event to the requests that watch its job.
+"""One Redis subscription per process. It passes each event to the requests that watch the event's job.
 
-Events are lost while the subscription is down, so after each new one every watcher is told to read again.
-What a request does with the news is in `api/waiting/waiting.py` and `api/waiting/events.py`.
+Events are lost while the subscription is interrupted. So after each new subscription, every watcher receives
+MISSED and reads its job again. `api/waiting/waiting.py` and `api/waiting/events.py` process the events.
 """
 
 import asyncio
@@ -28,15 +28,16 @@ from jobs.store.outage import Outage
 log = structlog.get_logger(__name__)
 
 PING_EVERY = 2.0
-"""Seconds of quiet after which the subscription's connection is asked whether it still lives."""
+"""Seconds without a message after which the subscription's connection is checked with a ping."""
 SILENCE = 5.0
-"""Seconds of quiet, in spite of a ping, after which it counts as dead; a busy machine may stall a second."""
+"""Seconds without a message, despite a ping, after which the connection counts as dead. A busy machine may
+stall for a second."""
 LAG = 64
-"""News that wait for one watcher; an event stream whose client reads nothing must not gather more."""
+"""Maximum queued events of one watcher. An event stream whose client reads nothing must not queue more."""
 
 
 class Notice(Enum):
-    """What a watcher is told besides events."""
+    """What a watcher receives besides events."""
 
     MISSED = "events may have been missed: read the job again"
     RELEASED = "the server stops: answer with what is known"
@@ -49,7 +50,7 @@ TERMINAL = frozenset(state.value for state in JobState if state.terminal)
 
 
 class Watch:
-    """What has happened to one job since the watch began; one request holds it."""
+    """A queue of one job's events and notices since the watch began, for one request."""
 
     def __init__(self, *, endings_only: bool = False) -> None:
         self._endings_only = endings_only
@@ -58,7 +59,7 @@ class Watch:
         self._reader: asyncio.Future[None] | None = None
 
     def tell(self, news: News) -> None:
-        """Nothing comes after a notice that ends the watch; a reader that lags far behind reads again."""
+        """Queues an event or notice, but none after one that ends the watch. A full queue becomes MISSED."""
         if self._over or (self._endings_only and isinstance(news, Event) and news.state not in TERMINAL):
             return
         self._over = news in (Notice.RELEASED, Notice.HUNG_UP)
@@ -69,7 +70,7 @@ class Watch:
         self._wake()
 
     async def next(self, seconds: float) -> News | None:
-        """The next news, or None when there was none for that long."""
+        """The next event or notice, or None after that many seconds without one."""
         if not self._news:
             clock = asyncio.get_running_loop()
             self._reader = clock.create_future()
@@ -87,7 +88,7 @@ class Watch:
 
 
 class Subscriber:
-    """Subscribes to the events of all jobs, wakes the watchers, and lets them all go at shutdown."""
+    """Subscribes to the events of all jobs, passes them to watchers, and ends all watches at shutdown."""
 
     def __init__(self, redis: ArqRedis, watching: Gauge) -> None:
         self._redis = redis
@@ -97,7 +98,7 @@ class Subscriber:
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[Watch]:
-        """A watch of every change, for the length of a block."""
+        """A watch of every change, in a `with` block."""
         watch = self.watch(job_id)
         try:
             yield watch
@@ -105,7 +106,7 @@ class Subscriber:
             self.unwatch(job_id, watch)
 
     def watch(self, job_id: str, *, endings_only: bool = False) -> Watch:
-        """Registers a watcher; do it BEFORE the job is submitted or read, so that no event is missed."""
+        """Registers a watcher. Call it BEFORE the job is submitted or read, so that no event is missed."""
         watch = Watch(endings_only=endings_only)
         if self._released:
             watch.tell(Notice.RELEASED)
@@ -114,7 +115,7 @@ class Subscriber:
         return watch
 
     def unwatch(self, job_id: str, watch: Watch) -> None:
-        """The watcher has heard enough."""
+        """Removes a watcher."""
         self._watching.dec()
         watches = self._watches[job_id]
         watches.discard(watch)
@@ -122,12 +123,12 @@ class Subscriber:
             del self._watches[job_id]
 
     def release_all(self) -> None:
-        """Ends every wait and every event stream now, and those that are still to come."""
+        """Ends every wait and every event stream, and all later ones when they begin."""
         self._released = True
         self._tell_all(Notice.RELEASED)
 
     async def run(self) -> NoReturn:
-        """Keeps the subscription alive for as long as the process lives."""
+        """Keeps the subscription running, and reconnects after errors. Never returns."""
         backoff = Backoff(0.05, 1.0)
         outage = Outage(log, "subscription lost", "subscription is back")
         while True:
@@ -139,20 +140,20 @@ class Subscriber:
                         backoff.recovered()
             except (RedisError, OSError) as error:
                 outage.failed(error)
-            except Exception:  # a bug must not leave every later wait deaf
+            except Exception:  # after a bug, later waits must still receive events
                 log.exception("subscription failed")
             backoff.failed()
             await asyncio.sleep(backoff.pause)
 
     async def _hear(self, pubsub: PubSub) -> bool:
-        """Takes one message, true; raises when the connection is dead, silently so or not."""
+        """Processes one message and returns True. Raises if the connection is closed or does not respond."""
         message = await pubsub.get_message(timeout=PING_EVERY)
         if message is None:
             await pubsub.ping()
             message = await pubsub.get_message(timeout=SILENCE - PING_EVERY)
             if message is None:
                 raise RedisTimeoutError("the subscription's connection fell silent")
-        if message["type"] == "subscribe":  # the first time, and each time that redis-py reconnected
+        if message["type"] == "subscribe":  # at the start, and after each reconnect by redis-py
             self._tell_all(Notice.MISSED)
         elif message["type"] == "message":
             self._hand_out(message["data"])

@@ -1,5 +1,5 @@
-"""Waiting for a job to end, without polling: a request parks on its watch until the job is terminal, its time
-is over, the server stops, or its client has gone. The subscription behind it is in `subscriber.py`.
+"""Waits for a job to end, without polling: until the job is terminal, the wait is over, the server stops, or
+the client disconnects. The subscription to events is in `subscriber.py`.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from jobs.ledger.wire import Event
 from jobs.schema import Job
 
 READ_AGAIN = 0.5
-"""Seconds between tries to read a job that changed while Redis cannot be reached."""
+"""Seconds between attempts to read a changed job while Redis cannot be reached."""
 LISTEN_AFTER = 0.05
-"""Seconds after which a wait begins to listen whether its client hangs up; most are over by then."""
+"""Seconds after which a wait begins to check whether its client disconnects. Most waits are shorter."""
 LAST_READ = 0.5
-"""Seconds that the last look at a job may take; the answer is what was known before, if it fails."""
+"""Maximum seconds of the last read of a job. If it fails, the answer is the job as last known."""
 
 ENDINGS = {None: "deadline", Notice.RELEASED: "shutdown", Notice.HUNG_UP: "hung_up"}
-"""What ends a wait for a job that is not terminal."""
+"""Metric labels for what ends a wait while the job is not terminal."""
 
 
 class Waiting:
-    """Follows a job for a request that is ready to wait."""
+    """Waits for jobs on behalf of requests."""
 
     def __init__(self, ledger: Ledger, subscriber: Subscriber, waits: Counter) -> None:
         self._ledger = ledger
@@ -40,9 +40,9 @@ class Waiting:
     async def follow(
         self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
     ) -> Job:
-        """Starts (submits or reads) the job, and returns it once it is terminal, or as it is after `seconds`.
+        """Starts (submits or reads) the job and returns it once it is terminal, or as it is after `seconds`.
 
-        `start` may come back with another job, where a submit found an earlier one by its idempotency key.
+        `start` may return another job, if a submit found an earlier one by its idempotency key.
         """
         if seconds <= 0:
             return await start()
@@ -89,9 +89,9 @@ class Waiting:
         return job
 
     async def _read(self, job_id: str, seconds: float, *, ended: bool = False) -> Job | None:
-        """The job, or None when Redis does not answer in time.
+        """The job, or None if Redis does not answer in time.
 
-        A job that has ended, as an event without its record said, is read once for all that wait for it.
+        With `ended` (an event without a record reported its end) the job is read once for all its waits.
         """
         read = partial(self._ledger.read, job_id)
         try:
@@ -102,7 +102,7 @@ class Waiting:
 
 
 class Ears:
-    """Tells a watch when the request's client hangs up."""
+    """Notifies a watch when the request's client disconnects."""
 
     def __init__(self, request: Request, watch: Watch) -> None:
         self._request = request
