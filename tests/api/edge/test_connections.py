@@ -249,7 +249,7 @@ async def test_no_more_is_read_of_a_client_that_asks_far_ahead(
             return len(ahead) > 3
 
         await until(begun, SOON)
-        async with httpx.AsyncClient(base_url=http.base_url, timeout=60) as others:  # with connections that are not old
+        async with httpx.AsyncClient(base_url=http.base_url, timeout=60) as others:
             for _ in range(50):
                 assert (await others.get("/health/live")).status_code == 200
         assert not offering.done(), "it was read"
