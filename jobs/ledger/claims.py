@@ -63,7 +63,7 @@ class Claims(Queues):
         to that many seconds for a submit; Redis then runs the claim without another round trip.
         """
         token = secrets.token_hex(16)
-        claim_keys = [*self._queue_keys(model), keys.RECENT.pattern, keys.ABORT.pattern]
+        claim_keys = [*keys.of_queue(model), keys.RECENT.pattern, keys.ABORT.pattern]
         args = [
             inputs,
             self.settings.window_bytes if size is None else size,

@@ -112,6 +112,16 @@ ALL = (
 )
 
 
+def of_job(job_id: str) -> list[str]:
+    """Returns a job's own keys, in the order that scripts expect; with an empty id their prefixes."""
+    return [key.of(job_id) for key in (JOB, RESULT, LEASE, ATTEMPTS, PROGRESS)]
+
+
+def of_queue(model: str) -> list[str]:
+    """Returns the keys that count a model's unfinished jobs, in the order that scripts expect."""
+    return [key.of(model) for key in (QUEUE, DEADLINES, BYTES)]
+
+
 def queue_name(model: str) -> str:
     """Returns the arq queue of a model, which a stock client passes as `_queue_name`."""
     return QUEUE.of(model)

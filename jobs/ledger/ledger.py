@@ -15,7 +15,7 @@ from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
 from jobs.ledger.listing import ALL, Filter, Listing
 from jobs.ledger.queues import Queues
-from jobs.ledger.reading import ALONG, Outcomes, Reading, job_keys
+from jobs.ledger.reading import ALONG, Outcomes, Reading
 from jobs.ledger.submitting import Submission, Submits
 from jobs.ledger.wire import encode_payload
 from jobs.priorities import head_starts
@@ -116,10 +116,10 @@ class Ledger(Queues):
 
     async def cancel(self, job_id: str, along: int = ALONG) -> Job:
         """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""
-        queues = [key.of(model) for model in self.models for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]
+        queues = [key for model in self.models for key in keys.of_queue(model)]
         answer = await self._run(
             self._cancel,
-            [*job_keys(job_id), keys.ABORT.pattern, *queues],
+            [*keys.of_job(job_id), keys.ABORT.pattern, *queues],
             [job_id, self._ttl, keys.EVENTS, self._ended, along],
         )
         if not answer:

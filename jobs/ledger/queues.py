@@ -52,8 +52,7 @@ class Queues:
         self._sweep = lua.Script(redis, "sweep")
         self._ttl = int(settings.result_ttl * 1000)
         self._ended = record_head()
-        own = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS)
-        self._prefixes = [key.of("") for key in own]
+        self._prefixes = keys.of_job("")
 
     async def depth(self, *only: str) -> dict[str, Depth]:
         """Returns the unfinished jobs of all models, or of some, and the age of the oldest that waits."""
@@ -76,7 +75,7 @@ class Queues:
         """
         given_back, expired, aborted = await self._run(
             self._sweep,
-            [*self._queue_keys(model), keys.ABORT.pattern, keys.DOORBELL.of(model), keys.SWEPT.of(model)],
+            [*keys.of_queue(model), keys.ABORT.pattern, keys.DOORBELL.of(model), keys.SWEPT.of(model)],
             [
                 SWEEP_LIMIT,
                 self._ttl,
@@ -90,6 +89,3 @@ class Queues:
             many_jobs=True,
         )
         return given_back, expired, aborted
-
-    def _queue_keys(self, model: str) -> list[str]:
-        return [key.of(model) for key in (keys.QUEUE, keys.DEADLINES, keys.BYTES)]

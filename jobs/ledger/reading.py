@@ -160,16 +160,10 @@ class Reading:
         )
 
     async def _answer(self, job_id: str, along: int) -> Any:
-        names = [*job_keys(job_id), *self._queues]
+        names = [*keys.of_job(job_id), *self._queues]
         return await self._integrity.run(self._read, names, [job_id, along])
 
     async def _slice(self, key: str, first: int, last: int) -> bytes:
         async with self._slices, availability():
             part: bytes = await self._redis.getrange(key, first, last)
         return part
-
-
-def job_keys(job_id: str) -> list[str]:
-    """Returns a job's own keys, in the order that scripts expect."""
-    own = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS)
-    return [key.of(job_id) for key in own]
