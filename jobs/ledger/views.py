@@ -1,14 +1,14 @@
 """Converts the ledger's data (payloads, leases, records) to the Job that clients see."""
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from jobs.ledger import keys
-from jobs.ledger.wire import Event, Record, decode_payload, decode_record
+from jobs.ledger.wire import LISTS, TEXTS, Event, Record, begins, decode_payload, decode_record
 from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, Timings, from_ms, urls
 
 TOKEN = 32
@@ -20,10 +20,6 @@ SHOWN = 25
 
 STRUCTURE = 16 * 1024
 """Most bytes of lists, objects and numbers that are decoded for display; texts do not count."""
-
-TEXTS = {*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB}
-LISTS = {*range(0x90, 0xA0), 0xDC, 0xDD}
-"""First bytes of msgpack's texts and lists."""
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 """Errors raised for data that is not a payload or record, or whose times are invalid."""
@@ -171,11 +167,11 @@ def glimpse(payload: bytes, structure: int = STRUCTURE) -> Asked:
     try:
         outline = _outline.decode(payload)
         given = outline.a.inputs
-        many = _begins(given, LISTS)
+        many = begins(given, LISTS)
         members = [each for each in msgspec.structs.astuple(_some.decode(given)) if each] if many else [given]
         left, inputs = structure, list[object]()
         for raw in [outline.k, *members[:SHOWN]]:
-            size = 0 if _begins(raw, TEXTS) else len(memoryview(raw))
+            size = 0 if begins(raw, TEXTS) else len(memoryview(raw))
             inputs.append(_any.decode(raw) if size <= left else msgspec.UNSET)
             left -= size if size <= left else 0
     except (*UNREADABLE, IndexError):
@@ -184,10 +180,6 @@ def glimpse(payload: bytes, structure: int = STRUCTURE) -> Asked:
     parameters = extras.get("parameters") if isinstance(extras, dict) else None
     partial = len(members) > SHOWN or extras is msgspec.UNSET or msgspec.UNSET in inputs
     return Asked(inputs, parameters if isinstance(parameters, dict) else {}, not many, partial)
-
-
-def _begins(raw: msgspec.Raw, with_one_of: Container[int]) -> bool:
-    return memoryview(raw)[0] in with_one_of
 
 
 def input_count(args: list[object]) -> int:

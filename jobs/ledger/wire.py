@@ -14,7 +14,7 @@ A stock arq client can use it with `serialize` and `deserialize`:
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -109,6 +109,10 @@ _events = msgspec.msgpack.Decoder(list[Event])
 _packed_payloads = msgspec.msgpack.Decoder(PackedPayload)
 _lists = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
+TEXTS = {*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB}
+LISTS = {*range(0x90, 0xA0), 0xDC, 0xDD}
+"""First bytes of msgpack's texts and lists."""
+
 _UINT64 = 9
 """Bytes of a msgpack uint64; every Unix time in ms is encoded as one."""
 _SOME_TIME = 2**40
@@ -133,16 +137,18 @@ def decode_payload(data: bytes, *, packed: bool = False) -> Payload[dict[str, An
 
 
 def _members(argument: msgspec.Raw) -> Any:
-    first = memoryview(argument)[0]
-    if 0x90 <= first <= 0x9F or first in (0xDC, 0xDD):  # a list
+    if begins(argument, LISTS):
         return [_text_or_packed(member) for member in _lists.decode(argument)]
     return _text_or_packed(argument)
 
 
 def _text_or_packed(value: msgspec.Raw) -> Any:
-    first = memoryview(value)[0]
-    is_text = 0xA0 <= first <= 0xBF or 0xD9 <= first <= 0xDB
-    return msgspec.msgpack.decode(value) if is_text else value
+    return msgspec.msgpack.decode(value) if begins(value, TEXTS) else value
+
+
+def begins(raw: msgspec.Raw, with_one_of: Container[int]) -> bool:
+    """Whether the value's first byte is one of these, such as TEXTS."""
+    return memoryview(raw)[0] in with_one_of
 
 
 def encode_record(record: Record) -> bytes:
