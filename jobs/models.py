@@ -99,6 +99,11 @@ class ModelSpec(BaseModel):
         """
         return self._trained_defaults
 
+    @property
+    def shown_defaults(self) -> dict[str, Any]:
+        """Parameters of a job that sets none, as far as they are known on this machine; for display only."""
+        return {**self.trained_defaults, **self.defaults}
+
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:

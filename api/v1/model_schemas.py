@@ -27,11 +27,10 @@ def example(spec: ModelSpec) -> dict[str, Any]:
 
 def _with_parameters(spec: ModelSpec, inputs: Any) -> dict[str, Any]:
     """A request with the task's example parameters, without those for which the model has defaults."""
-    known = {**spec.trained_defaults, **spec.defaults}
     shown = spec.definition.example.get("parameters", {})
     if spec.task == "feature-extraction" and spec.revision is not None:
         shown = {}  # a model of the hub: only the worker has its files, which may define the pooling
-    parameters = {name: value for name, value in shown.items() if name not in known}
+    parameters = {name: value for name, value in shown.items() if name not in spec.shown_defaults}
     return {"inputs": inputs, "parameters": parameters} if parameters else {"inputs": inputs}
 
 
@@ -40,7 +39,7 @@ def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components([spec.parameter_type])
     schema: dict[str, Any] = next(iter(definitions.values()))
     declared = properties(spec.parameter_type)
-    for name, value in {**spec.trained_defaults, **spec.defaults}.items():
+    for name, value in spec.shown_defaults.items():
         declared[name] = {**declared[name], "default": value}
     if "required" in schema:
         schema = schema | {"required": [name for name in schema["required"] if name not in spec.defaults]}
