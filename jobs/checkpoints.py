@@ -95,7 +95,7 @@ def _classification(config: Mapping[str, Any]) -> str:
     names = [str(name).lower() for name in labels.values()] if isinstance(labels, dict) else []
     if any(name.startswith("entail") for name in names):
         return "zero-shot-classification"
-    if "text-ranking" not in tasks.TASKS or len(names) != 1:
+    if len(names) != 1:
         return "text-classification"
     if "sentence_transformers" in config:  # written by its cross-encoders
         return "text-ranking"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs import checkpoints, tasks
+from jobs import checkpoints
 from jobs.errors import ConfigurationError
 
 NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
@@ -41,9 +41,8 @@ def test_labels_of_entailment_are_for_zero_shot(vectors: bool) -> None:
     assert checkpoints.task_of(config, sentence_vectors=vectors) == "zero-shot-classification"
 
 
-def test_one_label_may_be_the_score_of_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_label_may_be_the_score_of_a_pair() -> None:
     config = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
-    monkeypatch.setitem(tasks.TASKS, "text-ranking", tasks.TASKS["text-classification"])
     with pytest.raises(ConfigurationError, match=r"\(text-classification\) or of a pair \(text-ranking\)"):
         checkpoints.task_of(config, sentence_vectors=False)
     ranking = config | {"sentence_transformers": {"version": "4"}}
