@@ -30,6 +30,9 @@ except the slash that HTML or a URL must escape, and parts of dots only, which a
 
 Name = Annotated[str, Field(pattern=NAME, max_length=128)]
 
+MAX_INPUTS = 10_000
+"""Highest `max_inputs` that a model may have."""
+
 
 class ModelSpec(BaseModel):
     """One model: `[models.NAME]` in `models.toml`. Either `task` or `pipeline` defines how it is run."""
@@ -63,7 +66,7 @@ class ModelSpec(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
     """Threads that compute one micro-batch; by default one per physical core of the engine."""
     trust_remote_code: bool = False
-    max_inputs: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    max_inputs: Annotated[int, Field(ge=1, le=MAX_INPUTS)] = 1_000
     """Most inputs in one job."""
     max_input_chars: Annotated[int, Field(ge=1)] = Field(
         default_factory=lambda valid: _input(valid).max_chars

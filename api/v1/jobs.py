@@ -22,14 +22,14 @@ from api.v1.requested_wait import Wait, requested_wait
 from api.waiting import events
 from api.waiting.events import Events
 from jobs.ledger.listing import STATES
+from jobs.models import MAX_INPUTS
+from jobs.schema import Job
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(query.known)])
 direct = APIRouter(tags=["jobs"], route_class=Direct)
 
 MAX_PAGE = 100
 """Maximum jobs on one page of the listing."""
-MAX_OUTCOMES = 10_000
-"""Maximum inputs of a job (`ModelSpec.max_inputs`)."""
 
 States = Annotated[
     Sequence[str],
@@ -91,19 +91,24 @@ async def list_jobs(
 @direct.get("/v1/jobs/{job_id}", **READ)
 async def read_job(request: Request) -> Response:
     """Returns the job: at once, or with a wait as soon as it is done or the wait ends."""
-    shared, wait = services(request), requested_wait(request)
-    job_id = request.path_params["job_id"]
-    job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), wait.seconds, request)
-    return await shown(shared.large, job, headers=wait.applied if job.status.terminal else None)
+    job, wait = await _waited(request)
+    headers = wait.applied if job.status.terminal else None
+    return await shown(services(request).large, job, headers=headers)
 
 
 @direct.get("/v1/jobs/{job_id}/result", **RESULT)
 async def read_result(request: Request) -> Response:
     """Returns only the results, one for each input, in the order of the inputs."""
+    job, wait = await _waited(request)
+    return await replies.results(services(request).large, job, wait.applied)
+
+
+async def _waited(request: Request) -> tuple[Job, Wait]:
+    """Returns the job of the path, once it is done or the requested wait ends, and that wait."""
     shared, wait = services(request), requested_wait(request)
     job_id = request.path_params["job_id"]
     job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), wait.seconds, request)
-    return await replies.results(shared.large, job, wait.applied)
+    return job, wait
 
 
 @router.get("/v1/jobs/{job_id}/results", response_class=Response, **OUTCOMES)
@@ -112,7 +117,7 @@ async def read_outcomes(
     request: Request,
     shared: Shared,
     after: Annotated[
-        int, Query(alias="from", ge=0, le=MAX_OUTCOMES, description="Outcomes that the client has read.")
+        int, Query(alias="from", ge=0, le=MAX_INPUTS, description="Outcomes that the client has read.")
     ] = 0,
 ) -> Response:
     """Returns the known results of the job's inputs, also while it runs, in the order of their completion.
