@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Any, NamedTuple
 
-from api.pages.output_rows import MOST_TEXT
+from api.pages.output_rows import MOST_TEXT, shortened
 from api.wording import counted
 from jobs.tasks import Output
 
@@ -92,7 +92,7 @@ def _pieces(entities: list[Any], text: str) -> Iterator[Piece]:
         at = end
     rest = text[at:]
     if rest:
-        yield Piece(rest if len(rest) <= MOST_TEXT else f"{rest[:MOST_TEXT]} …")
+        yield Piece(shortened(rest))
 
 
 def _place(given: object) -> int:
@@ -101,8 +101,7 @@ def _place(given: object) -> int:
 
 def _continued(text: str, given: object) -> Continued:
     prompt = given if isinstance(given, str) and text.startswith(given) else ""
-    rest = text[len(prompt) :]
-    return Continued(_end(prompt), rest if len(rest) <= MOST_TEXT else f"{rest[:MOST_TEXT]} …")
+    return Continued(_end(prompt), shortened(text[len(prompt) :]))
 
 
 def _end(prompt: str) -> str:
