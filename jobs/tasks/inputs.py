@@ -26,6 +26,8 @@ class Input(ABC):
     """The first byte of the input's JSON; empty if it may be any."""
     is_json: ClassVar[bool] = False
     """Whether people enter it as JSON; otherwise it is a string and entered as plain text."""
+    is_packed: ClassVar[bool] = False
+    """Whether the worker leaves it as msgpack for the engine, because decoding it may take too much time."""
     has_texts: ClassVar[bool] = True
     """Whether held-out texts can be used as such inputs."""
     max_chars: int = 100_000
@@ -170,6 +172,7 @@ class Json(Input):
     name = "json"
     opens = b""
     is_json = True
+    is_packed = True
 
     def check(self, item: Any, pointer: str) -> None:
         """See Input."""

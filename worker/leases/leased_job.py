@@ -18,7 +18,6 @@ from jobs.ledger.wire import FUNCTION, Payload, decode_payload
 from jobs.models import ModelSpec
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobRequest, JobState, NewJob, validate_request
-from jobs.tasks.inputs import Json
 from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
 from worker.leases.held import Held, Outcome, Unreadable, Work, outcome_json, results_json
@@ -238,7 +237,7 @@ def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unre
     `max_bytes` limits the size of its results.
     """
     try:
-        payload = decode_payload(claimed.payload, packed=isinstance(spec.definition.input, Json))
+        payload = decode_payload(claimed.payload, packed=spec.definition.input.is_packed)
     except UNREADABLE as error:
         reason = f"the payload cannot be read: {error}"
         return Unreadable(claimed, spec.name, claimed.claimed_ms, 1, None, reason)
