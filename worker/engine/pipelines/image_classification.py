@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 import transformers
 
-from jobs.errors import ConfigurationError, InvalidRequest
+from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from jobs.tasks.image_classification import LANDSCAPE
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint, open_checkpoint
@@ -50,10 +50,6 @@ class ImageClassification(LoadedPipeline):
             device=checkpoint.device,
         )
         self.info = PipelineInfo(str(checkpoint.device), spec.dtype, max_length=None, tokenizer_file=None)
-        try:
-            self.run([LANDSCAPE], {})
-        except Exception as error:
-            raise ConfigurationError(f"model {spec.name!r}: a first try failed: {error}") from error
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline. An image that cannot be read fails alone; the others do not run again."""
