@@ -170,6 +170,10 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         if _KUBERNETES.search(f"{name}="):
             continue
         meant = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {PREFIX}{meant[0]}?" if meant else "the settings are listed in README.md"
+        hint = (
+            f"did you mean {PREFIX}{meant[0]}?"
+            if meant
+            else "the settings are listed in docs/configuration.md"
+        )
         sentences.append(f"{variable} is not a setting of Batchline; {hint}")
     return sentences
