@@ -55,7 +55,8 @@ def test_what_cannot_work_is_refused(
         ),
         (
             "BATCHLINE_COLOUR",
-            "BATCHLINE_COLOUR is not a setting of Batchline; the settings are listed in docs/configuration.md",
+            "BATCHLINE_COLOUR is not a setting of Batchline; "
+            "the settings are listed in docs/configuration.md",
         ),
     ],
 )
