@@ -36,7 +36,8 @@ class Served(msgspec.Struct):
 
 def bodies(model: str, inputs: Sequence[str | list[str]]) -> list[str]:
     """Returns one request body for each input or list of inputs."""
-    parameters = {"pooling": "mean"} if model == "embed" else {}
+    # as the ceiling computes it, without the normalization that the checkpoint's folder asks for
+    parameters = {"pooling": "mean", "normalize": False} if model == "embed" else {}
     return [json.dumps({"model": model, "inputs": one, "parameters": parameters}) for one in inputs]
 
 
