@@ -57,4 +57,4 @@ FAILURES: tuple[FailureKind, ...] = get_args(FailureKind)
 
 def failure(kind: str, detail: str) -> dict[str, Any]:
     """Returns the error of one input in a job's results: a problem without an HTTP status."""
-    return {"type": TYPE + kind, "title": TITLES[kind], "detail": detail}
+    return {"type": TYPE + kind, "title": TITLES.get(kind, kind), "detail": detail}

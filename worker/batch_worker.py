@@ -89,10 +89,10 @@ class BatchWorker(Worker):
         self._loaded_spec = spec
         """The spec with the defaults from the model's own files."""
         self.settings = settings
-        self.claims = Claims(redis, settings, [spec.name])
+        self.statistics = WorkerStatistics(spec.name)
+        self.claims = Claims(redis, settings, [spec.name], self.statistics.beat.id)
         self.roster = Roster(redis)
         self.engine = Engine(spec, None, guard)
-        self.statistics = WorkerStatistics(spec.name)
         self._batcher: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
         self.first_fault: BatchlineError | None = None

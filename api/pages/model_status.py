@@ -1,17 +1,15 @@
-"""Whether a model's jobs can be run now, for the pages of its jobs and the form to try it."""
+"""Whether a model's jobs can be run now, for the pages of its jobs and the form at /try."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.health.condition import AWAY, Reason, failing, lost, unserved
+from api.health.condition import AWAY, Reason, failing, unserved
 from api.health.failing import SAMPLES, WINDOW
 from api.health.redis_timeout import redis_timeout
 from api.pages.rendering import page
 from api.services import Services, Shared
 from jobs.errors import QueueUnavailable
-from jobs.ledger.leasing import is_late
-from jobs.schema import Job, JobState
 
 router = APIRouter(include_in_schema=False)
 
@@ -21,21 +19,6 @@ async def served(request: Request, shared: Shared) -> Response:
     """Why the jobs of `?model=NAME` cannot be run, if so. By default of the default model."""
     model = shared.catalog.get(request.query_params.get("model", "")).name
     return page("fragments/served.html", reason=await fault(shared, model))
-
-
-async def fault_of(shared: Services, job: Job) -> Reason | None:
-    """As `fault`, or a reason if the job's worker seems lost. None if the job is done."""
-    if job.status.terminal:
-        return None
-    reason = await fault(shared, job.model)
-    if reason or job.status is not JobState.RUNNING:
-        return reason
-    try:
-        async with redis_timeout():
-            late = await is_late(shared.redis, shared.settings, job.model, job.id)
-    except QueueUnavailable:
-        return AWAY.reasons[0]
-    return lost(shared.settings) if late else None
 
 
 async def fault(shared: Services, model: str) -> Reason | None:

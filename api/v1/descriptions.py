@@ -24,6 +24,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "counts": "How its inputs fared.",
         "timings": "How long it took.",
         "batch": "The micro-batches that it went in; null where it went in none, or is not done.",
+        "first_error": "The error of its first failed input, with a shortened detail; null if none failed.",
+        "worker": "The id of the worker that ended it; null if it is not done, or ended without a worker.",
         "urls": "Paths of the job (`self`), its `result`, its `events` and its `page` for people.",
     },
     "Counts": {

@@ -15,7 +15,7 @@ from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
 from jobs.ledger.listing import ALL, Filter, Listing
 from jobs.ledger.queues import Queues
-from jobs.ledger.reading import ALONG, Outcomes, Reading
+from jobs.ledger.reading import ALONG, SLICE, Outcomes, Reading
 from jobs.ledger.submitting import Submission, Submits
 from jobs.ledger.wire import encode_payload
 from jobs.priorities import head_starts
@@ -110,9 +110,9 @@ class Ledger(Queues):
         """
         return await self.reading.job(job_id, along)
 
-    async def outcomes(self, job_id: str, after: int) -> Outcomes:
-        """Like `read`, with the known outcomes of its inputs except the first `after`."""
-        return await self.reading.outcomes(job_id, after)
+    async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
+        """Like `read`, with the known outcomes of its inputs except the first `after`: see Reading."""
+        return await self.reading.outcomes(job_id, after, most)
 
     async def cancel(self, job_id: str, along: int = ALONG) -> Job:
         """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""

@@ -82,13 +82,16 @@ class Reading:
                 return self.ended(job_id, record, results=not where)
         raise self.missing(job_id)
 
-    async def outcomes(self, job_id: str, after: int) -> Outcomes:
-        """Returns the job and its known outcomes except the first `after`. Raises like `job`."""
+    async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
+        """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
+
+        Raises like `job`.
+        """
         match await self._answer(job_id, ALONG):
             case [_, _, _, _, _, _, _] as parts:
                 job = self._unfinished(job_id, parts)
                 names = [keys.PROGRESS.of(job_id)]
-                known = await self._integrity.run(self._outcomes, names, [after, SLICE])
+                known = await self._integrity.run(self._outcomes, names, [after, most])
                 return Outcomes(job, known, None)
             case [record, *where]:
                 job = self.ended(job_id, record, results=not where)
@@ -116,6 +119,12 @@ class Reading:
         if not rest or not stored.rest.endswith(rest):  # a stock client reused the id
             raise self.gone(stored.job.id)
         return results
+
+    async def first_results(self, job_id: str, most: int) -> bytes:
+        """Returns the first `most` bytes of results that exceed BARELY bytes. Raises like `job`."""
+        stored = await self.stored(job_id)
+        end = stored.offset + min(stored.size, most)
+        return await self._slice(keys.RESULT.of(job_id), stored.offset, end - 1)
 
     async def asked(self, job_id: str, structure: int = views.STRUCTURE) -> views.Asked:
         """Returns the job's inputs and parameters for display; nothing once its lifetime is over.

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from jobs.ledger import keys
 from jobs.ledger.wire import LISTS, TEXTS, Event, Record, begins, decode_payload, decode_record
-from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, Timings, from_ms, urls
+from jobs.problem_kinds import failure
+from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, ResultError, Timings, from_ms, urls
 
 TOKEN = 32
 """Hex digits of a lease's token; the rest is the start in Unix ms, or 0 until the first batch has started."""
@@ -93,6 +94,8 @@ def terminal(data: bytes, *, results: bool = True) -> Job:
         counts=Counts(record.n, record.n - record.failed if ran else 0, record.failed, record.tokens),
         timings=_timings(record, started),
         batch=BatchSummary(*record.batch) if record.batch else None,
+        first_error=msgspec.convert(failure(*record.error), ResultError) if record.error else None,
+        worker=record.worker,
         urls=urls(record.id),
     )
 

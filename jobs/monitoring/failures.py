@@ -8,7 +8,7 @@ LATEST = 5
 """Most reasons that a worker keeps."""
 
 MOST_DETAIL = 160
-"""Most characters of a detail, so that a heartbeat stays below a few KiB."""
+"""Most characters of a detail, so that a heartbeat or a record without results stays small."""
 
 
 class FailureReason(msgspec.Struct, array_like=True):
@@ -29,9 +29,14 @@ class FailureReason(msgspec.Struct, array_like=True):
         return TITLES.get(self.kind, self.kind)
 
 
+def shortened(detail: str) -> str:
+    """Returns the first MOST_DETAIL characters."""
+    return detail if len(detail) <= MOST_DETAIL else f"{detail[:MOST_DETAIL]} …"
+
+
 def note(latest: list[FailureReason], kind: str, detail: str, inputs: int, job: str, at: float) -> None:
     """Adds a reason to the list, oldest first, and keeps the LATEST newest."""
-    detail = detail if len(detail) <= MOST_DETAIL else f"{detail[:MOST_DETAIL]} …"
+    detail = shortened(detail)
     known = next((each for each in latest if (each.kind, each.detail) == (kind, detail)), None)
     if known is not None:
         latest.remove(known)

@@ -105,11 +105,15 @@ async def test_one_poison_among_sixteen_jobs(queue: JobQueue, serving: Serving) 
 
 async def test_a_job_with_some_good_inputs_succeeds(queue: JobQueue, serving: Serving) -> None:
     job_id = await submit(queue, ["good", "raise"])
-    async with serving():
+    async with serving() as worker:
         [job] = await ended(queue, job_id)
     assert job.status == "succeeded"
     assert (job.counts.succeeded, job.counts.failed) == (1, 1)
     assert ["output" in result for result in results(job)] == [True, False]
+    [listed], _ = await queue.recent(1)
+    for seen in (job, listed):
+        assert seen.worker == worker.statistics.beat.id
+        assert msgspec.to_builtins(seen.first_error) == results(job)[1]["error"]
 
 
 async def test_stopping_finishes_the_running_batch_and_gives_back_the_rest(

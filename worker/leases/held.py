@@ -12,6 +12,7 @@ from jobs import problem_kinds
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.wire import UNIX_MS, Record, encode_record
+from jobs.monitoring.failures import shortened
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobState
 from worker.engine.protocol import Failure
@@ -87,6 +88,7 @@ class Held:
         return self._ending(JobState.EXPIRED, None)
 
     def _ending(self, state: JobState, results: bytes | None, work: Work = NO_WORK) -> Ending:
+        first = self.failures[0] if self.failures else None
         record = Record(
             s=state is JobState.SUCCEEDED,
             r=results,
@@ -100,6 +102,8 @@ class Held:
             tokens=work.tokens,
             compute=work.compute,
             batch=work.batch,
+            error=(first.kind, shortened(first.detail)) if first else None,
+            worker=self.claimed.worker or None,
             order=work.order,
             state=state,
             ft=UNIX_MS,

@@ -1,13 +1,9 @@
 """Outputs in a form for people: rows, entities in their text, the shape of a vector, a continued prompt."""
 
-import httpx
 import pytest
 
 from api.pages.output_rows import MOST_TEXT, Row, shown
-from api.pages.try_jobs import MOST_RESULTS
 from api.pages.visuals import HEIGHT, WIDTH, Continued, Piece, picture
-from tests.api.markup import parsed
-from tests.ledger import JobQueue, run_one
 
 
 @pytest.mark.parametrize(
@@ -101,20 +97,6 @@ def test_a_vector_is_drawn_to_scale() -> None:
 def test_what_is_no_picture_has_none(output: object) -> None:
     assert picture({"output": output}, "x") == ([], None, None)
     assert picture(None, "x") == ([], None, None)
-
-
-async def test_a_line_that_is_too_large_to_show_leads_to_its_job(
-    client: httpx.AsyncClient, queue: JobQueue
-) -> None:
-    sent = await client.post("/submit", data={"text": "long\n" + "x" * 70_000, "mode": "lines"})
-    while await run_one(queue, [{"output": "y" * (MOST_RESULTS + 1)}]):
-        pass
-    page = parsed((await client.get(sent.headers["location"])).text)
-    first, second = page.one(class_="answers").one("tbody").all("tr")
-    assert [cell.text for cell in first.all("td")][:2] == ["long", "too large to show here"]
-    link = first.all("td")[1].one("a")["href"]
-    assert parsed((await client.get(link)).text).one("h1").text == "Job succeeded"
-    assert second.all("td")[0].text == "line 2, too large to show here"
 
 
 def test_a_prompt_is_told_from_what_continued_it() -> None:

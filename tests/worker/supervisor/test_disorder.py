@@ -46,6 +46,11 @@ def children(engine: Engine) -> list[int]:
     return [child.pid for child in psutil.Process(engine.pid).children()]
 
 
+@pytest.mark.attack(
+    "a class forks, and the child raises, returns, leaves or writes to the engine's descriptors",
+    held="each input has its own answer or none, the child never answers and dies with its engine",
+    tried="79 inputs",
+)
 @linux
 @pytest.mark.parametrize("deed", ["return", "raise", "exit", "other", "libc", "blocked", "garbage", "replay"])
 async def test_each_input_has_its_own_answer_or_none(queue: JobQueue, serving: Serving, deed: str) -> None:
