@@ -48,7 +48,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
         assert [step.split()[0] for step in steps] == ["Queued", "Started", "Succeeded"]
         assert "1.5 ms computing" in steps[2]
         batch = "Batch Micro-batches of 2 inputs on average; 25 % of the tokens were padding."
-        assert page.all(class_="batch")[0].text == batch, (
+        assert page.one(class_="batch").text == batch, (
             "the size is a mean: whether it was one is not known"
         )
         first, second = page.one(class_="pairs").one("tbody").all("tr")
@@ -173,12 +173,13 @@ async def test_a_job_names_its_worker_and_the_date(
     await Roster(redis).write(heartbeat("host:7:abcd"))
     job_id = await submitted(client)
     [claimed], _ = await worker.claim("sentiment", 1)
+    assert "host:7:abcd has claimed it" in (await read(client, job_id)).text
     await worker.start([claimed])
     started = (await read(client, job_id)).one(class_="timeline").all("li")[1]
     assert started.text.endswith("on host:7:abcd")
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC", started.text)
     assert await worker.finish("sentiment", [ending(claimed)]) == set()
-    assert "Worker host:7:abcd" in (await read(client, job_id)).text
+    assert "on host:7:abcd" in (await read(client, job_id)).one(class_="timeline").text
     assert (await client.get(f"/v1/jobs/{job_id}")).json()["worker"] == "host:7:abcd"
 
 
