@@ -81,7 +81,7 @@ def test_pods_are_given_the_time_that_an_orderly_stop_takes() -> None:
     grace = Settings.model_validate({"shutdown_grace": settings()["BATCHLINE_SHUTDOWN_GRACE"]}).shutdown_grace
     assert pod("Deployment", "worker")["terminationGracePeriodSeconds"] > grace + LAST_WORDS
     lead = int(container("Deployment", "api")["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod("Deployment", "api")["terminationGracePeriodSeconds"] > lead + server.GRACE
+    assert pod("Deployment", "api")["terminationGracePeriodSeconds"] > lead + server.GRACE_SECONDS
 
 
 @pytest.mark.parametrize(("kind", "name"), WORKLOADS)
