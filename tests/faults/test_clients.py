@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from api.waiting.subscriber import LAG, Notice, Watch
+from api.waiting.subscriber import MAX_QUEUED, Notice, Watch
 from jobs.ledger.wire import Event
 from tests.faults.clients import nonces
 from tests.faults.proxy import reset
@@ -27,9 +27,9 @@ SOON = 1.0
 MIB = 1024 * 1024
 HURRIED = {
     "api.edge.client_deadlines.HEAD_SECONDS": SOON,
-    "api.edge.client_deadlines.PACE": MIB,
-    "api.edge.client_deadlines.PACE_EVERY": SOON,
-    "api.edge.client_deadlines.AHEAD": MIB,
+    "api.edge.client_deadlines.MIN_RATE": MIB,
+    "api.edge.client_deadlines.RATE_PERIOD": SOON,
+    "api.edge.client_deadlines.MAX_CREDIT": MIB,
     "api.edge.bodies.BODY_SECONDS": SOON,
 }
 """Deadlines of one second instead of minutes."""
@@ -270,14 +270,14 @@ async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
 
 async def test_a_watcher_that_lags_does_not_gather_news_without_end() -> None:
     watch = Watch()
-    for _ in range(10 * LAG):
-        watch.tell(Event("id", "running"))
-    watch.tell(Notice.RELEASED)
-    for _ in range(10 * LAG):
-        watch.tell(Event("id", "queued"))
+    for _ in range(10 * MAX_QUEUED):
+        watch.notify(Event("id", "running"))
+    watch.notify(Notice.RELEASED)
+    for _ in range(10 * MAX_QUEUED):
+        watch.notify(Event("id", "queued"))
     heard = []
     while (news := await watch.next(0.0)) is not None:
         heard.append(news)
-    assert len(heard) <= LAG + 1
+    assert len(heard) <= MAX_QUEUED + 1
     assert Notice.MISSED in heard, "what it lost, it reads again"
     assert heard[-1] is Notice.RELEASED
