@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from api.health.condition import AWAY, Reason, lost
+from api.health.condition import UNREACHABLE, Reason, lost
 from api.health.redis_timeout import redis_timeout
 from api.pages.model_status import fault
 from api.services import Services
@@ -23,14 +23,14 @@ async def status(shared: Services, job: Job) -> Status:
     if job.status.terminal:
         return Status(None, job.worker)
     reason = await fault(shared, job.model)
-    if job.status is not JobState.RUNNING or reason == AWAY.reasons[0]:
+    if job.status is not JobState.RUNNING or reason == UNREACHABLE.reasons[0]:
         return Status(reason, None)
     try:
         async with redis_timeout():
             lease = await leasing.lease(shared.redis, shared.settings, job.model, job.id)
             beats = await shared.roster.workers()
     except QueueUnavailable:
-        return Status(AWAY.reasons[0], None)
+        return Status(UNREACHABLE.reasons[0], None)
     if lease is None:
         return Status(reason, None)
     worker = next((beat.id for beat in beats if leasing.holder(beat.id) == lease.holder), None)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.health.condition import AWAY, Reason, failing, unserved
+from api.health.condition import UNREACHABLE, Reason, failing, unserved
 from api.health.failing import SAMPLES, WINDOW
 from api.health.redis_timeout import redis_timeout
 from api.pages.rendering import page
@@ -28,5 +28,5 @@ async def fault(shared: Services, model: str) -> Reason | None:
             series = (await shared.history.read([model], newest=SAMPLES))[model]
             beats = [beat for beat in await shared.roster.workers(fresh=True) if beat.model == model]
     except QueueUnavailable:
-        return AWAY.reasons[0]
+        return UNREACHABLE.reasons[0]
     return unserved(model, beats) or failing(model, series.lately(WINDOW, beats)[0])

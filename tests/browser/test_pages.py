@@ -138,7 +138,7 @@ async def test_pages_of_a_model_tell_of_its_worker_and_take_it_back(site: Site, 
         for each in (page, other):
             await expect(each.locator("p.health")).to_have_count(0, timeout=SOON)
     for each in (page, other):
-        await expect(each.locator("p.health")).to_contain_text("has said nothing for", timeout=SOON)
+        await expect(each.locator("p.health")).to_contain_text("has sent no heartbeat for", timeout=SOON)
         assert not await unloaded(each)
 
 
@@ -151,7 +151,7 @@ async def test_the_health_line_tells_of_a_worker_that_died(site: Site, view: Wat
     with site.worker():
         await expect(health).to_contain_text("All is well.", timeout=SOON)
     # killed: first it is silent, then it is gone
-    await expect(health).to_contain_text("of sentiment has said nothing for", timeout=SOON)
+    await expect(health).to_contain_text("of sentiment has sent no heartbeat for", timeout=SOON)
     await expect(health).to_contain_text("No live worker for sentiment.", timeout=SOON)
     with site.worker():
         await expect(health).to_contain_text("All is well.", timeout=SOON)

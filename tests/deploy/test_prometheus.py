@@ -64,7 +64,7 @@ def test_every_alert_says_what_and_why_and_has_a_test() -> None:
 def test_the_alert_on_failed_inputs_has_the_bounds_of_the_health_line() -> None:
     [rule] = [rule for rule in manifests.rules() if rule["alert"] == "BatchlineInputsFail"]
     bounds = re.findall(r">= ([\d.]+)", rule["expr"])
-    assert [float(bound) for bound in bounds] == [failing.SHARE, failing.ENOUGH]
+    assert [float(bound) for bound in bounds] == [failing.MIN_SHARE, failing.MIN_INPUTS]
     assert set(re.findall(r"\[(\d+)m\]", rule["expr"])) == {f"{failing.WINDOW / 60:g}"}
 
 

@@ -203,7 +203,10 @@ async def test_memory_full(tmp_path: Path, gate: Gate) -> None:
         gate.open()
         await parked
         assert await refused()
-        assert await ready() == (False, "Redis' memory is full: submits are refused, running jobs still end")
+        assert await ready() == (
+            False,
+            "Redis' memory is full: submits are refused, running jobs still finish",
+        )
         assert [beat.pid for beat in await stack.beats()] == [stack.workers[0].pid], "it does not look dead"
 
         await stack.redis.config_set("maxmemory", 0)

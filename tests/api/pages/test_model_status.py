@@ -3,7 +3,7 @@
 import httpx
 from arq.connections import ArqRedis
 
-from api.health.condition import AWAY
+from api.health.condition import UNREACHABLE
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests import valkey
@@ -77,4 +77,4 @@ async def test_a_page_goes_on_asking_while_redis_is_away(settings: Settings) -> 
             assert parsed(page.text).one(id="missing")["hx-get"] == f"/fragments/{path}"
         assert parsed((await client.get(f"/{path}")).text).one("noscript").one("meta")
         told = (await read(client, "/try")).one(id="served").text
-        assert told == f"{AWAY.reasons[0].text}."
+        assert told == f"{UNREACHABLE.reasons[0].text}."
