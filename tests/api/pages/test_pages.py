@@ -59,10 +59,10 @@ BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("GET", "/nope", 404, "there is nothing at /nope"),
-        ("GET", "/nope/<script>", 404, "there is nothing at /nope/<script>"),
-        ("GET", "/static/nope.css", 404, "there is nothing at /static/nope.css"),
-        ("GET", "/submit", 405, "GET is not possible at /submit"),
+        ("GET", "/nope", 404, "the path /nope does not exist"),
+        ("GET", "/nope/<script>", 404, "the path /nope/<script> does not exist"),
+        ("GET", "/static/nope.css", 404, "the path /static/nope.css does not exist"),
+        ("GET", "/submit", 405, "/submit does not allow GET"),
         ("POST", "/jobs/x/cancel", 404, "there is no job x"),
         ("GET", "/jobs/x", 404, "there is no job x"),
         ("GET", "/jobs/01890000-0000-7000-8000-000000000000", 410, "its lifetime is over"),
