@@ -164,7 +164,7 @@ async def test_a_job_has_its_callers_owner(
         assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 202
         form = {"text": "a\nb", "mode": "lines", "model": "sentiment"}
         assert (await client.post("/submit", data=form)).status_code == 303
-    assert owners == [owner] * 3
+    assert owners == [owner] * 2
 
 
 def test_a_scope_without_a_caller_is_a_bug() -> None:
