@@ -193,7 +193,7 @@ KNOWN_RESULTS: dict[str, Any] = {
 CANCEL: dict[str, Any] = {
     "operation_id": "cancel_job",
     "responses": {
-        200: {"description": "The job, now cancelled or done before.", "content": _json("Job")},
+        200: {"description": "The job: cancelled, or unchanged if it was done.", "content": _json("Job")},
         **_problems(*_READING),
     },
 }
