@@ -48,9 +48,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
         assert [step.split()[0] for step in steps] == ["Queued", "Started", "Succeeded"]
         assert "1.5 ms computing" in steps[2]
         batch = "Batch Micro-batches of 2 inputs on average; 25 % of the tokens were padding."
-        assert page.one(class_="batch").text == batch, (
-            "the size is a mean: whether it was one is not known"
-        )
+        assert page.one(class_="batch").text == batch, "the size is a mean: whether it was one is not known"
         first, second = page.one(class_="pairs").one("tbody").all("tr")
         assert (first.text, first.one("rect")["width"]) == ("1 good POSITIVE 0.987", "0.987")
         assert second.one(class_="fault").text == "too strange a text"

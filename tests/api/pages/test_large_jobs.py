@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -72,7 +73,7 @@ async def test_a_large_job_that_ended_shows_its_results(client: httpx.AsyncClien
     """Its inputs are deleted, which the page says once and not in each row."""
     answer = await client.post("/v1/jobs", json={"inputs": ["x" * 3_000] * 40})
     job_id = answer.json()["id"]
-    results = [{"output": f"result {i}"} for i in range(40)]
+    results: list[dict[str, Any]] = [{"output": f"result {i}"} for i in range(40)]
     results[31] = {"error": {"detail": "the text is wrong"}}
     await run_one(queue, results)
     page = await read(client, job_id)

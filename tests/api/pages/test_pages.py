@@ -36,8 +36,14 @@ async def test_a_job_cannot_act_on_the_pages(client: httpx.AsyncClient, queue: J
     )
     form = {"text": f"{EVIL}\n{EVIL}", "mode": "lines"}
     tried = (await client.post("/submit", data=form)).headers["location"]
-    await run_one(queue, [{"output": {"generated_text": f"{EVIL} and on"}}])
-    for path in (f"/jobs/{job_id}", f"/fragments/jobs/{job_id}", tried, f"/fragments{tried}", "/"):
+    await run_one(queue, [{"output": {"generated_text": f"{EVIL} and on"}}, {"output": EVIL}])
+    for path in (
+        f"/jobs/{job_id}",
+        f"/fragments/jobs/{job_id}",
+        tried,
+        tried.replace("/jobs/", "/fragments/answers/"),
+        "/",
+    ):
         page = await client.get(path)
         assert "<script>" not in page.text
         assert page.status_code in (200, 286)
@@ -46,9 +52,9 @@ async def test_a_job_cannot_act_on_the_pages(client: httpx.AsyncClient, queue: J
         assert "unsafe" not in policy
     shown = parsed((await client.get(f"/jobs/{job_id}")).text)
     cells = [row.text for row in shown.one(class_="pairs").one("tbody").all("tr")]
-    assert cells == [f"{EVIL} {EVIL} 0.500", f"{EVIL} {EVIL}", f"x {EVIL}"]
+    assert cells == [f"1 {EVIL} {EVIL} 0.500", f"2 {EVIL} {EVIL}", f"3 x {EVIL}"]
     assert EVIL in shlex.split(shown.one("pre", id="curl-again").text)[-1]
-    assert f"{EVIL} and on" in parsed((await client.get(tried)).text).one(id="line-1").text
+    assert f"{EVIL} and on" in parsed((await client.get(tried)).text).one(id="row-1").text
     evil = await client.get("/jobs/<script>alert(1)")
     assert (evil.status_code, "&lt;script&gt;" in evil.text, "<script>" in evil.text) == (404, True, False)
 
