@@ -22,7 +22,7 @@ class JobQueue(Ledger, Claims):
 def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model: str = MODEL) -> Ending:
     """A job that ran: with results given, or POSITIVE for each input."""
     payload = decode_payload(claimed.payload)
-    inputs = views.asked(claimed.payload).inputs
+    inputs = views.inputs_of(claimed.payload).inputs
     results = results or [{"output": [{"label": "POSITIVE", "score": 0.98}]} for _ in inputs]
     errors = [result["error"] for result in results if "error" in result]
     state = JobState.FAILED if len(errors) == len(results) else JobState.SUCCEEDED

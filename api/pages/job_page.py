@@ -19,8 +19,8 @@ from api.pages.rendering import page
 from api.problems.exceptions import problem_of
 from api.services import Services, Shared
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
-from jobs.ledger.reading import BARELY
-from jobs.ledger.views import Asked
+from jobs.ledger.reading import STATE_ONLY
+from jobs.ledger.views import JobInputs
 from jobs.schema import Job
 
 router = APIRouter(include_in_schema=False)
@@ -52,7 +52,7 @@ async def answers_fragment(job_id: str, request: Request, shared: Shared) -> Res
 async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
     """Cancels the job: the cancel button, with and without JavaScript."""
     refuse_cross_site(request)
-    job = await shared.ledger.cancel(job_id, BARELY)
+    job = await shared.ledger.cancel(job_id, STATE_ONLY)
     if by_htmx(request):
         return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html")
     return RedirectResponse(job.urls["page"], 303)
@@ -80,22 +80,22 @@ async def context(request: Request, shared: Services, job: Job) -> dict[str, Any
     job, results = await job_rows.results(shared, job)
     now = await status(shared, job)
     # last, so that the inputs are not in memory while the page waits for the rest
-    asked = await shared.ledger.asked(job.id)
+    given = await shared.ledger.inputs(job.id)
     return {
         "job": job,
         "done": job.counts.succeeded + job.counts.failed,
         "reason": now.reason,
         "worker": now.worker,
-        "rows": job_rows.rows(job, asked, results, job_rows.task_of(shared, job)),
+        "rows": job_rows.rows(job, given, results, job_rows.task_of(shared, job)),
         "fetch": curl_lines.fetch(request, job.urls["self"]),
-        "again": _again(request, job, asked),
+        "again": _again(request, job, given),
     }
 
 
-def _again(request: Request, job: Job, asked: Asked) -> str | None:
+def _again(request: Request, job: Job, given: JobInputs) -> str | None:
     """The command that submits the job again, or None if it is too long or the inputs are not known."""
-    if not asked.inputs or asked.partial:
+    if not given.inputs or given.partial:
         return None
-    inputs = asked.inputs[0] if asked.single else asked.inputs
+    inputs = given.inputs[0] if given.single else given.inputs
     body = {"model": job.model, "inputs": inputs}
-    return curl_lines.submit(request, body | ({"parameters": asked.parameters} if asked.parameters else {}))
+    return curl_lines.submit(request, body | ({"parameters": given.parameters} if given.parameters else {}))

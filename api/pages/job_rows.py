@@ -1,6 +1,6 @@
 """The rows of a job's page: inputs with their results, as far as both are known and small enough to show.
 
-At most SHOWN inputs are shown, and after them at most SHOWN further inputs that failed.
+At most MAX_SHOWN inputs are shown, and after them at most MAX_SHOWN further inputs that failed.
 """
 
 import json
@@ -15,7 +15,7 @@ from api.services import Services
 from api.wording import bytes_in_words
 from jobs import tasks
 from jobs.errors import JobGone, JobNotFound
-from jobs.ledger.views import SHOWN, Asked
+from jobs.ledger.views import MAX_SHOWN, JobInputs
 from jobs.schema import Job
 
 MAX_RESULTS = 512 * 1024
@@ -48,17 +48,17 @@ class Rows(NamedTuple):
     """Why no input is shown; empty if inputs are shown."""
 
 
-def rows(job: Job, asked: Asked, results: Results, task: tasks.Task) -> Rows:
+def rows(job: Job, inputs: JobInputs, results: Results, task: tasks.Task) -> Rows:
     """The rows of a job. `results` may be incomplete."""
     total = job.counts.total
-    first = [_row(i, asked, results, task) for i in range(min(SHOWN, total))]
-    wrong = [i for i, result in sorted(results.items()) if "error" in result and SHOWN <= i < total]
-    failed = [_row(i, asked, results, task) for i in wrong[:SHOWN]]
-    return Rows(first, failed, total - len(first) - len(failed), _why_no_inputs(job, asked))
+    first = [_row(i, inputs, results, task) for i in range(min(MAX_SHOWN, total))]
+    wrong = [i for i, result in sorted(results.items()) if "error" in result and MAX_SHOWN <= i < total]
+    failed = [_row(i, inputs, results, task) for i in wrong[:MAX_SHOWN]]
+    return Rows(first, failed, total - len(first) - len(failed), _why_no_inputs(job, inputs))
 
 
-def _row(index: int, asked: Asked, results: Results, task: tasks.Task) -> Row:
-    given = asked.inputs[index] if index < len(asked.inputs) else msgspec.UNSET
+def _row(index: int, inputs: JobInputs, results: Results, task: tasks.Task) -> Row:
+    given = inputs.inputs[index] if index < len(inputs.inputs) else msgspec.UNSET
     readable = None if given is msgspec.UNSET else shortened(task.input.show(given))
     known = None if given is msgspec.UNSET else given
     result = results.get(index)
@@ -66,11 +66,11 @@ def _row(index: int, asked: Asked, results: Results, task: tasks.Task) -> Row:
     return Row(index + 1, readable, result, view, picture(result, known, task.output))
 
 
-def _why_no_inputs(job: Job, asked: Asked) -> str:
-    if asked.inputs:
+def _why_no_inputs(job: Job, inputs: JobInputs) -> str:
+    if inputs.inputs:
         return ""
-    if asked.size:
-        return f"The inputs are too large to show here ({bytes_in_words(asked.size)})."
+    if inputs.size:
+        return f"The inputs are too large to show here ({bytes_in_words(inputs.size)})."
     return "The inputs are not kept: large ones are deleted when their job ends, the others some time later."
 
 

@@ -21,7 +21,7 @@ from api.waiting.subscriber import Notice, Subscriber
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger import views
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.reading import BARELY
+from jobs.ledger.reading import STATE_ONLY
 from jobs.ledger.wire import Event
 from jobs.schema import TRANSITIONS, Job, JobState
 
@@ -45,7 +45,7 @@ class Events(NamedTuple):
 
 async def stream(source: Events, job_id: str, last_id: str | None) -> Response:
     """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts."""
-    job = await source.ledger.read(job_id, BARELY)
+    job = await source.ledger.read(job_id, STATE_ONLY)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
     return StreamingResponse(

@@ -185,7 +185,7 @@ async def test_only_small_inputs_outlive_their_job(
 ) -> None:
     job, _ = await queue.submit(new_job("x" * size))
     await queue.cancel(job.id)
-    assert bool((await queue.asked(job.id)).inputs) == kept
+    assert bool((await queue.inputs(job.id)).inputs) == kept
     assert bool(await redis.exists(keys.JOB.of(job.id))) == kept
     assert (await queue.depth())[MODEL].bytes == 0
 
