@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from api.pages.output_rows import Shown, shortened, shown
-from api.pages.visuals import Picture, picture
+from api.pages.output_rows import View, shortened, view_of
+from api.pages.visuals import Visual, visual
 from api.services import Services
 from api.wording import bytes_in_words
 from jobs import tasks
@@ -34,8 +34,8 @@ class Row(NamedTuple):
     """Number of the input, from 1."""
     input: str | None
     result: dict[str, Any] | None
-    view: Shown | None
-    picture: Picture
+    view: View | None
+    visual: Visual
 
 
 class Rows(NamedTuple):
@@ -62,8 +62,8 @@ def _row(index: int, inputs: JobInputs, results: Results, task: tasks.Task) -> R
     readable = None if given is msgspec.UNSET else shortened(task.input.show(given))
     known = None if given is msgspec.UNSET else given
     result = results.get(index)
-    view = shown(result, task.output, known) if result else None
-    return Row(index + 1, readable, result, view, picture(result, known, task.output))
+    view = view_of(result, task.output, known) if result else None
+    return Row(index + 1, readable, result, view, visual(result, known, task.output))
 
 
 def _why_no_inputs(job: Job, inputs: JobInputs) -> str:

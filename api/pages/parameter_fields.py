@@ -56,7 +56,7 @@ def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
     return given
 
 
-def worded(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
+def at_field(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
     """The error as a message about the form's field, if it concerns a parameter; else the error itself."""
     found = re.match(r"parameters(?:/(\w+)|: (\w+) is missing)", str(error))
     return _fault(spec, form, found[1] or found[2]) if found else error

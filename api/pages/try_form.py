@@ -41,7 +41,7 @@ def job(form: Mapping[str, str], catalog: ModelCatalog) -> tuple[NewJob, dict[st
     try:
         return submission.accept(msgspec.convert(asked, JobRequest), catalog), asked
     except InvalidRequest as error:
-        raise parameter_fields.worded(catalog[asked["model"]], form, _of_line(error)) from None
+        raise parameter_fields.at_field(catalog[asked["model"]], form, _of_line(error)) from None
 
 
 def errors(error: InvalidRequest) -> dict[str, str]:

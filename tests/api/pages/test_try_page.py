@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.pages.parameter_fields import fields, parameters, worded
+from api.pages.parameter_fields import at_field, fields, parameters
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.ledger.leasing import Progress
@@ -280,4 +280,4 @@ def test_a_wrong_parameter_is_told_in_a_sentence_that_names_its_field(
 
     with pytest.raises(InvalidRequest) as raised:
         checked()
-    assert str(worded(spec, typed, raised.value)) == told
+    assert str(at_field(spec, typed, raised.value)) == told
