@@ -31,7 +31,7 @@ from tests.ledger import heartbeat
         (rate(7.25), "7.2"),
         (rate(1_234.5), "1,234"),
         (view_of({"output": [0.5]}).text, "1 number: 0.5"),
-        (getattr(visual({"output": [0.5]}, "x").sparkline, "told", ""), "1 number, 0.5 to 0.5"),
+        (getattr(visual({"output": [0.5]}, "x").sparkline, "summary", ""), "1 number, 0.5 to 0.5"),
     ],
 )
 def test_one_is_told_from_many(words: str, expected: str) -> None:
