@@ -51,7 +51,7 @@ def fault(catalog: ModelCatalog, spec: ModelSpec) -> str | None:
         if spec.pipeline:
             return _pipeline_fault(spec.pipeline)
         if source:
-            return checkpoints.fault(source) or checkpoints.misfit(
+            return checkpoints.fault(source) or checkpoints.mismatch(
                 checkpoints.read_config(source / checkpoints.CONFIG), spec.task
             )
     except ConfigurationError as error:

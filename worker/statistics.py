@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jobs.monitoring.failures import LATEST, note
+from jobs.monitoring.failures import MAX_REASONS, note
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, count, empty
 from jobs.monitoring.roster import Heartbeat
 from jobs.schema import JobState
@@ -80,7 +80,7 @@ class WorkerStatistics:
             for kind, failed in Counter(failure.kind for failure in failures).items():
                 beat.inputs_failed[kind] = beat.inputs_failed.get(kind, 0) + failed
             reasons = Counter((failure.kind, failure.detail) for failure in failures)
-            for (kind, detail), failed in reasons.most_common(LATEST):
+            for (kind, detail), failed in reasons.most_common(MAX_REASONS):
                 note(beat.failures, kind, detail, failed, job, at)
 
     def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:

@@ -14,8 +14,8 @@ def command(module: str, *arguments: str) -> list[str]:
     `-m` alone puts the current folder first on the path, and a user's folder may contain an `api` or a
     `worker` too. So `-P` excludes it, unless it is the folder of the code.
     """
-    safe = [] if _current_folder() == CODE else ["-P"]
-    return [sys.executable, *safe, "-m", module, *arguments]
+    options = [] if _current_folder() == CODE else ["-P"]
+    return [sys.executable, *options, "-m", module, *arguments]
 
 
 def find_modules_in_current_folder() -> None:

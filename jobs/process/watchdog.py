@@ -107,12 +107,12 @@ def marked(mark: str) -> list[int]:
 
 def send(number: int, groups: Iterable[int]) -> set[int]:
     """Signals the groups and returns those that exist; signal 0 only checks."""
-    there = set()
+    existing = set()
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-            there.add(group)
-    return there
+            existing.add(group)
+    return existing
 
 
 def main(grace: float) -> None:

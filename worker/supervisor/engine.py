@@ -67,7 +67,7 @@ class Engine:
         self.source = source
         self.info: Loaded | None = None
         self.restart_reasons: Counter[str] = Counter()
-        """Number of restarts by reason, one of `jobs.monitoring.roster.RESTARTS`."""
+        """Number of restarts by reason, one of `jobs.monitoring.roster.RESTART_REASONS`."""
         self.restart_policy = RestartPolicy()
         self.recycling = RecyclingPolicy(spec)
         self.state: EngineState = "loading"
@@ -85,7 +85,7 @@ class Engine:
         self._blamed: int | None = None
         """The id of the request for which it was killed."""
         self._ended_by = "crashed"
-        """The cause of its end as one word, one of `jobs.monitoring.roster.RESTARTS`."""
+        """The cause of its end as one word, one of `jobs.monitoring.roster.RESTART_REASONS`."""
         self._ending: asyncio.Task[str] | None = None
         """Waits for the end of a child that was not ended by `kill`."""
         self._watching: asyncio.Task[None] | None = None

@@ -23,7 +23,7 @@ class RecyclingPolicy:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.due = ""
-        """Why it is to be replaced, one of `jobs.monitoring.roster.RESTARTS`; empty if it is not due."""
+        """The reason to replace it, one of `jobs.monitoring.roster.RESTART_REASONS`; empty if none."""
         self.answers = 0
         """Batches that it answered, including those that raised."""
         self._inputs = 0

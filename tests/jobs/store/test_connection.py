@@ -38,7 +38,7 @@ async def test_a_server_that_evicts_is_refused(own_server: valkey.Server) -> Non
 async def test_a_missing_or_wrong_password_is_told(own_server: valkey.Server, password: str) -> None:
     redis.Redis(port=own_server.port).config_set("requirepass", "secret")
     url = f"redis://{password}127.0.0.1:{own_server.port}/0"
-    with pytest.raises(ConfigurationError, match="refuses the password") as told:
+    with pytest.raises(ConfigurationError, match="rejects the password") as told:
         await check(Settings(redis_url=url))
     assert "wrong@" not in str(told.value), "what was given is not repeated"
     await check(Settings(redis_url=f"redis://:secret@127.0.0.1:{own_server.port}/0"))
@@ -47,7 +47,7 @@ async def test_a_missing_or_wrong_password_is_told(own_server: valkey.Server, pa
 @pytest.mark.parametrize("command", ["evalsha", "eval"])
 async def test_a_user_who_may_not_run_scripts_is_told(own_server: valkey.Server, command: str) -> None:
     redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=[f"-{command}"])
-    with pytest.raises(ConfigurationError, match=f"refuses: .*no permissions.*{command}"):
+    with pytest.raises(ConfigurationError, match=f"rejects a command: .*no permissions.*{command}"):
         await check(Settings(redis_url=own_server.url()))
 
 
@@ -138,7 +138,7 @@ async def test_sentinels_that_lead_nowhere_are_told(own_server: valkey.Server, t
         await check(address(gone))
     with (
         watched(own_server, tmp_path / "sentinel") as sentinel,
-        pytest.raises(ConfigurationError, match=r"primary of 'other': .* does not know it"),
+        pytest.raises(ConfigurationError, match=r"primary of 'other': .* does not know the service"),
     ):
         await check(address(sentinel.port, service="other"))
 
@@ -173,7 +173,7 @@ async def test_while_there_is_no_primary_the_queue_is_unavailable(
             with pytest.raises(QueueUnavailable) as told:
                 async with availability():
                     await client.ping()
-            return "sees it down" in str(told.value)
+            return "reports the primary as down" in str(told.value)
 
         await until(noticed)
         own_server.start()

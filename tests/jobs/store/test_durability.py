@@ -185,7 +185,7 @@ async def test_a_replay_whose_write_fails_is_not_called_safe(own: Own) -> None:
 @on_disk
 async def test_a_server_that_syncs_each_second_now_accepts_nothing(own: Own) -> None:
     own.admin.config_set("appendfsync", "everysec")
-    with pytest.raises(QueueUnavailable, match="not always any more"):
+    with pytest.raises(QueueUnavailable, match="no longer always"):
         await own.queue("disk").submit(new_job("text"))
 
 

@@ -126,7 +126,7 @@ def test_a_prompt_and_lower_case(folder: Path) -> None:
             "modules.json: the step Dense in 2_Dense is not",
         ),
         ("modules.json", [STEPS[0], STEPS[2]], "modules.json: the step Normalize in 2_Normalize"),
-        ("modules.json", STEPS[:1], "modules.json: there is no step Pooling"),
+        ("modules.json", STEPS[:1], "modules.json: the step Pooling is missing"),
         (
             "modules.json",
             [("StaticEmbedding", "")],
@@ -165,7 +165,7 @@ def test_what_is_not_supported_is_refused_unless_the_models_file_says_how_to_poo
 
 def test_a_pooling_without_its_file_is_refused(folder: Path) -> None:
     (folder / "1_Pooling/config.json").unlink()
-    with pytest.raises(ConfigurationError, match=r"1_Pooling/config.json is not there"):
+    with pytest.raises(ConfigurationError, match=r"1_Pooling/config.json does not exist"):
         load(folder, "feature-extraction")
 
 
