@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     dtype = parser.parse_args().dtype
-    threads.tell_torch(1)
+    threads.set_torch_threads(1)
     spec = ModelSpec(name="embed", task="feature-extraction", source=str(model_folder()), dtype=dtype)
     pipeline: Any = pipelines.load(spec, model_folder())
     prepared = pipeline.prepare(make_texts(TEXTS), {"pooling": "mean"})

@@ -15,7 +15,7 @@ from jobs.monitoring.roster import Heartbeat
 from jobs.schema import JobState
 from worker.engine.protocol import NO_BUDGET, Failure, Loaded
 
-MEMORY = 10.0
+RATE_MEMORY = 10.0
 """After this many seconds of computing, a batch has a third of its initial weight in the rate."""
 
 
@@ -97,7 +97,7 @@ class WorkerStatistics:
             padding = max(0.0, 1 - tokens / padded)
             count(beat.batch_padding, PADDING, padding)
             beat.batch_padding_sum += padding
-        fading = math.exp(-seconds / MEMORY)
-        self._items = self._items * fading + items
-        self._seconds = self._seconds * fading + seconds
+        decay = math.exp(-seconds / RATE_MEMORY)
+        self._items = self._items * decay + items
+        self._seconds = self._seconds * decay + seconds
         beat.items_per_second = self._items / max(self._seconds, 1e-6)

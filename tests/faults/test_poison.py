@@ -66,8 +66,8 @@ async def test_every_harm_in_one_load(tmp_path: Path, jobs: int) -> None:
             times = executions[text.partition(" ")[0]]
             # an engine that died ends the halving: the members of its batch run alone from then on
             # and an input that exhausts memory may also end the engine
-            deadly = bad.get(text) in ("die", "hang", "exhaust")
-            assert 1 <= times <= HALVINGS + (KILLS - 1 if deadly else 0), (text, times)
+            killed_engine = bad.get(text) in ("die", "hang", "exhaust")
+            assert 1 <= times <= HALVINGS + (KILLS - 1 if killed_engine else 0), (text, times)
 
 
 async def keep_alive(stack: Stack, deaths: Counter[int]) -> None:

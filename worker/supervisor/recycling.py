@@ -27,19 +27,19 @@ class RecyclingPolicy:
         self.answers = 0
         """Batches that it answered, including those that raised."""
         self._inputs = 0
-        self._most = spec.max_requests or 0
+        self._limit = spec.max_requests or 0
 
     def begin(self) -> None:
         """Resets the counts after a load."""
         self.due, self.answers, self._inputs = "", 0, 0
         if self.spec.max_requests is not None:
-            self._most = self.spec.max_requests - random.randint(0, int(SPREAD * self.spec.max_requests))  # noqa: S311
+            self._limit = self.spec.max_requests - random.randint(0, int(SPREAD * self.spec.max_requests))  # noqa: S311
 
     def answered(self, outputs: int, pid: int | None) -> None:
         """Counts an answered batch with so many outputs; 0 if the pipeline raised."""
         self.answers += 1
         self._inputs += outputs
-        if self._most and self._inputs >= self._most:
+        if self._limit and self._inputs >= self._limit:
             self.due = "max_requests"
         elif self.spec.max_resident is not None and resident(pid) > self.spec.max_resident:
             self.due = "max_resident"

@@ -69,7 +69,7 @@ def test_a_quota(tmp_path: Path, group: str, quota: dict[str, str], expected: in
 
 ASK = (
     "import os, torch; from worker.engine import threads;"
-    "count = threads.claim({given}); threads.tell_torch(count);"
+    "count = threads.set_count({given}); threads.set_torch_threads(count);"
     "print(count, torch.get_num_threads(), torch.get_num_interop_threads(), os.environ['OMP_WAIT_POLICY'])"
 )
 
@@ -99,12 +99,12 @@ def test_the_operator_has_the_last_word(given: str, environment: dict[str, str],
 HELPERS = """
 import threading
 from worker.engine import threads
-threads.claim(2)
+threads.set_count(2)
 import torch
-threads.tell_torch(2)
+threads.set_torch_threads(2)
 told = []
 def ask():
-    threads.alone()
+    threads.use_one_thread()
     torch.ones(1000, 1000).sum()
     told.append(torch.get_num_threads())
 thread = threading.Thread(target=ask)

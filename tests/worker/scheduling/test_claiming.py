@@ -82,7 +82,7 @@ async def test_payloads_count_by_their_bytes_too(queue: JobQueue, serving: Servi
     async with serving(max_batch_items=1, window_bytes=25_000) as worker:
 
         async def full() -> bool:
-            return worker._keeper.bytes > 25_000 and not worker._taken.is_set()
+            return worker._keeper.bytes > 25_000 and not worker._claim_due.is_set()
 
         await until(full)  # and it claims no more until a batch is taken
         assert len(worker._keeper) <= 1 + 3

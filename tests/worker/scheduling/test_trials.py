@@ -94,7 +94,7 @@ def test_the_rest_of_a_suspects_job_waits_and_then_has_its_own_batches(
     assert set(run_all(isolation, first[0]).values()) == {"engine-died"}
     assert sorted(item.sequence for item in window) == [item.sequence for item in (*first[2:], other[1])]
     assert {item.group for item in first[2:]}.isdisjoint({other[1].group})
-    assert (first[0].job.deadly, other[0].job.deadly) == (True, False)
+    assert (first[0].job.killed_engine, other[0].job.killed_engine) == (True, False)
 
 
 def test_a_job_that_kills_again_and_again_is_given_up(isolation: Isolation, window: Window) -> None:
@@ -152,7 +152,7 @@ def test_an_input_that_runs_after_all_is_not_held_against_its_job(isolation: Iso
             isolation.take(trial)
             assert isolation.died(trial, DIED) == []
         assert run_all(isolation) == {}
-    assert (items[0].job.kills, items[0].job.killers) == (0, set())
+    assert (items[0].job.kills, items[0].job.killing_inputs) == (0, set())
 
 
 def test_items_in_halves_are_given_up_too(isolation: Isolation) -> None:

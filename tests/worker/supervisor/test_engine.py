@@ -48,7 +48,11 @@ async def test_what_an_engine_says_of_an_input_is_a_line_like_any_other(
         await engine.kill()
     [line] = capfd.readouterr().err.splitlines()
     said = json.loads(line)
-    assert (said["event"], said["level"], said["model"]) == ("input raised", "error", engine.spec.name)
+    assert (said["event"], said["level"], said["model"]) == (
+        "pipeline raised on one input",
+        "error",
+        engine.spec.name,
+    )
     assert "ValueError: this text is bad" in said["exception"]
 
 
@@ -187,7 +191,7 @@ async def test_outputs_that_are_too_large_stay_in_the_engine(monkeypatch: pytest
     await engine.start()
     try:
         ran = await run(engine, ["many", "good"], {})
-        with pytest.raises(BatchRaised, match="too large together"):
+        with pytest.raises(BatchRaised, match="too large in total"):
             await run(engine, ["x" * 50_000] * 3, {})
     finally:
         await engine.kill()

@@ -155,7 +155,7 @@ async def test_an_engine_that_dies_again_and_again_while_idle_retires_its_model(
         assert "its engine died 5 times in a row" in worker.statistics.beat.engine_fault
         [job] = await ended(queue, await submit(queue, "later"))
     assert job.status == "succeeded"
-    assert len(killed) == restarts.TRIES
+    assert len(killed) == restarts.MAX_FAILURES
 
 
 async def test_a_stop_does_not_wait_for_a_retired_model(

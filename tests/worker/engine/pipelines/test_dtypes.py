@@ -102,7 +102,10 @@ def test_one_that_disagrees_is_refused(types: Types) -> None:
     types.wrong["int8"] = {TEXTS[0]}
     dtype, why = types.choose()
     assert dtype == "bfloat16"
-    assert "int8 2.50 times float32, agreement 0.9688 in batches, 1.0000 with itself alone: refused" in why
+    assert (
+        "int8 2.50 times float32, agreement 0.9688 in batches, 1.0000 with its own unbatched answers: refused"
+        in why
+    )
 
 
 def test_one_whose_answers_depend_on_their_company_is_refused(types: Types) -> None:
@@ -111,14 +114,17 @@ def test_one_whose_answers_depend_on_their_company_is_refused(types: Types) -> N
     types.wrong["bfloat16"] = {TEXTS[1]}
     dtype, why = types.choose()
     assert dtype == "bfloat16"
-    assert "int8 2.50 times float32, agreement 1.0000 in batches, 0.9688 with itself alone: refused" in why
+    assert (
+        "int8 2.50 times float32, agreement 1.0000 in batches, 0.9688 with its own unbatched answers: refused"
+        in why
+    )
 
 
 def test_one_that_is_hardly_faster_is_not_worth_it(types: Types) -> None:
     types.seconds |= {"bfloat16": 0.95, "int8": 10.0}
     assert types.choose() == (
         "float32",
-        "float32 by auto (bfloat16 1.05 times float32: not worth it; int8 0.10 times float32: not worth it)",
+        "float32 by auto (bfloat16 1.05 times float32: too slow; int8 0.10 times float32: too slow)",
     )
 
 
@@ -127,7 +133,7 @@ def test_one_in_software_is_given_up_at_once(types: Types) -> None:
     types.seconds["bfloat16"] = 10.0
     types.choose(token_budget=8)
     assert types.raced["bfloat16"] == 1
-    assert types.raced["int8"] > dtypes.RACES
+    assert types.raced["int8"] > dtypes.RUNS
 
 
 def test_one_that_does_not_run_is_told_of(types: Types) -> None:

@@ -23,7 +23,8 @@ from worker.engine.pipelines import hub
 spec = ModelSpec(**json.loads(sys.argv[1]))
 try:
     cached = hub.from_cache(spec)
-    print(json.dumps(["cache" if cached else "hub", hub.files_beside(spec, cached=cached) is not None]))
+    files = hub.sentence_transformers_files(spec, cached=cached)
+    print(json.dumps(["cache" if cached else "hub", files is not None]))
 except ConfigurationError as error:
     print(json.dumps(["refused", str(error)]))
 assert "torch" not in sys.modules
@@ -109,7 +110,7 @@ def test_one_that_takes_the_connection_and_never_answers_is_given_up(tmp_path: P
     [
         ("EntryNotFound", f"{MODEL} has no config.json"),
         ("RevisionNotFound", f"{MODEL} has no revision {COMMIT}"),
-        ("RepoNotFound", f"has no model {MODEL}, or not without a token"),
+        ("RepoNotFound", f"has no model {MODEL}, or requires a token"),
         ("GatedRepo", f"{MODEL} is gated"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.pipelines.parallel import Lanes, Size, deal
+from worker.engine.pipelines.parallel import Lanes, Size, divide
 
 PATIENCE = 30.0
 
@@ -22,7 +22,7 @@ def never(size: Size) -> bool:
 
 @given(WHATEVER, st.integers(1, 8))
 def test_each_row_is_dealt_once_and_the_parts_are_about_alike(lengths: list[int], count: int) -> None:
-    parts = deal(lengths, count, never)
+    parts = divide(lengths, count, never)
     assert sorted(row for part in parts for row in part) == list(range(len(lengths)))
     assert len(parts) <= count
     in_order = [lengths[row] for part in parts for row in part]
@@ -32,7 +32,7 @@ def test_each_row_is_dealt_once_and_the_parts_are_about_alike(lengths: list[int]
 
 @given(WHATEVER, st.integers(1, 8), st.integers(1, 10))
 def test_no_part_is_too_large(lengths: list[int], count: int, most: int) -> None:
-    parts = deal(lengths, count, lambda size: size.rows > most)
+    parts = divide(lengths, count, lambda size: size.rows > most)
     assert sorted(row for part in parts for row in part) == list(range(len(lengths)))
     assert max(map(len, parts)) <= most
 
