@@ -107,8 +107,8 @@ def test_each_fault_is_said(models: Path, capsys: pytest.CaptureFixture[str]) ->
         "gone": f"FAULT {folder / 'gone'} does not exist; a model from the hub needs a revision = ...",
         "empty": f"FAULT {folder / 'empty'} has no config.json",
         "texts": f"FAULT held_out: {folder / 'texts.txt'} does not exist",
-        "module": "FAULT there is no module own.gone here or among the installed packages",
-        "package": "FAULT there is no module nowhere.spam here or among the installed packages",
+        "module": "FAULT the module own.gone is neither here nor in an installed package",
+        "package": "FAULT the module nowhere.spam is neither here nor in an installed package",
     }
 
 

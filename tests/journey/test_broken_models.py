@@ -87,7 +87,9 @@ async def test_one_that_cannot_be_loaded_waits_while_the_other_is_served(
     tmp_path: Path, models: Path, needed: Path
 ) -> None:
     async with ready(tmp_path, models_file=models) as instance:
-        assert instance.says("Model fragile is not served, and loaded again later: model 'fragile': building")
+        assert instance.says(
+            "Model fragile cannot be served; loading is retried later: model 'fragile': building"
+        )
         await instance.answer("a text")
         reply = await submit(instance, "fragile", 0)
         assert (reply.status_code, reply.json()["status"]) == (202, "queued")

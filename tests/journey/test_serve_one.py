@@ -18,7 +18,7 @@ from tests.waiting import until
 
 SERVE = (sys.executable, "-m", "cli", "serve")
 DEMO = ROOT / "models" / "sentiment"
-TASKS = "name one with --task: text-classification, "
+TASKS = "set one with --task: text-classification, "
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_a_model_of_the_hub_is_served_and_again_without_the_hub(tmp_path: 
             job = await instance.answer("A wonderful film.")
             assert job["results"][0]["output"]["label"] == "POSITIVE"
         for arguments, sentence in (
-            (["org/nothing"], "org/nothing is no folder here and no public model on the hub"),
+            (["org/nothing"], "org/nothing is neither a folder here nor a public model on the hub"),
             (["org/Film-Reviews", "--revision", "v9"], "org/Film-Reviews has no revision v9 on the hub"),
         ):
             assert sentence in await refusal(tmp_path, *arguments, environment=environment, command=SERVE)
@@ -83,7 +83,7 @@ async def test_a_model_of_the_hub_is_served_and_again_without_the_hub(tmp_path: 
 async def test_a_hub_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     environment = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
     said = await refusal(tmp_path, "org/name", environment=environment, command=SERVE)
-    assert said.startswith("batchline: org/name is no folder here, and the hub cannot be reached: ")
+    assert said.startswith("batchline: org/name is not a folder here, and the hub cannot be reached: ")
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def test_another_server_is_told_from_batchline() -> None:
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
         url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
         status, _, err = await top("--once", "--url", url)
-    assert (status, err) == (1, f"batchline top: {url} answers, but not as Batchline does\n")
+    assert (status, err) == (1, f"batchline top: {url} answers, but is not a Batchline server\n")
 
 
 @pytest.mark.parametrize("given", ["0", "nan", "x"])
