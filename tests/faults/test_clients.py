@@ -162,7 +162,7 @@ async def large(api: Api) -> str:
 
 @pytest.mark.attack(
     "clients ask for a large result and do not read it",
-    held="they are hung up on, memory comes back, others are served",
+    held="they are disconnected, memory is freed, others are served",
 )
 async def test_readers_of_a_large_result_that_do_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -209,8 +209,8 @@ async def test_a_reader_on_a_thin_line_gets_all_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.attack(
-    "waiting clients vanish without a word",
-    held="waiters, descriptors and threads are back where they were",
+    "waiting clients disconnect without notice",
+    held="waiters, descriptors and threads return to their earlier numbers",
 )
 @pytest.mark.parametrize(
     ("polls", "streams", "rounds"),
@@ -237,7 +237,7 @@ async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: 
 
 @pytest.mark.attack(
     "clients send the head or the body of a request slowly, or never",
-    held="they are hung up on in time, others are served",
+    held="they are disconnected in time, others are served",
 )
 async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
     """Bodies and headers at a byte per second, or none: each is closed in time, and delays nobody."""

@@ -40,7 +40,7 @@ def problem(job: dict[str, Any]) -> str:
 
 @pytest.mark.attack(
     "inputs of all harmful kinds in one load: they raise, crash, hang, exhaust memory, cannot be encoded",
-    held="each fails alone, all others have their answers",
+    held="each fails alone, all others get their outputs",
 )
 @pytest.mark.parametrize(
     "jobs", [40, pytest.param(800, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]

@@ -69,8 +69,8 @@ async def ended(instance: Instance, job: dict[str, Any]) -> dict[str, Any]:
 
 
 broken_model = pytest.mark.attack(
-    "a model cannot be loaded, or not again",
-    held="it is retired with its reason and tried again; other models are served",
+    "a model cannot be loaded, or cannot be reloaded",
+    held="it is retired with its reason and retried; other models are served",
 )
 
 

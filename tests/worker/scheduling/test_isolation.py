@@ -32,7 +32,7 @@ def hostile_job(tried: str) -> pytest.MarkDecorator:
     """A row of the attack table, which these tests share."""
     return pytest.mark.attack(
         "a job of inputs that kill or hang the engine, cancelled or not",
-        held="another's `high` job waits for two restarts at most; the job is given up after a few kills",
+        held="a `high` job of another client waits for at most two restarts; the job is given up after a few kills",
         tried=tried,
     )
 

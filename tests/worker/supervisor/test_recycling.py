@@ -24,7 +24,7 @@ async def test_an_input_that_is_too_large_for_a_new_engine_fails(queue: JobQueue
 
 @pytest.mark.attack(
     "a class leaks memory",
-    held="its engine is replaced, every input has its answer",
+    held="its engine is replaced, every input gets its output",
     tried="24 inputs",
 )
 async def test_jobs_of_a_leaking_class_with_a_limit_succeed(queue: JobQueue, serving: Serving) -> None:
@@ -36,7 +36,7 @@ async def test_jobs_of_a_leaking_class_with_a_limit_succeed(queue: JobQueue, ser
 
 @pytest.mark.attack(
     "a class leaks memory",
-    held="its engine is replaced, every input has its answer",
+    held="its engine is replaced, every input gets its output",
     tried="16 inputs",
 )
 @pytest.mark.parametrize(
