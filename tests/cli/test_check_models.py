@@ -97,12 +97,12 @@ def test_each_fault_is_said(models: Path, capsys: pytest.CaptureFixture[str]) ->
         [models.package]
         pipeline = "nowhere.spam:Filter"
     """
-    status, said = checked(models, capsys, text)
+    status, states = checked(models, capsys, text)
     assert status == 1
-    assert said.pop("well").startswith("ok ")
-    torn = said.pop("torn")
+    assert states.pop("well").startswith("ok ")
+    torn = states.pop("torn")
     assert torn.startswith(f"FAULT {folder / 'torn' / 'config.json'} is not valid JSON: ")
-    assert said == {
+    assert states == {
         "task": "FAULT it was not trained for text-classification: it is a BertForMaskedLM",
         "gone": f"FAULT {folder / 'gone'} does not exist; a model from the hub needs a revision = ...",
         "empty": f"FAULT {folder / 'empty'} has no config.json",

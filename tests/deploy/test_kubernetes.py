@@ -65,10 +65,12 @@ def test_the_settings_are_settings() -> None:
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_the_apis_probes_ask_for_what_there_is(probe: str) -> None:
-    asked = container("Deployment", "api")[probe]["httpGet"]
-    assert asked["path"] == "/health/live", "a pod without Redis or workers must not be restarted, nor hidden"
-    assert asked["path"] in create_app(Settings()).openapi()["paths"]
-    assert asked["port"] == container("Deployment", "api")["ports"][0]["name"]
+    request = container("Deployment", "api")[probe]["httpGet"]
+    assert request["path"] == "/health/live", (
+        "a pod without Redis or workers must not be restarted, nor hidden"
+    )
+    assert request["path"] in create_app(Settings()).openapi()["paths"]
+    assert request["port"] == container("Deployment", "api")["ports"][0]["name"]
 
 
 def test_the_workers_probe_is_a_command_that_there_is() -> None:

@@ -25,7 +25,7 @@ GRAFANA = {"$__rate_interval": "5m", "$job": "batchline", "$model": ".*"}
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 
 
-def told() -> set[str]:
+def exported() -> set[str]:
     """The names of all samples that a scrape may have."""
     registry = CollectorRegistry()
     ApiMetrics(registry)
@@ -37,7 +37,7 @@ def told() -> set[str]:
 def test_every_metric_that_is_asked_for_is_told(query: str) -> None:
     names = set(re.findall(r"batchline_\w+", re.sub(r'"[^"]*"', "", query)))
     assert names
-    assert names <= told()
+    assert names <= exported()
 
 
 @pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
@@ -80,8 +80,8 @@ def test_every_panel_says_what_it_shows_and_in_which_unit() -> None:
     listed = manifests.dashboard()["templating"]["list"]
     variables = {variable["name"]: variable["type"] for variable in listed}
     assert variables["datasource"] == "datasource"
-    asked = {name[1:] for query in manifests.queries().values() for name in re.findall(r"\$[a-z]+", query)}
-    assert asked <= variables.keys()
+    used = {name[1:] for query in manifests.queries().values() for name in re.findall(r"\$[a-z]+", query)}
+    assert used <= variables.keys()
 
 
 def test_no_panel_covers_another() -> None:

@@ -93,8 +93,8 @@ class Attacks:
 
 def _reason(report: pytest.TestReport) -> str:
     """Why a test was skipped."""
-    told = report.longrepr
-    return str(told[2] if isinstance(told, tuple) else told).removeprefix("Skipped: ")
+    skip_reason = report.longrepr
+    return str(skip_reason[2] if isinstance(skip_reason, tuple) else skip_reason).removeprefix("Skipped: ")
 
 
 def written(document: str, table: Sequence[str]) -> str:

@@ -130,17 +130,17 @@ class Api:
             took = []
 
             async def one(text: str) -> None:
-                asked = time.monotonic()
+                began = time.monotonic()
                 answer = await client.post("/v1/jobs?wait=30", json={"inputs": text})
                 assert answer.json()["status"] == "succeeded"
-                took.append(time.monotonic() - asked)
+                took.append(time.monotonic() - began)
 
             for start in range(0, jobs, 10):
                 await asyncio.gather(*(one(text) for text in nonces(min(10, jobs - start))))
         return sorted(took)
 
 
-def told(what: str, took: Sequence[float]) -> None:
+def print_latencies(what: str, took: Sequence[float]) -> None:
     middle, last = took[len(took) // 2], took[len(took) * 99 // 100]
     print(f"{what}: p50 {middle * 1000:.0f} ms, p99 {last * 1000:.0f} ms")  # noqa: T201 - to look at
 
@@ -171,17 +171,17 @@ async def test_readers_of_a_large_result_that_do_not_read(
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))  # so that free memory is returned to the system
     async with hurried(tmp_path) as (_, api):
         path = await large(api)
-        told("without slow readers", await api.served())
+        print_latencies("without slow readers", await api.served())
         before, grown = await api.quiet(), [api.memory]
-        asked = list(itertools.product(("", "/result", "/events"), ("keep-alive", "close") * 10))
+        readers = list(itertools.product(("", "/result", "/events"), ("keep-alive", "close") * 10))
         for _ in range(3):
             lines = []
-            for part, after in asked:
+            for part, after in readers:
                 line = await Line.get(api.url, path + part, receive_buffer=4096, connection=after)
                 assert await line.reader.readexactly(1) == b"H", "its answer has begun"
                 lines.append(line)
             with_them = await api.served()
-            told("with 60 slow readers", with_them)
+            print_latencies("with 60 slow readers", with_them)
             assert with_them[-1] < DEADLINE
             assert await api.quiet() == before, "cut off, though they still hold their ends"
             grown.append(api.memory)
@@ -242,7 +242,7 @@ async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: 
 async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
     """Bodies and headers at a byte per second, or none: each is closed in time, and delays nobody."""
     async with hurried(tmp_path) as (_, api):
-        told("without them", await api.served())
+        print_latencies("without them", await api.served())
         before = await api.quiet()
         begun = b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
         bodies = [await Line.open(api.url, begun) for _ in range(100)]
@@ -253,7 +253,7 @@ async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
         drips = [asyncio.create_task(line.drip(b"{" * 1000)) for line in bodies]
         drips += [asyncio.create_task(line.drip(b"x" * 1000)) for line in heads]
         took = await api.served()
-        told("with 400 slow and mute clients", took)
+        print_latencies("with 400 slow and mute clients", took)
         assert took[-1] < DEADLINE
         async with asyncio.timeout(DEADLINE):
             ends = await asyncio.gather(*(line.closed() for line in [*bodies, *heads, *mute]))
@@ -275,9 +275,9 @@ async def test_a_watcher_that_lags_does_not_gather_news_without_end() -> None:
     watch.tell(Notice.RELEASED)
     for _ in range(10 * LAG):
         watch.tell(Event("id", "queued"))
-    heard = []
+    received = []
     while (news := await watch.next(0.0)) is not None:
-        heard.append(news)
-    assert len(heard) <= LAG + 1
-    assert Notice.MISSED in heard, "what it lost, it reads again"
-    assert heard[-1] is Notice.RELEASED
+        received.append(news)
+    assert len(received) <= LAG + 1
+    assert Notice.MISSED in received, "it reads again what it missed"
+    assert received[-1] is Notice.RELEASED

@@ -35,8 +35,8 @@ async def get(url: str, path: str) -> dict[str, Any]:
     async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(url + path)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def begun(stack: Stack) -> bool:

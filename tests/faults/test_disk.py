@@ -66,9 +66,9 @@ async def test_a_full_disk_that_gets_space(
     server = valkey.Server(disk.folder)
     async with scenario(tmp_path, model=MODEL, workers=0, server=server) as run:
         await fill(run)
-        told = await on_disk(run)
-        assert told["ok"] is False
-        assert "Redis cannot write its append-only file: submits are refused" in told["reason"]
+        check = await on_disk(run)
+        assert check["ok"] is False
+        assert "Redis cannot write its append-only file: submits are refused" in check["reason"]
         [url] = run.stack.apis
         async with httpx.AsyncClient(timeout=30) as client:
             page = (await client.get(f"{url}/")).text

@@ -144,10 +144,10 @@ async def test_inputs_that_kill_the_engine_never_make_the_server_unready(
     killing = asyncio.gather(
         *(client.post("/v1/jobs?wait=60", json={"inputs": [f"{text} die"]}) for text in nonces(4))
     )
-    told: set[tuple[int, str]] = set()
+    answers: set[tuple[int, str]] = set()
     while not killing.done():
         answer = await client.get("/health/ready")
-        told.add((answer.status_code, answer.text if answer.status_code != 200 else ""))
+        answers.add((answer.status_code, answer.text if answer.status_code != 200 else ""))
     assert {answer.json()["status"] for answer in await killing} == {"failed"}
-    assert told == {(200, "")}
+    assert answers == {(200, "")}
     assert sum(beat.engine_restarts for beat in await stack.beats()) >= 4

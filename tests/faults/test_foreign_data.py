@@ -161,12 +161,12 @@ async def test_data_of_another_type_under_our_keys(
             await refused()
             assert await succeeds(run, OTHER), "the other model goes on"
 
-            async def said(name: str = name) -> bool:
+            async def is_logged(name: str = name) -> bool:
                 nonlocal printed
                 printed += capfd.readouterr().err
                 return any("integrity" in line["logger"] for line in named(printed, name))
 
-            await until(said)
+            await until(is_logged)
             await redis.delete(name)
             assert await succeeds(run, MODEL), f"{name} is deleted"
 

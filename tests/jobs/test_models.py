@@ -224,13 +224,13 @@ def test_transformers_names_of_tasks_are_known(tmp_path: Path, written: str, tas
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("text-clasification", "did you mean 'text-classification'"),
         ("sentence-similarity", "did you mean 'feature-extraction'"),
         ("music", r"unknown task 'music'; known: .*sentiment-analysis.*pipeline = \"module:Class\""),
     ],
 )
-def test_an_unknown_task_points_to_one_that_is_known(tmp_path: Path, written: str, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_an_unknown_task_points_to_one_that_is_known(tmp_path: Path, written: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         spec_of(tmp_path, f'task = "{written}"\nsource = "here"')

@@ -128,10 +128,10 @@ async def test_where_no_model_can_be_loaded_each_has_its_sentence(tmp_path: Path
 
             await until(over, PATIENCE)
     assert worker.returncode == 1
-    said = [line for line in log.read_text().splitlines() if line.startswith("batchline worker: ")]
-    assert len(said) == 2
-    assert "has no class named Nothing" in said[0]
-    assert "gone does not exist" in said[1]
+    printed = [line for line in log.read_text().splitlines() if line.startswith("batchline worker: ")]
+    assert len(printed) == 2
+    assert "has no class named Nothing" in printed[0]
+    assert "gone does not exist" in printed[1]
 
 
 async def test_a_file_with_an_error_stays_fatal_for_all(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ async def test_a_burst_serves_the_others_and_tells_of_the_broken_one(
         timeout=PATIENCE,
     )
     assert ran.returncode == 1
-    [said] = [line for line in ran.stderr.splitlines() if line.startswith(b"batchline worker: ")]
-    assert b"model 'fragile'" in said
+    [printed] = [line for line in ran.stderr.splitlines() if line.startswith(b"batchline worker: ")]
+    assert b"model 'fragile'" in printed
     assert await Roster(redis).read() == []
 
 

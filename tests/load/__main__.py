@@ -27,21 +27,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--users", type=int, default=32, help="at once (32)")
     parser.add_argument("--rate", type=float, default=16, help="users started a second (16)")
     parser.add_argument("--seconds", type=float, default=30, help="from the first user on (30)")
-    asked = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     if find_spec("locust") is None:
         print("load: locust is not installed; `make load` does that", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end everything, as on Ctrl-C
     try:
-        with served(asked.url) as url:
-            report = attack(url, asked.users, asked.rate, asked.seconds)
+        with served(arguments.url) as url:
+            report = attack(url, arguments.users, arguments.rate, arguments.seconds)
     except RuntimeError as error:
         print(f"load: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     about = machine.describe()
-    print(f"{about['cpu']}, {about['cores']} cores; {asked.users} users, {asked.seconds:g} s")
+    print(f"{about['cpu']}, {about['cores']} cores; {arguments.users} users, {arguments.seconds:g} s")
     print(report.table())
     print(f"the report is {OUT / 'report.html'}")
     return 0 if report.good else 1

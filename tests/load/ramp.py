@@ -92,23 +92,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--p99", type=float, default=0.5, help="limit of the 99th percentile, seconds (0.5)")
     parser.add_argument("--first", type=float, default=20, help="the first rate, a second (20)")
     parser.add_argument("--seconds", type=float, default=10, help="of a step (10)")
-    asked = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     about = machine.describe()
     print(f"{about['cpu']}, {about['cores']} cores; load before: {about['load before']}")
     print(f"{'rate':>10}{'sent':>8}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'late':>8}")
     try:
-        with served(asked.url) as url:
-            ramp = Ramp(url, asked.p99, asked.seconds)
-            found = highest(ramp.passes, asked.first)
+        with served(arguments.url) as url:
+            ramp = Ramp(url, arguments.p99, arguments.seconds)
+            found = highest(ramp.passes, arguments.first)
     except (BenchError, RuntimeError) as error:
         print(f"ramp: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     if found is None:
-        print(f"no rate that was tried has a p99 within {asked.p99:g} s")
+        print(f"no rate that was tried has a p99 within {arguments.p99:g} s")
         return 1
-    print(f"the highest rate with a p99 within {asked.p99:g} s: {found:.1f} a second")
+    print(f"the highest rate with a p99 within {arguments.p99:g} s: {found:.1f} a second")
     return 0
 
 

@@ -62,8 +62,8 @@ class Client(FastHttpUser):
                 self.broken(answer)
                 gevent.sleep(POLL_EVERY)
                 return job
-            told: dict[str, Any] = answer.json()
-            return told
+            body: dict[str, Any] = answer.json()
+            return body
 
     def broken(self, answer: Any) -> None:
         report.broke(f"{answer.status_code}: {answer.text or answer.error}")

@@ -192,10 +192,10 @@ async def test_only_a_job_that_still_runs_is_charged(
         monkeypatch.setattr(worker.claims, "start", start)
         long = await submit(queue, gate.text)
 
-        async def told() -> bool:
+        async def is_charged() -> bool:
             return long in charged
 
-        await until(told)
+        await until(is_charged)
         gate.open()
         await ended(queue, long)
         monkeypatch.setattr(keeper, "CHARGE_AFTER", 3600.0)
@@ -267,11 +267,11 @@ async def test_the_heartbeat_tells_what_the_worker_did(
     async with serving():
         await ended(queue, *[await submit(queue, f"text {i}") for i in range(4)])
 
-        async def told() -> bool:
+        async def is_counted() -> bool:
             beats = await Roster(redis).read()
             return [(beat.items, beat.jobs) for beat in beats] == [(4, {"succeeded": 4})]
 
-        await until(told)
+        await until(is_counted)
     assert await Roster(redis).read() == []
 
 
@@ -281,10 +281,10 @@ async def test_batches_are_made_as_the_engine_runs_them(
 ) -> None:
     start = Engine.start
 
-    async def told(engine: Engine) -> Loaded:
+    async def start_with_packs(engine: Engine) -> Loaded:
         return replace(await start(engine), packs=packs)
 
-    monkeypatch.setattr(Engine, "start", told)
+    monkeypatch.setattr(Engine, "start", start_with_packs)
     async with serving() as worker:
         await ended(queue, await submit(queue, "a"))
         lengths: Any = [SimpleNamespace(length=20), SimpleNamespace(length=1)]

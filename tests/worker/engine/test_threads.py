@@ -16,9 +16,9 @@ def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
 
 
-def files(system: Path, **told: str) -> Path:
+def files(system: Path, **contents: str) -> Path:
     """A root folder whose files have these paths, `__` for each slash."""
-    for name, text in told.items():
+    for name, text in contents.items():
         path = system / name.replace("__", "/").replace("_max", ".max").replace("cfs_", "cpu.cfs_")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
@@ -102,15 +102,15 @@ from worker.engine import threads
 threads.set_count(2)
 import torch
 threads.set_torch_threads(2)
-told = []
+counts = []
 def ask():
     threads.use_one_thread()
     torch.ones(1000, 1000).sum()
-    told.append(torch.get_num_threads())
+    counts.append(torch.get_num_threads())
 thread = threading.Thread(target=ask)
 thread.start()
 thread.join()
-print(*told, torch.get_num_threads())
+print(*counts, torch.get_num_threads())
 """
 
 

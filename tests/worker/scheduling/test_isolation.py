@@ -32,15 +32,16 @@ def hostile_job(tried: str) -> pytest.MarkDecorator:
     """A row of the attack table, which these tests share."""
     return pytest.mark.attack(
         "a job of inputs that kill or hang the engine, cancelled or not",
-        held="a `high` job of another client waits for at most two restarts; the job is given up after a few kills",
+        held="a `high` job of another client waits for at most two restarts; "
+        "the job is given up after a few kills",
         tried=tried,
     )
 
 
 def problems(job: Job) -> list[str]:
     """The kinds of the failures of a job's inputs, in their order; "" for an output."""
-    told: list[Any] = results(job)
-    kinds = [result.get("error", {"type": ""})["type"] for result in told]
+    outcomes: list[Any] = results(job)
+    kinds = [result.get("error", {"type": ""})["type"] for result in outcomes]
     return [kind.removeprefix("urn:batchline:problem:") for kind in kinds]
 
 

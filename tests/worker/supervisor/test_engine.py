@@ -47,13 +47,13 @@ async def test_what_an_engine_says_of_an_input_is_a_line_like_any_other(
     finally:
         await engine.kill()
     [line] = capfd.readouterr().err.splitlines()
-    said = json.loads(line)
-    assert (said["event"], said["level"], said["model"]) == (
+    entry = json.loads(line)
+    assert (entry["event"], entry["level"], entry["model"]) == (
         "pipeline raised on one input",
         "error",
         engine.spec.name,
     )
-    assert "ValueError: this text is bad" in said["exception"]
+    assert "ValueError: this text is bad" in entry["exception"]
 
 
 async def test_a_crash_says_how(engine: Engine) -> None:
@@ -227,9 +227,9 @@ async def test_an_engine_whose_child_holds_its_socket_is_missed_all_the_same(har
     await engine.start()
     ran = await run(engine, ["who?"], {})
     try:
-        with pytest.raises(EngineDied) as told:
+        with pytest.raises(EngineDied) as caught:
             await run(engine, [harm], {})
-        assert told.value.kind == kind
+        assert caught.value.kind == kind
     finally:
         os.kill(int(ran.outputs[0]), signal.SIGKILL)  # type: ignore[arg-type]
         await engine.kill()

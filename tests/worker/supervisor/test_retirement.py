@@ -51,11 +51,11 @@ async def until_engine(redis: ArqRedis, state: str) -> Heartbeat:
     """Waits until the only worker's heartbeat tells this state of its engine."""
     found: list[Heartbeat] = []
 
-    async def told() -> bool:
+    async def reported() -> bool:
         found[:] = [beat for beat in await Roster(redis).read() if beat.engine == state]
         return bool(found)
 
-    await until(told)
+    await until(reported)
     return found[0]
 
 

@@ -19,7 +19,7 @@ class Hub:
         self.status, self.error = status, error
         if folder is not None:
             self.open(folder)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         """Method and path of each request."""
         self.url = ""
 
@@ -45,7 +45,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
             self._answer(body=True)
 
         def _answer(self, *, body: bool) -> None:
-            hub.asked.append(f"{self.command} {self.path}")
+            hub.requests.append(f"{self.command} {self.path}")
             content = b"" if self.path == "/between" else hub.found(self.path)
             if content is None:
                 self.send_response(hub.status)

@@ -61,7 +61,7 @@ def test_mkl_has_one_core_too() -> None:
 
 def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
     failed, go_on = threading.Event(), threading.Event()
-    told: list[Exception] = []
+    errors: list[Exception] = []
 
     def compute(fails: bool) -> None:
         if fails:
@@ -73,7 +73,7 @@ def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
         try:
             Lanes(2).run([True, False], compute)
         except ValueError as error:
-            told.append(error)
+            errors.append(error)
 
     running = threading.Thread(target=run)
     running.start()
@@ -82,7 +82,7 @@ def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
     assert running.is_alive()
     go_on.set()
     running.join(PATIENCE)
-    assert [str(error) for error in told] == ["no"]
+    assert [str(error) for error in errors] == ["no"]
 
 
 def test_lanes_that_cannot_start_are_missed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

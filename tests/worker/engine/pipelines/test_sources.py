@@ -92,8 +92,10 @@ def test_a_device_that_is_not_there(model_folder: ModelFolder) -> None:
 def test_a_hub_that_must_not_be_asked() -> None:
     """HF_HUB_OFFLINE is set here; `test_hub.py` has the other ways to be without a hub."""
     spec = ModelSpec(name="far", task="fill-mask", source="nobody/nothing", revision="main", device="cpu")
-    told = "model 'far': nobody/nothing is not in the cache, and HF_HUB_OFFLINE forbids requests to the hub"
-    with pytest.raises(ConfigurationError, match=told) as caught:
+    message = (
+        "model 'far': nobody/nothing is not in the cache, and HF_HUB_OFFLINE forbids requests to the hub"
+    )
+    with pytest.raises(ConfigurationError, match=message) as caught:
         pipelines.load(spec, None)
     assert "\n" not in str(caught.value)
 
