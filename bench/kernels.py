@@ -33,10 +33,10 @@ def main() -> None:
     prepared = pipeline.prepare(make_texts(TEXTS), {"pooling": "mean"})
     for _ in range(3):
         pipeline.compute(prepared)
-    with profile(activities=[ProfilerActivity.CPU]) as told:
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(RUNS):
             pipeline.compute(prepared)
-    rows = sorted(told.key_averages(), key=lambda row: -row.self_cpu_time_total)
+    rows = sorted(profiler.key_averages(), key=lambda row: -row.self_cpu_time_total)
     whole = sum(row.self_cpu_time_total for row in rows)
     print(f"{prepared.tokens} tokens, {dtype}, {pipeline.layout}, one core: {whole / RUNS / 1000:.1f} ms")
     for row in rows[:SHOWN]:

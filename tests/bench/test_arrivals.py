@@ -24,7 +24,7 @@ async def test_every_arrival_has_its_answer() -> None:
     assert 0 < arrived.p50 <= arrived.p99 <= max(arrived.took)
 
 
-async def test_a_server_that_stands_still_holds_up_no_arrival_and_hides_no_waiting() -> None:
+async def test_a_stalled_server_delays_no_arrival_and_hides_no_waiting() -> None:
     """All arrive while the first still waits: a closed loop would have sent one."""
     came, release = [], asyncio.Event()
 

@@ -64,7 +64,7 @@ class Notes:
         assert seconds > 0
         self.answers.append((request.number, status, body))
 
-    def broke(self, request: Request, reason: str) -> None:
+    def failed(self, request: Request, reason: str) -> None:
         self.broken.append((request.number, reason))
 
 
@@ -154,7 +154,7 @@ async def test_an_error_status_is_an_answer() -> None:
         (close_connection, "the connection was closed"),
         (half, "the connection was closed"),
         (twice, "more than one answer"),
-        (in_chunks, "not understood"),
+        (in_chunks, "cannot be parsed"),
     ],
 )
 async def test_what_cannot_be_counted_breaks_the_connection_once(answer: Answer, reason: str) -> None:

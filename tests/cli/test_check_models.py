@@ -65,7 +65,7 @@ def test_each_model_is_one_line(models: Path, capsys: pytest.CaptureFixture[str]
     )
 
 
-def test_each_fault_is_said(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_fault_is_reported(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = models.parent
     checkpoint(folder / "bert", "BertForMaskedLM")
     checkpoint(folder / "torn", "X")

@@ -34,14 +34,14 @@ def exported() -> set[str]:
 
 
 @pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
-def test_every_metric_that_is_asked_for_is_told(query: str) -> None:
+def test_every_queried_metric_exists(query: str) -> None:
     names = set(re.findall(r"batchline_\w+", re.sub(r'"[^"]*"', "", query)))
     assert names
     assert names <= exported()
 
 
 @pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
-def test_what_every_api_process_tells_alike_counts_once(query: str) -> None:
+def test_series_that_every_api_process_reports_count_once(query: str) -> None:
     """Queues and workers are told by each process: their series go through a maximum before any sum."""
     shared = r"(?:batchline_worker|batchline_workers|batchline_queue)\w*"
     for before in re.findall(rf"(\w+)(?: by \([^)]*\))? \((?:(?:rate|increase)\()?{shared}", query):

@@ -239,7 +239,7 @@ async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: 
     "clients send the head or the body of a request slowly, or never",
     held="they are disconnected in time, others are served",
 )
-async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
+async def test_clients_that_send_slowly_or_never(tmp_path: Path) -> None:
     """Bodies and headers at a byte per second, or none: each is closed in time, and delays nobody."""
     async with hurried(tmp_path) as (_, api):
         print_latencies("without them", await api.served())
@@ -268,7 +268,7 @@ async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
         await asyncio.gather(*drips, return_exceptions=True)
 
 
-async def test_a_watcher_that_lags_does_not_gather_news_without_end() -> None:
+async def test_a_slow_watcher_does_not_collect_events_without_limit() -> None:
     watch = Watch()
     for _ in range(10 * LAG):
         watch.tell(Event("id", "running"))

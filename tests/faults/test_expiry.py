@@ -155,7 +155,7 @@ async def test_cancelling_at_any_moment(tmp_path: Path, jobs: int) -> None:
                 assert run.witness.ends[job_id] == {"cancelled": 1}
 
 
-async def test_one_key_in_fifty_hands(tmp_path: Path) -> None:
+async def test_one_idempotency_key_from_fifty_clients(tmp_path: Path) -> None:
     """50 requests at once, through two APIs: one job, one execution, 50 times its answer."""
     async with scenario(tmp_path, apis=2) as run:
         [text] = nonces(1)

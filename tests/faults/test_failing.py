@@ -126,7 +126,7 @@ async def test_jobs_that_failed_in_part_are_amber_and_can_be_found(client: httpx
     ).text == "9 of 10 failed"
 
 
-async def test_a_few_bad_inputs_among_many_are_no_reason_to_wake_anybody(client: httpx.AsyncClient) -> None:
+async def test_a_few_bad_inputs_among_many_raise_no_alarm(client: httpx.AsyncClient) -> None:
     """Clients may send bad inputs."""
     await ended(client, mixed(60, 3))
     await reported(client, 3)

@@ -126,8 +126,8 @@ OF_THE_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL)
 
 @pytest.mark.attack(
     "another program writes a string, or a list, to a key of the queue in Redis",
-    held="submits to that model get 503, other models continue, no process ends, the log names the key; after "
-    "its deletion everything works again",
+    held="submits to that model get 503, other models continue, no process ends, the log names the key; "
+    "after its deletion everything works again",
 )
 async def test_data_of_another_type_under_our_keys(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], tried: Callable[[int, str], None]

@@ -60,7 +60,7 @@ def test_what_cannot_work_is_refused(
         ),
     ],
 )
-def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(name: str, message: str) -> None:
+def test_a_misspelt_setting_is_reported_with_a_suggestion(name: str, message: str) -> None:
     [sentence] = unknown_variables({name: "secret", "BATCHLINE_PORT": "1", "PATH": "x", "BATCHLINED": "y"})
     assert message in sentence
     assert "secret" not in sentence

@@ -139,7 +139,7 @@ async def test_a_file_with_an_error_stays_fatal_for_all(tmp_path: Path) -> None:
     assert "unknown task 'dreaming'" in await refusal(tmp_path, models_file=file)
 
 
-async def test_a_burst_serves_the_others_and_tells_of_the_broken_one(
+async def test_a_burst_serves_other_models_and_reports_the_broken_one(
     redis: ArqRedis, redis_url: str, models: Path
 ) -> None:
     environment = {"BATCHLINE_REDIS_URL": redis_url, "BATCHLINE_MODELS_FILE": str(models)}

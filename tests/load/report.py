@@ -40,12 +40,12 @@ class Report(msgspec.Struct):
         """Whether jobs were answered, none was lost, and nothing was wrong."""
         return self.ended > 0 and not (self.lost or self.wrong or self.broken)
 
-    def wronged(self, what: str) -> None:
+    def count_wrong(self, what: str) -> None:
         """A job's answer is wrong."""
         self.wrong += 1
         self.first = self.first or what
 
-    def broke(self, what: str) -> None:
+    def count_failed(self, what: str) -> None:
         """A request failed."""
         self.broken += 1
         self.first = self.first or what

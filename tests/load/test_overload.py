@@ -87,7 +87,7 @@ def passed(places: dict[str, int], name: str, others: list[str]) -> int:
     return sum(places[other] < places[name] for other in others)
 
 
-async def test_who_waits_how_long_behind_whom_at_overload(server: Server) -> None:
+async def test_waiting_times_by_priority_at_overload(server: Server) -> None:
     normal, low = [f"n{i}" for i in range(160)], [f"l{i}" for i in range(80)]
     doomed = [f"d{i}" for i in range(16)]
     await server.close_gate()

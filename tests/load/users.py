@@ -66,14 +66,14 @@ class Client(FastHttpUser):
             return body
 
     def broken(self, answer: Any) -> None:
-        report.broke(f"{answer.status_code}: {answer.text or answer.error}")
+        report.count_failed(f"{answer.status_code}: {answer.text or answer.error}")
         answer.failure(f"status {answer.status_code}")
 
     def end(self, body: dict[str, Any], job: dict[str, Any]) -> None:
         """Judges a job that ended, and enters what it says of its time."""
         report.ended += 1
         if fault := judge.fault(body, job):
-            report.wronged(f"{job.get('id')}: {fault}")
+            report.count_wrong(f"{job.get('id')}: {fault}")
         for entry in ("queued", "compute", "total"):
             events.request.fire(
                 request_type="JOB",

@@ -40,7 +40,7 @@ def busy() -> Heartbeat:
     return beat
 
 
-async def test_the_table_tells_of_models_workers_and_failures(
+async def test_the_table_shows_models_workers_and_failures(
     settings: Settings, redis: ArqRedis, queue: JobQueue
 ) -> None:
     roster, beat = Roster(redis), busy()
@@ -93,7 +93,7 @@ async def test_one_print_is_for_scripts(settings: Settings, redis: ArqRedis) -> 
     assert "\x1b" not in out
 
 
-async def test_what_is_not_well_is_said_and_is_the_exit_status(settings: Settings, redis: ArqRedis) -> None:
+async def test_a_fault_is_shown_and_sets_the_exit_status(settings: Settings, redis: ArqRedis) -> None:
     await Roster(redis).write(busy())
     async with serving(settings) as (client, _):
         status, out, _ = await top("--once", "--every", "0.1", "--url", str(client.base_url))
@@ -118,7 +118,7 @@ async def test_a_server_that_is_not_there_is_one_sentence(arguments: list[str]) 
     assert err.count("\n") == 1
 
 
-async def test_another_server_is_told_from_batchline() -> None:
+async def test_another_server_is_not_taken_for_batchline() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")
@@ -136,7 +136,7 @@ async def test_seconds_are_checked(given: str) -> None:
     assert (status, "--every" in err) == (2, True)
 
 
-async def test_the_help_tells_what_the_columns_are() -> None:
+async def test_the_help_describes_the_columns() -> None:
     status, out, _ = await top("--help")
     assert status == 0
     figures = (

@@ -112,7 +112,7 @@ async def test_a_job_with_some_good_inputs_succeeds(queue: JobQueue, serving: Se
     assert ["output" in result for result in results(job)] == [True, False]
 
 
-async def test_stopping_finishes_the_running_batch_and_gives_back_the_rest(
+async def test_stopping_finishes_the_running_batch_and_releases_the_rest(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     ids = [await submit(queue, text) for text in (gate.text, "waits", "waits too")]
@@ -261,7 +261,7 @@ async def test_two_workers_share_a_burst_and_lose_nothing(queue: JobQueue, servi
     assert [results(job)[0]["output"]["text"] for job in jobs] == [f"TEXT {i}" for i in range(300)]  # type: ignore[index]
 
 
-async def test_the_heartbeat_tells_what_the_worker_did(
+async def test_the_heartbeat_reports_the_workers_jobs(
     redis: ArqRedis, queue: JobQueue, serving: Serving, settings: Settings
 ) -> None:
     async with serving():

@@ -46,7 +46,7 @@ PAYLOADS = {
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-async def test_a_payload_that_is_none_ends_and_stops_nobody(
+async def test_an_invalid_payload_fails_and_stops_no_other_job(
     redis: ArqRedis, queue: JobQueue, serving: Serving, name: str
 ) -> None:
     strange = await enqueue_raw(redis, "strange", PAYLOADS[name])
@@ -192,7 +192,7 @@ def batch_size(job: Job) -> float:
     return job.batch.size
 
 
-async def test_a_job_that_was_started_too_often_tells_its_whole_story(
+async def test_a_job_that_was_started_too_often_has_a_complete_record(
     redis: ArqRedis, queue: JobQueue, serving: Serving
 ) -> None:
     job_id = await submit(queue, ["a", "b", "c"])

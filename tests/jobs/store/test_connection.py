@@ -35,7 +35,7 @@ async def test_a_server_that_evicts_is_refused(own_server: valkey.Server) -> Non
 
 
 @pytest.mark.parametrize("password", ["", ":wrong@"])
-async def test_a_missing_or_wrong_password_is_told(own_server: valkey.Server, password: str) -> None:
+async def test_a_missing_or_wrong_password_is_reported(own_server: valkey.Server, password: str) -> None:
     redis.Redis(port=own_server.port).config_set("requirepass", "secret")
     url = f"redis://{password}127.0.0.1:{own_server.port}/0"
     with pytest.raises(ConfigurationError, match="rejects the password") as caught:
@@ -45,7 +45,7 @@ async def test_a_missing_or_wrong_password_is_told(own_server: valkey.Server, pa
 
 
 @pytest.mark.parametrize("command", ["evalsha", "eval"])
-async def test_a_user_who_may_not_run_scripts_is_told(own_server: valkey.Server, command: str) -> None:
+async def test_a_user_who_may_not_run_scripts_is_reported(own_server: valkey.Server, command: str) -> None:
     redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=[f"-{command}"])
     with pytest.raises(ConfigurationError, match=f"rejects a command: .*no permissions.*{command}"):
         await check(Settings(redis_url=own_server.url()))

@@ -79,7 +79,7 @@ def test_it_ends_with_the_socket_after_a_batch_that_was_alone(client: Client) ->
     assert client.process.wait(20) == 0
 
 
-def test_it_tells_the_tokens_that_it_ran(client: Client) -> None:
+def test_it_reports_the_tokens_that_it_ran(client: Client) -> None:
     [reply] = client.ask(new_run("a", "b"))
     assert isinstance(reply, Ran)
     assert (reply.tokens, reply.padded) == (2, 4)

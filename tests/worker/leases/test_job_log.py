@@ -44,13 +44,13 @@ def job_log() -> JobLog:
     return JobLog(structlog.get_logger(), slow=30.0)
 
 
-async def test_nothing_is_said_of_a_job_that_went_well(job: LeasedJob, lines: Lines) -> None:
+async def test_a_job_that_succeeded_is_not_logged(job: LeasedJob, lines: Lines) -> None:
     job_log().claimed([job])
     job_log().ended(job, JobState.SUCCEEDED, FAST)
     assert lines == []
 
 
-async def test_at_debug_every_step_is_told(
+async def test_at_debug_every_step_is_logged(
     job: LeasedJob, lines: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -63,7 +63,7 @@ async def test_at_debug_every_step_is_told(
     assert [lines[1][name] for name in ("queued_ms", "compute_ms", "total_ms")] == [100, 50, 200]
 
 
-async def test_a_slow_job_is_told(job: LeasedJob, lines: Lines) -> None:
+async def test_a_slow_job_is_logged(job: LeasedJob, lines: Lines) -> None:
     job_log().ended(job, JobState.EXPIRED, Times(None, None, 30.0))
     [line] = lines
     assert (line["event"], line["job"], line["state"]) == ("slow job", job.id, "expired")
@@ -71,7 +71,7 @@ async def test_a_slow_job_is_told(job: LeasedJob, lines: Lines) -> None:
 
 
 @pytest.mark.parametrize(("kind", "level"), [("input-failed", "info"), ("engine-died", "warning")])
-async def test_a_failed_job_is_told_with_its_reason(
+async def test_a_failed_job_is_logged_with_its_reason(
     job: LeasedJob, lines: Lines, kind: FailureKind, level: str
 ) -> None:
     job.failed(kind, "what the client wrote")
@@ -101,7 +101,7 @@ async def test_a_flood_of_failures_is_summed_up(job: LeasedJob, lines: Lines) ->
     assert lines[-1]["event"] == "job failed"
 
 
-async def test_a_worker_tells_which_job_killed_its_engine(
+async def test_a_worker_logs_which_job_killed_its_engine(
     queue: JobQueue, serving: Serving, lines: Lines
 ) -> None:
     deadly, _ = await queue.submit(new_job("die"))

@@ -16,7 +16,7 @@ from tests.worker.test_batch_worker import ended, new_job, submit
 from worker.batch_worker import BatchWorker
 
 
-async def test_a_stop_in_a_batch_hands_on_what_its_last_claim_brings(
+async def test_a_stop_during_a_batch_releases_the_jobs_of_its_last_claim(
     queue: JobQueue, serving: Serving, gate: Gate, redis: ArqRedis
 ) -> None:
     async with serving(max_batch_items=1) as worker:
@@ -112,7 +112,7 @@ async def test_a_short_batch_that_comes_alone_is_sent_as_such(
         await until(alone)
 
 
-async def test_a_doorbell_that_is_none_is_not_passed_over(queue: JobQueue, redis: ArqRedis) -> None:
+async def test_a_key_that_is_no_doorbell_is_reported(queue: JobQueue, redis: ArqRedis) -> None:
     await redis.set(keys.DOORBELL.of(MODEL), "not a list")
     with pytest.raises(QueueDamaged, match="doorbell:sentiment holds a string where a list belongs"):
         await queue.claim(MODEL, 1, wait=0.05)

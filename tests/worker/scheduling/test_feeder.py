@@ -63,7 +63,7 @@ async def test_it_runs_next(queue: JobQueue, serving: Serving, gate: Gate) -> No
     assert [(job.status, job.attempts) for job in jobs] == [("succeeded", 1)] * 2
 
 
-async def test_a_stop_gives_it_back_uncharged(queue: JobQueue, serving: Serving, gate: Gate) -> None:
+async def test_a_stop_releases_it_uncharged(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     async with two_in_the_engine(queue, serving, gate, "behind") as (worker, ids):
         worker.stop()
         gate.open()
@@ -172,7 +172,7 @@ async def test_a_job_from_a_lost_worker_is_never_behind_another(
     assert [job.attempts for job in jobs] == [1, 2]
 
 
-async def test_the_next_is_bound_late_where_batches_are_long(
+async def test_the_next_batch_is_chosen_late_if_batches_are_long(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     async with serving(max_batch_items=1) as worker:

@@ -79,9 +79,7 @@ async def test_what_is_urgent_goes_between_the_suspects(queue: JobQueue, serving
 
 
 @pytest.mark.parametrize("priority", ["high", "normal"])
-async def test_an_innocent_job_goes_between_them_too(
-    queue: JobQueue, serving: Serving, priority: str
-) -> None:
+async def test_another_job_runs_between_them_too(queue: JobQueue, serving: Serving, priority: str) -> None:
     async with serving() as worker:
         hostile = await submit(queue, ["die"] * 100, priority="high")
         await restarted(worker)
@@ -238,7 +236,7 @@ async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
     assert set(problems(job)) == {"engine-timeout", "job-given-up"}
 
 
-async def test_a_stop_gives_back_suspects_and_charges_the_guilty(
+async def test_a_stop_releases_suspects_and_charges_jobs_that_killed_engines(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     """A job that killed engines must not come back for ever."""

@@ -49,7 +49,7 @@ async def test_two_bad_inputs_do_not_end_their_job(queue: JobQueue, serving: Ser
     assert set(problems(job)) == {"", "engine-died"}
 
 
-async def test_innocent_members_of_a_large_batch_are_answered(queue: JobQueue, serving: Serving) -> None:
+async def test_the_other_members_of_a_large_batch_are_answered(queue: JobQueue, serving: Serving) -> None:
     texts = [f"text {i}" for i in range(64)]
     texts[40] = "die"
     async with serving(max_batch_items=64) as worker:

@@ -65,7 +65,7 @@ def run_all(isolation: Isolation, *bad: Item[LeasedJob]) -> dict[int, str]:
     return failed
 
 
-def test_members_of_a_batch_that_died_are_tried_alone_and_the_guilty_twice(isolation: Isolation) -> None:
+def test_members_of_a_batch_that_died_are_tried_alone_and_the_bad_one_twice(isolation: Isolation) -> None:
     batch = [item for _ in range(5) for item in new_items(1)]
     isolation.died(Trial(batch), DIED)
     order: list[Item[LeasedJob]] = []
@@ -123,7 +123,7 @@ def test_what_is_in_the_window_of_a_job_that_is_given_up_fails_too(
     assert window == []
 
 
-def test_what_rests_takes_room_too(isolation: Isolation, window: Window) -> None:
+def test_items_that_wait_for_a_suspect_count_too(isolation: Isolation, window: Window) -> None:
     assert isolation.room(100, waiting=10, batch=4) == 90
     first, second = new_items(200), new_items(50)
     window += [*first[2:], *second[1:]]
@@ -141,7 +141,7 @@ def test_what_rests_takes_room_too(isolation: Isolation, window: Window) -> None
     assert isolation.room(100, waiting=0, batch=4) == 100
 
 
-def test_an_input_that_runs_after_all_is_not_held_against_its_job(isolation: Isolation) -> None:
+def test_an_input_that_runs_in_the_end_does_not_count_against_its_job(isolation: Isolation) -> None:
     """Whatever else ends engines: a long job is not given up for that."""
     items = new_items(10)
     for _ in range(3):
@@ -193,7 +193,7 @@ def test_one_of_high_priority_that_shared_the_batch_goes_before_the_window(isola
     assert isolation.due(waits, trial) is None, "it has killed one itself"
 
 
-def test_of_what_is_over_nothing_is_tried(isolation: Isolation, window: Window) -> None:
+def test_items_of_ended_jobs_are_not_tried(isolation: Isolation, window: Window) -> None:
     cancelled, other = new_items(3), new_items(2)
     window += cancelled[2:]
     isolation.raised(Trial([*cancelled[:2], *other]), "it raised")

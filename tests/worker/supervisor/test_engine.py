@@ -104,7 +104,7 @@ async def test_of_two_batches_only_the_one_that_ran_is_blamed(engine: Engine, ga
 
 
 @pytest.mark.parametrize("why", ["cancelled", "hung"])
-async def test_who_is_behind_a_batch_whose_answer_comes_too_late_is_not_blamed(
+async def test_a_batch_behind_one_that_is_answered_too_late_is_not_blamed(
     engine: Engine, gate: Gate, why: str
 ) -> None:
     running, behind = engine.send(["a"], {}), engine.send([gate.text], {})
@@ -222,7 +222,7 @@ async def test_no_engine_is_left_behind(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("harm", "kind"), [("die", "engine-died"), ("hang", "engine-timeout")])
-async def test_an_engine_whose_child_holds_its_socket_is_missed_all_the_same(harm: str, kind: str) -> None:
+async def test_the_end_of_an_engine_is_detected_if_its_child_holds_the_socket(harm: str, kind: str) -> None:
     engine = Engine(poison_spec(pipeline="tests.worker.forking:Forking", batch_timeout=1.0), None)
     await engine.start()
     ran = await run(engine, ["who?"], {})

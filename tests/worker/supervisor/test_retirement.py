@@ -98,7 +98,7 @@ async def test_a_model_that_breaks_after_it_was_loaded_keeps_its_jobs(
         assert (beat.engine_fault, beat.engine_retry) == ("", 0.0)
 
 
-async def test_a_model_that_cannot_be_loaded_at_the_start_is_tried_again(
+async def test_a_model_that_cannot_be_loaded_at_the_start_is_retried(
     redis: ArqRedis, queue: JobQueue, serving: Serving, needed: Path
 ) -> None:
     break_model(needed)
@@ -119,7 +119,7 @@ async def test_a_model_that_cannot_be_loaded_at_the_start_is_tried_again(
     assert (job.status, job.attempts) == ("succeeded", 1)
 
 
-async def test_a_model_of_a_hub_that_is_away_is_loaded_once_it_is_back(
+async def test_a_model_is_loaded_once_its_hub_is_reachable_again(
     redis: ArqRedis, queue: JobQueue, serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.BUILDERS["fill-mask"](tmp_path / "model")

@@ -120,7 +120,7 @@ def test_one_whose_answers_depend_on_their_company_is_refused(types: Types) -> N
     )
 
 
-def test_one_that_is_hardly_faster_is_not_worth_it(types: Types) -> None:
+def test_one_that_is_hardly_faster_is_not_chosen(types: Types) -> None:
     types.seconds |= {"bfloat16": 0.95, "int8": 10.0}
     assert types.choose() == (
         "float32",
@@ -136,7 +136,7 @@ def test_one_in_software_is_given_up_at_once(types: Types) -> None:
     assert types.raced["int8"] > dtypes.RUNS
 
 
-def test_one_that_does_not_run_is_told_of(types: Types) -> None:
+def test_one_that_does_not_run_is_reported(types: Types) -> None:
     types.broken = {"bfloat16", "int8"}
     dtype, why = types.choose()
     assert dtype == "float32"
@@ -227,7 +227,7 @@ def test_every_task_can_be_judged(model_folder: ModelFolder, tmp_path: Path, mod
         assert verdict.agreement < 0.99999
 
 
-def test_a_slow_model_is_told_from_a_quick_one(types: Types) -> None:
+def test_a_slow_model_runs_out_of_time(types: Types) -> None:
     judge = dtypes.Judge(types.spec, None, TEXTS)
     judge._until = 0
     with pytest.raises(OutOfTime):

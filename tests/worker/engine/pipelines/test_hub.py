@@ -93,7 +93,7 @@ def test_a_hub_that_cannot_be_reached_is_reported_in_one_sentence(tmp_path: Path
 @pytest.mark.parametrize(
     ("status", "message"), [(503, "answered 503;"), (401, "answered 401, so HF_TOKEN may")]
 )
-def test_it_is_asked_once(tmp_path: Path, revision: str, status: int, message: str) -> None:
+def test_the_hub_is_asked_once(tmp_path: Path, revision: str, status: int, message: str) -> None:
     with serving(Hub(None, status)) as hub:
         (outcome, reason), written = child(LOOK, tmp_path, hub.url, revision=revision)
     assert (outcome, message in reason) == ("refused", True), reason

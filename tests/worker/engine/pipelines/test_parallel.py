@@ -59,7 +59,7 @@ def test_mkl_has_one_core_too() -> None:
         torch.set_num_threads(before)
 
 
-def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
+def test_a_failure_is_reported_when_nothing_runs_any_more() -> None:
     failed, go_on = threading.Event(), threading.Event()
     errors: list[Exception] = []
 
@@ -85,7 +85,7 @@ def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
     assert [str(error) for error in errors] == ["no"]
 
 
-def test_lanes_that_cannot_start_are_missed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_that_cannot_start_raise_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
