@@ -13,7 +13,7 @@ from rich.live import Live
 from top.readings import NoServer, Reading, Server
 from top.table import plain, screen
 
-WIDE = 160
+DEFAULT_WIDTH = 160
 """Columns if the output is not a terminal."""
 
 COLUMNS = """\
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(width=WIDE)
+        console = Console(width=DEFAULT_WIDTH)
     server = Server(arguments.url)
     try:
         if arguments.once:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 TIMEOUT = 5.0
 """Seconds for each request."""
 
-NEWEST = 100
+SEARCHED_JOBS = 100
 """Newest jobs that are searched for failed ones."""
 
 MAX_FAILURES = 5
@@ -99,7 +99,7 @@ class Server:
 
     def _failures(self, models: Sequence[Mapping[str, Any]]) -> list[Failure]:
         known = {each["job"]: _why_failed(each) for model in models for each in model.get("failures", ())}
-        jobs = self._get("/v1/jobs", params={"limit": NEWEST}).json()["jobs"]
+        jobs = self._get("/v1/jobs", params={"limit": SEARCHED_JOBS}).json()["jobs"]
         failed = [job for job in jobs if job["counts"]["failed"]][:MAX_FAILURES]
         self._reasons = {job["id"]: self._reason(job, known) for job in failed}
         return [

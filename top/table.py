@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from top.figures import Figures, Percentiles, W, between
+from top.figures import WORKER_PREFIX, Figures, Percentiles, between
 from top.readings import Level, Reading
 
 NO_VALUE = "–"  # noqa: RUF001 - a dash as wide as a figure
@@ -96,7 +96,7 @@ def _workers(new: Reading) -> Table:
 
 def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text]:
     def metric(name: str) -> float:
-        return new.metrics.get(W + name, {}).get((model, worker["id"]), 0.0)
+        return new.metrics.get(WORKER_PREFIX + name, {}).get((model, worker["id"]), 0.0)
 
     started, state = metric("start_time_seconds"), worker["state"]
     failed = _by_reason(new, "inputs_failed_total", model, worker["id"])
@@ -125,7 +125,7 @@ def _restarts(new: Reading, restarts: float, model: str, worker: str) -> str:
 
 def _by_reason(new: Reading, name: str, model: str, worker: str) -> dict[str, float]:
     """Returns a worker's counter by reason, without zeros."""
-    series = new.metrics.get(W + name, {})
+    series = new.metrics.get(WORKER_PREFIX + name, {})
     return {key[2]: count for key, count in series.items() if key[:2] == (model, worker) and count}
 
 

@@ -17,7 +17,7 @@ from jobs.store.pool import Pool
 SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
 """Scheme -> whether connections to servers and sentinels use TLS."""
 
-PORT = 26379
+DEFAULT_PORT = 26379
 """Default port of a sentinel."""
 
 
@@ -58,7 +58,7 @@ def _host(text: str) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname or parts.path:
         raise ValueError(text)
-    return parts.hostname, parts.port or PORT
+    return parts.hostname, parts.port or DEFAULT_PORT
 
 
 ANSWER_TIMEOUT = 1.0

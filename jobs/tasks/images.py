@@ -19,7 +19,7 @@ FORMATS = {
 MAX_HEADER = 200
 """Most characters of a data URL before its base64."""
 
-PREFIX = 64
+PREFIX_CHARS = 64
 """Characters of base64 that are decoded to recognise a format."""
 
 
@@ -90,7 +90,7 @@ def format_of(item: str) -> str:
     if item.startswith(("http://", "https://")):
         raise ValueError("images are not fetched from URLs: send the image as base64 or a data URL")
     start = start_of(item)
-    prefix = "".join(item[start : start + 2 * PREFIX].split())[:PREFIX]
+    prefix = "".join(item[start : start + 2 * PREFIX_CHARS].split())[:PREFIX_CHARS]
     try:
         first = base64.b64decode(prefix[: len(prefix) // 4 * 4], validate=True)
     except (binascii.Error, ValueError):

@@ -29,7 +29,7 @@ class CostModel:
         """Expected seconds of a batch with `padded` tokens; infinite while nothing is known."""
         return self._factor * (self._fixed + self._token * padded)
 
-    def took(self, padded: int, seconds: float) -> None:
+    def record(self, padded: int, seconds: float) -> None:
         """Records the duration of a finished batch."""
         self._measured = DECAY * self._measured + seconds
         self._predicted = DECAY * self._predicted + self._fixed + self._token * padded

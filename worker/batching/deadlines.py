@@ -16,7 +16,7 @@ FACTOR = 5
 DECAY = 0.9
 """The weight of a batch in the time of a step, relative to the next batch."""
 
-FEW_STEPS = 4
+MIN_STEPS = 4
 """A batch with fewer steps is ignored: most of its time was spent on the prompts."""
 
 
@@ -45,9 +45,9 @@ class Deadlines:
             return self._minimum
         return max(self._minimum, FACTOR * expected)
 
-    def took(self, texts: int, steps: int, seconds: float) -> None:
+    def record(self, texts: int, steps: int, seconds: float) -> None:
         """Records a finished batch; `steps` is 0 for a task that generates nothing."""
-        if steps >= FEW_STEPS:
+        if steps >= MIN_STEPS:
             self._total_seconds = DECAY * self._total_seconds + seconds
             self._steps = DECAY * self._steps + steps
             self._rows = DECAY * self._rows + texts * steps

@@ -12,25 +12,25 @@ from typing import Any
 from worker.engine.pipelines import LoadedPipeline
 from worker.engine.protocol import NO_BUDGET, Cost
 
-SECONDS = 3.0
+TIME_LIMIT = 3.0
 """Time limit in seconds on an idle machine; a slow model exceeds it by the shape being timed."""
 
 MAX_SHAPE_MS = 1000.0
 """Milliseconds. Larger batches only add throughput, and other inputs would wait too long for them."""
 
-RUNS = 3
+MIN_RUNS = 3
 """Minimum number of runs of each shape."""
 
 MAX_TIME_RATIO = 1.1
 """The two best times of a shape are trusted if their ratio is at most this."""
 
 BUSY_FACTOR = 3
-"""On a busy machine, measuring may take this many times `SECONDS`."""
+"""On a busy machine, measuring may take this many times `TIME_LIMIT`."""
 
 TOLERANCE = 0.03
 """A batch is full at this distance from the best rate: a larger one adds more waiting than throughput."""
 
-GAIN = 1.02
+MIN_GAIN = 1.02
 """A shape counts as a gain if its rate is this many times that of the shape half its size."""
 
 SHAPES_WITHOUT_GAIN = 2
@@ -77,7 +77,7 @@ class Shape:
     def settled(self) -> bool:
         if self.times[0] > MAX_SHAPE_MS:
             return True
-        return self.runs >= RUNS and self.times[1] <= self.times[0] * MAX_TIME_RATIO
+        return self.runs >= MIN_RUNS and self.times[1] <= self.times[0] * MAX_TIME_RATIO
 
     def add(self, milliseconds: float) -> None:
         self.runs += 1
@@ -119,7 +119,7 @@ class Series:
 
 
 def calibrate(
-    pipeline: LoadedPipeline, max_items: int, seconds: float = SECONDS, clock: Clock = time.perf_counter
+    pipeline: LoadedPipeline, max_items: int, seconds: float = TIME_LIMIT, clock: Clock = time.perf_counter
 ) -> Calibration:
     """Returns the cost of the pipeline's micro-batches up to `max_items`; no budget if it has no samples."""
     sample = pipeline.warm_up()
@@ -172,7 +172,7 @@ class _Measurement:
     def _idle_seconds(self) -> float:
         """Returns the seconds that the runs so far would have taken on an idle machine."""
         shapes = [shape for series in self.series for shape in series.shapes]
-        return sum(RUNS * shape.milliseconds for shape in shapes) / 1000
+        return sum(MIN_RUNS * shape.milliseconds for shape in shapes) / 1000
 
     def _grow(self, series: Series) -> None:
         """Times the next larger shape."""
@@ -215,7 +215,7 @@ class _Measurement:
 def _gains(shapes: list[Shape]) -> bool:
     earlier, latest = shapes[:-SHAPES_WITHOUT_GAIN], shapes[-SHAPES_WITHOUT_GAIN:]
     best = max((shape.rate for shape in earlier), default=0.0)
-    return any(shape.rate > best * GAIN for shape in latest)
+    return any(shape.rate > best * MIN_GAIN for shape in latest)
 
 
 def _knee(series: list[Series]) -> int:

@@ -53,8 +53,8 @@ class FindingsStore:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def recall(self, key: dict[str, Any]) -> Findings | None:
-        """Returns the findings for exactly these circumstances, or None."""
+    def load(self, key: dict[str, Any]) -> Findings | None:
+        """Returns the findings with exactly this key, or None."""
         if self._folder is None:
             return None
         try:
@@ -66,7 +66,7 @@ class FindingsStore:
         valid = found.key == key and found.cost.budget > 0 and (found.settled or age < UNSETTLED_LIFETIME)
         return found if valid else None
 
-    def keep(self, findings: Findings) -> None:
+    def save(self, findings: Findings) -> None:
         """Writes the findings atomically for the next start; other processes may write them too."""
         if self._folder is None:
             return
@@ -101,7 +101,7 @@ def folder(cache_dir: Path | None) -> Path | None:
         return None
 
 
-def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[str, Any]:
+def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[str, Any]:
     """Returns everything that a measurement depends on, as JSON."""
     settings = spec.model_dump(
         mode="json",

@@ -8,7 +8,7 @@ import msgspec
 
 from jobs.models import ModelSpec
 from worker.engine import dtypes, findings, pipelines, smoke, threads
-from worker.engine.calibration import SECONDS, calibrate
+from worker.engine.calibration import TIME_LIMIT, calibrate
 from worker.engine.dtypes import Choice
 from worker.engine.findings import Findings, FindingsStore
 from worker.engine.protocol import NO_BUDGET, Loaded
@@ -26,8 +26,8 @@ def load(
     if spec.pipeline is None:
         threads.set_torch_threads(count)
     store = FindingsStore(findings.folder(cache_dir))
-    key = findings.circumstances(spec, source, count)
-    known = store.recall(key)
+    key = findings.measurement_key(spec, source, count)
+    known = store.load(key)
     choice = Choice(spec.dtype, "") if spec.dtype != "auto" else None
     if known is not None:
         choice = Choice(known.dtype, known.why)
@@ -43,9 +43,9 @@ def load(
         step_ms = _step_ms(pipeline, sample)
     origin = "measured earlier"
     if known is None:
-        found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
+        found = calibrate(pipeline, spec.max_batch_items, min(TIME_LIMIT, spec.load_timeout / 10))
         known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
-        store.keep(known)
+        store.save(known)
         origin = "measured now"
     if not known.settled:
         origin += " on a busy machine"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-SYSTEM = Path("/")
+ROOT = Path("/")
 
 
 def set_count(threads: int | None) -> int:
@@ -64,7 +64,7 @@ def _torch_library() -> ctypes.CDLL | None:
     return ctypes.CDLL(str(file)) if file.is_file() else None
 
 
-def cores(system: Path = SYSTEM) -> int:
+def cores(system: Path = ROOT) -> int:
     """Returns the physical cores this process may use, limited by its control group's quota; at least 1."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     physical = {_core(system, cpu) for cpu in usable}

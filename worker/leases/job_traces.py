@@ -15,7 +15,7 @@ from worker.leases.leased_job import LeasedJob
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-MS = 1_000_000
+NS_PER_MS = 1_000_000
 """ns"""
 
 
@@ -59,14 +59,16 @@ class JobTraces:
         began = wrote if job.begun is None else job.begun
         created = max(0, min(job.created, claimed))  # unchecked, a stock client may have written anything
         for name, start, end in (("queued", created, claimed), ("claim", claimed, began)):
-            self._tracer.start_span(name, parent, attributes=about, start_time=start * MS).end(end * MS)
+            self._tracer.start_span(name, parent, attributes=about, start_time=start * NS_PER_MS).end(
+                end * NS_PER_MS
+            )
         finish = self._tracer.start_span(
             "finish",
             parent,
             SpanKind.CONSUMER,
             about | {"batchline.state": str(state)},
-            start_time=wrote * MS,
+            start_time=wrote * NS_PER_MS,
         )
         if state is JobState.FAILED:
             finish.set_status(Status(StatusCode.ERROR, job.failures[0].kind if job.failures else None))
-        finish.end(now * MS)
+        finish.end(now * NS_PER_MS)

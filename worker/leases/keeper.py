@@ -23,7 +23,7 @@ from worker.leases.progress import ProgressWriter
 from worker.leases.redis_retry import RedisRetry
 from worker.statistics import WorkerStatistics
 
-WRITE_BYTES = 16 * 1024 * 1024
+MAX_WRITE_BYTES = 16 * 1024 * 1024
 """Maximum bytes of records per write-back, because Redis serves no other client meanwhile."""
 
 CHARGE_WAIT = 1.0
@@ -126,7 +126,7 @@ class LeaseKeeper:
         while True:
             endings = [await self._endings.get()]
             size = len(endings[0].head)
-            while not self._endings.empty() and size < WRITE_BYTES:
+            while not self._endings.empty() and size < MAX_WRITE_BYTES:
                 endings.append(self._endings.get_nowait())
                 size += len(endings[-1].head)
             await self._write(endings)

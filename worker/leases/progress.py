@@ -18,7 +18,7 @@ from worker.leases.leased_job import LeasedJob
 NOTE_EVERY = 0.1
 """Seconds between notes, for all jobs together."""
 
-NOTE_BYTES = 1024 * 1024
+MAX_NOTE_BYTES = 1024 * 1024
 """Maximum bytes of outcomes per note, because Redis serves no other client meanwhile."""
 
 
@@ -66,7 +66,7 @@ class ProgressWriter:
         """Writes one note. Raises QueueUnavailable, or ResponseError if memory is full."""
         async with self._lock:
             notes: list[tuple[LeasedJob, Progress]] = []
-            room = NOTE_BYTES
+            room = MAX_NOTE_BYTES
             for job in list(self._changed.values()):
                 if job.over or not self._holds(job):
                     del self._changed[job.id]

@@ -13,7 +13,7 @@ from worker.leases.leased_job import LeasedJob, parse
 from worker.leases.redis_retry import RedisRetry
 from worker.scheduling.window import Window
 
-LARGE = 256 * 1024
+LARGE_PAYLOAD = 256 * 1024
 """After a payload larger than this (bytes), other loops get a turn."""
 
 
@@ -46,7 +46,7 @@ class Admission:
                 self._keeper.end(job, job.ending())
         for job in leased:
             await self._admit(job)
-            if len(job.claimed.payload) > LARGE:
+            if len(job.claimed.payload) > LARGE_PAYLOAD:
                 await asyncio.sleep(0)
         return leased
 

@@ -30,10 +30,10 @@ LEAD_SECONDS = 0.003
 LEAD_SHARE = 0.1
 """The next batch is chosen this long before the running one is expected to end: seconds plus share."""
 
-SHORT = 0.01
+SHORT_BATCH = 0.01
 """Seconds. If the running batch takes less, the next one is prepared at once."""
 
-TINY = 0.001
+TINY_BATCH = 0.001
 """Seconds. If the running batch takes less, none is prepared: it would gain little time and be smaller."""
 
 CLAIM_SECONDS = 0.005
@@ -184,7 +184,7 @@ class Feeder:
         expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
         deadline = self.deadlines.seconds(len(batch), parameters, expected)
         answered = self.engine.send(
-            inputs(batch), parameters, alone=first and expected <= TINY, seconds=deadline
+            inputs(batch), parameters, alone=first and expected <= TINY_BATCH, seconds=deadline
         )
         sent = SentBatch(trial, answered, padded, self._wanted or not first)
         self._sent.append(sent)
@@ -201,14 +201,14 @@ class Feeder:
     def _began(self, sent: SentBatch, now: float) -> None:
         sent.began = now
         expected = self.cost_model.seconds(sent.padded)
-        self._due = TINY < expected <= SHORT
+        self._due = TINY_BATCH < expected <= SHORT_BATCH
         self._batch_needed.clear()
         for alarm in self._alarms:
             alarm.cancel()
         self._alarms.clear()
         if self._due:
             self._batch_needed.set()
-        elif SHORT < expected < math.inf:
+        elif SHORT_BATCH < expected < math.inf:
             due_in = expected - LEAD_SECONDS - LEAD_SHARE * expected
             call_later = asyncio.get_running_loop().call_later
             self._alarms.append(call_later(due_in - CLAIM_SECONDS, self._batch_needed.set))
@@ -239,8 +239,8 @@ class Feeder:
             self._failed(sent.trial, reply, now - sent.began)
             return
         self._fatal_trial = None
-        self.cost_model.took(sent.padded, reply.compute_ms / 1000)
-        self.deadlines.took(len(sent.batch), reply.steps, reply.compute_ms / 1000)
+        self.cost_model.record(sent.padded, reply.compute_ms / 1000)
+        self.deadlines.record(len(sent.batch), reply.steps, reply.compute_ms / 1000)
         starved = reply.waited_ms / 1000 if sent.wanted else 0.0
         tokens, padded = reply.tokens or 0, reply.padded or 0
         self.isolation.ran(sent.trial)

@@ -4,7 +4,7 @@
 - The engine died or hung: each item is a suspect and is retried alone. An item that kills the engine alone
   twice has failed. While a job has suspects, the rest of its items wait here.
 - Memory ran out: an item that raises this alone is retried once in a new engine.
-- A job whose items killed KILLS_PER_JOB engines alone is given up: items without an outcome fail.
+- A job whose items killed MAX_KILLS_PER_JOB engines alone is given up: items without an outcome fail.
 
 This module only decides. The feeder runs the trials one at a time. Before each it asks whether the window's
 next batch goes first.
@@ -20,13 +20,13 @@ from worker.engine.protocol import Failure
 from worker.leases.leased_job import Batch, LeasedJob
 from worker.supervisor.engine import EngineDied
 
-KILLS = 2
+MAX_KILLS = 2
 """Engines that one item may kill alone: the first death may be an accident."""
 
-KILLS_PER_JOB = 2 * KILLS + 1
+MAX_KILLS_PER_JOB = 2 * MAX_KILLS + 1
 """Engines that the items of one job may kill alone: two bad inputs fail alone, a third ends the job."""
 
-MEMORY_FAILURES_PER_JOB = 3
+MAX_MEMORY_FAILURES = 3
 """Items of one job that may cost a restart each because a new engine has no memory for them either."""
 
 Verdicts = list[tuple[Item[LeasedJob], Failure]]
@@ -201,7 +201,7 @@ class Isolation:
         if new or trial.out_of_memory:
             job.memory_failures += 1
             return False
-        if job.memory_failures >= MEMORY_FAILURES_PER_JOB or not _not_over(trial.batch):
+        if job.memory_failures >= MAX_MEMORY_FAILURES or not _not_over(trial.batch):
             return False
         trial.out_of_memory = True
         self._trials.append(trial)
@@ -233,9 +233,9 @@ class Isolation:
         job = item.job
         job.killed(item.index)
         next_trial = Trial([item], suspect=True, kills=trial.kills + 1, error=error)
-        if job.kills >= KILLS_PER_JOB:
+        if job.kills >= MAX_KILLS_PER_JOB:
             return self._give_up(next_trial)
-        if next_trial.kills >= KILLS:
+        if next_trial.kills >= MAX_KILLS:
             self._close(trial)
             return [(item, _failure_of(next_trial))]
         self._suspect(next_trial)

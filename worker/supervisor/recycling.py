@@ -10,7 +10,7 @@ from pathlib import Path
 from jobs.models import ModelSpec
 from jobs.settings import MIB
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 SPREAD = 0.1
 """Share of `max_requests` by which an engine's limit is lowered at random: several workers share their jobs
@@ -54,4 +54,4 @@ def resident(pid: int | None) -> int:
         pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
     except (OSError, IndexError, ValueError):
         return 0
-    return pages * PAGE // MIB
+    return pages * PAGE_SIZE // MIB

@@ -18,13 +18,13 @@ from tests.worker.conftest import Serving
 from tests.worker.scheduling.test_feeder import expecting
 from tests.worker.test_batch_worker import ended, new_job, results, submit
 from worker.batch_worker import BatchWorker
-from worker.scheduling.isolation import KILLS, KILLS_PER_JOB
+from worker.scheduling.isolation import MAX_KILLS, MAX_KILLS_PER_JOB
 from worker.supervisor.engine import EngineLost
 
 BOUND = 2
 """Restarts that a lone urgent input may have to wait for."""
 
-A_FEW = 2 * KILLS + 2
+A_FEW = 2 * MAX_KILLS + 2
 """Restarts that one job costs at most: its batch, and five kills by inputs that ran alone."""
 
 
@@ -96,13 +96,13 @@ async def test_a_job_is_given_up_when_each_batch_holds_one_of_its_inputs(
 ) -> None:
     async with serving(max_batch_items=1) as worker:
         hostile = await submit(queue, ["die"] * 40)
-        await restarted(worker, KILLS_PER_JOB - 1)
+        await restarted(worker, MAX_KILLS_PER_JOB - 1)
         before = worker.engine.restarts
         [innocent] = await ended(queue, await submit(queue, "innocent"))
         assert worker.engine.restarts - before <= BOUND
         [job] = await ended(queue, hostile)
         await ended(queue, await submit(queue, "after"))
-        assert worker.engine.restarts == KILLS_PER_JOB
+        assert worker.engine.restarts == MAX_KILLS_PER_JOB
     assert innocent.status == "succeeded"
     kinds = problems(job)
     assert (kinds.count("engine-died"), kinds.count("job-given-up")) == (3, 37)

@@ -12,7 +12,7 @@ from jobs.schema import NewJob
 from tests.worker.conftest import poison_spec
 from worker.batching.batcher import Item
 from worker.leases.leased_job import Batch, LeasedJob
-from worker.scheduling.isolation import KILLS, KILLS_PER_JOB, Isolation, Trial
+from worker.scheduling.isolation import MAX_KILLS, MAX_KILLS_PER_JOB, Isolation, Trial
 from worker.supervisor.engine import EngineDied
 
 DIED = EngineDied("it died")
@@ -79,7 +79,7 @@ def test_members_of_a_batch_that_died_are_tried_alone_and_the_bad_one_twice(isol
     assert order == [batch[0], batch[1], batch[2], batch[3], batch[4], batch[1]], (
         "its second trial comes last"
     )
-    assert KILLS == 2
+    assert MAX_KILLS == 2
 
 
 def test_the_rest_of_a_suspects_job_waits_and_then_has_its_own_batches(
@@ -102,7 +102,7 @@ def test_a_job_that_kills_again_and_again_is_given_up(isolation: Isolation, wind
     window += items[10:]
     isolation.died(Trial(items[:10]), DIED)
     failed = run_all(isolation, *items)
-    assert [failed[id(item)] for item in items] == ["engine-died"] * KILLS_PER_JOB + ["job-given-up"] * 15
+    assert [failed[id(item)] for item in items] == ["engine-died"] * MAX_KILLS_PER_JOB + ["job-given-up"] * 15
     assert window == []
     assert not len(isolation)
 
@@ -114,7 +114,7 @@ def test_what_is_in_the_window_of_a_job_that_is_given_up_fails_too(
     items = new_items(9)
     window += items
     failed: dict[int, str] = {}
-    for _ in range(KILLS_PER_JOB):
+    for _ in range(MAX_KILLS_PER_JOB):
         trial = isolation.due(None, None) or Trial([window.pop(0)])
         if trial.suspect:
             isolation.take(trial)
@@ -146,7 +146,7 @@ def test_an_input_that_runs_in_the_end_does_not_count_against_its_job(isolation:
     items = new_items(10)
     for _ in range(3):
         isolation.died(Trial(items), DIED)
-        for _ in range(KILLS_PER_JOB - 1):
+        for _ in range(MAX_KILLS_PER_JOB - 1):
             trial = isolation.due(None, None)
             assert trial is not None
             isolation.take(trial)
@@ -156,11 +156,11 @@ def test_an_input_that_runs_in_the_end_does_not_count_against_its_job(isolation:
 
 
 def test_items_in_halves_are_given_up_too(isolation: Isolation) -> None:
-    items, other = new_items(KILLS_PER_JOB + 4), new_items(2)
+    items, other = new_items(MAX_KILLS_PER_JOB + 4), new_items(2)
     isolation.raised(Trial([*items[-4:-2], other[0], *items[-2:], other[1]]), "it raised")
     isolation.died(Trial(items[:-4]), DIED)
     failed: dict[int, str] = {}
-    for _ in range(KILLS_PER_JOB):
+    for _ in range(MAX_KILLS_PER_JOB):
         suspect = next(trial for trial in isolation._trials if trial.suspect)
         isolation.take(suspect)
         failed |= {id(item): failure.kind for item, failure in isolation.died(suspect, DIED)}

@@ -5,7 +5,7 @@ import pytest
 from tests.ledger import JobQueue
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, results, submit
-from worker.scheduling.isolation import MEMORY_FAILURES_PER_JOB
+from worker.scheduling.isolation import MAX_MEMORY_FAILURES
 from worker.supervisor.engine import Engine
 
 LEAKY = "tests.worker.failing:Leaky"
@@ -17,7 +17,7 @@ async def test_an_input_that_is_too_large_for_a_new_engine_fails(queue: JobQueue
         [first] = await ended(queue, await submit(queue, "huge"))
         assert worker.engine.restarts == 0, "a restart would not help"
         [job] = await ended(queue, await submit(queue, ["huge"] * 20))
-        assert dict(worker.engine.restart_reasons) == {"memory": MEMORY_FAILURES_PER_JOB}
+        assert dict(worker.engine.restart_reasons) == {"memory": MAX_MEMORY_FAILURES}
     assert (first.counts.failed, job.counts.failed) == (1, 20)
     assert "MemoryError" in str(results(job)[19])
 
