@@ -1,4 +1,4 @@
-"""The open loop, against a server that answers as it is told."""
+"""The open-loop load generator, against a server with chosen answers."""
 
 import asyncio
 import statistics

@@ -1,4 +1,4 @@
-"""The load generator's client, against a server that answers as it is told."""
+"""The load generator's client, against a server with chosen answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""`batchline check-models`: one line for each model, and exit status 1 where one could not be loaded."""
+"""`batchline check-models`: one line for each model, and exit status 1 if one could not be loaded."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checked(models: Path, capsys: pytest.CaptureFixture[str], text: str) -> tuple[int, dict[str, str]]:
-    """The exit status, and what is said of each model."""
+    """The exit status, and the line of each model."""
     models.write_text(text)
     status = main([str(models)])
     out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Alert rules and dashboard: they ask for what /metrics tells, and promtool, where there is one, agrees."""
+"""Alert rules and dashboard query metrics that exist, and pass promtool if it is installed."""
 
 import re
 import shutil
@@ -42,7 +42,7 @@ def test_every_queried_metric_exists(query: str) -> None:
 
 @pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
 def test_series_that_every_api_process_reports_count_once(query: str) -> None:
-    """Queues and workers are told by each process: their series go through a maximum before any sum."""
+    """Every process reports queues and workers: their series need a maximum before any sum."""
     shared = r"(?:batchline_worker|batchline_workers|batchline_queue)\w*"
     for before in re.findall(rf"(\w+)(?: by \([^)]*\))? \((?:(?:rate|increase)\()?{shared}", query):
         assert before == "max"

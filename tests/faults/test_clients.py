@@ -69,7 +69,7 @@ class Line:
             reset(self.writer)
 
     async def drip(self, data: bytes) -> None:
-        """Sends a byte per second, whatever comes back."""
+        """Sends a byte per second and ignores answers."""
         with contextlib.suppress(OSError):
             for byte in data:
                 self.writer.write(bytes([byte]))
@@ -167,7 +167,7 @@ async def large(api: Api) -> str:
 async def test_readers_of_a_large_result_that_do_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """20 clients read one byte of each (job, results, events): they delay nobody, and are closed."""
+    """20 clients read one byte of each (job, results, events): they delay no other client, and are closed."""
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))  # so that free memory is returned to the system
     async with hurried(tmp_path) as (_, api):
         path = await large(api)
@@ -240,7 +240,7 @@ async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: 
     held="they are disconnected in time, others are served",
 )
 async def test_clients_that_send_slowly_or_never(tmp_path: Path) -> None:
-    """Bodies and headers at a byte per second, or none: each is closed in time, and delays nobody."""
+    """Bodies and headers at a byte per second, or none: each is closed in time and delays no one."""
     async with hurried(tmp_path) as (_, api):
         print_latencies("without them", await api.served())
         before = await api.quiet()

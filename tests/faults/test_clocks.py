@@ -142,7 +142,7 @@ def check_expired(job: dict[str, Any]) -> None:
 
 @FAST_AND_SLOW
 async def test_leases(tmp_path: Path, gate: Gate, clock: float) -> None:
-    """A lease is renewed beyond its length, whatever the clocks say. It runs out when its holder dies."""
+    """A lease is renewed beyond its length with any clock. It expires when its holder dies."""
     async with scenario(tmp_path, workers=0, apis=0, **SHORT) as run:
         stack = run.stack
         run.clients.urls = [await stack.api(clock=-clock)]

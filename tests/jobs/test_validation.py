@@ -1,4 +1,4 @@
-"""A refused value is told what is allowed, in JSON's words and not in those of the library that checks it."""
+"""Refusals say what is allowed, in JSON's terms and not in those of the validating library."""
 
 from typing import Any
 

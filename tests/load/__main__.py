@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def attack(url: str, users: int, rate: float, seconds: float) -> Report:
-    """Runs locust in a process of its own. Raises RuntimeError when it tells nothing."""
+    """Runs locust in a separate process. Raises RuntimeError if it prints no report."""
     OUT.mkdir(exist_ok=True)
     summary, log = OUT / "summary.json", OUT / "locust.log"
     summary.unlink(missing_ok=True)

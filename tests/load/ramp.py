@@ -74,16 +74,16 @@ class Ramp:
         if arrived.errors:
             return f"failed: {arrived.error[:80]}"
         if arrived.overrun:
-            return "failed: too many under way"
+            return "failed: too many in flight"
         return None if arrived.p99 <= self.limit * 1000 else "failed: p99"
 
     def _drain(self) -> None:
-        """What was left under way ends before the next step: a job that comes last is answered."""
+        """Waits for unfinished jobs before the next step."""
         for _ in range(20):
             answer = httpx.post(f"{self.url}{PATH}", json={"inputs": "last", "priority": "low"}, timeout=60)
             if answer.status_code == 200:
                 return
-        raise BenchError("the queue does not get empty")
+        raise BenchError("the queue does not become empty")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

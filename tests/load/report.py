@@ -4,7 +4,7 @@ import msgspec
 
 
 class Entry(msgspec.Struct):
-    """One line: a kind of request, or one of the times that jobs tell of themselves."""
+    """One line: a kind of request, or one of the times that jobs report."""
 
     name: str
     count: int
@@ -25,7 +25,7 @@ class Report(msgspec.Struct):
     """Submits answered 503, which is no fault."""
     wrong: int = 0
     broken: int = 0
-    """Answers that nobody should get, and requests without one."""
+    """Unexpected answers, and requests without an answer."""
     first: str = ""
     """The first fault, in words."""
     entries: list[Entry] = []

@@ -1,4 +1,4 @@
-"""`make load` itself, where locust is installed: against a server of ours, and against one that is wrong."""
+"""`make load`, if locust is installed: against Batchline, and against a faulty server."""
 
 import json
 import subprocess

@@ -55,7 +55,7 @@ class Client(FastHttpUser):
             return answer.json()
 
     def read(self, job: dict[str, Any], name: str, wait: int = 0) -> dict[str, Any]:
-        """The job again, or as it was where that fails: it is asked for once more."""
+        """Returns the job's new state, or the old one if the request fails; the caller retries."""
         path = job["urls"]["self"] + (f"?wait={wait}" if wait else "")
         with self.client.get(path, name=name, catch_response=True) as answer:
             if answer.status_code != 200:
@@ -70,7 +70,7 @@ class Client(FastHttpUser):
         answer.failure(f"status {answer.status_code}")
 
     def end(self, body: dict[str, Any], job: dict[str, Any]) -> None:
-        """Judges a job that ended, and enters what it says of its time."""
+        """Checks a job that ended, and records its timings."""
         report.ended += 1
         if fault := judge.fault(body, job):
             report.count_wrong(f"{job.get('id')}: {fault}")

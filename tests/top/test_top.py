@@ -22,7 +22,7 @@ from top.table import screen
 
 
 async def top(*arguments: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr, where no variable sets the width or the colours."""
+    """Exit status, stdout and stderr, without variables for width or colours."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")
     }

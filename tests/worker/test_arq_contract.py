@@ -23,7 +23,7 @@ QUEUE = keys.queue_name(MODEL)
 
 @pytest.fixture
 async def stock(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """A client as anyone would make it: arq's own pool, told to speak msgpack."""
+    """A stock client: arq's own pool with msgpack as its serializer."""
     address = urlparse(redis_url)
     settings = RedisSettings(host="127.0.0.1", port=address.port or 0, database=int(address.path[1:]))
     client = await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)

@@ -150,7 +150,7 @@ async def test_a_stop_between_the_batches_of_a_job_takes_its_charge_off(
 async def test_a_batch_beyond_the_grace_keeps_its_jobs_charge(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
-    """It may never end, and must not come back for ever."""
+    """It may never end, and must not return forever."""
     job_id = await submit(queue, gate.text)
 
     async def runs() -> bool:

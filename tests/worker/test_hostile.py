@@ -1,4 +1,4 @@
-"""What stock clients, large results and bad luck do to a BatchWorker: it goes on, each job has one end."""
+"""A BatchWorker survives stock clients, large results and failures; each job has one ending."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ QUEUE = keys.queue_name(MODEL)
 
 
 async def enqueue_raw(redis: ArqRedis, job_id: str, payload: bytes) -> str:
-    """A job as a stock client with a serializer of its own would leave it."""
+    """A job as a stock client with another serializer writes it."""
     await redis.psetex(keys.JOB.of(job_id), 60_000, payload)
     await redis.zadd(QUEUE, {job_id: 1})
     return job_id

@@ -1,4 +1,4 @@
-"""A job's count of tokens is of its own inputs, whatever shares its micro-batches."""
+"""A job's count of tokens covers only its own inputs, also in shared micro-batches."""
 
 from tests.ledger import JobQueue
 from tests.worker.conftest import Serving

@@ -1,4 +1,4 @@
-"""A peer's environment is the one that its requirements say; one that cannot be had is told of."""
+"""A peer's environment matches its requirements; one that cannot be created is reported."""
 
 import dataclasses
 import sys

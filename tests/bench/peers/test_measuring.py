@@ -1,4 +1,4 @@
-"""A peer is measured, or it is told why not; the next one finds the machine as it was."""
+"""A peer is measured, or the reason is reported; it leaves no process behind."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a server that cannot hold the queue is told off for, in one sentence each; how sentinels are asked."""
+"""Servers that cannot hold the queue are refused with a reason; queries to sentinels."""
 
 import asyncio
 from collections.abc import Iterator

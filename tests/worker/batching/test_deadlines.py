@@ -1,4 +1,4 @@
-"""A batch's deadline follows what it is expected to cost, where that is known."""
+"""A batch's deadline follows its expected cost, if known."""
 
 from typing import Any
 

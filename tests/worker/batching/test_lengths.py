@@ -1,4 +1,4 @@
-"""How long an input is, where nobody but the engine can tell."""
+"""Estimated lengths, for models without a tokenizer in the worker."""
 
 from pathlib import Path
 

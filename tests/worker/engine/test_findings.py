@@ -26,7 +26,7 @@ def written(cache: Path) -> int:
 
 
 def damage(cache: Path) -> None:
-    """What is in there is not even text any more."""
+    """The file's content is not even text."""
     for file in cache.iterdir():
         file.write_bytes(b'{"key": {"a": "\xff"}}')
 

@@ -1,4 +1,4 @@
-"""What the log says of single jobs."""
+"""Log lines about single jobs."""
 
 import logging
 from collections.abc import Iterator

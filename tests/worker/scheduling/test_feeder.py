@@ -89,7 +89,7 @@ async def test_it_is_no_suspect_when_the_engine_dies(queue: JobQueue, serving: S
 async def test_it_does_not_run_when_its_job_is_cancelled_meanwhile(
     queue: JobQueue, serving: Serving, gate: Gate, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
-    """Were it run, its hang would hold up all others; also if the engine cannot leave it out any more."""
+    """If it ran, its hang would delay all others; also if the engine can no longer skip it."""
     fields = {"renew_every": 0.05, "batch_timeout": 3600.0}
     async with two_in_the_engine(queue, serving, gate, "hang", **fields) as (worker, ids):
         if late:
@@ -142,7 +142,7 @@ async def test_it_expires_while_it_waits(queue: JobQueue, serving: Serving, gate
 
 
 async def test_a_job_in_both_ends_once(queue: JobQueue, serving: Serving, gate: Gate) -> None:
-    """Its first answer is too large already; the other comes when it has ended."""
+    """Its first answer is already too large; the other arrives after its end."""
     async with serving(max_batch_items=1, max_result_bytes=50_000) as worker:
         await expecting_short(queue, worker)
         job_id = await submit(queue, ["many", "many", "many", "many"])

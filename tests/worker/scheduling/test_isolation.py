@@ -239,7 +239,7 @@ async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
 async def test_a_stop_releases_suspects_and_charges_jobs_that_killed_engines(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
-    """A job that killed engines must not come back for ever."""
+    """A job that killed engines must not return forever."""
     async with serving(max_batch_items=4) as worker:
         await submit(queue, gate.text)
         await busy(worker)

@@ -1,4 +1,4 @@
-"""The pauses between starts, what ends a row of failures, and which errors say that memory is short."""
+"""Pauses between starts, what resets the count of failures, and which errors mean that memory ran out."""
 
 import time
 

@@ -48,7 +48,7 @@ def repair(needed: Path) -> None:
 
 
 async def until_engine(redis: ArqRedis, state: str) -> Heartbeat:
-    """Waits until the only worker's heartbeat tells this state of its engine."""
+    """Waits until the only worker's heartbeat reports this engine state."""
     found: list[Heartbeat] = []
 
     async def reported() -> bool:

@@ -1,4 +1,4 @@
-"""A hub on this machine: one model's files as the Hugging Face hub serves them, and what was asked for."""
+"""A hub on this machine: one model's files as the Hugging Face hub serves them, and the requests received."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Hub:
         self.url = ""
 
     def open(self, folder: Path) -> None:
-        """From now on the model is there."""
+        """Makes the model available from now on."""
         self.folder, self.status, self.error = folder, 404, "EntryNotFound"
 
     def found(self, path: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""`auto` takes the fastest type that agrees with float32 in every company, says why, and remembers it."""
+"""`auto` chooses the fastest dtype that agrees with float32 in any batch, reports why, and keeps it."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,7 +21,7 @@ TEXTS = ["short", "a text of some length", *(f"number {number} of many" for numb
 
 
 class Labelled(ComparablePipeline):
-    """A classifier that says `right`, but for the texts that its type gets wrong, always or in company."""
+    """A classifier that answers `right`, except for texts that its dtype gets wrong, always or in batches."""
 
     def __init__(self, dtype: str, wrong: set[str], wrong_in_company: set[str]) -> None:
         self.info = PipelineInfo("cpu", dtype, None, None)
@@ -109,7 +109,7 @@ def test_one_that_disagrees_is_refused(types: Types) -> None:
 
 
 def test_one_whose_answers_depend_on_their_company_is_refused(types: Types) -> None:
-    """Even where float32 gives the very answers that it gives in batches: alone it would give others."""
+    """Even if float32 gives the same answers as its batches do: alone it would give other answers."""
     types.wrong["float32"] = types.wrong_in_company["int8"] = {TEXTS[1]}
     types.wrong["bfloat16"] = {TEXTS[1]}
     dtype, why = types.choose()
@@ -129,7 +129,7 @@ def test_one_that_is_hardly_faster_is_not_chosen(types: Types) -> None:
 
 
 def test_one_in_software_is_given_up_at_once(types: Types) -> None:
-    """One batch is enough to see it; none of its answers is asked for."""
+    """One batch is enough to detect it; its answers are not compared."""
     types.seconds["bfloat16"] = 10.0
     types.choose(token_budget=8)
     assert types.raced["bfloat16"] == 1
@@ -204,7 +204,7 @@ TASKS = {
 @pytest.mark.parametrize("model", TASKS)
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 def test_every_task_can_be_judged(model_folder: ModelFolder, tmp_path: Path, model: str) -> None:
-    """Float32 agrees with itself, and a type with a few bits less is told from it."""
+    """Float32 agrees with itself, and a type with a few bits less does not."""
     (tmp_path / "texts.txt").write_text("good\nthe bridge was late and Anna waited\nwe met in London\n")
     folder = model_folder(model)
     spec = ModelSpec(
@@ -238,7 +238,7 @@ def test_a_slow_model_runs_out_of_time(types: Types) -> None:
 async def test_a_second_start_keeps_the_choice(
     model_folder: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it found is changed behind its back, and it believes it: it did not judge anew."""
+    """The stored choice is changed and used: it was not measured again."""
     monkeypatch.setenv("BATCHLINE_CACHE_DIR", str(tmp_path))
     (tmp_path / "texts.txt").write_text("good\nthe bridge was late\n")
     folder = model_folder("text-classification")

@@ -43,7 +43,7 @@ def test_positions_that_begin_late(model_folder: ModelFolder) -> None:
 
 
 def test_a_word_that_looks_like_padding(model_folder: ModelFolder) -> None:
-    """RoBERTa and its kin give it no position of its own."""
+    """RoBERTa and related models give it no position."""
     pipeline = load(model_folder("roberta"), "text-classification")
     texts = ["the [PAD] bridge", "we waited in the town and the engine was late", "[PAD]"]
     alone = [pipeline.run([text], {"function_to_apply": "none"})[0] for text in texts]
@@ -104,7 +104,7 @@ def test_a_refused_model_is_as_it_was(model_folder: ModelFolder) -> None:
 
 
 def test_a_window_on_a_row_is_refused(model_folder: ModelFolder) -> None:
-    """Also where no text that is tried is longer than the window."""
+    """Also if no trial text is longer than the window."""
     pipeline: Any = load(model_folder("modernbert-features"), "feature-extraction")
     undo = packing.make_ready(pipeline.model, first_tokens=False)
     assert undo is not None

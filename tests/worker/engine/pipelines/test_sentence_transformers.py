@@ -1,4 +1,4 @@
-"""A sentence-transformers folder is served as it was trained, against plain sums and the library itself."""
+"""A sentence-transformers folder is served as trained, compared with plain sums and the library."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""A model that can't be served says why, in one sentence, before the first job."""
+"""A model that cannot be served is refused with a reason before the first job."""
 
 import shutil
 import subprocess

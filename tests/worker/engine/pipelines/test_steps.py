@@ -1,4 +1,4 @@
-"""A micro-batch is prepared, computed and answered, each in a thread of its own, with the answers of one."""
+"""Preparing, computing and answering in separate threads gives the same answers as in one thread."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
