@@ -8,7 +8,7 @@ from api.app import create_app
 from api.edge import server
 from jobs.settings import Settings
 from tests.deploy import manifests
-from worker.__main__ import LAST_WORDS
+from worker.__main__ import STOP_MARGIN
 from worker.__main__ import _parser as worker_arguments
 
 KUBERNETES = "1.33"
@@ -81,7 +81,7 @@ def test_the_workers_probe_is_a_command_that_there_is() -> None:
 
 def test_pods_are_given_the_time_that_an_orderly_stop_takes() -> None:
     grace = Settings.model_validate({"shutdown_grace": settings()["BATCHLINE_SHUTDOWN_GRACE"]}).shutdown_grace
-    assert pod("Deployment", "worker")["terminationGracePeriodSeconds"] > grace + LAST_WORDS
+    assert pod("Deployment", "worker")["terminationGracePeriodSeconds"] > grace + STOP_MARGIN
     lead = int(container("Deployment", "api")["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod("Deployment", "api")["terminationGracePeriodSeconds"] > lead + server.GRACE
 

@@ -23,10 +23,10 @@ LAST_JOBS = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load")
-    parser.add_argument("--url", help="the server to load; by default one of its own is started")
-    parser.add_argument("--users", type=int, default=32, help="at once (32)")
-    parser.add_argument("--rate", type=float, default=16, help="users started a second (16)")
-    parser.add_argument("--seconds", type=float, default=30, help="from the first user on (30)")
+    parser.add_argument("--url", help="the server to load (default: a new one)")
+    parser.add_argument("--users", type=int, default=32, help="simultaneous users (default: 32)")
+    parser.add_argument("--rate", type=float, default=16, help="users started per second (default: 16)")
+    parser.add_argument("--seconds", type=float, default=30, help="seconds from the start of the first user (default: 30)")
     arguments = parser.parse_args(argv)
     if find_spec("locust") is None:
         print("load: locust is not installed; `make load` does that", file=sys.stderr)
@@ -61,7 +61,7 @@ def attack(url: str, users: int, rate: float, seconds: float) -> Report:
         try:
             child.wait(users / rate + seconds + LAST_JOBS + 60)
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"locust does not end; see {log}") from None
+            raise RuntimeError(f"locust did not end in time; see {log}") from None
         finally:
             if child.poll() is None:
                 child.kill()
