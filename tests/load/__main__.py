@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", help="the server to load (default: a new one)")
     parser.add_argument("--users", type=int, default=32, help="simultaneous users (default: 32)")
     parser.add_argument("--rate", type=float, default=16, help="users started per second (default: 16)")
-    parser.add_argument("--seconds", type=float, default=30, help="seconds from the start of the first user (default: 30)")
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="seconds from the start of the first user (default: 30)"
+    )
     arguments = parser.parse_args(argv)
     if find_spec("locust") is None:
         print("load: locust is not installed; `make load` does that", file=sys.stderr)

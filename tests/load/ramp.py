@@ -89,8 +89,12 @@ class Ramp:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load.ramp")
     parser.add_argument("--url", help="the server to load (default: a new one)")
-    parser.add_argument("--p99", type=float, default=0.5, help="limit of the 99th percentile in seconds (default: 0.5)")
-    parser.add_argument("--first", type=float, default=20, help="the first rate in requests per second (default: 20)")
+    parser.add_argument(
+        "--p99", type=float, default=0.5, help="limit of the 99th percentile in seconds (default: 0.5)"
+    )
+    parser.add_argument(
+        "--first", type=float, default=20, help="the first rate in requests per second (default: 20)"
+    )
     parser.add_argument("--seconds", type=float, default=10, help="seconds of each step (default: 10)")
     arguments = parser.parse_args(argv)
     about = machine.describe()

@@ -217,10 +217,10 @@ def test_every_task_can_be_judged(model_folder: ModelFolder, tmp_path: Path, mod
         max_batch_items=4,
     )
     judge = dtypes.Judge(spec, folder, dtypes.held_out_texts(spec))
-    _, itself = judge.examine("float32", worth=0)
+    _, itself = judge.examine("float32", min_speedup=0)
     assert itself.agrees
     assert itself.agreement == pytest.approx(1.0)
-    _, verdict = judge.examine("bfloat16", worth=0)
+    _, verdict = judge.examine("bfloat16", min_speedup=0)
     assert verdict.agreement is not None
     assert 0 <= verdict.agreement <= 1.00001
     if model == "feature-extraction":
