@@ -122,7 +122,7 @@ async def test_a_batch_behind_one_that_is_answered_too_late_is_not_blamed(
     else:
 
         async def killed() -> bool:
-            return engine._fault is not None
+            return engine._death is not None
 
         await until(killed)
     transport.resume_reading()

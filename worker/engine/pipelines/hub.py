@@ -138,8 +138,8 @@ def _weights(spec: ModelSpec) -> bool:
 
 def _shards(index: Path) -> Sequence[str]:
     try:
-        index: dict[str, Any] = msgspec.json.decode(index.read_bytes(), type=dict[str, Any])
-        return sorted(set(index["weight_map"].values()))
+        content: dict[str, Any] = msgspec.json.decode(index.read_bytes(), type=dict[str, Any])
+        return sorted(set(content["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError):
         return ["its index cannot be read"]
 
