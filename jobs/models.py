@@ -133,9 +133,7 @@ class ModelSpec(BaseModel):
             if self.source is None:
                 raise ValueError("a task needs a source: a local folder or a hub id with a revision")
             if self.parameters or self.options or self.input != "text":
-                raise ValueError(
-                    "options, parameters and input are allowed only with pipeline, not with task"
-                )
+                raise ValueError("options, parameters and input are allowed only with pipeline")
         elif self.dtype in ("int8", "auto"):
             raise ValueError(
                 f'dtype = "{self.dtype}" is allowed only with task; a custom pipeline sets its own dtype'
@@ -144,9 +142,7 @@ class ModelSpec(BaseModel):
         if self.max_input_chars < kind.least_chars:
             raise ValueError(f"max_input_chars must be at least {kind.least_chars} for {self.task}")
         if self.dtype == "auto" and not kind.has_texts:
-            raise ValueError(
-                f'dtype = "auto" is chosen by comparing answers to texts, which {self.task} does not accept'
-            )
+            raise ValueError(f'dtype = "auto" compares answers to texts, which {self.task} does not accept')
         if self.held_out is not None and self.dtype != "auto":
             raise ValueError('held_out is allowed only with dtype = "auto"')
         return self
@@ -241,9 +237,7 @@ def load_catalog(path: Path) -> ModelCatalog:
         raise ConfigurationError(f"{path} is not valid TOML: {error}{hint}") from None
     models = tables.get("models")
     if set(tables) != {"models"} or not isinstance(models, dict) or not models:
-        raise ConfigurationError(
-            f"{path} must contain one [models.NAME] table for each model, and nothing else"
-        )
+        raise ConfigurationError(f"{path} must contain only [models.NAME] tables, one for each model")
     specs = []
     for name, table in models.items():
         try:

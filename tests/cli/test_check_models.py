@@ -122,7 +122,7 @@ def test_the_models_file_of_this_repository_is_well(
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("[", "is not valid TOML"), ("", "must contain one"), ('[models.x]\ntask = "x"', "unknown task")],
+    [("[", "is not valid TOML"), ("", "must contain only"), ('[models.x]\ntask = "x"', "unknown task")],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(
     models: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str

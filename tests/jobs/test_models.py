@@ -58,16 +58,19 @@ def test_held_out_texts_are_beside_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (f'{CLASS}\ndtype = "int8"', 'dtype = "int8" is for a task'),
-        (f'{CLASS}\ndtype = "auto"', 'dtype = "auto" is for a task'),
+        (f'{CLASS}\ndtype = "int8"', 'dtype = "int8" is allowed only with task'),
+        (f'{CLASS}\ndtype = "auto"', 'dtype = "auto" is allowed only with task'),
         (f'{TASK}\nheld_out = "mine.txt"', 'held_out is allowed only with dtype = "auto"'),
         (f'{TASK}\ndtype = "int4"', "dtype: Input should be"),
         (f"{TASK}\nmax_batchitems = 3", r"unknown key max_batchitems; did you mean max_batch_items\?"),
-        ('pipeline = "a:B"\nparameters = {"a-b" = "integer"}', "must be one in Python, which 'a-b' is not"),
+        (
+            'pipeline = "a:B"\nparameters = {"a-b" = "integer"}',
+            "must be a Python identifier, which 'a-b' is not",
+        ),
         (f"{TASK}\nnix = 3", "unknown key nix; known: description, task, "),
         (
             f'{IMAGES}\ndtype = "auto"',
-            'dtype = "auto" is chosen by comparing answers to texts, which image-',
+            'dtype = "auto" compares answers to texts, which image-',
         ),
         (f"{IMAGES}\nmax_input_chars = 9", "max_input_chars must be at least 256 for image-classification"),
         ('task = "nix"\nsource = "here"', "unknown task 'nix'; known: text-classification, "),
@@ -146,7 +149,7 @@ def test_a_required_parameter_without_a_default_stays_required(tmp_path: Path) -
             f'{FEATURES}\nmax_inputs = 1\nexample = ["a", "b"]',
             "example: 2 inputs exceed this model's limit of 1",
         ),
-        (f'{FEATURES}\nmax_input_chars = 2\nexample = "abc"', "example: 3 characters are more than"),
+        (f'{FEATURES}\nmax_input_chars = 2\nexample = "abc"', "example: 3 characters exceed"),
         (f'{CLASS}\ninput = "json"\nexample = {{ at = 07:32:00 }}', "example: a time is not JSON"),
         (f'{CLASS}\ninput = "json"\nexample = [[1.0, inf]]', "example: inf is not JSON"),
         (f'{TASK}\naliases = ["a b"]', "aliases.0: String should match"),
@@ -186,7 +189,7 @@ def test_a_model_is_found_by_each_of_its_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("alias", "taken"),
     [
-        ("other", r"\[models.one\]: aliases: 'other' is the name of"),
+        ("other", r"\[models.one\]: aliases: 'other' is already the name of"),
         ("shared", "is already an alias of .*one"),
     ],
 )
