@@ -74,7 +74,9 @@ def compare(kept: dict[int, str], offline: dict[int, list[float]]) -> None:
         furthest = max(abs(one - other) for one, other in zip(served, alone, strict=True))
         angle = cosine(served, alone)
         if not (angle >= COSINE and furthest <= DIFFERENCE):
-            raise BenchError(f"text {number} is served otherwise: cosine {angle}, difference {furthest}")
+            raise BenchError(
+                f"text {number} differs from the offline result: cosine {angle}, difference {furthest}"
+            )
 
 
 def cosine(one: list[float], other: list[float]) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from top.readings import Reading, Series
 
-W = "batchline_worker_"
+WORKER_PREFIX = "batchline_worker_"
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ class Figures:
 
 def between(old: Reading, new: Reading, model: str) -> Figures:
     """Returns the model's figures."""
-    workers = [key[1] for key in new.metrics.get(W + "start_time_seconds", {}) if key[0] == model]
+    workers = [key[1] for key in new.metrics.get(WORKER_PREFIX + "start_time_seconds", {}) if key[0] == model]
     spans = {worker: span for worker in workers if (span := _span(old, new, model, worker)) is not None}
 
     def counted(name: str, worker: str) -> float:
-        return _total(new.metrics.get(W + name, {}), model, worker) - _total(
-            old.metrics.get(W + name, {}), model, worker
+        return _total(new.metrics.get(WORKER_PREFIX + name, {}), model, worker) - _total(
+            old.metrics.get(WORKER_PREFIX + name, {}), model, worker
         )
 
     def counted_by_all(name: str) -> float:
         return sum(counted(name, worker) for worker in spans)
 
     def percentiles(name: str) -> Percentiles:
-        buckets = _buckets(old, new, f"{W}{name}_bucket", model, list(spans))
+        buckets = _buckets(old, new, f"{WORKER_PREFIX}{name}_bucket", model, list(spans))
         return Percentiles(quantile(buckets, 0.5), quantile(buckets, 0.95))
 
     batches, padded = counted_by_all("batches_total"), counted_by_all("padded_tokens_total")
@@ -86,7 +86,7 @@ def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | No
 
 def _span(old: Reading, new: Reading, model: str, worker: str) -> float | None:
     """Returns the seconds between the worker's heartbeats in the two readings."""
-    name = W + "heartbeat_age_seconds"
+    name = WORKER_PREFIX + "heartbeat_age_seconds"
     before, now = old.metrics.get(name, {}), new.metrics.get(name, {})
     if (model, worker) not in before or (model, worker) not in now:
         return None

@@ -1,4 +1,4 @@
-"""What two readings tell of the time between them."""
+"""Figures computed from two readings."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_rate_is_over_the_time_between_heartbeats() -> None:
     assert figures.compute == Percentiles(None, None)
 
 
-def test_where_nothing_was_done_nothing_is_said() -> None:
+def test_without_work_no_figure_is_shown() -> None:
     same = reading(100.0, 0.0, 20, 10)
     figures = between(same, reading(110.0, 0.0, 20, 10), "m")
     assert (figures.done, figures.batch, figures.padding) == (0, None, None)
@@ -54,7 +54,7 @@ def test_a_new_worker_counts_from_its_second_reading() -> None:
     ("share", "value"), [(0.5, 1.5), (0.25, 1.0), (0.05, 0.2), (0.75, 2.0), (0.95, 2.0), (1.0, 2.0)]
 )
 def test_quantiles_are_those_of_prometheus(share: float, value: float) -> None:
-    """Even within a bucket; what is above all bounds is told as the highest."""
+    """Linear within a bucket; the highest bound for values above all bounds."""
     assert quantile([(1.0, 5), (2.0, 15), (INF, 20)], share) == pytest.approx(value)
 
 

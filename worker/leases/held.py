@@ -1,4 +1,4 @@
-"""Held: a leased job, reduced to what its ending needs. No I/O.
+"""HeldJob: a leased job, reduced to what its ending needs. No I/O.
 
 A LeasedJob can be run. An Unreadable cannot (a stock client may send one): only the reason is written back.
 """
@@ -36,7 +36,7 @@ NO_WORK = Work()
 """For a job that ended before its inputs ran."""
 
 
-class Held:
+class HeldJob:
     """A job whose lease this worker holds."""
 
     def __init__(self, claimed: Claimed, model: str, created: int, count: int, traceparent: object) -> None:
@@ -111,7 +111,7 @@ class Held:
         return Ending(self.id, self.claimed.token, state, encode_record(record))
 
 
-class Unreadable(Held):
+class Unreadable(HeldJob):
     """A job that cannot be run, and the reason."""
 
     def __init__(
