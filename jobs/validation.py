@@ -11,7 +11,7 @@ import msgspec
 
 from jobs.errors import InvalidRequest
 
-MOST_QUOTED = 60
+MAX_QUOTED = 60
 """Most characters of a wrong value or name that are quoted in a message."""
 
 KINDS = {
@@ -146,8 +146,8 @@ def _received(message: str) -> str:
 
 def _quoted(words: str) -> str:
     """Replaces control characters, which could affect a terminal, and truncates."""
-    shown = "".join(c if c.isprintable() else "�" for c in words[: MOST_QUOTED + 1])
-    return shown if len(words) <= MOST_QUOTED else f"{shown[:MOST_QUOTED]}…"
+    shown = "".join(c if c.isprintable() else "�" for c in words[: MAX_QUOTED + 1])
+    return shown if len(words) <= MAX_QUOTED else f"{shown[:MAX_QUOTED]}…"
 
 
 def _joined(given: Iterable[str], word: str) -> str:

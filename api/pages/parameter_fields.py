@@ -9,7 +9,7 @@ import msgspec
 from api.v1.model_schemas import parameters_schema
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
-from jobs.validation import MOST_QUOTED, limits, text, without_null
+from jobs.validation import MAX_QUOTED, limits, text, without_null
 
 PREFIX = "p."
 """The prefix of parameters' names in the form."""
@@ -107,7 +107,7 @@ def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidReques
         case _:
             wanted = f"give {field.hint or text(schema)}"
     typed_in = _text(form, name)
-    but = f", not {typed_in!r}" if 0 < len(typed_in) <= MOST_QUOTED else ""
+    but = f", not {typed_in!r}" if 0 < len(typed_in) <= MAX_QUOTED else ""
     return InvalidRequest(f"{field.label}: {wanted}{but}", pointer=f"/parameters/{name}")
 
 
