@@ -21,25 +21,42 @@ class JobQueue(Ledger, Claims):
 
 def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model: str = MODEL) -> Ending:
     """A job that ran: with results given, or POSITIVE for each input."""
-    payload = decode_payload(claimed.payload)
     inputs = views.inputs_of(claimed.payload).inputs
     results = results or [{"output": [{"label": "POSITIVE", "score": 0.98}]} for _ in inputs]
     errors = [result["error"] for result in results if "error" in result]
     state = JobState.FAILED if len(errors) == len(results) else JobState.SUCCEEDED
+    error = ("input-failed", errors[0]["detail"]) if errors else None
+    return _ending(claimed, msgspec.json.encode(results), len(results), state, model, error, len(errors))
+
+
+def with_results(claimed: Claimed, results: bytes, inputs: int, model: str = MODEL) -> Ending:
+    """A job that succeeded, with these results as JSON."""
+    return _ending(claimed, results, inputs, JobState.SUCCEEDED, model)
+
+
+def _ending(
+    claimed: Claimed,
+    results: bytes,
+    inputs: int,
+    state: JobState,
+    model: str,
+    error: tuple[str, str] | None = None,
+    failed: int = 0,
+) -> Ending:
     record = Record(
         s=state is JobState.SUCCEEDED,
-        r=msgspec.json.encode(results),
+        r=results,
         id=claimed.id,
         q=keys.queue_name(model),
         t=claimed.attempts + 1,
-        et=payload.et,
+        et=decode_payload(claimed.payload).et,
         st=claimed.claimed_ms,
-        n=len(results),
-        failed=len(errors),
-        error=("input-failed", errors[0]["detail"]) if errors else None,
+        n=inputs,
+        failed=failed,
+        error=error,
         worker=claimed.worker or None,
         compute=1.5,
-        batch=(len(results), 0.25),
+        batch=(inputs, 0.25),
         state=state,
         ft=UNIX_MS,
     )

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.pages import curl_lines, job_rows
+from api.pages import curl_lines, job_results, job_rows
 from api.pages.forms import by_htmx, refuse_cross_site
 from api.pages.job_status import status
 from api.pages.output_rows import shortened
@@ -68,7 +68,8 @@ async def _shown(
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         problem = problem_of(error)
         # Redis may return, so the page continues to poll
-        retry = f"/fragments/jobs/{quote(job_id)}" if isinstance(error, QueueUnavailable) else None
+        part = "answers" if template == "fragments/answers.html" else "jobs"
+        retry = f"/fragments/{part}/{quote(job_id)}" if isinstance(error, QueueUnavailable) else None
         text = {"title": problem.title, "detail": problem.detail, "job_id": shortened(job_id)}
         return page(missing, problem.status, retry=retry, **text)
     done = shown["job"].status.terminal
@@ -77,7 +78,7 @@ async def _shown(
 
 async def context(request: Request, shared: Services, job: Job) -> dict[str, Any]:
     """The data of a job's page. Raises JobNotFound, JobGone or QueueUnavailable."""
-    job, results = await job_rows.results(shared, job)
+    job, results = await job_results.results(shared, job)
     now = await status(shared, job)
     # last, so that the inputs are not in memory while the page waits for the rest
     given = await shared.ledger.inputs(job.id)

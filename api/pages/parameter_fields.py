@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from api.edge.json_shape import check_shape
 from api.v1.model_schemas import parameters_schema
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
@@ -51,6 +52,7 @@ def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
         if text := _text(form, name):
             try:
                 given[name] = _parsed(schema, text)
+                check_shape(given[name], f"/parameters/{name}")
             except (msgspec.DecodeError, RecursionError):
                 raise _fault(spec, form, name) from None
     return given

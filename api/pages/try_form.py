@@ -4,7 +4,7 @@ The form sends the same request as the curl line beside it: one input, or a list
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,16 +23,24 @@ def body(form: Mapping[str, str], catalog: ModelCatalog) -> dict[str, Any]:
     if "text" not in form:
         raise InvalidRequest("the form has no field named text", pointer="/inputs")
     spec = catalog[form.get("model") or catalog.default.name]
-    text = form["text"].replace("\r\n", "\n")
-    given = [text]
-    if form.get("mode") == "lines":
-        given = [line for line in text.split("\n") if line.strip()]
-        if not given:
-            raise InvalidRequest("all lines are empty", pointer="/inputs")
-    inputs = list(_parsed(given)) if spec.definition.input.is_json else given
+    given = _given(form)
+    if not given:
+        raise InvalidRequest("all lines are empty", pointer="/inputs")
+    is_json = spec.definition.input.is_json
+    inputs = [_parsed(where, text) if is_json else text for where, text in given]
+    # a lone input is not put in a list, unless it is a list itself
+    single = len(inputs) == 1 and not isinstance(inputs[0], list)
     parameters = parameter_fields.parameters(spec, form)
-    asked = {"model": spec.name, "inputs": inputs if len(inputs) > 1 else inputs[0]}
+    asked = {"model": spec.name, "inputs": inputs[0] if single else inputs}
     return asked | ({"parameters": parameters} if parameters else {})
+
+
+def _given(form: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each input's place in the form, and its text."""
+    text = form["text"].replace("\r\n", "\n")
+    if form.get("mode") != "lines":
+        return [("the input", text)]
+    return [(f"line {i}", line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def job(form: Mapping[str, str], catalog: ModelCatalog) -> tuple[NewJob, dict[str, Any]]:
@@ -41,7 +49,7 @@ def job(form: Mapping[str, str], catalog: ModelCatalog) -> tuple[NewJob, dict[st
     try:
         return submission.accept(msgspec.convert(asked, JobRequest), catalog), asked
     except InvalidRequest as error:
-        raise parameter_fields.at_field(catalog[asked["model"]], form, _of_line(error)) from None
+        raise parameter_fields.at_field(catalog[asked["model"]], form, _with_place(form, error)) from None
 
 
 def errors(error: InvalidRequest) -> dict[str, str]:
@@ -56,24 +64,24 @@ def errors(error: InvalidRequest) -> dict[str, str]:
     return {}
 
 
-def _of_line(error: InvalidRequest) -> InvalidRequest:
-    """An error about an input as an error about its line."""
+def _with_place(form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
+    """An error about an input as an error about its place in the form."""
     match (error.pointer or "").split("/"):
         case ["", "inputs", *rest]:
-            line = f"line {int(rest[0]) + 1}: " if rest and rest[0].isdecimal() else ""
-            return InvalidRequest(line + re.sub(r"^inputs[^:]*: ", "", str(error)), error.pointer)
+            given = _given(form)
+            index = int(rest[0]) if rest and rest[0].isdecimal() else 0
+            place = f"{given[index][0]}: " if len(given) > 1 and rest and index < len(given) else ""
+            return InvalidRequest(place + re.sub(r"^inputs[^:]*: ", "", str(error)), error.pointer)
     return error
 
 
-def _parsed(given: list[str]) -> Iterator[Any]:
-    for i, text in enumerate(given):
-        try:
-            yield msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            which = f"line {i + 1}" if len(given) > 1 else "the input"
-            raise InvalidRequest(
-                f'{which} is not valid JSON; a text needs quotes, as in "text"', pointer="/inputs"
-            ) from None
+def _parsed(where: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidRequest(
+            f'{where} is not valid JSON; a text needs quotes, as in "text"', pointer="/inputs"
+        ) from None
 
 
 def nonce(form: Mapping[str, str]) -> str:

@@ -82,5 +82,6 @@ async def _refused(request: Request, shared: Services, form: dict[str, str], err
         form["nonce"] = new_id()
         text["fault"] = "This was sent before, and its results are no longer kept. Send it again to rerun it."
     if forms.by_htmx(request):
-        return page("fragments/refused.html", problem.status, nonce=try_form.nonce(form), **text)
+        # a form that was not read keeps the nonce that it has in the browser
+        return page("fragments/refused.html", problem.status, nonce=form.get("nonce"), **text)
     return await _form_page(request, shared, form, problem.status, **text)

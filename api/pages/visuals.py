@@ -1,5 +1,6 @@
 """Visualises outputs: entities in their text, a vector as a sparkline, generated text after its prompt."""
 
+import math
 from collections.abc import Iterator
 from itertools import cycle
 from typing import Any, NamedTuple
@@ -63,12 +64,12 @@ def _vectors(output: Any) -> Sparkline | None:
     """A sparkline of the vector, or of the first of several; None if the output is not a vector."""
     match output:
         case [float() | int(), *_] if all(type(number) in (int, float) for number in output):
-            return _spark(output, counted(len(output), "number"))
+            return _sparkline(output, counted(len(output), "number"))
         case [[float() | int(), *_] as row, *_] | [[[float() | int(), *_] as row, *_]]:
             rows = output if type(output[0][0]) is not list else output[0]
             if all(type(number) in (int, float) for number in row):
                 summary = f"{counted(len(rows), 'row')} of {counted(len(row), 'number')}; the first"
-                return _spark(row, summary)
+                return _sparkline(row, summary)
     return None
 
 
@@ -108,12 +109,17 @@ def _end(prompt: str) -> str:
     return prompt if len(prompt) <= MAX_TEXT else f"… {prompt[-MAX_TEXT:]}"
 
 
-def _spark(numbers: list[float], summary: str) -> Sparkline:
-    """A sparkline of at most POINTS points. Each point is the mean of consecutive numbers."""
+def _sparkline(numbers: list[float], summary: str) -> Sparkline | None:
+    """A sparkline of at most POINTS points; None for numbers too large to draw.
+
+    Each point is the mean of consecutive numbers.
+    """
     size = -(-len(numbers) // POINTS)
     means = [sum(part) / len(part) for part in (numbers[i : i + size] for i in range(0, len(numbers), size))]
     low, high = min(0.0, *means), max(0.0, *means)
     span = (high - low) or 1.0
+    if not math.isfinite(span):
+        return None
     step = WIDTH / max(1, len(means) - 1)
     places = (f"{i * step:.1f} {HEIGHT * (high - mean) / span:.1f}" for i, mean in enumerate(means))
     lowest, highest = min(numbers), max(numbers)

@@ -112,11 +112,12 @@ async def lease(redis: ArqRedis, settings: Settings, model: str, job_id: str) ->
         pipe.zscore(keys.QUEUE.of(model), job_id)
         pipe.time()
         pipe.getrange(keys.LEASE.of(job_id), 0, HOLDER - 1)
-        score, (seconds, microseconds), token = await pipe.execute(raise_on_error=False)
-    if isinstance(score, Exception):
-        raise score
+        score, now, token = await pipe.execute(raise_on_error=False)
+        for answer in (score, now):
+            if isinstance(answer, Exception):
+                raise answer
     if score is None or score < keys.RUNNING:
         return None
-    left = score - keys.RUNNING - (seconds * 1000 + microseconds / 1000)
+    left = score - keys.RUNNING - (now[0] * 1000 + now[1] / 1000)
     readable = token if isinstance(token, bytes) else b""  # else another program's data
     return Lease(readable.decode("ascii", "replace"), left <= late_ms(settings))

@@ -44,7 +44,13 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:beforeSend", (event) => {
   if (event.detail.elt.id !== "try") return;
   for (const error of event.detail.elt.querySelectorAll(".error")) error.remove();
-  for (const field of event.detail.elt.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  for (const hint of event.detail.elt.querySelectorAll(".hint[hidden]")) hint.hidden = false;
+  for (const field of event.detail.elt.querySelectorAll("[aria-invalid]")) {
+    field.removeAttribute("aria-invalid");
+    const described = field.getAttribute("aria-describedby").replace(`${field.id}-error`, "").trim();
+    field.toggleAttribute("aria-describedby", described !== "");
+    if (described) field.setAttribute("aria-describedby", described);
+  }
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {

@@ -4,15 +4,18 @@
 -- ARGV  1 number of outcomes that the reader already has  2 bytes after which no more are added
 -- Returns outcomes
 
-local answer, bytes, at = {}, 0, ARGV[1] + 1   -- the first member of the list holds the counts
-while bytes < tonumber(ARGV[2]) do
-  local part = redis.call('LRANGE', KEYS[1], at, at + 63)
+local most, answer, bytes = tonumber(ARGV[2]), {}, 0
+local at, count = ARGV[1] + 1, 1             -- the first member of the list holds the counts
+while bytes < most do
+  local part = redis.call('LRANGE', KEYS[1], at, at + count - 1)
   if #part == 0 then break end
   for _, outcome in ipairs(part) do
-    if bytes >= tonumber(ARGV[2]) then break end
+    if bytes >= most then break end
     answer[#answer + 1] = outcome
     bytes = bytes + #outcome
   end
   at = at + #part
+  -- reads no more than are likely to fit: a list may hold many MB
+  count = math.max(1, math.min(64, 2 * count, math.floor((most - bytes) * #answer / bytes)))
 end
 return answer

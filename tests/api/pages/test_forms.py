@@ -1,8 +1,11 @@
 """A form that is sent again: the same makes no second job, however the first try ended; a change does."""
 
 import httpx
+import pytest
 from arq.connections import ArqRedis
 
+from api.edge import bodies
+from api.edge.memory_budget import OverBudget
 from jobs.ledger import keys
 from jobs.ledger.ids import created_ms, derived, new_id
 from jobs.settings import Settings
@@ -107,3 +110,22 @@ def test_an_id_follows_from_a_nonce_and_a_content() -> None:
     assert made == derived(nonce, b"a")
     assert created_ms(made) == created_ms(nonce)
     assert len({made, derived(nonce, b"b"), derived(new_id(), b"a"), nonce}) == 4
+
+
+async def test_a_form_that_was_not_read_keeps_its_nonce(
+    client: httpx.AsyncClient, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first try may have been accepted, so a new nonce would run it twice."""
+    form = await typed(client, "one")
+    assert (await client.post("/submit", data=form, headers=HTMX)).status_code == 200
+
+    async def refuse(*_: object) -> bytearray:
+        raise OverBudget
+
+    with monkeypatch.context() as busy:
+        busy.setattr(bodies, "read", refuse)
+        refused = await client.post("/submit", data=form, headers=HTMX)
+    assert refused.status_code == 503
+    assert parsed(refused.text).all(id="nonce") == [], "the browser's form keeps its own"
+    assert (await client.post("/submit", data=form, headers=HTMX)).status_code == 200
+    assert await accepted(redis) == 1

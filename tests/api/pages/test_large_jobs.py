@@ -8,11 +8,12 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
+from jobs.ledger.leasing import Progress
 from tests.api import floods
 from tests.api.conftest import MODELS
 from tests.api.floods import LARGE
 from tests.api.markup import Element, parsed
-from tests.ledger import JobQueue, run_one
+from tests.ledger import JobQueue, run_one, with_results
 
 LISTS = b'{"model":"shapes","inputs":[%b1]}' % ((b"[%b1]," % (b"[]," * 30_000)) * 70)
 """70 inputs of 30,000 lists: as Python objects, more than 100 MB."""
@@ -122,3 +123,55 @@ async def test_a_stock_clients_job_is_shown_as_well(
         assert list(asked.inputs) == expected[: len(asked.inputs)]
         assert len(asked.inputs) in (len(expected), 25)
         assert (await client.get(f"/jobs/{job.job_id}")).status_code == 200
+
+
+async def running(client: httpx.AsyncClient, queue: JobQueue, inputs: int, known: list[bytes]) -> list[str]:
+    """The rows of a running job with these known results, without their numbers."""
+    answer = await client.post("/v1/jobs", json={"inputs": ["x"] * inputs})
+    [claimed], _ = await queue.claim("sentiment", 1)
+    await queue.note([Progress(claimed.id, claimed.token, 0, len(known), 0, known)])
+    page = await read(client, answer.json()["id"])
+    return [row.all("td")[1].text for row in page.one(class_="pairs").one("tbody").all("tr")]
+
+
+async def test_a_large_known_result_is_not_decoded_at_each_refresh(
+    client: httpx.AsyncClient, queue: JobQueue
+) -> None:
+    heavy = b'{"index":1,"output":[%b[]]}' % (b"[]," * 40_000)
+    assert await running(client, queue, 3, [heavy, b'{"index":0,"output":"small"}']) == [
+        "not shown yet",  # it is known, but behind more bytes than a refresh reads
+        "too large to show",
+        "not shown yet",
+    ]
+
+
+async def test_known_results_that_are_not_read_are_not_called_unknown(
+    client: httpx.AsyncClient, queue: JobQueue
+) -> None:
+    known = [b'{"index":%d,"output":"%b"}' % (i, b"x" * 20_000) for i in range(8)]
+    rows = await running(client, queue, 9, known)
+    assert [text[:1] for text in rows[:4]] == ["x"] * 4
+    assert rows[4:] == ["not shown yet"] * 5
+
+
+async def test_another_programs_progress_harms_no_page(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    foreign = [b"foreign", b"[1]", b'{"output":1}', b'"\\ud800"', b'{"index":0,"output":"ours"}']
+    assert (await running(client, queue, 2, foreign))[0] == "ours"
+
+
+@pytest.mark.parametrize("inputs", [3, 300])
+async def test_outputs_that_cannot_be_drawn_harm_no_page(
+    client: httpx.AsyncClient, queue: JobQueue, inputs: int
+) -> None:
+    """The engine encodes lists nested up to 948 deep, and integers of any size."""
+    answer = await client.post("/v1/jobs", json={"model": "shapes", "inputs": ["x"] * inputs})
+    shapes = JobQueue(queue.redis, queue.settings, ["shapes"])
+    [claimed], _ = await shapes.claim("shapes", 1)
+    deep = b"[" * 940 + b"1" + b"]" * 940
+    outputs = [deep, b"[1%b]" % (b"0" * 400), b"[%b1]" % (b"1e308," * 300)]
+    outputs += [b'"%b"' % (b"x" * 2_000)] * (inputs - 3)
+    results = b"[%b]" % b",".join(b'{"output":%b}' % output for output in outputs)
+    assert await shapes.finish("shapes", [with_results(claimed, results, inputs, "shapes")]) == set()
+    page = await client.get(f"/jobs/{answer.json()['id']}")
+    assert page.status_code == 200
+    assert "nan" not in page.text

@@ -1,6 +1,7 @@
 """Where no worker lives for a model, its jobs' pages and the form to try it say so, as the overview does."""
 
 import httpx
+import pytest
 from arq.connections import ArqRedis
 
 from api.health.condition import UNREACHABLE
@@ -67,14 +68,16 @@ async def test_the_form_asks_again_for_the_model_that_is_chosen(client: httpx.As
     assert "#served" in other.one(id="model")["hx-select-oob"], "a change of the model brings its own"
 
 
-async def test_a_page_goes_on_asking_while_redis_is_away(settings: Settings) -> None:
-    path = "jobs/x"
+@pytest.mark.parametrize("path", ["fragments/jobs/x", "fragments/answers/x"])
+async def test_a_page_goes_on_asking_while_redis_is_away(settings: Settings, path: str) -> None:
     gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
     async with mounted(gone) as (client, _):
-        for address in (f"/{path}", f"/fragments/{path}"):
-            page = await client.get(address)
-            assert page.status_code == 503
-            assert parsed(page.text).one(id="missing")["hx-get"] == f"/fragments/{path}"
-        assert parsed((await client.get(f"/{path}")).text).one("noscript").one("meta")
+        page = await client.get(f"/{path}")
+        assert page.status_code == 503
+        assert parsed(page.text).one(id="missing")["hx-get"] == f"/{path}"
+        page = await client.get("/jobs/x")
+        assert page.status_code == 503
+        assert parsed(page.text).one(id="missing")["hx-get"] == "/fragments/jobs/x"
+        assert parsed(page.text).one("noscript").one("meta")
         told = (await read(client, "/try")).one(id="served").text
         assert told == f"{UNREACHABLE.reasons[0].text}."

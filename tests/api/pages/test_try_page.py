@@ -152,12 +152,19 @@ async def test_a_full_queue_is_an_error_beside_the_form(settings: Settings) -> N
         ({"model": "shapes", "text": "kept"}, 422, "the input is not valid JSON", "text"),
         ({"model": "shapes", "text": "1\n{", "mode": "lines"}, 422, "line 2 is not valid JSON", "text"),
         ({"model": "shapes", "text": "[" * 150 + "]" * 150}, 422, "nested more than", "text"),
-        ({"text": "one\n" + "x" * 120_000, "mode": "lines"}, 422, "line 2: ", "text"),
+        ({"text": "one\n\n\n" + "x" * 120_000, "mode": "lines"}, 422, "line 4: ", "text"),
+        ({"model": "shapes", "text": "1\n\n{", "mode": "lines"}, 422, "line 3 is not valid JSON", "text"),
+        (
+            {"model": "shapes", "text": "1", "p.shape": '{"a":' + "[" * 150 + "]" * 150 + "}"},
+            422,
+            "nested more than",
+            "p.shape",
+        ),
         ({"mode": "lines", "text": " \n "}, 422, "all lines are empty", "text"),
         (
             {"mode": "lines", "text": "x\n" * 1_001},
             422,
-            "1001 inputs are more than this model's 1000",
+            "1001 inputs exceed this model's limit of 1000",
             "text",
         ),
         ({"model": "sentiment"}, 422, "no field named text", "text"),
@@ -281,3 +288,21 @@ def test_a_wrong_parameter_is_told_in_a_sentence_that_names_its_field(
     with pytest.raises(InvalidRequest) as raised:
         checked()
     assert str(at_field(spec, typed, raised.value)) == told
+
+
+@pytest.mark.parametrize(
+    ("form", "inputs"),
+    [
+        ({"text": "[1,2]", "mode": "one"}, [[1, 2]]),
+        ({"text": "[1,2]", "mode": "lines"}, [[1, 2]]),
+        ({"text": "[1,2]\n[3]", "mode": "lines"}, [[1, 2], [3]]),
+        ({"text": "1\n\n2", "mode": "lines"}, [1, 2]),
+    ],
+)
+async def test_a_line_that_is_a_list_is_one_input(
+    client: httpx.AsyncClient, redis: ArqRedis, settings: Settings, form: dict[str, str], inputs: list[object]
+) -> None:
+    answer = await client.post("/submit", data=form | {"model": "shapes"}, headers=HERE)
+    shapes = JobQueue(redis, settings, ["shapes"])
+    job = await shapes.inputs(answer.headers["location"].removeprefix("/jobs/"))
+    assert list(job.inputs) == inputs
