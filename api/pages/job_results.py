@@ -49,13 +49,13 @@ async def results(shared: Services, job: Job) -> tuple[Job, Results]:
         job = found.job
     if job.results is None:
         return job, {}
-    try:
-        if isinstance(job.results, msgspec.Raw):
-            complete: list[dict[str, Any]] = msgspec.json.decode(job.results)
-            return job, dict(enumerate(complete))
-        start = await shared.ledger.reading.first_results(job.id, MAX_RESULTS)
-    except (JobNotFound, JobGone, RecursionError):
-        return job, {}
+    if isinstance(job.results, msgspec.Raw):
+        start = bytes(job.results)
+    else:
+        try:
+            start = await shared.ledger.reading.first_results(job.id, MAX_RESULTS)
+        except (JobNotFound, JobGone):
+            return job, {}
     return job, dict(enumerate(_complete(start)))
 
 
@@ -72,7 +72,7 @@ def _decoded(known: Sequence[bytes]) -> Iterator[tuple[int, Result]]:
 
 
 def _complete(start: bytes) -> Iterator[dict[str, Any]]:
-    """The results that are complete in the start of a JSON list; all if it is the whole list."""
+    """The results in the start of a JSON list, up to the first that is incomplete or nested too deeply."""
     text, at, decoder = start.decode("utf-8", "ignore"), 1, json.JSONDecoder()
     while text[at - 1 : at] in ("[", ","):
         try:

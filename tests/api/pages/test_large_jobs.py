@@ -168,10 +168,16 @@ async def test_outputs_that_cannot_be_drawn_harm_no_page(
     shapes = JobQueue(queue.redis, queue.settings, ["shapes"])
     [claimed], _ = await shapes.claim("shapes", 1)
     deep = b"[" * 940 + b"1" + b"]" * 940
-    outputs = [deep, b"[1%b]" % (b"0" * 400), b"[%b1]" % (b"1e308," * 300)]
+    outputs = [b"[1%b]" % (b"0" * 400), b"[%b1]" % (b"1e308," * 300), deep]
     outputs += [b'"%b"' % (b"x" * 2_000)] * (inputs - 3)
     results = b"[%b]" % b",".join(b'{"output":%b}' % output for output in outputs)
     assert await shapes.finish("shapes", [with_results(claimed, results, inputs, "shapes")]) == set()
     page = await client.get(f"/jobs/{answer.json()['id']}")
     assert page.status_code == 200
+    rows = parsed(page.text).one(class_="pairs").one("tbody").all("tr")
+    assert [row.all("td")[1].text[:20] for row in rows[:3]] == [
+        "too large to show",
+        "301 numbers: 1e+308,",
+        "too large to show",
+    ]
     assert "nan" not in page.text
