@@ -112,6 +112,6 @@ def _check_structure(data: bytes, spec: ModelSpec, pointer: str) -> None:
     limit = MAX_JSON_FACTOR * spec.max_input_chars
     if len(data) > limit:
         raise InvalidRequest(
-            f"inputs: {len(data)} bytes of JSON are more than this model's limit of {limit}", pointer=pointer
+            f"inputs: {len(data)} bytes of JSON exceed this model's limit of {limit}", pointer=pointer
         )
     check_structure(data, pointer)

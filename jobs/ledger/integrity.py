@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 OF_A_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL, keys.HISTORY, keys.SAMPLED)
 OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER)
 
-SAID_EVERY = 60.0
+LOG_EVERY = 60.0
 """Seconds between log lines about the same key."""
 
 MAX_LOGGED = 1_000
@@ -109,8 +109,8 @@ class Integrity:
 
     def _say(self, damage: Damage) -> None:
         now = time.monotonic()
-        if now - self._logged.get(damage.key, -math.inf) > SAID_EVERY:
+        if now - self._logged.get(damage.key, -math.inf) > LOG_EVERY:
             if len(self._logged) >= MAX_LOGGED:  # keys of jobs, whose number is unbounded
                 self._logged.clear()
             self._logged[damage.key] = now
-            log.error("another program's data lies under our key, trying again", **damage._asdict())
+            log.error("foreign data under a key of the queue, retrying", **damage._asdict())

@@ -1,6 +1,6 @@
 """Another program's data under one job's keys: its transitions go on, and those of all other jobs.
 
-What lies under the keys of a whole queue is in tests/faults/test_foreign_data.py.
+Foreign data under the keys of a whole queue is in tests/faults/test_foreign_data.py.
 """
 
 import contextlib
