@@ -18,23 +18,23 @@ WIDE = 160
 
 COLUMNS = """\
 columns of the models:
-  wait      jobs that no worker has taken yet
+  wait      jobs that no worker has claimed yet
   oldest    how long the oldest of them has waited
-  run       jobs that a worker has taken
+  run       jobs that a worker has claimed
   done/s    jobs that ended, per second
   queued    from a job's submit to its start
-  compute   what the model took for a job's batches
-  p50, p95  half of the jobs took at most this long, 95 % of them
-  batch     inputs that the model is given together, the mean
-  pad       share of the tokens run that only filled up shorter inputs
+  compute   time in which the model computed a job's batches
+  p50, p95  half of the jobs, or 95 % of them, took at most this long (the upper bound of a bucket)
+  batch     mean number of inputs in a batch
+  pad       share of padding among the tokens that the model computed
   fail      share of failed inputs, of jobs that ended
 
 columns of the workers:
   items/s   inputs per second, while it computes
-  budget    tokens that a full batch has the model compute
+  budget    tokens in a full batch, including padding
   up        since its start
   failed    inputs that failed, since its start
-  restarts  times that its engine was started again, and why
+  restarts  restarts of its engine, with the reasons
   lost      leases that ran out before their jobs were done, which then ran again
 """
 
