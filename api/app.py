@@ -31,9 +31,9 @@ from api.pages.rendering import STATIC
 from api.problems.exceptions import EXPECTED
 from api.refusals import Refusals
 from api.services import Services, State
-from api.sweeper import sweep_for_ever
+from api.sweeper import sweep_forever
 from api.v1.interface import OwnInterface
-from api.waiting.large_results import Large
+from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.waiting import Waiting
 from jobs.ledger.ledger import Ledger
@@ -107,7 +107,7 @@ def create_app(
         services = _services(settings, catalog, metrics)
         background = [
             asyncio.create_task(services.subscriber.run()),
-            asyncio.create_task(sweep_for_ever(services.ledger, services.history)),
+            asyncio.create_task(sweep_forever(services.ledger, services.history)),
         ]
         try:
             connections = Connections(Limits.of_process())
@@ -137,7 +137,7 @@ def create_app(
     app.edge = partial(Edge, metrics=metrics, refuse=refusals.answer)
     app.express = app.edge(app.lane)
     if isinstance(app, CrossOriginApp):
-        app.cross_origin = cross_origin.allowing(settings.cors_origins or "", partial(App.__call__, app))
+        app.cross_origin = cross_origin.with_cors(settings.cors_origins or "", partial(App.__call__, app))
     app.add_middleware(Edge, metrics=metrics, refuse=refusals.answer)
     for dialect in dialects:
         for router in dialect.routers:
@@ -170,7 +170,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         subscriber=subscriber,
         waiting=waiting,
         budget=budget,
-        large=Large(ledger.reading, budget),
+        large=LargeResults(ledger.reading, budget),
         observer=Observer(settings, redis, ledger, roster, history),
         intake=Intake(ledger, waiting, metrics),
         metrics=metrics,

@@ -22,7 +22,7 @@ C = TypeVar("C")
 """The type of the data that a call's `parse` passes to `present`."""
 
 
-class Ask(NamedTuple, Generic[C]):
+class ParsedRequest(NamedTuple, Generic[C]):
     """A parsed request."""
 
     job: NewJob
@@ -48,7 +48,7 @@ class Call(NamedTuple, Generic[C]):
     Both functions may raise Refusal or an exception of `jobs/errors.py`, which is answered as an error.
     """
 
-    parse: Callable[[Request], Awaitable[Ask[C]]]
+    parse: Callable[[Request], Awaitable[ParsedRequest[C]]]
     present: Callable[[Request, Accepted, C], Awaitable[Response]]
 
 

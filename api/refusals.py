@@ -39,7 +39,7 @@ class Refusals:
         problem = problem_of(error)
         extensions, headers = dict(problem.extensions), dict(problem.headers)
         if isinstance(error, QueueFull):
-            seconds = await services(request).roster.drained_in(error.model, error.depth)
+            seconds = await services(request).roster.drain_seconds(error.model, error.depth)
             headers["retry-after"] = str(seconds)
         elif problem.kind in RETRIED_SOON:
             headers.setdefault("retry-after", "1")

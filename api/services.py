@@ -12,7 +12,7 @@ from api.edge.state import EdgeState
 from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
 from api.intake import Intake
-from api.waiting.large_results import Large
+from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.waiting import Waiting
 from jobs.ledger.ledger import Ledger
@@ -35,7 +35,7 @@ class Services:
     subscriber: Subscriber
     waiting: Waiting
     budget: Budget
-    large: Large
+    large: LargeResults
     observer: Observer
     intake: Intake
     metrics: ApiMetrics

@@ -19,7 +19,7 @@ from jobs.store.outage import Outage
 log = structlog.get_logger(__name__)
 
 
-async def sweep_for_ever(ledger: Ledger, history: History) -> NoReturn:
+async def sweep_forever(ledger: Ledger, history: History) -> NoReturn:
     """Sweeps and records samples each second. Logs once when Redis becomes unavailable and once on return."""
     outage = Outage(log)
     while True:

@@ -49,10 +49,10 @@ def main() -> int:
 
 def _arguments() -> Size:
     parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("--quick", action="store_true", help="a first look: a minute, one short round")
-    parser.add_argument("--rounds", type=int, help="rounds of everything (3)")
+    parser.add_argument("--quick", action="store_true", help="one short round, about a minute")
+    parser.add_argument("--rounds", type=int, help="number of rounds (default: 3)")
     parser.add_argument(
-        "--threads", type=int, help="torch's threads, offline and served (torch's own choice)"
+        "--threads", type=int, help="torch's threads, offline and served (default: torch's choice)"
     )
     given = parser.parse_args()
     if given.threads:

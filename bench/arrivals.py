@@ -134,7 +134,7 @@ class OpenLoop:
                 await asyncio.wait_for(self.done.wait(), self.plan.patience)
             except TimeoutError:
                 for number in list(self.due):
-                    self.broke(Request(number, b""), f"no answer within {self.plan.patience:g} s")
+                    self.failed(Request(number, b""), f"no answer within {self.plan.patience:g} s")
 
     def _send(self, number: int) -> None:
         self.waiting.append(number)
@@ -153,7 +153,7 @@ class OpenLoop:
             await opening
         except OSError as error:
             if (request := self.take()) is not None:
-                self.broke(request, str(error))
+                self.failed(request, str(error))
 
     def take(self) -> Request | None:
         if not self.waiting:
@@ -164,7 +164,7 @@ class OpenLoop:
 
     def answered(self, request: Request, status: int, body: bytes, seconds: float) -> None:
         if status != self.plan.status or self.contains not in body:
-            self.broke(request, f"{status}: {body[:300].decode(errors='replace')}")
+            self.failed(request, f"{status}: {body[:300].decode(errors='replace')}")
             return
         if self.plan.keep:
             self.answers[request.number] = body[: self.plan.keep].decode(errors="replace")
@@ -173,7 +173,7 @@ class OpenLoop:
             self.took.append((time.perf_counter() - due) * 1000)
         self.done.set()
 
-    def broke(self, request: Request, reason: str) -> None:
+    def failed(self, request: Request, reason: str) -> None:
         self.errors += 1
         self.error = self.error or reason
         self.due.pop(request.number, None)

@@ -103,5 +103,5 @@ def measure(question: Question) -> Ceiling:
 
 
 if __name__ == "__main__":
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-    answer_parent(lambda: measure(asked))
+    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    answer_parent(lambda: measure(question))

@@ -18,7 +18,7 @@ def in_child(module: str, question: bytes, answer: type[T], seconds: float) -> T
     command = [sys.executable, "-m", module]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     try:
-        told, _ = child.communicate(question, timeout=seconds)
+        output, _ = child.communicate(question, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise BenchError(f"{module} did not end within {seconds:g} s") from None
     finally:
@@ -26,11 +26,11 @@ def in_child(module: str, question: bytes, answer: type[T], seconds: float) -> T
             child.kill()
             child.wait(10)
     if child.returncode:
-        raise BenchError(f"{module} failed: {told.decode(errors='replace') or child.returncode}")
+        raise BenchError(f"{module} failed: {output.decode(errors='replace') or child.returncode}")
     try:
-        return msgspec.json.decode(told, type=answer)
+        return msgspec.json.decode(output, type=answer)
     except msgspec.MsgspecError as error:
-        raise BenchError(f"{module} answered {len(told)} bytes that cannot be read: {error}") from None
+        raise BenchError(f"{module} answered {len(output)} bytes that cannot be read: {error}") from None
 
 
 def answer_parent(measure: Callable[[], object]) -> None:

@@ -96,7 +96,10 @@ async def _memory(redis: Any) -> float:
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.depth")
     parser.add_argument(
-        "--times", type=int, default=1000, help="that each call is timed on each server (1000)"
+        "--times",
+        type=int,
+        default=1000,
+        help="number of times each call is timed on each server (default: 1000)",
     )
     times = parser.parse_args().times
     about = machine.describe()

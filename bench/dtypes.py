@@ -15,8 +15,8 @@ from worker.engine.dtypes import CANDIDATES, Judge, held_out_texts
 
 
 def main() -> int:
-    count = threads.claim(None)
-    threads.tell_torch(count)
+    count = threads.set_count(None)
+    threads.set_torch_threads(count)
     print(f"threads: {count}\n")
     print("| model | task | dtype | speed | agreement | with itself alone | auto takes it |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -33,12 +33,12 @@ def print_rows(name: str, task: str, folder: Path) -> None:
     judge = Judge(spec, folder, held_out_texts(spec))
     print(f"| {name} | {task} | float32 | 1.00 | | | |")
     for dtype in CANDIDATES["cpu"]:
-        _, verdict = judge.examine(dtype, worth=0)
+        _, verdict = judge.examine(dtype, min_speedup=0)
         assert verdict.agreement is not None
-        assert verdict.steadiness is not None
+        assert verdict.self_agreement is not None
         print(
             f"| {name} | {task} | {dtype} | {verdict.speed:.2f} | {verdict.agreement:.5f} | "
-            f"{verdict.steadiness:.5f} | {'may' if verdict.agrees else 'no'} |",
+            f"{verdict.self_agreement:.5f} | {'may' if verdict.agrees else 'no'} |",
             flush=True,
         )
 

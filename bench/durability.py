@@ -90,7 +90,7 @@ async def _submit_for(submits: JobQueue, seconds: float) -> int:
 
 async def main() -> None:
     rounds = [[await measure(mode) for mode in MODES] for _ in range(ROUNDS)]
-    print(f"{'durable':8} {'appendfsync':12} {'replicas':8}  one: p50, p99   {SUBMITTERS} side by side")
+    print(f"{'durable':8} {'appendfsync':12} {'replicas':8}  one: p50, p99   {SUBMITTERS} in parallel")
     for number, mode in enumerate(MODES):
         p50s, p99s, rates = zip(*(each[number] for each in rounds), strict=True)
         print(

@@ -26,7 +26,7 @@ class Source(Protocol):
 
     def answered(self, request: Request, status: int, body: bytes, seconds: float) -> None: ...
 
-    def broke(self, request: Request, reason: str) -> None:
+    def failed(self, request: Request, reason: str) -> None:
         """Called if the request gets no answer; its connection sends no more requests."""
         ...
 
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
             try:
                 self._read_head()
             except ValueError as error:
-                self._break(f"an answer that is not understood: {error}")
+                self._break(f"the answer cannot be parsed: {error}")
         if self._total and len(self._got) >= self._total:
             self._end()
 
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         if self._request is None:
             return
         if len(self._got) > self._total:
-            self._break("more than one answer came")
+            self._break("more than one answer arrived")
             return
         seconds = time.perf_counter() - self._began
         self._source.answered(self._request, self._status, self._got[self._body :], seconds)
@@ -105,5 +105,5 @@ class Connection(asyncio.Protocol):
     def _break(self, reason: str) -> None:
         request, self._request = self._request, None
         if request is not None:
-            self._source.broke(request, reason)
+            self._source.failed(request, reason)
         self._transport.close()

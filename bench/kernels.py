@@ -27,16 +27,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     dtype = parser.parse_args().dtype
-    threads.tell_torch(1)
+    threads.set_torch_threads(1)
     spec = ModelSpec(name="embed", task="feature-extraction", source=str(model_folder()), dtype=dtype)
     pipeline: Any = pipelines.load(spec, model_folder())
     prepared = pipeline.prepare(make_texts(TEXTS), {"pooling": "mean"})
     for _ in range(3):
         pipeline.compute(prepared)
-    with profile(activities=[ProfilerActivity.CPU]) as told:
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(RUNS):
             pipeline.compute(prepared)
-    rows = sorted(told.key_averages(), key=lambda row: -row.self_cpu_time_total)
+    rows = sorted(profiler.key_averages(), key=lambda row: -row.self_cpu_time_total)
     whole = sum(row.self_cpu_time_total for row in rows)
     print(f"{prepared.tokens} tokens, {dtype}, {pipeline.layout}, one core: {whole / RUNS / 1000:.1f} ms")
     for row in rows[:SHOWN]:

@@ -46,12 +46,12 @@ class ClosedLoop:
     def answered(self, request: Request, status: int, body: bytes, seconds: float) -> None:
         self.answered_count += 1
         if status != 200 or self.contains not in body:
-            self.broke(request, f"{status}: {body[:300].decode(errors='replace')}")
+            self.failed(request, f"{status}: {body[:300].decode(errors='replace')}")
         elif request.number in self.keep:
             self.kept[request.number] = body.decode()
         self._count(request, seconds)
 
-    def broke(self, request: Request, reason: str) -> None:
+    def failed(self, request: Request, reason: str) -> None:
         self.errors += 1
         self.error = self.error or reason
 
@@ -117,7 +117,7 @@ def run(plan: Plan) -> Load:
     """Runs `generate` in its own process. Raises BenchError, also if any request failed."""
     load = in_child("bench.load", msgspec.json.encode(plan), Load, plan.limit + 30)
     if load.errors:
-        raise BenchError(f"{load.errors} of {load.answered} requests went wrong; the first: {load.error}")
+        raise BenchError(f"{load.errors} of {load.answered} requests failed; the first: {load.error}")
     return load
 
 

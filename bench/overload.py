@@ -63,11 +63,11 @@ def measure(running: stack.Stack, record: Path, load: float, seconds: float, *, 
     arrived = arrivals.run(plan)
     if arrived.errors or arrived.overrun:
         raise BenchError(f"{arrived.errors} submits failed; the first: {arrived.error or 'too many at once'}")
-    jobs = asyncio.run(_ended(running, {i: told[ID] for i, told in arrived.answers.items()}))
+    jobs = asyncio.run(_ended(running, {i: body[ID] for i, body in arrived.answers.items()}))
     waited: dict[str, list[float]] = {rank: [] for rank in SHARES}
     for number, job in jobs.items():
         if job.status != "succeeded" or job.timings.queued_ms is None:
-            raise BenchError(f"a job went wrong: {job}")
+            raise BenchError(f"a job did not succeed: {job}")
         waited[ranks[number]].append(job.timings.queued_ms)
     ran = record_of(record)[before:]
     return Outcome(waited, capacity(ran), len(ran))
@@ -99,7 +99,9 @@ async def _ended(running: stack.Stack, ids: dict[int, str]) -> dict[int, Job]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.overload")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of submitting, for each run (10)")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="seconds of submitting in each run (default: 10)"
+    )
     seconds = parser.parse_args().seconds
     about = machine.describe()
     print(f"{about['cpu']}, {about['cores']} cores; load before: {about['load before']}")

@@ -60,8 +60,8 @@ def one_round(size: Size) -> Round:
         served = {}
         for clients in CLIENTS:
             _say(f"{clients} clients")
-            asked = msgspec.structs.replace(plan, clients=clients, keep=sample)
-            served[clients] = measure(running, "embed", texts, asked)
+            full_plan = msgspec.structs.replace(plan, clients=clients, keep=sample)
+            served[clients] = measure(running, "embed", texts, full_plan)
             compare(served[clients].load.kept, best.sample)
         _say("the ceiling again")
         best = ceiling.again(texts, best)
@@ -71,14 +71,14 @@ def one_round(size: Size) -> Round:
             echo, plain = {}, {}
             for clients in ECHO_CLIENTS:
                 _say(f"echo, {clients} clients")
-                asked = msgspec.structs.replace(quickly, clients=clients)
-                echo[clients] = measure(running, "echo", texts[:64], asked)
-                plain[clients] = _plain(port, texts[:64], asked)
+                full_plan = msgspec.structs.replace(quickly, clients=clients)
+                echo[clients] = measure(running, "echo", texts[:64], full_plan)
+                plain[clients] = _plain(port, texts[:64], full_plan)
             _say("echo, lists")
             lists = [(texts * LIST)[first : first + LIST] for first in range(4)]
-            asked = msgspec.structs.replace(quickly, clients=LISTERS)
-            echo_lists = measure(running, "echo", lists, asked)
-            plain_lists = _plain(port, lists, asked)
+            full_plan = msgspec.structs.replace(quickly, clients=LISTERS)
+            echo_lists = measure(running, "echo", lists, full_plan)
+            plain_lists = _plain(port, lists, full_plan)
     _say("done\n")
     return Round(best, served, echo, plain, echo_lists, plain_lists)
 

@@ -58,7 +58,7 @@ def own_cores(workers: int) -> list[set[int] | None]:
     """Returns one core per worker. Raises BenchError if there are too few."""
     cores = sorted(os.sched_getaffinity(0))[:workers]
     if len(cores) < workers:
-        raise BenchError(f"{workers} workers on cores of their own need as many cores")
+        raise BenchError(f"{workers} workers need {workers} cores, one for each")
     return [{core} for core in cores]
 
 
@@ -72,7 +72,7 @@ def measure(
         burst = [NewJob("burst", text, 1, parameters, "normal", None) for text in make_texts(jobs)]
         ended, beats = asyncio.run(_burst(running.redis_url, workers, burst))
     if any(job.status != "succeeded" or job.started_at is None for job in ended):
-        raise BenchError("a job went wrong")
+        raise BenchError("a job did not succeed")
     first = min(job.started_at for job in ended if job.started_at)
     last = max(job.finished_at for job in ended if job.finished_at)
     lasts: dict[int, float] = defaultdict(float)
@@ -87,16 +87,16 @@ async def _burst(url: str, workers: int, burst: list[NewJob]) -> tuple[list[Job]
     redis = connect(Settings(redis_url=url), connections=32)
     try:
         queue, roster = JobQueue(redis, Settings(redis_url=url), ["burst"]), Roster(redis)
-        met = time.monotonic() + 2 * HEARTBEAT_EVERY + 0.5
+        settled_at = time.monotonic() + 2 * HEARTBEAT_EVERY + 0.5
 
-        async def know_each_other() -> bool:
+        async def rosters_read() -> bool:
             ready = [beat for beat in await roster.read() if beat.engine in ("ready", "busy")]
-            nonlocal met
+            nonlocal settled_at
             if len(ready) < workers:
-                met = time.monotonic() + 2 * HEARTBEAT_EVERY + 0.5  # they then read the roster again
-            return time.monotonic() > met
+                settled_at = time.monotonic() + 2 * HEARTBEAT_EVERY + 0.5  # they then read the roster again
+            return time.monotonic() > settled_at
 
-        await until(know_each_other)
+        await until(rosters_read)
         left, ids = iter(burst), []
 
         async def fill() -> None:
@@ -129,7 +129,7 @@ def _signal(workers: list[Heartbeat], number: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scaling")
-    parser.add_argument("--rounds", type=int, default=3, help="of each (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default: 3)")
     rounds = parser.parse_args().rounds
     os.environ["OMP_NUM_THREADS"] = "1"  # all processes inherit it
     about = machine.describe()

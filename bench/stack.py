@@ -79,10 +79,10 @@ class Stack:
         deadline = time.monotonic() + SETTLED
         while (counters := self.counters(model)).items < items:
             if time.monotonic() > deadline:
-                raise BenchError(f"the worker tells of {counters.items:g} items and not of {items:g}")
+                raise BenchError(f"the worker reports {counters.items:g} items instead of {items:g}")
             time.sleep(0.1)
         if counters.items > items:
-            raise BenchError(f"the worker ran {counters.items:g} items where {items:g} were asked for")
+            raise BenchError(f"the worker ran {counters.items:g} items instead of {items:g}")
         return counters
 
 
@@ -147,7 +147,7 @@ def wait_until_listening(port: int, path: str) -> None:
 
 
 def _answers(port: int, model: str) -> None:
-    asked = {"model": model, "inputs": "Are you there?"}
-    answer = httpx.post(f"http://127.0.0.1:{port}{PATH}", json=asked, timeout=READY)
+    job = {"model": model, "inputs": "Are you there?"}
+    answer = httpx.post(f"http://127.0.0.1:{port}{PATH}", json=job, timeout=READY)
     if answer.status_code != 200 or answer.json()["status"] != "succeeded":
         raise BenchError(f"{model} does not answer: {answer.status_code} {answer.text[:300]}")

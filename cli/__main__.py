@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-OURS = ("api", "cli", "jobs", "standalone", "top", "worker")
+OWN_PACKAGES = ("api", "cli", "jobs", "standalone", "top", "worker")
 """Batchline's own packages, which no extra installs; an image may have only some of them."""
 
 
@@ -15,7 +15,7 @@ class Command(NamedTuple):
 
     module: str
     extra: str
-    does: str
+    help_text: str
 
 
 COMMANDS = {
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _how_to_install(command: Command, error: ModuleNotFoundError) -> str:
-    if str(error.name).partition(".")[0] in OURS:
+    if str(error.name).partition(".")[0] in OWN_PACKAGES:
         return f"it is not part of this installation, which lacks {error.name}"
     install = f'{sys.executable} -m pip install "batchline[{command.extra}]"'
     return f"{error.name} is not installed; install what the command needs with: {install}"
@@ -60,7 +60,7 @@ def _how_to_install(command: Command, error: ModuleNotFoundError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS)) + 2
-    listed = "\n".join(f"  {name:{width}}{command.does}" for name, command in COMMANDS.items())
+    listed = "\n".join(f"  {name:{width}}{command.help_text}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="batchline",
         usage="batchline COMMAND [ARGUMENTS]",

@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="batchline check-models",
         description="Check the models file and the files of its models, without loading them."
-        " The exit status is 1 where something is wrong.",
+        " Exits with status 1 if something is wrong.",
     )
     parser.add_argument(
         "file", nargs="?", type=Path, help="the models file (default: BATCHLINE_MODELS_FILE or models.toml)"
@@ -51,7 +51,7 @@ def fault(catalog: ModelCatalog, spec: ModelSpec) -> str | None:
         if spec.pipeline:
             return _pipeline_fault(spec.pipeline)
         if source:
-            return checkpoints.fault(source) or checkpoints.misfit(
+            return checkpoints.fault(source) or checkpoints.mismatch(
                 checkpoints.read_config(source / checkpoints.CONFIG), spec.task
             )
     except ConfigurationError as error:
@@ -67,17 +67,17 @@ def describe(catalog: ModelCatalog, spec: ModelSpec) -> str:
         return f"{what} from {source}"
     if spec.source is None:
         return what
-    kept = "in the hub's cache here" if _is_kept(spec) else "downloaded at the first start"
-    return f"{what} from the hub, {spec.source} at {spec.revision}, {kept}"
+    cached = "in the hub's cache here" if _is_cached(spec) else "downloaded at the first start"
+    return f"{what} from the hub, {spec.source} at {spec.revision}, {cached}"
 
 
-def _is_kept(spec: ModelSpec) -> bool:
+def _is_cached(spec: ModelSpec) -> bool:
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:  # not installed if only the API runs here
         return False
-    kept = try_to_load_from_cache(str(spec.source), checkpoints.CONFIG, revision=spec.revision)
-    return isinstance(kept, str)
+    cached = try_to_load_from_cache(str(spec.source), checkpoints.CONFIG, revision=spec.revision)
+    return isinstance(cached, str)
 
 
 def _pipeline_fault(pipeline: str) -> str | None:
@@ -89,7 +89,7 @@ def _pipeline_fault(pipeline: str) -> str | None:
     for part in inner:
         path = f"{path}.{part}"
         found = PathFinder.find_spec(path, found.submodule_search_locations or []) if found else None
-    return None if found else f"there is no module {name} here or among the installed packages"
+    return None if found else f"the module {name} is neither here nor in an installed package"
 
 
 if __name__ == "__main__":

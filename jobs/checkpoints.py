@@ -46,7 +46,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigurationError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(config, dict):
-        raise ConfigurationError(f"{path} must hold a JSON object")
+        raise ConfigurationError(f"{path} must contain a JSON object")
     return config
 
 
@@ -59,20 +59,20 @@ def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
     if sentence_vectors and not architecture.endswith("ForSequenceClassification"):
         return "feature-extraction"
     if not architecture:
-        raise ConfigurationError(f"its {CONFIG} names no architecture, so its task is not known")
-    fitting = next((fitting for head, fitting in _HEADS.items() if architecture.endswith(head)), ())
-    if len(fitting) > 1:
+        raise ConfigurationError(f"its {CONFIG} names no architecture, so its task is unknown")
+    candidates = next((candidates for head, candidates in _HEADS.items() if architecture.endswith(head)), ())
+    if len(candidates) > 1:
         task = _classification(config)
-    elif fitting:
-        [task] = fitting
+    elif candidates:
+        [task] = candidates
     else:
         task = "feature-extraction" if architecture.endswith("Model") else ""
     if task not in tasks.TASKS:
-        raise ConfigurationError(f"it is a {architecture}, which none of the tasks is known to fit")
+        raise ConfigurationError(f"it is a {architecture}, which no task supports")
     return task
 
 
-def misfit(config: Mapping[str, Any], task: str) -> str | None:
+def mismatch(config: Mapping[str, Any], task: str) -> str | None:
     """Returns why a checkpoint does not fit this task, from its config.json; None if unknown or it fits."""
     heads = [head for head, trained in _HEADS.items() if task in trained]
     architecture = _architecture(config)

@@ -115,10 +115,10 @@ class ModelSpec(BaseModel):
         if known := tasks.find(task):
             return known.name
         names = [name for each in tasks.TASKS.values() for name in (each.name, *each.aliases)]
-        meant = tasks.MEANT.get(task.lower()) or _closest(task, names)
+        suggestion = tasks.SUGGESTIONS.get(task.lower()) or _closest(task, names)
         raise ValueError(
             f"unknown task {task!r}; "
-            + (f"did you mean {meant!r}? " if meant else "")
+            + (f"did you mean {suggestion!r}? " if suggestion else "")
             + f"known: {', '.join(names)}; for anything else, write a class and give "
             'pipeline = "module:Class" instead (docs/custom-pipelines.md)'
         )
@@ -127,24 +127,24 @@ class ModelSpec(BaseModel):
     def _one_way_to_run(self) -> "ModelSpec":
         if (self.task == tasks.CUSTOM) != (self.pipeline is not None):
             raise ValueError('give either task = "..." or pipeline = "module:Class"')
-        if wrong := [name for name in self.parameters if not name.isidentifier() or iskeyword(name)]:
-            raise ValueError(f"a parameter's name must be one in Python, which {wrong[0]!r} is not")
+        if invalid := [name for name in self.parameters if not name.isidentifier() or iskeyword(name)]:
+            raise ValueError(f"a parameter's name must be a Python identifier, which {invalid[0]!r} is not")
         if self.pipeline is None:
             if self.source is None:
                 raise ValueError("a task needs a source: a local folder or a hub id with a revision")
             if self.parameters or self.options or self.input != "text":
-                raise ValueError("options, parameters and input are for a pipeline of your own")
+                raise ValueError("options, parameters and input are allowed only with pipeline")
         elif self.dtype in ("int8", "auto"):
             raise ValueError(
-                f'dtype = "{self.dtype}" is for a task; a pipeline of your own sees to its numbers'
+                f'dtype = "{self.dtype}" is allowed only with task; a custom pipeline sets its own dtype'
             )
         kind = self.definition.input
         if self.max_input_chars < kind.least_chars:
-            raise ValueError(f"max_input_chars must be {kind.least_chars} at least for {self.task}")
+            raise ValueError(f"max_input_chars must be at least {kind.least_chars} for {self.task}")
         if self.dtype == "auto" and not kind.has_texts:
-            raise ValueError(f'dtype = "auto" is judged by texts, which {self.task} does not take')
+            raise ValueError(f'dtype = "auto" compares answers to texts, which {self.task} does not accept')
         if self.held_out is not None and self.dtype != "auto":
-            raise ValueError('held_out is for dtype = "auto"')
+            raise ValueError('held_out is allowed only with dtype = "auto"')
         return self
 
     @model_validator(mode="after")
@@ -237,7 +237,7 @@ def load_catalog(path: Path) -> ModelCatalog:
         raise ConfigurationError(f"{path} is not valid TOML: {error}{hint}") from None
     models = tables.get("models")
     if set(tables) != {"models"} or not isinstance(models, dict) or not models:
-        raise ConfigurationError(f"{path} must hold one [models.NAME] table for each model, and nothing else")
+        raise ConfigurationError(f"{path} must contain only [models.NAME] tables, one for each model")
     specs = []
     for name, table in models.items():
         try:
@@ -264,14 +264,14 @@ _UNQUOTED_SLASH = re.compile(r"^\s*\[models\.([\w.-]+/[\w./-]+)\]", re.MULTILINE
 
 def _check_names(path: Path, specs: list[ModelSpec]) -> None:
     """Raises ConfigurationError if a name or alias is used by more than one model."""
-    taken = {spec.name: f"the name of [models.{spec.name}]" for spec in specs}
+    used = {spec.name: f"the name of [models.{spec.name}]" for spec in specs}
     for spec in specs:
         for alias in spec.aliases:
-            if alias in taken:
+            if alias in used:
                 raise ConfigurationError(
-                    f"{path}: [models.{spec.name}]: aliases: {alias!r} is {taken[alias]} already"
+                    f"{path}: [models.{spec.name}]: aliases: {alias!r} is already {used[alias]}"
                 )
-            taken[alias] = f"an alias of [models.{spec.name}]"
+            used[alias] = f"an alias of [models.{spec.name}]"
 
 
 def _first_fault(error: Exception, name: str, table: Any) -> str:
@@ -287,8 +287,8 @@ def _first_fault(error: Exception, name: str, table: Any) -> str:
 
 def _unknown(key: str, name: str, table: dict[str, Any]) -> str:
     known = [field for field in ModelSpec.model_fields if field != "name"]
-    if meant := _closest(key, known):
-        return f"unknown key {key}; did you mean {meant}?"
+    if suggestion := _closest(key, known):
+        return f"unknown key {key}; did you mean {suggestion}?"
     if isinstance(table[key], dict):  # TOML reads [models.bge-v1.5] as nested tables
         return f'unknown key {key}; a name with a dot needs quotes, as in [models."{name}.{key}"]'
     return f"unknown key {key}; known: {', '.join(known)}"

@@ -27,10 +27,10 @@ TITLES = {
     "queue-full": "The queue is full",
     "server-busy": "The server is busy",
     "redis-unavailable": "The queue cannot be reached",
-    "not-found": "Nothing is here",
-    "method-not-allowed": "Not with this method",
+    "not-found": "Not found",
+    "method-not-allowed": "Method not allowed",
     "bad-request": "The request is malformed",
-    "internal-error": "Something went wrong here",
+    "internal-error": "Internal server error",
     # an input, or all inputs of a job
     "input-failed": "The pipeline failed on this input",
     "engine-died": "The engine died on this input",
@@ -57,4 +57,4 @@ FAILURES: tuple[FailureKind, ...] = get_args(FailureKind)
 
 def failure(kind: str, detail: str) -> dict[str, Any]:
     """Returns the error of one input in a job's results: a problem without an HTTP status."""
-    return {"type": TYPE + kind, "title": TITLES[kind], "detail": detail}
+    return {"type": TYPE + kind, "title": TITLES.get(kind, kind), "detail": detail}

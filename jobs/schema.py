@@ -123,6 +123,14 @@ class BatchSummary(msgspec.Struct, frozen=True):
     """Share of padding among the batch's tokens, 0 to 1; None if they were not counted."""
 
 
+class ResultError(msgspec.Struct, frozen=True):
+    """Why one input has no output. It has no HTTP status, because other inputs may have succeeded."""
+
+    type: str
+    title: str
+    detail: str
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as shown to a client."""
 
@@ -141,6 +149,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     timings: Timings
     batch: BatchSummary | None = None
+    first_error: ResultError | None = None
+    """The error of the first failed input; its detail may be shortened. Also in listings, without results."""
+    worker: str | None = None
+    """The worker that ended it."""
     urls: dict[str, str]
 
     @property

@@ -117,14 +117,14 @@ def _steps(folder: Path, modules: list[_Module], prompt: str) -> dict[str, Any]:
         where = f" in {module.path}" if module.path else ""
         raise Unsupported(f"{MODULES}: the step {module.kind}{where} is not supported")
     if "pooling" not in defaults:
-        raise Unsupported(f"{MODULES}: there is no step Pooling")
+        raise Unsupported(f"{MODULES}: the step Pooling is missing")
     return defaults
 
 
 def _pooling(folder: Path, module: _Module, prompt: str) -> str:
     config = _read(folder, module.config, dict[str, Any])
     if config is None:
-        raise Unsupported(f"{module.config} is not there")
+        raise Unsupported(f"{module.config} does not exist")
     modes = config.get("pooling_mode") or [mode for name, mode in POOLINGS.items() if config.get(name)]
     modes = [modes] if isinstance(modes, str) else modes or ["mean"]
     if len(modes) > 1:

@@ -21,10 +21,10 @@ MIB = 1024 * 1024
 
 PREFIX = "BATCHLINE_"
 
-CHECKED = f"{PREFIX}SETTINGS_CHECKED"
+SETTINGS_CHECKED = f"{PREFIX}SETTINGS_CHECKED"
 """Set for child processes: unknown variables have already been reported."""
 
-NO_SETTINGS = frozenset({CHECKED, f"{PREFIX}STARTED_AS", f"{PREFIX}CRASH_AT"})
+INTERNAL_VARIABLES = frozenset({SETTINGS_CHECKED, f"{PREFIX}STARTED_AS", f"{PREFIX}CRASH_AT"})
 """Internal variables for our processes and tests; not settings for an operator."""
 
 _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)=|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?=")
@@ -153,10 +153,10 @@ def warn_of_unknown(warn: Callable[[str], object]) -> None:
 
     Only once for this program and its children. Not an error: another program may use the variable.
     """
-    if os.environ.get(CHECKED) != "1":
+    if os.environ.get(SETTINGS_CHECKED) != "1":
         for sentence in unknown_variables(os.environ):
             warn(sentence)
-        os.environ[CHECKED] = "1"
+        os.environ[SETTINGS_CHECKED] = "1"
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
@@ -165,14 +165,14 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     sentences = []
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)
-        if name == variable.upper() or name in known or PREFIX + name in NO_SETTINGS:
+        if name == variable.upper() or name in known or PREFIX + name in INTERNAL_VARIABLES:
             continue
         if _KUBERNETES.search(f"{name}="):
             continue
-        meant = difflib.get_close_matches(name, known, 1)
+        similar = difflib.get_close_matches(name, known, 1)
         hint = (
-            f"did you mean {PREFIX}{meant[0]}?"
-            if meant
+            f"did you mean {PREFIX}{similar[0]}?"
+            if similar
             else "the settings are listed in docs/configuration.md"
         )
         sentences.append(f"{variable} is not a setting of Batchline; {hint}")

@@ -11,7 +11,7 @@ import msgspec
 
 from jobs.errors import InvalidRequest
 
-MOST_QUOTED = 60
+MAX_QUOTED = 60
 """Most characters of a wrong value or name that are quoted in a message."""
 
 KINDS = {
@@ -37,24 +37,24 @@ def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct], of: st
 
     The pointer is that of the wrong part, or of the whole if a member is unknown or missing.
     """
-    declared, told = properties(kind), str(error)
+    declared, raw = properties(kind), str(error)
     above = f"/{of}" if of else ""
-    if found := _unknown.match(told):
+    if found := _unknown.match(raw):
         known = f"{'is' if len(declared) == 1 else 'are'} {_joined(declared, 'and') or 'none'}"
         unknown = f"{_quoted(found['name'])} is unknown; there {known}"
         return InvalidRequest(f"{of}: {unknown}" if of else unknown, pointer=above or None)
-    if found := _missing.match(told):
-        wants = wanted(declared[found["name"]])
-        missing = f"{found['name']} is missing{f'; give {wants}' if wants else ''}"
+    if found := _missing.match(raw):
+        expected = wanted(declared[found["name"]])
+        missing = f"{found['name']} is missing{f'; give {expected}' if expected else ''}"
         return InvalidRequest(f"{of}: {missing}" if of else missing, pointer=above or None)
-    place = _place.match(told)
-    message, path = (place["message"], place["path"]) if place else (told, "")
+    place = _place.match(raw)
+    message, path = (place["message"], place["path"]) if place else (raw, "")
     path = path.partition("[...]")[0]  # msgspec does not name the key of an object's value
     parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)
     pointer = above + "".join(f"/{name or index}" for name, index in parts)
-    wants, but = wanted(_part(declared, parts)) if parts else "an object", _but(message)
-    said = f"give {wants}{but}" if wants and (parts or but) else message
-    return InvalidRequest(f"{pointer[1:] or 'the body'}: {said}", pointer=pointer or None)
+    expected, received = wanted(_part(declared, parts)) if parts else "an object", _received(message)
+    sentence = f"give {expected}{received}" if expected and (parts or received) else message
+    return InvalidRequest(f"{pointer[1:] or 'the body'}: {sentence}", pointer=pointer or None)
 
 
 def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _list(schema: Mapping[str, Any]) -> str:
     return f"a list of {many}texts{each}"
 
 
-def _but(message: str) -> str:
+def _received(message: str) -> str:
     """Returns a clause with the value that was received, if msgspec's message contains it."""
     if found := _choice.match(message):
         return f", not {_quoted(found['got'])}"
@@ -146,8 +146,8 @@ def _but(message: str) -> str:
 
 def _quoted(words: str) -> str:
     """Replaces control characters, which could affect a terminal, and truncates."""
-    shown = "".join(c if c.isprintable() else "�" for c in words[: MOST_QUOTED + 1])
-    return shown if len(words) <= MOST_QUOTED else f"{shown[:MOST_QUOTED]}…"
+    shown = "".join(c if c.isprintable() else "�" for c in words[: MAX_QUOTED + 1])
+    return shown if len(words) <= MAX_QUOTED else f"{shown[:MAX_QUOTED]}…"
 
 
 def _joined(given: Iterable[str], word: str) -> str:

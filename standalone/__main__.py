@@ -25,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = _parser()
     arguments = parser.parse_args(argv)
-    about_source = [f"--{name}" for name in ("task", "name", "revision") if getattr(arguments, name)]
-    if about_source and not arguments.source:
-        parser.error(f"{' and '.join(about_source)}: name the FOLDER_OR_HUB_ID that this is about")
+    source_options = [f"--{name}" for name in ("task", "name", "revision") if getattr(arguments, name)]
+    if source_options and not arguments.source:
+        parser.error(f"{' and '.join(source_options)}: give a FOLDER_OR_HUB_ID too")
     for name, value in (("HOST", arguments.host), ("PORT", arguments.port)):
         if value is not None:
             os.environ[f"BATCHLINE_{name}"] = str(value)
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER_OR_HUB_ID",
         help="a checkpoint to serve; without it, the models of models.toml (BATCHLINE_MODELS_FILE)",
     )
-    parser.add_argument("--task", default="", help="its task, where its config.json does not say")
+    parser.add_argument("--task", default="", help="its task, if its config.json does not name it")
     parser.add_argument(
         "--name", default="", help="its name in requests (default: from the folder or hub id)"
     )

@@ -30,7 +30,7 @@ class Child:
     """A command in its own session, so that only this process receives a Ctrl-C and controls the stop.
 
     `grace`: seconds between SIGTERM and SIGKILL. `log`: the file for its output, by default our own output.
-    `complaint`: returns the message if it refuses to start, for a program that prints none itself.
+    `startup_error`: returns the message if it refuses to start, for a program that prints none itself.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Child:
         *,
         grace: float,
         log: Path | None = None,
-        complaint: Callable[[], str] = str,
+        startup_error: Callable[[], str] = str,
     ) -> None:
         self.name = name
         self.works = False
@@ -50,7 +50,7 @@ class Child:
         self._environment = environment
         self._grace = grace
         self._log = log
-        self._complaint = complaint
+        self._startup_error = startup_error
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, guard: watchdog.Watchdog) -> None:
@@ -72,7 +72,7 @@ class Child:
             backoff.began()
             status = await self._ended(guard)
             if status == 1 and not self.works:
-                raise ConfigurationError(self._complaint())
+                raise ConfigurationError(self._startup_error())
             backoff.failed()
             say(f"{_capital(self.name)} {how_it_ended(status)}; it is restarted in {backoff.pause:g} s")
             await asyncio.sleep(backoff.pause)

@@ -31,35 +31,35 @@ def look_up(hub_id: str, revision: str = "") -> HubModel:
         from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         raise ConfigurationError(
-            f"{hub_id} is no folder here, and huggingface_hub, which asks the hub for it, is not installed"
+            f"{hub_id} is not a folder here, and asking the hub needs huggingface_hub, which is not installed"
         ) from None
     disable_progress_bars()
     try:
-        return _ask(hub_id, revision or None)
+        return _from_hub(hub_id, revision or None)
     except errors.GatedRepoError:
         raise ConfigurationError(
-            f"{hub_id} is gated; request access to it on the hub and set HF_TOKEN"
+            f"{hub_id} is gated; request access on its hub page and set HF_TOKEN"
         ) from None
     except errors.RevisionNotFoundError:
         raise ConfigurationError(f"{hub_id} has no revision {revision} on the hub") from None
     except errors.RepositoryNotFoundError:
         raise ConfigurationError(
-            f"{hub_id} is no folder here and no public model on the hub; for a private one set HF_TOKEN"
+            f"{hub_id} is neither a folder here nor a public model on the hub; for a private one set HF_TOKEN"
         ) from None
     except ConfigurationError:
         raise
     except errors.HFValidationError:
         raise ConfigurationError(f"{hub_id} does not exist") from None
     except Exception as error:  # any error of the client's HTTP library
-        if found := _kept(hub_id, revision or None):
+        if found := _from_cache(hub_id, revision or None):
             return found
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ConfigurationError(
-            f"{hub_id} is no folder here, and the hub cannot be reached: {reason}"
+            f"{hub_id} is not a folder here, and the hub cannot be reached: {reason}"
         ) from None
 
 
-def _ask(hub_id: str, revision: str | None) -> HubModel:
+def _from_hub(hub_id: str, revision: str | None) -> HubModel:
     from huggingface_hub import HfApi, hf_hub_download
 
     info = HfApi().model_info(hub_id, revision=revision, timeout=TIMEOUT)
@@ -76,7 +76,7 @@ def _ask(hub_id: str, revision: str | None) -> HubModel:
     return HubModel(commit, checkpoints.read_config(path), vectors)
 
 
-def _kept(hub_id: str, revision: str | None) -> HubModel | None:
+def _from_cache(hub_id: str, revision: str | None) -> HubModel | None:
     """Returns the model from the hub's cache on this machine; None if it was never loaded here."""
     from huggingface_hub import try_to_load_from_cache
 

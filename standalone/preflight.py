@@ -28,7 +28,7 @@ def read_models(settings: Settings) -> ModelCatalog:
         and not settings.models_file.exists()
     ):
         raise ConfigurationError(
-            f"there is no {settings.models_file} in {Path.cwd()}; name a checkpoint to serve, as in"
+            f"there is no {settings.models_file} in {Path.cwd()}; give a checkpoint to serve, as in"
             " `batchline serve FOLDER`, or a models file in BATCHLINE_MODELS_FILE"
         )
     catalog = load_catalog(settings.models_file)
@@ -71,12 +71,12 @@ def try_port(settings: Settings) -> None:
                     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind(address)
     except socket.gaierror as error:
-        raise ConfigurationError(f"BATCHLINE_HOST: {host!r} is no address: {error.strerror}") from None
+        raise ConfigurationError(f"BATCHLINE_HOST: {host!r} is not an address: {error.strerror}") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(
                 f"port {port} of {host} is in use by another program;"
-                " name a free one with --port or BATCHLINE_PORT"
+                " set a free one with --port or BATCHLINE_PORT"
             ) from None
         reason = os.strerror(error.errno or 0)
         raise ConfigurationError(f"cannot listen on {host}, port {port}: {reason}") from None

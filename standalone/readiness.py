@@ -9,10 +9,10 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from standalone.terminal import say
 
-ASK_EVERY = 0.2
+POLL_EVERY = 0.2
 """Seconds between requests to /health/ready."""
 
-TELL_EVERY = 10.0
+REPORT_EVERY = 10.0
 """Seconds between lines that report that the models are still loading."""
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
@@ -24,16 +24,16 @@ async def announce(settings: Settings, models: list[str]) -> None:
 
     Does not wait for models that cannot be loaded; prints why they are not served.
     """
-    began = told = time.monotonic()
+    began = reported = time.monotonic()
     loading = f"Loading {'model' if len(models) == 1 else 'models'} {', '.join(models)}"
     say(f"{loading} ...")
     while not await is_ready(settings):
-        await asyncio.sleep(ASK_EVERY)
-        if time.monotonic() - told >= TELL_EVERY:
-            told = time.monotonic()
-            say(f"{loading} ... {told - began:.0f} s so far")
+        await asyncio.sleep(POLL_EVERY)
+        if time.monotonic() - reported >= REPORT_EVERY:
+            reported = time.monotonic()
+            say(f"{loading} ... {reported - began:.0f} s so far")
     for model, fault in (await retired_models(settings)).items():
-        say(f"Model {model} is not served, and loaded again later: {fault}")
+        say(f"Model {model} cannot be served; loading is retried later: {fault}")
     url = address(settings)
     say(f"Batchline is ready: {url}  (docs: {url}/docs)")
 

@@ -87,7 +87,7 @@ def _task(source: str, config: dict[str, object], *, sentence_vectors: bool) -> 
         return checkpoints.task_of(config, sentence_vectors=sentence_vectors)
     except ConfigurationError as error:
         raise ConfigurationError(
-            f"{source}: {error}; name one with --task: {', '.join(tasks.TASKS)}"
+            f"{source}: {error}; set one with --task: {', '.join(tasks.TASKS)}"
         ) from None
 
 

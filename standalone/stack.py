@@ -29,8 +29,8 @@ async def serve(settings: Settings, single: ModelSpec | None = None) -> None:
     if "redis_url" not in settings.model_fields_set:
         if settings.durable_submit == "replica":
             raise ConfigurationError(
-                "BATCHLINE_DURABLE_SUBMIT=replica: the embedded server has no replica; give it `disk`,"
-                " or name a server of your own in BATCHLINE_REDIS_URL"
+                "BATCHLINE_DURABLE_SUBMIT=replica: the embedded server has no replica; use `disk`,"
+                " or set BATCHLINE_REDIS_URL to another server"
             )
         valkey = EmbeddedValkey(settings.data_dir, sync_always=settings.durable_submit == "disk")
     with contextlib.ExitStack() as files:
@@ -46,7 +46,7 @@ async def _run(settings: Settings, catalog: ModelCatalog, valkey: EmbeddedValkey
         if valkey:
             await supervisor.start(valkey.child())
             settings = settings.model_copy(update={"redis_url": valkey.url})
-            await valkey.answering(settings)
+            await valkey.wait_until_ready(settings)
         await check(settings)
         environment = {
             **os.environ,
@@ -58,5 +58,5 @@ async def _run(settings: Settings, catalog: ModelCatalog, valkey: EmbeddedValkey
         await supervisor.start(Child("the worker", worker, environment, grace=settings.shutdown_grace + 10))
         await supervisor.start(Child("the API", api, environment, grace=15))
         await announce(settings, list(catalog.specs))
-        supervisor.everything_works()
+        supervisor.mark_working()
         await supervisor.stopped()

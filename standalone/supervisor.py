@@ -48,7 +48,7 @@ class Supervisor:
         keeper.add_done_callback(self._on_keeper_ended)
         self._keepers.append(keeper)
 
-    def everything_works(self) -> None:
+    def mark_working(self) -> None:
         """Marks all children as working: from now on exit status 1 also leads to a restart."""
         for child in self._children:
             child.works = True
@@ -79,7 +79,7 @@ class Supervisor:
             for child in self._children:
                 child.kill()
             return
-        say("Stopping when the running batch is done; once more to stop at once")
+        say("Stopping after the running batch; send the signal again to stop at once")
         self._cancel_body()
 
     def _on_keeper_ended(self, keeper: asyncio.Task[None]) -> None:

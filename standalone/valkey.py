@@ -22,7 +22,7 @@ LOCK_WAIT = 3.0
 """Seconds to wait for an ending instance to release its folder."""
 
 CONFIGURATION = """\
-# Written anew at every start, for this start alone.
+# Generated at each start; changes are lost.
 bind 127.0.0.1
 port {port}
 requirepass {password}
@@ -85,9 +85,11 @@ class EmbeddedValkey:
         path.write_text(text, encoding="utf-8")
         self._log.write_bytes(b"")
         command = [str(_binary()), str(path)]
-        return Child("Valkey", command, os.environ, grace=10, log=self._log, complaint=self._complaint)
+        return Child(
+            "Valkey", command, os.environ, grace=10, log=self._log, startup_error=self._startup_error
+        )
 
-    async def answering(self, settings: Settings) -> None:
+    async def wait_until_ready(self, settings: Settings) -> None:
         """Waits until the server has read its data; without end, until cancelled, if it cannot start."""
         client = connect(settings, connections=1)
         try:
@@ -99,13 +101,13 @@ class EmbeddedValkey:
                     await asyncio.sleep(0.02)
         finally:
             await client.aclose(close_connection_pool=True)
-        say(f"Valkey is up, with its data in {self.folder}")
+        say(f"Valkey is running, its data is in {self.folder}")
 
-    def _complaint(self) -> str:
+    def _startup_error(self) -> str:
         """Returns why the server ended: the last line of its log."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = lines[-1].rpartition(" # ")[2] if lines else "it does not say why"
-        return f"Valkey does not start on {self.folder}: {last}"
+        last = lines[-1].rpartition(" # ")[2] if lines else "its log is empty"
+        return f"Valkey cannot start with the data in {self.folder}: {last}"
 
 
 def _binary() -> Path:

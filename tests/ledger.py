@@ -22,10 +22,10 @@ class JobQueue(Ledger, Claims):
 def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model: str = MODEL) -> Ending:
     """A job that ran: with results given, or POSITIVE for each input."""
     payload = decode_payload(claimed.payload)
-    inputs = views.asked(claimed.payload).inputs
+    inputs = views.inputs_of(claimed.payload).inputs
     results = results or [{"output": [{"label": "POSITIVE", "score": 0.98}]} for _ in inputs]
-    failed = sum("error" in result for result in results)
-    state = JobState.FAILED if failed == len(results) else JobState.SUCCEEDED
+    errors = [result["error"] for result in results if "error" in result]
+    state = JobState.FAILED if len(errors) == len(results) else JobState.SUCCEEDED
     record = Record(
         s=state is JobState.SUCCEEDED,
         r=msgspec.json.encode(results),
@@ -35,7 +35,9 @@ def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model:
         et=payload.et,
         st=claimed.claimed_ms,
         n=len(results),
-        failed=failed,
+        failed=len(errors),
+        error=("input-failed", errors[0]["detail"]) if errors else None,
+        worker=claimed.worker or None,
         compute=1.5,
         batch=(len(results), 0.25),
         state=state,

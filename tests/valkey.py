@@ -62,9 +62,9 @@ class Server:
         command = [BINARY]
         for name, value in options.items():
             command += [f"--{name}", *(value.split() if name in self.options else [value])]
-        self._launch(command)
+        self._send(command)
 
-    def _launch(self, command: list[str]) -> None:
+    def _send(self, command: list[str]) -> None:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         client = redis.Redis(port=self.port)
@@ -136,7 +136,7 @@ class Sentinel(Server):
             *self.lines,
         ]
         settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._launch([BINARY, str(settings), "--sentinel"])
+        self._send([BINARY, str(settings), "--sentinel"])
 
 
 @contextmanager

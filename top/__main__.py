@@ -13,29 +13,29 @@ from rich.live import Live
 from top.readings import NoServer, Reading, Server
 from top.table import plain, screen
 
-WIDE = 160
+DEFAULT_WIDTH = 160
 """Columns if the output is not a terminal."""
 
 COLUMNS = """\
 columns of the models:
-  wait      jobs that no worker has claimed yet
-  oldest    how long the oldest of them has waited
+  wait      waiting jobs, which no worker has claimed yet
+  oldest    waiting time of the oldest of them
   run       jobs that a worker has claimed
-  done/s    jobs that ended, per second
-  queued    from a job's submit to its start
-  compute   time in which the model computed a job's batches
-  p50, p95  half of the jobs, or 95 % of them, took at most this long (the upper bound of a bucket)
-  batch     mean number of inputs in a batch
-  pad       share of padding among the tokens that the model computed
-  fail      share of failed inputs, of jobs that ended
+  done/s    ended jobs per second
+  queued    time from a job's submit to its start
+  compute   time of the model for a job's batches
+  p50, p95  half of the jobs, or 95 % of them, took at most this long
+  batch     mean number of inputs in a micro-batch
+  pad       share of padding among the tokens that were run
+  fail      share of failed inputs among those of ended jobs
 
 columns of the workers:
-  items/s   inputs per second, while it computes
-  budget    tokens in a full batch, including padding
-  up        since its start
-  failed    inputs that failed, since its start
-  restarts  restarts of its engine, with the reasons
-  lost      leases that ran out before their jobs were done, which then ran again
+  items/s   inputs per second of computing
+  budget    tokens of a full batch, including padding
+  up        time since the worker's start
+  failed    failed inputs since the worker's start
+  restarts  restarts of the engine, with their reasons
+  lost      leases that expired before their jobs ended; these jobs ran again
 """
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(width=WIDE)
+        console = Console(width=DEFAULT_WIDTH)
     server = Server(arguments.url)
     try:
         if arguments.once:
@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         default=_default_url(),
         help="the server (default: %(default)s, from BATCHLINE_HOST and BATCHLINE_PORT)",
     )
-    parser.add_argument("--once", action="store_true", help="print once and end; status 1 if not all is well")
+    parser.add_argument(
+        "--once", action="store_true", help="print once and exit; status 1 if something is wrong"
+    )
     parser.add_argument(
         "--every", type=_seconds, default=2.0, metavar="S", help="seconds between readings (default: 2)"
     )
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=30.0,
         metavar="S",
-        help="seconds that rates and percentiles look back in the live table (default: 30)",
+        help="seconds that rates and percentiles cover in the live table (default: 30)",
     )
     return parser
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from top.readings import Reading, Series
 
-W = "batchline_worker_"
+WORKER_PREFIX = "batchline_worker_"
 
 
 class Bound(NamedTuple):
@@ -47,19 +47,19 @@ class Figures:
 
 def between(old: Reading, new: Reading, model: str) -> Figures:
     """Returns the model's figures."""
-    workers = [key[1] for key in new.metrics.get(W + "start_time_seconds", {}) if key[0] == model]
+    workers = [key[1] for key in new.metrics.get(WORKER_PREFIX + "start_time_seconds", {}) if key[0] == model]
     spans = {worker: span for worker in workers if (span := _span(old, new, model, worker)) is not None}
 
     def counted(name: str, worker: str) -> float:
-        return _total(new.metrics.get(W + name, {}), model, worker) - _total(
-            old.metrics.get(W + name, {}), model, worker
+        return _total(new.metrics.get(WORKER_PREFIX + name, {}), model, worker) - _total(
+            old.metrics.get(WORKER_PREFIX + name, {}), model, worker
         )
 
     def counted_by_all(name: str) -> float:
         return sum(counted(name, worker) for worker in spans)
 
     def percentiles(name: str) -> Percentiles:
-        buckets = _buckets(old, new, f"{W}{name}_bucket", model, list(spans))
+        buckets = _buckets(old, new, f"{WORKER_PREFIX}{name}_bucket", model, list(spans))
         return Percentiles(quantile_bound(buckets, 0.5), quantile_bound(buckets, 0.95))
 
     batches, padded = counted_by_all("batches_total"), counted_by_all("padded_tokens_total")
@@ -90,7 +90,7 @@ def quantile_bound(buckets: Sequence[tuple[float, float]], share: float) -> Boun
 
 def _span(old: Reading, new: Reading, model: str, worker: str) -> float | None:
     """Returns the seconds between the worker's heartbeats in the two readings."""
-    name = W + "heartbeat_age_seconds"
+    name = WORKER_PREFIX + "heartbeat_age_seconds"
     before, now = old.metrics.get(name, {}), new.metrics.get(name, {})
     if (model, worker) not in before or (model, worker) not in now:
         return None

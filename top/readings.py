@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 TIMEOUT = 5.0
 """Seconds for each request."""
 
-NEWEST = 100
+SEARCHED_JOBS = 100
 """Newest jobs that are searched for failed ones."""
 
-MOST_FAILURES = 5
+MAX_FAILURES = 5
 """Most failed jobs that are shown; the reason of each is fetched once."""
 
 Level = Literal["degraded", "bad"]
@@ -28,7 +28,7 @@ class NoServer(Exception):
     """No answer, or the server is not Batchline; the text is one sentence for people."""
 
 
-class _Away(Exception):
+class _RedisUnavailable(Exception):
     """The server reports that Redis is unavailable."""
 
 
@@ -85,7 +85,7 @@ class Server:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NoServer(f"{self.url} cannot be read: {_why(error)}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise NoServer(f"{self.url} answers, but not as Batchline does") from None
+            raise NoServer(f"{self.url} answers, but is not a Batchline server") from None
 
     def _read(self) -> Reading:
         checks = self._get("/health/ready", 200, 503).json()["checks"]
@@ -94,13 +94,13 @@ class Server:
         try:
             models = self._get("/v1/models").json()["models"]
             return Reading(at, found, models, metrics, self._failures(models))
-        except _Away:
+        except _RedisUnavailable:
             return Reading(at, {"redis": Fault("bad", "Redis cannot be reached")} | found)
 
     def _failures(self, models: Sequence[Mapping[str, Any]]) -> list[Failure]:
         known = {each["job"]: _why_failed(each) for model in models for each in model.get("failures", ())}
-        jobs = self._get("/v1/jobs", params={"limit": NEWEST}).json()["jobs"]
-        failed = [job for job in jobs if job["counts"]["failed"]][:MOST_FAILURES]
+        jobs = self._get("/v1/jobs", params={"limit": SEARCHED_JOBS}).json()["jobs"]
+        failed = [job for job in jobs if job["counts"]["failed"]][:MAX_FAILURES]
         self._reasons = {job["id"]: self._reason(job, known) for job in failed}
         return [
             Failure(
@@ -131,7 +131,7 @@ class Server:
     def _get(self, path: str, *allowed: int, params: Mapping[str, Any] | None = None) -> httpx.Response:
         answer = self._client.get(self.url + path, params=params)
         if answer.status_code == 503 and 503 not in allowed:
-            raise _Away
+            raise _RedisUnavailable
         if answer.status_code not in (allowed or (200,)):
             raise ValueError(f"{path} answered {answer.status_code}")
         return answer

@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from top.figures import Bound, Figures, Percentiles, W, between
+from top.figures import WORKER_PREFIX, Bound, Figures, Percentiles, between
 from top.readings import Level, Reading
 
-NOTHING = "–"  # noqa: RUF001 - a dash as wide as a figure
+NO_VALUE = "–"  # noqa: RUF001 - a dash as wide as a figure
 
 COLOURS: dict[Level, str] = {"degraded": "yellow", "bad": "red"}
 
-ABLE = ("ready", "busy")
+SERVING = ("ready", "busy")
 """States of an engine that can run a job."""
 
 
@@ -62,7 +62,7 @@ def _models(old: Reading, new: Reading) -> Table:
             plain(name),
             Text(fault.level, COLOURS[fault.level]) if fault else Text("ok", "green"),
             str(model["queue"]["waiting"]),
-            duration(oldest) if model["queue"]["waiting"] else NOTHING,
+            duration(oldest) if model["queue"]["waiting"] else NO_VALUE,
             str(model["queue"]["running"]),
             *_figures(between(old, new, name)),
         )
@@ -74,13 +74,13 @@ def _figures(figures: Figures) -> list[str]:
         f"{figures.done:.2g}" if figures.done < 1 else f"{figures.done:.1f}",
         *_percentiles(figures.queued),
         *_percentiles(figures.compute),
-        NOTHING if figures.batch is None else f"{figures.batch:.1f}",
-        *(NOTHING if share is None else f"{share:.0%}" for share in (figures.padding, figures.failed)),
+        NO_VALUE if figures.batch is None else f"{figures.batch:.1f}",
+        *(NO_VALUE if share is None else f"{share:.0%}" for share in (figures.padding, figures.failed)),
     ]
 
 
 def _percentiles(of: Percentiles) -> list[str]:
-    return [NOTHING if bound is None else at_most(bound) for bound in (of.p50, of.p95)]
+    return [NO_VALUE if bound is None else at_most(bound) for bound in (of.p50, of.p95)]
 
 
 def _workers(new: Reading) -> Table:
@@ -90,26 +90,26 @@ def _workers(new: Reading) -> Table:
         for worker in model["workers"]:
             table.add_row(*_worker(new, model["name"], worker))
     if not table.row_count:
-        table.add_row(Text("none is live", "red"))
+        table.add_row(Text("no live worker", "red"))
     return table
 
 
 def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text]:
-    def told(name: str) -> float:
-        return new.metrics.get(W + name, {}).get((model, worker["id"]), 0.0)
+    def metric(name: str) -> float:
+        return new.metrics.get(WORKER_PREFIX + name, {}).get((model, worker["id"]), 0.0)
 
-    started, state = told("start_time_seconds"), worker["state"]
+    started, state = metric("start_time_seconds"), worker["state"]
     failed = _by_reason(new, "inputs_failed_total", model, worker["id"])
-    restarts, lost = told("engine_restarts_total"), told("lost_leases_total")
+    restarts, lost = metric("engine_restarts_total"), metric("lost_leases_total")
     return [
         plain(worker["id"]),
         plain(model),
-        Text(plain(state), "green" if state in ABLE else "yellow"),
+        Text(plain(state), "green" if state in SERVING else "yellow"),
         plain(f"{worker['device']} {worker['dtype']}"),
         f"{worker['items_per_second']:.1f}",
-        f"{told('token_budget'):.0f}",
-        f"{told('threads'):.0f}",
-        duration(max(0.0, time.time() - started)) if started else NOTHING,
+        f"{metric('token_budget'):.0f}",
+        f"{metric('threads'):.0f}",
+        duration(max(0.0, time.time() - started)) if started else NO_VALUE,
         Text(f"{sum(failed.values()):.0f}", "yellow" if failed else ""),
         Text(_restarts(new, restarts, model, worker["id"]), "yellow" if restarts else ""),
         Text(f"{lost:.0f}", "yellow" if lost else ""),
@@ -119,13 +119,13 @@ def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text
 def _restarts(new: Reading, restarts: float, model: str, worker: str) -> str:
     """Returns the number of restarts, with the reasons."""
     reasons = _by_reason(new, "engine_restart_reasons_total", model, worker)
-    told = ", ".join(f"{count:.0f} {plain(reason)}" for reason, count in sorted(reasons.items()))
-    return f"{restarts:.0f} ({told})" if told else f"{restarts:.0f}"
+    by_reason = ", ".join(f"{count:.0f} {plain(reason)}" for reason, count in sorted(reasons.items()))
+    return f"{restarts:.0f} ({by_reason})" if by_reason else f"{restarts:.0f}"
 
 
 def _by_reason(new: Reading, name: str, model: str, worker: str) -> dict[str, float]:
     """Returns a worker's counter by reason, without zeros."""
-    series = new.metrics.get(W + name, {})
+    series = new.metrics.get(WORKER_PREFIX + name, {})
     return {key[2]: count for key, count in series.items() if key[:2] == (model, worker) and count}
 
 

@@ -29,8 +29,8 @@ from worker.supervisor.guard import EngineGuard
 
 log = structlog.get_logger()
 
-LAST_WORDS = 5.0
-"""Seconds after the grace period to give back jobs and leave the roster; Redis may not respond."""
+STOP_MARGIN = 5.0
+"""Seconds after the grace period to release jobs and leave the roster; Redis may not respond."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,9 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="only this model; may be repeated"
     )
-    parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
+    parser.add_argument("--burst", action="store_true", help="exit when the queues are empty")
     parser.add_argument(
-        "--check", action="store_true", help="tell whether this host's worker is alive, and end"
+        "--check", action="store_true", help="check whether this host's worker is alive, and exit"
     )
     return parser
 
@@ -113,8 +113,8 @@ async def _until_all_end(workers: list[BatchWorker], *, burst: bool) -> None:
 async def _any_loads(workers: list[BatchWorker]) -> None:
     """Waits until each model was loaded or failed to; raises the errors if none was loaded."""
     for worker in workers:
-        await worker.tried.wait()
-    if all(faults := [worker.first_fault for worker in workers]):
+        await worker.load_attempted.wait()
+    if all(faults := [worker.first_load_error for worker in workers]):
         raise ExceptionGroup("no model can be loaded", [fault for fault in faults if fault])
 
 
@@ -131,7 +131,7 @@ def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
         log.info("stopping", signal=received.name)
         for worker in workers:
             worker.stop()
-        loop.call_later(grace + LAST_WORDS, os._exit, 1)
+        loop.call_later(grace + STOP_MARGIN, os._exit, 1)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)

@@ -7,7 +7,7 @@
 `worker/leases/keeper.py` writes results back, renews the other leases and sweeps. Each of these is a separate
 loop, so none waits for another. They share the window and the keeper.
 
-An orderly stop: claim no more, finish the running batch, write results back, give back the rest.
+An orderly stop: claim no more, finish the running batch, write results back, release the rest.
 
 A model is retired if it cannot be loaded or its engine cannot be kept alive. Its jobs stay in the queue, and
 loading is retried after a pause (docs/decisions/022).
@@ -54,7 +54,7 @@ waits for this time or twice as long, because an interrupted claim may have leas
 CLAIM_PAUSE = 0.02
 """Longest pause in seconds between claims while the engine is busy; it ends when the next batch is needed."""
 
-MANY = 2
+BUSY_CLAIM = 2
 """After a claim of at least this many jobs, the next claim does not wait for the doorbell."""
 
 
@@ -89,18 +89,18 @@ class BatchWorker(Worker):
         self._loaded_spec = spec
         """The spec with the defaults from the model's own files."""
         self.settings = settings
-        self.claims = Claims(redis, settings, [spec.name])
+        self.statistics = WorkerStatistics(spec.name)
+        self.claims = Claims(redis, settings, [spec.name], self.statistics.beat.id)
         self.roster = Roster(redis)
         self.engine = Engine(spec, None, guard)
-        self.statistics = WorkerStatistics(spec.name)
         self._batcher: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
-        self.first_fault: BatchlineError | None = None
+        self.first_load_error: BatchlineError | None = None
         """Why the first load failed; None if it succeeded."""
-        self.tried = asyncio.Event()
+        self.load_attempted = asyncio.Event()
         """Set when the first load has succeeded or failed."""
         self._find_source = find_source
-        self._taken, self._stopping = asyncio.Event(), asyncio.Event()
+        self._claim_due, self._stopping = asyncio.Event(), asyncio.Event()
         self._closing = asyncio.Event()
         """Set while no more jobs are claimed: during a stop, or when the engine is lost."""
         self._log = structlog.get_logger().bind(model=spec.name, worker=self.statistics.beat.id)
@@ -110,7 +110,7 @@ class BatchWorker(Worker):
         self._keeper = LeaseKeeper(
             self.claims, spec.name, self.statistics, self._retry, self._log, on_lost=self._forget
         )
-        self._window = Window(self._batcher, self._keeper, self.statistics, self._taken)
+        self._window = Window(self._batcher, self._keeper, self.statistics, self._claim_due)
         self._feeder = Feeder(self.engine, self._window, self._log)
         self._admission = Admission(
             self.claims, settings, self._keeper, self._window, self._retry, lambda: self._feeder.filled()
@@ -120,7 +120,7 @@ class BatchWorker(Worker):
         """Serves until `stop` is called, or in burst mode until the queue is empty.
 
         In burst mode raises an ExceptionGroup: with ConfigurationError if the model cannot be loaded, with
-        EngineDied or EngineLost if its engine cannot be kept alive. Claimed jobs are given back in either
+        EngineDied or EngineLost if its engine cannot be kept alive. Claimed jobs are released in either
         case.
         """
         renewing = partial(self._keeper.renew_forever, self.settings.renew_every)
@@ -138,11 +138,11 @@ class BatchWorker(Worker):
                         except (ConfigurationError, EngineDied, EngineLost) as error:
                             await self._retire(error)
             finally:
-                self.tried.set()
+                self.load_attempted.set()
                 await self.engine.kill()
                 # in a separate task: redis-py's timeouts do not work in this one if it is cancelled
                 in_order = self._stopping.is_set() and not self._overran
-                await asyncio.create_task(self._keeper.give_back(uncharged=in_order))
+                await asyncio.create_task(self._keeper.release_all(uncharged=in_order))
 
     def stop(self) -> None:
         """Starts an orderly stop; `main` returns when it is complete. Safe to call twice."""
@@ -165,8 +165,8 @@ class BatchWorker(Worker):
         self._window.meter = LengthMeter(self.spec.definition, loaded)
         self._feeder.cost_model = CostModel(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
-        self._batcher.price(loaded.cost.budget, self._feeder.cost_model.slack, packs=loaded.packs)
-        self.tried.set()
+        self._batcher.set_costs(loaded.cost.budget, self._feeder.cost_model.slack, packs=loaded.packs)
+        self.load_attempted.set()
         self.statistics.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that no client waits up to a second longer
@@ -196,21 +196,21 @@ class BatchWorker(Worker):
             await cancel(claiming)  # reached only if Redis does not respond
         if lost is not None:
             raise lost
-        await self._keeper.written(max(1.0, until - time.monotonic()))
+        await self._keeper.wait_until_written(max(1.0, until - time.monotonic()))
 
     async def _retire(self, fault: BatchlineError) -> None:
-        """Gives back the claimed jobs, so that other workers can run them, and waits until the next try."""
+        """Releases the claimed jobs, so that other workers can run them, and waits until the next try."""
         pause = self.engine.restart_policy.retire()
-        if not self.tried.is_set():
-            self.first_fault = fault
+        if not self.load_attempted.is_set():
+            self.first_load_error = fault
         self.statistics.retired(str(fault), time.time() + pause)
-        self.tried.set()
+        self.load_attempted.set()
         self._log.error("model retired", error=str(fault), next_try=f"in {pause:g} s")
         await self.engine.kill()
         if self.burst:
             raise fault
         with contextlib.suppress(QueueUnavailable):  # raised only during a stop
-            await self._retry(self._keeper.hand_back)
+            await self._retry(self._keeper.release_unfinished)
         self._feeder = Feeder(self.engine, self._window, self._log)
         self._closing.clear()
         await unless(self._stopping, asyncio.sleep(pause))
@@ -239,12 +239,12 @@ class BatchWorker(Worker):
                 held = len(self._batcher) or (room <= 0 and len(trials))  # otherwise no batch would be taken
                 if held and (left or room <= 0):
                     # one claim for each batch, so that other workers get their share
-                    self._taken.clear()
-                    await unless(self._closing, self._taken.wait())
+                    self._claim_due.clear()
+                    await unless(self._closing, self._claim_due.wait())
                     continue
                 if claimed:  # one claim for all jobs that arrive while the engine is busy
-                    await self._feeder.hunger(CLAIM_PAUSE)
-                if claimed < MANY and not left:
+                    await self._feeder.wait_until_needed(CLAIM_PAUSE)
+                if claimed < BUSY_CLAIM and not left:
                     wait = DOORBELL_WAIT
 
     async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
@@ -254,7 +254,7 @@ class BatchWorker(Worker):
         claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
         leased = await self._admission.admit(claimed, self._loaded_spec)
         if self._closing.is_set():
-            await self._keeper.hand_on(leased)
+            await self._keeper.release_claimed(leased)
         return len(claimed), left
 
     def _forget(self, job: LeasedJob) -> None:
@@ -262,7 +262,7 @@ class BatchWorker(Worker):
         job.over = True
         self._batcher.discard(job.items)
         self._feeder.dropped()
-        self._taken.set()
+        self._claim_due.set()
 
     # 3. beat
 

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jobs.monitoring.failures import LATEST, note
+from jobs.monitoring.failures import MAX_REASONS, note
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, count, empty
 from jobs.monitoring.roster import Heartbeat
 from jobs.schema import JobState
 from worker.engine.protocol import NO_BUDGET, Failure, Loaded
 
-MEMORY = 10.0
+RATE_MEMORY = 10.0
 """After this many seconds of computing, a batch has a third of its initial weight in the rate."""
 
 
@@ -80,7 +80,7 @@ class WorkerStatistics:
             for kind, failed in Counter(failure.kind for failure in failures).items():
                 beat.inputs_failed[kind] = beat.inputs_failed.get(kind, 0) + failed
             reasons = Counter((failure.kind, failure.detail) for failure in failures)
-            for (kind, detail), failed in reasons.most_common(LATEST):
+            for (kind, detail), failed in reasons.most_common(MAX_REASONS):
                 note(beat.failures, kind, detail, failed, job, at)
 
     def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
@@ -97,7 +97,7 @@ class WorkerStatistics:
             padding = max(0.0, 1 - tokens / padded)
             count(beat.batch_padding, PADDING, padding)
             beat.batch_padding_sum += padding
-        fading = math.exp(-seconds / MEMORY)
-        self._items = self._items * fading + items
-        self._seconds = self._seconds * fading + seconds
+        decay = math.exp(-seconds / RATE_MEMORY)
+        self._items = self._items * decay + items
+        self._seconds = self._seconds * decay + seconds
         beat.items_per_second = self._items / max(self._seconds, 1e-6)

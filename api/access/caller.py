@@ -8,7 +8,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-OPEN = frozenset({"/health/live"})
+PUBLIC_PATHS = frozenset({"/health/live"})
 """Paths that are answered without resolving a caller: a liveness probe must not depend on keys."""
 
 _CALLER = "batchline.caller"
@@ -45,7 +45,7 @@ class Anonymous:
 
 async def admit(scope: Scope, resolver: Resolver) -> None:
     """Resolves the request's caller and stores it in the scope. Raises what the resolver raises."""
-    scope[_CALLER] = ANONYMOUS if scope["path"] in OPEN else await resolver.resolve(scope)
+    scope[_CALLER] = ANONYMOUS if scope["path"] in PUBLIC_PATHS else await resolver.resolve(scope)
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -12,12 +12,12 @@ from api.problems.problem import Refusal
 
 BODY_SECONDS = 30.0
 """Seconds within which a body must be received. A slower client would hold memory that others need."""
-COST = 2
+MEMORY_PER_BYTE = 2
 """Bytes of memory per byte of a body, which is copied into the queue's format and then into a payload."""
 STEP = 64 * 1024
 """Minimum bytes of a body that count as progress."""
 STEPS = 32
-"""Parts of a body of known length. A body keeps its memory if one part arrives every STALLED seconds."""
+"""Parts of a body of known length. A body keeps its memory if one part arrives every STALL_SECONDS."""
 
 SHARE = "batchline.share"
 """The key in a request's scope of its share of the memory budget."""
@@ -37,15 +37,16 @@ async def read(request: Request, max_bytes: int) -> bytearray:
     share: Share | None = None
     try:
         async with asyncio.timeout(BODY_SECONDS) as deadline:
-            share = edge_state(request.scope).budget.reserve(COST * size, lambda: deadline.reschedule(0.0))
+            budget = edge_state(request.scope).budget
+            share = budget.reserve(MEMORY_PER_BYTE * size, lambda: deadline.reschedule(0.0))
             request.scope[SHARE] = share
             body = await _received(request, share, size, max_bytes, gzip)
     except TimeoutError:
         if share is not None and share.revoked:
             raise OverBudget from None
-        raise Refusal("request-timeout", f"the body did not come within {BODY_SECONDS:g} s") from None
+        raise Refusal("request-timeout", f"the body was not received within {BODY_SECONDS:g} s") from None
     if share.revoked:  # revoked while the last part arrived: reserve the memory again
-        share.resize(COST * len(body))
+        share.resize(MEMORY_PER_BYTE * len(body))
     share.settle()
     return body
 
@@ -54,30 +55,31 @@ async def _received(
     request: Request, share: Share, size: int, max_bytes: int, gzip: Decompression | None
 ) -> bytearray:
     body = bytearray()
-    came = 0
+    received = 0
     step = max(STEP, size // STEPS)
-    due = STEP  # before this the share may be revoked, because an announced length costs the client nothing
+    # before the first report the share may be revoked: announcing a length costs the client nothing
+    next_report = STEP
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part = message.get("body", b"")
-        came += len(part)
+        received += len(part)
         for piece in gzip.pieces(part) if gzip else (part,):
             body += piece
-            if max(came, len(body)) > max_bytes:  # gzip may also be endless without any content
+            if max(received, len(body)) > max_bytes:  # gzip may also be endless without any content
                 raise _too_large(max_bytes)
             if len(body) > size:  # the length was not announced
                 size = len(body) + STEP
-                share.resize(COST * size)
+                share.resize(MEMORY_PER_BYTE * size)
             if gzip:
                 await asyncio.sleep(0)  # let other requests run
         if not message.get("more_body", False):
             if gzip:
                 gzip.end()
             return body
-        if came >= due:
-            due = came + step
+        if received >= next_report:
+            next_report = received + step
             share.progress()
 
 
@@ -95,4 +97,4 @@ def release(scope: Scope) -> None:
 
 
 def _too_large(max_bytes: int) -> Refusal:
-    return Refusal("payload-too-large", f"a request may have {max_bytes} bytes", max_bytes=max_bytes)
+    return Refusal("payload-too-large", f"the body is larger than {max_bytes} bytes", max_bytes=max_bytes)

@@ -1,6 +1,6 @@
 """Compresses large JSON answers with gzip: in threads, at the fastest level, and only a few at once.
 
-If AT_ONCE answers are being compressed, the next one is sent uncompressed, so no request waits.
+If MAX_CONCURRENT answers are being compressed, the next one is sent uncompressed, so no request waits.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Scope
 
-LEAST = 16 * 1024
+MIN_SIZE = 16 * 1024
 """Bytes from which on an answer is compressed. Smaller ones fit into the first packets of a connection."""
 LEVEL = 1
 """zlib's compression level. Level 6 takes three to six times as long and makes JSON a tenth smaller."""
-AT_ONCE = 2
+MAX_CONCURRENT = 2
 """Maximum number of answers that this process compresses at once, each in at most one thread."""
 GZIP_FORMAT = 31
 """zlib's `wbits` for a gzip header and trailer."""
@@ -49,8 +49,8 @@ class Compression:
 
 
 def compression(scope: Scope) -> Compression | None:
-    """A Compression for the answer, or None if the client does not accept gzip or AT_ONCE are running."""
-    return Compression() if len(_busy) < AT_ONCE and accepts_gzip(scope) else None
+    """A Compression for the answer, or None if the client does not accept gzip or too many are running."""
+    return Compression() if len(_busy) < MAX_CONCURRENT and accepts_gzip(scope) else None
 
 
 def accepts_gzip(scope: Scope) -> bool:

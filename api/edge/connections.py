@@ -14,11 +14,11 @@ log = structlog.get_logger(__name__)
 
 RESERVED = 100
 """Descriptors not used for connections: up to 64 for Redis, the rest for files, pipes and the listener."""
-WANTED = 65_536
+MAX_DESCRIPTORS = 65_536
 """Descriptors that the process requests, if its hard limit allows."""
-MOST_WAITING = 2_048
+MAX_WAITING = 2_048
 """Maximum connections that may wait to be accepted. Many clients may connect at the same moment."""
-FEWEST = 16
+MIN_CONNECTIONS = 16
 """Minimum connections that are served, whatever the limit is."""
 FRESH = 1.0
 """Seconds after its start or last answer in which a connection is not closed: a request is likely."""
@@ -32,7 +32,7 @@ class Connection(Protocol):
     def has_unsent(self) -> bool:
         """Whether part of an answer has not been sent."""
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Closes the connection."""
 
     def refuse(self) -> None:
@@ -50,9 +50,9 @@ class Limits(NamedTuple):
     @classmethod
     def of_process(cls) -> "Limits":
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        free = (WANTED if soft == resource.RLIM_INFINITY else soft) - RESERVED
-        waiting = max(FEWEST, min(MOST_WAITING, free // 6))
-        return cls(max(FEWEST, free - 2 * waiting), waiting)
+        free = (MAX_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) - RESERVED
+        waiting = max(MIN_CONNECTIONS, min(MAX_WAITING, free // 6))
+        return cls(max(MIN_CONNECTIONS, free - 2 * waiting), waiting)
 
 
 class Connections:
@@ -71,7 +71,7 @@ class Connections:
 
     def opened(self, connection: Connection) -> None:
         self._open += 1
-        if self._open - len(self._refused) <= self._limits.served or self._ends_idle():
+        if self._open - len(self._refused) <= self._limits.served or self._close_idle():
             self._idle[connection] = time.monotonic()
         else:
             self._refuse(connection)
@@ -89,25 +89,25 @@ class Connections:
         """Notes that the connection's request was answered."""
         self._idle[connection] = time.monotonic()
 
-    def _ends_idle(self) -> bool:
+    def _close_idle(self) -> bool:
         """Closes the longest idle connection. Returns whether there was one."""
         latest = time.monotonic() - FRESH
         for connection, since in self._idle.items():
             if since > latest:
                 break
             if not connection.has_unsent():
-                self._log("closing idle ones")
+                self._log("closing idle connections")
                 del self._idle[connection]
-                connection.hang_up()
+                connection.disconnect()
                 return True
         return False
 
     def _refuse(self, connection: Connection) -> None:
-        self._log("refusing new ones")
+        self._log("refusing new connections")
         if len(self._refused) >= self._limits.waiting:
             oldest = next(iter(self._refused))
             del self._refused[oldest]
-            oldest.hang_up()
+            oldest.disconnect()
         self._refused[connection] = None
         connection.refuse()
 
@@ -123,8 +123,8 @@ class Connections:
 
 
 def raise_limit() -> None:
-    """Raises the soft limit of open files to the hard limit, up to WANTED."""
+    """Raises the soft limit of open files to the hard limit, up to MAX_DESCRIPTORS."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(MAX_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -8,13 +8,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 METHODS = ("GET", "POST", "DELETE", "HEAD")
-READABLE = ("location", "retry-after", "preference-applied", "idempotency-replayed")
+EXPOSED_HEADERS = ("location", "retry-after", "preference-applied", "idempotency-replayed")
 """Headers of answers that a page may read, in addition to those that CORS always allows."""
-REMEMBERED = 600
+PREFLIGHT_SECONDS = 600
 """Seconds for which a browser may cache the answer to a preflight request."""
 
 
-def allowing(origins: str, app: ASGIApp) -> ASGIApp:
+def with_cors(origins: str, app: ASGIApp) -> ASGIApp:
     """The application with CORS for these origins, separated by commas, or `*` for all.
 
     A page may send any header, because many clients send their own. Cookies are not allowed: none are used.
@@ -24,6 +24,6 @@ def allowing(origins: str, app: ASGIApp) -> ASGIApp:
         allow_origins=[origin.strip().lower() for origin in origins.split(",") if origin.strip()],
         allow_methods=METHODS,
         allow_headers=["*"],
-        expose_headers=READABLE,
-        max_age=REMEMBERED,
+        expose_headers=EXPOSED_HEADERS,
+        max_age=PREFLIGHT_SECONDS,
     )

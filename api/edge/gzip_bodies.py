@@ -14,7 +14,7 @@ from jobs.errors import InvalidRequest
 
 PIECE = 64 * 1024
 """Bytes that are decompressed at once. This takes well under a millisecond for any body."""
-MEMBERS = 1_000
+MAX_MEMBERS = 1_000
 """Maximum gzip members of a body (RFC 1952). Each takes time even if it is empty."""
 
 
@@ -43,8 +43,8 @@ class Decompression:
 
     def _next_member(self) -> None:
         self._members += 1
-        if self._members > MEMBERS:
-            raise InvalidRequest(f"the body has more than {MEMBERS} gzip members")
+        if self._members > MAX_MEMBERS:
+            raise InvalidRequest(f"the body has more than {MAX_MEMBERS} gzip members")
         self._object = zlib.decompressobj(GZIP_FORMAT)
 
 
@@ -61,7 +61,7 @@ def decompression(request: Request) -> Decompression | None:
     if codings not in (["gzip"], ["x-gzip"]):
         raise Refusal(
             "unsupported-media-type",
-            f"content encoding {', '.join(codings)} is not understood; send the body plain, or gzip once",
+            f"content encoding {', '.join(codings)} is not supported; use none, or gzip once",
             headers={"accept-encoding": "gzip"},
         )
     return Decompression()

@@ -16,11 +16,11 @@ from jobs.settings import Settings
 
 AUTO = "auto"
 ALL = "*"
-PRIVATE = (".localhost", ".local", ".internal", ".home.arpa", ".svc")
+PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa", ".svc")
 """Suffixes that are never public (RFC 6761, 6762, 8375; ICANN's .internal; Kubernetes' short names)."""
 PROBES = frozenset({"/health/live", "/health/ready"})
 """Paths served under any host name, because probes use IP addresses. Their answers contain nothing secret."""
-REMEMBERED = 1_000
+MAX_CACHED = 1_000
 """Maximum Host headers whose verdict is cached. Others are checked at each request."""
 
 
@@ -33,27 +33,28 @@ class Hosts:
         self._auto = AUTO in names
         own = {settings.host.lower(), socket.gethostname().lower()}
         self._names = names | (own if self._auto else set())
-        self._below = tuple(name[1:] for name in names if name.startswith("*."))
+        self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
         self._verdicts: dict[bytes, bool] = {}
 
     def check(self, scope: Scope) -> None:
         """Raises Refusal if the request's host is not served."""
         if not self.serve(scope) and scope["path"] not in PROBES:
-            raise Refusal("unknown-host", "name it in BATCHLINE_ALLOWED_HOSTS if it is meant to lead here")
+            host = (_host(scope) or b"").decode("latin-1")[:100]
+            raise Refusal(
+                "unknown-host",
+                f"host {host!r} is not allowed; add it to BATCHLINE_ALLOWED_HOSTS if it leads to this server",
+            )
 
     def serve(self, scope: Scope) -> bool:
         """Whether the request's Host is served. A request without Host (HTTP/1.0) is not from a browser."""
-        if self._all:
+        if self._all or (header := _host(scope)) is None:
             return True
-        for name, value in scope["headers"]:
-            if name == b"host":
-                verdict = self._verdicts.get(value)
-                if verdict is None:
-                    verdict = self._serves(value)
-                    if len(self._verdicts) < REMEMBERED:
-                        self._verdicts[value] = verdict
-                return verdict
-        return True
+        verdict = self._verdicts.get(header)
+        if verdict is None:
+            verdict = self._serves(header)
+            if len(self._verdicts) < MAX_CACHED:
+                self._verdicts[header] = verdict
+        return verdict
 
     def _serves(self, header: bytes) -> bool:
         try:
@@ -62,12 +63,19 @@ class Hosts:
             return False
         if not header.strip():
             return True
-        if name in self._names or name.endswith(self._below):
+        if name in self._names or name.endswith(self._suffixes):
             return True
-        return self._auto and bool(name) and ("." not in name or name.endswith(PRIVATE) or _address(name))
+        if not self._auto or not name:
+            return False
+        return "." not in name or name.endswith(PRIVATE_SUFFIXES) or _is_address(name)
 
 
-def _address(name: str) -> bool:
+def _host(scope: Scope) -> bytes | None:
+    """The Host header, or None if there is none."""
+    return next((value for name, value in scope["headers"] if name == b"host"), None)
+
+
+def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -8,9 +8,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 MAX_HEAD = 64 * 1024
 """Maximum bytes of a request's headers or of a body's trailers. One read may exceed it."""
-PIPELINE = 16
+MAX_PIPELINED = 16
 """Maximum requests that may wait on a connection. Above it nothing more is read from the connection."""
-REFUSAL = (
+SERVICE_UNAVAILABLE = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 )
 """The response on a connection above the limit."""
@@ -27,13 +27,13 @@ class Parser(httptools.HttpRequestParser):
     def feed_data(self, data: Any) -> None:
         try:
             super().feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            if not offers(self):
+        except httptools.HttpParserUpgrade as upgrade:
+            if not has_ignored_upgrade(self):
                 raise
-            self.protocol.rest = memoryview(data)[offer.args[0] :]
+            self.protocol.rest = memoryview(data)[upgrade.args[0] :]
 
 
-def offers(parser: httptools.HttpRequestParser) -> bool:
+def has_ignored_upgrade(parser: httptools.HttpRequestParser) -> bool:
     """Whether the request has an Upgrade header that may be ignored. httptools does not read its body."""
     return parser.should_upgrade() and parser.get_method() != b"CONNECT"
 
@@ -54,7 +54,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.refused = False
         """Whether the input was not valid HTTP, so that the end of the request is unknown."""
 
-    def may_send(self) -> bool:
+    def client_may_send(self) -> bool:
         """Whether the client may still be sending bytes that will not be read."""
         return self.refused or (self.cycle is not None and self.cycle.more_body)
 
@@ -69,7 +69,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         while self.rest is not None:
             rest, self.rest = self.rest, None
-            head = self.plain_head()
+            head = self.head_without_upgrade()
             self.parser = Parser(self)
             super().data_received(head)
             super().data_received(rest)
@@ -94,7 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def plain_head(self) -> bytes:
+    def head_without_upgrade(self) -> bytes:
         """The head of the request read last, without the Upgrade header."""
         headers = (b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
         version = self.parser.get_http_version().encode()
@@ -119,20 +119,20 @@ class HttpProtocol(HttpToolsProtocol):
             elif name == b"transfer-encoding" and value.rstrip(b" ").lower() != b"chunked":
                 raise ValueError("a transfer encoding other than chunked")
         if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
-            raise ValueError("not one host")  # RFC 9112, section 3.2
-        if not offers(self.parser):
+            raise ValueError("expected one Host header")  # RFC 9112, section 3.2
+        if not has_ignored_upgrade(self.parser):
             super().on_headers_complete()
-            self.listen()
+            self.update_reading()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self.transport.is_closing():
-            self.listen()
+            self.update_reading()
 
-    def listen(self) -> None:
+    def update_reading(self) -> None:
         """Continues to read while a request runs. Otherwise a disconnect would not be detected."""
-        ahead = sum(len(cycle.body) for cycle, _ in self.pipeline) if self.pipeline else 0
-        if len(self.pipeline) > PIPELINE or ahead > HIGH_WATER_LIMIT:
+        buffered = sum(len(cycle.body) for cycle, _ in self.pipeline) if self.pipeline else 0
+        if len(self.pipeline) > MAX_PIPELINED or buffered > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
         else:
             self.flow.resume_reading()
@@ -142,7 +142,7 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
-        if not offers(self.parser):
+        if not has_ignored_upgrade(self.parser):
             super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:

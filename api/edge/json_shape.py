@@ -31,13 +31,13 @@ def check_structure(data: bytes, pointer: str) -> None:
 
     Each bracket, comma and colon may create an object of 50 bytes or more. Nothing else runs during decoding.
     """
-    if not _too_much(*_counted(data)):  # usually few, even if marks in texts are counted
+    if not _excess(*_counted(data)):  # usually few, even if marks in texts are counted
         return
     containers = commas = 0
     for piece in marks(data):
         more = _counted(piece)
         containers, commas = containers + more[0], commas + more[1]
-        if found := _too_much(containers, commas):
+        if found := _excess(containers, commas):
             raise InvalidRequest(f"inputs: one input has {found}", pointer=pointer)
 
 
@@ -45,7 +45,7 @@ def _counted(data: bytes) -> tuple[int, int]:
     return data.count(b"[") + data.count(b"{") + data.count(b":"), data.count(b",")
 
 
-def _too_much(containers: int, commas: int) -> str:
+def _excess(containers: int, commas: int) -> str:
     if containers > MAX_CONTAINERS:
         return f"more than {MAX_CONTAINERS} lists, objects and keys"
     return f"more than {MAX_VALUES} values" if commas > MAX_VALUES else ""

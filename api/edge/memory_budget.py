@@ -12,9 +12,9 @@ from types import TracebackType
 
 from api.problems.problem import Refusal
 
-STALLED = 2.0
+STALL_SECONDS = 2.0
 """Seconds without progress after which a share may be revoked if another request needs the memory."""
-SMALL = 512 * 1024
+MAX_SMALL = 512 * 1024
 """Maximum bytes of a small share. Small shares have a reserve that larger ones cannot use."""
 
 
@@ -22,14 +22,14 @@ class OverBudget(Refusal):
     """There is no free memory now: 503 with Retry-After."""
 
     def __init__(self) -> None:
-        super().__init__("server-busy", "the server holds as many bytes of requests and answers as it may")
+        super().__init__("server-busy", "no free memory for this request or its answer now; retry later")
 
 
 class CutOff(Exception):
     """An answer ends before its announced length: its memory was revoked because its client stalled."""
 
 
-class Room:
+class Pool:
     """A limit in bytes, and how many bytes are held."""
 
     __slots__ = ("held", "limit")
@@ -42,14 +42,14 @@ class Room:
 class Share:
     """Bytes that are reserved until `release` or the end of the `with` block."""
 
-    __slots__ = ("_budget", "_revoke", "moved", "revoked", "room", "size")
+    __slots__ = ("_budget", "_revoke", "last_progress", "pool", "revoked", "size")
 
-    def __init__(self, budget: "Budget", room: Room, size: int, revoke: Callable[[], None] | None) -> None:
+    def __init__(self, budget: "Budget", pool: Pool, size: int, revoke: Callable[[], None] | None) -> None:
         self._budget = budget
         self._revoke = revoke
-        self.room = room
+        self.pool = pool
         self.size = size
-        self.moved = 0.0
+        self.last_progress = 0.0
         """When it last made progress, in monotonic seconds."""
         self.revoked = False
 
@@ -58,9 +58,9 @@ class Share:
         self._budget.resize(self, size)
 
     def progress(self) -> None:
-        """Notes that the client sent or received a part. The share cannot be revoked for STALLED seconds."""
+        """Notes that the client sent or received a part. The share cannot be revoked for STALL_SECONDS."""
         if self._revoke is not None:
-            self._budget.moved(self)
+            self._budget.note_progress(self)
 
     def settle(self) -> None:
         """Makes the share irrevocable, because it no longer depends on a client."""
@@ -93,9 +93,9 @@ class Budget:
 
     def __init__(self, limit: int, small: int = 0) -> None:
         """`limit` is in bytes for all shares; `small` is an additional reserve in bytes for small shares."""
-        self._main = Room(limit)
-        self._small = Room(small)
-        self._begun: dict[Share, None] = {}
+        self._main = Pool(limit)
+        self._small = Pool(small)
+        self._started: dict[Share, None] = {}
         """Revocable shares whose client has made progress, the one with the oldest progress first."""
         self._announced: dict[Share, None] = {}
         """Revocable shares whose client has not sent a part yet, the oldest first."""
@@ -115,7 +115,7 @@ class Budget:
         """Reserves `size` bytes and returns the share. Raises OverBudget.
 
         With `revoke` the share depends on a client. While the client has not sent a part, or has stalled for
-        STALLED seconds, the share may be revoked if another request needs the memory: it is released, and
+        STALL_SECONDS, the share may be revoked if another request needs the memory: it is released, and
         `revoke` is called, which must free the memory. A request larger than the whole budget is accepted if
         nothing else is held.
         """
@@ -132,92 +132,92 @@ class Budget:
                 return self.reserve(size)
         except OverBudget:
             pass
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        grant: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, grant))
         granted = False
         try:
-            granted = await self._granted(size, turn, seconds)
+            granted = await self._granted(size, grant, seconds)
         finally:
-            if not granted and turn.done():  # cancelled after the memory was granted
+            if not granted and grant.done():  # cancelled after the memory was granted
                 Share(self, self._main, size, None).release()
             elif not granted:
-                turn.cancel()
+                grant.cancel()
                 self._admit()
         if not granted:
             raise OverBudget
         return Share(self, self._main, size, None)
 
-    async def _granted(self, size: int, turn: asyncio.Future[None], seconds: float) -> bool:
+    async def _granted(self, size: int, grant: asyncio.Future[None], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while not turn.done() and (left := deadline - time.monotonic()) > 0:
-            await asyncio.wait((turn,), timeout=min(left, STALLED))
+        while not grant.done() and (left := deadline - time.monotonic()) > 0:
+            await asyncio.wait((grant,), timeout=min(left, STALL_SECONDS))
             for other in self._revocable():
-                if turn.done() or self._main.held + size <= self._main.limit:
+                if grant.done() or self._main.held + size <= self._main.limit:
                     break
                 other.revoke()
-        return turn.done()
+        return grant.done()
 
     def hold(self, size: int, revoke: Callable[[], None] | None = None) -> Share:
         """A share for bytes that are already in memory. It may exceed the limit: it is too late to refuse."""
         share = Share(self, self._main, size, revoke)
         self._main.held += size
         if revoke is not None:
-            self.moved(share)
+            self.note_progress(share)
         return share
 
     def resize(self, share: Share, size: int) -> None:
         """Changes the reserved bytes of a share. Raises OverBudget; the share is then unchanged."""
-        room = self._room_for(share, size) if size > share.size else share.room
-        share.room.held -= share.size
-        room.held += size
-        share.room, share.size = room, size
+        pool = self._pool_for(share, size) if size > share.size else share.pool
+        share.pool.held -= share.size
+        pool.held += size
+        share.pool, share.size = pool, size
         if self._waiting:
             self._admit()
 
-    def _room_for(self, share: Share, size: int) -> Room:
-        """The room that has that many bytes free. Revokes other shares if needed. Raises OverBudget."""
-        rooms = (self._small, self._main) if size <= SMALL else (self._main,)
+    def _pool_for(self, share: Share, size: int) -> Pool:
+        """The pool that has that many bytes free. Revokes other shares if needed. Raises OverBudget."""
+        pools = (self._small, self._main) if size <= MAX_SMALL else (self._main,)
 
-        def held(room: Room) -> int:
-            return room.held - (share.size if share.room is room else 0)
+        def held(pool: Pool) -> int:
+            return pool.held - (share.size if share.pool is pool else 0)
 
-        def fitting() -> Room | None:
-            return next((room for room in rooms if held(room) + size <= room.limit), None)
+        def fitting() -> Pool | None:
+            return next((pool for pool in pools if held(pool) + size <= pool.limit), None)
 
-        if room := fitting():
-            return room
+        if pool := fitting():
+            return pool
         for other in self._revocable():
-            if other is not share and other.room in rooms:
+            if other is not share and other.pool in pools:
                 other.revoke()
-                if room := fitting():
-                    return room
+                if pool := fitting():
+                    return pool
         if held(self._main):
             raise OverBudget
         return self._main
 
     def _revocable(self) -> list[Share]:
         """The stalled shares, then those whose client has sent nothing, each the oldest first."""
-        latest = time.monotonic() - STALLED
-        return [*(share for share in self._begun if share.moved <= latest), *self._announced]
+        latest = time.monotonic() - STALL_SECONDS
+        return [*(share for share in self._started if share.last_progress <= latest), *self._announced]
 
-    def moved(self, share: Share) -> None:
+    def note_progress(self, share: Share) -> None:
         """Notes that a revocable share made progress."""
-        share.moved = time.monotonic()
+        share.last_progress = time.monotonic()
         self.forget(share)
-        self._begun[share] = None
+        self._started[share] = None
 
     def forget(self, share: Share) -> None:
         """Notes that a share can no longer be revoked."""
-        self._begun.pop(share, None)
+        self._started.pop(share, None)
         self._announced.pop(share, None)
 
     def _admit(self) -> None:
         """Grants free memory to waiting callers, in order."""
         while self._waiting:
-            size, turn = self._waiting[0]
-            if not turn.done():
+            size, grant = self._waiting[0]
+            if not grant.done():
                 if self._main.held and self._main.held + size > self._main.limit:
                     return
                 self._main.held += size
-                turn.set_result(None)
+                grant.set_result(None)
             self._waiting.popleft()

@@ -49,8 +49,8 @@ class Edge:
             pass  # the client disconnected while sending, or stalled while receiving
         except Exception as error:
             job_id = scope.get("path_params", {}).get("job_id")
-            about = {"job": job_id} if job_id else {}
-            log.exception("unexpected error", method=scope["method"], path=scope["path"], **about)
+            fields = {"job": job_id} if job_id else {}
+            log.exception("unexpected error", method=scope["method"], path=scope["path"], **fields)
             if started:
                 raise  # uvicorn then closes the connection, so that the client detects the incomplete answer
             response = await self.refuse(Request(scope), error)

@@ -31,9 +31,9 @@ class OutgoingBuffer:
         self._head = b""
         """Headers that wait for the first part of their body, to send both in one system call and packet."""
         self.written = 0
-        self.before = 0
+        self.written_before = 0
         """Bytes written before the last write."""
-        self._end: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         """The timer that closes a lingering connection."""
         self.dropped = 0
         """Dropped bytes of the last request."""
@@ -42,7 +42,7 @@ class OutgoingBuffer:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        self.before = self.written
+        self.written_before = self.written
         self.written += len(data)
         if not self._head and data.startswith(b"HTTP/1.1 "):
             self._head = data
@@ -63,38 +63,38 @@ class OutgoingBuffer:
     def close(self) -> None:
         self.flush()
         if self.is_closing() or not self._sending():
-            self.hang_up()
+            self.disconnect()
         else:
             self._transport.write_eof()
             self._transport.resume_reading()
-            self._end = self._loop.call_later(LINGER_SECONDS, self.hang_up)
+            self._linger_timer = self._loop.call_later(LINGER_SECONDS, self.disconnect)
 
     @property
     def lingering(self) -> bool:
         """Whether the answer has ended and further bytes from the client are dropped."""
-        return self._end is not None
+        return self._linger_timer is not None
 
     def drop(self, size: int) -> None:
         """Counts dropped bytes. Closes the connection after LINGER_BYTES."""
         self.dropped += size
         if self.dropped > LINGER_BYTES:
-            self.hang_up()
+            self.disconnect()
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Closes the connection once all is sent, even if the client is still sending."""
-        if self._end is not None:
-            self._end.cancel()
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
         self.flush()
         self._transport.close()
 
     @property
-    def left(self) -> int:
+    def unacknowledged(self) -> int:
         """Unacknowledged bytes; on other systems than Linux only those that the system has not yet taken."""
-        left = self._transport.get_write_buffer_size()
+        count = self._transport.get_write_buffer_size()
         if sys.platform == "linux":  # TIOCOUTQ has the same value as SIOCOUTQ there
             held = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
-            left += int.from_bytes(held, sys.byteorder)
-        return left
+            count += int.from_bytes(held, sys.byteorder)
+        return count
 
     def abort(self) -> None:
         """Closes the connection and drops the system's buffer, which it would otherwise retry for minutes."""

@@ -21,7 +21,7 @@ from jobs.process.signals import StopSignals
 
 log = structlog.get_logger("api")
 
-METRICS = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder of prometheus_client's metrics of several processes. It is read at import."""
 
 FIRST_PAUSE = 0.2
@@ -42,7 +42,7 @@ def serve(listener: socket.socket, count: int) -> int:
 class _Processes:
     def __init__(self, listener: socket.socket, folder: str) -> None:
         self._listener = listener
-        self._environment = {**os.environ, METRICS: folder}
+        self._environment = {**os.environ, METRICS_VARIABLE: folder}
         self._folder = folder
         self._running: set[asyncio.subprocess.Process] = set()
         self._signals = StopSignals()
@@ -51,7 +51,7 @@ class _Processes:
     async def run(self, count: int) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
-        return max(await asyncio.gather(*(self._keep() for _ in range(count))))
+        return max(await asyncio.gather(*(self._keep_running() for _ in range(count))))
 
     def _on_signal(self, number: int) -> None:
         if self._signals.first(number):  # a second signal kills this process and its children
@@ -62,7 +62,7 @@ class _Processes:
         for process in self._running:
             process.terminate()
 
-    async def _keep(self) -> int:
+    async def _keep_running(self) -> int:
         """Runs one process and restarts it when it dies."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, STEADY)
         while not self._stopping:

@@ -13,7 +13,7 @@ from api.edge.state import EdgeState
 from jobs.errors import ConfigurationError
 from jobs.process.signals import StopSignals
 
-GRACE = 10
+GRACE_SECONDS = 10
 """Seconds that running requests may take after the signal. Waiting requests are answered at once."""
 
 
@@ -28,7 +28,7 @@ def config(app: FastAPI) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         backlog=Limits.of_process().waiting,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
 
 

@@ -13,8 +13,8 @@ A client's input never causes the level bad: it must not remove the server from 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from api.health.failing import is_failing, words
-from api.health.roster_cache import ABLE
+from api.health.failing import is_failing, message
+from api.health.roster_cache import SERVING
 from api.wording import counted, time_of_day
 from jobs.ledger.queues import Depth
 from jobs.monitoring.roster import Heartbeat
@@ -22,7 +22,7 @@ from jobs.monitoring.work import Work
 from jobs.settings import Settings
 from jobs.store import durability
 
-NEARLY = 0.9
+NEARLY_FULL = 0.9
 """Share of a limit from which on it is reported."""
 SILENT = 2.0
 """Seconds without a heartbeat (one is sent each second) after which a worker counts as silent. So no figure
@@ -31,9 +31,9 @@ on a page is older."""
 LOST_AFTER = 3.0
 """Seconds without a heartbeat of any worker after which the level is bad. Before, one may just be delayed."""
 
-RESTART = 10.0
+MIN_RESTART = 10.0
 """Seconds that a restart may always take before the level is bad, even if the model loads faster."""
-PATIENCE = 2
+RESTART_FACTOR = 2
 """Multiple of the last load time that a restart may take, for models that load slowly."""
 
 Level = Literal["good", "warn", "bad"]
@@ -46,20 +46,22 @@ class Reason(NamedTuple):
     text: str
     todo: str = ""
     """What to do about it, unless that is obvious. Code is between backticks."""
-    apart: bool = False
+    isolated: bool = False
     """Whether only one model is affected and its worker retries by itself."""
 
 
 START = (
-    "Jobs are accepted and wait. `make run` starts its worker again by itself; elsewhere start one:"
+    "Jobs are accepted and wait. `make run` restarts its worker automatically; elsewhere start one:"
     " `BATCHLINE_REDIS_URL=… python -m worker`."
 )
-LOST = "If it does not come back, its jobs go to another worker within seconds, or wait for one."
-SOON = "Accepted jobs wait, and are run as soon as one is."
-UNWRITTEN = (
-    "What it accepted last is only in its memory. Free space on its disk; it then writes the rest by itself."
+SILENT_WORKER = (
+    "If the worker does not return, another worker runs its jobs within seconds, or as soon as there is one."
 )
-RETIRED = "Accepted jobs wait, and are run once the model can be loaded. Other models go on."
+NO_ENGINE = "Accepted jobs wait and run once an engine is ready."
+UNWRITTEN = (
+    "The newest jobs are only in Redis' memory. Free space on its disk; Redis then writes them by itself."
+)
+RETIRED = "Accepted jobs wait and run once the model can be loaded. Other models are not affected."
 
 
 class Condition(NamedTuple):
@@ -76,7 +78,7 @@ class Condition(NamedTuple):
     def level(self) -> Level:
         """Bad if any check is, except retired or restarting models while another model's jobs can be run."""
         bad = [reasons[0] for reasons in self.checks.values() if reasons and reasons[0].level == "bad"]
-        if any(not reason.apart for reason in bad) or len(bad) == len(self.checks) - 1 > 0:
+        if any(not reason.isolated for reason in bad) or len(bad) == len(self.checks) - 1 > 0:
             return "bad"
         return "warn" if self.reasons else "good"
 
@@ -86,8 +88,8 @@ def level_of(reasons: Sequence[Reason]) -> Level:
     return reasons[0].level if reasons else "good"
 
 
-_AWAY = "Redis cannot be reached: submits are refused or wait for it some seconds, accepted jobs wait"
-AWAY = Condition({"redis": [Reason("bad", _AWAY)]})
+_UNREACHABLE = "Redis cannot be reached: submits are refused or delayed by some seconds, accepted jobs wait"
+UNREACHABLE = Condition({"redis": [Reason("bad", _UNREACHABLE)]})
 
 
 def condition(
@@ -114,40 +116,40 @@ def _worst_first(reasons: list[Reason]) -> list[Reason]:
 
 def failing(model: str, work: Work) -> Reason | None:
     """A reason if too many of the model's inputs failed recently, else None."""
-    return Reason("warn", words(model, work)) if is_failing(work) else None
+    return Reason("warn", message(model, work)) if is_failing(work) else None
 
 
 def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
     """The reason why none of the model's jobs can be run now, or None. `beats` are its live workers."""
     if not beats:
         return Reason("bad", f"No live worker for {model}", START)
-    alive = heard(beats)
+    alive = responding(beats)
     if not alive:
         silent = min(beat.age for beat in beats)
         which = f"Worker {_name(beats[0])}" if len(beats) == 1 else "Each worker"
         level: Level = "bad" if silent >= LOST_AFTER else "warn"
-        return Reason(level, f"{which} of {model} has said nothing for {silent:.0f} s", LOST)
+        return Reason(level, f"{which} of {model} has sent no heartbeat for {silent:.0f} s", SILENT_WORKER)
     engines = {beat.engine for beat in alive}
-    if not ABLE.isdisjoint(engines):
+    if not SERVING.isdisjoint(engines):
         return None
     if engines == {"retired"}:
-        return Reason("bad", f"{model} is retired: {_fault(alive)}", RETIRED, apart=True)
+        return Reason("bad", f"{model} is retired: {_fault(alive)}", RETIRED, isolated=True)
     restarting = [beat for beat in alive if beat.engine == "restarting"]
     if any(map(_in_time, restarting)):
         which = (
             "The engine" if len(alive) == 1 else "Each engine" if engines == {"restarting"} else "An engine"
         )
-        return Reason("warn", f"{which} of {model} is restarting", SOON)
-    apart = engines <= {"restarting", "retired"}
-    return Reason("bad", f"No engine of {model} is ready: {_doing(alive)}", SOON, apart)
+        return Reason("warn", f"{which} of {model} is restarting", NO_ENGINE)
+    isolated = engines <= {"restarting", "retired"}
+    return Reason("bad", f"No engine of {model} is ready: {_states(alive)}", NO_ENGINE, isolated)
 
 
 def _in_time(restarting: Heartbeat) -> bool:
     """Whether an engine's restart has not yet exceeded the expected time."""
-    return restarting.restarting_seconds <= max(RESTART, PATIENCE * restarting.load_seconds)
+    return restarting.restarting_seconds <= max(MIN_RESTART, RESTART_FACTOR * restarting.load_seconds)
 
 
-def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
+def responding(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
     """The workers that are not silent."""
     return [beat for beat in beats if beat.age < SILENT]
 
@@ -155,16 +157,14 @@ def heard(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
 def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
     reasons = []
     if info.get("role", "master") != "master":
-        reasons.append(Reason("bad", "Redis is a replica and takes no writes: submits are refused"))
+        reasons.append(Reason("bad", "Redis is a replica and accepts no writes: submits are refused"))
     if not durability.writes(info):
-        text = (
-            "Redis cannot write its append-only file: submits are refused, and it must not be restarted now"
-        )
+        text = "Redis cannot write its append-only file: submits are refused; do not restart Redis now"
         reasons.append(Reason("bad", text, UNWRITTEN))
     limit, used = info.get("maxmemory", 0), info.get("used_memory", 0)
     if limit and used >= limit:
-        reasons.append(Reason("bad", "Redis' memory is full: submits are refused, running jobs still end"))
-    elif limit and used >= NEARLY * limit:
+        reasons.append(Reason("bad", "Redis' memory is full: submits are refused, running jobs still finish"))
+    elif limit and used >= NEARLY_FULL * limit:
         reasons.append(Reason("warn", f"Redis' memory is nearly full: {used / limit:.0%} of its maxmemory"))
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
@@ -177,13 +177,13 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     jobs = depth.waiting + depth.deferred + depth.running
     reasons = []
     if depth.damage:
-        text = f"The queue of {model} cannot be used, for another program wrote to Redis: {depth.damage}"
+        text = f"The queue of {model} cannot be used, because another program wrote to Redis: {depth.damage}"
         reasons.append(Reason("bad", text, "Delete or rename that key."))
     for used, limit, what in (
         (jobs, settings.max_queued_jobs, "job"),
         (depth.bytes, settings.max_queued_bytes, "byte"),
     ):
-        if used >= NEARLY * limit:
+        if used >= NEARLY_FULL * limit:
             full = "full: submits are refused" if used >= limit else "nearly full"
             text = f"The queue of {model} is {full} ({used:,} of {counted(limit, what)})"
             reasons.append(Reason("warn", text))
@@ -192,32 +192,32 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
 
 def lost(settings: Settings) -> Reason:
     """The reason shown for a running job whose worker seems lost."""
-    return Reason("warn", f"The worker that has this job seems lost: {_again(settings, 1)}")
+    return Reason("warn", f"The worker of this job seems lost: {_rerun(settings, 1)}")
 
 
-def _again(settings: Settings, jobs: int) -> str:
+def _rerun(settings: Settings, jobs: int) -> str:
     """What happens to jobs whose worker was lost, in words."""
     when = f"({settings.lease:g} s after the last renewal)"
     return (
-        f"it runs again when its lease ends {when}"
+        f"the job runs again when its lease ends {when}"
         if jobs == 1
-        else f"they run again when their leases end {when}"
+        else f"the jobs run again when their leases end {when}"
     )
 
 
 def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> list[Reason]:
-    alive = heard(beats)
+    alive = responding(beats)
     silent = [
-        Reason("warn", f"Worker {_name(beat)} of {model} has said nothing for {beat.age:.0f} s")
+        Reason("warn", f"Worker {_name(beat)} of {model} has sent no heartbeat for {beat.age:.0f} s")
         for beat in beats
         if alive and beat not in alive
     ]
     if reason := unserved(model, beats):
-        return [*silent, reason._replace(text=reason.text + _held_up(depth))]
+        return [*silent, reason._replace(text=reason.text + _affected_jobs(depth))]
     left = []
     if depth.late:
         seem = "seems to have lost its" if depth.late == 1 else "seem to have lost their"
-        text = f"{counted(depth.late, 'job')} of {model} {seem} worker: {_again(settings, depth.late)}"
+        text = f"{counted(depth.late, 'job')} of {model} {seem} worker: {_rerun(settings, depth.late)}"
         left.append(Reason("warn", text))
     restarting = [
         Reason("warn", f"An engine of {model} is restarting ({_name(beat)})")
@@ -237,13 +237,13 @@ def _name(beat: Heartbeat) -> str:
     return f"{beat.host}:{beat.pid}"
 
 
-def _held_up(depth: Depth) -> str:
+def _affected_jobs(depth: Depth) -> str:
     """The jobs that are not run, in words: waiting jobs, and jobs that a worker had taken."""
     waiting = depth.waiting + depth.deferred
-    told = [f"{counted(waiting, 'job')} {'waits' if waiting == 1 else 'wait'}"] if waiting else []
+    parts = [f"{counted(waiting, 'job')} {'waits' if waiting == 1 else 'wait'}"] if waiting else []
     if depth.running:
-        told.append(f"{counted(depth.running, 'job')} {'was' if depth.running == 1 else 'were'} running")
-    return f"; {' and '.join(told)}" if told else ""
+        parts.append(f"{counted(depth.running, 'job')} {'was' if depth.running == 1 else 'were'} running")
+    return f"; {' and '.join(parts)}" if parts else ""
 
 
 def _fault(retired: Sequence[Heartbeat]) -> str:
@@ -252,11 +252,11 @@ def _fault(retired: Sequence[Heartbeat]) -> str:
     return f"{first.engine_fault.rstrip('.')}; it is loaded again at {time_of_day(first.engine_retry)}"
 
 
-def _doing(beats: Sequence[Heartbeat]) -> str:
+def _states(beats: Sequence[Heartbeat]) -> str:
     words = {"loading": "loading its model"}
-    doing = {words.get(beat.engine, beat.engine) for beat in beats if beat.engine != "restarting"}
+    states = {words.get(beat.engine, beat.engine) for beat in beats if beat.engine != "restarting"}
     if restarting := [beat for beat in beats if beat.engine == "restarting"]:
         longest = max(restarting, key=lambda beat: beat.restarting_seconds)
-        loading = f"where loading took {longest.load_seconds:g} s"
-        doing.add(f"restarting for {longest.restarting_seconds:.0f} s, {loading}")
-    return ", ".join(sorted(doing))
+        loading = f"the last load took {longest.load_seconds:g} s"
+        states.add(f"restarting for {longest.restarting_seconds:.0f} s ({loading})")
+    return ", ".join(sorted(states))

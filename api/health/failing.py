@@ -10,13 +10,13 @@ from jobs.monitoring.work import Work
 WINDOW = 300.0
 """Seconds of recent work that are considered."""
 
-SHARE = 0.1
+MIN_SHARE = 0.1
 """Minimum share of failed inputs at which a model is failing."""
 
-ENOUGH = 20
+MIN_INPUTS = 20
 """Minimum inputs for a meaningful share."""
 
-FEW = 3
+MIN_ALL_FAILED = 3
 """Minimum inputs if all of them failed."""
 
 SAMPLES = int(WINDOW / EVERY) + 2
@@ -26,14 +26,14 @@ SAMPLES = int(WINDOW / EVERY) + 2
 def is_failing(work: Work) -> bool:
     """Whether too many inputs failed. `work` is the model's work within WINDOW."""
     if work.inputs_failed >= work.inputs:
-        return work.inputs_failed >= FEW
-    return work.inputs >= ENOUGH and work.inputs_failed >= SHARE * work.inputs
+        return work.inputs_failed >= MIN_ALL_FAILED
+    return work.inputs >= MIN_INPUTS and work.inputs_failed >= MIN_SHARE * work.inputs
 
 
-def words(model: str, work: Work) -> str:
+def message(model: str, work: Work) -> str:
     """The message about a failing model, as a sentence without its full stop."""
-    lately = f"in the last {WINDOW / 60:g} minutes"
+    period = f"in the last {WINDOW / 60:g} minutes"
     if work.inputs_failed >= work.inputs:
-        return f"All {work.inputs:,} inputs of {model} failed {lately}"
+        return f"All {work.inputs:,} inputs of {model} failed {period}"
     share = work.inputs_failed / work.inputs
-    return f"{work.inputs_failed:,} of {work.inputs:,} inputs of {model} failed {lately} ({share:.0%})"
+    return f"{work.inputs_failed:,} of {work.inputs:,} inputs of {model} failed {period} ({share:.0%})"

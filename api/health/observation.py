@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
-from api.health.condition import AWAY, Condition, condition
+from api.health.condition import UNREACHABLE, Condition, condition
 from api.health.failing import SAMPLES, WINDOW
 from api.health.redis_timeout import redis_timeout
 from api.health.roster_cache import RosterCache
@@ -62,7 +62,7 @@ class Observer:
     def judged(self, seen: Observation | None) -> Condition:
         """The condition that the overview, /health/ready and `top` report."""
         if seen is None:
-            return AWAY
+            return UNREACHABLE
         return condition(self.settings, seen.info, seen.depths, seen.beats, seen.work)
 
 

@@ -12,10 +12,10 @@ from jobs.monitoring.roster import Heartbeat, Roster
 FRESH = 1.0
 """Seconds for which a read of the roster is used. Heartbeats are sent once a second."""
 
-ABLE = frozenset({"ready", "busy"})
+SERVING = frozenset({"ready", "busy"})
 """States of an engine that can run jobs."""
 
-SOONEST, LATEST, GUESS = 1, 300, 30
+MIN_RETRY, MAX_RETRY, DEFAULT_RETRY = 1, 300, 30
 """Bounds of Retry-After, and its value if no rate is known, in seconds."""
 
 
@@ -35,15 +35,15 @@ class RosterCache:
             self._read_at = now
         return self._beats
 
-    async def drained_in(self, model: str, jobs: int) -> int:
+    async def drain_seconds(self, model: str, jobs: int) -> int:
         """Estimated seconds until that many jobs are done at the live workers' rate, within the bounds."""
         try:
             beats = [beat for beat in await self.workers() if beat.model == model]
         except QueueUnavailable:
-            return GUESS
+            return DEFAULT_RETRY
         rate = sum(beat.items_per_second for beat in beats)
         if rate <= 0:
-            return GUESS
+            return DEFAULT_RETRY
         ended = sum(sum(beat.jobs.values()) for beat in beats)
         items_per_job = max(1.0, sum(beat.items for beat in beats) / ended) if ended else 1.0
-        return max(SOONEST, min(LATEST, math.ceil(jobs * items_per_job / rate)))
+        return max(MIN_RETRY, min(MAX_RETRY, math.ceil(jobs * items_per_job / rate)))

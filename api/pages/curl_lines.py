@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-MOST_BODY = 8 * 1024
+MAX_BODY = 8 * 1024
 """Maximum bytes of a request that is shown. Longer ones would work in a shell but are unreadable."""
 
 
@@ -15,10 +15,10 @@ def fetch(request: Request, path: str) -> str:
     return f"curl -s {shlex.quote(_url(request, path))}"
 
 
-def submit(request: Request, asked: dict[str, Any], wait: int = 10) -> str | None:
+def submit(request: Request, body: dict[str, Any], wait: int = 10) -> str | None:
     """A command that submits a job and waits for it, or None if it is too large to be shown."""
-    body = msgspec.json.encode(asked)
-    return posted(_url(request, "/v1/jobs"), body.decode(), wait) if len(body) <= MOST_BODY else None
+    encoded = msgspec.json.encode(body)
+    return posted(_url(request, "/v1/jobs"), encoded.decode(), wait) if len(encoded) <= MAX_BODY else None
 
 
 def posted(url: str, body: str, wait: int = 10) -> str:

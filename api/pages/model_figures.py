@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from api.health.condition import heard
+from api.health.condition import responding
 from api.health.failing import is_failing
 from api.health.observation import Observation
 from jobs.models import ModelSpec
@@ -105,7 +105,7 @@ def _ms(seconds: float | None) -> float | None:
 def _state(beats: Sequence[Heartbeat]) -> str:
     if not beats:
         return "no worker"
-    alive = heard(beats)
+    alive = responding(beats)
     if not alive:
         return "silent"
     return alive[0].engine if len(alive) == 1 else f"{len(alive)} workers"

@@ -1,17 +1,15 @@
-"""Whether a model's jobs can be run now, for the pages of its jobs and the form to try it."""
+"""Whether a model's jobs can be run now, for the pages of its jobs and the form at /try."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.health.condition import AWAY, Reason, failing, lost, unserved
+from api.health.condition import UNREACHABLE, Reason, failing, unserved
 from api.health.failing import SAMPLES, WINDOW
 from api.health.redis_timeout import redis_timeout
 from api.pages.rendering import page
 from api.services import Services, Shared
 from jobs.errors import QueueUnavailable
-from jobs.ledger.leasing import is_late
-from jobs.schema import Job, JobState
 
 router = APIRouter(include_in_schema=False)
 
@@ -23,21 +21,6 @@ async def served(request: Request, shared: Shared) -> Response:
     return page("fragments/served.html", reason=await fault(shared, model))
 
 
-async def fault_of(shared: Services, job: Job) -> Reason | None:
-    """As `fault`, or a reason if the job's worker seems lost. None if the job is done."""
-    if job.status.terminal:
-        return None
-    reason = await fault(shared, job.model)
-    if reason or job.status is not JobState.RUNNING:
-        return reason
-    try:
-        async with redis_timeout():
-            late = await is_late(shared.redis, shared.settings, job.model, job.id)
-    except QueueUnavailable:
-        return AWAY.reasons[0]
-    return lost(shared.settings) if late else None
-
-
 async def fault(shared: Services, model: str) -> Reason | None:
     """The health line's reason why the model's jobs cannot be run or many inputs fail, or None."""
     try:
@@ -45,5 +28,5 @@ async def fault(shared: Services, model: str) -> Reason | None:
             series = (await shared.history.read([model], newest=SAMPLES))[model]
             beats = [beat for beat in await shared.roster.workers(fresh=True) if beat.model == model]
     except QueueUnavailable:
-        return AWAY.reasons[0]
+        return UNREACHABLE.reasons[0]
     return unserved(model, beats) or failing(model, series.lately(WINDOW, beats)[0])

@@ -8,9 +8,9 @@ import msgspec
 from api.wording import counted
 from jobs.tasks import Output
 
-MOST_ROWS = 10
+MAX_ROWS = 10
 """Maximum labels or entities of one output that a page shows."""
-MOST_TEXT = 2_000
+MAX_TEXT = 2_000
 """Maximum characters of one text that a page shows."""
 FIRST_NUMBERS = 6
 
@@ -23,7 +23,7 @@ class Row(NamedTuple):
     note: str = ""
 
 
-class Shown(NamedTuple):
+class View(NamedTuple):
     """What a page shows of one result: rows, or if there are none, a text."""
 
     rows: list[Row]
@@ -31,23 +31,23 @@ class Shown(NamedTuple):
     error: str = ""
 
 
-def shown(result: dict[str, Any], how: Output = "any", given: object = None) -> Shown:
+def view_of(result: dict[str, Any], how: Output = "any", given: object = None) -> View:
     """What to show of one result. `how` is the kind of the task's outputs, `given` the result's input."""
     if "error" in result:
         error = result["error"]
         detail = error.get("detail") or error.get("title") if isinstance(error, dict) else error
-        return Shown([], "", shortened(str(detail)))
+        return View([], "", shortened(str(detail)))
     output = result.get("output")
     if how == "ranking":
         rows = _ranking(output, given)
     else:
         readers = list(_ROWS.values()) if how == "any" else [_ROWS[how]] if how in _ROWS else []
         rows = _rows(output, readers)
-    return Shown(rows[:MOST_ROWS], "" if rows else _text(output))
+    return View(rows[:MAX_ROWS], "" if rows else _text(output))
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} …"
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} …"
 
 
 Reader = Callable[[Any], list[Row]]
@@ -59,7 +59,7 @@ def _rows(output: Any, readers: list[Reader]) -> list[Row]:
         case [[dict(), *_]]:
             return _rows(output[0], readers)
         case [dict(), *_]:
-            each = [_rows(part, readers) for part in output[:MOST_ROWS]]
+            each = [_rows(part, readers) for part in output[:MAX_ROWS]]
             return [row for rows in each for row in rows] if all(each) else []
     return next((rows for read in readers if (rows := read(output))), [])
 
@@ -117,7 +117,7 @@ def _ranking(output: Any, given: Any) -> list[Row]:
                 rows.append((score, str(given.get("document")) if isinstance(given, dict) else "document"))
             case _:
                 return []
-    best = sorted(rows, key=lambda row: -row[0])[:MOST_ROWS]
+    best = sorted(rows, key=lambda row: -row[0])[:MAX_ROWS]
     return [Row(shortened(text), _score(score), _note(score)) for score, text in best]
 
 

@@ -9,7 +9,7 @@ import msgspec
 from api.v1.model_schemas import parameters_schema
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
-from jobs.validation import MOST_QUOTED, limits, text, without_null
+from jobs.validation import MAX_QUOTED, limits, text, without_null
 
 PREFIX = "p."
 """The prefix of parameters' names in the form."""
@@ -56,7 +56,7 @@ def parameters(spec: ModelSpec, form: Mapping[str, str]) -> dict[str, Any]:
     return given
 
 
-def worded(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
+def at_field(spec: ModelSpec, form: Mapping[str, str], error: InvalidRequest) -> InvalidRequest:
     """The error as a message about the form's field, if it concerns a parameter; else the error itself."""
     found = re.match(r"parameters(?:/(\w+)|: (\w+) is missing)", str(error))
     return _fault(spec, form, found[1] or found[2]) if found else error
@@ -107,7 +107,7 @@ def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidReques
         case _:
             wanted = f"give {field.hint or text(schema)}"
     typed_in = _text(form, name)
-    but = f", not {typed_in!r}" if 0 < len(typed_in) <= MOST_QUOTED else ""
+    but = f", not {typed_in!r}" if 0 < len(typed_in) <= MAX_QUOTED else ""
     return InvalidRequest(f"{field.label}: {wanted}{but}", pointer=f"/parameters/{name}")
 
 

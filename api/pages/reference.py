@@ -21,24 +21,25 @@ from jobs.validation import wanted, without_null
 
 router = APIRouter(include_in_schema=False)
 
-ANSWERED = (
+RESPONSE_SCHEMAS = (
     *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "ResultError"),
     *("KnownResults", "IndexedResult"),
     *("ModelList", "ModelObject", "Model", "ModelLimits", "ModelQueue", "ModelWorker", "ModelFailure"),
     *("Health", "HealthCheck", "Problem"),
 )
-"""Schemas of answers and of their parts, in the order of the page."""
+"""Schemas of responses and of their parts, in the order of the page."""
 
 Schemas = dict[str, dict[str, Any]]
 
 
 class Member(NamedTuple):
-    """One member of a body or an answer, or a parameter. `kind` and `told` have code between backticks."""
+    """One member of a body or a response, or a parameter. Code is between backticks."""
 
     name: str
-    kind: str
-    told: str
-    of: str = ""
+    type: str
+    """The type and the default value, in words."""
+    description: str
+    context: str = ""
     """The model that it is for, or the part of the request that contains it."""
 
 
@@ -60,20 +61,22 @@ async def docs(request: Request, shared: Shared) -> Response:
             "curls": _curls(method, path, call, request),
             "parameters": list(_parameters(call, schemas)),
             "body": list(_body(call, schemas, shared.catalog)),
-            "answers": list(_answers(call)),
+            "responses": list(_responses(call)),
         }
         for path, methods in described["paths"].items()
         for method, call in methods.items()
     ]
-    parts = [(name, schemas[name]["description"], list(_members(name, schemas))) for name in ANSWERED]
-    return page("docs.html", info=described["info"], calls=calls, parts=parts)
+    responses = [
+        (name, schemas[name]["description"], list(_members(name, schemas))) for name in RESPONSE_SCHEMAS
+    ]
+    return page("docs.html", info=described["info"], calls=calls, schemas=responses)
 
 
 def _parameters(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
     for parameter in call.get("parameters", []):
-        told = parameter.get("description", "The job's id." if parameter["name"] == "job_id" else "")
-        schema = parameter["schema"]
-        yield Member(parameter["name"], _kind(schema, schemas) + _default(schema), told, parameter["in"])
+        name, schema = parameter["name"], parameter["schema"]
+        description = parameter.get("description", "The job's id." if name == "job_id" else "")
+        yield Member(name, _type(schema, schemas) + _default(schema), description, parameter["in"])
 
 
 def _body(call: dict[str, Any], schemas: Schemas, catalog: ModelCatalog) -> Iterator[Member]:
@@ -82,28 +85,28 @@ def _body(call: dict[str, Any], schemas: Schemas, catalog: ModelCatalog) -> Iter
     request = schemas.get(_name(schema), schema)
     for name, schema in request.get("properties", {}).items():
         needed = ", required" if name in request.get("required", []) else _default(schema)
-        yield Member(name, _kind(schema, schemas) + needed, schema.get("description", ""))
+        yield Member(name, _type(schema, schemas) + needed, schema.get("description", ""))
     for spec in catalog.specs.values() if request is schemas["JobRequest"] else ():
         parameters = parameters_schema(spec)
         for name, schema in parameters["properties"].items():
             needed = ", required" if name in parameters.get("required", []) else _default(schema)
-            yield Member(f"parameters.{name}", _kind(schema, schemas) + needed, "", spec.name)
+            yield Member(f"parameters.{name}", _type(schema, schemas) + needed, "", spec.name)
 
 
 def _members(name: str, schemas: Schemas) -> Iterator[Member]:
     for member, schema in schemas[name]["properties"].items():
-        yield Member(member, _kind(schema, schemas), schema["description"])
+        yield Member(member, _type(schema, schemas), schema["description"])
 
 
-def _answers(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Each status, its description, and the name of its body's schema if that is in ANSWERED, else ""."""
-    for status, answer in sorted(call["responses"].items()):
-        content: dict[str, Any] = next(iter(answer.get("content", {}).values()), {})
+def _responses(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Each status, its description, and its body's schema if that is in RESPONSE_SCHEMAS, else ""."""
+    for status, response in sorted(call["responses"].items()):
+        content: dict[str, Any] = next(iter(response.get("content", {}).values()), {})
         name = _name(content.get("schema", {}))
-        yield status, answer["description"], name if name in ANSWERED else ""
+        yield status, response["description"], name if name in RESPONSE_SCHEMAS else ""
 
 
-def _kind(declared: dict[str, Any], schemas: Schemas) -> str:
+def _type(declared: dict[str, Any], schemas: Schemas) -> str:
     """The type of a value in words. Other schemas are named."""
     schema, nullable = without_null(declared)
     other, item = _name(schema), _name(schema.get("items", {}))

@@ -107,9 +107,9 @@ def since(unix: float) -> str:
     return age(datetime.fromtimestamp(unix, UTC))
 
 
-def clock(moment: datetime) -> str:
-    """The time of day in UTC, to the millisecond."""
-    return f"{moment:%H:%M:%S}.{moment.microsecond // 1_000:03d} UTC"
+def moment(when: datetime) -> str:
+    """The date and time in UTC, to the millisecond: `2026-11-29 09:05:01.250 UTC`."""
+    return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1_000:03d} UTC"
 
 
 def code(text: str) -> Markup:
@@ -138,7 +138,7 @@ _environment.filters.update(
     at_most=at_most,
     age=age,
     since=since,
-    clock=clock,
+    moment=moment,
     code=code,
     time_of_day=time_of_day,
     grouped=grouped,

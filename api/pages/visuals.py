@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Any, NamedTuple
 
-from api.pages.output_rows import MOST_TEXT, shortened
+from api.pages.output_rows import MAX_TEXT, shortened
 from api.wording import counted
 from jobs.tasks import Output
 
@@ -22,44 +22,44 @@ class Piece(NamedTuple):
     colour: int = 0
 
 
-class Spark(NamedTuple):
-    """An SVG path in WIDTH x HEIGHT units. `zero` is the y of value 0; `told` has the length and range."""
+class Sparkline(NamedTuple):
+    """An SVG path in WIDTH x HEIGHT units. `zero` is the y of value 0; `summary` has the length and range."""
 
     path: str
     zero: float
-    told: str
+    summary: str
 
 
-class Continued(NamedTuple):
+class Continuation(NamedTuple):
     """Generated text. `prompt` is empty if the output does not contain it."""
 
     prompt: str
     text: str
 
 
-class Picture(NamedTuple):
+class Visual(NamedTuple):
     """A visualised output. At most one of the fields is set."""
 
     pieces: list[Piece]
-    spark: Spark | None = None
-    continued: Continued | None = None
+    sparkline: Sparkline | None = None
+    continuation: Continuation | None = None
 
 
-def picture(result: dict[str, Any] | None, given: object, how: Output = "any") -> Picture:
+def visual(result: dict[str, Any] | None, given: object, how: Output = "any") -> Visual:
     """Visualises one result and its input. `how` is the kind of the task's outputs."""
     output = result.get("output") if result else None
     if how in ("entities", "any"):
         match output:
             case [{"start": int(), "end": int(), "word": _}, *_] if isinstance(given, str):
-                return Picture(list(_pieces(output, given)))
+                return Visual(list(_pieces(output, given)))
     if how in ("texts", "any"):
         match output:
             case [{"generated_text": str(text)}, *_] | {"generated_text": str(text)}:
-                return Picture([], None, _continued(text, given))
-    return Picture([], _vectors(output)) if how in ("vectors", "any") else Picture([])
+                return Visual([], None, _continued(text, given))
+    return Visual([], _vectors(output)) if how in ("vectors", "any") else Visual([])
 
 
-def _vectors(output: Any) -> Spark | None:
+def _vectors(output: Any) -> Sparkline | None:
     """A sparkline of the vector, or of the first of several; None if the output is not a vector."""
     match output:
         case [float() | int(), *_] if all(type(number) in (int, float) for number in output):
@@ -67,8 +67,8 @@ def _vectors(output: Any) -> Spark | None:
         case [[float() | int(), *_] as row, *_] | [[[float() | int(), *_] as row, *_]]:
             rows = output if type(output[0][0]) is not list else output[0]
             if all(type(number) in (int, float) for number in row):
-                told = f"{counted(len(rows), 'row')} of {counted(len(row), 'number')}; the first"
-                return _spark(row, told)
+                summary = f"{counted(len(rows), 'row')} of {counted(len(row), 'number')}; the first"
+                return _spark(row, summary)
     return None
 
 
@@ -82,7 +82,7 @@ def _pieces(entities: list[Any], text: str) -> Iterator[Piece]:
         start, end = _place(entity.get("start")), _place(entity.get("end"))
         kind = str(entity.get("entity_group") or entity.get("entity") or "entity").removeprefix("B-")
         kind = kind.removeprefix("I-")
-        if not at <= start < end <= len(text) or end > MOST_TEXT:
+        if not at <= start < end <= len(text) or end > MAX_TEXT:
             continue
         if start > at:
             yield Piece(text[at:start])
@@ -99,16 +99,16 @@ def _place(given: object) -> int:
     return given if isinstance(given, int) else -1
 
 
-def _continued(text: str, given: object) -> Continued:
+def _continued(text: str, given: object) -> Continuation:
     prompt = given if isinstance(given, str) and text.startswith(given) else ""
-    return Continued(_end(prompt), shortened(text[len(prompt) :]))
+    return Continuation(_end(prompt), shortened(text[len(prompt) :]))
 
 
 def _end(prompt: str) -> str:
-    return prompt if len(prompt) <= MOST_TEXT else f"… {prompt[-MOST_TEXT:]}"
+    return prompt if len(prompt) <= MAX_TEXT else f"… {prompt[-MAX_TEXT:]}"
 
 
-def _spark(numbers: list[float], told: str) -> Spark:
+def _spark(numbers: list[float], summary: str) -> Sparkline:
     """A sparkline of at most POINTS points. Each point is the mean of consecutive numbers."""
     size = -(-len(numbers) // POINTS)
     means = [sum(part) / len(part) for part in (numbers[i : i + size] for i in range(0, len(numbers), size))]
@@ -117,4 +117,6 @@ def _spark(numbers: list[float], told: str) -> Spark:
     step = WIDTH / max(1, len(means) - 1)
     places = (f"{i * step:.1f} {HEIGHT * (high - mean) / span:.1f}" for i, mean in enumerate(means))
     lowest, highest = min(numbers), max(numbers)
-    return Spark("M" + "L".join(places), HEIGHT * high / span, f"{told}, {lowest:.3g} to {highest:.3g}")
+    return Sparkline(
+        "M" + "L".join(places), HEIGHT * high / span, f"{summary}, {lowest:.3g} to {highest:.3g}"
+    )

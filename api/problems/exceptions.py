@@ -50,8 +50,8 @@ def framework_problem(request: Request, error: Exception) -> Problem:
         return Problem("invalid-request", f"{where} parameter {name!r}: {fault['msg']}", {"parameter": name})
     assert isinstance(error, HTTPException)
     detail = {
-        404: f"there is nothing at {request.url.path}",
-        405: f"{request.method} is not possible at {request.url.path}",
+        404: f"the path {request.url.path} does not exist",
+        405: f"{request.url.path} does not allow {request.method}",
     }.get(error.status_code, error.detail)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     return Problem(FRAMEWORK.get(error.status_code, "bad-request"), detail, headers=headers)
@@ -60,7 +60,7 @@ def framework_problem(request: Request, error: Exception) -> Problem:
 def _detail(error: Exception) -> str:
     """The detail for the client. It does not reveal Redis' address or error message."""
     if isinstance(error, errors.QueueDamaged):
-        return "another program's data lies under a key of the queue in Redis; the server's log names the key"
+        return "a key of the queue in Redis holds another program's data; the server's log names the key"
     if isinstance(error, errors.QueueUnavailable):
-        return "Redis cannot be reached or takes no writes at the moment"
+        return "Redis cannot be reached or does not accept writes now; retry later"
     return str(error)

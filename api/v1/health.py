@@ -33,15 +33,15 @@ async def live() -> Response:
 @router.get("/health/ready", **READY)
 async def ready(shared: Shared) -> Response:
     """Reports whether jobs can be accepted and run, and what is wrong. The status page reports the same."""
-    found = shared.observer.judged(await shared.observer.observe())
+    condition = shared.observer.judged(await shared.observer.observe())
     checks: dict[str, dict[str, bool | str]] = {}
-    for name, reasons in found.checks.items():
+    for name, reasons in condition.checks.items():
         level = level_of(reasons)
         checks[name] = {"ok": level != "bad", "level": LEVELS[level]}
         if reasons:
             checks[name]["reason"] = "; ".join(reason.text for reason in reasons)
-    told = {"status": STATUS[found.level], "checks": checks}
-    return reply(told, 503 if found.level == "bad" else 200)
+    body = {"status": STATUS[condition.level], "checks": checks}
+    return reply(body, 503 if condition.level == "bad" else 200)
 
 
 @router.get("/metrics", include_in_schema=False)

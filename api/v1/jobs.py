@@ -12,12 +12,12 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dialect import Accepted, Ask, Call
+from api.dialect import Accepted, Call, ParsedRequest
 from api.edge.express import Direct
 from api.services import Shared, services
-from api.v1 import outcomes, query, replies, submission
-from api.v1.openapi import CANCEL, EVENTS, LIST, OUTCOMES, READ, RESULT, SUBMIT
-from api.v1.replies import reply, shown
+from api.v1 import known_results, query, replies, submission
+from api.v1.openapi import CANCEL, EVENTS, KNOWN_RESULTS, LIST, READ, RESULT, SUBMIT
+from api.v1.replies import job_reply, reply
 from api.v1.requested_wait import Wait, requested_wait
 from api.waiting import events
 from api.waiting.events import Events
@@ -25,7 +25,7 @@ from jobs.ledger.listing import STATES
 from jobs.models import MAX_INPUTS
 from jobs.schema import Job
 
-router = APIRouter(tags=["jobs"], dependencies=[Depends(query.known)])
+router = APIRouter(tags=["jobs"], dependencies=[Depends(query.check_declared)])
 direct = APIRouter(tags=["jobs"], route_class=Direct)
 
 MAX_PAGE = 100
@@ -34,21 +34,21 @@ MAX_PAGE = 100
 States = Annotated[
     Sequence[str],
     Query(
-        description="Only jobs in this state; `partial`: some of its inputs failed, and some did not. Several"
-        " states are given by repeating the parameter, or separated by commas.",
+        description="Only jobs in this state. `partial`: some inputs failed, others succeeded. For several"
+        " states, repeat the parameter or separate them by commas.",
         json_schema_extra={"items": {"type": "string", "enum": list(STATES)}},
     ),
 ]
 Models = Annotated[
-    Sequence[str], Query(description="Only jobs of this model. Several are given in the same way.")
+    Sequence[str], Query(description="Only jobs of this model. For several models, as for `state`.")
 ]
 
 
-async def _parse(request: Request) -> Ask[Wait]:
+async def _parse(request: Request) -> ParsedRequest[Wait]:
     shared, wait = services(request), requested_wait(request)
     key = submission.idempotency_key(request)
     job = await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)
-    return Ask(job, wait, wait.seconds, key)
+    return ParsedRequest(job, wait, wait.seconds, key)
 
 
 async def _present(request: Request, accepted: Accepted, wait: Wait) -> Response:
@@ -57,8 +57,8 @@ async def _present(request: Request, accepted: Accepted, wait: Wait) -> Response
     if accepted.replayed:
         headers["idempotency-replayed"] = "true"
     if wait.seconds and job.status.terminal:
-        return await shown(large, job, 200, headers | wait.applied)
-    return await shown(large, job, 202, headers)
+        return await job_reply(large, job, 200, headers | wait.applied)
+    return await job_reply(large, job, 202, headers)
 
 
 SUBMIT_CALL = Call(_parse, _present)
@@ -66,15 +66,15 @@ SUBMIT_CALL = Call(_parse, _present)
 
 @direct.post("/v1/jobs", status_code=202, **SUBMIT)
 async def create_job(request: Request) -> Response:
-    """Submits a job. Answers at once, or waits for its end for as long as the client asks."""
+    """Submits a job. Answers at once, or waits for the job's end if a wait is requested."""
     return await services(request).intake.run(request, SUBMIT_CALL)
 
 
 @router.get("/v1/jobs", **LIST)
 async def list_jobs(
     shared: Shared,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on the page.")] = 20,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Maximum jobs on the page.")] = 20,
+    cursor: Annotated[str | None, Query(description="`next` of the previous page.")] = None,
     state: States = (),
     model: Models = (),
 ) -> Response:
@@ -83,7 +83,7 @@ async def list_jobs(
     A page examines at most the newest 300 jobs after its cursor. With a filter it may therefore be short or
     empty and still have a `next`: older jobs are on the next page.
     """
-    wanted = query.listed(state, model, shared.catalog)
+    wanted = query.listing_filter(state, model, shared.catalog)
     found, after = await shared.ledger.recent(limit, cursor, wanted)
     return reply({"jobs": found, "next": after})
 
@@ -93,7 +93,7 @@ async def read_job(request: Request) -> Response:
     """Returns the job: at once, or with a wait as soon as it is done or the wait ends."""
     job, wait = await _waited(request)
     headers = wait.applied if job.status.terminal else None
-    return await shown(services(request).large, job, headers=headers)
+    return await job_reply(services(request).large, job, headers=headers)
 
 
 @direct.get("/v1/jobs/{job_id}/result", **RESULT)
@@ -111,13 +111,13 @@ async def _waited(request: Request) -> tuple[Job, Wait]:
     return job, wait
 
 
-@router.get("/v1/jobs/{job_id}/results", response_class=Response, **OUTCOMES)
-async def read_outcomes(
+@router.get("/v1/jobs/{job_id}/results", response_class=Response, **KNOWN_RESULTS)
+async def read_known_results(
     job_id: str,
     request: Request,
     shared: Shared,
     after: Annotated[
-        int, Query(alias="from", ge=0, le=MAX_INPUTS, description="Outcomes that the client has read.")
+        int, Query(alias="from", ge=0, le=MAX_INPUTS, description="Results that the client has read.")
     ] = 0,
 ) -> Response:
     """Returns the known results of the job's inputs, also while it runs, in the order of their completion.
@@ -126,13 +126,13 @@ async def read_outcomes(
     is final, unless the job is cancelled or has more results than may be kept.
     With `Accept: application/x-ndjson` each result is one line.
     """
-    return await outcomes.known_results(shared, job_id, after, request)
+    return await known_results.response(shared, job_id, after, request)
 
 
 @router.delete("/v1/jobs/{job_id}", **CANCEL)
 async def cancel_job(job_id: str, shared: Shared) -> Response:
     """Cancels the job unless it is done. A batch that is running continues, but its result is dropped."""
-    return await shown(shared.large, await shared.ledger.cancel(job_id))
+    return await job_reply(shared.large, await shared.ledger.cancel(job_id))
 
 
 @router.get("/v1/jobs/{job_id}/events", response_class=Response, **EVENTS)

@@ -21,7 +21,7 @@ from jobs.schema import WEEK, JobRequest, NewJob
 
 MAX_PARAMETERS = 256 * 1024
 """Maximum bytes of the JSON of a job's parameters."""
-MAX_SPARSE = 16
+MAX_JSON_FACTOR = 16
 """Factor by which an input's JSON may exceed the input's limit, which does not count spaces and escapes."""
 
 
@@ -46,14 +46,14 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
 
     Raises InvalidRequest. If the body is not JSON: msgspec's errors, UnicodeDecodeError or RecursionError.
     """
-    asked = _envelope.decode(body)
-    given = _parameters(asked.parameters)
-    spec = catalog.default if asked.model is UNSET else catalog[asked.model]
-    many = memoryview(asked.inputs)[0] == ord("[")
-    raw = _cut(asked.inputs, spec) if many else [asked.inputs]
+    envelope = _envelope.decode(body)
+    given = _parameters(envelope.parameters)
+    spec = catalog.default if envelope.model is UNSET else catalog[envelope.model]
+    is_list = memoryview(envelope.inputs)[0] == ord("[")
+    raw = _split_list(envelope.inputs, spec) if is_list else [envelope.inputs]
     check_count(len(raw), spec)
-    packed = bytearray(_pack([None] * len(raw))[: -len(raw)] if many else b"")
-    for item in _decoded(raw, spec, many):
+    packed = bytearray(_pack([None] * len(raw))[: -len(raw)] if is_list else b"")
+    for item in _decoded(raw, spec, is_list):
         packed += item
     parameters = spec.effective(given)
     return NewJob(
@@ -61,8 +61,8 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
         inputs=msgspec.Raw(packed),
         count=len(raw),
         parameters=parameters,
-        priority=asked.priority,
-        expires_in=None if asked.expires_in is UNSET else asked.expires_in,
+        priority=envelope.priority,
+        expires_in=None if envelope.expires_in is UNSET else envelope.expires_in,
         given={name: parameters[name] for name in given} if spec.defaults else None,
     )
 
@@ -71,14 +71,15 @@ def _parameters(raw: msgspec.Raw) -> dict[str, Any]:
     size = len(memoryview(raw))
     if size > MAX_PARAMETERS:
         raise InvalidRequest(
-            f"parameters: {size} bytes of JSON are more than {MAX_PARAMETERS}", pointer="/parameters"
+            f"parameters: {size} bytes of JSON are more than the limit of {MAX_PARAMETERS}",
+            pointer="/parameters",
         )
     parameters = _request.decode(b'{"inputs":0,"parameters":%b}' % bytes(raw)).parameters
     check_shape(parameters, "/parameters")
     return parameters
 
 
-def _cut(raw: msgspec.Raw, spec: ModelSpec) -> list[msgspec.Raw]:
+def _split_list(raw: msgspec.Raw, spec: ModelSpec) -> list[msgspec.Raw]:
     """The list's members, at most one more than the model accepts."""
     members = msgspec.structs.astuple(_members(spec.max_inputs + 1).decode(raw))
     return [member for member in members if member is not None]
@@ -91,11 +92,11 @@ def _members(count: int) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Members", fields, array_like=True))
 
 
-def _decoded(given: list[msgspec.Raw], spec: ModelSpec, many: bool) -> Iterator[bytes]:
+def _decoded(given: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Iterator[bytes]:
     """Each input in the queue's format."""
     kind = spec.definition.input
     for index, raw in enumerate(given):
-        pointer = f"/inputs/{index}" if many else "/inputs"
+        pointer = f"/inputs/{index}" if is_list else "/inputs"
         if kind.opens and memoryview(raw)[:1] != kind.opens:
             check_input(None, spec, pointer)  # its error says what was expected
         elif kind.is_json:
@@ -108,9 +109,9 @@ def _decoded(given: list[msgspec.Raw], spec: ModelSpec, many: bool) -> Iterator[
 
 def _check_structure(data: bytes, spec: ModelSpec, pointer: str) -> None:
     """Raises InvalidRequest if the JSON would take too long to decode."""
-    if len(data) > MAX_SPARSE * spec.max_input_chars:
+    limit = MAX_JSON_FACTOR * spec.max_input_chars
+    if len(data) > limit:
         raise InvalidRequest(
-            f"inputs: {len(data)} bytes of JSON are more than this model's {spec.max_input_chars}",
-            pointer=pointer,
+            f"inputs: {len(data)} bytes of JSON are more than this model's limit of {limit}", pointer=pointer
         )
     check_structure(data, pointer)

@@ -10,9 +10,9 @@ from jobs.validation import properties
 
 def examples(catalog: ModelCatalog) -> dict[str, Any]:
     """A valid request for each model, and one with every field for the default model."""
-    made = {name: {"value": {"model": name, **example(spec)}} for name, spec in catalog.specs.items()}
+    minimal = {name: {"value": {"model": name, **example(spec)}} for name, spec in catalog.specs.items()}
     full = {"model": catalog.default.name, **example(catalog.default), "priority": "high", "expires_in": 60}
-    return made | {"urgent, and only if started within a minute": {"value": full}}
+    return minimal | {"high priority, must start within a minute": {"value": full}}
 
 
 def example(spec: ModelSpec) -> dict[str, Any]:
@@ -27,10 +27,10 @@ def example(spec: ModelSpec) -> dict[str, Any]:
 
 def _with_parameters(spec: ModelSpec, inputs: Any) -> dict[str, Any]:
     """A request with the task's example parameters, without those for which the model has defaults."""
-    shown = spec.definition.example.get("parameters", {})
+    sample = spec.definition.example.get("parameters", {})
     if spec.task == "feature-extraction" and spec.revision is not None:
-        shown = {}  # a model of the hub: only the worker has its files, which may define the pooling
-    parameters = {name: value for name, value in shown.items() if name not in spec.shown_defaults}
+        sample = {}  # a model of the hub: only the worker has its files, which may define the pooling
+    parameters = {name: value for name, value in sample.items() if name not in spec.shown_defaults}
     return {"inputs": inputs, "parameters": parameters} if parameters else {"inputs": inputs}
 
 
@@ -46,7 +46,7 @@ def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
     return schema | {"properties": declared}
 
 
-def accepted(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
+def request_schema(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
     """JSON Schema of a request to the model, beside JobRequest's. It cannot limit depth or integers."""
     item = spec.definition.input.describe(spec.max_input_chars)
     single = item or {"not": {"type": "array"}}

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.services import Shared
 from api.v1 import query
-from api.v1.model_schemas import accepted, parameters_schema
+from api.v1.model_schemas import parameters_schema, request_schema
 from api.v1.openapi import MODELS
 from api.v1.replies import reply
 from api.v1.schemas import (
@@ -29,7 +29,7 @@ from jobs.monitoring.roster import Heartbeat
 from jobs.problem_kinds import TYPE
 from jobs.schema import from_ms
 
-router = APIRouter(tags=["models"], dependencies=[Depends(query.known)])
+router = APIRouter(tags=["models"], dependencies=[Depends(query.check_declared)])
 
 
 @router.get("/v1/models", **MODELS)
@@ -38,7 +38,7 @@ async def list_models(shared: Shared) -> Response:
     depths = await shared.ledger.depth()
     workers = await shared.roster.workers()
     catalog = shared.catalog
-    created = _changed(shared.settings.models_file)
+    created = _modified(shared.settings.models_file)
     return reply(
         ModelList(
             object="list",
@@ -57,7 +57,7 @@ async def list_models(shared: Shared) -> Response:
 
 
 @cache
-def _changed(models_file: Path) -> int:
+def _modified(models_file: Path) -> int:
     """The file's modification time in Unix seconds, or now if it is gone. Read once, as the models are."""
     try:
         return int(models_file.stat().st_mtime)
@@ -75,7 +75,7 @@ def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heart
         input=spec.definition.input.name,
         parameters=parameters_schema(spec),
         defaults=_defaults(spec, workers),
-        request=accepted(spec, default=default),
+        request=request_schema(spec, default=default),
         limits=ModelLimits(spec.max_inputs, spec.max_input_chars),
         queue=ModelQueue(waiting=depth.waiting + depth.deferred, running=depth.running),
         workers=[

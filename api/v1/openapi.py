@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from api.problems.problem import Problem as Refused
+from api.problems.problem import Problem
 from api.problems.statuses import STATUSES
 from api.v1 import problems
-from api.v1.descriptions import MEANINGS
+from api.v1.descriptions import DESCRIPTIONS
+from api.v1.known_results import NDJSON
 from api.v1.model_schemas import examples
-from api.v1.outcomes import NDJSON
 from api.v1.schemas import ANSWERS
 from jobs.models import ModelCatalog
 from jobs.problem_kinds import TITLES
@@ -22,15 +22,15 @@ from jobs.validation import properties
 
 COMPONENT = "#/components/schemas/{name}"
 
-ABOUT = """Submit inputs as a *job* and get its id at once; the server runs jobs in micro-batches.
+INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server runs jobs in micro-batches.
 
-- `POST /v1/jobs` with `Prefer: wait=10` answers with the results if they are there within 10 s.
-- `GET /v1/jobs/{id}?wait=10` waits for a job that was submitted before.
-- `GET /v1/jobs/{id}/events` streams its states and its progress.
-- `GET /v1/jobs/{id}/results?from=0` has what is known of a job's many inputs before it ends.
-- `GET /v1/models` has a JSON Schema of what each model takes.
+- `POST /v1/jobs` with `Prefer: wait=10` returns the results if the job ends within 10 s.
+- `GET /v1/jobs/{id}?wait=10` waits for the end of a submitted job.
+- `GET /v1/jobs/{id}/events` streams the job's states and its progress.
+- `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
+- `GET /v1/models` lists the models, each with a JSON Schema of its requests.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
-- A request may be compressed (`Content-Encoding: gzip`); large answers are, for clients that accept it.
+- Requests may be compressed (`Content-Encoding: gzip`). Large answers are, if the client accepts it.
 """
 
 
@@ -38,10 +38,10 @@ def _json(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": COMPONENT.format(name=name)}}}
 
 
-def _refused(*kinds: str, anywhere: bool = True) -> dict[int, Any]:
+def _problems(*kinds: str, checks_host: bool = True) -> dict[int, Any]:
     """The problems that a call may answer with, by status, including those of every call."""
     answers: dict[int, Any] = {}
-    for kind in (*kinds, *(("unknown-host",) if anywhere else ()), "internal-error"):
+    for kind in (*kinds, *(("unknown-host",) if checks_host else ()), "internal-error"):
         status, title = STATUSES[kind], TITLES[kind]
         answer = answers.setdefault(
             status,
@@ -57,7 +57,7 @@ def _refused(*kinds: str, anywhere: bool = True) -> dict[int, Any]:
         )
         answer["description"] += f"; `{kind}`" if answer["description"] else f"`{kind}`"
         answer["content"][problems.MEDIA_TYPE]["examples"][kind] = {
-            "value": problems.document(Refused(kind, f"{title[0].lower()}{title[1:]}"))
+            "value": problems.document(Problem(kind, f"{title[0].lower()}{title[1:]}"))
         }
     return answers
 
@@ -79,26 +79,26 @@ def _parameter(name: str, description: str, example: str, **schema: str) -> dict
 _JOB_ID = {
     "name": "job_id",
     "in": "path",
+    "description": "The job's id.",
     "required": True,
     "schema": {"type": "string"},
 }
 _WAIT = {
     "name": "wait",
     "in": "query",
-    "description": "Seconds to wait until the job is done; cut to the server's longest wait.",
+    "description": "Maximum seconds to wait until the job is done. The server may have a lower limit.",
     "schema": {"type": "number", "minimum": 0},
 }
 _PREFER = _parameter(
     "Prefer",
-    "`wait=S`: answer when the job is done, or after S seconds. What cannot be understood is ignored, as"
-    " RFC 7240 asks.",
+    "`wait=S`: answer when the job is done, or after S seconds. Invalid preferences are ignored (RFC 7240).",
     "wait=10",
 )
-_RETRY = {"Retry-After": _header("Seconds until another look is worth while.")}
-_APPLIED = {"Preference-Applied": _header("`wait=S`, where the job was done within the wait.")}
+_RETRY = {"Retry-After": _header("Seconds after which to retry.")}
+_APPLIED = {"Preference-Applied": _header("`wait=S`, if the job was done within the wait.")}
 _SUBMITTED = {
     "Location": _header("The job's path."),
-    "Idempotency-Replayed": _header("`true` where an earlier request with the same key made the job."),
+    "Idempotency-Replayed": _header("`true` if an earlier request with the same key submitted the job."),
 }
 _LINKS = {
     name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
@@ -121,7 +121,7 @@ SUBMIT: dict[str, Any] = {
             "content": _json("Job"),
             "links": _LINKS,
         },
-        **_refused(
+        **_problems(
             "invalid-request",
             "idempotency-mismatch",
             "unknown-model",
@@ -141,7 +141,7 @@ SUBMIT: dict[str, Any] = {
             _PREFER,
             _parameter(
                 "Idempotency-Key",
-                "1 to 255 printable characters; the same key and request give the same job.",
+                "1 to 255 printable characters. A repeated request with the same key returns the first job.",
                 "order-4711",
                 pattern="^[ -~\u00a1-\u00ac\u00ae-\u00ff]{1,255}$",
             ),
@@ -154,37 +154,37 @@ _READING = ("unknown-job", "job-gone", "invalid-request", "server-busy", "redis-
 LIST: dict[str, Any] = {
     "operation_id": "list_jobs",
     "responses": {
-        200: {"description": "A page.", "content": _json("JobPage")},
-        **_refused("invalid-request", "unknown-model", "redis-unavailable"),
+        200: {"description": "A page of jobs.", "content": _json("JobPage")},
+        **_problems("invalid-request", "unknown-model", "redis-unavailable"),
     },
 }
 READ: dict[str, Any] = {
     "operation_id": "read_job",
     "responses": {
         200: {"description": "The job.", "headers": _APPLIED, "content": _json("Job")},
-        **_refused(*_READING),
+        **_problems(*_READING),
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
-_NO_RESULTS = _refused("job-cancelled", "job-expired", *_READING)
+_NO_RESULTS = _problems("job-cancelled", "job-expired", *_READING)
 RESULT: dict[str, Any] = {
     "operation_id": "read_results",
     "responses": {
         200: {
-            "description": "It succeeded or failed.",
+            "description": "The results; the job succeeded or failed.",
             "headers": _APPLIED,
             "content": _json("Results"),
         },
-        202: {"description": "It is not done.", "headers": _RETRY, "content": _json("Job")},
+        202: {"description": "The job, which is not done.", "headers": _RETRY, "content": _json("Job")},
         **_NO_RESULTS,
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
-OUTCOMES: dict[str, Any] = {
+KNOWN_RESULTS: dict[str, Any] = {
     "operation_id": "read_known_results",
     "responses": {
         200: {
-            "description": "Those that are known, after the first `from`; of a running job as many as fit.",
+            "description": "The known results after the first `from`; as many as fit if the job is running.",
             "content": _json("KnownResults") | {NDJSON: _json("IndexedResult")["application/json"]},
         },
         **_NO_RESULTS,
@@ -193,12 +193,12 @@ OUTCOMES: dict[str, Any] = {
 CANCEL: dict[str, Any] = {
     "operation_id": "cancel_job",
     "responses": {
-        200: {"description": "The job, which is done or cancelled now.", "content": _json("Job")},
-        **_refused(*_READING),
+        200: {"description": "The job: cancelled, or unchanged if it was done.", "content": _json("Job")},
+        **_problems(*_READING),
     },
 }
 _EVENT = {
-    "description": "Each event of the stream.",
+    "description": "One event of the stream.",
     "type": "object",
     "properties": {
         "id": {"type": "string"},
@@ -215,54 +215,55 @@ EVENTS: dict[str, Any] = {
     "operation_id": "follow_job",
     "responses": {
         200: {
-            "description": "Named as the states, or `progress` as `counts` move; the data is a Job.",
+            "description": "Events named after the job's state, or `progress` if only `counts` changed."
+            " The data is a Job.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
-        204: {"description": "`Last-Event-ID` was that of the terminal state: there is nothing to come."},
-        **_refused("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
+        204: {"description": "`Last-Event-ID` is that of the final state: no event follows."},
+        **_problems("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
     },
     "openapi_extra": {
-        "parameters": [_parameter("Last-Event-ID", "The id of the last event seen.", "running.0")]
+        "parameters": [_parameter("Last-Event-ID", "The id of the last event received.", "running.0")]
     },
 }
 MODELS: dict[str, Any] = {
     "operation_id": "list_models",
     "responses": {
         200: {"description": "The models.", "content": _json("ModelList")},
-        **_refused("invalid-request", "redis-unavailable"),
+        **_problems("invalid-request", "redis-unavailable"),
     },
 }
 LIVE: dict[str, Any] = {
     "operation_id": "live",
     "responses": {
-        200: {"description": "The process answers.", "content": _json("Health")},
-        **_refused(anywhere=False),
+        200: {"description": "The process responds.", "content": _json("Health")},
+        **_problems(checks_host=False),
     },
 }
 READY: dict[str, Any] = {
     "operation_id": "ready",
     "responses": {
         200: {
-            "description": "Jobs can be run. Where `status` is `degraded`, `checks` says what is not well.",
+            "description": "Jobs can be run. If `status` is `degraded`, `checks` has the reasons.",
             "content": _json("Health"),
         },
-        503: {"description": "Jobs cannot be run; `checks` says why.", "content": _json("Health")},
-        **_refused(anywhere=False),
+        503: {"description": "Jobs cannot be run; `checks` has the reasons.", "content": _json("Health")},
+        **_problems(checks_host=False),
     },
 }
 
 
 def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
     """Completes FastAPI's description of the routes in `api/v1/`."""
-    described["info"]["description"] = ABOUT
+    described["info"]["description"] = INTRODUCTION
     _, schemas = msgspec.json.schema_components([JobRequest, *ANSWERS], ref_template=COMPONENT)
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
     schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}
     schemas["JobRequest"]["properties"] |= properties(JobRequest)
     schemas["JobState"]["enum"] = [state.value for state in JobState]
-    for name, meanings in MEANINGS.items():
-        for field, meaning in meanings.items():
-            schemas[name]["properties"][field]["description"] = meaning
+    for name, fields in DESCRIPTIONS.items():
+        for field, description in fields.items():
+            schemas[name]["properties"][field]["description"] = description
     described["components"]["schemas"].update(schemas)
     body = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     body["examples"] = examples(catalog)

@@ -10,7 +10,7 @@ from jobs.ledger.listing import STATES, Filter
 from jobs.models import ModelCatalog
 
 
-async def known(request: Request) -> None:
+async def check_declared(request: Request) -> None:
     """Raises Refusal for query parameters that the route does not declare. For FastAPI's routes."""
     if request.scope["query_string"]:
         check_names(request, [field.alias for field in request.scope["route"].dependant.query_params])
@@ -26,12 +26,12 @@ def check_names(request: Request, allowed: Collection[str]) -> None:
             )
 
 
-def listed(states: Iterable[str], models: Iterable[str], catalog: ModelCatalog) -> Filter:
+def listing_filter(states: Iterable[str], models: Iterable[str], catalog: ModelCatalog) -> Filter:
     """The filter of a listing, from repeated parameters and values separated by commas.
 
     Raises Refusal for a state that does not exist, UnknownModel for a model that is not served.
     """
-    wanted = frozenset(_each(states))
+    wanted = frozenset(_split(states))
     for state in wanted:
         if state not in STATES:
             raise Refusal(
@@ -39,7 +39,7 @@ def listed(states: Iterable[str], models: Iterable[str], catalog: ModelCatalog) 
                 f"query parameter 'state': give {', '.join(STATES[:-1])} or {STATES[-1]}, not {state[:60]!r}",
                 parameter="state",
             )
-    return Filter(wanted, frozenset(_model(name, catalog) for name in _each(models)))
+    return Filter(wanted, frozenset(_model(name, catalog) for name in _split(models)))
 
 
 def _model(name: str, catalog: ModelCatalog) -> str:
@@ -49,5 +49,5 @@ def _model(name: str, catalog: ModelCatalog) -> str:
         raise UnknownModel(str(error)) from None  # drop its pointer, which points into a body
 
 
-def _each(given: Iterable[str]) -> list[str]:
+def _split(given: Iterable[str]) -> list[str]:
     return [value for values in given for value in values.split(",")]

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from api.edge import compression
 from api.problems.problem import Refusal
 from api.waiting.job_json import around, parts
-from api.waiting.large_results import Held, Large
+from api.waiting.large_results import HeldResults, LargeResults
 from jobs.problem_kinds import failure
 from jobs.schema import Job, JobState
 
@@ -43,7 +43,7 @@ class JsonReply(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if len(self.body) >= compression.LEAST:
+        if len(self.body) >= compression.MIN_SIZE:
             await self._compress(scope)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
@@ -61,7 +61,7 @@ class LargeReply(JsonReply):
     """A JSON response that contains large results."""
 
     def __init__(
-        self, before: bytes, held: Held, after: bytes, status: int, headers: Mapping[str, str]
+        self, before: bytes, held: HeldResults, after: bytes, status: int, headers: Mapping[str, str]
     ) -> None:
         super().__init__(b"", status, headers, len(before) + held.size + len(after))
         self.raw_headers.append(compression.VARY)
@@ -98,10 +98,10 @@ def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
     return JsonReply(_encode(content), status, headers or {})
 
 
-async def shown(
-    large: Large, job: Job, status: int = 200, headers: Mapping[str, str] | None = None
+async def job_reply(
+    large: LargeResults, job: Job, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A response with the job and its results, small or large. Raises as `Large.of`."""
+    """A response with the job and its results, small or large. Raises as `LargeResults.of`."""
     if job.results is not msgspec.UNSET:
         return reply(job, status, headers)
     before, after = around(job)
@@ -116,10 +116,10 @@ def refuse_without_results(job: Job) -> None:
         raise Refusal("job-expired", f"job {job.id} was not started within its expires_in")
 
 
-async def results(large: Large, job: Job, headers: Mapping[str, str]) -> Response:
+async def results(large: LargeResults, job: Job, headers: Mapping[str, str]) -> Response:
     """A response with a job's results. `headers` are added if the job is done.
 
-    Raises Refusal if the job ended without results, and as `Large.of`.
+    Raises Refusal if the job ended without results, and as `LargeResults.of`.
     """
     refuse_without_results(job)
     if not job.status.terminal:

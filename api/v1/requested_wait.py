@@ -28,14 +28,14 @@ def requested_wait(request: Request) -> Wait:
 
     Raises Refusal if `wait` is not a number of seconds, or if there is any other query parameter.
     """
-    longest = services(request).settings.max_wait
+    max_wait = services(request).settings.max_wait
     query: bytes = request.scope["query_string"]
     if query and (given := _wait_of(query, request)) is not None:
-        return Wait(min(_seconds(given), longest), preferred=False)
+        return Wait(min(_seconds(given), max_wait), preferred=False)
     preferred = preferred_wait(request.headers.getlist("prefer"))
     if preferred is None:
         return Wait(0.0, preferred=False)
-    return Wait(min(preferred, longest), preferred=True)
+    return Wait(min(preferred, max_wait), preferred=True)
 
 
 def _wait_of(query: bytes, request: Request) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from jobs.schema import Counts, Job, JobState, Moment
+from jobs.schema import Counts, Job, JobState, Moment, ResultError
 
 
 class Problem(msgspec.Struct):
@@ -23,14 +23,6 @@ class Problem(msgspec.Struct):
     pointer: str | UnsetType = UNSET
     parameter: str | UnsetType = UNSET
     max_bytes: int | UnsetType = UNSET
-
-
-class ResultError(msgspec.Struct):
-    """Why one input has no output. It has no HTTP status, because other inputs may have succeeded."""
-
-    type: str
-    title: str
-    detail: str
 
 
 class Result(msgspec.Struct):

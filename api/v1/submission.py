@@ -20,11 +20,11 @@ from jobs.models import ModelCatalog
 from jobs.schema import JobRequest, NewJob, validate_request
 from jobs.validation import explained
 
-IN_A_THREAD = 256 * 1024
+THREAD_BYTES = 256 * 1024
 """Bytes from which on a thread decodes a body. Decoding a smaller one takes less time than using a thread."""
-LIGHT = 16 * 1024
+LIGHT_BYTES = 16 * 1024
 """Bytes up to which a body is decoded at once, whatever its structure."""
-STRUCTURE = 4_000
+MAX_LIGHT_STRUCTURE = 4_000
 """Brackets and commas from which on a body between these two sizes is decoded like a large one."""
 
 _one_at_a_time = asyncio.Semaphore(1)
@@ -44,14 +44,14 @@ async def read_job(request: Request, catalog: ModelCatalog, max_bytes: int) -> N
         return parse(body, catalog)
     async with _one_at_a_time:  # decoding holds the GIL: several at once would block the event loop
         new = await asyncio.to_thread(parse_large, body, catalog)
-    bodies.share_of(request).resize(bodies.COST * len(memoryview(new.inputs)))
+    bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
     return new
 
 
 def _heavy(body: bytearray) -> bool:
-    if len(body) <= LIGHT:
+    if len(body) <= LIGHT_BYTES:
         return False
-    return len(body) >= IN_A_THREAD or sum(map(body.count, (b"[", b"{", b","))) > STRUCTURE
+    return len(body) >= THREAD_BYTES or sum(map(body.count, (b"[", b"{", b","))) > MAX_LIGHT_STRUCTURE
 
 
 def _check_media_type(request: Request) -> None:
@@ -69,18 +69,18 @@ def _check_media_type(request: Request) -> None:
 
 def parse(body: bytes | bytearray, catalog: ModelCatalog) -> NewJob:
     """Decodes and checks a body. Raises InvalidRequest with a pointer to the invalid part."""
-    with _wording(body):
+    with _readable_errors(body):
         return accept(_decoder.decode(body), catalog)
 
 
 def parse_large(body: bytearray, catalog: ModelCatalog) -> NewJob:
     """As `parse`, but returns the job's inputs in the queue's format."""
-    with _wording(body):
+    with _readable_errors(body):
         return large_bodies.parse(body, catalog)
 
 
 @contextmanager
-def _wording(body: bytes | bytearray) -> Iterator[None]:
+def _readable_errors(body: bytes | bytearray) -> Iterator[None]:
     """Converts the decoder's errors to InvalidRequest with a readable message."""
     if not body:
         raise InvalidRequest("the body is empty")
@@ -94,12 +94,12 @@ def _wording(body: bytes | bytearray) -> Iterator[None]:
         raise InvalidRequest(f"the body is nested more than {MAX_DEPTH} levels deep") from None
 
 
-def accept(asked: JobRequest, catalog: ModelCatalog) -> NewJob:
+def accept(request: JobRequest, catalog: ModelCatalog) -> NewJob:
     """Checks a decoded request and returns its job. Raises InvalidRequest."""
-    check_shape(asked.inputs, "/inputs")
-    check_shape(asked.parameters, "/parameters")
-    spec = catalog.default if asked.model is msgspec.UNSET else catalog[asked.model]
-    return validate_request(asked, spec)
+    check_shape(request.inputs, "/inputs")
+    check_shape(request.parameters, "/parameters")
+    spec = catalog.default if request.model is msgspec.UNSET else catalog[request.model]
+    return validate_request(request, spec)
 
 
 def idempotency_key(request: Request) -> str | None:

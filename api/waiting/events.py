@@ -16,18 +16,18 @@ from starlette.responses import Response, StreamingResponse
 
 from api.edge.memory_budget import OverBudget
 from api.waiting.job_json import around, parts
-from api.waiting.large_results import Held, Large
+from api.waiting.large_results import HeldResults, LargeResults
 from api.waiting.subscriber import Notice, Subscriber
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger import views
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.reading import BARELY
+from jobs.ledger.reading import STATE_ONLY
 from jobs.ledger.wire import Event
 from jobs.schema import TRANSITIONS, Job, JobState
 
 KEEP_ALIVE = 15.0
 """Seconds without an event after which a comment is sent, so that no proxy closes the stream."""
-READ_AGAIN = 0.5
+READ_RETRY_SECONDS = 0.5
 """Seconds between attempts to read a job while Redis cannot be reached."""
 RETRY_MS = 1_000
 """Milliseconds after which a client reconnects when the stream is interrupted."""
@@ -40,12 +40,12 @@ class Events(NamedTuple):
 
     ledger: Ledger
     subscriber: Subscriber
-    large: Large
+    large: LargeResults
 
 
 async def stream(source: Events, job_id: str, last_id: str | None) -> Response:
     """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts."""
-    job = await source.ledger.read(job_id, BARELY)
+    job = await source.ledger.read(job_id, STATE_ONLY)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
     return StreamingResponse(
@@ -65,7 +65,7 @@ def event_name(job: Job, last_id: str | None) -> str:
     return "progress" if running and job.counts.succeeded + job.counts.failed else job.status
 
 
-async def frame(job: Job, name: str, held: Held | None, retry: bytes) -> AsyncIterator[bytes]:
+async def frame(job: Job, name: str, held: HeldResults | None, retry: bytes) -> AsyncIterator[bytes]:
     """One event, in several parts if its results are large. The JSON has no line breaks, as SSE requires."""
     start = retry + f"id: {event_id(job)}\nevent: {name}\ndata: ".encode()
     if held is None:
@@ -79,21 +79,21 @@ async def frame(job: Job, name: str, held: Held | None, retry: bytes) -> AsyncIt
 async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
     with source.subscriber.watching(job_id) as watch:
-        watch.tell(Notice.MISSED)  # the job has not been read since the watch began
+        watch.notify(Notice.MISSED)  # the job has not been read since the watch began
         job: Job | None = None
         while job is None or not job.status.terminal:
-            news = await watch.next(KEEP_ALIVE)
-            if news is Notice.RELEASED:
+            update = await watch.next(KEEP_ALIVE)
+            if update is Notice.RELEASED:
                 return
-            if news is None:
-                yield b": still here\n\n"
+            if update is None:
+                yield b": keep-alive\n\n"
                 continue
             try:
-                found = await _after(news, job, source.ledger, job_id)
+                found = await _updated(update, job, source.ledger, job_id)
                 new = event_id(found) != last_id
                 held = await source.large.of(found) if new and found.results is msgspec.UNSET else None
             except (QueueUnavailable, OverBudget):
-                asyncio.get_running_loop().call_later(READ_AGAIN, watch.tell, Notice.MISSED)
+                asyncio.get_running_loop().call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
                 continue
             except (JobGone, JobNotFound):  # the job's lifetime ended without an event
                 return
@@ -105,16 +105,16 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
                 retry = b""
 
 
-async def _after(news: Event | Notice, known: Job | None, ledger: Ledger, job_id: str) -> Job:
+async def _updated(update: Event | Notice, known: Job | None, ledger: Ledger, job_id: str) -> Job:
     """The job after the event or notice: made from the event alone if possible, else read from Redis."""
-    if isinstance(news, Event) and news.record is not None:
-        return views.terminal(news.record)
-    if known is not None and isinstance(news, Event) and known.started_at and news.succeeded is not None:
-        return views.progressed(known, news)
+    if isinstance(update, Event) and update.record is not None:
+        return views.terminal(update.record)
+    if known is not None and isinstance(update, Event) and known.started_at and update.succeeded is not None:
+        return views.progressed(known, update)
     job = await ledger.read(job_id)
-    if known is None or not isinstance(news, Event) or job.status == news.state:
+    if known is None or not isinstance(update, Event) or job.status == update.state:
         return job
-    state = JobState(news.state)
+    state = JobState(update.state)
     if state.terminal or state not in TRANSITIONS[known.status]:
         return job
     # the job has changed again since: report this event's state, the next event will follow

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 from msgspec.structs import replace
 
-from api.waiting.large_results import Held
+from api.waiting.large_results import HeldResults
 from jobs.schema import Job
 
 _encode = msgspec.json.Encoder().encode
@@ -20,7 +20,7 @@ def around(job: Job) -> tuple[bytes, bytes]:
     return before + NO_RESULTS.removesuffix(b"null"), after
 
 
-async def parts(before: bytes, held: Held, after: bytes) -> AsyncIterator[bytes]:
+async def parts(before: bytes, held: HeldResults, after: bytes) -> AsyncIterator[bytes]:
     """The JSON in pieces. Raises CutOff if the results were dropped meanwhile."""
     yield before
     async for piece in held.pieces():

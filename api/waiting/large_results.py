@@ -17,17 +17,17 @@ from jobs.schema import Job
 
 log = structlog.get_logger(__name__)
 
-ROOM_SECONDS = 10.0
+MEMORY_SECONDS = 10.0
 """Seconds that results wait for free memory before the request is refused with 503."""
 
 PIECE = 256 * 1024
 """Bytes that are written to a connection at once. A slow client's connection buffers up to this many."""
 
-TURNS = 4
+PIECES_PER_TURN = 4
 """Maximum pieces of all answers that are sent in one iteration of the event loop, so that others can run."""
 
 
-class Held:
+class HeldResults:
     """Large results in memory. They are held, and counted, until no answer refers to them."""
 
     def __init__(self, job_id: str, data: bytearray, budget: Budget, turns: asyncio.Semaphore) -> None:
@@ -69,21 +69,21 @@ class Held:
 
 def _drop(job_id: str, data: bytearray) -> None:
     """Frees the memory at once, even if answers still refer to it."""
-    log.info("large results dropped: their clients had stalled", job=job_id, bytes=len(data))
+    log.info("large results dropped", reason="all their clients stalled", job=job_id, bytes=len(data))
     data.clear()
 
 
-class Large:
+class LargeResults:
     """The large results that this process reads and holds."""
 
     def __init__(self, reading: Reading, budget: Budget) -> None:
         self._reading = reading
         self._budget = budget
-        self._turns = asyncio.Semaphore(TURNS)
-        self._flights: SingleFlight[Held] = SingleFlight()
-        self._held: WeakValueDictionary[tuple[object, ...], Held] = WeakValueDictionary()
+        self._turns = asyncio.Semaphore(PIECES_PER_TURN)
+        self._flights: SingleFlight[HeldResults] = SingleFlight()
+        self._held: WeakValueDictionary[tuple[object, ...], HeldResults] = WeakValueDictionary()
 
-    async def of(self, job: Job) -> Held:
+    async def of(self, job: Job) -> HeldResults:
         """The results of a job whose `results` are UNSET.
 
         Raises JobGone if their lifetime ends before they are read, OverBudget and QueueUnavailable.
@@ -95,13 +95,13 @@ class Large:
             self._held[key] = held
         return held
 
-    async def _fetch(self, job_id: str) -> Held:
+    async def _fetch(self, job_id: str) -> HeldResults:
         stored = await self._reading.stored(job_id)
-        with await self._budget.acquire(self._room(stored.size), ROOM_SECONDS) as share:
+        with await self._budget.acquire(self._required_memory(stored.size), MEMORY_SECONDS) as share:
             share.resize(stored.size)
-            return Held(job_id, await self._reading.results(stored), self._budget, self._turns)
+            return HeldResults(job_id, await self._reading.results(stored), self._budget, self._turns)
 
-    def _room(self, size: int) -> int:
+    def _required_memory(self, size: int) -> int:
         """Bytes that must be free before results are read. If possible a quarter of the budget stays free."""
         limit = self._budget.limit
         return max(size, min(size + limit // 4, limit - limit // 16))

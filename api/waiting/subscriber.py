@@ -32,7 +32,7 @@ PING_EVERY = 2.0
 SILENCE = 5.0
 """Seconds without a message, despite a ping, after which the connection counts as dead. A busy machine may
 stall for a second."""
-LAG = 64
+MAX_QUEUED = 64
 """Maximum queued events of one watcher. An event stream whose client reads nothing must not queue more."""
 
 
@@ -40,11 +40,11 @@ class Notice(Enum):
     """What a watcher receives besides events."""
 
     MISSED = "events may have been missed: read the job again"
-    RELEASED = "the server stops: answer with what is known"
-    HUNG_UP = "the client has gone: nobody reads the answer"
+    RELEASED = "the server is stopping: answer with the last known state"
+    DISCONNECTED = "the client disconnected: no answer is needed"
 
 
-News = Event | Notice
+Update = Event | Notice
 
 TERMINAL = frozenset(state.value for state in JobState if state.terminal)
 
@@ -54,24 +54,24 @@ class Watch:
 
     def __init__(self, *, endings_only: bool = False) -> None:
         self._endings_only = endings_only
-        self._news: deque[News] = deque()
-        self._over = False
+        self._queue: deque[Update] = deque()
+        self._ended = False
         self._reader: asyncio.Future[None] | None = None
 
-    def tell(self, news: News) -> None:
+    def notify(self, update: Update) -> None:
         """Queues an event or notice, but none after one that ends the watch. A full queue becomes MISSED."""
-        if self._over or (self._endings_only and isinstance(news, Event) and news.state not in TERMINAL):
+        if self._ended or (self._endings_only and isinstance(update, Event) and update.state not in TERMINAL):
             return
-        self._over = news in (Notice.RELEASED, Notice.HUNG_UP)
-        if len(self._news) >= LAG and not self._over:
-            self._news.clear()
-            news = Notice.MISSED
-        self._news.append(news)
+        self._ended = update in (Notice.RELEASED, Notice.DISCONNECTED)
+        if len(self._queue) >= MAX_QUEUED and not self._ended:
+            self._queue.clear()
+            update = Notice.MISSED
+        self._queue.append(update)
         self._wake()
 
-    async def next(self, seconds: float) -> News | None:
+    async def next(self, seconds: float) -> Update | None:
         """The next event or notice, or None after that many seconds without one."""
-        if not self._news:
+        if not self._queue:
             clock = asyncio.get_running_loop()
             self._reader = clock.create_future()
             timer = clock.call_later(seconds, self._wake)
@@ -80,7 +80,7 @@ class Watch:
             finally:
                 timer.cancel()
                 self._reader = None
-        return self._news.popleft() if self._news else None
+        return self._queue.popleft() if self._queue else None
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -109,7 +109,7 @@ class Subscriber:
         """Registers a watcher. Call it BEFORE the job is submitted or read, so that no event is missed."""
         watch = Watch(endings_only=endings_only)
         if self._released:
-            watch.tell(Notice.RELEASED)
+            watch.notify(Notice.RELEASED)
         self._watches.setdefault(job_id, set()).add(watch)
         self._watching.inc()
         return watch
@@ -125,17 +125,17 @@ class Subscriber:
     def release_all(self) -> None:
         """Ends every wait and every event stream, and all later ones when they begin."""
         self._released = True
-        self._tell_all(Notice.RELEASED)
+        self._notify_all(Notice.RELEASED)
 
     async def run(self) -> NoReturn:
         """Keeps the subscription running, and reconnects after errors. Never returns."""
         backoff = Backoff(0.05, 1.0)
-        outage = Outage(log, "subscription lost", "subscription is back")
+        outage = Outage(log, "subscription lost", "subscription restored")
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(keys.EVENTS)
-                    while await self._hear(pubsub):
+                    while await self._receive(pubsub):
                         outage.succeeded()
                         backoff.recovered()
             except (RedisError, OSError) as error:
@@ -145,32 +145,32 @@ class Subscriber:
             backoff.failed()
             await asyncio.sleep(backoff.pause)
 
-    async def _hear(self, pubsub: PubSub) -> bool:
+    async def _receive(self, pubsub: PubSub) -> bool:
         """Processes one message and returns True. Raises if the connection is closed or does not respond."""
         message = await pubsub.get_message(timeout=PING_EVERY)
         if message is None:
             await pubsub.ping()
             message = await pubsub.get_message(timeout=SILENCE - PING_EVERY)
             if message is None:
-                raise RedisTimeoutError("the subscription's connection fell silent")
+                raise RedisTimeoutError("the subscription's connection does not respond")
         if message["type"] == "subscribe":  # at the start, and after each reconnect by redis-py
-            self._tell_all(Notice.MISSED)
+            self._notify_all(Notice.MISSED)
         elif message["type"] == "message":
-            self._hand_out(message["data"])
+            self._deliver(message["data"])
         return True
 
-    def _hand_out(self, data: bytes) -> None:
+    def _deliver(self, data: bytes) -> None:
         try:
             events = decode_events(data)
         except msgspec.MsgspecError:
-            log.warning("event not understood", bytes=len(data))
-            self._tell_all(Notice.MISSED)
+            log.warning("invalid event", bytes=len(data))
+            self._notify_all(Notice.MISSED)
             return
         for event in events:
             for watch in self._watches.get(event.id, ()):
-                watch.tell(event)
+                watch.notify(event)
 
-    def _tell_all(self, notice: Notice) -> None:
+    def _notify_all(self, notice: Notice) -> None:
         for watches in self._watches.values():
             for watch in watches:
-                watch.tell(notice)
+                watch.notify(notice)

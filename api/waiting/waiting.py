@@ -17,14 +17,14 @@ from jobs.ledger.ledger import Ledger
 from jobs.ledger.wire import Event
 from jobs.schema import Job
 
-READ_AGAIN = 0.5
+READ_RETRY_SECONDS = 0.5
 """Seconds between attempts to read a changed job while Redis cannot be reached."""
 LISTEN_AFTER = 0.05
 """Seconds after which a wait begins to check whether its client disconnects. Most waits are shorter."""
-LAST_READ = 0.5
+LAST_READ_SECONDS = 0.5
 """Maximum seconds of the last read of a job. If it fails, the answer is the job as last known."""
 
-ENDINGS = {None: "deadline", Notice.RELEASED: "shutdown", Notice.HUNG_UP: "hung_up"}
+ENDINGS = {None: "deadline", Notice.RELEASED: "shutdown", Notice.DISCONNECTED: "hung_up"}
 """Metric labels for what ends a wait while the job is not terminal."""
 
 
@@ -35,7 +35,7 @@ class Waiting:
         self._ledger = ledger
         self._subscriber = subscriber
         self._waits = waits
-        self._ended: SingleFlight[Job] = SingleFlight()
+        self._final_reads: SingleFlight[Job] = SingleFlight()
 
     async def follow(
         self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
@@ -52,22 +52,22 @@ class Waiting:
             if job.status.terminal:
                 return job
             if job.id == job_id:
-                return await self._settle(watch, job, seconds, request)
+                return await self._wait(watch, job, seconds, request)
         finally:
             self._subscriber.unwatch(job_id, watch)
         return await self.follow(job.id, partial(self._ledger.read, job.id), seconds, request)
 
-    async def _settle(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
+    async def _wait(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()
-        ears = Ears(request, watch)
-        listening = clock.call_later(LISTEN_AFTER, ears.listen)
+        listener = DisconnectListener(request, watch)
+        timer = clock.call_later(LISTEN_AFTER, listener.listen)
         try:
-            return await self._settled(watch, job, clock.time() + seconds)
+            return await self._wait_until(watch, job, clock.time() + seconds)
         finally:
-            listening.cancel()
-            ears.close()
+            timer.cancel()
+            listener.close()
 
-    async def _settled(self, watch: Watch, job: Job, deadline: float) -> Job:
+    async def _wait_until(self, watch: Watch, job: Job, deadline: float) -> Job:
         clock = asyncio.get_running_loop()
         outcome = "terminal"
         while not job.status.terminal:
@@ -75,15 +75,16 @@ class Waiting:
             match await watch.next(left):
                 case Event(record=bytes(record)):
                     job = views.terminal(record)
-                case Event() | Notice.MISSED as news:
-                    found = await self._read(job.id, min(left, LAST_READ), ended=isinstance(news, Event))
+                case Event() | Notice.MISSED as update:
+                    seconds = min(left, LAST_READ_SECONDS)
+                    found = await self._read(job.id, seconds, ended=isinstance(update, Event))
                     if found is None:
-                        clock.call_later(READ_AGAIN, watch.tell, Notice.MISSED)
+                        clock.call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
                     job = found or job
                 case ending:
                     outcome = ENDINGS[ending]
-                    if ending is not Notice.HUNG_UP:
-                        job = await self._read(job.id, LAST_READ) or job
+                    if ending is not Notice.DISCONNECTED:
+                        job = await self._read(job.id, LAST_READ_SECONDS) or job
                     break
         self._waits.labels(outcome).inc()
         return job
@@ -96,12 +97,12 @@ class Waiting:
         read = partial(self._ledger.read, job_id)
         try:
             async with asyncio.timeout(seconds):
-                return await (self._ended.join(job_id, read) if ended else read())
+                return await (self._final_reads.join(job_id, read) if ended else read())
         except (QueueUnavailable, TimeoutError):
             return None
 
 
-class Ears:
+class DisconnectListener:
     """Notifies a watch when the request's client disconnects."""
 
     def __init__(self, request: Request, watch: Watch) -> None:
@@ -119,4 +120,4 @@ class Ears:
     async def _until_disconnect(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
-        self._watch.tell(Notice.HUNG_UP)
+        self._watch.notify(Notice.DISCONNECTED)

@@ -54,15 +54,15 @@ def prepare(
     """Returns each peer's interpreter, its versions by name, and the reasons for missing environments."""
     pythons, versions, missing = {}, {}, {}
     for peer in peers:
-        print(f"{peer.name}: its environment", end=" .. ", file=sys.stderr, flush=True)
+        print(f"{peer.name}: environment", end=" .. ", file=sys.stderr, flush=True)
         try:
             python = environments.python_of(peer, folder)
             versions[peer.name] = environments.versions(peer, python)
             pythons[peer] = python
-            print("is there", file=sys.stderr)
+            print("ready", file=sys.stderr)
         except BenchError as error:
             missing[peer.name] = str(error)
-            print(f"cannot be had: {error}", file=sys.stderr)
+            print(f"cannot be created: {error}", file=sys.stderr)
     return pythons, versions, missing
 
 
@@ -78,10 +78,14 @@ def _rounds(size: Size, pythons: dict[Peer, Path]) -> list[Round]:
 
 def _arguments() -> tuple[Size, list[Peer]]:
     parser = argparse.ArgumentParser(prog="python -m bench.peers")
-    parser.add_argument("--quick", action="store_true", help="a first look: one short round")
-    parser.add_argument("--rounds", type=int, help="rounds of everything (3)")
-    parser.add_argument("--only", nargs="+", choices=[peer.name for peer in PEERS], help="these peers")
-    parser.add_argument("--threads", type=int, help="torch's threads, for all alike (torch's own choice)")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--rounds", type=int, help="number of rounds (default: 3)")
+    parser.add_argument(
+        "--only", nargs="+", choices=[peer.name for peer in PEERS], help="measure only these peers"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="torch's threads, for all peers (default: torch's choice)"
+    )
     given = parser.parse_args()
     if given.threads:
         os.environ["OMP_NUM_THREADS"] = str(given.threads)  # all processes inherit it

@@ -33,8 +33,8 @@ def measured(
         served.needed = AGREEMENT
     try:
         with stack.running(models(name)) as running:
-            asked = msgspec.structs.replace(plan, keep=list(offline))
-            served.load = measure(running, "embed", texts, asked).load
+            sampled_plan = msgspec.structs.replace(plan, keep=list(offline))
+            served.load = measure(running, "embed", texts, sampled_plan).load
             served.cosine = nearness(served.load.kept, offline)
             echoed.load = measure(running, "echo", texts[:64], plan).load
     except BenchError as error:

@@ -11,15 +11,15 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.peers.catalogue import Peer
 
-MADE = 900.0
+INSTALL_TIMEOUT = 900.0
 """Most seconds to create one."""
 
 ALWAYS = ("torch", "transformers")
 
 VERSIONS = """\
 import importlib.metadata, json, platform, sys
-told = {"python": platform.python_version()}
-print(json.dumps(told | {name: importlib.metadata.version(name) for name in sys.argv[1:]}))
+versions = {"python": platform.python_version()}
+print(json.dumps(versions | {name: importlib.metadata.version(name) for name in sys.argv[1:]}))
 """
 
 
@@ -42,8 +42,8 @@ def fingerprint(requirements: Path) -> str:
 
 def versions(peer: Peer, python: Path) -> dict[str, str]:
     """Returns the installed versions."""
-    told: dict[str, str] = json.loads(_run([str(python), "-c", VERSIONS, *peer.packages, *ALWAYS], 60))
-    return told
+    installed: dict[str, str] = json.loads(_run([str(python), "-c", VERSIONS, *peer.packages, *ALWAYS], 60))
+    return installed
 
 
 def _make(home: Path, python: Path, requirements: Path) -> None:
@@ -51,8 +51,8 @@ def _make(home: Path, python: Path, requirements: Path) -> None:
     _run([sys.executable, "-m", "venv", str(home)], 120)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     if index := os.environ.get("TORCH_INDEX_URL"):  # like in install.py
-        _run([*pip, "--no-deps", "--index-url", index, _pin(requirements, "torch")], MADE)
-    _run([*pip, "-r", str(requirements)], MADE)
+        _run([*pip, "--no-deps", "--index-url", index, _pin(requirements, "torch")], INSTALL_TIMEOUT)
+    _run([*pip, "-r", str(requirements)], INSTALL_TIMEOUT)
 
 
 def _pin(requirements: Path, name: str) -> str:
@@ -73,8 +73,8 @@ def _run(command: list[str], seconds: float) -> str:
     return done.stdout
 
 
-def _reason(told: str) -> str:
+def _reason(output: str) -> str:
     """Returns the line of pip's output with the reason."""
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["it failed without a word"])[-1][:200]
+    return (errors or lines or ["it failed without output"])[-1][:200]

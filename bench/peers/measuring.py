@@ -51,12 +51,12 @@ def embeddings(
     log: Path,
 ) -> Measured:
     """Measures with `plan`; sets its path and bodies. Stores a BenchError as `problem`."""
-    asked = msgspec.structs.replace(
+    full_plan = msgspec.structs.replace(
         plan, path=peer.path, bodies=peer.bodies(texts), contains=peer.contains, keep=list(offline)
     )
     measured = Measured(peer.name, setting)
     try:
-        measured.load = _loaded(peer, setting, python, str(model), asked, log)
+        measured.load = _loaded(peer, setting, python, str(model), full_plan, log)
         measured.cosine = nearness(peer, measured.load.kept, offline)
     except BenchError as error:
         measured.problem = str(error)
@@ -66,11 +66,11 @@ def embeddings(
 def echoes(peer: Peer, setting: Setting, python: Path, texts: list[str], plan: Plan, log: Path) -> Measured:
     """Like `embeddings` with a model that computes nothing; compares no answers."""
     assert peer.echo_path is not None
-    asked = msgspec.structs.replace(
+    full_plan = msgspec.structs.replace(
         plan, path=peer.echo_path, bodies=peer.bodies(texts), contains=peer.echo_contains
     )
     try:
-        return Measured(peer.name, setting, _loaded(peer, setting, python, "", asked, log))
+        return Measured(peer.name, setting, _loaded(peer, setting, python, "", full_plan, log))
     except BenchError as error:
         return Measured(peer.name, setting, problem=str(error))
 
@@ -86,7 +86,7 @@ def nearness(peer: Peer, kept: dict[int, str], offline: dict[int, list[float]]) 
             served = peer.embedding(body)
             found.append(cosine(served, offline[number]) if len(served) == len(offline[number]) else -1.0)
         except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
-            raise BenchError(f"an answer that is no embedding: {body[:100]!r}: {error}") from None
+            raise BenchError(f"an answer is not an embedding: {body[:100]!r}: {error}") from None
     if not found:
         raise BenchError("there are no answers to compare")
     return min(found)
@@ -104,11 +104,11 @@ def _loaded(peer: Peer, setting: Setting, python: Path, model: str, plan: Plan, 
         "MOSEC_TIMEOUT": "60000",
         "MOSEC_LOG_LEVEL": "warning",
     }
-    asked = msgspec.structs.replace(plan, port=port)
+    full_plan = msgspec.structs.replace(plan, port=port)
     command = peer.command(python, port, model, setting)
     with serving(command, environment, log) as process:
-        wait_for(process, lambda: _answers(asked), log, READY)
-        return load.run(asked)
+        wait_for(process, lambda: _answers(full_plan), log, READY)
+        return load.run(full_plan)
 
 
 def _answers(plan: Plan) -> bool:

@@ -14,7 +14,7 @@ import psutil
 from bench.errors import BenchError
 from tests.processes import ROOT
 
-ENDED = 10.0
+STOP_TIMEOUT = 10.0
 """Seconds after SIGTERM before a server is killed."""
 
 QUIET = {
@@ -51,14 +51,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(ENDED)
+            process.wait(STOP_TIMEOUT)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     for one in family:
         with suppress(psutil.NoSuchProcess):
             one.kill()  # psutil checks that the id still belongs to this process
-    process.wait(ENDED)
-    psutil.wait_procs(family, timeout=ENDED)
+    process.wait(STOP_TIMEOUT)
+    psutil.wait_procs(family, timeout=STOP_TIMEOUT)
 
 
 def wait_for(
@@ -68,15 +68,15 @@ def wait_for(
     deadline = time.monotonic() + seconds
     while not answers():
         if process.poll() is not None:
-            raise BenchError(f"it ended with status {process.returncode}: {last_words(log)}")
+            raise BenchError(f"it ended with status {process.returncode}: {last_line(log)}")
         if time.monotonic() > deadline:
-            raise BenchError(f"it does not answer after {seconds:g} s: {last_words(log)}")
+            raise BenchError(f"it does not answer after {seconds:g} s: {last_line(log)}")
         time.sleep(0.1)
 
 
-def last_words(log: Path) -> str:
+def last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    return next((line[:200] for line in reversed(lines) if line), "it said nothing")
+    return next((line[:200] for line in reversed(lines) if line), "it printed nothing")
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

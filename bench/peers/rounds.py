@@ -82,11 +82,11 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
             partial(measure_batchline, batchline.AUTO),
         ]
         for peer in pythons:
-            for setting in still_in(peer, before):
+            for setting in settings_for(peer, before):
                 steps.append(partial(measure_peer, peer, setting))
             if peer.echo_path:
                 steps.append(partial(measure_echo, peer))
-        for step in turned(steps, len(before)):
+        for step in rotated(steps, len(before)):
             step()
     _say("the ceiling again")
     best = ceiling.again(texts, best)
@@ -94,7 +94,7 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
     return Round(best, served, echoed)
 
 
-def still_in(peer: Peer, before: Sequence[Round]) -> list[Setting]:
+def settings_for(peer: Peer, before: Sequence[Round]) -> list[Setting]:
     """Returns all settings in the first round; later the default and the fastest other setting."""
     if not before:
         return list(peer.settings())
@@ -110,7 +110,7 @@ def fastest(peer: Peer, served: list[Measured]) -> Setting | None:
     return max(tuned, key=lambda each: each.rate).setting if tuned else None
 
 
-def turned(steps: list[T], by: int) -> list[T]:
+def rotated(steps: list[T], by: int) -> list[T]:
     """Rotates the steps by a third in each round, so that no contender is always first."""
     at = by * len(steps) // 3 % len(steps)
     return steps[at:] + steps[:at]

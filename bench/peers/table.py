@@ -60,7 +60,7 @@ def _tried(summary: Summary) -> list[str]:
 
 def _echoed(summary: Summary) -> list[str]:
     return [
-        f"ECHO: a model that does nothing, {CLIENTS} clients; only Batchline writes jobs down",
+        f"ECHO: a model that computes nothing, {CLIENTS} clients; only Batchline stores its jobs",
         f"{'':46}{'requests/s':>16}{'Batchline: times':>19}   p50    p99 ms",
         *(line for each in summary.echoed for line in _row(each.name, each, "")),
         "",
@@ -69,8 +69,8 @@ def _echoed(summary: Summary) -> list[str]:
 
 def _versions(versions: dict[str, dict[str, str]]) -> list[str]:
     lines = [
-        f"{name:12}" + ", ".join(f"{package} {version}" for package, version in told.items())
-        for name, told in versions.items()
+        f"{name:12}" + ", ".join(f"{package} {version}" for package, version in versions.items())
+        for name, versions in versions.items()
     ]
     return ["VERSIONS", *lines]
 

@@ -1,32 +1,21 @@
 """Claims: the worker's operations on the ledger: claim, start, note, renew, finish, release."""
 
-import secrets
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
 from arq.connections import ArqRedis
 
-from jobs import problem_kinds
 from jobs.ledger import doorbell, keys
-from jobs.ledger.leasing import Claimed, Ending, Progress, claims
+from jobs.ledger.leasing import Claimed, Ending, Progress, claims, new_token
 from jobs.ledger.queues import Queues
 from jobs.ledger.wire import record_head
 from jobs.process import failpoints
 from jobs.settings import Settings
 from jobs.store import lua
 
-UNREADABLE = msgspec.json.encode(
-    [
-        {
-            "error": problem_kinds.failure(
-                "invalid-request", "the payload cannot be read: another program's data lies under its key"
-            )
-        }
-    ]
-)
-"""Results of a job whose payload another program replaced with a value that is not a string."""
+UNREADABLE = ("invalid-request", "the payload cannot be read: its key holds another program's data")
+"""The error of a job whose payload another program replaced with a value that is not a string."""
 
 PROGRESS_TTL = 86_400_000
 """ms"""
@@ -35,15 +24,17 @@ PROGRESS_TTL = 86_400_000
 class Claims(Queues):
     """Leases jobs to one worker and ends or returns them."""
 
-    def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
+    def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str], worker: str = "") -> None:
+        """`worker` is the id of the worker, as in its heartbeat."""
         super().__init__(redis, settings, models)
+        self._worker = worker
         self._start = lua.Script(redis, "start")
         self._claim = lua.Script(redis, "claim")
         self._renew = lua.Script(redis, "renew")
         self._finish = lua.Script(redis, "finish")
         self._release = lua.Script(redis, "release")
         self._progress = lua.Script(redis, "progress")
-        self._unreadable = record_head(UNREADABLE, failed=1)
+        self._unreadable = record_head(UNREADABLE)
 
     async def claim(
         self,
@@ -62,7 +53,7 @@ class Claims(Queues):
         With `before` it takes only more urgent jobs, with a score below that. With `wait` it first waits up
         to that many seconds for a submit; Redis then runs the claim without another round trip.
         """
-        token = secrets.token_hex(16)
+        token = new_token(self._worker)
         claim_keys = [*keys.of_queue(model), keys.RECENT.pattern, keys.ABORT.pattern]
         args = [
             inputs,
@@ -82,7 +73,7 @@ class Claims(Queues):
         answer = await self._run(claim, claim_keys, args)
         failpoints.reach("after_claim")
         now, left, *rest = answer
-        return claims(rest, token, now), left
+        return claims(rest, token, now, self._worker), left
 
     async def start(self, jobs: Iterable[Claimed]) -> None:
         """Charges an attempt to jobs whose first batch starts."""

@@ -37,12 +37,3 @@ def derived(nonce: str, content: bytes) -> str:
     digest = int.from_bytes(hashlib.sha256(nonce.encode() + content).digest()[:8])
     noise = digest & ~(0xC000 << 48) | 0x8000 << 48
     return str(uuid.UUID(int=uuid.UUID(nonce).int >> 64 << 64 | noise))
-
-
-def in_a_row(first: str, count: int) -> list[str]:
-    """Returns `count` consecutive ids, up to 4,096, from the first id with its last 12 bits set to zero.
-
-    They can all be computed from the first, so jobs submitted together need no stored list.
-    """
-    start = uuid.UUID(first).int & ~0xFFF
-    return [str(uuid.UUID(int=start + i)) for i in range(count)]

@@ -24,7 +24,7 @@ OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER)
 SAID_EVERY = 60.0
 """Seconds between log lines about the same key."""
 
-MOST_SAID = 1_000
+MAX_LOGGED = 1_000
 """Most keys whose last log time is kept."""
 
 Call = Callable[[Sequence[str], Sequence[Any]], Awaitable[Any]]
@@ -45,7 +45,7 @@ class Integrity:
         self._redis = redis
         self._kinds = {key.of(model): key for model in models for key in OF_A_MODEL}
         self._kinds |= {key.pattern: key for key in OF_ALL}
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     async def run(
         self, script: Call, script_keys: Sequence[str], args: Sequence[Any], *, many_jobs: bool = False
@@ -109,8 +109,8 @@ class Integrity:
 
     def _say(self, damage: Damage) -> None:
         now = time.monotonic()
-        if now - self._said.get(damage.key, -math.inf) > SAID_EVERY:
-            if len(self._said) >= MOST_SAID:  # keys of jobs, whose number is unbounded
-                self._said.clear()
-            self._said[damage.key] = now
+        if now - self._logged.get(damage.key, -math.inf) > SAID_EVERY:
+            if len(self._logged) >= MAX_LOGGED:  # keys of jobs, whose number is unbounded
+                self._logged.clear()
+            self._logged[damage.key] = now
             log.error("another program's data lies under our key, trying again", **damage._asdict())

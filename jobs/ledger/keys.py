@@ -80,7 +80,7 @@ DOORBELL = Key(
 IDEMPOTENCY = Key(
     "batchline:idempotency:*", "string", "api", "idempotency_ttl", "<fingerprint of 32 hex digits><job id>"
 )
-SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s", "that somebody swept lately")
+SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s", "that a process swept recently")
 RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
@@ -88,7 +88,7 @@ HISTORY = Key("batchline:history:*", "list", "jobs", "20 min", "<Unix ms> <sampl
 SAMPLED = Key(
     "batchline:sampled:*", "hash", "jobs", "20 min", "at: of the newest sample; counts: that it has seen"
 )
-SAMPLING = Key("batchline:sampling:*", "string", "jobs", "4.5 s", "that somebody adds a sample")
+SAMPLING = Key("batchline:sampling:*", "string", "jobs", "4.5 s", "that a process adds a sample")
 
 ALL = (
     JOB,

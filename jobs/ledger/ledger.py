@@ -15,7 +15,7 @@ from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
 from jobs.ledger.listing import ALL, Filter, Listing
 from jobs.ledger.queues import Queues
-from jobs.ledger.reading import ALONG, Outcomes, Reading
+from jobs.ledger.reading import INLINE_BYTES, SLICE, Outcomes, Reading
 from jobs.ledger.submitting import Submission, Submits
 from jobs.ledger.wire import encode_payload
 from jobs.priorities import head_starts
@@ -57,10 +57,10 @@ class Ledger(Queues):
         payload = encode_payload(job.inputs, envelope)
         fingerprint, kept_as = "", keys.IDEMPOTENCY.of("")
         if idempotency_key is not None:
-            asked = payload
+            request = payload
             if job.given is not None:  # the model's defaults may have changed since the first try
-                asked = encode_payload(job.inputs, replace(envelope, parameters=job.given))
-            fingerprint = _fingerprint(job.model, asked)
+                request = encode_payload(job.inputs, replace(envelope, parameters=job.given))
+            fingerprint = _fingerprint(job.model, request)
             kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
         if job.traceparent is not None:  # differs between retries: not in the fingerprint
             payload = encode_payload(job.inputs, replace(envelope, traceparent=job.traceparent))
@@ -103,24 +103,24 @@ class Ledger(Queues):
         except JobNotFound as error:
             raise JobGone(str(error)) from None
 
-    async def read(self, job_id: str, along: int = ALONG) -> Job:
+    async def read(self, job_id: str, inline: int = INLINE_BYTES) -> Job:
         """Returns the job as it is now. Raises JobNotFound, or JobGone if its lifetime is over.
 
-        The results are UNSET if the record has more than `along` bytes: use `reading` for those.
+        The results are UNSET if the record has more than `inline` bytes: use `reading` for those.
         """
-        return await self.reading.job(job_id, along)
+        return await self.reading.job(job_id, inline)
 
-    async def outcomes(self, job_id: str, after: int) -> Outcomes:
-        """Like `read`, with the known outcomes of its inputs except the first `after`."""
-        return await self.reading.outcomes(job_id, after)
+    async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
+        """Like `read`, with the known outcomes of its inputs except the first `after`: see Reading."""
+        return await self.reading.outcomes(job_id, after, most)
 
-    async def cancel(self, job_id: str, along: int = ALONG) -> Job:
+    async def cancel(self, job_id: str, inline: int = INLINE_BYTES) -> Job:
         """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""
         queues = [key for model in self.models for key in keys.of_queue(model)]
         answer = await self._run(
             self._cancel,
             [*keys.of_job(job_id), keys.ABORT.pattern, *queues],
-            [job_id, self._ttl, keys.EVENTS, self._ended, along],
+            [job_id, self._ttl, keys.EVENTS, self._ended, inline],
         )
         if not answer:
             raise self.reading.missing(job_id)
@@ -129,9 +129,9 @@ class Ledger(Queues):
         record, *where = answer
         return self.reading.ended(job_id, record, results=not where)
 
-    async def asked(self, job_id: str, structure: int = views.STRUCTURE) -> views.Asked:
-        """Returns the inputs and parameters that a page shows of the job: see `Reading.asked`."""
-        return await self.reading.asked(job_id, structure)
+    async def inputs(self, job_id: str, structure: int = views.STRUCTURE) -> views.JobInputs:
+        """Returns the inputs and parameters that a page shows of the job: see `Reading.inputs`."""
+        return await self.reading.inputs(job_id, structure)
 
     async def recent(
         self, limit: int, after: str | None = None, wanted: Filter = ALL

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from jobs.errors import InvalidRequest, JobGone, JobNotFound, QueueDamaged
 from jobs.ledger import keys
 from jobs.ledger.integrity import Integrity
-from jobs.ledger.reading import BARELY, Reading
+from jobs.ledger.reading import STATE_ONLY, Reading
 from jobs.schema import Job, JobState
 from jobs.store.connection import availability
 
@@ -130,7 +130,7 @@ class Listing:
 
     async def _look_up(self, job_id: str) -> Job | None:
         try:
-            job = replace(await self._reading.job(job_id, BARELY), results=None)
+            job = replace(await self._reading.job(job_id, STATE_ONLY), results=None)
         except (JobGone, JobNotFound):  # its lifetime is over; the list keeps ids for longer
             return None
         except QueueDamaged as error:

@@ -1,7 +1,7 @@
 """Reading: reads a job's state, results and inputs, each separately if the others are large.
 
-Reading the state costs the same for any job size. Results above ALONG bytes are read in slices, so that no
-answer of Redis is large, delays other clients, or fills the server's buffers.
+Reading the state costs the same for any job size. Larger results are read in slices, so that no answer of
+Redis is large, delays other clients, or fills the server's buffers.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from jobs.schema import Counts, Job
 from jobs.store import lua
 from jobs.store.connection import availability
 
-ALONG = 256 * 1024
+INLINE_BYTES = 256 * 1024
 """Bytes of a record up to which state and results are read in one round trip."""
 
-BARELY = 1024
+STATE_ONLY = 1024
 """The same if the results are not needed: removing them from a smaller record saves nothing."""
 
 SLICE = 1024 * 1024
 """Most bytes of results in one answer of Redis."""
 
-MOST_ASKED = 256 * 1024
+MAX_PREVIEW = 256 * 1024
 """Bytes of a payload up to which a page shows its inputs and parameters."""
 
-AT_ONCE = 4
+MAX_SLICES = 4
 """Most slices that a process requests at once; bounds what Redis buffers for it."""
 
 
@@ -67,28 +67,31 @@ class Reading:
         self._queues = [keys.QUEUE.of(model) for model in models]
         self._read = lua.Script(redis, "read")
         self._outcomes = lua.Script(redis, "outcomes")
-        self._asked = lua.Script(redis, "asked")
-        self._slices = asyncio.Semaphore(AT_ONCE)
+        self._inputs = lua.Script(redis, "inputs")
+        self._slices = asyncio.Semaphore(MAX_SLICES)
 
-    async def job(self, job_id: str, along: int = ALONG) -> Job:
-        """Returns the job as it is now; its results are UNSET if its record has more than `along` bytes.
+    async def job(self, job_id: str, inline: int = INLINE_BYTES) -> Job:
+        """Returns the job as it is now; its results are UNSET if its record has more than `inline` bytes.
 
         Raises JobNotFound, or JobGone if its lifetime is over.
         """
-        match await self._answer(job_id, along):
+        match await self._answer(job_id, inline):
             case [_, _, _, _, _, _, _] as parts:
                 return self._unfinished(job_id, parts)
             case [record, *where]:
                 return self.ended(job_id, record, results=not where)
         raise self.missing(job_id)
 
-    async def outcomes(self, job_id: str, after: int) -> Outcomes:
-        """Returns the job and its known outcomes except the first `after`. Raises like `job`."""
-        match await self._answer(job_id, ALONG):
+    async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
+        """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
+
+        Raises like `job`.
+        """
+        match await self._answer(job_id, INLINE_BYTES):
             case [_, _, _, _, _, _, _] as parts:
                 job = self._unfinished(job_id, parts)
                 names = [keys.PROGRESS.of(job_id)]
-                known = await self._integrity.run(self._outcomes, names, [after, SLICE])
+                known = await self._integrity.run(self._outcomes, names, [after, most])
                 return Outcomes(job, known, None)
             case [record, *where]:
                 job = self.ended(job_id, record, results=not where)
@@ -96,8 +99,8 @@ class Reading:
         raise self.missing(job_id)
 
     async def stored(self, job_id: str) -> Stored:
-        """Returns where the results of a job are if they exceed BARELY bytes. Raises like `job`."""
-        match await self._answer(job_id, BARELY):
+        """Returns where the results of a job are if they exceed STATE_ONLY bytes. Raises like `job`."""
+        match await self._answer(job_id, STATE_ONLY):
             case [record, offset, size]:
                 return Stored(self.ended(job_id, record, results=False), offset, size, record)
         raise self.missing(job_id)
@@ -117,17 +120,23 @@ class Reading:
             raise self.gone(stored.job.id)
         return results
 
-    async def asked(self, job_id: str, structure: int = views.STRUCTURE) -> views.Asked:
+    async def first_results(self, job_id: str, most: int) -> bytes:
+        """Returns the first `most` bytes of results that exceed STATE_ONLY bytes. Raises like `job`."""
+        stored = await self.stored(job_id)
+        end = stored.offset + min(stored.size, most)
+        return await self._slice(keys.RESULT.of(job_id), stored.offset, end - 1)
+
+    async def inputs(self, job_id: str, structure: int = views.STRUCTURE) -> views.JobInputs:
         """Returns the job's inputs and parameters for display; nothing once its lifetime is over.
 
-        For a payload above MOST_ASKED bytes only its size is returned. `structure` limits how much of a
-        smaller payload is decoded, as in `views.glimpse`.
+        For a payload above MAX_PREVIEW bytes only its size is returned. `structure` limits how much of a
+        smaller payload is decoded, as in `views.preview`.
         """
         async with availability():
-            answer = await self._asked([keys.JOB.of(job_id)], [MOST_ASKED])
+            answer = await self._inputs([keys.JOB.of(job_id)], [MAX_PREVIEW])
         if isinstance(answer, int):
-            return views.Asked(size=answer)
-        return views.glimpse(answer, structure) if answer else views.Asked()
+            return views.JobInputs(size=answer)
+        return views.preview(answer, structure) if answer else views.JobInputs()
 
     def ended(self, job_id: str, record: bytes, *, results: bool) -> Job:
         """Returns a job from its record, with or without results. Raises QueueDamaged if it is no record."""
@@ -159,9 +168,9 @@ class Reading:
             place or None,
         )
 
-    async def _answer(self, job_id: str, along: int) -> Any:
+    async def _answer(self, job_id: str, inline: int) -> Any:
         names = [*keys.of_job(job_id), *self._queues]
-        return await self._integrity.run(self._read, names, [job_id, along])
+        return await self._integrity.run(self._read, names, [job_id, inline])
 
     async def _slice(self, key: str, first: int, last: int) -> bytes:
         async with self._slices, availability():

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from jobs.ledger import keys
 from jobs.ledger.wire import LISTS, TEXTS, Event, Record, begins, decode_payload, decode_record
-from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, Timings, from_ms, urls
+from jobs.problem_kinds import failure
+from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, ResultError, Timings, from_ms, urls
 
 TOKEN = 32
 """Hex digits of a lease's token; the rest is the start in Unix ms, or 0 until the first batch has started."""
 
 
-SHOWN = 25
+MAX_SHOWN = 25
 """Most inputs of a job that a page shows."""
 
 STRUCTURE = 16 * 1024
@@ -93,6 +94,8 @@ def terminal(data: bytes, *, results: bool = True) -> Job:
         counts=Counts(record.n, record.n - record.failed if ran else 0, record.failed, record.tokens),
         timings=_timings(record, started),
         batch=BatchSummary(*record.batch) if record.batch else None,
+        first_error=msgspec.convert(failure(*record.error), ResultError) if record.error else None,
+        worker=record.worker,
         urls=urls(record.id),
     )
 
@@ -111,7 +114,7 @@ def _timings(record: Record, started: int | None) -> Timings:
     return Timings(queued, record.compute, float(record.ft - record.et))
 
 
-class Asked(msgspec.Struct, frozen=True):
+class JobInputs(msgspec.Struct, frozen=True):
     """A job's inputs and parameters, as far as they are still known."""
 
     inputs: Sequence[object] = ()
@@ -125,15 +128,15 @@ class Asked(msgspec.Struct, frozen=True):
     """Bytes of a payload that is too large to be read; the other fields are empty then."""
 
 
-def asked(payload: bytes) -> Asked:
+def inputs_of(payload: bytes) -> JobInputs:
     """Returns the inputs and parameters of a payload; nothing if it cannot be decoded."""
     try:
         decoded = decode_payload(payload)
         given, parameters = decoded.a[0], decoded.k.get("parameters")
     except (*UNREADABLE, IndexError):
-        return Asked()
+        return JobInputs()
     many = isinstance(given, list)
-    return Asked(given if many else [given], parameters if isinstance(parameters, dict) else {}, not many)
+    return JobInputs(given if many else [given], parameters if isinstance(parameters, dict) else {}, not many)
 
 
 class _First(msgspec.Struct, array_like=True):
@@ -151,35 +154,37 @@ class _Outline(msgspec.Struct):
 
 _outline = msgspec.msgpack.Decoder(_Outline)
 _some = msgspec.msgpack.Decoder(
-    msgspec.defstruct("Some", [(f"input{i}", msgspec.Raw, None) for i in range(SHOWN + 1)], array_like=True)
+    msgspec.defstruct(
+        "Some", [(f"input{i}", msgspec.Raw, None) for i in range(MAX_SHOWN + 1)], array_like=True
+    )
 )
 _any = msgspec.msgpack.Decoder()
 
 
-def glimpse(payload: bytes, structure: int = STRUCTURE) -> Asked:
-    """Returns what a page shows of a payload: its parameters and first SHOWN inputs, or all if it is small.
+def preview(payload: bytes, structure: int = STRUCTURE) -> JobInputs:
+    """Returns what a page shows of a payload: its parameters and first inputs, or all if it is small.
 
     Nothing if it cannot be decoded. One byte of msgpack can be a list, which takes more than 50 bytes as a
     Python object. So texts of any size are decoded, but only `structure` bytes of other values.
     """
     if len(payload) <= structure:
-        return asked(payload)
+        return inputs_of(payload)
     try:
         outline = _outline.decode(payload)
         given = outline.a.inputs
         many = begins(given, LISTS)
         members = [each for each in msgspec.structs.astuple(_some.decode(given)) if each] if many else [given]
         left, inputs = structure, list[object]()
-        for raw in [outline.k, *members[:SHOWN]]:
+        for raw in [outline.k, *members[:MAX_SHOWN]]:
             size = 0 if begins(raw, TEXTS) else len(memoryview(raw))
             inputs.append(_any.decode(raw) if size <= left else msgspec.UNSET)
             left -= size if size <= left else 0
     except (*UNREADABLE, IndexError):
-        return Asked()
+        return JobInputs()
     extras = inputs.pop(0)
     parameters = extras.get("parameters") if isinstance(extras, dict) else None
-    partial = len(members) > SHOWN or extras is msgspec.UNSET or msgspec.UNSET in inputs
-    return Asked(inputs, parameters if isinstance(parameters, dict) else {}, not many, partial)
+    partial = len(members) > MAX_SHOWN or extras is msgspec.UNSET or msgspec.UNSET in inputs
+    return JobInputs(inputs, parameters if isinstance(parameters, dict) else {}, not many, partial)
 
 
 def input_count(args: list[object]) -> int:

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from jobs import problem_kinds
 from jobs.errors import JobFailed
 from jobs.ledger.envelope import Envelope
 
@@ -82,6 +83,10 @@ class Record(msgspec.Struct, kw_only=True):
     """Total milliseconds of its micro-batches."""
     batch: tuple[float, float | None] | None = None
     """Mean number of items in its micro-batches, and the share of padding among their tokens."""
+    error: tuple[str, str] | None = None
+    """Kind of failure and detail of the first failed input."""
+    worker: str | None = None
+    """Id of the worker that ended it."""
     order: list[int] | None = None
     """Input indices in the order in which their outcomes became known; None for a job without progress."""
     state: str
@@ -168,9 +173,14 @@ UNIX_MS = _SOME_TIME
 """Placeholder for a time that a script fills in."""
 
 
-def record_head(results: bytes | None = None, failed: int = 0) -> bytes:
-    """Returns the start of the record of a job that never ran; `terminate.lua` adds eight more fields."""
-    fields = {"f": FUNCTION, "a": [], "k": {}, "s": False, "r": results, "failed": failed}
+def record_head(error: tuple[str, str] | None = None) -> bytes:
+    """Returns the start of the record of a job that never ran, with its only input's error if that is known.
+
+    `terminate.lua` adds eight more fields.
+    """
+    results = msgspec.json.encode([{"error": problem_kinds.failure(*error)}]) if error else None
+    fields: dict[str, Any] = {"f": FUNCTION, "a": [], "k": {}, "s": False, "r": results}
+    fields |= {"failed": 1 if error else 0, "error": error}
     body = b"".join(_encoder.encode(name) + _encoder.encode(value) for name, value in fields.items())
     return bytes([0x80 | len(fields) + 8]) + body
 

@@ -4,11 +4,11 @@ import msgspec
 
 from jobs.problem_kinds import TITLES
 
-LATEST = 5
-"""Most reasons that a worker keeps."""
+MAX_REASONS = 5
+"""Maximum number of reasons that a worker keeps."""
 
-MOST_DETAIL = 160
-"""Most characters of a detail, so that a heartbeat stays below a few KiB."""
+MAX_DETAIL = 160
+"""Maximum characters of a detail, so that a heartbeat or a record without results stays small."""
 
 
 class FailureReason(msgspec.Struct, array_like=True):
@@ -29,19 +29,24 @@ class FailureReason(msgspec.Struct, array_like=True):
         return TITLES.get(self.kind, self.kind)
 
 
+def shortened(detail: str) -> str:
+    """Returns the first MAX_DETAIL characters."""
+    return detail if len(detail) <= MAX_DETAIL else f"{detail[:MAX_DETAIL]} …"
+
+
 def note(latest: list[FailureReason], kind: str, detail: str, inputs: int, job: str, at: float) -> None:
-    """Adds a reason to the list, oldest first, and keeps the LATEST newest."""
-    detail = detail if len(detail) <= MOST_DETAIL else f"{detail[:MOST_DETAIL]} …"
+    """Adds a reason to the list, oldest first, and keeps the MAX_REASONS newest."""
+    detail = shortened(detail)
     known = next((each for each in latest if (each.kind, each.detail) == (kind, detail)), None)
     if known is not None:
         latest.remove(known)
         inputs += known.inputs
     latest.append(FailureReason(kind, detail, inputs, job, at))
-    del latest[:-LATEST]
+    del latest[:-MAX_REASONS]
 
 
 def newest(found: list[FailureReason]) -> list[FailureReason]:
-    """Returns the reasons of several workers as one list, newest first, at most LATEST."""
+    """Returns the reasons of several workers as one list, newest first, at most MAX_REASONS."""
     merged: list[FailureReason] = []
     for each in sorted(found, key=lambda reason: reason.at):
         note(merged, each.kind, each.detail, each.inputs, each.job, each.at)

@@ -24,13 +24,13 @@ EVERY = 5.0
 """Shortest time between samples, in seconds."""
 GATE_MS = 4_500
 """Less than EVERY, because the next writer may check half a second later."""
-SILENCE = 2 * EVERY
-"""Most seconds that a gap between samples counts if all workers are new: their work must be recent."""
-KEPT = 200
+MAX_GAP = 2 * EVERY
+"""Maximum seconds that a gap between samples counts if all workers are new: their work must be recent."""
+MAX_SAMPLES = 200
 """Samples kept per model: more than 15 minutes."""
 LIFETIME_MS = 20 * 60_000
 """Lifetime of the keys after the newest sample."""
-NEW = 15.0
+NEW_WORKER = 15.0
 """Seconds after its start within which all of a worker's work counts as new; allows for different clocks."""
 
 
@@ -40,7 +40,7 @@ class Sample(msgspec.Struct, array_like=True, frozen=True):
     depth: Depth
     workers: int
     work: Work
-    anew: bool = False
+    all_new: bool = False
     """Whether all workers had started since the previous sample."""
 
 
@@ -94,8 +94,8 @@ class Series(msgspec.Struct, frozen=True):
         """
         last = self.moments[-1] if self.moments else Moment(self.now, 0.0, Sample(depth, 0, Work()))
         work, seconds = done_since(self.seen, beats, last.at), self.now - last.at
-        if seconds > SILENCE and _anew(beats, self.seen):
-            seconds = SILENCE
+        if seconds > MAX_GAP and _all_new(beats, self.seen):
+            seconds = MAX_GAP
         else:
             work, seconds = work + last.sample.work, seconds + last.seconds
         return replace(
@@ -129,7 +129,7 @@ class History:
             for model in self._queues.models:
                 pipe.set(keys.SAMPLING.of(model), "1", nx=True, px=GATE_MS)
             first = await pipe.execute()
-        return [model for model, won in zip(self._queues.models, first, strict=True) if won]
+        return [model for model, is_first in zip(self._queues.models, first, strict=True) if is_first]
 
     async def _sample(self, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> int:
         ours = [beat for beat in beats if beat.model == model]
@@ -138,7 +138,7 @@ class History:
             before = int(at) / 1000 if at else None
             known = _counts(counts)
             work = Work() if before is None else done_since(known, ours, before)
-            sample = Sample(depth, len(ours), work, _anew(ours, known))
+            sample = Sample(depth, len(ours), work, _all_new(ours, known))
             seen = {beat.id: Work.of(beat) for beat in ours}
             added: int = await self._add(
                 keys=[keys.HISTORY.of(model), keys.SAMPLED.of(model)],
@@ -146,13 +146,13 @@ class History:
                     at or b"",
                     msgspec.msgpack.encode(sample),
                     msgspec.msgpack.encode(seen),
-                    KEPT,
+                    MAX_SAMPLES,
                     LIFETIME_MS,
                 ],
             )
         return added
 
-    async def read(self, models: Sequence[str] = (), *, newest: int = KEPT) -> dict[str, Series]:
+    async def read(self, models: Sequence[str] = (), *, newest: int = MAX_SAMPLES) -> dict[str, Series]:
         """Returns the newest samples of the given models, by default all. Raises QueueUnavailable."""
         models = models or self._queues.models
         async with self._queues.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
@@ -186,12 +186,12 @@ def done_since(seen: Mapping[str, Work], beats: Iterable[Heartbeat], since: floa
         counted = Work.of(beat)
         if (before := seen.get(beat.id)) is not None:
             done += counted - before
-        elif beat.started > since - NEW:
+        elif beat.started > since - NEW_WORKER:
             done += counted
     return done
 
 
-def _anew(beats: Iterable[Heartbeat], seen: Mapping[str, Work]) -> bool:
+def _all_new(beats: Iterable[Heartbeat], seen: Mapping[str, Work]) -> bool:
     """Returns whether there are workers and none of them was seen before."""
     ids = {beat.id for beat in beats}
     return bool(ids) and ids.isdisjoint(seen)
@@ -225,5 +225,5 @@ def _moments(entries: Iterable[bytes]) -> list[Moment]:
             continue
         moment = int(at) / 1000
         seconds = moment - found[-1].at if found else 0.0
-        found.append(Moment(moment, min(seconds, SILENCE) if sample.anew else seconds, sample))
+        found.append(Moment(moment, min(seconds, MAX_GAP) if sample.all_new else seconds, sample))
     return found

@@ -25,7 +25,7 @@ from prometheus_client.utils import floatToGoString
 
 from jobs.ledger.queues import Depth
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
-from jobs.monitoring.roster import RESTARTS, Heartbeat
+from jobs.monitoring.roster import RESTART_REASONS, Heartbeat
 from jobs.problem_kinds import FAILURES
 from jobs.schema import JobState
 from jobs.settings import Settings
@@ -49,25 +49,25 @@ class ApiMetrics:
         )
         self.admissions_refused = Counter(
             "batchline_admissions_refused",
-            "Jobs not accepted because their queue was full, by the limit: jobs or bytes",
+            "Jobs refused because their queue was full, by limit: jobs or bytes",
             ["model", "reason"],
             registry=registry,
         )
         self.waits = Counter(
             "batchline_waits",
-            "Waits for a job by how they ended: terminal, deadline, shutdown or hung_up",
+            "Waits for a job, by how they ended: terminal, deadline, shutdown or hung_up",
             ["outcome"],
             registry=registry,
         )
         self.waiters = Gauge(
             "batchline_waiters",
-            "Requests and event streams that watch a job now",
+            "Requests and event streams that currently watch a job",
             registry=registry,
             multiprocess_mode="livesum",
         )
         self.latency = Histogram(
             "batchline_http_request_seconds",
-            "Time until the response started, with any wait asked for",
+            "Time until the response started, including any wait that the client requested",
             ["method", "route", "status"],
             buckets=LATENCIES,
             registry=registry,
@@ -103,21 +103,21 @@ WORKER_COUNTERS = {
     "items": "Inputs run",
     "inputs": "Inputs of jobs that succeeded or failed, whether they were run or not",
     "batches": "Micro-batches run",
-    "tokens": "Tokens run, without padding; none are counted of a class of one's own",
+    "tokens": "Tokens run, without padding; 0 for a custom pipeline",
     "padded_tokens": "Tokens run, with padding",
     "compute_seconds": "Seconds that the engine computed",
     "starved_seconds": "Seconds that the engine had nothing to compute while inputs waited in the window",
-    "engine_restarts": "Engines that were started again, for whatever reason",
-    "lost_leases": "Leases that ran out under the worker",
-    "refused_results": "Results that came after their lease was lost",
+    "engine_restarts": "Engine restarts, for any reason",
+    "lost_leases": "Leases that expired while the worker held them",
+    "refused_results": "Results refused because their lease was lost",
 }
 WORKER_GAUGES = {
     "leases": "Jobs claimed and not finished",
     "window": "Inputs claimed and not yet in the engine",
     "items_per_second": "Inputs run per second of computing, a moving average",
-    "token_budget": "Tokens, padding and all, or JSON inputs, of a full micro-batch; 0 without a limit",
-    "threads": "Threads that compute one micro-batch; 0 where it is not known",
-    "engine_retired": "1 while the model could not be loaded and waits for its next try, else 0",
+    "token_budget": "Tokens of a full micro-batch, including padding, or its JSON inputs; 0 without a limit",
+    "threads": "Threads that compute one micro-batch; 0 if unknown",
+    "engine_retired": "1 while the model is retired because it could not be loaded, otherwise 0",
     "heartbeat_age_seconds": "Seconds since the worker's last heartbeat",
     "start_time_seconds": "When the worker started, in Unix seconds",
 }
@@ -136,7 +136,7 @@ class _Histogram(NamedTuple):
     counts: str
     sum: str
     bounds: Sequence[float]
-    told: str
+    help_text: str
 
 
 WORKER_HISTOGRAMS = {
@@ -199,7 +199,7 @@ def _queues(depths: Mapping[str, Depth]) -> Iterator[Metric]:
     size = GaugeMetricFamily("batchline_queue_bytes", "Bytes of unfinished payloads", labels=["model"])
     oldest = GaugeMetricFamily(
         "batchline_queue_oldest_age_seconds",
-        "Seconds since the oldest waiting job was accepted, of the 64 next in line; 0 when none waits",
+        "Seconds since the oldest waiting job was accepted, of the 64 next in line; 0 if none is waiting",
         labels=["model"],
     )
     for model, depth in depths.items():
@@ -216,21 +216,21 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
         live.add_metric([model], sum(beat.model == model for beat in beats))
     yield live
     labels = ["model", "worker"]
-    for field, told in WORKER_COUNTERS.items():
-        counter = CounterMetricFamily(f"batchline_worker_{field}", told, labels=labels)
+    for field, help_text in WORKER_COUNTERS.items():
+        counter = CounterMetricFamily(f"batchline_worker_{field}", help_text, labels=labels)
         for beat in beats:
             counter.add_metric([beat.model, beat.id], getattr(beat, field))
         yield counter
-    for field, told in WORKER_GAUGES.items():
-        gauge = GaugeMetricFamily(f"batchline_worker_{field}", told, labels=labels)
+    for field, help_text in WORKER_GAUGES.items():
+        gauge = GaugeMetricFamily(f"batchline_worker_{field}", help_text, labels=labels)
         for beat in beats:
             gauge.add_metric([beat.model, beat.id], getattr(beat, _FIELDS.get(field, field)))
         yield gauge
-    for name, form in WORKER_HISTOGRAMS.items():
-        yield _histogram(name, form, beats)
+    for name, histogram in WORKER_HISTOGRAMS.items():
+        yield _histogram(name, histogram, beats)
     restarts = CounterMetricFamily(
         "batchline_worker_engine_restart_reasons",
-        f"Engines that were started again, by the reason: {', '.join(RESTARTS)}",
+        f"Engine restarts, by reason: {', '.join(RESTART_REASONS)}",
         labels=[*labels, "reason"],
     )
     failed = CounterMetricFamily(
@@ -242,7 +242,7 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
         "batchline_worker_jobs", "Jobs ended by the worker", labels=[*labels, "state"]
     )
     for beat in beats:
-        for reason, count in (dict.fromkeys(RESTARTS, 0) | beat.restart_reasons).items():
+        for reason, count in (dict.fromkeys(RESTART_REASONS, 0) | beat.restart_reasons).items():
             restarts.add_metric([beat.model, beat.id, reason], count)
         for reason, count in (dict.fromkeys(FAILURES, 0) | beat.inputs_failed).items():
             failed.add_metric([beat.model, beat.id, reason], count)
@@ -252,13 +252,15 @@ def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterato
     yield from (restarts, failed, ended)
 
 
-def _histogram(name: str, form: _Histogram, beats: Sequence[Heartbeat]) -> Metric:
+def _histogram(name: str, histogram: _Histogram, beats: Sequence[Heartbeat]) -> Metric:
     """Returns a histogram labelled by worker, so that a series never decreases while its worker lives."""
-    family = HistogramMetricFamily(f"batchline_worker_{name}", form.told, labels=["model", "worker"])
+    family = HistogramMetricFamily(
+        f"batchline_worker_{name}", histogram.help_text, labels=["model", "worker"]
+    )
     for beat in beats:
         buckets = [
             (floatToGoString(bound), count)  # type: ignore[no-untyped-call]
-            for bound, count in cumulative(getattr(beat, form.counts), form.bounds)
+            for bound, count in cumulative(getattr(beat, histogram.counts), histogram.bounds)
         ]
-        family.add_metric([beat.model, beat.id], buckets, getattr(beat, form.sum))
+        family.add_metric([beat.model, beat.id], buckets, getattr(beat, histogram.sum))
     return family

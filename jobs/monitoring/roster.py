@@ -16,7 +16,7 @@ HEARTBEAT_EVERY = 1.0
 HEARTBEAT_TTL = 5.0
 """Seconds without a heartbeat after which a worker is no longer counted."""
 
-RESTARTS = ("crashed", "hung", "cancelled", "memory", "max_requests", "max_resident")
+RESTART_REASONS = ("crashed", "hung", "cancelled", "memory", "max_requests", "max_resident")
 """Reasons for an engine's restart. `cancelled`: all jobs of its batch were cancelled. `memory`: an input got
 no memory. The last two are limits of the model in `models.toml`: the engine was replaced between batches."""
 
@@ -52,7 +52,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     engine_restarts: int = 0
     """Engine restarts for any reason."""
     restart_reasons: dict[str, int] = {}
-    """Engine restarts by reason, one of RESTARTS."""
+    """Engine restarts by reason, one of RESTART_REASONS."""
     lost_leases: int = 0
     refused_results: int = 0
     """Results refused because their lease was lost."""

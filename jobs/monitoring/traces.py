@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
-LONGEST = 55
+MAX_TRACEPARENT = 55
 """Characters of a traceparent of version 00, the only supported version."""
 
 _tracer: "Tracer | None" = None
@@ -39,7 +39,7 @@ def configure(service: str) -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        log.warning("traces are off, the otel extra is not installed", error=str(error))
+        log.warning("tracing disabled, the otel extra is not installed", error=str(error))
         return
     name = os.environ.get("OTEL_SERVICE_NAME") or f"batchline-{service}"
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
@@ -71,8 +71,8 @@ def _submitting(
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     about = {"batchline.model": model, "batchline.job": job_id}
-    above = context(headers.get("traceparent"))
-    with tracer.start_as_current_span("submit", above, SpanKind.PRODUCER, about):
+    parent = context(headers.get("traceparent"))
+    with tracer.start_as_current_span("submit", parent, SpanKind.PRODUCER, about):
         carrier: dict[str, str] = {}
         TraceContextTextMapPropagator().inject(carrier)
         yield carrier.get("traceparent")
@@ -83,6 +83,6 @@ def context(traceparent: object) -> "Context":
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    if not isinstance(traceparent, str) or len(traceparent) > LONGEST:
+    if not isinstance(traceparent, str) or len(traceparent) > MAX_TRACEPARENT:
         return Context()
     return TraceContextTextMapPropagator().extract({"traceparent": traceparent}, Context())

@@ -13,7 +13,7 @@ Place = Literal["after_submit", "after_claim", "before_finish", "after_finish", 
 
 _place, _, _times = os.environ.get("BATCHLINE_CRASH_AT", "").partition(":")
 _left = int(_times or 1)
-assert _place in ("", *get_args(Place)), f"BATCHLINE_CRASH_AT: there is no place {_place!r}"
+assert _place in ("", *get_args(Place)), f"BATCHLINE_CRASH_AT: unknown place {_place!r}"
 
 
 def reach(place: Place) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-QUIET = ("httpx", "httpx2", "httpcore", "asyncio", "uvicorn.error", "arq")
+QUIET_LIBRARIES = ("httpx", "httpx2", "httpcore", "asyncio", "uvicorn.error", "arq")
 """Libraries of which only warnings and errors are logged."""
 
 
@@ -42,7 +42,7 @@ def configure(level: str, layout: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in QUIET:
+    for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     structlog.configure(
         processors=[

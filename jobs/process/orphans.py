@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from jobs.process.watchdog import MARK, PROCESSES
+from jobs.process.watchdog import MARK, PROC
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -28,9 +28,9 @@ def adopt() -> None:
 
 def children() -> list[int]:
     """Returns the ids of this process's children, including adopted ones; none without /proc."""
-    if not PROCESSES.is_dir():
+    if not PROC.is_dir():
         return []
-    pids = [int(folder.name) for folder in PROCESSES.iterdir() if folder.name.isdecimal()]
+    pids = [int(folder.name) for folder in PROC.iterdir() if folder.name.isdecimal()]
     return [pid for pid in pids if _state(pid)[1] == os.getpid()]
 
 
@@ -38,7 +38,7 @@ def is_unmarked(pid: int) -> bool:
     """Returns whether this child runs and has no mark in its environment."""
     environment = None
     with suppress(OSError):
-        environment = (PROCESSES / str(pid) / "environ").read_bytes()
+        environment = (PROC / str(pid) / "environ").read_bytes()
     # check this last: an ended process has an empty environment
     runs = _state(pid)[0] not in ("", "Z", "X")
     return environment is not None and f"{MARK}=".encode() not in environment and runs
@@ -47,7 +47,7 @@ def is_unmarked(pid: int) -> bool:
 def _state(pid: int) -> tuple[str, int]:
     """Returns the process's state letter and its parent's id; empty and 0 if there is no such process."""
     try:
-        stat = (PROCESSES / str(pid) / "stat").read_bytes()
+        stat = (PROC / str(pid) / "stat").read_bytes()
     except OSError:
         return "", 0
     state, parent = stat.rpartition(b")")[2].split()[:2]

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-CODE = Path(__file__).resolve().parents[2]
+CODE_FOLDER = Path(__file__).resolve().parents[2]
 """The folder of `api`, `jobs` and `worker`: a checkout, or the site-packages of an installation."""
 
 
@@ -14,8 +14,8 @@ def command(module: str, *arguments: str) -> list[str]:
     `-m` alone puts the current folder first on the path, and a user's folder may contain an `api` or a
     `worker` too. So `-P` excludes it, unless it is the folder of the code.
     """
-    safe = [] if _current_folder() == CODE else ["-P"]
-    return [sys.executable, *safe, "-m", module, *arguments]
+    options = [] if _current_folder() == CODE_FOLDER else ["-P"]
+    return [sys.executable, *options, "-m", module, *arguments]
 
 
 def find_modules_in_current_folder() -> None:

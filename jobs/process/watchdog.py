@@ -26,7 +26,7 @@ GRACE = 2.0
 MARK = "BATCHLINE_STARTED_AS"
 """The environment variable that holds a group's mark."""
 
-PROCESSES = Path("/proc")
+PROC = Path("/proc")
 
 
 def new_mark() -> str:
@@ -94,10 +94,10 @@ def end(group: int, mark: str, seconds: float = math.inf) -> bool:
 
 def marked(mark: str) -> list[int]:
     """Returns the ids of the processes with this mark, except this process; none if the mark is empty."""
-    if not mark or not PROCESSES.is_dir():
+    if not mark or not PROC.is_dir():
         return []
     entry, found = f"{MARK}={mark}".encode(), []
-    for folder in PROCESSES.iterdir():
+    for folder in PROC.iterdir():
         if folder.name.isdecimal() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):  # it has ended or belongs to another user
                 if entry in (folder / "environ").read_bytes().split(b"\0"):
@@ -107,12 +107,12 @@ def marked(mark: str) -> list[int]:
 
 def send(number: int, groups: Iterable[int]) -> set[int]:
     """Signals the groups and returns those that exist; signal 0 only checks."""
-    there = set()
+    existing = set()
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-            there.add(group)
-    return there
+            existing.add(group)
+    return existing
 
 
 def main(grace: float) -> None:

@@ -39,21 +39,21 @@ CONNECT_TIMEOUT = 2.0
 
 TIMEOUTS: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": CONNECT_TIMEOUT}
 
-ADDRESS = (
-    "BATCHLINE_REDIS_URL must read redis://[[user]:password@]host:port/db (or rediss://, or unix:///path),"
-    " or redis+sentinel://[user:password@]host:port[,host:port...]/service[/db]"
+INVALID_ADDRESS = (
+    "BATCHLINE_REDIS_URL must have the form redis://[[user]:password@]host:port/db (or rediss://),"
+    " unix:///path, or redis+sentinel://[user:password@]host:port[,host:port...]/service[/db]"
 )
 """The only message for a wrong address: the address itself may contain a password."""
 
-SCRIPT = "return 1"
+PROBE_SCRIPT = "return 1"
 """Test script: checks that the Redis user may run scripts, by text and by digest."""
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 
-DENIED_IN_A_SCRIPT = ("ACL failure in script", "can't run this command or subcommand")
+DENIED_IN_SCRIPT = ("ACL failure in script", "can't run this command or subcommand")
 """Error texts for a command that a script may not run; the second is from Redis 6.2 and 7.0."""
 
-ANOTHERS_DATA = ("WRONGTYPE", "value is not an integer")
+FOREIGN_DATA = ("WRONGTYPE", "value is not an integer")
 """Error texts if another program wrote to the key, also inside a script."""
 
 
@@ -74,19 +74,19 @@ def connect(settings: Settings, *, connections: int = 64) -> ArqRedis:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive()}
     try:
         _refuse_fragment(url)
-        if sentinel.named(url):
+        if sentinel.is_sentinel_url(url):
             pool: Pool = sentinel.pool(url, TIMEOUTS, **options)
         else:
             pool = Pool.from_url(url, **options)
     except ValueError:
-        raise ConfigurationError(ADDRESS) from None
+        raise ConfigurationError(INVALID_ADDRESS) from None
     return ArqRedis(pool)
 
 
 def _keepalive() -> dict[int, int]:
     """Returns socket options that detect a lost peer within 15 s, as far as the platform has them."""
-    wanted = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
-    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+    options = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+    return {getattr(socket, name): value for name, value in options.items() if hasattr(socket, name)}
 
 
 async def check(settings: Settings) -> None:
@@ -94,21 +94,21 @@ async def check(settings: Settings) -> None:
     try:
         async with await _probe(settings.redis_url) as probe:
             await probe.ping()
-            await probe.eval(SCRIPT, 0)  # type: ignore[misc]
-            await probe.evalsha(probe.register_script(SCRIPT).sha, 0)  # type: ignore[misc]
+            await probe.eval(PROBE_SCRIPT, 0)  # type: ignore[misc]
+            await probe.evalsha(probe.register_script(PROBE_SCRIPT).sha, 0)  # type: ignore[misc]
             policy = (await probe.info("memory")).get("maxmemory_policy", "noeviction")
             fault = await durability.fault(probe, settings.durable_submit)
     except ValueError:
-        raise ConfigurationError(ADDRESS) from None
+        raise ConfigurationError(INVALID_ADDRESS) from None
     except AuthenticationError as error:
         raise ConfigurationError(
-            f"Redis at {_redacted(settings)} refuses the password: {error}"
+            f"Redis at {_redacted(settings)} rejects the password: {error}"
             " (BATCHLINE_REDIS_URL=redis://:PASSWORD@HOST:PORT/0)"
         ) from None
     except UNREACHABLE as error:
         raise ConfigurationError(f"Redis at {_redacted(settings)} cannot be reached: {error}") from None
     except RedisError as error:
-        raise ConfigurationError(f"Redis at {_redacted(settings)} refuses: {error}") from None
+        raise ConfigurationError(f"Redis at {_redacted(settings)} rejects a command: {error}") from None
     if policy != "noeviction":
         raise ConfigurationError(
             f"Redis at {_redacted(settings)} evicts keys ({policy}) and would lose jobs:"
@@ -121,13 +121,13 @@ async def check(settings: Settings) -> None:
 def _refuse_fragment(url: str) -> None:
     """Raises ValueError for a `#`: an unescaped one in a password would print a part of it in messages."""
     if "#" in url:
-        raise ValueError("a fragment")
+        raise ValueError("the address contains an unescaped #")
 
 
 async def _probe(url: str) -> Redis:
     """Returns a client without health check and retry: redis-py would recurse if a password is missing."""
     _refuse_fragment(url)
-    if sentinel.named(url):
+    if sentinel.is_sentinel_url(url):
         return await sentinel.primary(url, TIMEOUTS)
     client: Redis = Redis.from_url(url, **TIMEOUTS)
     return client
@@ -159,16 +159,16 @@ async def availability() -> AsyncIterator[None]:
     except UNREACHABLE as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
     except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py removes OOM and READONLY from the messages
-        raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
+        raise QueueUnavailable(f"Redis does not accept writes: {error}") from error
     except ResponseError as error:
-        told = str(error)
-        if told.startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):
-            raise QueueUnavailable(f"Redis cannot take writes: {error}") from error
+        text = str(error)
+        if text.startswith(("MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNBLOCKED")):
+            raise QueueUnavailable(f"Redis does not accept writes: {error}") from error
         # a permission was removed: no job may fail because of that
-        if isinstance(error, NoPermissionError) or any(mark in told for mark in DENIED_IN_A_SCRIPT):
-            raise QueueUnavailable(f"Redis refuses: {error}") from error
-        if any(mark in told for mark in ANOTHERS_DATA):
-            raise QueueDamaged(told) from error
+        if isinstance(error, NoPermissionError) or any(mark in text for mark in DENIED_IN_SCRIPT):
+            raise QueueUnavailable(f"Redis rejects a command: {error}") from error
+        if any(mark in text for mark in FOREIGN_DATA):
+            raise QueueDamaged(text) from error
         raise
     except RuntimeError as error:
         if "the handler is closed" not in str(error):  # from uvloop, if a connection was reset before a write

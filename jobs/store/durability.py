@@ -21,10 +21,10 @@ Send = Callable[[Sequence[str], Sequence[Any]], Awaitable[list[Any]]]
 TIMEOUT = 2.0
 """Most seconds to wait for the disk or a replica; much shorter than the connection's own timeout."""
 
-WAITS = {"disk": ("WAITAOF", 1, 0), "replica": ("WAIT", 1)}
-MISSED = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
+WAIT_COMMANDS = {"disk": ("WAITAOF", 1, 0), "replica": ("WAIT", 1)}
+NOT_DURABLE = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
 
-BYTES = 2
+BYTES_KEY = 2
 """Index of the byte counter in submit.lua's keys; adding 0 to it is a write that changes nothing."""
 
 
@@ -43,15 +43,15 @@ class DurableSubmit:
         self._script = lua.Script(redis, "submit")
         self._redis = redis
         self._level = level
-        self._wait = WAITS[level]
-        self._missed = MISSED[level]
+        self._wait = WAIT_COMMANDS[level]
+        self._not_durable = NOT_DURABLE[level]
 
     async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         given = [len(keys), *keys, *args]
         try:
-            answers, reached = await self._send(keys[BYTES], "EVALSHA", self._script.digest, *given)
+            answers, reached = await self._send(keys[BYTES_KEY], "EVALSHA", self._script.digest, *given)
         except NoScriptError:
-            answers, reached = await self._send(keys[BYTES], "EVAL", self._script.text, *given)
+            answers, reached = await self._send(keys[BYTES_KEY], "EVAL", self._script.text, *given)
         if fault := self._fault(reached):
             return [
                 fault if answer[0] in (b"accepted", b"replayed", b"exists") else answer for answer in answers
@@ -69,18 +69,18 @@ class DurableSubmit:
                 pipe.execute_command("CONFIG", "GET", "appendfsync")
             pipe.execute_command(*self._wait, int(TIMEOUT * 1000))
             answers, *between, reached = await pipe.execute(raise_on_error=False)
-        for told in (answers, *between):
-            if isinstance(told, RedisError):
-                raise told
+        for answer in (answers, *between):
+            if isinstance(answer, RedisError):
+                raise answer
         if self._level == "disk" and between[-1][-1] != b"always":
-            reached = ResponseError("appendfsync is not always any more")  # WAITAOF may then answer too early
+            reached = ResponseError("appendfsync is no longer always")  # WAITAOF may then answer too early
         return answers, reached
 
     def _fault(self, reached: Any) -> QueueUnavailable | None:
         if isinstance(reached, ResponseError):
-            return QueueUnavailable(f"{self._missed}: {reached}")
+            return QueueUnavailable(f"{self._not_durable}: {reached}")
         if (reached[0] if isinstance(reached, list) else reached) < 1:
-            return QueueUnavailable(f"{self._missed} within {TIMEOUT:g} s")
+            return QueueUnavailable(f"{self._not_durable} within {TIMEOUT:g} s")
         return None
 
 
@@ -88,18 +88,20 @@ async def fault(redis: Redis, level: Level) -> str | None:
     """Returns why the server does not support the level, or None. A missing replica is not a fault."""
     if level != "disk":
         return None
-    told = await redis.config_get("append*")
+    config = await redis.config_get("append*")
     # with everysec, WAITAOF answers before the sync in several versions (Valkey 9.1, Redis before
     # redis/redis#13793); in the others every submit waits for up to a second
     for name, needed in (("appendonly", "yes"), ("appendfsync", "always")):
-        if told.get(name) != needed:
-            return f"cannot keep each job on disk (BATCHLINE_DURABLE_SUBMIT=disk): set {name} to {needed}"
+        if config.get(name) != needed:
+            return f"does not sync each job to disk (BATCHLINE_DURABLE_SUBMIT=disk): set {name} to {needed}"
     try:
         await redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
     except ResponseError as error:
         if not str(error).startswith("unknown command"):
             raise
-        return "does not know WAITAOF (BATCHLINE_DURABLE_SUBMIT=disk): it takes Redis 7.2 or newer"
+        return (
+            "does not support WAITAOF, which BATCHLINE_DURABLE_SUBMIT=disk requires: use Redis 7.2 or newer"
+        )
     return None
 
 

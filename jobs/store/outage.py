@@ -1,4 +1,4 @@
-"""Outage: logs once when Redis becomes unavailable and once when it is back, however many calls fail."""
+"""Outage: logs once when Redis becomes unavailable and once when it is available again."""
 
 from structlog.typing import FilteringBoundLogger
 
@@ -9,21 +9,21 @@ class Outage:
     def __init__(
         self,
         log: FilteringBoundLogger,
-        went: str = "Redis is away, trying again",
-        back: str = "Redis is back",
+        lost_event: str = "Redis unavailable, retrying",
+        restored_event: str = "Redis available again",
     ) -> None:
         self._log = log
-        self._went, self._back = went, back
-        self._away = False
+        self._lost_event, self._restored_event = lost_event, restored_event
+        self._unavailable = False
 
     def failed(self, error: Exception) -> None:
         """Records that a call failed because Redis is unavailable."""
-        if not self._away:
-            self._away = True
-            self._log.warning(self._went, error=str(error))
+        if not self._unavailable:
+            self._unavailable = True
+            self._log.warning(self._lost_event, error=str(error))
 
     def succeeded(self) -> None:
         """Records that a call was answered."""
-        if self._away:
-            self._away = False
-            self._log.info(self._back)
+        if self._unavailable:
+            self._unavailable = False
+            self._log.info(self._restored_event)

@@ -58,12 +58,12 @@ class Pool(BlockingConnectionPool):
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         """Connects if needed; reconnects if the server closed the connection or sent unexpected data."""
-        if connection.is_connected and not _fit(connection):
+        if connection.is_connected and not _is_usable(connection):
             await connection.disconnect()
         await connection.connect()  # type: ignore[no-untyped-call]
 
 
-def _fit(connection: Any) -> bool:
+def _is_usable(connection: Any) -> bool:
     """Returns whether nothing was received since the last answer, as far as the event loop has read.
 
     If the server's close was not read yet, the command fails and is sent again.

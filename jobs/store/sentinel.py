@@ -17,11 +17,11 @@ from jobs.store.pool import Pool
 SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
 """Scheme -> whether connections to servers and sentinels use TLS."""
 
-PORT = 26379
+DEFAULT_PORT = 26379
 """Default port of a sentinel."""
 
 
-def named(url: str) -> bool:
+def is_sentinel_url(url: str) -> bool:
     """Returns whether the URL is a sentinel address, valid or not."""
     return url.partition("://")[0] in SCHEMES
 
@@ -58,10 +58,10 @@ def _host(text: str) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname or parts.path:
         raise ValueError(text)
-    return parts.hostname, parts.port or PORT
+    return parts.hostname, parts.port or DEFAULT_PORT
 
 
-ANSWER = 1.0
+ANSWER_TIMEOUT = 1.0
 """Seconds to wait for each sentinel's answer; sentinels are asked one after another."""
 
 
@@ -71,24 +71,24 @@ class Sentinels:
     def __init__(self, address: Address, options: dict[str, Any]) -> None:
         self._hosts = list(address.hosts)
         self._options = {**address.sentinel, **options}
-        self._question: asyncio.Task[tuple[str, int]] | None = None
+        self._query: asyncio.Task[tuple[str, int]] | None = None
 
     async def discover_master(self, service: str) -> tuple[str, int]:
         """Returns the primary's host and port. Raises MasterNotFoundError, which is a ConnectionError.
 
         Concurrent callers share one query, because after a failover every connection asks at once.
         """
-        if self._question is None or self._question.done():
-            self._question = asyncio.create_task(self._ask(service))
-            self._question.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
-        return await asyncio.shield(self._question)
+        if self._query is None or self._query.done():
+            self._query = asyncio.create_task(self._find_primary(service))
+            self._query.add_done_callback(lambda query: query.cancelled() or query.exception())
+        return await asyncio.shield(self._query)
 
-    async def _ask(self, service: str) -> tuple[str, int]:
+    async def _find_primary(self, service: str) -> tuple[str, int]:
         faults = []
         for host, port in list(self._hosts):
             try:
                 async with (
-                    asyncio.timeout(ANSWER),
+                    asyncio.timeout(ANSWER_TIMEOUT),
                     Redis(host=host, port=port, **self._options) as sentinel,
                 ):
                     state = (await sentinel.sentinel_masters()).get(service)  # type: ignore[no-untyped-call]
@@ -96,14 +96,14 @@ class Sentinels:
                 faults.append(f"{host}:{port} does not answer ({error})")
                 continue
             if state is None:
-                faults.append(f"{host}:{port} does not know it")
+                faults.append(f"{host}:{port} does not know the service")
             elif not state["is_master"] or state["is_sdown"] or state["is_odown"]:
-                faults.append(f"{host}:{port} sees it down")
+                faults.append(f"{host}:{port} reports the primary as down")
             else:
                 self._hosts.remove((host, port))
                 self._hosts.insert(0, (host, port))  # ask a live one first next time
                 return str(state["ip"]), int(state["port"])
-        raise MasterNotFoundError(f"no sentinel names a primary of {service!r}: {', '.join(faults)}")
+        raise MasterNotFoundError(f"no sentinel knows a live primary of {service!r}: {', '.join(faults)}")
 
 
 class PrimaryPool(SentinelConnectionPool, Pool):

@@ -26,8 +26,8 @@ from jobs.tasks.text_ranking import TEXT_RANKING
 
 __all__ = [
     "CUSTOM",
-    "MEANT",
     "PARAMETER_TYPES",
+    "SUGGESTIONS",
     "TASKS",
     "Input",
     "Output",
@@ -55,7 +55,7 @@ TASKS: dict[str, Task] = {
 }
 """Name -> task."""
 
-MEANT = {
+SUGGESTIONS = {
     "embedding": "feature-extraction",
     "embeddings": "feature-extraction",
     "sentence-similarity": "feature-extraction",
@@ -63,7 +63,7 @@ MEANT = {
     "masked-lm": "fill-mask",
     "causal-lm": "text-generation",
 }
-"""Names that are not tasks -> the task that is probably meant, for error messages."""
+"""Names that are not tasks -> the task to suggest in the error message."""
 
 _names = TASKS | {alias: task for task in TASKS.values() for alias in task.aliases}
 

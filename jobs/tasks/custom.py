@@ -17,11 +17,11 @@ _KINDS: dict[str, tuple[Input, Any]] = {
 
 def custom_task(kind: str, declared: dict[str, str]) -> Task:
     """Returns the task of a model with its own class, as declared in `models.toml`."""
-    given, example = _KINDS[kind]
+    kind_of_input, example = _KINDS[kind]
     return Task(
         name=CUSTOM,
         help="Each input gets what the class returns for it.",
-        input=given,
+        input=kind_of_input,
         parameters=custom_parameters(declared),
         example={"inputs": example},
         output="any",

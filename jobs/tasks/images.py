@@ -19,7 +19,7 @@ FORMATS = {
 MAX_HEADER = 200
 """Most characters of a data URL before its base64."""
 
-PREFIX = 64
+PREFIX_CHARS = 64
 """Characters of base64 that are decoded to recognise a format."""
 
 
@@ -38,8 +38,8 @@ class Image(Input):
         self.check(item, pointer)
         if len(item) > limit:
             raise InvalidRequest(
-                f"inputs: an image of {len(item)} characters of base64 is more than this model's {limit};"
-                " send a smaller one, or raise max_input_chars in models.toml",
+                f"inputs: {len(item)} characters of base64 exceed this model's limit of {limit};"
+                " send a smaller image, or raise max_input_chars in models.toml",
                 pointer=pointer,
             )
 
@@ -68,7 +68,7 @@ class Image(Input):
             size = (len(item) - start_of(item)) * 3 // 4
             return f"{format_of(item)} image, {size / 1000:,.1f} kB"
         except (TypeError, AttributeError, ValueError):  # a stock client may have sent anything
-            return "no image"
+            return "not an image"
 
     def cut(self, item: str, limit: int) -> str:
         """See Input."""
@@ -88,14 +88,14 @@ def start_of(item: str) -> int:
 def format_of(item: str) -> str:
     """Returns the format, from the first bytes. Raises ValueError with a message for the client."""
     if item.startswith(("http://", "https://")):
-        raise ValueError("an image is not fetched from a URL: send it as base64 or a data URL")
+        raise ValueError("images are not fetched from URLs: send the image as base64 or a data URL")
     start = start_of(item)
-    prefix = "".join(item[start : start + 2 * PREFIX].split())[:PREFIX]
+    prefix = "".join(item[start : start + 2 * PREFIX_CHARS].split())[:PREFIX_CHARS]
     try:
         first = base64.b64decode(prefix[: len(prefix) // 4 * 4], validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("expected an image as base64 or a data URL, and this is not base64") from None
+        raise ValueError("expected an image as base64 or a data URL, but this is not base64") from None
     for name, begin in FORMATS.items():
         if first.startswith(begin) and (name != "WEBP" or first[8:12] == b"WEBP"):
             return name
-    raise ValueError(f"no image of a known format; known: {', '.join(FORMATS)}")
+    raise ValueError(f"not an image in a supported format; supported: {', '.join(FORMATS)}")

@@ -43,7 +43,7 @@ class Input(ABC):
         size = self.measure(item)
         if size > limit:
             raise InvalidRequest(
-                f"inputs: {size} characters are more than this model's {limit}", pointer=pointer
+                f"inputs: {size} characters exceed this model's limit of {limit}", pointer=pointer
             )
 
     @abstractmethod
@@ -162,7 +162,7 @@ class Record(Input):
         return next((form for form in self.forms if given >= set(form.__struct_fields__)), self.forms[0])
 
 
-MOST_PACKED = 3
+MAX_PACKED_RATIO = 3
 """Most bytes of msgpack per character of JSON: 0.5 takes nine bytes."""
 
 
@@ -180,7 +180,7 @@ class Json(Input):
     def measure(self, item: Any) -> int:
         """See Input."""
         if isinstance(item, msgspec.Raw):  # msgpack from the queue; the exact size was checked at acceptance
-            return len(memoryview(item)) // MOST_PACKED
+            return len(memoryview(item)) // MAX_PACKED_RATIO
         return len(msgspec.json.encode(item))
 
     def describe(self, limit: int) -> dict[str, Any]:

@@ -36,15 +36,15 @@ def custom_parameters(declared: dict[str, str]) -> type[Parameters]:
     Raises KeyError for a type name that is not in `PARAMETER_TYPES`.
     """
     fields = [(name, PARAMETER_TYPES[kind] | UnsetType, UNSET) for name, kind in declared.items()]
-    made: Any = msgspec.defstruct("CustomParameters", fields, bases=(Parameters,), frozen=True)
-    return made  # type: ignore[no-any-return]
+    built: Any = msgspec.defstruct("CustomParameters", fields, bases=(Parameters,), frozen=True)
+    return built  # type: ignore[no-any-return]
 
 
 def without_required(kind: type[Parameters]) -> type[Parameters]:
     """Returns the same parameters, all optional, for validating a model's defaults."""
     fields = [(field.name, field.type | UnsetType, UNSET) for field in msgspec.structs.fields(kind)]
-    made: Any = msgspec.defstruct(kind.__name__, fields, bases=(Parameters,), frozen=True)
-    return made  # type: ignore[no-any-return]
+    built: Any = msgspec.defstruct(kind.__name__, fields, bases=(Parameters,), frozen=True)
+    return built  # type: ignore[no-any-return]
 
 
 def validate(parameters: dict[str, Any], allowed: type[Parameters], of: str = "parameters") -> dict[str, Any]:

@@ -9,12 +9,12 @@ from jobs.tasks.inputs import Record
 from jobs.tasks.parameters import Parameters, TopK
 from jobs.tasks.task import Task
 
-MOST_DOCUMENTS = 1_000
+MAX_DOCUMENTS = 1_000
 
 
 class Documents(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     query: str
-    documents: Annotated[list[str], Meta(min_length=1, max_length=MOST_DOCUMENTS)]
+    documents: Annotated[list[str], Meta(min_length=1, max_length=MAX_DOCUMENTS)]
 
 
 class Pair(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

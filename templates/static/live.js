@@ -40,6 +40,13 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (polling && document.hidden) event.preventDefault();
 });
 
+// A form that is sent again keeps no error of the time before
+document.addEventListener("htmx:beforeSend", (event) => {
+  if (event.detail.elt.id !== "try") return;
+  for (const error of event.detail.elt.querySelectorAll(".error")) error.remove();
+  for (const field of event.detail.elt.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+});
+
 document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, xhr } = event.detail;
   if (xhr.status && elt.matches("[data-live], form")) lastAnswer = Date.now();
@@ -49,7 +56,10 @@ document.addEventListener("htmx:afterRequest", (event) => {
 // If the answer replaced the pressed button, the keyboard focus moves to the answer, not to the top of the page
 document.addEventListener("htmx:afterSettle", (event) => {
   const { requestConfig } = event.detail;
-  if (requestConfig?.triggeringEvent?.type !== "submit" || document.activeElement !== document.body) return;
+  if (requestConfig?.triggeringEvent?.type !== "submit") return;
+  const invalid = event.detail.target.querySelector("[aria-invalid]");
+  if (invalid) return invalid.focus();
+  if (document.activeElement !== document.body) return;
   document.getElementById(event.detail.target.id)?.focus();
 });
 

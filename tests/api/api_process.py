@@ -101,9 +101,9 @@ async def parked(services: Services, count: int = 1) -> None:
 
 
 async def subscribed(redis: ArqRedis) -> None:
-    """Returns once somebody hears the events."""
+    """Returns once a subscription to the events exists."""
 
-    async def heard() -> bool:
+    async def exists() -> bool:
         return bool(dict(await redis.pubsub_numsub(keys.EVENTS))[keys.EVENTS.encode()])
 
-    await until(heard)
+    await until(exists)

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from api.dialect import Accepted, Ask, Call
+from api.dialect import Accepted, Call, ParsedRequest
 from api.edge import bodies
 from api.edge.express import Direct
 from api.problems.problem import Problem, Refusal
@@ -23,12 +23,13 @@ direct = APIRouter(prefix="/v1", tags=["labels"], route_class=Direct)
 """A path among those of another dialect, and on the express lane."""
 
 
-async def parse(request: Request) -> Ask[str]:
+async def parse(request: Request) -> ParsedRequest[str]:
     text = (await bodies.read(request, 1_000)).decode()
     if not text:
         raise Refusal("invalid-request", "no text")
     case = request.headers.get("x-case", "")
-    return Ask(validate_request(JobRequest(inputs=text), services(request).catalog.default), case, wait=10.0)
+    job = validate_request(JobRequest(inputs=text), services(request).catalog.default)
+    return ParsedRequest(job, case, wait=10.0)
 
 
 async def present(request: Request, accepted: Accepted, case: str) -> Response:

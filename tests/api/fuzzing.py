@@ -1,6 +1,6 @@
-"""What Schemathesis is told of this API (`v1/test_fuzz.py` runs it): its configuration, and a check.
+"""Schemathesis' configuration for this API, and a check. `v1/test_fuzz.py` runs it.
 
-Every check is on. What is taken from one is taken where no schema could tell what we mean.
+All checks are on, except where a schema cannot express the rule.
 """
 
 import os

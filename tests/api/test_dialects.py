@@ -74,11 +74,11 @@ async def test_a_failed_job_is_an_error_of_the_dialect(
     ("method", "path", "body", "status", "detail"),
     [
         ("POST", "/v1/label", "", 422, "no text"),
-        ("POST", "/v1/label", "x" * 2_000, 413, "a request may have 1000 bytes"),
-        ("PUT", "/v1/label", "", 405, "PUT is not possible at /v1/label"),
+        ("POST", "/v1/label", "x" * 2_000, 413, "the body is larger than 1000 bytes"),
+        ("PUT", "/v1/label", "", 405, "/v1/label does not allow PUT"),
         ("GET", "/labels/nonsense", None, 404, "there is no job nonsense"),
-        ("DELETE", "/labels/x", None, 405, "DELETE is not possible at /labels/x"),
-        ("GET", "/labels/a/b", None, 404, "there is nothing at /labels/a/b"),
+        ("DELETE", "/labels/x", None, 405, "/labels/x does not allow DELETE"),
+        ("GET", "/labels/a/b", None, 404, "the path /labels/a/b does not exist"),
     ],
 )
 async def test_it_refuses_in_its_own_form(

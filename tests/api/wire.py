@@ -33,13 +33,13 @@ class Api(NamedTuple):
     ledger: redis.Redis
     log: Path
 
-    def send(self, data: bytes, *, hang_up: bool = False) -> bytes:
-        """All that comes back until the server closes; hanging up, the client first closes its own side."""
+    def send(self, data: bytes, *, half_close: bool = False) -> bytes:
+        """The server's bytes until it closes. With `half_close` the client first closes its sending side."""
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
             received = b""
-            with suppress(BrokenPipeError, ConnectionResetError):  # it has heard enough
+            with suppress(BrokenPipeError, ConnectionResetError):  # the server has closed the connection
                 connection.sendall(data)
-                if hang_up:
+                if half_close:
                     connection.shutdown(socket.SHUT_WR)
             with suppress(ConnectionResetError):
                 while chunk := connection.recv(65_536):

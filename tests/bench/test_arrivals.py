@@ -1,4 +1,4 @@
-"""The open loop, against a server that answers as it is told."""
+"""The open-loop load generator, against a server with chosen answers."""
 
 import asyncio
 import statistics
@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from bench.arrivals import Arrivals, Arrived, generate, percentile
-from tests.bench.test_http import Answer, good, hang_up, nothing, refusal, serving
+from tests.bench.test_http import Answer, close_connection, good, nothing, refusal, serving
 
 
 async def arrivals(answer: Answer, **changed: object) -> Arrived:
@@ -18,13 +18,13 @@ async def arrivals(answer: Answer, **changed: object) -> Arrived:
 
 
 async def test_every_arrival_has_its_answer() -> None:
-    told = await arrivals(good, keep=4)
-    assert (told.sent, len(told.took), told.errors, told.overrun) == (100, 100, 0, False)
-    assert told.answers == dict.fromkeys(range(100), "hell")
-    assert 0 < told.p50 <= told.p99 <= max(told.took)
+    arrived = await arrivals(good, keep=4)
+    assert (arrived.sent, len(arrived.took), arrived.errors, arrived.overrun) == (100, 100, 0, False)
+    assert arrived.answers == dict.fromkeys(range(100), "hell")
+    assert 0 < arrived.p50 <= arrived.p99 <= max(arrived.took)
 
 
-async def test_a_server_that_stands_still_holds_up_no_arrival_and_hides_no_waiting() -> None:
+async def test_a_stalled_server_delays_no_arrival_and_hides_no_waiting() -> None:
     """All arrive while the first still waits: a closed loop would have sent one."""
     came, release = [], asyncio.Event()
 
@@ -35,31 +35,31 @@ async def test_a_server_that_stands_still_holds_up_no_arrival_and_hides_no_waiti
         await release.wait()
         await good(writer, body)
 
-    told = await arrivals(held, count=50)
-    assert (len(told.took), told.errors) == (50, 0)
-    assert max(told.took) > statistics.median(told.took), "who came first has waited longest"
+    arrived = await arrivals(held, count=50)
+    assert (len(arrived.took), arrived.errors) == (50, 0)
+    assert max(arrived.took) > statistics.median(arrived.took), "who came first has waited longest"
 
 
 async def test_connections_are_used_again() -> None:
     async with serving(good) as (server, port):
         plan = Arrivals(port=port, path="/", rate=200.0, count=50, bodies=["a", "b"])
-        told = await generate(plan)
-    assert told.errors == 0
+        arrived = await generate(plan)
+    assert arrived.errors == 0
     assert server.connections < 50
     assert server.bodies.count(b"a") == server.bodies.count(b"b") == 25
 
 
-@pytest.mark.parametrize("answer", [refusal, hang_up, partial(nothing)])
+@pytest.mark.parametrize("answer", [refusal, close_connection, partial(nothing)])
 async def test_what_has_no_right_answer_is_an_error(answer: Answer) -> None:
-    told = await arrivals(answer, count=5, patience=0.2)
-    assert (told.errors, told.took) == (5, [])
-    assert told.error
+    arrived = await arrivals(answer, count=5, patience=0.2)
+    assert (arrived.errors, arrived.took) == (5, [])
+    assert arrived.error
 
 
 async def test_too_many_under_way_end_it() -> None:
-    told = await arrivals(nothing, most=10)
-    assert told.overrun
-    assert told.sent <= 10
+    arrived = await arrivals(nothing, most=10)
+    assert arrived.overrun
+    assert arrived.sent <= 10
 
 
 def test_a_percentile_is_one_of_the_values() -> None:

@@ -1,4 +1,4 @@
-"""The load generator's client, against a server that answers as it is told."""
+"""The load generator's client, against a server with chosen answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -64,7 +64,7 @@ class Notes:
         assert seconds > 0
         self.answers.append((request.number, status, body))
 
-    def broke(self, request: Request, reason: str) -> None:
+    def failed(self, request: Request, reason: str) -> None:
         self.broken.append((request.number, reason))
 
 
@@ -93,7 +93,7 @@ async def refusal(writer: asyncio.StreamWriter, body: bytes) -> None:
     writer.write(b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\nretry-after: 1\r\n\r\nbusy")
 
 
-async def hang_up(writer: asyncio.StreamWriter, body: bytes) -> None:
+async def close_connection(writer: asyncio.StreamWriter, body: bytes) -> None:
     writer.close()
 
 
@@ -151,10 +151,10 @@ async def test_an_error_status_is_an_answer() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (hang_up, "the connection was closed"),
+        (close_connection, "the connection was closed"),
         (half, "the connection was closed"),
         (twice, "more than one answer"),
-        (in_chunks, "not understood"),
+        (in_chunks, "cannot be parsed"),
     ],
 )
 async def test_what_cannot_be_counted_breaks_the_connection_once(answer: Answer, reason: str) -> None:
@@ -203,7 +203,7 @@ async def test_a_load_counts_wrong_answers_as_errors(changed: dict[str, object])
 
 async def test_a_load_without_connections_ends() -> None:
     with pytest.raises(BenchError, match="2 errors, the connection was closed"):
-        await load(hang_up)
+        await load(close_connection)
 
 
 async def test_a_load_without_answers_ends() -> None:

@@ -1,4 +1,4 @@
-"""The benchmark's texts: the same each time, and as long as they are said to be."""
+"""The benchmark's texts: the same in each run, with the documented lengths."""
 
 import math
 import statistics

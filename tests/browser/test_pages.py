@@ -20,12 +20,12 @@ async def test_submit_on_the_page_and_see_the_answer(site: Site, view: Watched) 
     with site.worker():
         await page.goto("/")
         await page.get_by_role("link", name="Try it", exact=True).click()
-        await page.get_by_label("all of it is one input").check()
+        await page.get_by_label("one input", exact=True).check()
         await page.get_by_role("textbox", name="Input").fill("a <b>wonderful</b> film")
         await page.evaluate("window.mark = 1")
         await page.get_by_role("button", name="Submit").click()
-        await expect(page.locator("#line-1")).to_contain_text("A <B>WONDERFUL</B> FILM", timeout=SOON)
-        await expect(page.locator("#done")).to_have_text("1")
+        await expect(page.locator("#row-1")).to_contain_text("A <B>WONDERFUL</B> FILM", timeout=SOON)
+        await expect(page.locator("#answers .pill")).to_have_text("succeeded")
         await expect(page.locator("#curl-submit")).to_contain_text("curl -s http://127.0.0.1")
         assert not await unloaded(page)
 
@@ -33,7 +33,7 @@ async def test_submit_on_the_page_and_see_the_answer(site: Site, view: Watched) 
 async def test_the_curl_line_follows_what_is_typed(site: Site, view: Watched) -> None:
     page = view.page
     await page.goto("/try")
-    await page.get_by_label("one per line").check()
+    await page.get_by_label("one input per line").check()
     text = page.get_by_role("textbox", name="Input")
     await text.fill("it's\n<i>typed</i>")
     line = page.locator("#curl-submit")
@@ -44,22 +44,42 @@ async def test_the_curl_line_follows_what_is_typed(site: Site, view: Watched) ->
     await expect(line).to_contain_text('"inputs":"another"', timeout=SOON)
 
 
-async def test_ten_lines_fill_in_one_by_one(site: Site, view: Watched) -> None:
+async def test_the_answers_of_ten_lines_appear_one_by_one(site: Site, view: Watched) -> None:
     page = view.page
     with site.worker():
         await page.goto("/try")
-        await page.get_by_label("one per line").check()
+        await page.get_by_label("one input per line").check()
         await page.get_by_role("textbox", name="Input").fill("\n".join(site.gated(f"{i}") for i in range(10)))
         await page.evaluate("window.mark = 1")
         await page.get_by_role("button", name="Submit").click()
         for i in range(10):
             await expect(page.locator("#done")).to_have_text(str(i), timeout=SOON)
+            await expect(page.locator("#answers .scores, #answers td pre")).to_have_count(i)
+            assert await page.locator("#progress").get_attribute("value") == str(i)
             site.open_gate(f"{i}")
-        await expect(page.locator("#done")).to_have_text("10", timeout=SOON)
-        assert await page.locator("#progress").get_attribute("value") == "10"
-        assert await page.locator("tr.succeeded").count() == 10
-        assert await page.locator("#lines[hx-get]").count() == 0, "it asks no more"
-        assert not await unloaded(page)
+        await expect(page.locator("#answers .pill")).to_have_text("succeeded", timeout=SOON)
+        await expect(page.locator("#answers .scores, #answers td pre")).to_have_count(10)
+        assert await page.locator("#answers[hx-get]").count() == 0, "it asks no more"
+        await page.locator("#job-link").click()
+        await expect(page.locator("h1")).to_have_text("Job succeeded")
+
+
+async def test_an_error_is_shown_at_its_field(site: Site, view: Watched) -> None:
+    page, view.pardoned = view.page, ("Failed to load resource",)
+    await page.goto("/try")
+    await page.evaluate("window.mark = 1")
+    await page.get_by_label("one input per line").check()
+    await page.locator("#text").fill("first\n" + "x" * 110_000)
+    await page.locator("#submit").click()
+    error = page.locator("#text-error")
+    await expect(error).to_contain_text("line 2: ", timeout=SOON)
+    await expect(page.locator("#text")).to_be_focused()
+    assert (await page.locator("#text").input_value()).startswith("first\n")
+    await page.locator("#text").fill("first\nsecond")
+    await page.locator("#submit").click()
+    await expect(page.locator("#row-2")).to_be_visible(timeout=SOON)
+    await expect(error).to_have_count(0)
+    assert not await unloaded(page)
 
 
 async def test_a_jobs_page_goes_from_queued_to_succeeded(site: Site, view: Watched) -> None:
@@ -74,7 +94,7 @@ async def test_a_jobs_page_goes_from_queued_to_succeeded(site: Site, view: Watch
         site.open_gate("go")
         await expect(heading).to_have_text("Job succeeded", timeout=SOON)
     await expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
-    await expect(page.locator(".batch")).to_contain_text("It ran alone")
+    await expect(page.locator(".batch")).to_contain_text("The input ran alone")
     assert not await unloaded(page)
 
 
@@ -95,9 +115,9 @@ async def test_a_keyboard_does_not_lose_its_place(site: Site, view: Watched) -> 
     await page.locator("#text").fill("x")
     await page.locator("#submit").focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("#line-1")).to_be_visible(timeout=SOON)
+    await expect(page.locator("#row-1")).to_be_visible(timeout=SOON)
     assert await page.evaluate("document.activeElement.id") == "submit"
-    assert await page.locator("#answer[aria-live=polite] #done").count() == 1, "and hears how far it is"
+    assert await page.locator("#answers [aria-live=polite] .pill").count() == 1, "the state is announced"
     await page.goto(f"/jobs/{await submitted(site, 'x')}")
     await page.locator("#cancel").focus()
     await page.keyboard.press("Enter")
@@ -118,7 +138,7 @@ async def test_pages_of_a_model_tell_of_its_worker_and_take_it_back(site: Site, 
         for each in (page, other):
             await expect(each.locator("p.health")).to_have_count(0, timeout=SOON)
     for each in (page, other):
-        await expect(each.locator("p.health")).to_contain_text("has said nothing for", timeout=SOON)
+        await expect(each.locator("p.health")).to_contain_text("has sent no heartbeat for", timeout=SOON)
         assert not await unloaded(each)
 
 
@@ -131,7 +151,7 @@ async def test_the_health_line_tells_of_a_worker_that_died(site: Site, view: Wat
     with site.worker():
         await expect(health).to_contain_text("All is well.", timeout=SOON)
     # killed: first it is silent, then it is gone
-    await expect(health).to_contain_text("of sentiment has said nothing for", timeout=SOON)
+    await expect(health).to_contain_text("of sentiment has sent no heartbeat for", timeout=SOON)
     await expect(health).to_contain_text("No live worker for sentiment.", timeout=SOON)
     with site.worker():
         await expect(health).to_contain_text("All is well.", timeout=SOON)
@@ -187,11 +207,10 @@ async def test_without_javascript_forms_and_links_do_the_same(browser: Browser, 
         await page.locator("#text").fill("first\nsecond")
         await page.locator("input[value=lines]").check()
         await page.locator("#submit").click()
-        await expect(page.locator("#done")).to_have_text("2", timeout=SOON)  # it reloads by itself
-        await expect(page.locator("#line-2")).to_contain_text("SECOND")
+        await expect(page.locator("#row-2")).to_contain_text("SECOND", timeout=SOON)  # it reloads by itself
         await page.goto("/")
         await page.locator(".filters").get_by_text("succeeded", exact=True).click()
-        assert await page.locator("#recent tbody tr").count() == 2
+        assert await page.locator("#recent tbody tr").count() == 1
     await context.close()
 
 

@@ -1,4 +1,4 @@
-"""`batchline check-models`: one line for each model, and exit status 1 where one could not be loaded."""
+"""`batchline check-models`: one line for each model, and exit status 1 if one could not be loaded."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checked(models: Path, capsys: pytest.CaptureFixture[str], text: str) -> tuple[int, dict[str, str]]:
-    """The exit status, and what is said of each model."""
+    """The exit status, and the line of each model."""
     models.write_text(text)
     status = main([str(models)])
     out, err = capsys.readouterr()
@@ -65,7 +65,7 @@ def test_each_model_is_one_line(models: Path, capsys: pytest.CaptureFixture[str]
     )
 
 
-def test_each_fault_is_said(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_fault_is_reported(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = models.parent
     checkpoint(folder / "bert", "BertForMaskedLM")
     checkpoint(folder / "torn", "X")
@@ -97,18 +97,18 @@ def test_each_fault_is_said(models: Path, capsys: pytest.CaptureFixture[str]) ->
         [models.package]
         pipeline = "nowhere.spam:Filter"
     """
-    status, said = checked(models, capsys, text)
+    status, states = checked(models, capsys, text)
     assert status == 1
-    assert said.pop("well").startswith("ok ")
-    torn = said.pop("torn")
+    assert states.pop("well").startswith("ok ")
+    torn = states.pop("torn")
     assert torn.startswith(f"FAULT {folder / 'torn' / 'config.json'} is not valid JSON: ")
-    assert said == {
+    assert states == {
         "task": "FAULT it was not trained for text-classification: it is a BertForMaskedLM",
         "gone": f"FAULT {folder / 'gone'} does not exist; a model from the hub needs a revision = ...",
         "empty": f"FAULT {folder / 'empty'} has no config.json",
         "texts": f"FAULT held_out: {folder / 'texts.txt'} does not exist",
-        "module": "FAULT there is no module own.gone here or among the installed packages",
-        "package": "FAULT there is no module nowhere.spam here or among the installed packages",
+        "module": "FAULT the module own.gone is neither here nor in an installed package",
+        "package": "FAULT the module nowhere.spam is neither here nor in an installed package",
     }
 
 
@@ -122,7 +122,7 @@ def test_the_models_file_of_this_repository_is_well(
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("[", "is not valid TOML"), ("", "must hold one"), ('[models.x]\ntask = "x"', "unknown task")],
+    [("[", "is not valid TOML"), ("", "must contain only"), ('[models.x]\ntask = "x"', "unknown task")],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(
     models: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str

@@ -30,7 +30,7 @@ def test_the_help_lists_every_command_with_what_it_does() -> None:
     status, out, err = batchline("--help")
     assert (status, err) == (0, "")
     for name, command in COMMANDS.items():
-        assert any(line.split(maxsplit=1) == [name, command.does] for line in out.splitlines()), name
+        assert any(line.split(maxsplit=1) == [name, command.help_text] for line in out.splitlines()), name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -85,14 +85,14 @@ def test_a_port_is_a_number(port: str) -> None:
 def test_what_describes_a_source_needs_one() -> None:
     status, _, err = batchline("serve", "--task", "fill-mask", "--name", "x")
     assert status == 2
-    assert "--task and --name: name the FOLDER_OR_HUB_ID" in err
+    assert "--task and --name: give a FOLDER_OR_HUB_ID" in err
 
 
 def test_an_empty_folder_has_nothing_to_serve(tmp_path: Path) -> None:
     status, out, err = batchline("serve", cwd=tmp_path)
     assert (status, out) == (1, "")
     assert err == (
-        f"batchline: there is no models.toml in {tmp_path}; name a checkpoint to serve, as in"
+        f"batchline: there is no models.toml in {tmp_path}; give a checkpoint to serve, as in"
         " `batchline serve FOLDER`, or a models file in BATCHLINE_MODELS_FILE\n"
     )
 

@@ -48,7 +48,7 @@ def one(kind: str, name: str) -> dict[str, Any]:
 
 
 def queries() -> dict[str, str]:
-    """All PromQL there is, by where it is from."""
+    """All PromQL queries, by their source."""
     found = {rule["alert"]: rule["expr"] for rule in rules()}
     for panel in panels():
         for target in panel["targets"]:

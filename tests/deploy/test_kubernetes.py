@@ -8,7 +8,7 @@ from api.app import create_app
 from api.edge import server
 from jobs.settings import Settings
 from tests.deploy import manifests
-from worker.__main__ import LAST_WORDS
+from worker.__main__ import STOP_MARGIN
 from worker.__main__ import _parser as worker_arguments
 
 KUBERNETES = "1.33"
@@ -65,10 +65,12 @@ def test_the_settings_are_settings() -> None:
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_the_apis_probes_ask_for_what_there_is(probe: str) -> None:
-    asked = container("Deployment", "api")[probe]["httpGet"]
-    assert asked["path"] == "/health/live", "a pod without Redis or workers must not be restarted, nor hidden"
-    assert asked["path"] in create_app(Settings()).openapi()["paths"]
-    assert asked["port"] == container("Deployment", "api")["ports"][0]["name"]
+    request = container("Deployment", "api")[probe]["httpGet"]
+    assert request["path"] == "/health/live", (
+        "a pod without Redis or workers must not be restarted, nor hidden"
+    )
+    assert request["path"] in create_app(Settings()).openapi()["paths"]
+    assert request["port"] == container("Deployment", "api")["ports"][0]["name"]
 
 
 def test_the_workers_probe_is_a_command_that_there_is() -> None:
@@ -79,9 +81,9 @@ def test_the_workers_probe_is_a_command_that_there_is() -> None:
 
 def test_pods_are_given_the_time_that_an_orderly_stop_takes() -> None:
     grace = Settings.model_validate({"shutdown_grace": settings()["BATCHLINE_SHUTDOWN_GRACE"]}).shutdown_grace
-    assert pod("Deployment", "worker")["terminationGracePeriodSeconds"] > grace + LAST_WORDS
+    assert pod("Deployment", "worker")["terminationGracePeriodSeconds"] > grace + STOP_MARGIN
     lead = int(container("Deployment", "api")["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod("Deployment", "api")["terminationGracePeriodSeconds"] > lead + server.GRACE
+    assert pod("Deployment", "api")["terminationGracePeriodSeconds"] > lead + server.GRACE_SECONDS
 
 
 @pytest.mark.parametrize(("kind", "name"), WORKLOADS)

@@ -1,4 +1,4 @@
-"""Alert rules and dashboard: they ask for what /metrics tells, and promtool, where there is one, agrees."""
+"""Alert rules and dashboard query metrics that exist, and pass promtool if it is installed."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ GRAFANA = {"$__rate_interval": "5m", "$job": "batchline", "$model": ".*"}
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 
 
-def told() -> set[str]:
+def exported() -> set[str]:
     """The names of all samples that a scrape may have."""
     registry = CollectorRegistry()
     ApiMetrics(registry)
@@ -34,15 +34,15 @@ def told() -> set[str]:
 
 
 @pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
-def test_every_metric_that_is_asked_for_is_told(query: str) -> None:
+def test_every_queried_metric_exists(query: str) -> None:
     names = set(re.findall(r"batchline_\w+", re.sub(r'"[^"]*"', "", query)))
     assert names
-    assert names <= told()
+    assert names <= exported()
 
 
 @pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
-def test_what_every_api_process_tells_alike_counts_once(query: str) -> None:
-    """Queues and workers are told by each process: their series go through a maximum before any sum."""
+def test_series_that_every_api_process_reports_count_once(query: str) -> None:
+    """Every process reports queues and workers: their series need a maximum before any sum."""
     shared = r"(?:batchline_worker|batchline_workers|batchline_queue)\w*"
     for before in re.findall(rf"(\w+)(?: by \([^)]*\))? \((?:(?:rate|increase)\()?{shared}", query):
         assert before == "max"
@@ -64,7 +64,7 @@ def test_every_alert_says_what_and_why_and_has_a_test() -> None:
 def test_the_alert_on_failed_inputs_has_the_bounds_of_the_health_line() -> None:
     [rule] = [rule for rule in manifests.rules() if rule["alert"] == "BatchlineInputsFail"]
     bounds = re.findall(r">= ([\d.]+)", rule["expr"])
-    assert [float(bound) for bound in bounds] == [failing.SHARE, failing.ENOUGH]
+    assert [float(bound) for bound in bounds] == [failing.MIN_SHARE, failing.MIN_INPUTS]
     assert set(re.findall(r"\[(\d+)m\]", rule["expr"])) == {f"{failing.WINDOW / 60:g}"}
 
 
@@ -80,8 +80,8 @@ def test_every_panel_says_what_it_shows_and_in_which_unit() -> None:
     listed = manifests.dashboard()["templating"]["list"]
     variables = {variable["name"]: variable["type"] for variable in listed}
     assert variables["datasource"] == "datasource"
-    asked = {name[1:] for query in manifests.queries().values() for name in re.findall(r"\$[a-z]+", query)}
-    assert asked <= variables.keys()
+    used = {name[1:] for query in manifests.queries().values() for name in re.findall(r"\$[a-z]+", query)}
+    assert used <= variables.keys()
 
 
 def test_no_panel_covers_another() -> None:

@@ -93,8 +93,8 @@ class Attacks:
 
 def _reason(report: pytest.TestReport) -> str:
     """Why a test was skipped."""
-    told = report.longrepr
-    return str(told[2] if isinstance(told, tuple) else told).removeprefix("Skipped: ")
+    skip_reason = report.longrepr
+    return str(skip_reason[2] if isinstance(skip_reason, tuple) else skip_reason).removeprefix("Skipped: ")
 
 
 def written(document: str, table: Sequence[str]) -> str:
@@ -109,7 +109,7 @@ def written(document: str, table: Sequence[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.attacks", description=__doc__)
     parser.add_argument("--times", type=int, default=5, help="runs of each test")
-    parser.add_argument("-k", default="", metavar="EXPRESSION", help="only these, as with pytest")
+    parser.add_argument("-k", default="", metavar="EXPRESSION", help="only matching tests, like pytest's -k")
     arguments = parser.parse_args(argv)
     attacks = Attacks(arguments.times)
     chosen = ["-k", arguments.k] if arguments.k else []

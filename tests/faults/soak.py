@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument(
-        "--harms", default=",".join(HARMS), help="names of the kinds of harm, with commas; all by default"
+        "--harms", default=",".join(HARMS), help="kinds of harm, separated by commas (default: all)"
     )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     arguments = parser.parse_args(argv)

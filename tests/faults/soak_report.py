@@ -82,10 +82,10 @@ def report(soak: Soak) -> str:
     ]
     for what in ("api", "worker", "valkey"):
         slopes = soak.vitals.slopes(what)
-        told = ", ".join(f"{each:+.1f}" for each in sorted(slopes)) or "none lived long enough"
+        growth = ", ".join(f"{each:+.1f}" for each in sorted(slopes)) or "none lived long enough"
         lines.append(
             f"{what:<11} at most {soak.vitals.most(what, 1):.0f} MiB,"
-            f" {soak.vitals.most(what, 2):.0f} file descriptors; MiB a minute: {told}"
+            f" {soak.vitals.most(what, 2):.0f} file descriptors; MiB a minute: {growth}"
         )
     lines.append(
         f"{'harm':<30} {'times':>5}  next job done after, s: p50 max   slowest job meanwhile, s: p50 max"

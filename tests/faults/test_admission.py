@@ -1,4 +1,4 @@
-"""A full queue never exceeds its limit, says when to retry, and accepts all jobs in the end."""
+"""A full queue never exceeds its limit, sends Retry-After, and accepts all jobs in the end."""
 
 import asyncio
 import itertools

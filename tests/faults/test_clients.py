@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from api.waiting.subscriber import LAG, Notice, Watch
+from api.waiting.subscriber import MAX_QUEUED, Notice, Watch
 from jobs.ledger.wire import Event
 from tests.faults.clients import nonces
 from tests.faults.proxy import reset
@@ -27,9 +27,9 @@ SOON = 1.0
 MIB = 1024 * 1024
 HURRIED = {
     "api.edge.client_deadlines.HEAD_SECONDS": SOON,
-    "api.edge.client_deadlines.PACE": MIB,
-    "api.edge.client_deadlines.PACE_EVERY": SOON,
-    "api.edge.client_deadlines.AHEAD": MIB,
+    "api.edge.client_deadlines.MIN_RATE": MIB,
+    "api.edge.client_deadlines.RATE_PERIOD": SOON,
+    "api.edge.client_deadlines.MAX_CREDIT": MIB,
     "api.edge.bodies.BODY_SECONDS": SOON,
 }
 """Deadlines of one second instead of minutes."""
@@ -69,7 +69,7 @@ class Line:
             reset(self.writer)
 
     async def drip(self, data: bytes) -> None:
-        """Sends a byte per second, whatever comes back."""
+        """Sends a byte per second and ignores answers."""
         with contextlib.suppress(OSError):
             for byte in data:
                 self.writer.write(bytes([byte]))
@@ -130,17 +130,17 @@ class Api:
             took = []
 
             async def one(text: str) -> None:
-                asked = time.monotonic()
+                began = time.monotonic()
                 answer = await client.post("/v1/jobs?wait=30", json={"inputs": text})
                 assert answer.json()["status"] == "succeeded"
-                took.append(time.monotonic() - asked)
+                took.append(time.monotonic() - began)
 
             for start in range(0, jobs, 10):
                 await asyncio.gather(*(one(text) for text in nonces(min(10, jobs - start))))
         return sorted(took)
 
 
-def told(what: str, took: Sequence[float]) -> None:
+def print_latencies(what: str, took: Sequence[float]) -> None:
     middle, last = took[len(took) // 2], took[len(took) * 99 // 100]
     print(f"{what}: p50 {middle * 1000:.0f} ms, p99 {last * 1000:.0f} ms")  # noqa: T201 - to look at
 
@@ -162,26 +162,26 @@ async def large(api: Api) -> str:
 
 @pytest.mark.attack(
     "clients ask for a large result and do not read it",
-    held="they are hung up on, memory comes back, others are served",
+    held="they are disconnected, memory is freed, others are served",
 )
 async def test_readers_of_a_large_result_that_do_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """20 clients read one byte of each (job, results, events): they delay nobody, and are closed."""
+    """20 clients read one byte of each (job, results, events): they delay no other client, and are closed."""
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))  # so that free memory is returned to the system
     async with hurried(tmp_path) as (_, api):
         path = await large(api)
-        told("without slow readers", await api.served())
+        print_latencies("without slow readers", await api.served())
         before, grown = await api.quiet(), [api.memory]
-        asked = list(itertools.product(("", "/result", "/events"), ("keep-alive", "close") * 10))
+        readers = list(itertools.product(("", "/result", "/events"), ("keep-alive", "close") * 10))
         for _ in range(3):
             lines = []
-            for part, after in asked:
+            for part, after in readers:
                 line = await Line.get(api.url, path + part, receive_buffer=4096, connection=after)
                 assert await line.reader.readexactly(1) == b"H", "its answer has begun"
                 lines.append(line)
             with_them = await api.served()
-            told("with 60 slow readers", with_them)
+            print_latencies("with 60 slow readers", with_them)
             assert with_them[-1] < DEADLINE
             assert await api.quiet() == before, "cut off, though they still hold their ends"
             grown.append(api.memory)
@@ -209,8 +209,8 @@ async def test_a_reader_on_a_thin_line_gets_all_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.attack(
-    "waiting clients vanish without a word",
-    held="waiters, descriptors and threads are back where they were",
+    "waiting clients disconnect without notice",
+    held="waiters, descriptors and threads return to their earlier numbers",
 )
 @pytest.mark.parametrize(
     ("polls", "streams", "rounds"),
@@ -237,12 +237,12 @@ async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: 
 
 @pytest.mark.attack(
     "clients send the head or the body of a request slowly, or never",
-    held="they are hung up on in time, others are served",
+    held="they are disconnected in time, others are served",
 )
-async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
-    """Bodies and headers at a byte per second, or none: each is closed in time, and delays nobody."""
+async def test_clients_that_send_slowly_or_never(tmp_path: Path) -> None:
+    """Bodies and headers at a byte per second, or none: each is closed in time and delays no one."""
     async with hurried(tmp_path) as (_, api):
-        told("without them", await api.served())
+        print_latencies("without them", await api.served())
         before = await api.quiet()
         begun = b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
         bodies = [await Line.open(api.url, begun) for _ in range(100)]
@@ -253,7 +253,7 @@ async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
         drips = [asyncio.create_task(line.drip(b"{" * 1000)) for line in bodies]
         drips += [asyncio.create_task(line.drip(b"x" * 1000)) for line in heads]
         took = await api.served()
-        told("with 400 slow and mute clients", took)
+        print_latencies("with 400 slow and mute clients", took)
         assert took[-1] < DEADLINE
         async with asyncio.timeout(DEADLINE):
             ends = await asyncio.gather(*(line.closed() for line in [*bodies, *heads, *mute]))
@@ -268,16 +268,16 @@ async def test_clients_that_do_not_get_to_the_point(tmp_path: Path) -> None:
         await asyncio.gather(*drips, return_exceptions=True)
 
 
-async def test_a_watcher_that_lags_does_not_gather_news_without_end() -> None:
+async def test_a_slow_watcher_does_not_collect_events_without_limit() -> None:
     watch = Watch()
-    for _ in range(10 * LAG):
-        watch.tell(Event("id", "running"))
-    watch.tell(Notice.RELEASED)
-    for _ in range(10 * LAG):
-        watch.tell(Event("id", "queued"))
-    heard = []
-    while (news := await watch.next(0.0)) is not None:
-        heard.append(news)
-    assert len(heard) <= LAG + 1
-    assert Notice.MISSED in heard, "what it lost, it reads again"
-    assert heard[-1] is Notice.RELEASED
+    for _ in range(10 * MAX_QUEUED):
+        watch.notify(Event("id", "running"))
+    watch.notify(Notice.RELEASED)
+    for _ in range(10 * MAX_QUEUED):
+        watch.notify(Event("id", "queued"))
+    received = []
+    while (update := await watch.next(0.0)) is not None:
+        received.append(update)
+    assert len(received) <= MAX_QUEUED + 1
+    assert Notice.MISSED in received, "it reads again what it missed"
+    assert received[-1] is Notice.RELEASED

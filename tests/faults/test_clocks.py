@@ -35,8 +35,8 @@ async def get(url: str, path: str) -> dict[str, Any]:
     async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(url + path)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def begun(stack: Stack) -> bool:
@@ -142,7 +142,7 @@ def check_expired(job: dict[str, Any]) -> None:
 
 @FAST_AND_SLOW
 async def test_leases(tmp_path: Path, gate: Gate, clock: float) -> None:
-    """A lease is renewed beyond its length, whatever the clocks say. It runs out when its holder dies."""
+    """A lease is renewed beyond its length with any clock. It expires when its holder dies."""
     async with scenario(tmp_path, workers=0, apis=0, **SHORT) as run:
         stack = run.stack
         run.clients.urls = [await stack.api(clock=-clock)]

@@ -95,7 +95,7 @@ async def submit_and_die(run: Scenario, text: str, **headers: str) -> tuple[str,
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["elsewhere", "at the same port"])
-async def test_the_api_dies_and_the_client_asks_again(tmp_path: Path, restarted: bool) -> None:
+async def test_the_api_dies_and_the_client_retries(tmp_path: Path, restarted: bool) -> None:
     async with scenario(tmp_path, **QUICK) as run:
         stack, clients = run.stack, run.clients
         [text] = nonces(1)
@@ -111,7 +111,7 @@ async def test_the_api_dies_and_the_client_asks_again(tmp_path: Path, restarted:
         assert await stack.redis.zcard(keys.RECENT.pattern) == 1
 
 
-async def test_the_api_dies_and_nobody_asks_again(tmp_path: Path) -> None:
+async def test_the_api_dies_and_the_client_does_not_retry(tmp_path: Path) -> None:
     async with scenario(tmp_path, **QUICK) as run:
         [text] = nonces(1)
         _, run.clients.accepted[text] = await submit_and_die(run, text)

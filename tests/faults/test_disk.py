@@ -57,8 +57,8 @@ async def on_disk(run: Scenario) -> dict[str, Any]:
 
 
 @pytest.mark.attack(
-    "the disk under Redis fills up while jobs come; then there is space again",
-    held="submits are refused meanwhile and health says why; every accepted job is run",
+    "the disk under Redis fills up while jobs arrive; then space is freed",
+    held="submits are refused meanwhile and the health check reports why; every accepted job runs",
 )
 async def test_a_full_disk_that_gets_space(
     tmp_path: Path, disk: SmallDisk, tried: Callable[[int, str], None]
@@ -66,9 +66,9 @@ async def test_a_full_disk_that_gets_space(
     server = valkey.Server(disk.folder)
     async with scenario(tmp_path, model=MODEL, workers=0, server=server) as run:
         await fill(run)
-        told = await on_disk(run)
-        assert told["ok"] is False
-        assert "Redis cannot write its append-only file: submits are refused" in told["reason"]
+        check = await on_disk(run)
+        assert check["ok"] is False
+        assert "Redis cannot write its append-only file: submits are refused" in check["reason"]
         [url] = run.stack.apis
         async with httpx.AsyncClient(timeout=30) as client:
             page = (await client.get(f"{url}/")).text
@@ -87,8 +87,8 @@ async def test_a_full_disk_that_gets_space(
 
 
 @pytest.mark.attack(
-    "the disk under Redis fills up while jobs come, and Redis is killed (SIGKILL) then",
-    held="with `BATCHLINE_DURABLE_SUBMIT=disk` every accepted job is run",
+    "the disk under Redis fills up while jobs arrive, and Redis is then killed (SIGKILL)",
+    held="with `BATCHLINE_DURABLE_SUBMIT=disk` every accepted job runs",
 )
 @pytest.mark.skipif(not valkey.knows_waitaof(), reason="this server cannot tell what is on disk")
 async def test_a_full_disk_and_sigkill_lose_nothing_that_was_synced(

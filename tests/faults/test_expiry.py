@@ -27,8 +27,8 @@ def is_gone(response: httpx.Response) -> bool:
     return response.status_code == 410 and response.json()["type"] == TYPE + "job-gone"
 
 
-@pytest.mark.parametrize("heard", ["late", "never"])
-async def test_a_lifetime_that_ends_during_the_wait(tmp_path: Path, heard: str) -> None:
+@pytest.mark.parametrize("event", ["late", "never"])
+async def test_a_lifetime_that_ends_during_the_wait(tmp_path: Path, event: str) -> None:
     """The API is cut off while its job ends and expires; it receives the event late, or never."""
     async with scenario(tmp_path, workers=0, result_ttl=LIFETIME, inline_bytes=0) as run:
         stack = run.stack
@@ -63,7 +63,7 @@ async def test_a_lifetime_that_ends_during_the_wait(tmp_path: Path, heard: str) 
                     return not await stack.redis.exists(keys.RESULT.of(job.id))
 
                 await until(expired)
-                if heard == "never":
+                if event == "never":
                     stack.proxy.reset()
                 stack.proxy.heal()
                 async with asyncio.timeout(30):
@@ -107,8 +107,8 @@ async def test_cancelling_in_every_state(tmp_path: Path, gate: Gate) -> None:
             answers = await asyncio.gather(
                 *(client.delete(f"{url}/v1/jobs/{victim}") for victim in victims for url in stack.apis)
             )
-            told = Counter(answer.json()["status"] for answer in answers)
-            assert told == {"succeeded": 2, "cancelled": 2 * len(victims) - 2}
+            statuses = Counter(answer.json()["status"] for answer in answers)
+            assert statuses == {"succeeded": 2, "cancelled": 2 * len(victims) - 2}
             gate.open()
             texts = {job_id: text for text, job_id in clients.accepted.items()}
             cancelled = {job_id: clients.accepted.pop(texts[job_id]) for job_id in victims[1:]}
@@ -135,18 +135,18 @@ async def test_cancelling_at_any_moment(tmp_path: Path, jobs: int) -> None:
     slow = {"max_batch_items": 4, "options": {"seconds": 0.05}}
     async with scenario(tmp_path, apis=2, workers=2, model=slow) as run:
         apis = itertools.cycle(run.stack.apis)
-        told: dict[str, str] = {}
+        statuses: dict[str, str] = {}
         async with httpx.AsyncClient(timeout=30) as client:
 
             async def cancelled(text: str) -> None:
                 [job_id] = await run.clients.submit(text)
                 await asyncio.sleep(chance.uniform(0.0, 0.5))  # a random moment
-                told[text] = (await client.delete(f"{next(apis)}/v1/jobs/{job_id}")).json()["status"]
+                statuses[text] = (await client.delete(f"{next(apis)}/v1/jobs/{job_id}")).json()["status"]
 
             doomed, spared = nonces(jobs // 2), nonces(jobs - jobs // 2)
             await asyncio.gather(run.clients.submit(*spared), *(cancelled(text) for text in doomed))
-            too_early = [text for text, state in told.items() if state == "cancelled"]
-            assert set(told.values()) <= {"cancelled", "succeeded"}
+            too_early = [text for text, state in statuses.items() if state == "cancelled"]
+            assert set(statuses.values()) <= {"cancelled", "succeeded"}
             print(f"{len(too_early)} of {len(doomed)} cancelled in time")  # noqa: T201 - to look at
             ids = [run.clients.accepted.pop(text) for text in too_early]
             await run.check()  # jobs that were cancelled too late must have succeeded
@@ -155,7 +155,7 @@ async def test_cancelling_at_any_moment(tmp_path: Path, jobs: int) -> None:
                 assert run.witness.ends[job_id] == {"cancelled": 1}
 
 
-async def test_one_key_in_fifty_hands(tmp_path: Path) -> None:
+async def test_one_idempotency_key_from_fifty_clients(tmp_path: Path) -> None:
     """50 requests at once, through two APIs: one job, one execution, 50 times its answer."""
     async with scenario(tmp_path, apis=2) as run:
         [text] = nonces(1)

@@ -72,7 +72,7 @@ OF_A_JOB: dict[str, tuple[Key, bytes | None]] = {
 
 @pytest.mark.attack(
     "another program writes to a key of one waiting job in Redis",
-    held="that job fails or is run, all others go on, no process ends",
+    held="that job fails or runs, all others continue, no process ends",
     tried=f"{len(OF_A_JOB)} keys",
 )
 async def test_data_of_another_program_under_the_keys_of_a_job(
@@ -126,8 +126,8 @@ OF_THE_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL)
 
 @pytest.mark.attack(
     "another program writes a string, or a list, to a key of the queue in Redis",
-    held="submits to that model get 503, other models go on, no process ends, the log names the key; once it "
-    "is deleted, all is well",
+    held="submits to that model get 503, other models continue, no process ends, the log names the key; "
+    "after its deletion everything works again",
 )
 async def test_data_of_another_type_under_our_keys(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], tried: Callable[[int, str], None]
@@ -161,12 +161,12 @@ async def test_data_of_another_type_under_our_keys(
             await refused()
             assert await succeeds(run, OTHER), "the other model goes on"
 
-            async def said(name: str = name) -> bool:
+            async def is_logged(name: str = name) -> bool:
                 nonlocal printed
                 printed += capfd.readouterr().err
                 return any("integrity" in line["logger"] for line in named(printed, name))
 
-            await until(said)
+            await until(is_logged)
             await redis.delete(name)
             assert await succeeds(run, MODEL), f"{name} is deleted"
 

@@ -86,7 +86,8 @@ def most_memory(pid: int) -> int:
 
 @pytest.mark.attack(
     "many clients fetch one large result at once",
-    held="each gets all of it, a submit is answered meanwhile, the memory of API and Redis is bounded",
+    held="each gets the complete result, a submit is answered meanwhile, the memory of API and Redis is "
+    "bounded",
     tried="50 clients",
 )
 async def test_many_clients_fetch_one_large_result(tmp_path: Path, figure: Callable[[str], None]) -> None:

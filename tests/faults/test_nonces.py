@@ -10,7 +10,7 @@ from tests.faults import nonces
 
 @pytest.mark.attack(
     "engines are killed (SIGKILL) at random moments while unique inputs run in batches",
-    held="every output is its own input's, none is missing",
+    held="every output belongs to its input, none is missing",
 )
 async def test_every_output_is_its_inputs(
     tmp_path: Path, tried: Callable[[int, str], None], figure: Callable[[str], None]

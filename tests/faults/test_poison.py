@@ -14,7 +14,7 @@ import pytest
 from tests.faults.clients import nonces
 from tests.faults.scenario import scenario
 from tests.faults.stack import Stack
-from worker.scheduling.isolation import KILLS
+from worker.scheduling.isolation import MAX_KILLS
 
 BATCH = 4
 HALVINGS = 1 + math.ceil(math.log2(BATCH))
@@ -40,7 +40,7 @@ def problem(job: dict[str, Any]) -> str:
 
 @pytest.mark.attack(
     "inputs of all harmful kinds in one load: they raise, crash, hang, exhaust memory, cannot be encoded",
-    held="each fails alone, all others have their answers",
+    held="each fails alone, all others get their outputs",
 )
 @pytest.mark.parametrize(
     "jobs", [40, pytest.param(800, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
@@ -66,8 +66,8 @@ async def test_every_harm_in_one_load(tmp_path: Path, jobs: int) -> None:
             times = executions[text.partition(" ")[0]]
             # an engine that died ends the halving: the members of its batch run alone from then on
             # and an input that exhausts memory may also end the engine
-            deadly = bad.get(text) in ("die", "hang", "exhaust")
-            assert 1 <= times <= HALVINGS + (KILLS - 1 if deadly else 0), (text, times)
+            killed_engine = bad.get(text) in ("die", "hang", "exhaust")
+            assert 1 <= times <= HALVINGS + (MAX_KILLS - 1 if killed_engine else 0), (text, times)
 
 
 async def keep_alive(stack: Stack, deaths: Counter[int]) -> None:

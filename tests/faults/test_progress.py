@@ -67,12 +67,12 @@ async def holder(stack: Stack) -> subprocess.Popen[bytes]:
     """The worker that has the job, as reported by the heartbeats."""
     found: list[subprocess.Popen[bytes]] = []
 
-    async def told() -> bool:
+    async def reported() -> bool:
         pids = {beat.pid for beat in await stack.beats() if beat.leases}
         found[:] = [worker for worker in stack.workers if worker.pid in pids]
         return bool(found)
 
-    await until(told)
+    await until(reported)
     return found[0]
 
 

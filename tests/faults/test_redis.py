@@ -43,7 +43,7 @@ async def load(run: Scenario, jobs: int = JOBS, *, all_in: bool = False) -> Asyn
         await asyncio.gather(submitting, return_exceptions=True)
 
 
-async def told(stack: Stack) -> tuple[int, int]:
+async def lost_and_refused(stack: Stack) -> tuple[int, int]:
     """Lost leases and refused results, as reported by the workers."""
     beats = await stack.beats()
     return sum(beat.lost_leases for beat in beats), sum(beat.refused_results for beat in beats)
@@ -91,7 +91,7 @@ async def test_stopped_for_as_long_as_a_lease(tmp_path: Path, submitting: bool) 
         jobs = await run.check()
         assert len(jobs) == 200
         assert run.stack.executions().total() == 200
-        assert await told(run.stack) == (0, 0)
+        assert await lost_and_refused(run.stack) == (0, 0)
         assert survived(run.stack)
 
 
@@ -110,7 +110,7 @@ async def test_the_network_in_two_parts_for_longer_than_a_lease(tmp_path: Path) 
             stack.proxy.heal()
         jobs = await run.check()
         assert len(jobs) == 100
-        _, refused = await told(stack)
+        _, refused = await lost_and_refused(stack)
         assert refused, "late results were refused, and counted"
         assert max(stack.executions().values()) <= 2
         assert max(job["attempts"] for job in jobs.values()) <= 2
@@ -170,7 +170,7 @@ async def test_far_away(tmp_path: Path) -> None:
         assert len(jobs) == 60
         assert run.stack.executions().total() == 60
         assert run.clients.failures == {}
-        assert await told(run.stack) == (0, 0)
+        assert await lost_and_refused(run.stack) == (0, 0)
 
 
 async def test_memory_full(tmp_path: Path, gate: Gate) -> None:
@@ -196,14 +196,17 @@ async def test_memory_full(tmp_path: Path, gate: Gate) -> None:
             return True
 
         async def ready() -> tuple[bool, str | None]:
-            told = (await client.get(f"{api}/health/ready")).json()["checks"]["redis"]
-            return told["ok"], told.get("reason")
+            check = (await client.get(f"{api}/health/ready")).json()["checks"]["redis"]
+            return check["ok"], check.get("reason")
 
         await until(refused)
         gate.open()
         await parked
         assert await refused()
-        assert await ready() == (False, "Redis' memory is full: submits are refused, running jobs still end")
+        assert await ready() == (
+            False,
+            "Redis' memory is full: submits are refused, running jobs still finish",
+        )
         assert [beat.pid for beat in await stack.beats()] == [stack.workers[0].pid], "it does not look dead"
 
         await stack.redis.config_set("maxmemory", 0)

@@ -52,7 +52,7 @@ class Deployment:
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
-    def told(self) -> list[dict[str, Any]]:
+    def reported_primaries(self) -> list[dict[str, Any]]:
         """The primary as reported by each sentinel."""
         states = []
         for sentinel in self.sentinels:
@@ -62,17 +62,19 @@ class Deployment:
 
     async def complete(self) -> bool:
         """Whether every sentinel knows both replicas and the other sentinels."""
-        return all((it["num-slaves"], it["num-other-sentinels"]) == (2, 2) for it in self.told())
+        return all(
+            (it["num-slaves"], it["num-other-sentinels"]) == (2, 2) for it in self.reported_primaries()
+        )
 
     async def failed_over(self) -> bool:
-        return all(it["port"] != self.primary.port for it in self.told())
+        return all(it["port"] != self.primary.port for it in self.reported_primaries())
 
     async def replicated(self) -> bool:
         """Whether the current primary has two synchronised replicas."""
-        with redis.Redis(port=self.told()[0]["port"]) as client:
-            told = client.info("replication")
-        states = [told.get(f"slave{i}", {}).get("state") for i in range(2)]
-        return bool(told["role"] == "master" and states == ["online", "online"])
+        with redis.Redis(port=self.reported_primaries()[0]["port"]) as client:
+            replication = client.info("replication")
+        states = [replication.get(f"slave{i}", {}).get("state") for i in range(2)]
+        return bool(replication["role"] == "master" and states == ["online", "online"])
 
     def cut_off(self) -> None:
         """Stops replication: writes that the primary accepts from now on are lost with it."""
@@ -93,7 +95,7 @@ class Deployment:
 
     def results(self) -> list[str]:
         """The keys of all results on the current primary."""
-        with redis.Redis(port=self.told()[0]["port"]) as client:
+        with redis.Redis(port=self.reported_primaries()[0]["port"]) as client:
             found: Any = client.keys(keys.RESULT.of("*"))
         return [key.decode() for key in found]
 

@@ -84,10 +84,10 @@ class Persistent:
 
 async def stop(process: subprocess.Popen[bytes]) -> float:
     """Sends SIGTERM; returns the seconds until the process ended."""
-    asked = time.monotonic()
+    began = time.monotonic()
     process.terminate()
     assert await asyncio.to_thread(process.wait, 30) == 0
-    return time.monotonic() - asked
+    return time.monotonic() - began
 
 
 async def restart(stack: Stack, number: int) -> float:
@@ -260,10 +260,10 @@ async def ended_again(process: subprocess.Popen[bytes]) -> float:
         process.terminate()
         return process.poll() is not None
 
-    asked = time.monotonic()
+    began = time.monotonic()
     await until(ended)
     assert process.returncode == STOPPED_BY_SECOND
-    return time.monotonic() - asked
+    return time.monotonic() - began
 
 
 async def answered(url: str) -> bool:

@@ -25,7 +25,7 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
 )
 def test_the_architecture_says_the_task(architecture: str, task: str) -> None:
     assert checkpoints.task_of({"architectures": [architecture]}, sentence_vectors=False) == task
-    assert checkpoints.misfit({"architectures": [architecture]}, task) is None
+    assert checkpoints.mismatch({"architectures": [architecture]}, task) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,10 @@ def test_one_label_may_be_the_score_of_a_pair() -> None:
         ({"architectures": None}, "names no architecture"),
         ({"architectures": []}, "names no architecture"),
         ({"architectures": "BertModel"}, "names no architecture"),
-        ({"architectures": ["T5ForConditionalGeneration"]}, "it is a T5ForConditionalGeneration, which none"),
+        (
+            {"architectures": ["T5ForConditionalGeneration"]},
+            "it is a T5ForConditionalGeneration, which no task",
+        ),
     ],
 )
 def test_what_is_not_known_is_not_guessed(config: dict[str, Any], reason: str) -> None:
@@ -68,7 +71,7 @@ def test_what_is_not_known_is_not_guessed(config: dict[str, Any], reason: str) -
 def test_a_config_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ConfigurationError, match=r"config\.json (is not valid JSON|must hold)"):
+    with pytest.raises(ConfigurationError, match=r"config\.json (is not valid JSON|must contain)"):
         checkpoints.read_config(path)
     path.write_text(json.dumps({"architectures": ["X"]}))
     assert checkpoints.read_config(path) == {"architectures": ["X"]}

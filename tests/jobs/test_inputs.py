@@ -11,7 +11,7 @@ from jobs.inputs import check_input
 from jobs.models import ModelSpec
 from jobs.tasks import TASKS
 from jobs.tasks.image_classification import LANDSCAPE
-from jobs.tasks.text_ranking import MOST_DOCUMENTS
+from jobs.tasks.text_ranking import MAX_DOCUMENTS
 
 TEXT = ModelSpec(name="m", task="text-classification", source="here")
 RANK = ModelSpec(name="m", task="text-ranking", source="here")
@@ -26,7 +26,7 @@ JPEG = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(3_000_000)).decode()
         (TEXT, ""),
         (RANK, {"query": "q", "documents": ["d", ""]}),
         (RANK, {"query": "q", "document": "d"}),
-        (RANK, {"query": "q" * 900, "documents": ["d" * 99] * MOST_DOCUMENTS}),
+        (RANK, {"query": "q" * 900, "documents": ["d" * 99] * MAX_DOCUMENTS}),
         (LOOK, LANDSCAPE),
         (LOOK, LANDSCAPE.partition(",")[2]),
         (LOOK, JPEG),
@@ -57,19 +57,19 @@ def test_what_a_kind_accepts(spec: ModelSpec, given: Any) -> None:
         ),
         (RANK, {"query": "q", "document": None}, "inputs/3/document: give a text", "/inputs/3/document"),
         (RANK, {"query": "q", "document": "d", "top": 1}, "top is unknown", "/inputs/3"),
-        (RANK, {"query": "q", "documents": ["d"] * (MOST_DOCUMENTS + 1)}, "inputs/3/documents: give", None),
+        (RANK, {"query": "q", "documents": ["d"] * (MAX_DOCUMENTS + 1)}, "inputs/3/documents: give", None),
         (
             RANK,
-            {"query": "q" * 1_000, "documents": ["d"] * MOST_DOCUMENTS},
-            "1001000 characters are more than this model's 1000000",
+            {"query": "q" * 1_000, "documents": ["d"] * MAX_DOCUMENTS},
+            "1001000 characters exceed this model's limit of 1000000",
             "/inputs/3",
         ),
         (LOOK, {"image": LANDSCAPE}, "expected an image or a list of images, each as base64", "/inputs/3"),
-        (LOOK, "", "no image of a known format; known: JPEG, PNG", "/inputs/3"),
+        (LOOK, "", "not an image in a supported format; supported: JPEG, PNG", "/inputs/3"),
         (LOOK, "Not an image, but a text.", "this is not base64", "/inputs/3"),
-        (LOOK, "https://example.org/a.png", "not fetched from a URL", "/inputs/3"),
+        (LOOK, "https://example.org/a.png", "not fetched from URLs", "/inputs/3"),
         (LOOK, "data:image/png," + JPEG, "must look like data:image/png;base64", "/inputs/3"),
-        (LOOK, base64.b64encode(b"%PDF-1.7" * 9).decode(), "no image of a known format", "/inputs/3"),
+        (LOOK, base64.b64encode(b"%PDF-1.7" * 9).decode(), "not an image in a supported format", "/inputs/3"),
         (LOOK, JPEG * 2, "raise max_input_chars in models.toml", "/inputs/3"),
     ],
 )
@@ -94,6 +94,6 @@ def test_a_kind_shows_an_input_to_people() -> None:
 def test_a_kind_describes_what_it_accepts() -> None:
     forms = RANK.definition.input.describe(9)["anyOf"]
     assert [form["required"] for form in forms] == [["query", "documents"], ["query", "document"]]
-    assert forms[0]["properties"]["documents"]["maxItems"] == MOST_DOCUMENTS
+    assert forms[0]["properties"]["documents"]["maxItems"] == MAX_DOCUMENTS
     assert LOOK.definition.input.describe(900)["maxLength"] == 900
     assert msgspec.json.encode(forms)

@@ -58,18 +58,21 @@ def test_held_out_texts_are_beside_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (f'{CLASS}\ndtype = "int8"', 'dtype = "int8" is for a task'),
-        (f'{CLASS}\ndtype = "auto"', 'dtype = "auto" is for a task'),
-        (f'{TASK}\nheld_out = "mine.txt"', 'held_out is for dtype = "auto"'),
+        (f'{CLASS}\ndtype = "int8"', 'dtype = "int8" is allowed only with task'),
+        (f'{CLASS}\ndtype = "auto"', 'dtype = "auto" is allowed only with task'),
+        (f'{TASK}\nheld_out = "mine.txt"', 'held_out is allowed only with dtype = "auto"'),
         (f'{TASK}\ndtype = "int4"', "dtype: Input should be"),
         (f"{TASK}\nmax_batchitems = 3", r"unknown key max_batchitems; did you mean max_batch_items\?"),
-        ('pipeline = "a:B"\nparameters = {"a-b" = "integer"}', "must be one in Python, which 'a-b' is not"),
+        (
+            'pipeline = "a:B"\nparameters = {"a-b" = "integer"}',
+            "must be a Python identifier, which 'a-b' is not",
+        ),
         (f"{TASK}\nnix = 3", "unknown key nix; known: description, task, "),
         (
             f'{IMAGES}\ndtype = "auto"',
-            'dtype = "auto" is judged by texts, which image-',
+            'dtype = "auto" compares answers to texts, which image-',
         ),
-        (f"{IMAGES}\nmax_input_chars = 9", "max_input_chars must be 256 at least for image-classification"),
+        (f"{IMAGES}\nmax_input_chars = 9", "max_input_chars must be at least 256 for image-classification"),
         ('task = "nix"\nsource = "here"', "unknown task 'nix'; known: text-classification, "),
         (f"{TASK}\nthreads = 0", "threads: Input should be greater"),
         (f"{TASK}\ntoken_budget = 0", "token_budget: Input should be greater"),
@@ -144,14 +147,14 @@ def test_a_required_parameter_without_a_default_stays_required(tmp_path: Path) -
         (f"{FEATURES}\nexample = []", "example: give at least one input"),
         (
             f'{FEATURES}\nmax_inputs = 1\nexample = ["a", "b"]',
-            "example: 2 inputs are more than this model's 1",
+            "example: 2 inputs exceed this model's limit of 1",
         ),
-        (f'{FEATURES}\nmax_input_chars = 2\nexample = "abc"', "example: 3 characters are more than"),
+        (f'{FEATURES}\nmax_input_chars = 2\nexample = "abc"', "example: 3 characters exceed"),
         (f'{CLASS}\ninput = "json"\nexample = {{ at = 07:32:00 }}', "example: a time is not JSON"),
         (f'{CLASS}\ninput = "json"\nexample = [[1.0, inf]]', "example: inf is not JSON"),
         (f'{TASK}\naliases = ["a b"]', "aliases.0: String should match"),
-        (f'{TASK}\naliases = ["two", "two"]', r"aliases: 'two' is an alias of \[models.one\] already"),
-        (f'{TASK}\naliases = ["one"]', r"aliases: 'one' is the name of \[models.one\] already"),
+        (f'{TASK}\naliases = ["two", "two"]', r"aliases: 'two' is already an alias of \[models.one\]"),
+        (f'{TASK}\naliases = ["one"]', r"aliases: 'one' is already the name of \[models.one\]"),
     ],
 )
 def test_a_default_example_or_alias_that_cannot_work_is_refused(
@@ -186,8 +189,8 @@ def test_a_model_is_found_by_each_of_its_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("alias", "taken"),
     [
-        ("other", r"\[models.one\]: aliases: 'other' is the name of"),
-        ("shared", "is an alias of .*one. already"),
+        ("other", r"\[models.one\]: aliases: 'other' is already the name of"),
+        ("shared", "is already an alias of .*one"),
     ],
 )
 def test_an_alias_leads_to_one_model_only(tmp_path: Path, alias: str, taken: str) -> None:
@@ -224,13 +227,13 @@ def test_transformers_names_of_tasks_are_known(tmp_path: Path, written: str, tas
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("text-clasification", "did you mean 'text-classification'"),
         ("sentence-similarity", "did you mean 'feature-extraction'"),
         ("music", r"unknown task 'music'; known: .*sentiment-analysis.*pipeline = \"module:Class\""),
     ],
 )
-def test_an_unknown_task_points_to_one_that_is_known(tmp_path: Path, written: str, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_an_unknown_task_points_to_one_that_is_known(tmp_path: Path, written: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         spec_of(tmp_path, f'task = "{written}"\nsource = "here"')

@@ -22,7 +22,7 @@ def _read_anew() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"LEASE": "6", "RENEW_EVERY": "3"}, "BATCHLINE_RENEW_EVERY must be at most a third"),
         ({"LEASE": "inf"}, "BATCHLINE_LEASE"),
@@ -33,18 +33,18 @@ def _read_anew() -> Iterator[None]:
     ],
 )
 def test_what_cannot_work_is_refused(
-    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], told: str
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], message: str
 ) -> None:
     monkeypatch.setenv("BATCHLINE_REDIS_URL", "redis://:secret@127.0.0.1/0")
     for name, value in changed.items():
         monkeypatch.setenv(f"BATCHLINE_{name}", value)
-    with pytest.raises(ConfigurationError, match=told) as refused:
+    with pytest.raises(ConfigurationError, match=message) as refused:
         load_settings()
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("BATCHLINE_PROT", "BATCHLINE_PROT is not a setting of Batchline; did you mean BATCHLINE_PORT?"),
         ("BATCHLINE_REDIS", "did you mean BATCHLINE_REDIS_URL?"),
@@ -60,9 +60,9 @@ def test_what_cannot_work_is_refused(
         ),
     ],
 )
-def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(name: str, told: str) -> None:
+def test_a_misspelt_setting_is_reported_with_a_suggestion(name: str, message: str) -> None:
     [sentence] = unknown_variables({name: "secret", "BATCHLINE_PORT": "1", "PATH": "x", "BATCHLINED": "y"})
-    assert told in sentence
+    assert message in sentence
     assert "secret" not in sentence
 
 
@@ -88,12 +88,12 @@ def test_what_kubernetes_adds_for_a_service_is_no_mistake(name: str) -> None:
 def test_it_is_said_once_for_a_program_and_those_that_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHLINE_PROT", "1")
     monkeypatch.setenv("BATCHLINE_SETTINGS_CHECKED", "")
-    said: list[str] = []
-    warn_of_unknown(said.append)
-    warn_of_unknown(said.append)
+    sentences: list[str] = []
+    warn_of_unknown(sentences.append)
+    warn_of_unknown(sentences.append)
     code = "from jobs.settings import warn_of_unknown; warn_of_unknown(print)"
     child = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
-    assert (len(said), child.stdout) == (1, b"")
+    assert (len(sentences), child.stdout) == (1, b"")
 
 
 @pytest.mark.parametrize("module", ["api", "worker", "standalone"])

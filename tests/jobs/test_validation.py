@@ -1,4 +1,4 @@
-"""A refused value is told what is allowed, in JSON's words and not in those of the library that checks it."""
+"""Refusals say what is allowed, in JSON's terms and not in those of the validating library."""
 
 from typing import Any
 
@@ -42,8 +42,8 @@ LABELS = "give a list of 1 to 100 texts of 1 to 1,000 characters each"
 def test_a_body_that_is_not_right_is_told_what_would_be(body: Any, words: str, pointer: str | None) -> None:
     with pytest.raises(msgspec.ValidationError) as raised:
         msgspec.json.decode(msgspec.json.encode(body), type=JobRequest)
-    told = explained(raised.value, JobRequest, "")
-    assert (str(told), told.pointer) == (words, pointer)
+    error = explained(raised.value, JobRequest, "")
+    assert (str(error), error.pointer) == (words, pointer)
 
 
 @pytest.mark.parametrize(

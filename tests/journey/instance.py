@@ -55,11 +55,11 @@ class Instance:
         return text in self.output.read_text()
 
     async def until_said(self, text: str) -> None:
-        async def said() -> bool:
+        async def printed() -> bool:
             assert self.process.poll() is None or self.says(text), self.output.read_text()
             return self.says(text)
 
-        await until(said, PATIENCE)
+        await until(printed, PATIENCE)
 
     def family(self) -> set[psutil.Process]:
         """The process and its descendants; remembered, because an orphan gets another parent."""
@@ -122,8 +122,10 @@ async def refusal(folder: Path, *arguments: str, **options: Any) -> str:
         assert await instance.ended() == 1
     finally:
         instance.clean_up()
-    said = instance.output.read_text()
-    assert "Traceback" not in said
-    lines = [line for line in said.splitlines() if not line.startswith(("{", "Loading", "Valkey is up"))]
-    assert len(lines) == 1, said
+    printed = instance.output.read_text()
+    assert "Traceback" not in printed
+    lines = [
+        line for line in printed.splitlines() if not line.startswith(("{", "Loading", "Valkey is running"))
+    ]
+    assert len(lines) == 1, printed
     return lines[0]

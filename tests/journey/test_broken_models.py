@@ -69,8 +69,8 @@ async def ended(instance: Instance, job: dict[str, Any]) -> dict[str, Any]:
 
 
 broken_model = pytest.mark.attack(
-    "a model cannot be loaded, or not again",
-    held="it is retired with its reason and tried again; other models are served",
+    "a model cannot be loaded, or cannot be reloaded",
+    held="it is retired with its reason and retried; other models are served",
 )
 
 
@@ -87,7 +87,9 @@ async def test_one_that_cannot_be_loaded_waits_while_the_other_is_served(
     tmp_path: Path, models: Path, needed: Path
 ) -> None:
     async with ready(tmp_path, models_file=models) as instance:
-        assert instance.says("Model fragile is not served, and loaded again later: model 'fragile': building")
+        assert instance.says(
+            "Model fragile cannot be served; loading is retried later: model 'fragile': building"
+        )
         await instance.answer("a text")
         reply = await submit(instance, "fragile", 0)
         assert (reply.status_code, reply.json()["status"]) == (202, "queued")
@@ -126,10 +128,10 @@ async def test_where_no_model_can_be_loaded_each_has_its_sentence(tmp_path: Path
 
             await until(over, PATIENCE)
     assert worker.returncode == 1
-    said = [line for line in log.read_text().splitlines() if line.startswith("batchline worker: ")]
-    assert len(said) == 2
-    assert "has no class named Nothing" in said[0]
-    assert "gone does not exist" in said[1]
+    printed = [line for line in log.read_text().splitlines() if line.startswith("batchline worker: ")]
+    assert len(printed) == 2
+    assert "has no class named Nothing" in printed[0]
+    assert "gone does not exist" in printed[1]
 
 
 async def test_a_file_with_an_error_stays_fatal_for_all(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ async def test_a_file_with_an_error_stays_fatal_for_all(tmp_path: Path) -> None:
     assert "unknown task 'dreaming'" in await refusal(tmp_path, models_file=file)
 
 
-async def test_a_burst_serves_the_others_and_tells_of_the_broken_one(
+async def test_a_burst_serves_other_models_and_reports_the_broken_one(
     redis: ArqRedis, redis_url: str, models: Path
 ) -> None:
     environment = {"BATCHLINE_REDIS_URL": redis_url, "BATCHLINE_MODELS_FILE": str(models)}
@@ -149,8 +151,8 @@ async def test_a_burst_serves_the_others_and_tells_of_the_broken_one(
         timeout=PATIENCE,
     )
     assert ran.returncode == 1
-    [said] = [line for line in ran.stderr.splitlines() if line.startswith(b"batchline worker: ")]
-    assert b"model 'fragile'" in said
+    [printed] = [line for line in ran.stderr.splitlines() if line.startswith(b"batchline worker: ")]
+    assert b"model 'fragile'" in printed
     assert await Roster(redis).read() == []
 
 

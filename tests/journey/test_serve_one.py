@@ -18,7 +18,7 @@ from tests.waiting import until
 
 SERVE = (sys.executable, "-m", "cli", "serve")
 DEMO = ROOT / "models" / "sentiment"
-TASKS = "name one with --task: text-classification, "
+TASKS = "set one with --task: text-classification, "
 
 
 @pytest.fixture
@@ -59,31 +59,31 @@ async def test_the_options_name_port_and_host(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)  # four starts
 async def test_a_model_of_the_hub_is_served_and_again_without_the_hub(tmp_path: Path) -> None:
     cache = {"HF_HOME": str(tmp_path / "huggingface"), "HF_HUB_DISABLE_XET": "1"}
-    said = "Serving org/Film-Reviews as film-reviews, for text-classification\n"
+    printed = "Serving org/Film-Reviews as film-reviews, for text-classification\n"
     with hub.running({"org/Film-Reviews": DEMO}) as url:
         environment = cache | {"HF_ENDPOINT": url}
         async with ready(tmp_path, "org/Film-Reviews", environment=environment, command=SERVE) as instance:
-            assert instance.says(said)
+            assert instance.says(printed)
             models_file = (tmp_path / "data" / f"models-{instance.port}.toml").read_text()
             assert f'revision = "{hub.COMMIT}"' in models_file
             job = await instance.answer("A wonderful film.")
             assert job["results"][0]["output"]["label"] == "POSITIVE"
         for arguments, sentence in (
-            (["org/nothing"], "org/nothing is no folder here and no public model on the hub"),
+            (["org/nothing"], "org/nothing is neither a folder here nor a public model on the hub"),
             (["org/Film-Reviews", "--revision", "v9"], "org/Film-Reviews has no revision v9 on the hub"),
         ):
             assert sentence in await refusal(tmp_path, *arguments, environment=environment, command=SERVE)
     instance = Instance(tmp_path, "org/Film-Reviews", environment=environment, command=SERVE)
     try:
-        await instance.until_said(said)
+        await instance.until_said(printed)
     finally:
         instance.clean_up()
 
 
 async def test_a_hub_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     environment = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
-    said = await refusal(tmp_path, "org/name", environment=environment, command=SERVE)
-    assert said.startswith("batchline: org/name is no folder here, and the hub cannot be reached: ")
+    printed = await refusal(tmp_path, "org/name", environment=environment, command=SERVE)
+    assert printed.startswith("batchline: org/name is not a folder here, and the hub cannot be reached: ")
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ async def test_what_cannot_be_served_is_one_sentence(
 
 async def test_a_task_that_is_not_known_must_be_named(tmp_path: Path, model: Path) -> None:
     write_config(model, architectures=["T5ForConditionalGeneration"])
-    said = await refusal(tmp_path, str(model), command=SERVE)
-    assert said.startswith(f"batchline: {model}: it is a T5ForConditionalGeneration, ")
-    assert TASKS in said
+    printed = await refusal(tmp_path, str(model), command=SERVE)
+    assert printed.startswith(f"batchline: {model}: it is a T5ForConditionalGeneration, ")
+    assert TASKS in printed
     write_config(model)
     assert TASKS in await refusal(tmp_path, str(model), command=SERVE)
 

@@ -65,7 +65,7 @@ async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
 
         await until(it_runs)
         instance.process.terminate()
-        await instance.until_said("once more to stop at once")
+        await instance.until_said("send the signal again to stop at once")
         instance.process.terminate()
         async with asyncio.timeout(15):  # half of the worker's grace
             assert await instance.ended() == 0
@@ -90,7 +90,7 @@ async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         assert await refusal(tmp_path, port=port) == (
             f"batchline: port {port} of 127.0.0.1 is in use by another program;"
-            " name a free one with --port or BATCHLINE_PORT"
+            " set a free one with --port or BATCHLINE_PORT"
         )
 
 
@@ -129,7 +129,9 @@ async def test_a_data_folder_that_valkey_cannot_read_is_one_sentence(tmp_path: P
     manifest = tmp_path / "data" / "appendonlydir" / "appendonly.aof.manifest"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("nonsense\n")
-    assert "Valkey does not start on" in await refusal(tmp_path, models_file=write_models(tmp_path))
+    assert "Valkey cannot start with the data in" in await refusal(
+        tmp_path, models_file=write_models(tmp_path)
+    )
 
 
 def _replaced(instance: Instance, victim: psutil.Process, words: list[str]) -> Callable[[], Any]:

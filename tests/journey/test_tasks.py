@@ -38,9 +38,9 @@ async def test_both_are_served(batchline: Running, redis: ArqRedis, models: Path
 
 
 async def documents_are_ranked(client: httpx.AsyncClient) -> None:
-    told = {model["name"]: model for model in (await client.get("/v1/models")).json()["models"]}
-    assert (told["rank"]["task"], told["rank"]["input"]) == ("text-ranking", "record")
-    assert (told["look"]["input"], told["look"]["limits"]["max_input_chars"]) == ("image", 8_000_000)
+    models = {model["name"]: model for model in (await client.get("/v1/models")).json()["models"]}
+    assert (models["rank"]["task"], models["rank"]["input"]) == ("text-ranking", "record")
+    assert (models["look"]["input"], models["look"]["limits"]["max_input_chars"]) == ("image", 8_000_000)
 
     [whole] = (await submit(client, RANK))["results"]
     assert [entry["index"] for entry in whole["output"]] == [0, 1, 2]

@@ -103,8 +103,8 @@ async def test_modules_of_the_users_folder_are_not_taken_for_ours(no_torch: Path
 
 async def test_without_torch_it_says_what_to_install(no_torch: Path, tmp_path: Path) -> None:
     model = str(ROOT / "models" / "sentiment")
-    said = await refusal(tmp_path, model, command=[str(no_torch / "batchline"), "serve"], cwd=tmp_path)
-    assert said == (
+    printed = await refusal(tmp_path, model, command=[str(no_torch / "batchline"), "serve"], cwd=tmp_path)
+    assert printed == (
         "batchline: numpy, safetensors, torch, transformers are not installed;"
         f' install what serving needs with: {no_torch / "python"} -m pip install "batchline[serve]"'
     )

@@ -23,32 +23,34 @@ LAST_JOBS = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load")
-    parser.add_argument("--url", help="the server to load; by default one of its own is started")
-    parser.add_argument("--users", type=int, default=32, help="at once (32)")
-    parser.add_argument("--rate", type=float, default=16, help="users started a second (16)")
-    parser.add_argument("--seconds", type=float, default=30, help="from the first user on (30)")
-    asked = parser.parse_args(argv)
+    parser.add_argument("--url", help="the server to load (default: a new one)")
+    parser.add_argument("--users", type=int, default=32, help="simultaneous users (default: 32)")
+    parser.add_argument("--rate", type=float, default=16, help="users started per second (default: 16)")
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="seconds from the start of the first user (default: 30)"
+    )
+    arguments = parser.parse_args(argv)
     if find_spec("locust") is None:
         print("load: locust is not installed; `make load` does that", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end everything, as on Ctrl-C
     try:
-        with served(asked.url) as url:
-            report = attack(url, asked.users, asked.rate, asked.seconds)
+        with served(arguments.url) as url:
+            report = attack(url, arguments.users, arguments.rate, arguments.seconds)
     except RuntimeError as error:
         print(f"load: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     about = machine.describe()
-    print(f"{about['cpu']}, {about['cores']} cores; {asked.users} users, {asked.seconds:g} s")
+    print(f"{about['cpu']}, {about['cores']} cores; {arguments.users} users, {arguments.seconds:g} s")
     print(report.table())
     print(f"the report is {OUT / 'report.html'}")
     return 0 if report.good else 1
 
 
 def attack(url: str, users: int, rate: float, seconds: float) -> Report:
-    """Runs locust in a process of its own. Raises RuntimeError when it tells nothing."""
+    """Runs locust in a separate process. Raises RuntimeError if it prints no report."""
     OUT.mkdir(exist_ok=True)
     summary, log = OUT / "summary.json", OUT / "locust.log"
     summary.unlink(missing_ok=True)
@@ -61,7 +63,7 @@ def attack(url: str, users: int, rate: float, seconds: float) -> Report:
         try:
             child.wait(users / rate + seconds + LAST_JOBS + 60)
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"locust does not end; see {log}") from None
+            raise RuntimeError(f"locust did not end in time; see {log}") from None
         finally:
             if child.poll() is None:
                 child.kill()

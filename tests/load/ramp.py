@@ -32,7 +32,7 @@ class Ramp:
     def __init__(self, url: str, p99: float, seconds: float) -> None:
         address = urlsplit(url)
         if address.scheme != "http" or not address.hostname:
-            raise BenchError(f"{url}: the ramp speaks plain http:// only")
+            raise BenchError(f"{url}: only http:// is supported")
         self.url, self.limit, self.seconds = url, p99, seconds
         self.host, self.port = address.hostname, address.port or 80
         self.bodies = [json.dumps({"inputs": text}) for text in make_texts(256)]
@@ -74,41 +74,45 @@ class Ramp:
         if arrived.errors:
             return f"failed: {arrived.error[:80]}"
         if arrived.overrun:
-            return "failed: too many under way"
+            return "failed: too many in flight"
         return None if arrived.p99 <= self.limit * 1000 else "failed: p99"
 
     def _drain(self) -> None:
-        """What was left under way ends before the next step: a job that comes last is answered."""
+        """Waits for unfinished jobs before the next step."""
         for _ in range(20):
             answer = httpx.post(f"{self.url}{PATH}", json={"inputs": "last", "priority": "low"}, timeout=60)
             if answer.status_code == 200:
                 return
-        raise BenchError("the queue does not get empty")
+        raise BenchError("the queue does not become empty")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load.ramp")
-    parser.add_argument("--url", help="the server to load; by default one of its own is started")
-    parser.add_argument("--p99", type=float, default=0.5, help="limit of the 99th percentile, seconds (0.5)")
-    parser.add_argument("--first", type=float, default=20, help="the first rate, a second (20)")
-    parser.add_argument("--seconds", type=float, default=10, help="of a step (10)")
-    asked = parser.parse_args(argv)
+    parser.add_argument("--url", help="the server to load (default: a new one)")
+    parser.add_argument(
+        "--p99", type=float, default=0.5, help="limit of the 99th percentile in seconds (default: 0.5)"
+    )
+    parser.add_argument(
+        "--first", type=float, default=20, help="the first rate in requests per second (default: 20)"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="seconds of each step (default: 10)")
+    arguments = parser.parse_args(argv)
     about = machine.describe()
     print(f"{about['cpu']}, {about['cores']} cores; load before: {about['load before']}")
     print(f"{'rate':>10}{'sent':>8}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'late':>8}")
     try:
-        with served(asked.url) as url:
-            ramp = Ramp(url, asked.p99, asked.seconds)
-            found = highest(ramp.passes, asked.first)
+        with served(arguments.url) as url:
+            ramp = Ramp(url, arguments.p99, arguments.seconds)
+            found = highest(ramp.passes, arguments.first)
     except (BenchError, RuntimeError) as error:
         print(f"ramp: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     if found is None:
-        print(f"no rate that was tried has a p99 within {asked.p99:g} s")
+        print(f"no tried rate has a p99 within {arguments.p99:g} s")
         return 1
-    print(f"the highest rate with a p99 within {asked.p99:g} s: {found:.1f} a second")
+    print(f"the highest rate with a p99 within {arguments.p99:g} s: {found:.1f} a second")
     return 0
 
 

@@ -4,7 +4,7 @@ import msgspec
 
 
 class Entry(msgspec.Struct):
-    """One line: a kind of request, or one of the times that jobs tell of themselves."""
+    """One line: a kind of request, or one of the times that jobs report."""
 
     name: str
     count: int
@@ -25,7 +25,7 @@ class Report(msgspec.Struct):
     """Submits answered 503, which is no fault."""
     wrong: int = 0
     broken: int = 0
-    """Answers that nobody should get, and requests without one."""
+    """Unexpected answers, and requests without an answer."""
     first: str = ""
     """The first fault, in words."""
     entries: list[Entry] = []
@@ -40,12 +40,12 @@ class Report(msgspec.Struct):
         """Whether jobs were answered, none was lost, and nothing was wrong."""
         return self.ended > 0 and not (self.lost or self.wrong or self.broken)
 
-    def wronged(self, what: str) -> None:
+    def count_wrong(self, what: str) -> None:
         """A job's answer is wrong."""
         self.wrong += 1
         self.first = self.first or what
 
-    def broke(self, what: str) -> None:
+    def count_failed(self, what: str) -> None:
         """A request failed."""
         self.broken += 1
         self.first = self.first or what

@@ -1,4 +1,4 @@
-"""What is put under load: a server that is named, or a `make run` of its own on free ports."""
+"""The server under load: a given URL, or its own `make run` on free ports."""
 
 import time
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def served(url: str | None) -> Iterator[str]:
 
 
 def wait_until_ready(url: str) -> None:
-    """Raises RuntimeError when there is no server that is ready in time."""
+    """Raises RuntimeError if the server is not ready in time."""
     deadline, last = time.monotonic() + READY, "nothing"
     while time.monotonic() < deadline:
         try:

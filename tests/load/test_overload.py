@@ -1,4 +1,4 @@
-"""Priorities and deadlines when more comes than can be run. Orders and counts decide, not the machine's pace:
+"""Priorities and deadlines under overload. Orders and counts decide, not the machine's pace:
 a model that sleeps, and writes down what it ran, is held by a gate until all that shall wait is waiting.
 """
 
@@ -29,7 +29,7 @@ token_budget = 1000000
 
 
 class Server:
-    """A stack with one worker; jobs are told by the first word of their input."""
+    """A stack with one worker; the first word of its input identifies a job."""
 
     def __init__(self, running: stack.Stack, record: Path, gate: Gate) -> None:
         self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=90)
@@ -87,7 +87,7 @@ def passed(places: dict[str, int], name: str, others: list[str]) -> int:
     return sum(places[other] < places[name] for other in others)
 
 
-async def test_who_waits_how_long_behind_whom_at_overload(server: Server) -> None:
+async def test_waiting_times_by_priority_at_overload(server: Server) -> None:
     normal, low = [f"n{i}" for i in range(160)], [f"l{i}" for i in range(80)]
     doomed = [f"d{i}" for i in range(16)]
     await server.close_gate()

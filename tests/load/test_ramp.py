@@ -54,6 +54,6 @@ def test_a_step_fails_for_its_p99_for_errors_and_when_it_was_cut_short() -> None
     assert ramp.fault(arrived(errors=1, error="503")) == "failed: 503"
 
 
-def test_the_ramp_speaks_no_tls() -> None:
+def test_the_ramp_refuses_https() -> None:
     with pytest.raises(BenchError, match="http"):
         Ramp("https://example.org", 0.5, 1)

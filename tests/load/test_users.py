@@ -1,4 +1,4 @@
-"""`make load` itself, where locust is installed: against a server of ours, and against one that is wrong."""
+"""`make load`, if locust is installed: against Batchline, and against a faulty server."""
 
 import json
 import subprocess
@@ -35,18 +35,18 @@ def load(url: str) -> tuple[int, str]:
         "--seconds",
         "3",
     ]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
-    return told.returncode, told.stdout + told.stderr
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_a_server_that_works_passes(tmp_path: Path) -> None:
     models = MODELS.format(record=tmp_path / "record", batch=8)
     with stack.running(models) as running:
-        status, told = load(f"http://127.0.0.1:{running.port}")
-    assert status == 0, told
-    assert "0 lost, 0 wrong; 0 submits refused, 0 requests failed" in told
+        status, output = load(f"http://127.0.0.1:{running.port}")
+    assert status == 0, output
+    assert "0 lost, 0 wrong; 0 submits refused, 0 requests failed" in output
     for entry in ("GET poll", "JOB queued", "JOB compute", "POST submit a list and wait"):
-        assert entry in told
+        assert entry in output
 
 
 class Wrong(BaseHTTPRequestHandler):
@@ -100,7 +100,7 @@ def serving(handler: type[Wrong]) -> Iterator[str]:
 @pytest.mark.parametrize(("handler", "reason"), [(Wrong, " results for "), (OutOfOrder, "500: ")])
 def test_a_server_that_is_wrong_does_not(handler: type[Wrong], reason: str) -> None:
     with serving(handler) as url:
-        status, told = load(url)
+        status, output = load(url)
     assert status == 1
-    assert "the first fault: " in told
-    assert reason in told
+    assert "the first fault: " in output
+    assert reason in output

@@ -49,7 +49,7 @@ def test_right_answers_have_no_fault() -> None:
     ],
     ids=["not succeeded", "too few", "no output", "label", "score", "no results", "counts"],
 )
-def test_wrong_answers_have_one(job: dict[str, Any]) -> None:
+def test_wrong_answers_have_a_fault(job: dict[str, Any]) -> None:
     judge = Judge()
     assert judge.fault(BODY, answer(POSITIVE, POSITIVE)) is None
     assert judge.fault(BODY, job) is not None
@@ -59,7 +59,7 @@ def test_a_report_is_good_only_without_losses_and_faults() -> None:
     assert not Report().good, "nothing was answered"
     assert Report(accepted=5, ended=5, refused=3).good
     assert not Report(accepted=5, ended=4).good
-    for fault in ("wronged", "broke"):
+    for fault in ("count_wrong", "count_failed"):
         report = Report(accepted=5, ended=5)
         getattr(report, fault)("the reason")
         assert not report.good

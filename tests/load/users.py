@@ -55,25 +55,25 @@ class Client(FastHttpUser):
             return answer.json()
 
     def read(self, job: dict[str, Any], name: str, wait: int = 0) -> dict[str, Any]:
-        """The job again, or as it was where that fails: it is asked for once more."""
+        """Returns the job's new state, or the old one if the request fails; the caller retries."""
         path = job["urls"]["self"] + (f"?wait={wait}" if wait else "")
         with self.client.get(path, name=name, catch_response=True) as answer:
             if answer.status_code != 200:
                 self.broken(answer)
                 gevent.sleep(POLL_EVERY)
                 return job
-            told: dict[str, Any] = answer.json()
-            return told
+            body: dict[str, Any] = answer.json()
+            return body
 
     def broken(self, answer: Any) -> None:
-        report.broke(f"{answer.status_code}: {answer.text or answer.error}")
+        report.count_failed(f"{answer.status_code}: {answer.text or answer.error}")
         answer.failure(f"status {answer.status_code}")
 
     def end(self, body: dict[str, Any], job: dict[str, Any]) -> None:
-        """Judges a job that ended, and enters what it says of its time."""
+        """Checks a job that ended, and records its timings."""
         report.ended += 1
         if fault := judge.fault(body, job):
-            report.wronged(f"{job.get('id')}: {fault}")
+            report.count_wrong(f"{job.get('id')}: {fault}")
         for entry in ("queued", "compute", "total"):
             events.request.fire(
                 request_type="JOB",

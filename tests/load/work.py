@@ -36,7 +36,7 @@ class Work:
 
 
 class Judge:
-    """Remembers the first answer to each text: all others must be the same, whatever batch they went in."""
+    """Remembers the first answer to each text: all later ones must be equal, in any batch."""
 
     def __init__(self) -> None:
         self._known: dict[str, Any] = {}

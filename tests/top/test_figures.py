@@ -1,4 +1,4 @@
-"""What two readings tell of the time between them."""
+"""Figures computed from two readings."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_rate_is_over_the_time_between_heartbeats() -> None:
     assert figures.compute == Percentiles(None, None)
 
 
-def test_where_nothing_was_done_nothing_is_said() -> None:
+def test_without_work_no_figure_is_shown() -> None:
     same = reading(100.0, 0.0, 20, 10)
     figures = between(same, reading(110.0, 0.0, 20, 10), "m")
     assert (figures.done, figures.batch, figures.padding) == (0, None, None)

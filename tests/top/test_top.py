@@ -22,7 +22,7 @@ from top.table import screen
 
 
 async def top(*arguments: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr, where no variable sets the width or the colours."""
+    """Exit status, stdout and stderr, without variables for width or colours."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")
     }
@@ -40,7 +40,7 @@ def busy() -> Heartbeat:
     return beat
 
 
-async def test_the_table_tells_of_models_workers_and_failures(
+async def test_the_table_shows_models_workers_and_failures(
     settings: Settings, redis: ArqRedis, queue: JobQueue
 ) -> None:
     roster, beat = Roster(redis), busy()
@@ -93,7 +93,7 @@ async def test_one_print_is_for_scripts(settings: Settings, redis: ArqRedis) -> 
     assert "\x1b" not in out
 
 
-async def test_what_is_not_well_is_said_and_is_the_exit_status(settings: Settings, redis: ArqRedis) -> None:
+async def test_a_fault_is_shown_and_sets_the_exit_status(settings: Settings, redis: ArqRedis) -> None:
     await Roster(redis).write(busy())
     async with serving(settings) as (client, _):
         status, out, _ = await top("--once", "--every", "0.1", "--url", str(client.base_url))
@@ -118,7 +118,7 @@ async def test_a_server_that_is_not_there_is_one_sentence(arguments: list[str]) 
     assert err.count("\n") == 1
 
 
-async def test_another_server_is_told_from_batchline() -> None:
+async def test_another_server_is_not_taken_for_batchline() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")
@@ -127,7 +127,7 @@ async def test_another_server_is_told_from_batchline() -> None:
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
         url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
         status, _, err = await top("--once", "--url", url)
-    assert (status, err) == (1, f"batchline top: {url} answers, but not as Batchline does\n")
+    assert (status, err) == (1, f"batchline top: {url} answers, but is not a Batchline server\n")
 
 
 @pytest.mark.parametrize("given", ["0", "nan", "x"])
@@ -136,7 +136,7 @@ async def test_seconds_are_checked(given: str) -> None:
     assert (status, "--every" in err) == (2, True)
 
 
-async def test_the_help_tells_what_the_columns_are() -> None:
+async def test_the_help_describes_the_columns() -> None:
     status, out, _ = await top("--help")
     assert status == 0
     figures = (

@@ -58,7 +58,7 @@ async def run(engine: Engine, inputs: list[Any], parameters: dict[str, Any]) -> 
 
 
 async def exited(engine: Engine) -> str:
-    """Waits until the engine's process ends by itself, and says how it ended."""
+    """Waits until the engine's process ends by itself, and returns how it ended."""
     assert engine._process is not None
     return how_it_ended(await engine._process.wait())
 

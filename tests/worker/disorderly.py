@@ -76,7 +76,7 @@ class Disorderly:
 
 
 def stay(session: bool = False) -> int:
-    """Forks a process that stays, if asked in a session of its own, and returns its id."""
+    """Forks a process that keeps running, optionally in its own session, and returns its id."""
     pid = os.fork()
     if pid:
         return pid

@@ -8,7 +8,7 @@ MIB = 1024 * 1024
 
 
 class Fragile:
-    """Upper-cases texts, as long as the file `needs` is there when it is built."""
+    """Upper-cases texts; can be built only if the file `needs` exists."""
 
     def __init__(self, source: Path | None = None, needs: str = "") -> None:
         Path(needs).read_text()
@@ -23,7 +23,7 @@ class Fragile:
 
 
 class Leaky:
-    """Keeps some memory for each input, and says how many it has seen."""
+    """Keeps some memory for each input, and returns how many it has received."""
 
     def __init__(self, source: Path | None = None, mebibytes: int = 64) -> None:
         self.mebibytes = mebibytes

@@ -23,7 +23,7 @@ QUEUE = keys.queue_name(MODEL)
 
 @pytest.fixture
 async def stock(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """A client as anyone would make it: arq's own pool, told to speak msgpack."""
+    """A stock client: arq's own pool with msgpack as its serializer."""
     address = urlparse(redis_url)
     settings = RedisSettings(host="127.0.0.1", port=address.port or 0, database=int(address.path[1:]))
     client = await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)
@@ -140,7 +140,7 @@ async def test_a_deferred_job_is_not_run_early(stock: ArqRedis, queue: JobQueue,
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "said"),
+    ("args", "kwargs", "message"),
     [
         ([3], {}, "expected a text"),
         (["a", "b"], {}, "one argument"),
@@ -151,11 +151,11 @@ async def test_a_deferred_job_is_not_run_early(stock: ArqRedis, queue: JobQueue,
     ],
 )
 async def test_what_cannot_be_run_fails_with_a_reason(
-    stock: ArqRedis, serving: Serving, args: list[object], kwargs: dict[str, object], said: str
+    stock: ArqRedis, serving: Serving, args: list[object], kwargs: dict[str, object], message: str
 ) -> None:
     job = await enqueue(stock, *args, **kwargs)  # type: ignore[arg-type]
     async with serving():
-        with pytest.raises(JobFailed, match=said):
+        with pytest.raises(JobFailed, match=message):
             await job.result(timeout=20, poll_delay=0.02)
 
 

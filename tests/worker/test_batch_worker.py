@@ -105,14 +105,18 @@ async def test_one_poison_among_sixteen_jobs(queue: JobQueue, serving: Serving) 
 
 async def test_a_job_with_some_good_inputs_succeeds(queue: JobQueue, serving: Serving) -> None:
     job_id = await submit(queue, ["good", "raise"])
-    async with serving():
+    async with serving() as worker:
         [job] = await ended(queue, job_id)
     assert job.status == "succeeded"
     assert (job.counts.succeeded, job.counts.failed) == (1, 1)
     assert ["output" in result for result in results(job)] == [True, False]
+    [listed], _ = await queue.recent(1)
+    for seen in (job, listed):
+        assert seen.worker == worker.statistics.beat.id
+        assert msgspec.to_builtins(seen.first_error) == results(job)[1]["error"]
 
 
-async def test_stopping_finishes_the_running_batch_and_gives_back_the_rest(
+async def test_stopping_finishes_the_running_batch_and_releases_the_rest(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     ids = [await submit(queue, text) for text in (gate.text, "waits", "waits too")]
@@ -150,7 +154,7 @@ async def test_a_stop_between_the_batches_of_a_job_takes_its_charge_off(
 async def test_a_batch_beyond_the_grace_keeps_its_jobs_charge(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
-    """It may never end, and must not come back for ever."""
+    """It may never end, and must not return forever."""
     job_id = await submit(queue, gate.text)
 
     async def runs() -> bool:
@@ -192,10 +196,10 @@ async def test_only_a_job_that_still_runs_is_charged(
         monkeypatch.setattr(worker.claims, "start", start)
         long = await submit(queue, gate.text)
 
-        async def told() -> bool:
+        async def is_charged() -> bool:
             return long in charged
 
-        await until(told)
+        await until(is_charged)
         gate.open()
         await ended(queue, long)
         monkeypatch.setattr(keeper, "CHARGE_AFTER", 3600.0)
@@ -261,17 +265,17 @@ async def test_two_workers_share_a_burst_and_lose_nothing(queue: JobQueue, servi
     assert [results(job)[0]["output"]["text"] for job in jobs] == [f"TEXT {i}" for i in range(300)]  # type: ignore[index]
 
 
-async def test_the_heartbeat_tells_what_the_worker_did(
+async def test_the_heartbeat_reports_the_workers_jobs(
     redis: ArqRedis, queue: JobQueue, serving: Serving, settings: Settings
 ) -> None:
     async with serving():
         await ended(queue, *[await submit(queue, f"text {i}") for i in range(4)])
 
-        async def told() -> bool:
+        async def is_counted() -> bool:
             beats = await Roster(redis).read()
             return [(beat.items, beat.jobs) for beat in beats] == [(4, {"succeeded": 4})]
 
-        await until(told)
+        await until(is_counted)
     assert await Roster(redis).read() == []
 
 
@@ -281,10 +285,10 @@ async def test_batches_are_made_as_the_engine_runs_them(
 ) -> None:
     start = Engine.start
 
-    async def told(engine: Engine) -> Loaded:
+    async def start_with_packs(engine: Engine) -> Loaded:
         return replace(await start(engine), packs=packs)
 
-    monkeypatch.setattr(Engine, "start", told)
+    monkeypatch.setattr(Engine, "start", start_with_packs)
     async with serving() as worker:
         await ended(queue, await submit(queue, "a"))
         lengths: Any = [SimpleNamespace(length=20), SimpleNamespace(length=1)]

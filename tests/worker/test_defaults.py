@@ -35,11 +35,11 @@ def outputs(job: Job) -> list[Any]:
 async def ready(redis: ArqRedis) -> Heartbeat:
     beats: list[Heartbeat] = []
 
-    async def told() -> bool:
+    async def reported() -> bool:
         beats[:] = [beat for beat in await Roster(redis).read() if beat.engine == "ready"]
         return bool(beats)
 
-    await until(told)
+    await until(reported)
     return beats[0]
 
 

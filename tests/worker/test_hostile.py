@@ -1,4 +1,4 @@
-"""What stock clients, large results and bad luck do to a BatchWorker: it goes on, each job has one end."""
+"""A BatchWorker survives stock clients, large results and failures; each job has one ending."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ QUEUE = keys.queue_name(MODEL)
 
 
 async def enqueue_raw(redis: ArqRedis, job_id: str, payload: bytes) -> str:
-    """A job as a stock client with a serializer of its own would leave it."""
+    """A job as a stock client with another serializer writes it."""
     await redis.psetex(keys.JOB.of(job_id), 60_000, payload)
     await redis.zadd(QUEUE, {job_id: 1})
     return job_id
@@ -46,7 +46,7 @@ PAYLOADS = {
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-async def test_a_payload_that_is_none_ends_and_stops_nobody(
+async def test_an_invalid_payload_fails_and_stops_no_other_job(
     redis: ArqRedis, queue: JobQueue, serving: Serving, name: str
 ) -> None:
     strange = await enqueue_raw(redis, "strange", PAYLOADS[name])
@@ -192,7 +192,7 @@ def batch_size(job: Job) -> float:
     return job.batch.size
 
 
-async def test_a_job_that_was_started_too_often_tells_its_whole_story(
+async def test_a_job_that_was_started_too_often_has_a_complete_record(
     redis: ArqRedis, queue: JobQueue, serving: Serving
 ) -> None:
     job_id = await submit(queue, ["a", "b", "c"])

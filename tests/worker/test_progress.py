@@ -59,7 +59,7 @@ async def test_a_job_that_ends_in_its_first_batch_notes_nothing(
 async def test_what_another_worker_noted_is_not_run_again(
     redis: ArqRedis, queue: JobQueue, serving: Serving
 ) -> None:
-    """A worker was lost that had noted two of three; its answers differ from what would come now."""
+    """A lost worker had noted two of three outcomes, which differ from those of another run."""
     job_id = await submit(queue, ["a", "b", "c"])
     [lost], _ = await queue.claim(MODEL, 3)
     await queue.start([lost])

@@ -1,4 +1,4 @@
-"""The example in `examples/` trains, loads and answers as its page says."""
+"""The example in `examples/` trains, loads and answers as documented."""
 
 from pathlib import Path
 

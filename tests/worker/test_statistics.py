@@ -88,7 +88,7 @@ def test_a_worker_is_known_by_host_and_process() -> None:
     assert one.id != other.id
 
 
-def test_what_was_loaded_is_told() -> None:
+def test_what_was_loaded_is_reported() -> None:
     statistics = WorkerStatistics("m")
     statistics.loaded(Loaded("cpu", "float32", 128, None, 0.0, Cost(512), False, 2, ""))
     assert (statistics.beat.budget, statistics.beat.threads) == (512, 2)
@@ -96,7 +96,7 @@ def test_what_was_loaded_is_told() -> None:
     assert statistics.beat.budget == 0
 
 
-async def test_a_heartbeat_tells_what_the_jobs_say_of_themselves(queue: JobQueue, serving: Serving) -> None:
+async def test_a_heartbeat_has_the_same_figures_as_the_jobs(queue: JobQueue, serving: Serving) -> None:
     sent = [(await queue.submit(new_job("one")))[0] for _ in range(3)]
     async with serving(token_budget=77) as worker:
         roster = Roster(queue.redis)

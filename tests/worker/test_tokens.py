@@ -1,4 +1,4 @@
-"""A job's count of tokens is of its own inputs, whatever shares its micro-batches."""
+"""A job's count of tokens covers only its own inputs, also in shared micro-batches."""
 
 from tests.ledger import JobQueue
 from tests.worker.conftest import Serving
@@ -25,7 +25,7 @@ async def test_jobs_that_share_a_batch_have_their_own_tokens(
     assert sum(tokens) == together, "those that were run"
 
 
-async def test_where_nobody_counts_there_are_none(queue: JobQueue, serving: Serving) -> None:
+async def test_without_counts_there_are_no_tokens(queue: JobQueue, serving: Serving) -> None:
     async with serving():
         [job] = await ended(queue, await submit(queue, "a"))
     assert job.counts.tokens is None

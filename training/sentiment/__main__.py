@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(found, indent=2))
     stated = json.loads((options.output / METRICS_FILE).read_text())["test_accuracy"]
     if abs(found["overall"] - stated["overall"]) > _TOLERANCE:
-        print(f"metrics.json says {stated['overall']}", file=sys.stderr)
+        print(f"metrics.json has {stated['overall']}, not {found['overall']}", file=sys.stderr)
         return 1
     return 0
 
@@ -45,7 +45,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--evaluate-only", action="store_true", help="score the saved model")
     parser.add_argument("--output", type=Path, default=_OUTPUT, help="model folder")
     parser.add_argument("--cache", type=Path, default=_CACHE, help="folder for downloads")
-    parser.add_argument("--work", type=Path, help="keep trained models here and go on from them")
+    parser.add_argument("--work", type=Path, help="keep trained models here, and continue from them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="student seeds")
     parser.add_argument("--threads", type=int, default=2, help="threads torch may use")
     return parser.parse_args(arguments)

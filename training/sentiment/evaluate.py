@@ -63,7 +63,7 @@ def check_plain_cases(folder: Path) -> None:
     for text, expected in PLAIN_CASES.items():
         found = classify(text)[0]["label"]
         if found != expected:
-            raise ValueError(f"{folder} calls {text!r} {found}")
+            raise ValueError(f"{folder} labels {text!r} as {found}, not as {expected}")
 
 
 def majority_accuracy(train: Sequence[Review], test: Sequence[Review]) -> Accuracy:

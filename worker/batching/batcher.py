@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Generic, TypeVar
 
-from worker.batching.partition import Limits, nearest, thriftiest
+from worker.batching.partition import Limits, cheapest, nearest
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _length = attrgetter("length")
 _by_length = attrgetter("length", "urgency", "sequence")
 _by_urgency = attrgetter("urgency", "sequence")
 
-MANY = 64
+SORT_FROM = 64
 """From this many items on, sorting the whole group is cheaper than inserting each."""
 
 
@@ -64,9 +64,9 @@ class Batcher(Generic[T]):
         self._sequence = itertools.count()
         self._size = 0
         self.limits = Limits(max_items, budget, slack)
-        self.price(budget, slack, packs=packs)
+        self.set_costs(budget, slack, packs=packs)
 
-    def price(self, budget: float, slack: float, *, packs: bool) -> None:
+    def set_costs(self, budget: float, slack: float, *, packs: bool) -> None:
         """Sets the costs of batches; to be called before the first item is added."""
         self.limits = self.limits._replace(budget=budget, slack=slack)
         self._packs = packs
@@ -88,7 +88,7 @@ class Batcher(Generic[T]):
 
     def anchor(self, *, cautious: bool = False) -> Item[T] | None:
         """Returns the item around which the next batch is formed; None if the window is empty."""
-        return self._most_important() if cautious else self._most_urgent()
+        return self._highest_priority() if cautious else self._most_urgent()
 
     def add(self, items: Iterable[Item[T]]) -> None:
         """Adds items of one job to the window; items that were in it before regain their places."""
@@ -103,7 +103,7 @@ class Batcher(Generic[T]):
             self._size += 1
         for group, added in groups.items():
             waiting = self._groups.setdefault(group, [])
-            if len(added) < MANY:
+            if len(added) < SORT_FROM:
                 for item in added:
                     insort(waiting, item, key=self._order)
             else:
@@ -114,9 +114,9 @@ class Batcher(Generic[T]):
         """Removes those items that are still in the window."""
         for item in items:
             if item.waiting:
-                own = (item.group, item.rank)
-                at = bisect_left(self._groups[own], self._order(item), key=self._order)
-                self._take(own, at, at + 1)
+                group = (item.group, item.rank)
+                at = bisect_left(self._groups[group], self._order(item), key=self._order)
+                self._take(group, at, at + 1)
 
     def next_batch(self, *, cautious: bool = False) -> list[Item[T]]:
         """Takes the next micro-batch out of the window, ordered by length; empty if the window is empty.
@@ -127,8 +127,8 @@ class Batcher(Generic[T]):
         anchor = self.anchor(cautious=cautious)
         if anchor is None:
             return []
-        own = (anchor.group, anchor.rank)
-        batch = self._next_in_line([], own) if self._packs else self._span(anchor)
+        group = (anchor.group, anchor.rank)
+        batch = self._next_in_line([], group) if self._packs else self._span(anchor)
         for rank in sorted(self._ranks - {anchor.rank}) if not cautious else ():
             fill = self._next_in_line if self._packs else self._fill
             batch += fill(batch, (anchor.group, rank))
@@ -158,15 +158,15 @@ class Batcher(Generic[T]):
 
     def _span(self, anchor: Item[T]) -> list[Item[T]]:
         """Takes the anchor and its companions of the same priority."""
-        own = (anchor.group, anchor.rank)
-        waiting = self._groups[own]
+        group = (anchor.group, anchor.rank)
+        waiting = self._groups[group]
         at = bisect_left(waiting, _by_length(anchor), key=_by_length)
         reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
         first = max(0, at - reach)  # twice a batch's reach, so that the edges of the view matter little
         lengths = [item.length for item in waiting[first : at + reach]]
-        choose = nearest if math.isinf(self.limits.slack) else thriftiest
+        choose = nearest if math.isinf(self.limits.slack) else cheapest
         start, end = choose(lengths, at - first, self.limits)
-        return self._take(own, first + start, first + end)
+        return self._take(group, first + start, first + end)
 
     def _fill(self, batch: list[Item[T]], others: tuple[Hashable, int]) -> list[Item[T]]:
         """Takes items that fit into the batch, are not longer than its longest, and add the least padding."""
@@ -191,11 +191,11 @@ class Batcher(Generic[T]):
             heapq.heappop(self._urgent)  # taken with an earlier batch, or discarded
         return None
 
-    def _most_important(self) -> Item[T] | None:
+    def _highest_priority(self) -> Item[T] | None:
         """Returns the most urgent item of the highest priority; a lower one may be more urgent by now."""
         highest = min((rank for _, rank in self._groups), default=None)
-        of_it = (item for (_, rank), items in self._groups.items() if rank == highest for item in items)
-        return min(of_it, key=_by_urgency, default=None)
+        candidates = (item for (_, rank), items in self._groups.items() if rank == highest for item in items)
+        return min(candidates, key=_by_urgency, default=None)
 
     def _take(self, group: tuple[Hashable, int], first: int, end: int) -> list[Item[T]]:
         waiting = self._groups[group]

@@ -4,7 +4,7 @@ import math
 
 from worker.engine.protocol import Cost
 
-FADING = 0.9
+DECAY = 0.9
 """The weight of a batch relative to the one after it."""
 
 
@@ -17,7 +17,7 @@ class CostModel:
     def __init__(self, cost: Cost) -> None:
         self._fixed, self._token = (cost.fixed_ms, cost.token_ms) if cost.token_ms > 0 else (0.0, 1.0)
         self._slack = cost.fixed_ms / cost.token_ms if cost.token_ms > 0 else math.inf
-        self._taken = self._told = 0.0
+        self._measured = self._predicted = 0.0
         self._factor = 0.001 if cost.token_ms > 0 else math.inf
 
     @property
@@ -29,8 +29,8 @@ class CostModel:
         """Expected seconds of a batch with `padded` tokens; infinite while nothing is known."""
         return self._factor * (self._fixed + self._token * padded)
 
-    def took(self, padded: int, seconds: float) -> None:
+    def record(self, padded: int, seconds: float) -> None:
         """Records the duration of a finished batch."""
-        self._taken = FADING * self._taken + seconds
-        self._told = FADING * self._told + self._fixed + self._token * padded
-        self._factor = self._taken / self._told
+        self._measured = DECAY * self._measured + seconds
+        self._predicted = DECAY * self._predicted + self._fixed + self._token * padded
+        self._factor = self._measured / self._predicted

@@ -13,10 +13,10 @@ from worker.engine.protocol import Loaded
 FACTOR = 5
 """Allowed multiple of the expected time: the machine may be busy, and texts differ in length."""
 
-FADING = 0.9
+DECAY = 0.9
 """The weight of a batch in the time of a step, relative to the next batch."""
 
-FEW_STEPS = 4
+MIN_STEPS = 4
 """A batch with fewer steps is ignored: most of its time was spent on the prompts."""
 
 
@@ -28,24 +28,26 @@ class Deadlines:
     """
 
     def __init__(self, spec: ModelSpec, loaded: Loaded) -> None:
-        self._least = spec.batch_timeout
+        self._minimum = spec.batch_timeout
         self._measured = spec.pipeline is None and loaded.cost.token_ms > 0
         self._new_tokens = loaded.new_tokens
-        self._taken, self._steps, self._rows = loaded.step_ms / 1000, 1.0, 1.0
+        self._total_seconds, self._steps, self._rows = loaded.step_ms / 1000, 1.0, 1.0
         """Seconds, steps, and texts times steps of the batches so far; initially of one step at warm-up."""
 
     def seconds(self, texts: int, parameters: dict[str, Any], expected: float) -> float:
         """Returns the deadline of a batch of `texts`; `expected` is the time for its padded tokens."""
-        if self._taken:
+        if self._total_seconds:
             new_tokens = parameters.get("max_new_tokens", self._new_tokens)
-            expected = new_tokens * self._taken / self._steps * max(1.0, texts * self._steps / self._rows)
+            expected = (
+                new_tokens * self._total_seconds / self._steps * max(1.0, texts * self._steps / self._rows)
+            )
         elif not self._measured:
-            return self._least
-        return max(self._least, FACTOR * expected)
+            return self._minimum
+        return max(self._minimum, FACTOR * expected)
 
-    def took(self, texts: int, steps: int, seconds: float) -> None:
+    def record(self, texts: int, steps: int, seconds: float) -> None:
         """Records a finished batch; `steps` is 0 for a task that generates nothing."""
-        if steps >= FEW_STEPS:
-            self._taken = FADING * self._taken + seconds
-            self._steps = FADING * self._steps + steps
-            self._rows = FADING * self._rows + texts * steps
+        if steps >= MIN_STEPS:
+            self._total_seconds = DECAY * self._total_seconds + seconds
+            self._steps = DECAY * self._steps + steps
+            self._rows = DECAY * self._rows + texts * steps

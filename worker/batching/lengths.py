@@ -12,7 +12,7 @@ from jobs.errors import ConfigurationError
 from jobs.tasks import Task
 from worker.engine.protocol import CHARS_PER_TOKEN, Loaded
 
-FADING = 0.95
+DECAY = 0.95
 """The weight of a batch in the correction, relative to the next batch."""
 
 INLINE_CHARS = 20_000
@@ -55,25 +55,25 @@ class LengthMeter:
         return [passes * sum(islice(left, len(each))) for each in texts]
 
     @property
-    def guesses(self) -> bool:
+    def estimates(self) -> bool:
         """Whether lengths are estimated, because there is no tokenizer."""
         return self._tokenizer is None
 
-    def counts(self, inputs: Sequence[Any]) -> bool:
+    def is_exact(self, inputs: Sequence[Any]) -> bool:
         """Whether `measure` returns exact token counts for these inputs, not estimates."""
         return self._tokenizer is not None and isinstance(inputs[0], str)
 
-    def ran(self, inputs: Sequence[Any], parameters: dict[str, Any], tokens: int) -> None:
+    def adjust(self, inputs: Sequence[Any], parameters: dict[str, Any], tokens: int) -> None:
         """Adjusts later estimates: a batch of these inputs had so many tokens."""
         texts = self._texts(inputs)
         if texts is None or not tokens:
             return
         lengths = [len(row) for row in chain.from_iterable(texts)]
         # a truncated text gives no ratio of characters to tokens
-        most = (self.max_length or math.inf) * self._chars_per_token
-        if max(lengths) < most / 2:
-            self._chars = FADING * self._chars + sum(lengths)
-            self._tokens = FADING * self._tokens + tokens / self._passes(parameters)
+        limit = (self.max_length or math.inf) * self._chars_per_token
+        if max(lengths) < limit / 2:
+            self._chars = DECAY * self._chars + sum(lengths)
+            self._tokens = DECAY * self._tokens + tokens / self._passes(parameters)
             self._chars_per_token = self._chars / self._tokens
 
     def _texts(self, inputs: Sequence[Any]) -> list[list[str]] | None:
@@ -86,8 +86,8 @@ class LengthMeter:
             counts = [int(len(text) / self._chars_per_token) + 1 for text in texts]
         else:
             counts = [len(encoded.ids) for encoded in self._tokenizer.encode_batch_fast(list(texts))]
-        most = self.max_length or max(counts)
-        return [min(max(count, 1), most) for count in counts]
+        limit = self.max_length or max(counts)
+        return [min(max(count, 1), limit) for count in counts]
 
 
 def _read(file: str) -> Tokenizer:

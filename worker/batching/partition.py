@@ -18,7 +18,7 @@ class Limits(NamedTuple):
     """Tokens."""
 
 
-def thriftiest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int, int]:
+def cheapest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int, int]:
     """Returns the anchor's part, [start, end), of the cheapest partition of sorted lengths into batches.
 
     Dynamic programming over the last batch of a prefix. Two facts limit the search. An item whose padding

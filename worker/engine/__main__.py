@@ -33,7 +33,7 @@ def main(fd: int, worker: int) -> int:
     os.set_inheritable(fd, False)  # processes that a class starts must not keep it open
     # only the worker stops the engine: a Ctrl-C meant for the worker must not break its running batch
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    forks.shut_out(fd)
+    forks.close_in_children(fd)
     stream = socket.socket(fileno=fd).makefile("rwb")
     match receive(stream):
         case request_id, Load() as request:
@@ -48,11 +48,11 @@ def main(fd: int, worker: int) -> int:
     try:
         pipeline, loaded = loading.load(spec, source, settings.cache_dir)
     except (ConfigurationError, MemoryError) as error:
-        reason = str(error) or "the model does not fit into its memory_limit"
+        reason = str(error) or "the model does not fit into its memory_limit; raise it in models.toml"
         send(stream, request_id, LoadFailed(reason))
         return 1
     finally:
-        forks.leave_if_forked()
+        forks.exit_if_forked()
     heap.settle()
     send(stream, request_id, loaded)
     log = structlog.get_logger().bind(model=spec.name)

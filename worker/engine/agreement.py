@@ -7,13 +7,13 @@ from typing import Any
 from worker.engine.pipelines import ComparablePipeline
 from worker.engine.protocol import CHARS_PER_TOKEN
 
-EQUAL = 0.999
+MIN_EQUAL = 0.999
 """The share of decisions that must be equal."""
 
-ALIKE = 0.999
+MIN_COSINE = 0.999
 """The lowest cosine similarity allowed between any vector and its counterpart."""
 
-SCORE = 0.01
+MAX_SCORE_DIFFERENCE = 0.01
 """The largest difference allowed between scores, for a model that returns only a score."""
 
 Answers = list[Any]
@@ -46,12 +46,12 @@ class Examination:
         self, pipeline: ComparablePipeline, batches: list[list[Any]], in_time: Callable[[], bool]
     ) -> Answers:
         """Returns the pipeline's answer to each text, in the order of the batches. Raises OutOfTime."""
-        told: Answers = []
+        answers: Answers = []
         for batch in batches:
             if not in_time():
                 raise OutOfTime
-            told += map(pipeline.compared, pipeline.run(batch, pipeline.compared_with))
-        return told
+            answers += map(pipeline.compared, pipeline.run(batch, pipeline.compared_with))
+        return answers
 
     def agreement(self, ours: Answers, theirs: Answers) -> float:
         """Returns the share of equal decisions, or the lowest cosine similarity of two vectors."""
@@ -64,11 +64,11 @@ class Examination:
 
     @property
     def threshold(self) -> float:
-        return ALIKE if self._has_vectors else EQUAL
+        return MIN_COSINE if self._has_vectors else MIN_EQUAL
 
 
 def _equal(one: Any, other: Any) -> bool:
-    return bool(abs(one - other) <= SCORE) if isinstance(one, float) else bool(one == other)
+    return bool(abs(one - other) <= MAX_SCORE_DIFFERENCE) if isinstance(one, float) else bool(one == other)
 
 
 def _least_cosine(one: Any, other: Any) -> float:

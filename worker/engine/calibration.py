@@ -12,36 +12,36 @@ from typing import Any
 from worker.engine.pipelines import LoadedPipeline
 from worker.engine.protocol import NO_BUDGET, Cost
 
-SECONDS = 3.0
+TIME_LIMIT = 3.0
 """Time limit in seconds on an idle machine; a slow model exceeds it by the shape being timed."""
 
-LONGEST_SHAPE = 1000.0
+MAX_SHAPE_MS = 1000.0
 """Milliseconds. Larger batches only add throughput, and other inputs would wait too long for them."""
 
-RUNS = 3
+MIN_RUNS = 3
 """Minimum number of runs of each shape."""
 
-ALIKE = 1.1
+MAX_TIME_RATIO = 1.1
 """The two best times of a shape are trusted if their ratio is at most this."""
 
-STRETCH = 3
-"""On a busy machine, measuring may take this many times `SECONDS`."""
+BUSY_FACTOR = 3
+"""On a busy machine, measuring may take this many times `TIME_LIMIT`."""
 
 TOLERANCE = 0.03
 """A batch is full at this distance from the best rate: a larger one adds more waiting than throughput."""
 
-GAIN = 1.02
+MIN_GAIN = 1.02
 """A shape counts as a gain if its rate is this many times that of the shape half its size."""
 
 SHAPES_WITHOUT_GAIN = 2
 """A series ends after this many shapes in a row without a gain."""
 
-EVEN = 2
+LANES_FACTOR = 2
 """Factor on the best size for batches that are split across cores: texts cannot be divided, and the measured
 shapes, with texts of one length, do not show how far apart the cores finish. They finish together in a larger
 batch."""
 
-DISTURBED_BUDGET = 512
+MIN_BUSY_BUDGET = 512
 """Minimum budget on a machine too busy to measure: it suits small models on a few cores."""
 
 Clock = Callable[[], float]
@@ -75,9 +75,9 @@ class Shape:
 
     @property
     def settled(self) -> bool:
-        if self.times[0] > LONGEST_SHAPE:
+        if self.times[0] > MAX_SHAPE_MS:
             return True
-        return self.runs >= RUNS and self.times[1] <= self.times[0] * ALIKE
+        return self.runs >= MIN_RUNS and self.times[1] <= self.times[0] * MAX_TIME_RATIO
 
     def add(self, milliseconds: float) -> None:
         self.runs += 1
@@ -102,7 +102,7 @@ class Series:
         return (
             not self.out_of_memory
             and 2 * len(largest.inputs) <= self.max_items
-            and largest.milliseconds <= LONGEST_SHAPE
+            and largest.milliseconds <= MAX_SHAPE_MS
             and _gains(self.shapes)
         )
 
@@ -119,7 +119,7 @@ class Series:
 
 
 def calibrate(
-    pipeline: LoadedPipeline, max_items: int, seconds: float = SECONDS, clock: Clock = time.perf_counter
+    pipeline: LoadedPipeline, max_items: int, seconds: float = TIME_LIMIT, clock: Clock = time.perf_counter
 ) -> Calibration:
     """Returns the cost of the pipeline's micro-batches up to `max_items`; no budget if it has no samples."""
     sample = pipeline.warm_up()
@@ -146,33 +146,33 @@ class _Measurement:
         self.series = [Series(kind, max_items) for kind in kinds]
 
     def run(self, seconds: float) -> Calibration:
-        at_latest = self.clock() + STRETCH * seconds
+        deadline = self.clock() + BUSY_FACTOR * seconds
         while growing := [one for one in self.series if one.growing]:
             for one in growing:
-                if self.clock() < at_latest and self._undisturbed() < seconds:
+                if self.clock() < deadline and self._idle_seconds() < seconds:
                     self._grow(one)
             # correct times that other load has distorted before deciding whether to continue
-            self._settle(at_latest)
-            if self.clock() >= at_latest or self._undisturbed() >= seconds:
+            self._repeat_until_stable(deadline)
+            if self.clock() >= deadline or self._idle_seconds() >= seconds:
                 break
         series = [one for one in self.series if one.shapes]
         shapes = [shape for one in series for shape in one.shapes]
         budget = _knee(series)
         fixed, slope = _fit([shape for shape in shapes if shape.units <= budget])
-        whole = self._undisturbed() >= seconds or not any(one.growing for one in self.series)
-        settled = whole and all(shape.settled for shape in shapes)
+        complete = self._idle_seconds() >= seconds or not any(one.growing for one in self.series)
+        settled = complete and all(shape.settled for shape in shapes)
         if not settled:
-            budget = max(budget, DISTURBED_BUDGET)
+            budget = max(budget, MIN_BUSY_BUDGET)
         if self.pipeline.info.lanes > 1:
-            budget *= EVEN
+            budget *= LANES_FACTOR
         if not self.counts_tokens and (not settled or budget == shapes[-1].units):
             budget = NO_BUDGET  # it was still gaining at the last size
         return Calibration(Cost(budget, fixed, slope), settled)
 
-    def _undisturbed(self) -> float:
+    def _idle_seconds(self) -> float:
         """Returns the seconds that the runs so far would have taken on an idle machine."""
         shapes = [shape for series in self.series for shape in series.shapes]
-        return sum(RUNS * shape.milliseconds for shape in shapes) / 1000
+        return sum(MIN_RUNS * shape.milliseconds for shape in shapes) / 1000
 
     def _grow(self, series: Series) -> None:
         """Times the next larger shape."""
@@ -191,12 +191,12 @@ class _Measurement:
         else:
             series.shapes.append(shape)
 
-    def _settle(self, at_latest: float) -> None:
+    def _repeat_until_stable(self, deadline: float) -> None:
         """Times the shapes in turn until the two best times of each agree."""
         shapes = [shape for series in self.series for shape in series.shapes]
         while unsettled := [shape for shape in shapes if not shape.settled]:
             for shape in unsettled:
-                if self.clock() >= at_latest:
+                if self.clock() >= deadline:
                     return
                 self._time(shape)
 
@@ -215,7 +215,7 @@ class _Measurement:
 def _gains(shapes: list[Shape]) -> bool:
     earlier, latest = shapes[:-SHAPES_WITHOUT_GAIN], shapes[-SHAPES_WITHOUT_GAIN:]
     best = max((shape.rate for shape in earlier), default=0.0)
-    return any(shape.rate > best * GAIN for shape in latest)
+    return any(shape.rate > best * MIN_GAIN for shape in latest)
 
 
 def _knee(series: list[Series]) -> int:
@@ -236,14 +236,14 @@ def _fit(shapes: list[Shape]) -> tuple[float, float]:
     mean_units = sum(w * shape.units for w, shape in zip(weights, shapes, strict=True)) / total
     mean_ms = sum(w * shape.milliseconds for w, shape in zip(weights, shapes, strict=True)) / total
     spread = sum(w * (shape.units - mean_units) ** 2 for w, shape in zip(weights, shapes, strict=True))
-    together = sum(
+    covariance = sum(
         w * (shape.units - mean_units) * (shape.milliseconds - mean_ms)
         for w, shape in zip(weights, shapes, strict=True)
     )
-    slope = max(0.0, together / spread) if spread else 0.0
+    slope = max(0.0, covariance / spread) if spread else 0.0
     fixed = mean_ms - slope * mean_units
     if fixed < 0 or not spread:  # a line through the origin
         squares = sum(w * shape.units**2 for w, shape in zip(weights, shapes, strict=True))
-        through = sum(w * shape.units * shape.milliseconds for w, shape in zip(weights, shapes, strict=True))
-        return 0.0, through / squares
+        products = sum(w * shape.units * shape.milliseconds for w, shape in zip(weights, shapes, strict=True))
+        return 0.0, products / squares
     return fixed, slope

@@ -101,7 +101,7 @@ class Conveyor:
         self._computed: SimpleQueue[PipelinedBatch] = SimpleQueue()
         self._latest: PipelinedBatch | None = None
         """The batch that a withdrawal refers to."""
-        self._handed = self._replied = 0
+        self._handed_over = self._replied = 0
         """Batches that were handed to the writer, and that it answered; each is counted by one thread only.
         """
 
@@ -109,24 +109,26 @@ class Conveyor:
         """Computes until the socket closes, which ends the process."""
         sys.setswitchinterval(SWITCH_SECONDS)
         for loop in (self._read, self._write):
-            threading.Thread(target=_or_die, args=[loop, self._log], name=loop.__name__, daemon=True).start()
-        free, reading = time.monotonic(), False
+            threading.Thread(
+                target=_run_or_exit, args=[loop, self._log], name=loop.__name__, daemon=True
+            ).start()
+        idle_since, reading = time.monotonic(), False
         while True:
             batch = self._prepared.get() if reading else self._receive()
             if not (reading or batch.alone):
                 self._turns.put(None)
             reading = not batch.alone
-            batch.waited_ms = (time.monotonic() - free) * 1000
+            batch.waited_ms = (time.monotonic() - idle_since) * 1000
             if batch.withdrawn and batch.refusal is None:
                 batch.refusal = Withdrawn()
             self._step(batch, self._compute)
-            if batch.count == 1 and self._prepared.empty() and self._handed == self._replied:
+            if batch.count == 1 and self._prepared.empty() and self._handed_over == self._replied:
                 self._reply(batch)  # the writer is idle; waking it would take longer
             else:
-                self._handed += 1
+                self._handed_over += 1
                 self._computed.put(batch)
             del batch  # frees its tensors before the next batch arrives
-            free = time.monotonic()
+            idle_since = time.monotonic()
 
     def _read(self) -> None:
         while True:
@@ -193,7 +195,7 @@ class Conveyor:
             raise ValueError(f"the pipeline returned {len(outputs)} outputs for {batch.count} inputs")
         encoded = [encode_one(output, self._max_output) for output in outputs]
         if sum(len(each) for each in encoded if isinstance(each, bytes)) > 2 * self._max_output:
-            raise ValueError("the outputs of this batch are too large together")  # so that it is halved
+            raise ValueError("the outputs of this batch are too large in total")  # so that it is halved
         return encoded
 
     def _step(self, batch: PipelinedBatch, step: Callable[[PipelinedBatch], Any]) -> None:
@@ -205,13 +207,13 @@ class Conveyor:
             batch.refusal = Raised(str(error)[:MAX_DETAIL])
         except Exception as error:
             if batch.count == 1:  # this input is at fault; a larger batch is halved and retried
-                self._log.exception("input raised")
+                self._log.exception("pipeline raised on one input")
             batch.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL], is_shortage(error))
         finally:
-            forks.leave_if_forked()  # if the class forked, its child must not continue here
+            forks.exit_if_forked()  # if the class forked, its child must not continue here
 
 
-def encode_one(output: object, most: int = MAX_FRAME // 2) -> bytes | Failure:
+def encode_one(output: object, limit: int = MAX_FRAME // 2) -> bytes | Failure:
     if isinstance(output, InvalidRequest):
         return Failure("input-failed", str(output)[:MAX_DETAIL])
     try:
@@ -220,8 +222,10 @@ def encode_one(output: object, most: int = MAX_FRAME // 2) -> bytes | Failure:
         raise
     except Exception as error:
         return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
-    if len(encoded) > most:
-        return Failure("result-too-large", f"its output has {len(encoded)} bytes; {most} are allowed")
+    if len(encoded) > limit:
+        return Failure(
+            "result-too-large", f"the output has {len(encoded)} bytes, more than the limit of {limit}"
+        )
     return encoded
 
 
@@ -236,14 +240,14 @@ def receive(stream: Stream) -> tuple[int, Request] | None:
 
 def send(stream: Stream, request_id: int, reply: Reply) -> None:
     """Answers a request; a forked child of the engine exits instead."""
-    forks.leave_if_forked()
+    forks.exit_if_forked()
     stream.write(encode(request_id, reply))
     stream.flush()
 
 
-def _or_die(loop: Callable[[], None], log: FilteringBoundLogger) -> None:
+def _run_or_exit(loop: Callable[[], None], log: FilteringBoundLogger) -> None:
     try:
-        threads.alone()  # the cores are for the model
+        threads.use_one_thread()  # the cores are for the model
         loop()
     except BaseException:
         log.exception("engine thread failed")

@@ -17,16 +17,16 @@ from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, Prepared
 
 CANDIDATES = {"cpu": ("bfloat16", "int8"), "cuda": ("bfloat16", "float16")}
 
-WORTH = 1.1
+MIN_SPEEDUP = 1.1
 """A type must be this many times as fast as float32 to be chosen."""
 
-RACES = 5
+RUNS = 5
 
-HOPELESS = 4
+MAX_SLOWDOWN = 4
 """A type that once takes this many times as long as float32 is not timed further: a processor without
 bfloat16 computes it in software, ten times slower."""
 
-SHARE = 1 / 3
+TIME_SHARE = 1 / 3
 """The share of `load_timeout` that the choice may take."""
 
 
@@ -50,16 +50,20 @@ class Verdict:
     agreement: float | None = None
     """Agreement with float32, in batches: share of equal decisions or lowest cosine. None: too slow to check.
     """
-    steadiness: float | None = None
+    self_agreement: float | None = None
     """The same between its own answers in batches and one by one."""
     agrees: bool = False
 
     def __str__(self) -> str:
-        told = f"{self.dtype} {self.speed:.2f} times float32"
+        text = f"{self.dtype} {self.speed:.2f} times float32"
         if self.agreement is None:
-            return f"{told}: not worth it"
-        told = f"{told}, agreement {self.agreement:.4f}"
-        return told if self.agrees else f"{told} in batches, {self.steadiness:.4f} with itself alone: refused"
+            return f"{text}: too slow"
+        text = f"{text}, agreement {self.agreement:.4f}"
+        return (
+            text
+            if self.agrees
+            else f"{text} in batches, {self.self_agreement:.4f} with its own unbatched answers: refused"
+        )
 
 
 def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice]:
@@ -71,7 +75,7 @@ def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice
     judge = Judge(spec, source, texts)
     verdicts: list[str] = []
     settled = True
-    best, best_speed, best_pipeline = "float32", WORTH, judge.reference
+    best, best_speed, best_pipeline = "float32", MIN_SPEEDUP, judge.reference
     for dtype in CANDIDATES.get(judge.device, ("bfloat16", "float16")):
         try:
             pipeline, verdict = judge.examine(dtype)
@@ -97,7 +101,7 @@ def held_out_texts(spec: ModelSpec) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"model {spec.name!r}: {file} cannot be read: {error}") from None
     if not any(texts):
-        raise ConfigurationError(f"model {spec.name!r}: {file} holds no texts")
+        raise ConfigurationError(f"model {spec.name!r}: {file} contains no texts")
     return [text for text in texts if text]
 
 
@@ -107,7 +111,7 @@ class Judge:
     def __init__(self, spec: ModelSpec, source: Path | None, texts: list[str]) -> None:
         self.spec = spec
         self.source = source
-        self._until = time.monotonic() + spec.load_timeout * SHARE
+        self._until = time.monotonic() + spec.load_timeout * TIME_SHARE
         self.reference = self._load("float32")
         self.device = self.reference.info.device.partition(":")[0]
         self._examination = Examination(texts, self.reference)
@@ -116,22 +120,22 @@ class Judge:
         self._alone = [[text] for batch in self.batches for text in batch]
         self._expected: Answers | None = None
 
-    def examine(self, dtype: str, worth: float = WORTH) -> tuple[ComparablePipeline, Verdict]:
-        """Loads the model in that type and times it; if `worth` times as fast, also compares its answers.
+    def examine(self, dtype: str, min_speedup: float = MIN_SPEEDUP) -> tuple[ComparablePipeline, Verdict]:
+        """Loads the model in that type and times it. If `min_speedup` is reached, also compares its answers.
 
         Raises OutOfTime, and what loading and running raise.
         """
         pipeline = self._load(dtype)
         speed = self.speed(pipeline)
-        if speed < worth:
+        if speed < min_speedup:
             return pipeline, Verdict(dtype, speed)
         if self._expected is None:
             self._expected = self._answers(self.reference, self.batches)
         together = self._answers(pipeline, self.batches)
         agreement = self._examination.agreement(together, self._expected)
-        steadiness = self._examination.agreement(together, self._answers(pipeline, self._alone))
-        agrees = min(agreement, steadiness) >= self._examination.threshold
-        return pipeline, Verdict(dtype, speed, agreement, steadiness, agrees)
+        self_agreement = self._examination.agreement(together, self._answers(pipeline, self._alone))
+        agrees = min(agreement, self_agreement) >= self._examination.threshold
+        return pipeline, Verdict(dtype, speed, agreement, self_agreement, agrees)
 
     def speed(self, pipeline: LoadedPipeline) -> float:
         """Returns the speed relative to float32, by the best times on every eighth batch, run in turn."""
@@ -140,11 +144,11 @@ class Judge:
         for batch in self.batches[4::8] or self.batches:
             racers = [(one, one.prepare(batch, parameters)) for one in (self.reference, pipeline)]
             best = [math.inf, math.inf]
-            for _ in range(RACES):
+            for _ in range(RUNS):
                 if not self._in_time():
                     raise OutOfTime
                 best = [min(once, _seconds(*racer)) for once, racer in zip(best, racers, strict=True)]
-                if best[1] > HOPELESS * best[0]:
+                if best[1] > MAX_SLOWDOWN * best[0]:
                     return best[0] / best[1]
             total = [one + other for one, other in zip(total, best, strict=True)]
         return total[0] / total[1]

@@ -31,7 +31,7 @@ FORMAT = 2
 """Part of every key; to be increased when what is measured, or how, changes."""
 
 
-UNSETTLED_FOR = 3600.0
+UNSETTLED_LIFETIME = 3600.0
 """Seconds for which findings of a busy machine are used."""
 
 
@@ -53,8 +53,8 @@ class FindingsStore:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def recall(self, key: dict[str, Any]) -> Findings | None:
-        """Returns the findings for exactly these circumstances, or None."""
+    def load(self, key: dict[str, Any]) -> Findings | None:
+        """Returns the findings with exactly this key, or None."""
         if self._folder is None:
             return None
         try:
@@ -63,10 +63,10 @@ class FindingsStore:
             age = time.time() - file.stat().st_mtime
         except (OSError, ValueError):  # includes msgspec's errors and invalid UTF-8
             return None
-        counts = found.key == key and found.cost.budget > 0 and (found.settled or age < UNSETTLED_FOR)
-        return found if counts else None
+        valid = found.key == key and found.cost.budget > 0 and (found.settled or age < UNSETTLED_LIFETIME)
+        return found if valid else None
 
-    def keep(self, findings: Findings) -> None:
+    def save(self, findings: Findings) -> None:
         """Writes the findings atomically for the next start; other processes may write them too."""
         if self._folder is None:
             return
@@ -82,7 +82,9 @@ class FindingsStore:
                         Path(file.name).unlink()
                     raise
         except OSError as error:
-            logger.warning("%s cannot be written (%s): engines measure at each start", self._folder, error)
+            logger.warning(
+                "%s cannot be written (%s): each start of an engine measures again", self._folder, error
+            )
 
     @staticmethod
     def _file(folder: Path, key: dict[str, Any]) -> Path:
@@ -99,7 +101,7 @@ def folder(cache_dir: Path | None) -> Path | None:
         return None
 
 
-def circumstances(spec: ModelSpec, source: Path | None, threads: int) -> dict[str, Any]:
+def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[str, Any]:
     """Returns everything that a measurement depends on, as JSON."""
     settings = spec.model_dump(
         mode="json",
@@ -161,18 +163,18 @@ def _module(spec: ModelSpec) -> Path | None:
 
 
 def _stamp(file: Path) -> tuple[int, int]:
-    told = file.stat()
-    return told.st_size, told.st_mtime_ns
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _processors() -> list[str]:
     """Returns the first processor's name and flags, which a virtual machine may hide, and the GPUs."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").split("\n\n")[0].splitlines() if told.exists() else []
-    mine = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "flags"))]
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").split("\n\n")[0].splitlines() if cpuinfo.exists() else []
+    flags = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "flags"))]
     cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
     models = [card.read_text(encoding="utf-8").partition("Model:")[2].partition("\n")[0] for card in cards]
-    return [*(mine or [platform.processor() or platform.machine()]), *map(str.strip, models)]
+    return [*(flags or [platform.processor() or platform.machine()]), *map(str.strip, models)]
 
 
 def _version(package: str) -> str:

@@ -9,13 +9,13 @@ import os
 _ENGINE = os.getpid()
 
 
-def shut_out(fd: int) -> None:
+def close_in_children(fd: int) -> None:
     """Replaces the descriptor by /dev/null in each child that `os.fork` creates from now on."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.register_at_fork(after_in_child=lambda: os.dup2(nowhere, fd, inheritable=False))
 
 
-def leave_if_forked() -> None:
+def exit_if_forked() -> None:
     """Exits unless this process is the engine; native code may fork without the hook above."""
     if os.getpid() != _ENGINE:
         os._exit(0)

@@ -8,7 +8,7 @@ import msgspec
 
 from jobs.models import ModelSpec
 from worker.engine import dtypes, findings, pipelines, smoke, threads
-from worker.engine.calibration import SECONDS, calibrate
+from worker.engine.calibration import TIME_LIMIT, calibrate
 from worker.engine.dtypes import Choice
 from worker.engine.findings import Findings, FindingsStore
 from worker.engine.protocol import NO_BUDGET, Loaded
@@ -22,12 +22,12 @@ def load(
     Raises ConfigurationError if the model cannot be served, or cannot run its example or its samples.
     """
     began = time.monotonic()
-    count = threads.claim(spec.threads)
+    count = threads.set_count(spec.threads)
     if spec.pipeline is None:
-        threads.tell_torch(count)
+        threads.set_torch_threads(count)
     store = FindingsStore(findings.folder(cache_dir))
-    key = findings.circumstances(spec, source, count)
-    known = store.recall(key)
+    key = findings.measurement_key(spec, source, count)
+    known = store.load(key)
     choice = Choice(spec.dtype, "") if spec.dtype != "auto" else None
     if known is not None:
         choice = Choice(known.dtype, known.why)
@@ -40,20 +40,20 @@ def load(
     if sample := pipeline.warm_up():
         if spec.example is not None:
             pipeline.run(*sample)
-        step_ms = _step(pipeline, sample)
-    told = "measured earlier"
+        step_ms = _step_ms(pipeline, sample)
+    origin = "measured earlier"
     if known is None:
-        found = calibrate(pipeline, spec.max_batch_items, min(SECONDS, spec.load_timeout / 10))
+        found = calibrate(pipeline, spec.max_batch_items, min(TIME_LIMIT, spec.load_timeout / 10))
         known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
-        store.keep(known)
-        told = "measured now"
+        store.save(known)
+        origin = "measured now"
     if not known.settled:
-        told += " on a busy machine"
+        origin += " on a busy machine"
     cost = known.cost
     if spec.token_budget is not None:
-        cost, told = msgspec.structs.replace(cost, budget=spec.token_budget), "as in models.toml"
+        cost, origin = msgspec.structs.replace(cost, budget=spec.token_budget), "as in models.toml"
     pipeline.budget = cost.budget
-    limit = f"{cost.budget} ({told})" if cost.budget < NO_BUDGET else "none"
+    limit = f"{cost.budget} ({origin})" if cost.budget < NO_BUDGET else "none"
     info = pipeline.info
     padding = "" if not info.tokenizes else "no padding, " if info.packs else "padding, "
     return pipeline, Loaded(
@@ -72,7 +72,7 @@ def load(
     )
 
 
-def _step(pipeline: pipelines.LoadedPipeline, sample: tuple[list[Any], dict[str, Any]]) -> float:
+def _step_ms(pipeline: pipelines.LoadedPipeline, sample: tuple[list[Any], dict[str, Any]]) -> float:
     """Milliseconds of one generation step, prompts included; 0.0 if the task generates nothing."""
     if not pipeline.steps:
         return 0.0

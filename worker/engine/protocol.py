@@ -16,7 +16,7 @@ HEADER = struct.Struct("!QI")
 """Every frame starts with the id of its request and the length of its body in bytes."""
 
 MAX_FRAME = 2**31
-"""More than any batch has; a longer frame means that the stream is out of step."""
+"""More than any batch has; a longer frame means that the stream is corrupt."""
 
 
 CHARS_PER_TOKEN = 4

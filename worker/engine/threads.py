@@ -14,17 +14,17 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-SYSTEM = Path("/")
+ROOT = Path("/")
 
 
-def claim(threads: int | None) -> int:
+def set_count(threads: int | None) -> int:
     """Sets the number of threads of this process and returns it; to be called before loading torch or NumPy.
 
     None: the number in the environment, or else the number of cores. OpenMP, MKL and torch read the result
     from the environment.
     """
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    count = threads or (int(told) if told.isdecimal() and int(told) > 0 else cores())
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    count = threads or (int(given) if given.isdecimal() and int(given) > 0 else cores())
     os.environ["OMP_NUM_THREADS"] = str(count)
     # A thread that spins while it waits can occupy the core of the thread it waits for, once the cores are
     # shared with an API, a Redis or another engine: that leaves a tenth of the speed, or less. Spinning for a
@@ -35,7 +35,7 @@ def claim(threads: int | None) -> int:
     return count
 
 
-def tell_torch(count: int) -> None:
+def set_torch_threads(count: int) -> None:
     """Sets torch's number of threads, before its first operation, and disables its inter-op threads."""
     import torch
 
@@ -44,7 +44,7 @@ def tell_torch(count: int) -> None:
         torch.set_num_interop_threads(1)
 
 
-def alone() -> None:
+def use_one_thread() -> None:
     """Makes the calling thread compute without helper threads, in all loaded OpenMP and MKL libraries.
 
     Once a second thread has helper threads, libgomp hardly spins in the whole process, because it then counts
@@ -64,7 +64,7 @@ def _torch_library() -> ctypes.CDLL | None:
     return ctypes.CDLL(str(file)) if file.is_file() else None
 
 
-def cores(system: Path = SYSTEM) -> int:
+def cores(system: Path = ROOT) -> int:
     """Returns the physical cores this process may use, limited by its control group's quota; at least 1."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     physical = {_core(system, cpu) for cpu in usable}
@@ -75,8 +75,8 @@ def _core(system: Path, cpu: int) -> str:
     """An id common to the hyperthreads of a core; the CPU's number if the system reports none."""
     topology = system / f"sys/devices/system/cpu/cpu{cpu}/topology"
     for name in ("core_cpus_list", "thread_siblings_list"):
-        if told := _read(topology / name):
-            return told
+        if given := _read(topology / name):
+            return given
     return str(cpu)
 
 

@@ -1,4 +1,4 @@
-"""Held: a leased job, reduced to what its ending needs. No I/O.
+"""HeldJob: a leased job, reduced to what its ending needs. No I/O.
 
 A LeasedJob can be run. An Unreadable cannot (a stock client may send one): only the reason is written back.
 """
@@ -12,6 +12,7 @@ from jobs import problem_kinds
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.wire import UNIX_MS, Record, encode_record
+from jobs.monitoring.failures import shortened
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobState
 from worker.engine.protocol import Failure
@@ -35,7 +36,7 @@ NO_WORK = Work()
 """For a job that ended before its inputs ran."""
 
 
-class Held:
+class HeldJob:
     """A job whose lease this worker holds."""
 
     def __init__(self, claimed: Claimed, model: str, created: int, count: int, traceparent: object) -> None:
@@ -87,6 +88,7 @@ class Held:
         return self._ending(JobState.EXPIRED, None)
 
     def _ending(self, state: JobState, results: bytes | None, work: Work = NO_WORK) -> Ending:
+        first = self.failures[0] if self.failures else None
         record = Record(
             s=state is JobState.SUCCEEDED,
             r=results,
@@ -100,6 +102,8 @@ class Held:
             tokens=work.tokens,
             compute=work.compute,
             batch=work.batch,
+            error=(first.kind, shortened(first.detail)) if first else None,
+            worker=self.claimed.worker or None,
             order=work.order,
             state=state,
             ft=UNIX_MS,
@@ -107,7 +111,7 @@ class Held:
         return Ending(self.id, self.claimed.token, state, encode_record(record))
 
 
-class Unreadable(Held):
+class Unreadable(HeldJob):
     """A job that cannot be run, and the reason."""
 
     def __init__(

@@ -12,11 +12,11 @@ from structlog.typing import FilteringBoundLogger
 
 from jobs.process import logs
 from jobs.schema import JobState
-from worker.leases.held import Held
+from worker.leases.held import HeldJob
 from worker.leases.leased_job import LeasedJob
 from worker.statistics import Times
 
-MOST = 10
+MAX_LINES = 10
 """Lines per second about failed or slow jobs."""
 
 INPUTS_FAULT = frozenset({"input-failed", "invalid-request", "output-not-encodable"})
@@ -33,7 +33,7 @@ class JobLog:
         self._slow = slow
         self._clock = clock
         self._since = clock()
-        self._told = self._left_out = 0
+        self._written = self._omitted = 0
 
     def claimed(self, jobs: Sequence[LeasedJob]) -> None:
         if logs.debugging():
@@ -42,35 +42,39 @@ class JobLog:
                 if job.unknown:
                     self._log.debug("unknown fields ignored", job=job.id, fields=sorted(job.unknown))
 
-    def ended(self, job: Held, state: JobState, times: Times) -> None:
+    def ended(self, job: HeldJob, state: JobState, times: Times) -> None:
         """Logs the end of a job; almost free if there is nothing to log."""
         if state is JobState.FAILED:
             kind = job.failures[0].kind if job.failures else "unknown"
             level = "info" if kind in INPUTS_FAULT else "warning"
-            self._say(level, "job failed", job, state, times, reason=kind)
+            self._write_limited(level, "job failed", job, state, times, reason=kind)
         elif times.total >= self._slow:
-            self._say("info", "job was slow", job, state, times)
+            self._write_limited("info", "slow job", job, state, times)
         elif logs.debugging():
-            self._line("debug", "job ended", job, state, times)
+            self._write("debug", "job ended", job, state, times)
 
-    def sum_up(self) -> None:
+    def log_omitted(self) -> None:
         """Logs once a second how many lines were omitted. To be called regularly."""
         now = self._clock()
         if now - self._since < 1.0:
             return
-        if self._left_out:
-            self._log.warning("more jobs failed or were slow", jobs=self._left_out)
-        self._since, self._told, self._left_out = now, 0, 0
+        if self._omitted:
+            self._log.warning("lines about failed or slow jobs omitted", jobs=self._omitted)
+        self._since, self._written, self._omitted = now, 0, 0
 
-    def _say(self, level: str, event: str, job: Held, state: JobState, times: Times, **more: object) -> None:
-        self.sum_up()
-        if self._told < MOST or logs.debugging():
-            self._told += 1
-            self._line(level, event, job, state, times, **more)
+    def _write_limited(
+        self, level: str, event: str, job: HeldJob, state: JobState, times: Times, **more: object
+    ) -> None:
+        self.log_omitted()
+        if self._written < MAX_LINES or logs.debugging():
+            self._written += 1
+            self._write(level, event, job, state, times, **more)
         else:
-            self._left_out += 1
+            self._omitted += 1
 
-    def _line(self, level: str, event: str, job: Held, state: JobState, times: Times, **more: object) -> None:
+    def _write(
+        self, level: str, event: str, job: HeldJob, state: JobState, times: Times, **more: object
+    ) -> None:
         milliseconds = {
             f"{name}_ms": round(seconds * 1000, 1)
             for name, seconds in times._asdict().items()

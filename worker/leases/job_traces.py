@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from jobs.monitoring import traces
 from jobs.schema import JobState
-from worker.leases.held import Held
+from worker.leases.held import HeldJob
 from worker.leases.leased_job import LeasedJob
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-MS = 1_000_000
+NS_PER_MS = 1_000_000
 """ns"""
 
 
@@ -40,29 +40,35 @@ class JobTraces:
                 "batchline.tokens": tokens,
                 "batchline.padded_tokens": padded,
             }
-            begun = now - int(seconds * 1e9)
+            began = now - int(seconds * 1e9)
             span = self._tracer.start_span(
-                "batch", Context(), attributes=self._about | shape, links=links, start_time=begun
+                "batch", Context(), attributes=self._about | shape, links=links, start_time=began
             )
             span.end(now)
 
-    def ended(self, job: Held, state: JobState, writing: float) -> None:
+    def ended(self, job: HeldJob, state: JobState, writing: float) -> None:
         """Adds the spans of a job whose ending was just written, in `writing` seconds; in server time."""
         from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
 
-        above = traces.context(job.traceparent)
-        if not get_current_span(above).get_span_context().is_valid:
+        parent = traces.context(job.traceparent)
+        if not get_current_span(parent).get_span_context().is_valid:
             return
         about = self._about | {"batchline.job": job.id, "batchline.attempts_before": job.claimed.attempts}
         now, claimed = job.now(), job.claimed.claimed_ms
         wrote = now - int(writing * 1000)
-        begun = wrote if job.begun is None else job.begun
+        began = wrote if job.begun is None else job.begun
         created = max(0, min(job.created, claimed))  # unchecked, a stock client may have written anything
-        for name, start, end in (("queued", created, claimed), ("claim", claimed, begun)):
-            self._tracer.start_span(name, above, attributes=about, start_time=start * MS).end(end * MS)
+        for name, start, end in (("queued", created, claimed), ("claim", claimed, began)):
+            self._tracer.start_span(name, parent, attributes=about, start_time=start * NS_PER_MS).end(
+                end * NS_PER_MS
+            )
         finish = self._tracer.start_span(
-            "finish", above, SpanKind.CONSUMER, about | {"batchline.state": str(state)}, start_time=wrote * MS
+            "finish",
+            parent,
+            SpanKind.CONSUMER,
+            about | {"batchline.state": str(state)},
+            start_time=wrote * NS_PER_MS,
         )
         if state is JobState.FAILED:
             finish.set_status(Status(StatusCode.ERROR, job.failures[0].kind if job.failures else None))
-        finish.end(now * MS)
+        finish.end(now * NS_PER_MS)

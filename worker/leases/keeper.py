@@ -1,4 +1,4 @@
-"""LeaseKeeper: the jobs a worker holds: renews leases, writes endings back, gives back the rest."""
+"""LeaseKeeper: the jobs a worker holds: renews leases, writes endings back, releases the rest."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from jobs.ledger.queues import SWEEP_EVERY
 from jobs.monitoring import traces
 from jobs.monitoring.history import History
 from jobs.schema import JobState
-from worker.leases.held import Held
+from worker.leases.held import HeldJob
 from worker.leases.job_log import JobLog
 from worker.leases.job_traces import JobTraces
 from worker.leases.leased_job import LeasedJob
@@ -23,7 +23,7 @@ from worker.leases.progress import ProgressWriter
 from worker.leases.redis_retry import RedisRetry
 from worker.statistics import WorkerStatistics
 
-WRITE_BYTES = 16 * 1024 * 1024
+MAX_WRITE_BYTES = 16 * 1024 * 1024
 """Maximum bytes of records per write-back, because Redis serves no other client meanwhile."""
 
 CHARGE_WAIT = 1.0
@@ -59,7 +59,7 @@ class LeaseKeeper:
         self.bytes = 0
         """Total payload bytes of the held jobs."""
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
-        self._ending: dict[str, Held] = {}
+        self._ending: dict[str, HeldJob] = {}
         """Jobs being written back, by token and id: a lease that ends because of the write is not lost."""
         self._starting: set[asyncio.Task[None]] = set()
         self._uncharged: list[LeasedJob] = []
@@ -68,7 +68,7 @@ class LeaseKeeper:
     def __len__(self) -> int:
         return len(self._held)
 
-    def holds(self, job: Held) -> bool:
+    def holds(self, job: HeldJob) -> bool:
         """Whether this worker still has to finish the job."""
         return self._held.get(job.id) is job
 
@@ -111,12 +111,12 @@ class LeaseKeeper:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a failed charge does no harm
             await self.claims.start(claims)
 
-    def end(self, job: Held, ending: Ending) -> None:
+    def end(self, job: HeldJob, ending: Ending) -> None:
         """Queues an ending for writing back; the job's lease is kept until it is written."""
         self._ending[ending.token + ending.id] = job
         self._endings.put_nowait(ending)
 
-    async def written(self, seconds: float) -> None:
+    async def wait_until_written(self, seconds: float) -> None:
         """Waits until every ending is written back, for at most `seconds`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._endings.join(), seconds)
@@ -126,14 +126,14 @@ class LeaseKeeper:
         while True:
             endings = [await self._endings.get()]
             size = len(endings[0].head)
-            while not self._endings.empty() and size < WRITE_BYTES:
+            while not self._endings.empty() and size < MAX_WRITE_BYTES:
                 endings.append(self._endings.get_nowait())
                 size += len(endings[-1].head)
             await self._write(endings)
             for ending in endings:
                 job = self._ending.pop(ending.token + ending.id)
                 if isinstance(job, LeasedJob) and self.holds(job):
-                    self._let_go(job)
+                    self._remove(job)
                 self._endings.task_done()
 
     async def _write(self, endings: list[Ending]) -> None:
@@ -142,7 +142,7 @@ class LeaseKeeper:
             refused = await self._retry(self.claims.finish, self.model, endings, insist=True)
         except ResponseError as error:  # Redis refuses one of them, it is unknown which
             about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
-            self._log.error("results not taken", **about, error=str(error))
+            self._log.error("results refused by Redis", **about, error=str(error))
             for ending in endings:
                 job = self._ending[ending.token + ending.id]
                 if len(endings) > 1:
@@ -169,7 +169,7 @@ class LeaseKeeper:
         """Renews all leases every `every` seconds and drops jobs whose lease is lost."""
         while True:
             await asyncio.sleep(every)
-            self._job_log.sum_up()
+            self._job_log.log_omitted()
             held = dict(self._held)
             if not held:
                 continue
@@ -195,59 +195,60 @@ class LeaseKeeper:
             else:
                 if any(swept):
                     given_back, expired, aborted = swept
-                    self._log.info("swept", given_back=given_back, expired=expired, aborted=aborted)
+                    self._log.info("jobs swept", given_back=given_back, expired=expired, aborted=aborted)
                 await history.record()
             await asyncio.sleep(SWEEP_EVERY)
 
     def _drop(self, job: LeasedJob) -> None:
         """Drops a job that was cancelled or belongs to another worker now."""
-        self._let_go(job)
+        self._remove(job)
         self._on_lost(job)
 
-    def _let_go(self, job: LeasedJob) -> None:
+    def _remove(self, job: LeasedJob) -> None:
         del self._held[job.id]
         self.bytes -= len(job.claimed.payload)
 
-    async def hand_on(self, jobs: Sequence[LeasedJob]) -> None:
-        """Gives back jobs claimed during a stop at once, so that others can run them sooner."""
-        with contextlib.suppress(QueueUnavailable):  # then they are given back with the rest
-            await self._hand_over(job for job in jobs if self.holds(job))
+    async def release_claimed(self, jobs: Sequence[LeasedJob]) -> None:
+        """Releases jobs claimed during a stop at once, so that others can run them sooner."""
+        with contextlib.suppress(QueueUnavailable):  # then they are released with the rest
+            await self._release_and_drop(job for job in jobs if self.holds(job))
 
-    async def hand_back(self) -> None:
-        """Like `give_back` for a worker that continues: jobs being written back are kept.
+    async def release_unfinished(self) -> None:
+        """Like `release_all` for a worker that continues: jobs being written back are kept.
 
         Raises QueueUnavailable.
         """
-        self._log_given_back(await self._hand_over(self._held.values()))
+        self._log_released(await self._release_and_drop(self._held.values()))
 
-    async def give_back(self, *, uncharged: bool) -> None:
+    async def release_all(self, *, uncharged: bool) -> None:
         """Returns jobs without a result to their place in the queue; `uncharged` after an orderly stop.
 
         A job that killed engines is charged in any case: it must not return for ever.
         """
         with contextlib.suppress(QueueUnavailable):
-            self._log_given_back(await self._release(list(self._held.values()), uncharged=uncharged))
+            self._log_released(await self._release(list(self._held.values()), uncharged=uncharged))
 
-    async def _hand_over(self, jobs: Iterable[LeasedJob]) -> int:
-        """Releases the jobs that are not over and drops them; returns how many were given back."""
+    async def _release_and_drop(self, jobs: Iterable[LeasedJob]) -> int:
+        """Releases the jobs that are not over and drops them; returns how many were released."""
         unfinished = [job for job in jobs if not job.over]
-        given_back = await self._release(unfinished, uncharged=True)
+        released = await self._release(unfinished, uncharged=True)
         for job in unfinished:
             if self.holds(job):
                 self._drop(job)
-        return given_back
+        return released
 
     async def _release(self, jobs: Sequence[LeasedJob], *, uncharged: bool) -> int:
-        deadly = [job for job in jobs if job.deadly]
-        if (deadly or not uncharged) and (charging := self._charge()):
+        charged = [job for job in jobs if job.killed_engine]
+        others = [job for job in jobs if not job.killed_engine]
+        if (charged or not uncharged) and (charging := self._charge()):
             await charging
         await self.progress.flush()
-        given_back = 0
-        for some, free in (([job for job in jobs if not job.deadly], uncharged), (deadly, False)):
-            if claims := [(job.claimed, 0 if job.started else job.start_by) for job in some]:
-                given_back += await self.claims.release(self.model, claims, uncharged=free)
-        return given_back
+        released = 0
+        for group, free in ((others, uncharged), (charged, False)):
+            if claims := [(job.claimed, 0 if job.started else job.start_by) for job in group]:
+                released += await self.claims.release(self.model, claims, uncharged=free)
+        return released
 
-    def _log_given_back(self, jobs: int) -> None:
+    def _log_released(self, jobs: int) -> None:
         if jobs:
-            self._log.info("gave back unfinished jobs", jobs=jobs)
+            self._log.info("unfinished jobs released", jobs=jobs)

@@ -20,10 +20,10 @@ from jobs.problem_kinds import FailureKind
 from jobs.schema import JobRequest, JobState, NewJob, validate_request
 from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
-from worker.leases.held import Held, Outcome, Unreadable, Work, outcome_json, results_json
+from worker.leases.held import HeldJob, Outcome, Unreadable, Work, outcome_json, results_json
 
 
-class LeasedJob(Held):
+class LeasedJob(HeldJob):
     """A job that this worker runs."""
 
     def __init__(
@@ -34,7 +34,7 @@ class LeasedJob(Held):
         self.max_bytes = max_bytes
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
-        self._alike = msgspec.json.encode(job.parameters, order="deterministic")
+        self._parameters_key = msgspec.json.encode(job.parameters, order="deterministic")
         self.rank = priorities.rank(job.priority)
         """Its priority, 0 for the highest."""
         self.start_by = 0
@@ -47,19 +47,19 @@ class LeasedJob(Held):
         """Its inputs as items of the window."""
         self.over = False
         """Whether nothing more of it is run: its ending is being written, or its lease is lost."""
-        self.deadly = False
+        self.killed_engine = False
         """Whether an engine died that ran only inputs of this job."""
         self.kills = 0
         """Engines that died while one of its inputs ran alone, without those found to be accidents."""
-        self.starved = 0
+        self.memory_failures = 0
         """Number of its inputs for which a new engine had no memory."""
-        self.killers: set[int] = set()
+        self.killing_inputs: set[int] = set()
         """Indices of the inputs that `kills` counts."""
         self.tokens: int | None = None
         """Total tokens of its inputs as the model reads them, if they were counted at admission."""
         self.noted = 0
         """Number of outcomes in its progress in Redis; these are the first in `_order`."""
-        self._shown = False
+        self._published = False
         """Whether clients may have read some of its outcomes."""
         self._order: list[int] = []
         """Its inputs in the order in which their outcomes became known."""
@@ -83,8 +83,8 @@ class LeasedJob(Held):
         A job whose worker was lost, or whose engine died, while it ran may be the cause: it now runs without
         neighbours.
         """
-        alone = self.id if self.claimed.attempts or self.deadly else None
-        return self._alike, alone
+        alone = self.id if self.claimed.attempts or self.killed_engine else None
+        return self._parameters_key, alone
 
     @property
     def too_large(self) -> bool:
@@ -130,20 +130,20 @@ class LeasedJob(Held):
             return
         for index, outcome in entries.items():
             self.settle(index, outcome)
-        self.noted, self._shown = len(entries), True
+        self.noted, self._published = len(entries), True
         self.start_by = 0  # it did start in time
 
     @property
     def all_noted(self) -> bool:
         return self.noted >= len(self._order)
 
-    def progress(self, most: int) -> Progress:
-        """Returns the outcomes not yet noted; stops after the one that reaches `most` bytes."""
-        self._shown = True
+    def progress(self, limit: int) -> Progress:
+        """Returns the outcomes not yet noted; stops after the one that reaches `limit` bytes."""
+        self._published = True
         outcomes: list[bytes] = []
         size = 0
         for index in self._order[self.noted :]:
-            if size >= most:
+            if size >= limit:
                 break
             outcome = self._outcomes[index]
             assert outcome is not None
@@ -156,12 +156,12 @@ class LeasedJob(Held):
     def killed(self, index: int) -> None:
         """Records that an engine died while this input ran alone."""
         self.kills += 1
-        self.killers.add(index)
+        self.killing_inputs.add(index)
 
-    def acquitted(self, index: int, kills: int) -> None:
+    def forgive(self, index: int, kills: int) -> None:
         """Takes back `kills`: the input has run since, so they were accidents."""
         self.kills -= kills
-        self.killers.discard(index)
+        self.killing_inputs.discard(index)
 
     def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float, *, shared: bool) -> None:
         """Adds a finished micro-batch with some of its inputs; `shared`: with other jobs."""
@@ -174,7 +174,9 @@ class LeasedJob(Held):
     def finished(self) -> Ending:
         """The ending of a job whose inputs are all settled: failed if all of them failed."""
         if self.too_large:
-            return self.failed("result-too-large", f"{self._bytes} bytes are more than {self.max_bytes}")
+            return self.failed(
+                "result-too-large", f"{self._bytes} bytes of results exceed the limit of {self.max_bytes}"
+            )
         outcomes = [outcome for outcome in self._outcomes if outcome is not None]
         self.failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         state = JobState.FAILED if len(self.failures) == len(outcomes) else JobState.SUCCEEDED
@@ -182,13 +184,13 @@ class LeasedJob(Held):
         if self._batch_sizes:
             size = sum(self._batch_sizes) / len(self._batch_sizes)
             batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else None)
-        order = self._order if self._shown else None
+        order = self._order if self._published else None
         work = Work(round(self._compute_ms, 2), batch, self._own_tokens(), order)
         return self._ending(state, results_json(outcomes), work)
 
     def abandoned(self, kind: FailureKind, detail: str) -> Ending:
         """The ending of a job that is not run further; outcomes that clients may have read are kept."""
-        if not self._shown:
+        if not self._published:
             return self.failed(kind, detail)
         for index in range(self.count):
             self.settle(index, Failure(kind, detail))
@@ -261,11 +263,11 @@ def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:
         raise InvalidRequest(f"unknown function {payload.f!r}; this queue runs {FUNCTION!r}")
     if len(payload.a) != 1:
         raise InvalidRequest(f"{FUNCTION} takes one argument, the inputs, not {len(payload.a)}")
-    told = envelope(payload.k)
+    fields = envelope(payload.k)
     request = JobRequest(
         inputs=payload.a[0],
-        parameters=told.parameters or {},
-        priority=priorities.named(told.priority),
-        expires_in=UNSET if told.expires_in is None else told.expires_in,
+        parameters=fields.parameters or {},
+        priority=priorities.named(fields.priority),
+        expires_in=UNSET if fields.expires_in is None else fields.expires_in,
     )
     return validate_request(request, spec)

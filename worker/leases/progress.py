@@ -15,10 +15,10 @@ from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Progress
 from worker.leases.leased_job import LeasedJob
 
-EVERY = 0.1
+NOTE_EVERY = 0.1
 """Seconds between notes, for all jobs together."""
 
-NOTE_BYTES = 1024 * 1024
+MAX_NOTE_BYTES = 1024 * 1024
 """Maximum bytes of outcomes per note, because Redis serves no other client meanwhile."""
 
 
@@ -31,16 +31,16 @@ class ProgressWriter:
         self._changed: dict[str, LeasedJob] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     def changed(self, job: LeasedJob) -> None:
         """Schedules a note for a job with new outcomes that has not ended."""
         self._changed[job.id] = job
         if self._timer is None and self._writing is None:
-            self._timer = asyncio.get_running_loop().call_later(EVERY, self._begin)
+            self._timer = asyncio.get_running_loop().call_later(NOTE_EVERY, self._begin)
 
     async def flush(self) -> None:
-        """Notes all known outcomes before jobs are given back, unless Redis does not respond."""
+        """Notes all known outcomes before jobs are released, unless Redis does not respond."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -60,13 +60,13 @@ class ProgressWriter:
         finally:
             self._writing = None
         if self._changed and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(EVERY, self._begin)
+            self._timer = asyncio.get_running_loop().call_later(NOTE_EVERY, self._begin)
 
     async def _write(self) -> None:
         """Writes one note. Raises QueueUnavailable, or ResponseError if memory is full."""
-        async with self._one_at_a_time:
+        async with self._lock:
             notes: list[tuple[LeasedJob, Progress]] = []
-            room = NOTE_BYTES
+            room = MAX_NOTE_BYTES
             for job in list(self._changed.values()):
                 if job.over or not self._holds(job):
                     del self._changed[job.id]

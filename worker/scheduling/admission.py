@@ -13,7 +13,7 @@ from worker.leases.leased_job import LeasedJob, parse
 from worker.leases.redis_retry import RedisRetry
 from worker.scheduling.window import Window
 
-LARGE = 256 * 1024
+LARGE_PAYLOAD = 256 * 1024
 """After a payload larger than this (bytes), other loops get a turn."""
 
 
@@ -46,7 +46,7 @@ class Admission:
                 self._keeper.end(job, job.ending())
         for job in leased:
             await self._admit(job)
-            if len(job.claimed.payload) > LARGE:
+            if len(job.claimed.payload) > LARGE_PAYLOAD:
                 await asyncio.sleep(0)
         return leased
 
@@ -55,7 +55,10 @@ class Admission:
         if job.claimed.known:
             job.resume(await self._retry(self._claims.noted, job.id))
         if job.claimed.attempts >= tries:
-            self._window.end(job, job.abandoned("attempts-exhausted", f"its worker was lost {tries} times"))
+            self._window.end(
+                job,
+                job.abandoned("attempts-exhausted", f"its worker was lost {tries} times while the job ran"),
+            )
             return
         if job.done or job.too_large:
             self._window.end(job, job.finished())
@@ -67,7 +70,7 @@ class Admission:
             return
         if not self._keeper.holds(job):
             return  # cancelled or lost while it was measured
-        if self._window.meter.counts(job.inputs):
+        if self._window.meter.is_exact(job.inputs):
             job.tokens = sum(lengths)
         job.items = job.open_items(lengths)
         self._window.batcher.add(job.items)

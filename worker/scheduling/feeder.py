@@ -21,23 +21,23 @@ from worker.engine.protocol import Raised, Ran, Withdrawn
 from worker.leases.leased_job import Batch
 from worker.loops import unless
 from worker.scheduling.isolation import Isolation, Trial
-from worker.scheduling.sent_batch import SentBatch, blaming, inputs
+from worker.scheduling.sent_batch import SentBatch, charging_on_error, inputs
 from worker.scheduling.window import BatchResult, Window
 from worker.supervisor.engine import Engine, EngineDied, EngineLost
-from worker.supervisor.restarts import TRIES
+from worker.supervisor.restarts import MAX_FAILURES
 
 LEAD_SECONDS = 0.003
 LEAD_SHARE = 0.1
 """The next batch is chosen this long before the running one is expected to end: seconds plus share."""
 
-SHORT = 0.01
+SHORT_BATCH = 0.01
 """Seconds. If the running batch takes less, the next one is prepared at once."""
 
-TINY = 0.001
+TINY_BATCH = 0.001
 """Seconds. If the running batch takes less, none is prepared: it would gain little time and be smaller."""
 
-HUNGER = 0.005
-"""Seconds by which `hunger` ends before the next batch is chosen, because a claim takes time."""
+CLAIM_SECONDS = 0.005
+"""Seconds by which `wait_until_needed` ends before the next batch is chosen, because a claim takes time."""
 
 
 class Feeder:
@@ -52,7 +52,7 @@ class Feeder:
         self.isolation = Isolation(window.hold, window.put_back, log)
         self._sent: deque[SentBatch] = deque()
         """Batches in the engine: the running one, and at most one behind it."""
-        self._fell: Trial | None = None
+        self._fatal_trial: Trial | None = None
         """The last batch that ran, if the engine died while running it."""
         self._wake = asyncio.Event()
         self._alarms: list[asyncio.TimerHandle] = []
@@ -61,19 +61,19 @@ class Feeder:
         self._wanted = False
         self._empty_first = False
         """Whether the next batch must wait until the engine is empty."""
-        self._explained = False
+        self._died_on_batch = False
         """Whether the engine died while running a batch, not while idle."""
         self._stopped = asyncio.Event()
-        self._hungry = asyncio.Event()
+        self._batch_needed = asyncio.Event()
         engine.on_event = self._wake.set
 
-    async def hunger(self, seconds: float) -> None:
+    async def wait_until_needed(self, seconds: float) -> None:
         """Waits until a batch is chosen or soon will be, so that newly claimed jobs can join it."""
         await asyncio.sleep(0)  # admit the jobs of the last claim first
-        if not self._hungry.is_set():
+        if not self._batch_needed.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._hungry.wait()
+                    await self._batch_needed.wait()
 
     def filled(self) -> None:
         """Wakes the feeder: there may be a batch to choose."""
@@ -89,11 +89,13 @@ class Feeder:
         if self._sent and self._sent[0].over and self.engine.info:
             running, now = self._sent[0], time.monotonic()
             left = (running.began or now) + self.engine.info.seconds - now
-            asyncio.get_running_loop().call_later(max(0.0, left), self._end_for_nobody, running)
+            asyncio.get_running_loop().call_later(max(0.0, left), self._end_unneeded, running)
 
-    def _end_for_nobody(self, sent: SentBatch) -> None:
+    def _end_unneeded(self, sent: SentBatch) -> None:
         if self._sent and self._sent[0] is sent and not sent.answered.done():
-            self.engine.interrupt("the engine was ended, as the jobs of its batch were over")
+            self.engine.interrupt(
+                "the engine was killed because all jobs of its batch were cancelled or lost"
+            )
 
     def stop(self) -> None:
         """Lets `run` return after the running batch; safe to call twice."""
@@ -101,7 +103,7 @@ class Feeder:
             self._recall(self._sent[1])
         self._stopped.set()
         self._wake.set()
-        self._hungry.set()
+        self._batch_needed.set()
 
     def _recall(self, behind: SentBatch) -> None:
         """Withdraws the batch that was sent last, unless it has started."""
@@ -119,23 +121,23 @@ class Feeder:
         except EngineLost:
             raise
         except Exception as error:
-            self._log.exception("feeding the engine failed")
-            raise EngineLost(f"its worker has failed: {type(error).__name__}: {error}") from error
+            self._log.exception("internal error while feeding the engine")
+            raise EngineLost(f"internal error in its worker: {type(error).__name__}: {error}") from error
 
     async def _feed(self) -> None:
         while True:
             self._wake.clear()
             if self._sent and self._sent[0].answered.done():
                 sent = self._sent.popleft()
-                await blaming(sent.batch, self._land(sent))
+                await charging_on_error(sent.batch, self._handle_reply(sent))
             elif self._stopped.is_set() and not self._sent:
                 return
             elif self.engine.dead and not self._sent:
-                await self._revive()
+                await self._restart_dead_engine()
             elif self.engine.recycling.due and not self._sent:
                 await self._restart(self.engine.recycling.due)
             elif trial := self._next():
-                await blaming(trial.batch, self._launch(trial))
+                await charging_on_error(trial.batch, self._send(trial))
             else:
                 await self._wake.wait()
 
@@ -146,16 +148,16 @@ class Feeder:
             return None
         if not self._sent:
             self._empty_first = False
-            self._hungry.set()
+            self._batch_needed.set()
         elif self._empty_first or not self._due or self._sent[0].trial.suspect:
             return None
-        cautious = self._fell is not None
+        cautious = self._fatal_trial is not None
         if not self.isolation:
             return self._from_window(cautious)
-        trial = self.isolation.due(self._window.anchor(cautious=cautious), self._fell)
+        trial = self.isolation.due(self._window.anchor(cautious=cautious), self._fatal_trial)
         if trial is None and (chosen := self._from_window(cautious)):
             return chosen
-        trial = trial or self.isolation.due(None, self._fell)  # the waiting items had expired
+        trial = trial or self.isolation.due(None, self._fatal_trial)  # the waiting items had expired
         if trial is None:
             return None
         if self._sent:
@@ -174,7 +176,7 @@ class Feeder:
         self._wanted = self._wanted and bool(batch)
         return Trial(batch) if batch else None
 
-    async def _launch(self, trial: Trial) -> None:
+    async def _send(self, trial: Trial) -> None:
         batch, now, first = trial.batch, time.monotonic(), not self._sent
         if first:
             await self._charge(batch)
@@ -182,14 +184,14 @@ class Feeder:
         expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
         deadline = self.deadlines.seconds(len(batch), parameters, expected)
         answered = self.engine.send(
-            inputs(batch), parameters, alone=first and expected <= TINY, seconds=deadline
+            inputs(batch), parameters, alone=first and expected <= TINY_BATCH, seconds=deadline
         )
         sent = SentBatch(trial, answered, padded, self._wanted or not first)
         self._sent.append(sent)
         if first:
             self._began(sent, now)
         else:
-            self._hungry.clear()
+            self._batch_needed.clear()
 
     async def _charge(self, batch: Batch) -> None:
         jobs = {item.job.id: item.job for item in batch}
@@ -199,26 +201,25 @@ class Feeder:
     def _began(self, sent: SentBatch, now: float) -> None:
         sent.began = now
         expected = self.cost_model.seconds(sent.padded)
-        self._due = TINY < expected <= SHORT
-        self._hungry.clear()
+        self._due = TINY_BATCH < expected <= SHORT_BATCH
+        self._batch_needed.clear()
         for alarm in self._alarms:
             alarm.cancel()
         self._alarms.clear()
         if self._due:
-            self._hungry.set()
-        elif SHORT < expected < math.inf:
-            bind, later = (
-                expected - LEAD_SECONDS - LEAD_SHARE * expected,
-                asyncio.get_running_loop().call_later,
-            )
-            self._alarms += later(bind - HUNGER, self._hungry.set), later(bind, self._bind)
+            self._batch_needed.set()
+        elif SHORT_BATCH < expected < math.inf:
+            due_in = expected - LEAD_SECONDS - LEAD_SHARE * expected
+            call_later = asyncio.get_running_loop().call_later
+            self._alarms.append(call_later(due_in - CLAIM_SECONDS, self._batch_needed.set))
+            self._alarms.append(call_later(due_in, self._make_due))
         self.dropped()  # its jobs may already be over
 
-    def _bind(self) -> None:
+    def _make_due(self) -> None:
         self._due = True
         self._wake.set()
 
-    async def _land(self, sent: SentBatch) -> None:
+    async def _handle_reply(self, sent: SentBatch) -> None:
         now, reply = time.monotonic(), sent.answered.result()
         if self._sent and isinstance(reply, EngineDied):
             # first, because decisions about a job also cover its inputs in that batch
@@ -237,9 +238,9 @@ class Feeder:
             assert isinstance(reply, Raised | EngineDied)
             self._failed(sent.trial, reply, now - sent.began)
             return
-        self._fell = None
-        self.cost_model.took(sent.padded, reply.compute_ms / 1000)
-        self.deadlines.took(len(sent.batch), reply.steps, reply.compute_ms / 1000)
+        self._fatal_trial = None
+        self.cost_model.record(sent.padded, reply.compute_ms / 1000)
+        self.deadlines.record(len(sent.batch), reply.steps, reply.compute_ms / 1000)
         starved = reply.waited_ms / 1000 if sent.wanted else 0.0
         tokens, padded = reply.tokens or 0, reply.padded or 0
         self.isolation.ran(sent.trial)
@@ -250,10 +251,10 @@ class Feeder:
 
     def _failed(self, trial: Trial, reply: Raised | EngineDied, seconds: float) -> None:
         if isinstance(reply, EngineDied):
-            self._fell, self._explained, self._wanted = trial, True, False
+            self._fatal_trial, self._died_on_batch, self._wanted = trial, True, False
             verdicts = self.isolation.died(trial, reply)
         else:
-            self._fell = None
+            self._fatal_trial = None
             new = self.engine.recycling.answers <= 1
             verdicts = self.isolation.raised(trial, reply.detail, shortage=reply.shortage, new=new)
             if not verdicts and len(trial.batch) == 1:
@@ -276,13 +277,13 @@ class Feeder:
         else:
             self.dropped()  # the withdrawal may come too late
 
-    async def _revive(self) -> None:
+    async def _restart_dead_engine(self) -> None:
         """Restarts an engine that died, with a batch or while idle."""
-        if not self._explained and self.engine.crashed:
+        if not self._died_on_batch and self.engine.crashed:
             self._log.error("engine died while idle")
             if self.engine.restart_policy.failed():
-                raise EngineLost(f"its engine died {TRIES} times in a row while it had nothing to do")
-        self._explained = False
+                raise EngineLost(f"its engine died {MAX_FAILURES} times in a row while idle")
+        self._died_on_batch = False
         await self._restart()
 
     async def _restart(self, reason: str = "") -> None:

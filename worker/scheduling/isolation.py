@@ -4,7 +4,7 @@
 - The engine died or hung: each item is a suspect and is retried alone. An item that kills the engine alone
   twice has failed. While a job has suspects, the rest of its items wait here.
 - Memory ran out: an item that raises this alone is retried once in a new engine.
-- A job whose items killed KILLS_PER_JOB engines alone is given up: items without an outcome fail.
+- A job whose items killed MAX_KILLS_PER_JOB engines alone is given up: items without an outcome fail.
 
 This module only decides. The feeder runs the trials one at a time. Before each it asks whether the window's
 next batch goes first.
@@ -20,13 +20,13 @@ from worker.engine.protocol import Failure
 from worker.leases.leased_job import Batch, LeasedJob
 from worker.supervisor.engine import EngineDied
 
-KILLS = 2
+MAX_KILLS = 2
 """Engines that one item may kill alone: the first death may be an accident."""
 
-KILLS_PER_JOB = 2 * KILLS + 1
+MAX_KILLS_PER_JOB = 2 * MAX_KILLS + 1
 """Engines that the items of one job may kill alone: two bad inputs fail alone, a third ends the job."""
 
-STARVED_PER_JOB = 3
+MAX_MEMORY_FAILURES = 3
 """Items of one job that may cost a restart each because a new engine has no memory for them either."""
 
 Verdicts = list[tuple[Item[LeasedJob], Failure]]
@@ -44,7 +44,7 @@ class Trial:
     """Engines that died while it ran alone."""
     error: EngineDied | None = None
     """The error of the last such death."""
-    starved: bool = False
+    out_of_memory: bool = False
     """Whether its only item ran out of memory before; a new engine then retries it."""
 
     @property
@@ -98,17 +98,17 @@ class Isolation:
         """The number of jobs with suspects, in the engine or not."""
         return len(self._rests)
 
-    def room(self, most: int, waiting: int, batch: int) -> int:
-        """Returns how many items may be claimed if `most` may wait, `waiting` of them in the window.
+    def room(self, limit: int, waiting: int, batch: int) -> int:
+        """Returns how many items may be claimed if `limit` may wait, `waiting` of them in the window.
 
-        If the window is empty, a single job larger than `most` still leaves room for a `batch`.
+        If the window is empty, a single job larger than `limit` still leaves room for a `batch`.
         """
-        free = most - waiting - len(self)
+        free = limit - waiting - len(self)
         if not self._rests:
             return free
         resting = sorted(len(rest.items) for rest in self._rests.values())
-        least = 0 if waiting else min(batch, free - sum(resting[:-1]))
-        return max(free - sum(resting), least)
+        minimum = 0 if waiting else min(batch, free - sum(resting[:-1]))
+        return max(free - sum(resting), minimum)
 
     @property
     def head(self) -> float | None:
@@ -116,21 +116,21 @@ class Isolation:
         tried = [trial.urgency[0] for trial in self._trials]
         return min(tried + [job.claimed.score for job in self._rests], default=None)
 
-    def due(self, anchor: Item[LeasedJob] | None, fell: Trial | None) -> Trial | None:
+    def due(self, anchor: Item[LeasedJob] | None, fatal_trial: Trial | None) -> Trial | None:
         """Returns the trial that goes before the window's next batch; None if the window goes first.
 
-        `anchor` is the first item of the window's next batch. `fell` is the last trial, if the engine died
-        running it: the window then goes first, unless `fell` came from the window and held a more important
-        item.
+        `anchor` is the first item of the window's next batch. `fatal_trial` is the last trial, if the engine
+        died running it: the window then goes first, unless that trial came from the window and had an item of
+        higher priority.
         """
-        self._drop_what_is_over()
+        self._drop_ended()
         first = min(self._trials, key=lambda trial: trial.place, default=None)
         if first is None or anchor is None:
             return first
-        if fell is None:
+        if fatal_trial is None:
             goes_first = first.urgency[0] <= anchor.urgency
         else:
-            goes_first = not fell.suspect and first.rank < anchor.rank and not first.kills_of_jobs
+            goes_first = not fatal_trial.suspect and first.rank < anchor.rank and not first.kills_of_jobs
         return first if goes_first else None
 
     def take(self, trial: Trial) -> None:
@@ -140,7 +140,7 @@ class Isolation:
     def ran(self, trial: Trial) -> None:
         """Records that the engine survived a trial."""
         if trial.kills:
-            trial.batch[0].job.acquitted(trial.batch[0].index, trial.kills)
+            trial.batch[0].job.forgive(trial.batch[0].index, trial.kills)
         self._close(trial)
 
     def raised(self, trial: Trial, detail: str, *, shortage: bool = False, new: bool = False) -> Verdicts:
@@ -151,11 +151,11 @@ class Isolation:
         """
         batch = trial.batch
         if len(batch) == 1:
-            if shortage and self._starved(trial, new):
+            if shortage and self._retry_in_new_engine(trial, new):
                 return []
             self.ran(trial)
             return [(batch[0], Failure("input-failed", detail))]
-        self.log.info("batch raised, halving it", items=len(batch), error=detail)
+        self.log.info("pipeline raised, batch halved", items=len(batch), error=detail)
         half = len(batch) // 2
         self._trials += Trial(batch[:half]), Trial(batch[half:])
         return []
@@ -167,13 +167,13 @@ class Isolation:
         event = "engine died on one input" if trial.suspect else "engine died"
         self.log.error(event, **about, items=len(batch), error=str(error))
         if len({item.job for item in batch}) == 1:
-            batch[0].job.deadly = True
-        wanted = _wanted(batch)
-        if len(batch) == 1 and wanted:
+            batch[0].job.killed_engine = True
+        remaining = _not_over(batch)
+        if len(batch) == 1 and remaining:
             return self._killed(trial, error)
-        if not wanted:
+        if not remaining:
             self._close(trial)
-        for item in wanted:
+        for item in remaining:
             self._suspect(Trial([item], suspect=True))
         return []
 
@@ -185,27 +185,27 @@ class Isolation:
             (free if rest is None else rest.items).append(item)
         self.release(free)
 
-    def _drop_what_is_over(self) -> None:
+    def _drop_ended(self) -> None:
         """Removes trials of jobs that are over, for example cancelled."""
         trials, self._trials = self._trials, []
         for trial in trials:
-            if wanted := _wanted(trial.batch):
-                trial.batch = wanted
+            if remaining := _not_over(trial.batch):
+                trial.batch = remaining
                 self._trials.append(trial)
             else:
                 self._close(trial)
 
-    def _starved(self, trial: Trial, new: bool) -> bool:
+    def _retry_in_new_engine(self, trial: Trial, new: bool) -> bool:
         """Whether a lone item is retried in a new engine, because others may have used up the memory."""
         job = trial.batch[0].job
-        if new or trial.starved:
-            job.starved += 1
+        if new or trial.out_of_memory:
+            job.memory_failures += 1
             return False
-        if job.starved >= STARVED_PER_JOB or not _wanted(trial.batch):
+        if job.memory_failures >= MAX_MEMORY_FAILURES or not _not_over(trial.batch):
             return False
-        trial.starved = True
+        trial.out_of_memory = True
         self._trials.append(trial)
-        self.log.warning("no memory for one input, trying it in a new engine", job=job.id)
+        self.log.warning("out of memory on one input, retried in a new engine", job=job.id)
         return True
 
     def _suspect(self, trial: Trial) -> None:
@@ -232,27 +232,27 @@ class Isolation:
         [item] = trial.batch
         job = item.job
         job.killed(item.index)
-        again = Trial([item], suspect=True, kills=trial.kills + 1, error=error)
-        if job.kills >= KILLS_PER_JOB:
-            return self._give_up(again)
-        if again.kills >= KILLS:
+        next_trial = Trial([item], suspect=True, kills=trial.kills + 1, error=error)
+        if job.kills >= MAX_KILLS_PER_JOB:
+            return self._give_up(next_trial)
+        if next_trial.kills >= MAX_KILLS:
             self._close(trial)
-            return [(item, _blamed(again))]
-        self._suspect(again)
+            return [(item, _failure_of(next_trial))]
+        self._suspect(next_trial)
         self._close(trial)
         return []
 
     def _give_up(self, last: Trial) -> Verdicts:
         """Fails all items of a job that have no outcome; the first verdict is the last trial's."""
         job = last.batch[0].job
-        killers = len(job.killers)
-        self.log.error("job given up", job=job.id, killers=killers, kills=job.kills)
+        killing_inputs = len(job.killing_inputs)
+        self.log.error("job given up", job=job.id, killing_inputs=killing_inputs, kills=job.kills)
         detail = (
-            f"{killers} inputs of this job made the engine die or hang, {job.kills} times in all; "
-            "this one was not run"
+            f"not run, because {killing_inputs} other inputs of this job made the engine die or hang "
+            f"{job.kills} times"
         )
         tried, untried = self._take_all(job)
-        verdicts = [(trial.batch[0], _blamed(trial)) for trial in (last, *tried)]
+        verdicts = [(trial.batch[0], _failure_of(trial)) for trial in (last, *tried)]
         return verdicts + [(item, Failure("job-given-up", detail)) for item in untried]
 
     def _take_all(self, job: LeasedJob) -> tuple[list[Trial], Batch]:
@@ -273,11 +273,11 @@ class Isolation:
         return tried, untried
 
 
-def _wanted(batch: Batch) -> Batch:
+def _not_over(batch: Batch) -> Batch:
     return [item for item in batch if not item.job.over]
 
 
-def _blamed(trial: Trial) -> Failure:
+def _failure_of(trial: Trial) -> Failure:
     assert trial.error is not None
     times = "once" if trial.kills == 1 else f"{trial.kills} times"
-    return Failure(trial.error.kind, f"this input alone made it happen {times}: {trial.error}")
+    return Failure(trial.error.kind, f"{trial.error} ({times}, with only this input)")

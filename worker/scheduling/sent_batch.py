@@ -33,13 +33,13 @@ class SentBatch:
         return all(item.job.over for item in self.batch)
 
 
-async def blaming(batch: Batch, work: Coroutine[Any, Any, None]) -> None:
+async def charging_on_error(batch: Batch, work: Coroutine[Any, Any, None]) -> None:
     """Does the work. If it raises, the jobs of the batch are charged, so they cannot return for ever."""
     try:
         await work
     except Exception:
         for item in batch:
-            item.job.deadly = True
+            item.job.killed_engine = True
         raise
 
 

@@ -43,12 +43,12 @@ class Window:
         batcher: Batcher[LeasedJob],
         keeper: LeaseKeeper,
         statistics: WorkerStatistics,
-        taken: asyncio.Event,
+        claim_due: asyncio.Event,
     ) -> None:
         self.batcher = batcher
         self.keeper = keeper
         self.statistics = statistics
-        self.taken = taken
+        self.claim_due = claim_due
         """Set when a claim is due: a batch was chosen and may have left room in the window."""
 
     def waiting(self) -> bool:
@@ -61,7 +61,7 @@ class Window:
 
     def choose(self, *, cautious: bool) -> Batch:
         """Takes the next batch, without items that have expired in the window."""
-        self.taken.set()
+        self.claim_due.set()
         while batch := self.batcher.next_batch(cautious=cautious):
             self.expire(batch)
             if in_time := [item for item in batch if not item.job.over]:
@@ -74,7 +74,7 @@ class Window:
 
     def expire(self, batch: Batch) -> None:
         """Ends the jobs of the batch whose start deadline has passed."""
-        self.taken.set()
+        self.claim_due.set()
         for item in batch:
             if item.job.overdue:
                 self.end(item.job, item.job.expired())
@@ -91,7 +91,7 @@ class Window:
 
     def restarting(self) -> None:
         """Allows a claim while the engine restarts, so that new jobs can join the next batch."""
-        self.taken.set()
+        self.claim_due.set()
 
     async def charge(self, jobs: list[LeasedJob]) -> None:
         """Charges an attempt to jobs whose first batch starts; waits only if the charge must come first."""
@@ -101,9 +101,9 @@ class Window:
         """Applies a batch's outcomes; jobs with all their outcomes are queued for writing back."""
         for item, outcome in zip(batch, result.outcomes, strict=True):
             item.job.settle(item.index, outcome)
-        if result.counted and self.meter.guesses:
+        if result.counted and self.meter.estimates:
             inputs = [item.job.inputs[item.index] for item in batch]
-            self.meter.ran(inputs, batch[0].job.parameters, result.counted)
+            self.meter.adjust(inputs, batch[0].job.parameters, result.counted)
         self.statistics.ran(len(batch), result.tokens, result.padded, result.seconds, result.starved)
         jobs = {item.job.id: item.job for item in batch}.values()
         if self.keeper.traces:

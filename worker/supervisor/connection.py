@@ -10,7 +10,7 @@ from worker.engine.protocol import HEADER, MAX_FRAME
 class EngineConnection(asyncio.Protocol):
     """Calls `on_frame` with each frame's body, and `on_lost` once when the engine's end is closed.
 
-    `awaits` returns whether an answer with that id may come now. For any other answer `on_disorder` is
+    `awaits` returns whether an answer with that id may come now. For any other answer `on_protocol_error` is
     called, which must close the connection.
     """
 
@@ -18,12 +18,12 @@ class EngineConnection(asyncio.Protocol):
         self,
         awaits: Callable[[int], bool],
         on_frame: Callable[[bytes], None],
-        on_disorder: Callable[[], None],
+        on_protocol_error: Callable[[], None],
         on_lost: Callable[["EngineConnection"], None],
     ) -> None:
         self._awaits = awaits
         self._on_frame = on_frame
-        self._on_disorder = on_disorder
+        self._on_protocol_error = on_protocol_error
         self._on_lost = on_lost
         self._received = bytearray()
         self._closed = False
@@ -49,7 +49,7 @@ class EngineConnection(asyncio.Protocol):
         while not self._closed and len(received) >= HEADER.size:
             request_id, length = HEADER.unpack_from(received)
             if length > MAX_FRAME or not self._awaits(request_id):
-                self._on_disorder()
+                self._on_protocol_error()
                 return
             end = HEADER.size + length
             if len(received) < end:

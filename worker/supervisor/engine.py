@@ -34,7 +34,7 @@ from worker.supervisor.connection import EngineConnection
 from worker.supervisor.guard import EngineGuard
 from worker.supervisor.pending import Answered, EngineDied, PendingRequests
 from worker.supervisor.recycling import RecyclingPolicy, resident
-from worker.supervisor.restarts import TRIES, RestartPolicy
+from worker.supervisor.restarts import MAX_FAILURES, RestartPolicy
 from worker.supervisor.spawn import spawn
 
 __all__ = ["Answered", "Engine", "EngineDied", "EngineLost", "EngineState"]
@@ -43,10 +43,10 @@ EngineState = Literal["loading", "ready", "busy", "restarting"]
 
 log = structlog.get_logger()
 
-LAST_WORDS = 0.05
+DRAIN_SECONDS = 0.05
 """Seconds in which data that a child sent before it ended is still read."""
 
-LINGER = 2.0
+EXIT_WAIT = 2.0
 """Seconds that a child gets to exit after it has closed its socket."""
 
 
@@ -67,7 +67,7 @@ class Engine:
         self.source = source
         self.info: Loaded | None = None
         self.restart_reasons: Counter[str] = Counter()
-        """Number of restarts by reason, one of `jobs.monitoring.roster.RESTARTS`."""
+        """Number of restarts by reason, one of `jobs.monitoring.roster.RESTART_REASONS`."""
         self.restart_policy = RestartPolicy()
         self.recycling = RecyclingPolicy(spec)
         self.state: EngineState = "loading"
@@ -80,12 +80,12 @@ class Engine:
         self._guard = guard or EngineGuard()
         self._mark = ""
         self._pending = PendingRequests(self._hung)
-        self._fault: EngineDied | None = None
+        self._death: EngineDied | None = None
         """Why the child was killed."""
-        self._blamed: int | None = None
+        self._killed_for: int | None = None
         """The id of the request for which it was killed."""
         self._ended_by = "crashed"
-        """The cause of its end as one word, one of `jobs.monitoring.roster.RESTARTS`."""
+        """The cause of its end as one word, one of `jobs.monitoring.roster.RESTART_REASONS`."""
         self._ending: asyncio.Task[str] | None = None
         """Waits for the end of a child that was not ended by `kill`."""
         self._watching: asyncio.Task[None] | None = None
@@ -118,9 +118,9 @@ class Engine:
         self._mark = mark
         self._guard.add(self._process.pid, self._mark)
         connection = self._connection = EngineConnection(
-            self._pending.awaits, self._replied, self._out_of_step, self._lost
+            self._pending.awaits, self._replied, self._protocol_error, self._lost
         )
-        self.dead, self._fault, self._ended_by, self._ending = False, None, "crashed", None
+        self.dead, self._death, self._ended_by, self._ending = False, None, "crashed", None
         self._watching = asyncio.create_task(self._watch(self._process, connection))
         await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=ours)
         request = Load(
@@ -130,16 +130,16 @@ class Engine:
         reply = await self._send(request, self.spec.load_timeout)
         if isinstance(reply, EngineDied):  # libraries may crash if they get no memory
             limit = self.spec.memory_limit
-            told = f"{reply} (memory_limit = {limit} MiB)" if limit else str(reply)
-            raise EngineDied(told, reply.kind)
+            message = f"{reply} (memory_limit = {limit} MiB)" if limit else str(reply)
+            raise EngineDied(message, reply.kind)
         if isinstance(reply, LoadFailed):
             await self.kill()
             raise ConfigurationError(reply.message)
         assert isinstance(reply, Loaded)
-        if (most := self.spec.max_resident) is not None and (size := resident(self.pid)) > most:
+        if (limit := self.spec.max_resident) is not None and (size := resident(self.pid)) > limit:
             await self.kill()  # it would be replaced after every batch
             raise ConfigurationError(
-                f"model {self.spec.name!r} takes {size} MiB once loaded, more than max_resident = {most}"
+                f"model {self.spec.name!r} takes {size} MiB once loaded, more than max_resident = {limit}"
             )
         self.info = reply
         self.state = "ready"
@@ -165,7 +165,7 @@ class Engine:
             except (EngineDied, ConfigurationError) as error:  # it did load before; memory may be short
                 log.error("engine did not start", model=self.spec.name, error=str(error))
                 if self.restart_policy.failed():
-                    raise EngineLost(f"it could not be started {TRIES} times in a row: {error}") from None
+                    raise EngineLost(f"it failed to start {MAX_FAILURES} times in a row: {error}") from None
             else:
                 log.info("engine restarted", model=self.spec.name, pid=self.pid, reason=reason)
                 return
@@ -189,7 +189,7 @@ class Engine:
 
     def interrupt(self, why: str) -> None:
         """Kills the child; the running batch is answered EngineDied."""
-        self._end_for_first(EngineDied(why), "cancelled")
+        self._kill_for_first(EngineDied(why), "cancelled")
 
     def withdraw(self) -> None:
         """Asks the child to skip the batch sent last, unless it has started; the answer says which."""
@@ -210,11 +210,11 @@ class Engine:
         return await asyncio.shield(self._ending)  # otherwise it might mistake the next child for this one
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
-        answered, frame = self._pending.ask(request, seconds)
+        answered, frame = self._pending.add(request, seconds)
         if self._connection is not None:
             self._connection.write(frame)
         elif self.dead:  # otherwise it is dying, and answered afterwards
-            asyncio.get_running_loop().call_soon(self._answer, self._fault or EngineDied("the engine died"))
+            asyncio.get_running_loop().call_soon(self._answer, self._death or EngineDied("the engine died"))
         return answered
 
     def _replied(self, body: bytes) -> None:
@@ -227,14 +227,14 @@ class Engine:
                     self.recycling.answered(len(reply.outputs) if isinstance(reply, Ran) else 0, self.pid)
                 self._answer(reply)
                 return
-        self._out_of_step()
+        self._protocol_error()
 
-    def _out_of_step(self) -> None:
-        log.error("engine answered out of step", model=self.spec.name, pid=self.pid)
+    def _protocol_error(self) -> None:
+        log.error("engine answer matches no request", model=self.spec.name, pid=self.pid)
         if self._connection is not None:
             self._connection.close()  # even a valid answer may come from the wrong process
-        fault = "the engine's answers were out of step with its requests and it was killed"
-        self._end_for_first(EngineDied(fault), "crashed")
+        fault = "the engine's answers did not match its requests and it was killed"
+        self._kill_for_first(EngineDied(fault), "crashed")
 
     def _answer(self, reply: Reply | EngineDied) -> None:
         self._pending.answer(reply)
@@ -244,13 +244,13 @@ class Engine:
 
     def _hung(self, seconds: float) -> None:
         what = f"the engine did not answer within {seconds:g} s and was killed"
-        self._end_for_first(EngineDied(what, "engine-timeout"), "hung")
+        self._kill_for_first(EngineDied(what, "engine-timeout"), "hung")
 
-    def _end_for_first(self, fault: EngineDied, ended_by: str) -> None:
+    def _kill_for_first(self, fault: EngineDied, ended_by: str) -> None:
         """Kills the child for its first request; if that is still answered, the next one is not blamed."""
         assert self._process is not None
-        if self._fault is None:
-            self._fault, self._blamed, self._ended_by = fault, self._pending.first, ended_by
+        if self._death is None:
+            self._death, self._killed_for, self._ended_by = fault, self._pending.first, ended_by
         self._end_process(self._process)
 
     def _end_process(self, process: asyncio.subprocess.Process) -> None:
@@ -266,7 +266,7 @@ class Engine:
     async def _watch(self, process: asyncio.subprocess.Process, connection: EngineConnection) -> None:
         """Detects the end of a child whose socket is kept open by a process that it forked."""
         await process.wait()
-        await asyncio.sleep(LAST_WORDS)
+        await asyncio.sleep(DRAIN_SECONDS)
         connection.close()
 
     def _lost(self, connection: EngineConnection) -> None:
@@ -281,7 +281,7 @@ class Engine:
         how = "closed its connection and was killed"
         try:
             try:
-                await asyncio.wait_for(process.wait(), LINGER)
+                await asyncio.wait_for(process.wait(), EXIT_WAIT)
             except TimeoutError:
                 self._end_process(process)
                 await self._ended(process, mark)
@@ -290,8 +290,8 @@ class Engine:
         except Exception:  # a new engine is started in any case
             log.exception("cleaning up after an engine failed", model=self.spec.name)
         self.dead = True
-        if self._fault is None or self._blamed == self._pending.first:
-            self._answer(self._fault or EngineDied(f"the engine {how}"))
+        if self._death is None or self._killed_for == self._pending.first:
+            self._answer(self._death or EngineDied(f"the engine {how}"))
         while self._pending:
             self._answer(Withdrawn())
         self.on_event()

@@ -16,7 +16,7 @@ import structlog
 
 from jobs.process import orphans, watchdog
 
-SECONDS = 5.0
+CLEAN_UP_SECONDS = 5.0
 """Time limit for cleaning up after one engine; a class may start processes faster than they are killed."""
 
 log = structlog.get_logger()
@@ -27,14 +27,14 @@ class EngineGuard:
 
     def __init__(self) -> None:
         self._watchdog: watchdog.Watchdog | None = None
-        self._before: set[int] = set()
+        self._other_children: set[int] = set()
         """Children of this process that belong to no engine: the watchdog, and any started earlier."""
 
     def start(self) -> None:
         """To be called before the first engine starts."""
         self._watchdog = watchdog.Watchdog(grace=0.0)
         self._watchdog.start()
-        self._before = set(orphans.children())
+        self._other_children = set(orphans.children())
         orphans.adopt()
 
     def stop(self) -> None:
@@ -49,21 +49,21 @@ class EngineGuard:
 
     async def clean_up(self, pid: int, mark: str) -> None:
         """Kills the processes that an ended engine has left."""
-        until = time.monotonic() + SECONDS
-        clean = await asyncio.to_thread(watchdog.end, pid, mark, SECONDS)
+        until = time.monotonic() + CLEAN_UP_SECONDS
+        clean = await asyncio.to_thread(watchdog.end, pid, mark, CLEAN_UP_SECONDS)
         if self._watchdog is not None:
             clean = await self._end_orphans(until) and clean
             if clean:
                 self._watchdog.remove(pid)
         if not clean:
-            log.error("an engine's processes are left", engine=pid)
+            log.error("processes of an ended engine still run", engine=pid)
 
     async def _end_orphans(self, until: float) -> bool:
         """Returns whether none is left; the children of a killed orphan are adopted in turn."""
         killed: set[int] = set()
         while found := await asyncio.to_thread(orphans.children):
             # this must not run in a thread: it could see an engine between fork and exec, without its mark
-            strays = [pid for pid in found if pid not in self._before and orphans.is_unmarked(pid)]
+            strays = [pid for pid in found if pid not in self._other_children and orphans.is_unmarked(pid)]
             for pid in strays:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)

@@ -64,15 +64,15 @@ class PendingRequests:
         """The id of the last request; None if all are answered."""
         return self._unanswered[-1].id if self._unanswered else None
 
-    def ask(self, request: Load | Run, seconds: float) -> tuple[Answered, bytes]:
+    def add(self, request: Load | Run, seconds: float) -> tuple[Answered, bytes]:
         """Registers a request; returns the future of its answer, and its frame."""
         answered: Answered = asyncio.get_running_loop().create_future()
         outputs = len(request.inputs) if isinstance(request, Run) else None
-        asked = Unanswered(new_request_id(), answered, seconds, outputs)
-        self._unanswered.append(asked)
+        unanswered = Unanswered(new_request_id(), answered, seconds, outputs)
+        self._unanswered.append(unanswered)
         if len(self._unanswered) == 1:
             self._rearm()
-        return answered, encode(asked.id, request)
+        return answered, encode(unanswered.id, request)
 
     def awaits(self, request_id: int) -> bool:
         """Whether the answer to this request is the next one."""

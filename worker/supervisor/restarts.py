@@ -10,7 +10,7 @@ import time
 
 from jobs.process.backoff import Backoff
 
-TRIES = 5
+MAX_FAILURES = 5
 """After this many failures in a row the model is retired: its jobs stay queued until it can be loaded."""
 
 FIRST_PAUSE = 0.2
@@ -63,7 +63,7 @@ class RestartPolicy:
         """Records a failed start or the death of an idle engine; returns whether to retire the model."""
         if self._starts.was_steady:
             self.recovered()
-        return self._starts.failed() >= TRIES
+        return self._starts.failed() >= MAX_FAILURES
 
     def retire(self) -> float:
         """Records that the model is retired; returns for how many seconds."""

@@ -8,7 +8,7 @@ from jobs.process.programs import command
 from jobs.process.watchdog import MARK
 from worker.supervisor.pending import EngineDied
 
-QUIET = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+QUIET_LIBRARIES = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Features of libraries that are off in an engine, unless its environment sets them."""
 
 
@@ -28,7 +28,7 @@ async def spawn(mark: str) -> tuple[asyncio.subprocess.Process, socket.socket]:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C must stop the worker, not its batch
-                env={**QUIET, **os.environ, MARK: mark},
+                env={**QUIET_LIBRARIES, **os.environ, MARK: mark},
             )
     except BaseException as error:
         ours.close()

@@ -46,16 +46,16 @@ for i = 1, #due, 2 do
       redis.call('ZADD', KEYS[4], 'NX', now, id)
       redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - ARGV[5])
     end
-    local told = extras(payload)
+    local envelope = extras(payload)
     redis.call('SET', ARGV[11] .. id, ARGV[4] .. '0', 'PX', ARGV[3] + 3600000)
-    if told.expires_in then redis.call('ZREM', KEYS[2], id) end
+    if envelope.expires_in then redis.call('ZREM', KEYS[2], id) end
     leased[#leased + 1], leased[#leased + 2] = until_then, id
     events[#events + 1] = event(id, 'running')
     local n = #answer
     answer[n + 1], answer[n + 2], answer[n + 3] = id, payload, due[i + 1]
     local attempts = peek('GET', ARGV[12] .. id)
     answer[n + 4] = attempts and whole(attempts, 0) or false
-    local count = whole(told.n, 1)
+    local count = whole(envelope.n, 1)
     local known = count > 1 and redis.pcall('LLEN', ARGV[13] .. id) or 0
     answer[n + 5] = type(known) == 'number' and math.max(0, known - 1) or 0
     inputs, bytes = inputs + count, bytes + #payload

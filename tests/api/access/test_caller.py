@@ -118,9 +118,9 @@ async def test_a_refused_caller_reaches_no_route_but_liveness(settings: Settings
     refused = Noted(events, Refusal("cross-site", "no key"))
     for given in (dialects, (*DIALECTS, Labels())):
         async with mounted(settings, dialects=given, resolver=refused) as (client, services):
-            asked = list(routes(create_app(settings, dialects=given)))
-            assert len(asked) > 20
-            for method, path in asked:
+            called = list(routes(create_app(settings, dialects=given)))
+            assert len(called) > 20
+            for method, path in called:
                 events.clear()
                 answer = await client.request(method, path)
                 if path == LIVENESS:
@@ -128,7 +128,7 @@ async def test_a_refused_caller_reaches_no_route_but_liveness(settings: Settings
                 else:
                     assert (answer.status_code, events) == (403, ["resolved"]), (method, path)
             counted = services.metrics.registry.get_sample_value
-            assert counted("batchline_requests_refused_total", {"reason": "cross-site"}) == len(asked) - 1
+            assert counted("batchline_requests_refused_total", {"reason": "cross-site"}) == len(called) - 1
 
 
 async def test_a_resolver_without_its_store_is_answered_as_such(settings: Settings) -> None:
@@ -164,7 +164,7 @@ async def test_a_job_has_its_callers_owner(
         assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 202
         form = {"text": "a\nb", "mode": "lines", "model": "sentiment"}
         assert (await client.post("/submit", data=form)).status_code == 303
-    assert owners == [owner] * 3
+    assert owners == [owner] * 2
 
 
 def test_a_scope_without_a_caller_is_a_bug() -> None:

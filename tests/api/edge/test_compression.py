@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from api.edge import compression, memory_budget
-from api.edge.compression import AT_ONCE, LEAST, accepts_gzip
-from api.waiting.large_results import PIECE, Held
+from api.edge.compression import MAX_CONCURRENT, MIN_SIZE, accepts_gzip
+from api.waiting.large_results import PIECE, HeldResults
 from jobs.settings import MIB, Settings
 from tests.api.api_process import mounted, serving
 from tests.jobs.ledger.test_queue import new_job
@@ -51,7 +51,7 @@ async def raw(client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> 
         return answer.headers, b"".join([part async for part in answer.aiter_raw()])
 
 
-@pytest.mark.parametrize("size", [LEAST + 2048, 200 * 1024, 3 * MIB])
+@pytest.mark.parametrize("size", [MIN_SIZE + 2048, 200 * 1024, 3 * MIB])
 @pytest.mark.parametrize("suffix", ["", "/result"])
 async def test_a_large_answer_is_compressed(
     client: httpx.AsyncClient, queue: JobQueue, size: int, suffix: str
@@ -97,10 +97,10 @@ async def test_only_a_few_answers_are_compressed_at_once(client: httpx.AsyncClie
     async with AsyncExitStack() as stack:
         streams = [
             await stack.enter_async_context(client.stream("GET", path, headers=GZIP))
-            for _ in range(AT_ONCE + 1)
+            for _ in range(MAX_CONCURRENT + 1)
         ]
         encodings = [answer.headers.get("content-encoding") for answer in streams]
-        assert encodings == ["gzip"] * AT_ONCE + [None]
+        assert encodings == ["gzip"] * MAX_CONCURRENT + [None]
         bodies = await asyncio.gather(*(answer.aread() for answer in streams))
         assert len(set(bodies)) == 1
     assert (await raw(client, path, GZIP))[0]["content-encoding"] == "gzip"
@@ -110,7 +110,7 @@ async def test_only_a_few_answers_are_compressed_at_once(client: httpx.AsyncClie
 async def test_a_compressed_answer_that_is_cut_off_is_no_whole_one(
     settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_budget, "STALLED", 0.1)
+    monkeypatch.setattr(memory_budget, "STALL_SECONDS", 0.1)
     first, second = [await ended(queue, 24 * MIB) for _ in range(2)]
     async with (
         serving(settings.model_copy(update={"memory_budget": 32 * MIB})) as (client, _),
@@ -127,9 +127,9 @@ async def test_nothing_is_compressed_for_a_client_that_has_gone(
     client: httpx.AsyncClient, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, taken = await ended(queue, 24 * MIB), 0
-    pieces = Held.pieces
+    pieces = HeldResults.pieces
 
-    async def counted(held: Held) -> AsyncIterator[bytes]:
+    async def counted(held: HeldResults) -> AsyncIterator[bytes]:
         nonlocal taken
         async for piece in pieces(held):
             taken += 1
@@ -138,7 +138,7 @@ async def test_nothing_is_compressed_for_a_client_that_has_gone(
     async def over() -> bool:
         return not compression._busy
 
-    monkeypatch.setattr(Held, "pieces", counted)
+    monkeypatch.setattr(HeldResults, "pieces", counted)
     async with client.stream("GET", path, headers=GZIP) as answer:
         assert answer.headers["content-encoding"] == "gzip"
     await until(over)

@@ -95,8 +95,8 @@ async def test_a_reader_that_keeps_pace_gets_every_answer(
     rate: float,
 ) -> None:
     """On one connection, in whatever lumps its system takes them."""
-    monkeypatch.setattr(client_deadlines, "PACE", 64 * KIB)
-    monkeypatch.setattr(client_deadlines, "PACE_EVERY", every)
+    monkeypatch.setattr(client_deadlines, "MIN_RATE", 64 * KIB)
+    monkeypatch.setattr(client_deadlines, "RATE_PERIOD", every)
     async with serving(settings) as (http, _):
         path = await ended(http, queue, 250 * KIB)
         client = Client(http, receive_buffer)
@@ -110,8 +110,8 @@ async def test_a_reader_that_stops_is_hung_up_on(
     settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However much it took before: it can be ahead by so much only."""
-    monkeypatch.setattr(client_deadlines, "PACE_EVERY", 0.1)
-    monkeypatch.setattr(client_deadlines, "AHEAD", 1 * KIB)
+    monkeypatch.setattr(client_deadlines, "RATE_PERIOD", 0.1)
+    monkeypatch.setattr(client_deadlines, "MAX_CREDIT", 1 * KIB)
     async with serving(settings) as (http, _):
         large = await ended(http, queue, 8 * KIB * KIB)
         client = Client(http)
@@ -188,7 +188,7 @@ async def test_an_answer_that_nobody_takes_gives_its_memory_to_others(
 ) -> None:
     """The connection ends, and what waited in it counts no more."""
     for module in (memory_budget, client_deadlines):
-        monkeypatch.setattr(module, "STALLED", 0.1)
+        monkeypatch.setattr(module, "STALL_SECONDS", 0.1)
     async with serving(settings) as (http, services):
         budget = services.budget
         results = 8 * KIB * KIB
@@ -215,7 +215,7 @@ async def test_an_answer_that_nobody_takes_gives_its_memory_to_others(
 
 
 BODY = b"x" * 32 * KIB
-AHEAD = {
+MAX_CREDIT = {
     "requests": b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n",
     "bodies": b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY),
 }
@@ -225,25 +225,25 @@ READ = 256 * KIB
 """Bytes that one read may have."""
 
 
-@pytest.mark.parametrize("what", AHEAD)
+@pytest.mark.parametrize("what", MAX_CREDIT)
 async def test_no_more_is_read_of_a_client_that_asks_far_ahead(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Its requests wait in its system while the first is answered."""
     ahead: list[int] = []
-    listen = HttpProtocol.listen
+    update_reading = HttpProtocol.update_reading
 
     def noted(self: HttpProtocol) -> None:
         ahead.append(sum(len(cycle.body) for cycle, _ in self.pipeline) + 40 * len(self.pipeline))
-        listen(self)
+        update_reading(self)
 
-    monkeypatch.setattr(HttpProtocol, "listen", noted)
+    monkeypatch.setattr(HttpProtocol, "update_reading", noted)
     async with serving(settings) as (http, services):
         path = await submitted(http)
         client = Client(http)
         await client.ask(f"{path}?wait=60")
         await parked(services)
-        offering = asyncio.create_task(client.send(AHEAD[what] * (OFFERED // len(AHEAD[what]))))
+        offering = asyncio.create_task(client.send(MAX_CREDIT[what] * (OFFERED // len(MAX_CREDIT[what]))))
 
         async def begun() -> bool:
             return len(ahead) > 3

@@ -60,8 +60,8 @@ async def test_new_connections_are_refused_where_all_are_busy(
         floods.serving(tmp_path, MODELS, redis_url, files=FILES, deadlines=late) as api,
         httpx.AsyncClient(base_url=api.url, timeout=60, limits=many) as client,
     ):
-        asked = (client.post("/v1/jobs?wait=5", json={"inputs": "x"}) for _ in range(WAITERS))
-        answers = await asyncio.gather(*asked)
+        requests = (client.post("/v1/jobs?wait=5", json={"inputs": "x"}) for _ in range(WAITERS))
+        answers = await asyncio.gather(*requests)
         statuses = [answer.status_code for answer in answers]
         assert set(statuses) == {202, 503}
         assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
@@ -75,8 +75,8 @@ class Stub:
     def has_unsent(self) -> bool:
         return self.unsent
 
-    def hang_up(self) -> None:
-        self.fate = "hung up"
+    def disconnect(self) -> None:
+        self.fate = "disconnected"
 
     def refuse(self) -> None:
         self.fate = "refused"
@@ -95,7 +95,7 @@ def test_the_one_that_is_idle_longest_makes_room(monkeypatch: pytest.MonkeyPatch
     connections.busy(first)
     connections.idle(first)
     connections.opened(third)
-    assert fates(reads, first, second, third) == [None, None, "hung up", None]
+    assert fates(reads, first, second, third) == [None, None, "disconnected", None]
 
 
 def test_where_none_is_idle_a_new_one_is_refused() -> None:
@@ -104,7 +104,7 @@ def test_where_none_is_idle_a_new_one_is_refused() -> None:
     first, second, third, fourth, fifth = (Stub() for _ in range(5))
     for each in (first, second, third, fourth):
         connections.opened(each)
-    assert fates(first, second, third, fourth) == [None, None, "hung up", "refused"], "they have just come"
+    assert fates(first, second, third, fourth) == [None, None, "disconnected", "refused"], "they are new"
     connections.closed(third)
     connections.closed(first)
     connections.opened(fifth)

@@ -42,13 +42,13 @@ async def test_a_flood_of_large_bodies_stays_within_the_memory_of_a_pod(
     ):
         assert (await innocent.post("/v1/jobs", json={"inputs": "x"})).status_code == 202
         before = api.resident()
-        told: Counter[int] = Counter()
+        statuses: Counter[int] = Counter()
 
         async def send() -> None:
             reader, writer = await api.connect()
             writer.write(head(len(body)) + body)
             status, headers = await status_of(reader)
-            told[status] += 1
+            statuses[status] += 1
             assert status == 202 or "\r\nretry-after: " in headers
             writer.close()
 
@@ -57,7 +57,7 @@ async def test_a_flood_of_large_bodies_stays_within_the_memory_of_a_pod(
                 assert (await innocent.post("/v1/jobs", json={"inputs": "x"})).status_code == 202
 
         await asyncio.gather(*(send() for _ in range(BODIES)), submits())
-        assert set(told) == {202, 503}, told
+        assert set(statuses) == {202, 503}, statuses
         assert api.peak() < POD
 
         async def back() -> bool:
@@ -80,18 +80,18 @@ async def test_bodies_that_hold_back_their_last_byte_give_way(
         floods.client(api) as innocent,
     ):
         held: list[asyncio.StreamWriter] = []
-        told: Counter[int] = Counter()
+        statuses: Counter[int] = Counter()
 
         async def hold_back() -> None:
             reader, writer = await api.connect()
             held.append(writer)
             writer.write(head(len(LARGE)) + LARGE[:-1])
-            told[(await status_of(reader))[0]] += 1
+            statuses[(await status_of(reader))[0]] += 1
 
         holders = [asyncio.create_task(hold_back()) for _ in range(BODIES)]
 
         async def refused() -> bool:
-            return told[503] > 0
+            return statuses[503] > 0
 
         async def accepted() -> bool:
             answer = await innocent.post("/v1/jobs", content=LARGE, headers=JSON)
@@ -126,13 +126,13 @@ async def test_heads_without_bodies_take_no_room(tmp_path: Path, redis: ArqRedis
                 senders.callback(writer.close)
                 writer.write(head(8 * MIB))
 
-        told: list[int] = []
+        statuses: list[int] = []
         await announce(80)
         for number in range(40):
             await announce(4)
             body = LARGE if number % 10 == 9 else b'{"inputs":"x"}'
-            told.append((await innocent.post("/v1/jobs", content=body, headers=JSON)).status_code)
-        assert told == [202] * 40
+            statuses.append((await innocent.post("/v1/jobs", content=body, headers=JSON)).status_code)
+        assert statuses == [202] * 40
 
 
 @pytest.mark.attack(
@@ -147,11 +147,11 @@ async def test_small_bodies_have_room_of_their_own(tmp_path: Path, redis: ArqRed
         floods.client(api) as innocent,
         AsyncExitStack() as senders,
     ):
-        told: list[int] = []
+        statuses: list[int] = []
         for _ in range(40):
             for _ in range(4):
                 _, writer = await api.connect()
                 senders.callback(writer.close)
                 writer.write(head(8 * MIB) + LARGE[: 512 * 1024])
-            told.append((await innocent.post("/v1/jobs", json={"inputs": "x" * 60_000})).status_code)
-        assert told == [202] * 40
+            statuses.append((await innocent.post("/v1/jobs", json={"inputs": "x" * 60_000})).status_code)
+        assert statuses == [202] * 40

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.edge.gzip_bodies import MEMBERS, PIECE, Decompression
+from api.edge.gzip_bodies import MAX_MEMBERS, PIECE, Decompression
 from jobs.errors import InvalidRequest
 from jobs.ledger import keys
 from jobs.ledger.wire import decode_payload
@@ -52,7 +52,7 @@ async def test_a_compressed_request_is_as_a_plain_one(client: httpx.AsyncClient,
         headers = HEADERS | key | {"content-encoding": encoding}
         packed = await client.post("/v1/jobs", content=gzip.compress(TEXT), headers=headers)
         assert packed.json()["id"] == plain.json()["id"], "the same request has the same fingerprint"
-    assert (await queue.asked(plain.json()["id"])).inputs == ["A wonderful film."]
+    assert (await queue.inputs(plain.json()["id"])).inputs == ["A wonderful film."]
 
 
 async def test_large_requests_and_several_members_are_read(
@@ -80,7 +80,7 @@ async def test_large_requests_and_several_members_are_read(
         (lambda packed: TEXT, "is not valid gzip"),
         (lambda packed: zlib.compress(TEXT), "is not valid gzip"),
         (lambda packed: EMPTY_MEMBER, "the body is empty"),
-        (lambda packed: EMPTY_MEMBER * (MEMBERS + 1), f"more than {MEMBERS} gzip members"),
+        (lambda packed: EMPTY_MEMBER * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip members"),
         (lambda packed: gzip.compress(packed), "not valid JSON"),
     ],
 )
@@ -121,7 +121,7 @@ async def test_a_body_of_nothing_without_end_is_refused(settings: Settings) -> N
 async def test_what_is_decompressed_counts_in_the_budget(settings: Settings) -> None:
     async with serving(settings.model_copy(update={"memory_budget": 8 * MIB})) as (client, services):
         with services.budget.hold(2 * MIB):
-            assert "as many bytes" in await refused(client, bomb(4 * MIB), "server-busy")
+            assert "no free memory" in await refused(client, bomb(4 * MIB), "server-busy")
             assert services.budget.held == 2 * MIB
             small = await client.post("/v1/jobs", content=bomb(MIB), headers=HEADERS)
             assert small.status_code == 202

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from api.edge.hosts import REMEMBERED, Hosts
+from api.edge.hosts import MAX_CACHED, Hosts
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 
@@ -71,9 +71,9 @@ def test_names_are_allowed_by_the_operator() -> None:
 
 def test_what_is_remembered_of_hosts_is_bounded() -> None:
     hosts = Hosts(Settings())
-    for i in range(2 * REMEMBERED):
+    for i in range(2 * MAX_CACHED):
         assert not hosts.serve({"type": "http", "headers": [(b"host", b"h%d.example" % i)]})
-    assert len(hosts._verdicts) == REMEMBERED
+    assert len(hosts._verdicts) == MAX_CACHED
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/jobs", "/v1/jobs/x", "/metrics", "/static/style.css"])

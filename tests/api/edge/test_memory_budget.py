@@ -41,7 +41,7 @@ def test_what_is_in_memory_already_counts_without_being_refused() -> None:
 
 def test_a_stalled_share_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that stalled longest first, and no more of them than needed."""
-    monkeypatch.setattr(module, "STALLED", 0.0)
+    monkeypatch.setattr(module, "STALL_SECONDS", 0.0)
     budget, revoked = Budget(100), list[str]()
     first, second, third = (
         budget.reserve(30, lambda name=name: revoked.append(name))  # type: ignore[misc]
@@ -104,7 +104,7 @@ async def test_whoever_waits_too_long_or_is_cancelled_holds_nothing() -> None:
 
 
 async def test_a_stalled_share_gives_way_to_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STALLED", 0.01)
+    monkeypatch.setattr(module, "STALL_SECONDS", 0.01)
     budget, revoked = Budget(100), list[bool]()
     budget.reserve(100, lambda: revoked.append(True))
     with await budget.acquire(50, 60):
@@ -129,7 +129,7 @@ def test_a_share_of_which_nothing_has_come_gives_way_at_once() -> None:
 
 def test_small_shares_have_room_that_no_other_gets() -> None:
     """Neither a body that is large, nor answers, of which there may be more than the limit."""
-    small = module.SMALL
+    small = module.MAX_SMALL
     budget = Budget(10 * small, small=2 * small)
     with budget.hold(50 * small):
         with pytest.raises(OverBudget):
@@ -138,7 +138,7 @@ def test_small_shares_have_room_that_no_other_gets() -> None:
         with pytest.raises(OverBudget):
             budget.reserve(2)
         second.resize(small)
-        with pytest.raises(OverBudget, match="holds as many bytes"):
+        with pytest.raises(OverBudget, match="no free memory"):
             second.resize(small + 1)
         first.release()
         budget.reserve(small).release()
@@ -151,7 +151,7 @@ def test_small_shares_have_room_that_no_other_gets() -> None:
 
 
 def test_a_small_share_that_waits_for_its_body_gives_way_to_another_small_one() -> None:
-    small, revoked = module.SMALL, list[str]()
+    small, revoked = module.MAX_SMALL, list[str]()
     budget = Budget(10 * small, small=small)
     with budget.hold(50 * small):
         budget.reserve(small, lambda: revoked.append("first"))

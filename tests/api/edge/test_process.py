@@ -61,7 +61,7 @@ async def test_stopping_answers_the_parked_at_once_and_hangs_nobody(own: Process
 
 
 async def test_stopping_while_redis_is_away(settings: Settings, tmp_path: Path) -> None:
-    """Even then the parked are told what was known, and the server ends."""
+    """Waiting requests are answered with the last known state, and the server ends."""
     with valkey.running(tmp_path) as away:
         started = time.monotonic()
         async with serving(settings.model_copy(update={"redis_url": away.url()})) as (client, services):
@@ -97,9 +97,9 @@ def test_what_cannot_work_is_said_in_one_sentence(
 
     port = valkey.free_port()
     nobody = settings.model_copy(update={"redis_url": f"redis://:secret@127.0.0.1:{port}/0"})
-    told = sentence(nobody, port)
-    assert f"Redis at 127.0.0.1:{port}/0 cannot be reached" in told
-    assert "secret" not in told
+    message = sentence(nobody, port)
+    assert f"Redis at 127.0.0.1:{port}/0 cannot be reached" in message
+    assert "secret" not in message
     missing = settings.model_copy(update={"models_file": tmp_path / "nix.toml"})
     assert "cannot read" in sentence(missing, port)
     assert "BATCHLINE_PORT" in sentence(settings, 70_000)

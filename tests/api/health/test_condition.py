@@ -41,15 +41,15 @@ def restart(lasted: float, load: float) -> dict[str, float]:
             ["No live worker for m; 2 jobs wait and 5 jobs were running"],
         ),
         ({}, {}, [{"age": 1.9}], "good", []),
-        ({}, {}, [{"age": 2.1}], "warn", ["Worker host:1 of m has said nothing for 2 s"]),
-        ({}, {}, [{"age": 3.2}, {"age": 4.1}], "bad", ["Each worker of m has said nothing for 3 s"]),
-        ({}, {}, [{}, {"age": 2.1, "pid": 7}], "warn", ["Worker host:7 of m has said nothing for 2 s"]),
+        ({}, {}, [{"age": 2.1}], "warn", ["Worker host:1 of m has sent no heartbeat for 2 s"]),
+        ({}, {}, [{"age": 3.2}, {"age": 4.1}], "bad", ["Each worker of m has sent no heartbeat for 3 s"]),
+        ({}, {}, [{}, {"age": 2.1, "pid": 7}], "warn", ["Worker host:7 of m has sent no heartbeat for 2 s"]),
         (
             {},
             {"running": 5, "late": 3},
             [{}],
             "warn",
-            ["3 jobs of m seem to have lost their worker: they run again when their leases end (6 s"],
+            ["3 jobs of m seem to have lost their worker: the jobs run again when their leases end (6 s"],
         ),
         (
             {},
@@ -72,7 +72,7 @@ def restart(lasted: float, load: float) -> dict[str, float]:
             {"waiting": 3},
             [{"engine": "restarting", **restart(10.1, 0.5)}],
             "bad",
-            ["No engine of m is ready: restarting for 10 s, where loading took 0.5 s; 3 jobs wait"],
+            ["No engine of m is ready: restarting for 10 s (the last load took 0.5 s); 3 jobs wait"],
         ),
         ({}, {}, [{"engine": "restarting", **restart(119, 60)}], "warn", ["The engine of m is restarting"]),
         (
@@ -80,7 +80,7 @@ def restart(lasted: float, load: float) -> dict[str, float]:
             {},
             [{"engine": "restarting", **restart(121, 60)}, {"engine": "loading"}],
             "bad",
-            ["No engine of m is ready: loading its model, restarting for 121 s, where loading took 60 s"],
+            ["No engine of m is ready: loading its model, restarting for 121 s (the last load took 60 s)"],
         ),
         (
             {},
@@ -105,10 +105,10 @@ def restart(lasted: float, load: float) -> dict[str, float]:
             {"damage": "batchline:queue:m holds a string where a zset belongs"},
             [{}],
             "bad",
-            ["The queue of m cannot be used, for another program wrote to Redis: batchline:queue:m holds"],
+            ["The queue of m cannot be used, because another program wrote to Redis: batchline:queue:m"],
         ),
         ({"maxmemory_policy": "allkeys-lru"}, {}, [{}], "warn", ["Redis may evict keys (allkeys-lru)"]),
-        ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and takes no writes"]),
+        ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and accepts no writes"]),
         ({"maxmemory": 100, "used_memory": 90}, {}, [{}], "warn", ["nearly full: 90% of its maxmemory"]),
         ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["Redis' memory is full"]),
         ({"aof_last_write_status": "ok"}, {}, [{}], "good", []),
@@ -140,7 +140,7 @@ async def test_a_model_whose_worker_is_silent_is_silent(client: httpx.AsyncClien
     page = await read(client, "/fragments/overview")
     assert page.one("tr", id="model-sentiment").one(class_="pill").text == "silent"
     assert page.one("tr", id="worker-host-1").one(class_="pill").text == "silent"
-    assert "Worker host:1 of sentiment has said nothing for" in page.one("section", class_="bad").text
+    assert "Worker host:1 of sentiment has sent no heartbeat for" in page.one("section", class_="bad").text
 
 
 async def fell_silent(redis: ArqRedis, worker_id: str, ago: int) -> None:
@@ -159,7 +159,7 @@ async def test_a_silent_worker_beside_another_counts_no_more(
     assert page.one("tr", id="model-sentiment").one(class_="pill").text == "2 workers"
     await fell_silent(redis, "killed", 3)
     page = await read(client, "/fragments/overview")
-    assert "Worker host:2 of sentiment has said nothing for" in page.one("section", class_="warn").text
+    assert "Worker host:2 of sentiment has sent no heartbeat for" in page.one("section", class_="warn").text
     assert page.one("tr", id="model-sentiment").one(class_="pill").text == "busy"
     assert page.one("tr", id="worker-killed").one(class_="pill").text == "silent"
 
@@ -178,10 +178,10 @@ async def test_jobs_of_a_lost_worker_are_told_of_until_they_run_again(
         keys.QUEUE.of("sentiment"), -5_500, lost
     )  # as if it had last been renewed so long ago
     again = "when its lease ends (8 s after the last renewal)"
-    told = (await read(client, "/fragments/overview")).one("section", class_="warn").text
-    assert told == f"1 job of sentiment seems to have lost its worker: it runs again {again}."
-    told = (await read(client, f"/jobs/{lost}")).one("p", class_="health").text
-    assert told == f"The worker that has this job seems lost: it runs again {again}."
+    text = (await read(client, "/fragments/overview")).one("section", class_="warn").text
+    assert text == f"1 job of sentiment seems to have lost its worker: the job runs again {again}."
+    text = (await read(client, f"/jobs/{lost}")).one("p", class_="health").text
+    assert text == f"The worker of this job seems lost: the job runs again {again}."
     assert (await read(client, f"/jobs/{kept}")).all("p", class_="health") == []
 
 
@@ -236,11 +236,11 @@ def test_a_retired_model_is_bad_for_itself_and_not_for_the_others(
     found = condition(Settings(), FINE, queues, beats, dict.fromkeys(engines, Work()))
     assert found.level == level
     [reason] = found.checks["model b"]
-    told = "No module named 'nix'; it is loaded again at 22:13:20 UTC"
+    text = "No module named 'nix'; it is loaded again at 22:13:20 UTC"
     if len(engines["b"]) == 1:
-        assert (reason.level, reason.text) == ("bad", f"b is retired: {told}; 2 jobs wait")
+        assert (reason.level, reason.text) == ("bad", f"b is retired: {text}; 2 jobs wait")
     else:
-        assert (reason.level, reason.text) == ("warn", f"An engine of b is retired (host:1): {told}")
+        assert (reason.level, reason.text) == ("warn", f"An engine of b is retired (host:1): {text}")
 
 
 STUCK = {"engine": "restarting", **restart(100, 1)}

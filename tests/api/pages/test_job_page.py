@@ -1,6 +1,7 @@
 """A job's page: what it shows from start to end, and the lines that fetch or repeat the job."""
 
 import asyncio
+import re
 import shlex
 
 import httpx
@@ -9,8 +10,11 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
+from jobs.ledger.leasing import Progress
+from jobs.monitoring.roster import Roster
+from jobs.settings import Settings
 from tests.api.markup import Element, parsed
-from tests.ledger import JobQueue, run_one
+from tests.ledger import JobQueue, ending, heartbeat, run_one
 
 HERE = {"sec-fetch-site": "same-origin"}
 HTMX = HERE | {"hx-request": "true"}
@@ -30,7 +34,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
     assert page.one("h1").text == "Job queued"
     assert page.one("form", action=f"/jobs/{job_id}/cancel")
     assert page.one(id="job")["hx-get"] == f"/fragments/jobs/{job_id}"
-    assert "place 1 in the queue" in page.one(class_="timeline").text
+    assert "position 1 in the queue" in page.one(class_="timeline").text
 
     error = {"error": {"title": "It failed", "detail": "too strange a text"}}
     await run_one(queue, [{"output": [{"label": "POSITIVE", "score": 0.987}]}, error])
@@ -43,12 +47,12 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
         steps = [step.text for step in page.one(class_="timeline").all("li")]
         assert [step.split()[0] for step in steps] == ["Queued", "Started", "Succeeded"]
         assert "1.5 ms computing" in steps[2]
-        batch = "Batch Its inputs ran in micro-batches of 2 on average; 25 % of the tokens were padding."
+        batch = "Batch Micro-batches of 2 inputs on average; 25 % of the tokens were padding."
         assert page.one(class_="batch").text == batch, "the size is a mean: whether it was one is not known"
         first, second = page.one(class_="pairs").one("tbody").all("tr")
-        assert (first.text, first.one("rect")["width"]) == ("good POSITIVE 0.987", "0.987")
+        assert (first.text, first.one("rect")["width"]) == ("1 good POSITIVE 0.987", "0.987")
         assert second.one(class_="fault").text == "too strange a text"
-        assert "1 of 2 inputs failed; the reason stands beside each." in page.text
+        assert "1 of 2 inputs failed." in page.text
         assert page.all("form") == []
 
 
@@ -61,10 +65,10 @@ async def test_a_large_job_says_what_its_json_has(
         await run_one(queue)
     told = (await read(client, job_id)).one(class_="more").text
     has = "has" if done else "will have"
-    assert told == f"and 5 more; the job as JSON {has} all results, but not the inputs"
+    assert told == f"and 5 more inputs; the job as JSON {has} all results, but not the inputs"
     await client.delete(f"/v1/jobs/{job_id}")
     if not done:
-        assert (await read(client, job_id)).one(class_="more").text == "and 5 more", "it has none"
+        assert (await read(client, job_id)).one(class_="more").text == "and 5 more inputs", "it has none"
 
 
 async def test_a_refresh_comes_as_soon_as_the_job_ends(client: httpx.AsyncClient, queue: JobQueue) -> None:
@@ -79,7 +83,7 @@ async def test_a_refresh_comes_as_soon_as_the_job_ends(client: httpx.AsyncClient
     assert parsed(page.text).one("h1").text == "Job succeeded"
 
 
-@pytest.mark.parametrize(("state", "words"), [("cancelled", "Cancelled on request"), ("failed", "no good")])
+@pytest.mark.parametrize(("state", "words"), [("cancelled", "The job was cancelled"), ("failed", "no good")])
 async def test_a_bad_end_is_told_in_words(
     client: httpx.AsyncClient, queue: JobQueue, state: str, words: str
 ) -> None:
@@ -110,7 +114,7 @@ async def test_no_more_is_told_of_a_start_than_is_known(
     await client.delete(f"/v1/jobs/{job_id}")
     page = await read(client, job_id)
     start = page.one(class_="timeline").all("li")[1].text
-    assert start == "No start no worker reported one"
+    assert start == "No start no worker reported a start"
     assert "never" not in page.text.lower()
     assert "before it started" not in page.text
 
@@ -147,15 +151,34 @@ async def test_the_curl_lines_are_what_a_shell_would_send(client: httpx.AsyncCli
     assert long.one("pre", id="curl-fetch")
 
 
-async def test_results_that_are_too_large_are_offered_as_json(
-    client: httpx.AsyncClient, queue: JobQueue
-) -> None:
-    job_id = await submitted(client, [f"input {i}" for i in range(30)])
-    await run_one(queue, [{"output": "x" * 30_000} for _ in range(30)])
+async def test_progress_is_a_bar_and_rows(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    job_id = await submitted(client, ["one", "two"])
+    assert (await read(client, job_id)).all("progress") == [], "it waits"
+    [claimed], _ = await queue.claim("sentiment", 1)
+    await queue.note([Progress(job_id, claimed.token, 0, 1, 0, [b'{"index":1,"output":"known"}'])])
     page = await read(client, job_id)
-    assert len(page.one(class_="pairs").one("tbody").all("tr")) == 25
-    assert "too large to show here" in page.text
-    assert page.one(class_="more").one("a")["href"] == f"/v1/jobs/{job_id}"
+    bar = page.one("progress")
+    assert (bar["value"], bar["max"], page.one(class_="progress").text) == ("1", "2", "1 of 2 inputs done")
+    rows = page.one(class_="pairs").one("tbody").all("tr")
+    assert [row.text for row in rows] == ["1 one not yet", "2 two known"]
+
+
+async def test_a_job_names_its_worker_and_the_date(
+    client: httpx.AsyncClient, settings: Settings, redis: ArqRedis
+) -> None:
+    worker = JobQueue(redis, settings, ["sentiment"])
+    worker._worker = "host:7:abcd"
+    await Roster(redis).write(heartbeat("host:7:abcd"))
+    job_id = await submitted(client)
+    [claimed], _ = await worker.claim("sentiment", 1)
+    assert "host:7:abcd has claimed it" in (await read(client, job_id)).text
+    await worker.start([claimed])
+    started = (await read(client, job_id)).one(class_="timeline").all("li")[1]
+    assert started.text.endswith("on host:7:abcd")
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC", started.text)
+    assert await worker.finish("sentiment", [ending(claimed)]) == set()
+    assert "on host:7:abcd" in (await read(client, job_id)).one(class_="timeline").text
+    assert (await client.get(f"/v1/jobs/{job_id}")).json()["worker"] == "host:7:abcd"
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,17 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.ledger.ids import in_a_row, new_id
-from jobs.schema import NewJob
 from tests.api import floods
 from tests.api.conftest import MODELS
 from tests.api.floods import LARGE
-from tests.api.markup import parsed
-from tests.ledger import JobQueue
+from tests.api.markup import Element, parsed
+from tests.ledger import JobQueue, run_one
 
 LISTS = b'{"model":"shapes","inputs":[%b1]}' % ((b"[%b1]," % (b"[]," * 30_000)) * 70)
 """70 inputs of 30,000 lists: as Python objects, more than 100 MB."""
@@ -50,26 +49,55 @@ async def test_pages_of_large_jobs_take_no_memory(
 
 
 async def shown(client: httpx.AsyncClient, inputs: object, model: str = "sentiment") -> list[str]:
-    """The first column of the page of a job with these inputs, and the line below the table."""
+    """The inputs on the page of a job, if it shows any, and the lines below the table."""
     answer = await client.post("/v1/jobs", json={"inputs": inputs, "model": model})
-    page = parsed((await client.get(answer.json()["urls"]["page"])).text)
+    page = await read(client, answer.json()["id"])
     rows = page.one(class_="pairs").one("tbody").all("tr")
     more = [element.text for element in page.all("p", class_="more")]
-    return [row.all("td")[0].text for row in rows] + more
+    return [row.all("td")[0].text for row in rows if len(row.all("td")) == 2] + more
 
 
-async def test_a_job_that_is_too_large_says_its_size(client: httpx.AsyncClient) -> None:
-    [told] = await shown(client, ["x" * 3_000] * 100)
-    assert told.startswith("100 inputs: too large to show (300.4 kB)")
-    [told] = await shown(client, ["x" * 100_000] * 24)
-    assert told.startswith("24 inputs: too large to show (2.4 MB)")
+async def read(client: httpx.AsyncClient, job_id: str) -> Element:
+    return parsed((await client.get(f"/jobs/{job_id}")).text)
+
+
+async def test_a_job_that_is_too_large_gives_its_size_once(client: httpx.AsyncClient) -> None:
+    [size, more] = await shown(client, ["x" * 3_000] * 100)
+    assert size == "The inputs are too large to show here (300.4 kB)."
+    assert more.startswith("and 75 more inputs")
+    [size] = await shown(client, ["x" * 100_000] * 24)
+    assert size == "The inputs are too large to show here (2.4 MB)."
+
+
+async def test_a_large_job_that_ended_shows_its_results(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    """Its inputs are deleted, which the page says once and not in each row."""
+    answer = await client.post("/v1/jobs", json={"inputs": ["x" * 3_000] * 40})
+    job_id = answer.json()["id"]
+    results: list[dict[str, Any]] = [{"output": f"result {i}"} for i in range(40)]
+    results[31] = {"error": {"detail": "the text is wrong"}}
+    await run_one(queue, results)
+    page = await read(client, job_id)
+    [first, failed] = page.one(class_="pairs").all("tbody")
+    assert [row.text for row in first.all("tr")] == [f"{i + 1} result {i}" for i in range(25)]
+    assert [row.text for row in failed.all("tr")] == ["Failed inputs after these", "32 the text is wrong"]
+    assert page.text.count("not kept") == 1
+    assert "and 14 more inputs" in page.text
+
+
+async def test_the_first_of_large_results_are_shown(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    answer = await client.post("/v1/jobs", json={"inputs": [f"input {i}" for i in range(30)]})
+    await run_one(queue, [{"output": f"{i} " + "x" * 50_000} for i in range(30)])
+    page = await read(client, answer.json()["id"])
+    results = [row.all("td")[1].text for row in page.one(class_="pairs").one("tbody").all("tr")]
+    assert [text.split()[0] for text in results[:10]] == [str(i) for i in range(10)]
+    assert results[10:] == ["too large to show"] * 15
 
 
 async def test_the_first_inputs_of_a_job_are_shown(client: httpx.AsyncClient, queue: JobQueue) -> None:
     texts = [f"{number} {'x' * 5_000}" for number in range(40)]
     told = await shown(client, texts)
     assert [text.split()[0] for text in told[:-1]] == [str(number) for number in range(25)]
-    assert told[-1].startswith("and 15 more")
+    assert told[-1].startswith("and 15 more inputs")
 
 
 async def test_structure_is_decoded_only_as_far_as_a_page_needs(client: httpx.AsyncClient) -> None:
@@ -85,20 +113,12 @@ async def test_a_stock_clients_job_is_shown_as_well(
 ) -> None:
     job = await redis.enqueue_job("infer", note="x" * 20_000, _queue_name="batchline:queue:sentiment")
     assert job is not None
-    assert (await queue.asked(job.job_id)).inputs == ()
+    assert (await queue.inputs(job.job_id)).inputs == ()
     for inputs in ("one", ["one", "two"], ["one"] * 20_000):
         job = await redis.enqueue_job("infer", inputs, _queue_name="batchline:queue:sentiment")
         assert job is not None
-        asked = await queue.asked(job.job_id)
+        asked = await queue.inputs(job.job_id)
         expected = [inputs] if isinstance(inputs, str) else inputs
         assert list(asked.inputs) == expected[: len(asked.inputs)]
         assert len(asked.inputs) in (len(expected), 25)
         assert (await client.get(f"/jobs/{job.job_id}")).status_code == 200
-
-
-async def test_a_line_that_is_too_large_says_so(client: httpx.AsyncClient, queue: JobQueue) -> None:
-    [job_id] = in_a_row(new_id(), 1)
-    new = NewJob("sentiment", ["x" * 300_000], 1, {}, "normal", None)
-    await queue.submit(new, job_id=job_id)
-    page = parsed((await client.get(f"/tries/{job_id}?lines=1")).text)
-    assert page.one(id="line-1").all("td")[0].text == "line 1, too large to show here"

@@ -1,13 +1,9 @@
-"""Outputs in a form for people: rows, entities in their text, the shape of a vector, a continued prompt."""
+"""Outputs in a form for people: rows, entities in their text, the shape of a vector, generated text."""
 
-import httpx
 import pytest
 
-from api.pages.output_rows import MOST_TEXT, Row, shown
-from api.pages.try_jobs import MOST_RESULTS
-from api.pages.visuals import HEIGHT, WIDTH, Continued, Piece, picture
-from tests.api.markup import parsed
-from tests.ledger import JobQueue, run_one
+from api.pages.output_rows import MAX_TEXT, Row, view_of
+from api.pages.visuals import HEIGHT, WIDTH, Continuation, Piece, visual
 
 
 @pytest.mark.parametrize(
@@ -22,40 +18,40 @@ from tests.ledger import JobQueue, run_one
         ({"label": "A", "score": 17}, [Row("A", None)], ""),
         ([0.1] * 384, [], "384 numbers: 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, …"),
         ([[[0.1, 2]]], [], "1 row: 1 row: 2 numbers: 0.1, 2"),
-        ("text" * 1_000, [], ("text" * 1_000)[:MOST_TEXT] + " …"),
+        ("text" * 1_000, [], ("text" * 1_000)[:MAX_TEXT] + " …"),
         ({"any": None}, [], '{\n  "any": null\n}'),
         ([], [], "[]"),
         (None, [], "null"),
     ],
 )
 def test_outputs_are_made_readable(output: object, rows: list[Row], text: str) -> None:
-    assert shown({"output": output}) == (rows, text, "")
+    assert view_of({"output": output}) == (rows, text, "")
 
 
 def test_documents_are_shown_best_first() -> None:
     given = {"query": "q", "documents": ["one", "two", "three"]}
     output = [{"index": 0, "score": 0.25}, {"index": 2, "score": 0.5}]
-    assert shown({"output": output}, "ranking", given).rows == [Row("three", 0.5), Row("one", 0.25)]
+    assert view_of({"output": output}, "ranking", given).rows == [Row("three", 0.5), Row("one", 0.25)]
     raw = [{"index": 1, "score": -4.5}, {"index": 0, "score": 7.25}]
-    assert shown({"output": raw}, "ranking", given).rows == [
+    assert view_of({"output": raw}, "ranking", given).rows == [
         Row("one", None, "score 7.25"),
         Row("two", None, "score -4.5"),
     ]
     pair = {"query": "q", "document": "d"}
-    assert shown({"output": {"score": 0.5}}, "ranking", pair).rows == [Row("d", 0.5)]
+    assert view_of({"output": {"score": 0.5}}, "ranking", pair).rows == [Row("d", 0.5)]
     unknowns: list[object] = [None, "text", {"documents": 7}, {"documents": []}]
     for unknown in unknowns:
-        assert shown({"output": output}, "ranking", unknown).rows[0].label == "document 3"
+        assert view_of({"output": output}, "ranking", unknown).rows[0].label == "document 3"
     for odd in ("text", [], [7], {"score": "high"}, [{"index": 0}]):
-        assert shown({"output": odd}, "ranking", given).rows == []
+        assert view_of({"output": odd}, "ranking", given).rows == []
 
 
 def test_a_task_says_how_its_outputs_are_shown() -> None:
     output = [{"entity_group": "PER", "word": "Ada", "score": 0.9}]
-    assert shown({"output": output}, "entities").rows == [Row("Ada", 0.9, "PER")]
-    assert shown({"output": output}, "labels").rows == []
-    assert picture({"output": [0.5]}, "x", "labels") == ([], None, None)
-    assert picture({"output": [0.5]}, "x", "vectors").spark is not None
+    assert view_of({"output": output}, "entities").rows == [Row("Ada", 0.9, "PER")]
+    assert view_of({"output": output}, "labels").rows == []
+    assert visual({"output": [0.5]}, "x", "labels") == ([], None, None)
+    assert visual({"output": [0.5]}, "x", "vectors").sparkline is not None
 
 
 def test_entities_are_marked_in_their_text() -> None:
@@ -68,7 +64,7 @@ def test_entities_are_marked_in_their_text() -> None:
         {"entity_group": "PER", "word": "nowhere", "start": 20, "end": 99, "score": 0.9},
         {"entity_group": "PER", "word": "no place", "start": None, "end": None, "score": 0.9},
     ]
-    found = picture({"output": entities}, text).pieces
+    found = visual({"output": entities}, text).pieces
     assert found == [
         Piece("Ada", "PER", 0),
         Piece(" and "),
@@ -78,46 +74,32 @@ def test_entities_are_marked_in_their_text() -> None:
         Piece("."),
     ]
     assert "".join(piece.text for piece in found) == text
-    assert picture({"output": entities}, {"not": "a text"}).pieces == []
+    assert visual({"output": entities}, {"not": "a text"}).pieces == []
 
 
 def test_a_vector_is_drawn_to_scale() -> None:
-    spark = picture({"output": [0.0, -1.0, 1.0]}, "x").spark
-    assert spark is not None
-    assert spark.path == f"M0.0 {HEIGHT / 2}L{WIDTH / 2} {HEIGHT}L{WIDTH} 0.0"
-    assert (spark.zero, spark.told) == (HEIGHT / 2, "3 numbers, -1 to 1")
-    long = picture({"output": [0.5] * 1_000}, "x").spark
+    sparkline = visual({"output": [0.0, -1.0, 1.0]}, "x").sparkline
+    assert sparkline is not None
+    assert sparkline.path == f"M0.0 {HEIGHT / 2}L{WIDTH / 2} {HEIGHT}L{WIDTH} 0.0"
+    assert (sparkline.zero, sparkline.summary) == (HEIGHT / 2, "3 numbers, -1 to 1")
+    long = visual({"output": [0.5] * 1_000}, "x").sparkline
     assert long is not None
     assert long.path.count("L") < 120, "so many numbers share points"
-    assert long.told.startswith("1,000 numbers")
-    rows = picture({"output": [[[0.1, 0.2], [0.3, 0.4]]]}, "x").spark
+    assert long.summary.startswith("1,000 numbers")
+    rows = visual({"output": [[[0.1, 0.2], [0.3, 0.4]]]}, "x").sparkline
     assert rows is not None
-    assert rows.told == "2 rows of 2 numbers; the first, 0.1 to 0.2"
+    assert rows.summary == "2 rows of 2 numbers; the first, 0.1 to 0.2"
 
 
 @pytest.mark.parametrize(
     "output", [[], [True, False], [[]], [["a"]], None, "text", {"label": "A", "score": 1}]
 )
 def test_what_is_no_picture_has_none(output: object) -> None:
-    assert picture({"output": output}, "x") == ([], None, None)
-    assert picture(None, "x") == ([], None, None)
+    assert visual({"output": output}, "x") == ([], None, None)
+    assert visual(None, "x") == ([], None, None)
 
 
-async def test_a_line_that_is_too_large_to_show_leads_to_its_job(
-    client: httpx.AsyncClient, queue: JobQueue
-) -> None:
-    sent = await client.post("/submit", data={"text": "long\n" + "x" * 70_000, "mode": "lines"})
-    while await run_one(queue, [{"output": "y" * (MOST_RESULTS + 1)}]):
-        pass
-    page = parsed((await client.get(sent.headers["location"])).text)
-    first, second = page.one(class_="answers").one("tbody").all("tr")
-    assert [cell.text for cell in first.all("td")][:2] == ["long", "too large to show here"]
-    link = first.all("td")[1].one("a")["href"]
-    assert parsed((await client.get(link)).text).one("h1").text == "Job succeeded"
-    assert second.all("td")[0].text == "line 2, too large to show here"
-
-
-def test_a_prompt_is_told_from_what_continued_it() -> None:
+def test_generated_text_is_separate_from_its_prompt() -> None:
     output = [{"generated_text": "Once upon a time"}]
-    assert picture({"output": output}, "Once upon").continued == Continued("Once upon", " a time")
-    assert picture({"output": output}, "Another").continued == Continued("", "Once upon a time")
+    assert visual({"output": output}, "Once upon").continuation == Continuation("Once upon", " a time")
+    assert visual({"output": output}, "Another").continuation == Continuation("", "Once upon a time")

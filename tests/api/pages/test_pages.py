@@ -36,8 +36,15 @@ async def test_a_job_cannot_act_on_the_pages(client: httpx.AsyncClient, queue: J
     )
     form = {"text": f"{EVIL}\n{EVIL}", "mode": "lines"}
     tried = (await client.post("/submit", data=form)).headers["location"]
-    await run_one(queue, [{"output": {"generated_text": f"{EVIL} and on"}}])
-    for path in (f"/jobs/{job_id}", f"/fragments/jobs/{job_id}", tried, f"/fragments{tried}", "/", "/jobs"):
+    await run_one(queue, [{"output": {"generated_text": f"{EVIL} and on"}}, {"output": EVIL}])
+    for path in (
+        f"/jobs/{job_id}",
+        f"/fragments/jobs/{job_id}",
+        tried,
+        tried.replace("/jobs/", "/fragments/answers/"),
+        "/",
+        "/jobs",
+    ):
         page = await client.get(path)
         assert "<script>" not in page.text
         assert page.status_code in (200, 286)
@@ -46,9 +53,9 @@ async def test_a_job_cannot_act_on_the_pages(client: httpx.AsyncClient, queue: J
         assert "unsafe" not in policy
     shown = parsed((await client.get(f"/jobs/{job_id}")).text)
     cells = [row.text for row in shown.one(class_="pairs").one("tbody").all("tr")]
-    assert cells == [f"{EVIL} {EVIL} 0.500", f"{EVIL} {EVIL}", f"x {EVIL}"]
+    assert cells == [f"1 {EVIL} {EVIL} 0.500", f"2 {EVIL} {EVIL}", f"3 x {EVIL}"]
     assert EVIL in shlex.split(shown.one("pre", id="curl-again").text)[-1]
-    assert f"{EVIL} and on" in parsed((await client.get(tried)).text).one(id="line-1").text
+    assert f"{EVIL} and on" in parsed((await client.get(tried)).text).one(id="row-1").text
     evil = await client.get("/jobs/<script>alert(1)")
     assert (evil.status_code, "&lt;script&gt;" in evil.text, "<script>" in evil.text) == (404, True, False)
 
@@ -59,10 +66,10 @@ BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("GET", "/nope", 404, "there is nothing at /nope"),
-        ("GET", "/nope/<script>", 404, "there is nothing at /nope/<script>"),
-        ("GET", "/static/nope.css", 404, "there is nothing at /static/nope.css"),
-        ("GET", "/submit", 405, "GET is not possible at /submit"),
+        ("GET", "/nope", 404, "the path /nope does not exist"),
+        ("GET", "/nope/<script>", 404, "the path /nope/<script> does not exist"),
+        ("GET", "/static/nope.css", 404, "the path /static/nope.css does not exist"),
+        ("GET", "/submit", 405, "/submit does not allow GET"),
         ("POST", "/jobs/x/cancel", 404, "there is no job x"),
         ("GET", "/jobs/x", 404, "there is no job x"),
         ("GET", "/jobs/01890000-0000-7000-8000-000000000000", 410, "its lifetime is over"),

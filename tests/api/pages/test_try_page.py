@@ -1,4 +1,4 @@
-"""Try it: a form for each model, one job per line, answers that fill in; with and without JavaScript."""
+"""The page /try: a form for each model, answers as they become known; with and without JavaScript."""
 
 import shlex
 from pathlib import Path
@@ -8,24 +8,23 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.pages.parameter_fields import fields, parameters, worded
-from api.pages.try_jobs import MOST_LINES
+from api.pages.parameter_fields import at_field, fields, parameters
 from jobs import tasks
 from jobs.errors import InvalidRequest
-from jobs.ledger.ids import created_ms, in_a_row, new_id
+from jobs.ledger.leasing import Progress
 from jobs.models import ModelSpec
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
 from tests.conftest import written
-from tests.ledger import JobQueue, run_one
+from tests.ledger import JobQueue, ending
 
 HERE = {"sec-fetch-site": "same-origin"}
 HTMX = HERE | {"hx-request": "true"}
 
 
 def rows(page: Element) -> list[str]:
-    return [row.text for row in page.one(class_="answers").one("tbody").all("tr")]
+    return [row.text for row in page.one(class_="pairs").one("tbody").all("tr")]
 
 
 async def test_one_input_without_javascript_ends_at_its_jobs_page(
@@ -35,51 +34,46 @@ async def test_one_input_without_javascript_ends_at_its_jobs_page(
     answer = await client.post("/submit", data=form, headers=HERE)
     assert answer.status_code == 303
     assert (await client.get(answer.headers["location"])).status_code == 200
-    asked = await queue.asked(answer.headers["location"].removeprefix("/jobs/"))
+    asked = await queue.inputs(answer.headers["location"].removeprefix("/jobs/"))
     assert (list(asked.inputs), asked.parameters) == (["Fine\nfilm"], {"top_k": 2})
 
 
-async def test_lines_fill_in_one_by_one(client: httpx.AsyncClient, queue: JobQueue) -> None:
+async def test_lines_are_one_job_whose_answers_appear_as_they_are_known(
+    client: httpx.AsyncClient, queue: JobQueue
+) -> None:
     form = {"model": "sentiment", "mode": "lines", "text": "one\n\n two \r\nthree\n"}
     sent = await client.post("/submit", data=form, headers=HTMX)
     assert sent.status_code == 200
     page = parsed(sent.text)
-    assert [row.split()[0] for row in rows(page)] == ["one", "two", "three"]
-    refresh = page.one(id="lines")["hx-get"]
-    words = shlex.split(page.one("pre", id="curl-submit").text)
-    asked = msgspec.json.decode(words[words.index("-d") + 1])
-    assert asked == {"model": "sentiment", "inputs": ["one", " two ", "three"]}
+    assert rows(page) == ["1 one not yet", "2 two not yet", "3 three not yet"]
+    assert curl_line(page) == {"model": "sentiment", "inputs": ["one", " two ", "three"]}
+    refresh = page.one(id="answers")["hx-get"]
 
-    for done in (1, 2, 3):
-        await run_one(queue)
-        answer = await client.get(refresh)
-        assert answer.status_code == (286 if done == 3 else 200), "286 ends htmx's polling"
-        page = parsed(answer.text)
-        assert (page.one("progress")["value"], page.one("progress")["max"]) == (str(done), "3")
-        assert ["POSITIVE" in row for row in rows(page)] == [True] * done + [False] * (3 - done)
-    assert "hx-get" not in page.one(id="lines").attributes
+    [claimed], _ = await queue.claim("sentiment", 1)
+    known = [
+        b'{"index":2,"output":[{"label":"POSITIVE","score":0.9}]}',
+        b'{"index":0,"error":{"detail":"no"}}',
+    ]
+    await queue.note([Progress(claimed.id, claimed.token, 0, 1, 1, known)])
+    answer = await client.get(refresh)
+    page = parsed(answer.text)
+    assert answer.status_code == 200
+    assert rows(page) == ["1 one no", "2 two not yet", "3 three POSITIVE 0.900"]
+    assert (page.one("progress")["value"], page.one("progress")["max"]) == ("2", "3")
+    assert page.one(class_="progress").text == "2 of 3 inputs done 1 failed"
 
-
-async def test_lines_without_javascript_have_a_page_that_reloads(
-    client: httpx.AsyncClient, queue: JobQueue
-) -> None:
-    form = {"model": "sentiment", "mode": "lines", "text": "one\ntwo"}
-    answer = await client.post("/submit", data=form, headers=HERE)
-    assert answer.status_code == 303
-    address = answer.headers["location"]
-    page = parsed((await client.get(address)).text)
-    assert page.one("noscript").one("meta", http_equiv="refresh")
-    await run_one(queue, [{"error": {"detail": "no <b>good</b>"}}])
-    await run_one(queue)
-    page = parsed((await client.get(address)).text)
-    assert page.all("noscript") == []
-    assert "no <b>good</b>" in rows(page)[0]
-    assert page.one(class_="progress").text == "2 of 2 done 1 without an answer"
+    assert await queue.finish("sentiment", [ending(claimed)]) == set()
+    answer = await client.get(refresh)
+    assert answer.status_code == 286, "ends htmx's polling"
+    page = parsed(answer.text)
+    assert "hx-get" not in page.one(id="answers").attributes
+    assert all("POSITIVE" in row for row in rows(page))
+    assert page.one(id="job-link")["href"] == f"/jobs/{claimed.id}"
 
 
-def curl_line(page: Element) -> dict[str, object]:
+def curl_line(page: Element, name: str = "curl-submit") -> dict[str, object]:
     """What the page's curl line sends."""
-    words = shlex.split("".join(map(str, page.one("pre", id="curl-submit").children)))
+    words = shlex.split("".join(map(str, page.one("pre", id=name).children)))
     sent: dict[str, object] = msgspec.json.decode(words[words.index("-d") + 1])
     return sent
 
@@ -94,102 +88,109 @@ async def test_the_curl_line_needs_no_javascript(client: httpx.AsyncClient, queu
     broken = parsed((await client.post("/try", data={"model": "shapes", "text": "{"})).text)
     assert broken.all("pre") == [], "what stands there cannot be run"
 
+
+async def test_the_form_sends_what_its_curl_line_sends(client: httpx.AsyncClient, queue: JobQueue) -> None:
     form = {"model": "sentiment", "mode": "lines", "text": "it's\ntwo", "p.top_k": "2"}
-    address = (await client.post("/submit", data=form, headers=HERE)).headers["location"]
     asked = {"model": "sentiment", "inputs": ["it's", "two"], "parameters": {"top_k": 2}}
-    assert curl_line(parsed((await client.get(address)).text)) == asked
-    while await run_one(queue):
-        pass
-    assert curl_line(parsed((await client.get(address)).text)) == asked
+    assert curl_line(parsed((await client.post("/try", data=form)).text)) == asked
+    address = (await client.post("/submit", data=form, headers=HERE)).headers["location"]
+    sent = await queue.inputs(address.removeprefix("/jobs/"))
+    assert (list(sent.inputs), sent.single, sent.parameters) == (["it's", "two"], False, {"top_k": 2})
+    assert curl_line(parsed((await client.get(address)).text), "curl-again") == asked
     swapped = parsed((await client.post("/submit", data=form, headers=HTMX)).text)
     assert curl_line(swapped.one(id="shell", hx_swap_oob="true")) == asked
 
 
-async def test_lines_that_the_queue_has_no_room_for_are_told(settings: Settings) -> None:
-    small = settings.model_copy(update={"max_queued_jobs": 2})
+async def test_a_full_queue_is_an_error_beside_the_form(settings: Settings) -> None:
+    small = settings.model_copy(update={"max_queued_jobs": 1})
     async with mounted(small) as (client, services):
         form = {"model": "sentiment", "mode": "lines", "text": "one\ntwo\nthree"}
-        page = parsed((await client.post("/submit", data=form, headers=HTMX)).text)
-        told = rows(page)
-        assert sum("Not accepted" in row for row in told) == 1
-        assert page.one("progress")["value"] == "1"
+        assert (await client.post("/submit", data=form, headers=HTMX)).status_code == 200
         full = await client.post("/submit", data=form, headers=HTMX)
         assert (full.status_code, parsed(full.text).one(role="alert").text) == (
             503,
             "the queue of 'sentiment' holds its limit of jobs",
         )
+        assert "hx-retarget" not in full.headers, "no field of the form is wrong"
         await services.redis.flushdb()
 
 
 @pytest.mark.parametrize(
-    ("address", "status"),
+    ("form", "status", "words", "field"),
     [
-        ("/tries/nix?lines=2", 404),
-        ("/tries/{new}?lines=2", 404),
-        ("/tries/01890000-0000-7000-8000-000000000000?lines=2", 410),
-        ("/tries/{new}?lines=0", 404),
-        (f"/tries/{{new}}?lines={MOST_LINES + 1}", 404),
-        ("/tries/{new}?lines=²", 404),
-        ("/tries/%3Cscript%3E", 404),
-    ],
-)
-async def test_lines_that_are_not_there_have_a_page_that_says_so(
-    client: httpx.AsyncClient, address: str, status: int
-) -> None:
-    address = address.format(new=new_id())
-    for each in (address, f"/fragments{address}"):
-        page = await client.get(each)
-        assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
-        assert "<script>" not in page.text
-
-
-@pytest.mark.parametrize(
-    ("form", "status", "words"),
-    [
-        ({"model": "nix", "text": "kept"}, 404, "no model named"),
+        ({"model": "nix", "text": "kept"}, 404, "no model named", "model"),
         (
             {"model": "sentiment", "text": "kept", "p.top_k": "many"},
             422,
             "top k: give a whole number from 1 to 1,000, or null for no limit, not 'many'",
+            "p.top_k",
         ),
         (
             {"model": "sentiment", "text": "kept", "p.top_k": "0"},
             422,
             "top k: give a whole number from 1 to 1,000, or null for no limit, not '0'",
+            "p.top_k",
         ),
         (
             {"model": "sentiment", "text": "kept", "p.function_to_apply": "nix"},
             422,
             "function to apply: choose one of sigmoid, softmax, none, not 'nix'",
+            "p.function_to_apply",
         ),
-        ({"model": "shapes", "text": "1", "p.shape": "{"}, 422, "shape: give an object as JSON, not '{'"),
-        ({"model": "shapes", "text": "1", "p.depth": "1.5"}, 422, "depth: give a whole number, not '1.5'"),
-        ({"model": "shapes", "text": "kept"}, 422, "the input is not valid JSON"),
-        ({"model": "shapes", "text": "1\n{", "mode": "lines"}, 422, "line 2 is not valid JSON"),
-        ({"model": "sentiment", "text": ""} | {f"f{i}": "" for i in range(70)}, 422, "more than 60 fields"),
-        ({"model": "sentiment"}, 422, "no field named text"),
-        ({"model": "shapes", "text": "[" * 150 + "]" * 150}, 422, "nested more than"),
-        ({"mode": "lines", "text": " \n "}, 422, "no line with anything in it"),
-        ({"mode": "lines", "text": "x\n" * (MOST_LINES + 1)}, 422, "more than the 200"),
-        ({"text": "x" * 300_000}, 413, "a request may have"),
+        (
+            {"model": "shapes", "text": "1", "p.shape": "{"},
+            422,
+            "shape: give an object as JSON, not '{'",
+            "p.shape",
+        ),
+        (
+            {"model": "shapes", "text": "1", "p.depth": "1.5"},
+            422,
+            "depth: give a whole number, not '1.5'",
+            "p.depth",
+        ),
+        ({"model": "shapes", "text": "kept"}, 422, "the input is not valid JSON", "text"),
+        ({"model": "shapes", "text": "1\n{", "mode": "lines"}, 422, "line 2 is not valid JSON", "text"),
+        ({"model": "shapes", "text": "[" * 150 + "]" * 150}, 422, "nested more than", "text"),
+        ({"text": "one\n" + "x" * 120_000, "mode": "lines"}, 422, "line 2: ", "text"),
+        ({"mode": "lines", "text": " \n "}, 422, "all lines are empty", "text"),
+        (
+            {"mode": "lines", "text": "x\n" * 1_001},
+            422,
+            "1001 inputs are more than this model's 1000",
+            "text",
+        ),
+        ({"model": "sentiment"}, 422, "no field named text", "text"),
+        ({"model": "sentiment", "text": ""} | {f"f{i}": "" for i in range(70)}, 422, "more than 60", None),
+        ({"text": "x" * 300_000}, 413, "the body is larger than", None),
     ],
 )
-async def test_a_bad_form_comes_back_with_the_reason_and_what_was_typed(
-    client: httpx.AsyncClient, redis: ArqRedis, form: dict[str, str], status: int, words: str
+async def test_a_bad_form_is_returned_with_the_reason_at_its_field(
+    client: httpx.AsyncClient,
+    redis: ArqRedis,
+    form: dict[str, str],
+    status: int,
+    words: str,
+    field: str | None,
 ) -> None:
     page = await client.post("/submit", data=form)
     assert page.status_code == status
     shown = parsed(page.text)
     assert words in shown.one(role="alert").text
+    assert [each["id"] for each in shown.all(aria_invalid="true")] == ([field] if field else [])
+    if field:
+        assert shown.one(role="alert")["id"] == f"{field}-error"
+        assert f"{field}-error" in shown.one(id=field)["aria-describedby"].split()
     if status != 413 and "text" in form and len(form) < 70:
         assert "".join(map(str, shown.one("textarea", id="text").children)).lstrip("\n") == form["text"]
         for name in form.keys() & {"p.top_k"}:
             assert shown.one(id=name)["value"] == form[name]
-    fragment = await client.post("/submit", data=form, headers=HTMX)
-    assert (fragment.status_code, parsed(fragment.text).one(role="alert").text) == (
+    answer = await client.post("/submit", data=form, headers=HTMX)
+    assert (answer.status_code, parsed(answer.text).one(role="alert").text) == (
         status,
         shown.one(role="alert").text,
     )
+    assert answer.headers.get("hx-retarget") == ("#try" if field else None)
     assert await written(redis) == set()
 
 
@@ -279,13 +280,4 @@ def test_a_wrong_parameter_is_told_in_a_sentence_that_names_its_field(
 
     with pytest.raises(InvalidRequest) as raised:
         checked()
-    assert str(worded(spec, typed, raised.value)) == told
-
-
-def test_ids_in_a_row_are_ids_of_the_same_moment() -> None:
-    first = new_id()
-    ids = in_a_row(first, 200)
-    assert len(set(ids)) == 200
-    assert ids == sorted(ids)
-    assert {created_ms(each) for each in ids} == {created_ms(first)}
-    assert in_a_row(ids[0], 200) == ids
+    assert str(at_field(spec, typed, raised.value)) == told

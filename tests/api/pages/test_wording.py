@@ -7,9 +7,9 @@ import pytest
 from arq.connections import ArqRedis
 
 from api.pages.charts import amount
-from api.pages.output_rows import shown
+from api.pages.output_rows import view_of
 from api.pages.rendering import at_most, rate
-from api.pages.visuals import picture
+from api.pages.visuals import visual
 from api.wording import counted, noun
 from jobs.monitoring.roster import Roster
 from tests.api.markup import parsed
@@ -32,8 +32,8 @@ from tests.ledger import heartbeat
         (rate(0.0), "0"),
         (rate(7.25), "7.2"),
         (rate(1_234.5), "1,234"),
-        (shown({"output": [0.5]}).text, "1 number: 0.5"),
-        (getattr(picture({"output": [0.5]}, "x").spark, "told", ""), "1 number, 0.5 to 0.5"),
+        (view_of({"output": [0.5]}).text, "1 number: 0.5"),
+        (getattr(visual({"output": [0.5]}, "x").sparkline, "summary", ""), "1 number, 0.5 to 0.5"),
     ],
 )
 def test_one_is_told_from_many(words: str, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""How a job can end, and how each ending is told: results, errors, cancelled, expired, gone."""
+"""How a job can end, and how each ending is reported: results, errors, cancelled, expired, gone."""
 
 from typing import Any
 

@@ -83,17 +83,17 @@ def test_preferences_are_read_as_rfc_7240_says(headers: list[str], seconds: floa
 async def test_a_job_for_a_named_model_with_everything_said(
     client: httpx.AsyncClient, queue: JobQueue
 ) -> None:
-    asked = {
+    body = {
         "model": "shapes",
         "inputs": [{"sides": 3}, [1, 2.5, None]],
         "parameters": {"depth": 2},
         "priority": "high",
         "expires_in": 60,
     }
-    job = (await client.post("/v1/jobs", json=asked)).json()
+    job = (await client.post("/v1/jobs", json=body)).json()
     assert (job["model"], job["counts"]["total"]) == ("shapes", 2)
-    told = await JobQueue(queue.redis, queue.settings, ["shapes"]).asked(job["id"])
-    assert told.inputs == asked["inputs"]
+    stored = await JobQueue(queue.redis, queue.settings, ["shapes"]).inputs(job["id"])
+    assert stored.inputs == body["inputs"]
 
 
 async def test_an_idempotency_key_makes_one_job_and_says_so(

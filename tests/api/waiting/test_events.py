@@ -35,10 +35,10 @@ async def test_events_tell_each_state_once_and_end(edge: Edge, queue: JobQueue) 
     job_id = await submitted(client)
     async with aconnect_sse(client, "GET", f"/v1/jobs/{job_id}/events") as source:
         assert source.response.headers["cache-control"] == "no-store"
-        told = asyncio.create_task(collected(source))
+        collecting = asyncio.create_task(collected(source))
         await parked(services)
         await run_one(queue)
-        seen = await told
+        seen = await collecting
     assert [event.event for event in seen] == ["queued", "running", "succeeded"]
     assert [event.id for event in seen] == ["queued.0", "running.0", "succeeded.1"]
     assert [event.json()["status"] for event in seen] == [event.event for event in seen]
@@ -77,10 +77,10 @@ async def test_events_go_on_after_the_last_one_seen(edge: Edge, queue: JobQueue)
     [claimed], _ = await queue.claim(MODEL, 1)
     url, headers = f"/v1/jobs/{job_id}/events", {"last-event-id": "running.0"}
     async with aconnect_sse(client, "GET", url, headers=headers) as source:
-        told = asyncio.create_task(collected(source))
+        collecting = asyncio.create_task(collected(source))
         await parked(services)
         await queue.finish(MODEL, [ending(claimed)])
-        assert [event.event for event in await told] == ["succeeded"]
+        assert [event.event for event in await collecting] == ["succeeded"]
 
     async with aconnect_sse(client, "GET", url, headers=headers) as source:
         assert [event.event for event in await collected(source)] == ["succeeded"]
@@ -108,7 +108,7 @@ async def test_a_quiet_stream_is_kept_alive(edge: Edge, monkeypatch: pytest.Monk
         lines = answer.aiter_lines()
         seen = [await anext(lines) for _ in range(8)]
     assert seen[:3] == ["retry: 1000", "id: queued.0", "event: queued"]
-    assert seen[5:8] == [": still here", "", ": still here"]
+    assert seen[5:8] == [": keep-alive", "", ": keep-alive"]
 
 
 async def test_progress_is_an_event_of_its_own(edge: Edge, queue: JobQueue) -> None:
@@ -135,10 +135,10 @@ async def test_progress_is_an_event_of_its_own(edge: Edge, queue: JobQueue) -> N
 
     headers = {"last-event-id": "running.1.2"}
     async with aconnect_sse(client, "GET", f"/v1/jobs/{job_id}/events", headers=headers) as source:
-        told = asyncio.create_task(collected(source))
+        collecting = asyncio.create_task(collected(source))
         await parked(services)
         await queue.finish(MODEL, [ending(claimed)])
-        later = await told
+        later = await collecting
     assert [(event.event, event.id) for event in later] == [
         ("progress", "running.1.3"),
         ("succeeded", "succeeded.1"),

@@ -119,7 +119,7 @@ async def test_different_results_share_the_budget_in_turn(
     settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one is being read the other waits for room, and is refused when it waits too long."""
-    monkeypatch.setattr(large_results, "ROOM_SECONDS", 0.1)
+    monkeypatch.setattr(large_results, "MEMORY_SECONDS", 0.1)
     first, second = [await ended(queue) for _ in range(2)]
     async with mounted(settings.model_copy(update={"memory_budget": 4 * MIB})) as edge:
         client, services = edge
@@ -156,7 +156,7 @@ async def test_a_client_that_stalls_gives_way(
     settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """Its answer breaks off before its announced end, so that nobody takes it for a whole one."""
-    monkeypatch.setattr(memory_budget, "STALLED", 0.1)
+    monkeypatch.setattr(memory_budget, "STALL_SECONDS", 0.1)
     first, second = [await ended(queue, 24 * MIB) for _ in range(2)]
     async with serving(settings.model_copy(update={"memory_budget": 32 * MIB})) as edge:
         client, _ = edge
@@ -189,8 +189,8 @@ async def test_a_client_that_hangs_up_lets_go_of_the_results(settings: Settings,
 
 async def test_other_requests_come_in_between_the_pieces() -> None:
     """However many clients read fast, so that no connection ever makes its answer wait."""
-    room, turns = memory_budget.Budget(1024 * MIB), asyncio.Semaphore(large_results.TURNS)
-    held = large_results.Held("id", bytearray(8 * MIB), room, turns)
+    room, turns = memory_budget.Budget(1024 * MIB), asyncio.Semaphore(large_results.PIECES_PER_TURN)
+    held = large_results.HeldResults("id", bytearray(8 * MIB), room, turns)
     sent = 0
 
     async def read() -> None:
@@ -202,5 +202,5 @@ async def test_other_requests_come_in_between_the_pieces() -> None:
     while not all(reader.done() for reader in readers):
         before = sent
         await asyncio.sleep(0)
-        assert sent - before <= 2 * large_results.TURNS * large_results.PIECE
+        assert sent - before <= 2 * large_results.PIECES_PER_TURN * large_results.PIECE
     assert sent == 50 * 8 * MIB

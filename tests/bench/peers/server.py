@@ -1,4 +1,4 @@
-"""`python -m tests.bench.peers.server`: a peer for the tests; PEER_SIZE says how it behaves.
+"""`python -m tests.bench.peers.server`: a peer for the tests; PEER_SIZE selects its behaviour.
 
 The right embedding is [0.6, 0.8]. The stubborn one prints the id of a child that SIGTERM does not end.
 """

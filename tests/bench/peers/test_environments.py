@@ -1,4 +1,4 @@
-"""A peer's environment is the one that its requirements say; one that cannot be had is told of."""
+"""A peer's environment matches its requirements; one that cannot be created is reported."""
 
 import dataclasses
 import sys
@@ -39,7 +39,7 @@ def test_a_peers_server_is_there(peer: Peer) -> None:
     assert modules or peer.name == "infinity"  # which is a server by itself
 
 
-def test_a_peer_that_cannot_be_installed_is_told_of_and_the_others_go_on(
+def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_are_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalogue, "REQUIREMENTS", tmp_path)

@@ -1,4 +1,4 @@
-"""A peer is measured, or it is told why not; the next one finds the machine as it was."""
+"""A peer is measured, or the reason is reported; it leaves no process behind."""
 
 import sys
 from pathlib import Path
@@ -31,20 +31,20 @@ def test_a_peer_with_right_answers_counts(tmp_path: Path) -> None:
     assert found.right
 
 
-def test_a_peer_with_other_answers_is_told_from_it(tmp_path: Path) -> None:
+def test_a_peer_with_wrong_answers_is_detected(tmp_path: Path) -> None:
     found = measure(server.WRONG, tmp_path)
     assert found.cosine == pytest.approx(0.96)
     assert found.rate > 0
     assert not found.right
 
 
-def test_a_peer_that_dies_is_told_of_with_its_last_words(tmp_path: Path) -> None:
+def test_a_peer_that_dies_is_reported_with_its_last_output(tmp_path: Path) -> None:
     found = measure(server.DIES, tmp_path)
     assert (found.load, found.right) == (None, False)
     assert "status 1: there is no model" in found.problem
 
 
-def test_a_peer_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+def test_a_missing_peer_is_reported(tmp_path: Path) -> None:
     assert "cannot be started" in measure(server.RIGHT, tmp_path, tmp_path / "python").problem
 
 

@@ -5,7 +5,7 @@ import pytest
 from bench.peers import batchline, picture, table
 from bench.peers.catalogue import Setting
 from bench.peers.measuring import Measured
-from bench.peers.rounds import still_in, turned
+from bench.peers.rounds import rotated, settings_for
 from bench.peers.summary import Line, Summary, summarize
 from tests.bench.peers.peers import PEER, a_round, measured
 
@@ -22,25 +22,25 @@ def find(summary: Summary, setting: str, name: str = "other") -> Line:
 
 
 def test_after_the_first_round_a_peer_runs_as_shipped_and_at_its_best() -> None:
-    assert still_in(PEER, []) == [Setting(32), Setting(4), Setting(8)]
+    assert settings_for(PEER, []) == [Setting(32), Setting(4), Setting(8)]
     first = a_round(100, [measured("other", 32, 90), measured("other", 4, 40), measured("other", 8, 50)])
-    assert still_in(PEER, [first]) == [Setting(32), Setting(8)]
+    assert settings_for(PEER, [first]) == [Setting(32), Setting(8)]
 
 
-def test_wrong_answers_are_nobodys_best() -> None:
+def test_wrong_answers_never_make_a_setting_the_fastest() -> None:
     wrong = measured("other", 8, 50, cosine=0.9)
-    assert still_in(PEER, [a_round(100, [measured("other", 4, 40), wrong])]) == [Setting(32), Setting(4)]
+    assert settings_for(PEER, [a_round(100, [measured("other", 4, 40), wrong])]) == [Setting(32), Setting(4)]
 
 
 def test_a_peer_that_failed_everywhere_is_tried_as_shipped() -> None:
     broken = Measured("other", Setting(4), problem="it ended")
-    assert still_in(PEER, [a_round(100, [broken])]) == [Setting(32)]
+    assert settings_for(PEER, [a_round(100, [broken])]) == [Setting(32)]
 
 
-def test_rounds_begin_at_different_places_and_leave_nobody_out() -> None:
+def test_rounds_begin_at_different_places_and_omit_no_contender() -> None:
     steps = list(range(7))
-    assert [turned(steps, by)[0] for by in range(3)] == [0, 2, 4]
-    assert all(sorted(turned(steps, by)) == steps for by in range(9))
+    assert [rotated(steps, by)[0] for by in range(3)] == [0, 2, 4]
+    assert all(sorted(rotated(steps, by)) == steps for by in range(9))
 
 
 def test_ratios_are_taken_within_a_round() -> None:
@@ -73,20 +73,20 @@ def draw(summary: Summary) -> str:
     return table.draw(summary, MACHINE, versions, 2) + picture.draw(summary, MACHINE)
 
 
-def test_the_table_tells_of_wrong_answers_and_the_picture_leaves_them_out() -> None:
+def test_the_table_shows_wrong_answers_and_the_picture_omits_them() -> None:
     summary = summarize([a_round(100, [own(80), measured("other", 32, 40, cosine=0.95)])], [PEER], {})
     assert "WRONG ANSWERS: cosine 0.950000" in draw(summary)
     assert "as shipped" not in picture.draw(summary, MACHINE)
 
 
-def test_the_table_tells_who_was_not_measured_and_why() -> None:
+def test_the_table_lists_unmeasured_peers_with_their_reasons() -> None:
     broken = a_round(100, [own(80), Measured("other", Setting(32), problem="it ran out of luck")])
     text = draw(summarize([broken], [PEER], {"third": "No matching distribution"}))
     assert "other as shipped, batch 32                        not measured: it ran out of luck" in text
     assert "NOT MEASURED: third: No matching distribution" in text
 
 
-def test_the_table_tells_in_how_many_rounds_a_peer_held() -> None:
+def test_the_table_shows_in_how_many_rounds_a_peer_was_measured() -> None:
     good = a_round(100, [own(80), measured("other", 32, 40)])
     bad = a_round(100, [own(80), Measured("other", Setting(32), problem="it went away")])
     assert "in 1 rounds only: it went away" in draw(summarize([good, bad], [PEER], {}))

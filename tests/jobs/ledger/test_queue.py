@@ -1,6 +1,8 @@
 """The life of a job in the ledger, transition by transition, on a real server. Reads as a tutorial."""
 
 import asyncio
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -183,7 +185,7 @@ async def test_only_small_inputs_outlive_their_job(
 ) -> None:
     job, _ = await queue.submit(new_job("x" * size))
     await queue.cancel(job.id)
-    assert bool((await queue.asked(job.id)).inputs) == kept
+    assert bool((await queue.inputs(job.id)).inputs) == kept
     assert bool(await redis.exists(keys.JOB.of(job.id))) == kept
     assert (await queue.depth())[MODEL].bytes == 0
 
@@ -203,7 +205,8 @@ async def test_a_claim_that_waits_gets_the_job_that_rings(queue: JobQueue, redis
     await redis.script_flush()  # the server does not know the script, as after its restart
     for text in ("first", "second"):
         waiting = asyncio.create_task(queue.claim(MODEL, 10, wait=30.0))
-        await until(lambda: _blocked(redis))
+        await until(partial(_blocked, redis, waiting))
+        assert not waiting.done(), waiting
         job, _ = await queue.submit(new_job(text))
         claimed, left = await waiting
         assert ([one.id for one in claimed], left) == ([job.id], 0)
@@ -214,8 +217,9 @@ async def test_a_claim_that_waits_for_nobody_comes_back_empty(queue: JobQueue) -
     assert await queue.claim(MODEL, 10, wait=0.05) == ([], 0)
 
 
-async def _blocked(redis: ArqRedis) -> bool:
-    return bool((await redis.info("clients"))["blocked_clients"])
+async def _blocked(redis: ArqRedis, claim: asyncio.Task[Any]) -> bool:
+    """Whether the claim blocks, or has ended too early."""
+    return claim.done() or bool((await redis.info("clients"))["blocked_clients"])
 
 
 async def test_an_overdue_job_expires_unless_it_has_started(queue: JobQueue) -> None:

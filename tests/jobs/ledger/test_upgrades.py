@@ -41,7 +41,7 @@ async def test_a_job_of_0_1_is_read_and_claimed(queue: JobQueue, redis: ArqRedis
     job_id = await put(redis, release_0_1.PAYLOADS[name])
     job = await queue.read(job_id)
     assert (job.status, job.counts.total, job.created_at.year) == ("queued", len(inputs), 2026)
-    asked = await queue.asked(job_id)
+    asked = await queue.inputs(job_id)
     assert (list(asked.inputs), asked.parameters) == (inputs, parameters)
     [claimed], _ = await queue.claim(MODEL, 1)
     read = envelope(decode_payload(claimed.payload).k)

@@ -5,7 +5,7 @@ from typing import get_args
 import msgspec
 
 from jobs.ledger.queues import Depth
-from jobs.monitoring.failures import LATEST, MOST_DETAIL, FailureReason, newest, note
+from jobs.monitoring.failures import MAX_DETAIL, MAX_REASONS, FailureReason, newest, note
 from jobs.monitoring.history import Sample
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
@@ -28,8 +28,8 @@ def test_many_reasons_do_not_make_a_heartbeat_large() -> None:
     beat = heartbeat()
     for i in range(1_000):
         note(beat.failures, "input-failed", f"{i} {'x' * 10_000}", 1, f"job-{i}", float(i))
-    assert [each.job for each in beat.failures] == [f"job-{i}" for i in range(1_000 - LATEST, 1_000)]
-    assert all(len(each.detail) <= MOST_DETAIL + 2 for each in beat.failures)
+    assert [each.job for each in beat.failures] == [f"job-{i}" for i in range(1_000 - MAX_REASONS, 1_000)]
+    assert all(len(each.detail) <= MAX_DETAIL + 2 for each in beat.failures)
     assert len(msgspec.msgpack.encode(beat)) < 4_096
 
 

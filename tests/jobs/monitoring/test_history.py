@@ -10,7 +10,7 @@ from arq.connections import ArqRedis
 from jobs.ledger import keys
 from jobs.ledger.queues import Depth
 from jobs.monitoring.histograms import LATENCIES
-from jobs.monitoring.history import EVERY, KEPT, SILENCE, History, Moment, Sample, Series, done_since
+from jobs.monitoring.history import EVERY, MAX_GAP, MAX_SAMPLES, History, Moment, Sample, Series, done_since
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
@@ -97,16 +97,16 @@ def test_nothing_was_done_while_all_processes_were_away() -> None:
     steady = series(1_062.0, *((1_000.0 + 5 * i, 5.0, 50) for i in range(13)))
     work, seconds = steady.lately(60, [])
     assert work.items / seconds == pytest.approx(10, rel=0.1)
-    back = series(1_002.0, (395.0, 0.0, 0), (400.0, 5.0, 7), (1_000.0, SILENCE, 600))
+    back = series(1_002.0, (395.0, 0.0, 0), (400.0, 5.0, 7), (1_000.0, MAX_GAP, 600))
     assert back.lately(60, []) == (Work(items=600), 60.0)
     [*_, this] = back.with_now(Depth(0, 0, 0, 0), []).moments
-    assert this.sample.work.items / this.seconds == pytest.approx(600 / (SILENCE + 2))
+    assert this.sample.work.items / this.seconds == pytest.approx(600 / (MAX_GAP + 2))
     gone, new = series(1_002.0, (395.0, 0.0, 0), (400.0, 5.0, 7)), heartbeat("new", started=1_000.0, items=60)
     assert gone.lately(60, []) == (Work(), 60.0)
     work, seconds = gone.lately(60, [new])
     assert (work.items, seconds) == (60, 60.0)
     this = gone.with_now(Depth(0, 0, 0, 0), [new]).moments[-1]
-    assert (this.sample.work.items, this.seconds) == (60, SILENCE)
+    assert (this.sample.work.items, this.seconds) == (60, MAX_GAP)
     young = series(1_002.0, (990.0, 0.0, 0), (995.0, 5.0, 12))
     assert young.lately(60, []) == (Work(items=12), 12.0)
 
@@ -140,7 +140,7 @@ async def test_how_long_a_sample_after_a_silence_is(
     await next_turn(redis)
     await history.record()
     _, last = (await history.read())[MODEL].moments
-    assert last.seconds == (pytest.approx(600, abs=5) if worked_on else SILENCE)
+    assert last.seconds == (pytest.approx(600, abs=5) if worked_on else MAX_GAP)
 
 
 async def test_another_versions_histograms_are_left_out(redis: ArqRedis) -> None:
@@ -195,11 +195,11 @@ async def test_the_history_is_capped_and_has_a_lifetime(redis: ArqRedis, queue: 
     history = History(queue)
     await history.record()
     [entry] = await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)  # type: ignore[misc]
-    await redis.rpush(keys.HISTORY.of(MODEL), *[entry] * (KEPT + 5), b"1 of another version")  # type: ignore[misc]
+    await redis.rpush(keys.HISTORY.of(MODEL), *[entry] * (MAX_SAMPLES + 5), b"1 of another version")  # type: ignore[misc]
     await next_turn(redis)
     await history.record()
-    assert len(await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)) == KEPT  # type: ignore[misc]
-    assert len((await history.read())[MODEL].moments) == KEPT - 1, "what cannot be read is left out"
+    assert len(await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)) == MAX_SAMPLES  # type: ignore[misc]
+    assert len((await history.read())[MODEL].moments) == MAX_SAMPLES - 1, "what cannot be read is left out"
     for key in (keys.HISTORY, keys.SAMPLED):
         assert 0 < await redis.pttl(key.of(MODEL)) <= 20 * 60_000
 

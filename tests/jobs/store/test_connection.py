@@ -1,4 +1,4 @@
-"""What a server that cannot hold the queue is told off for, in one sentence each; how sentinels are asked."""
+"""Servers that cannot hold the queue are refused with a reason; queries to sentinels."""
 
 import asyncio
 from collections.abc import Iterator
@@ -35,19 +35,19 @@ async def test_a_server_that_evicts_is_refused(own_server: valkey.Server) -> Non
 
 
 @pytest.mark.parametrize("password", ["", ":wrong@"])
-async def test_a_missing_or_wrong_password_is_told(own_server: valkey.Server, password: str) -> None:
+async def test_a_missing_or_wrong_password_is_reported(own_server: valkey.Server, password: str) -> None:
     redis.Redis(port=own_server.port).config_set("requirepass", "secret")
     url = f"redis://{password}127.0.0.1:{own_server.port}/0"
-    with pytest.raises(ConfigurationError, match="refuses the password") as told:
+    with pytest.raises(ConfigurationError, match="rejects the password") as caught:
         await check(Settings(redis_url=url))
-    assert "wrong@" not in str(told.value), "what was given is not repeated"
+    assert "wrong@" not in str(caught.value), "what was given is not repeated"
     await check(Settings(redis_url=f"redis://:secret@127.0.0.1:{own_server.port}/0"))
 
 
 @pytest.mark.parametrize("command", ["evalsha", "eval"])
-async def test_a_user_who_may_not_run_scripts_is_told(own_server: valkey.Server, command: str) -> None:
+async def test_a_user_who_may_not_run_scripts_is_reported(own_server: valkey.Server, command: str) -> None:
     redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=[f"-{command}"])
-    with pytest.raises(ConfigurationError, match=f"refuses: .*no permissions.*{command}"):
+    with pytest.raises(ConfigurationError, match=f"rejects a command: .*no permissions.*{command}"):
         await check(Settings(redis_url=own_server.url()))
 
 
@@ -87,12 +87,12 @@ async def test_an_address_that_is_none_is_told() -> None:
     ],
 )
 async def test_what_stands_in_a_wrong_address_is_not_repeated(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL must read") as told:
+    with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL must have the form") as caught:
         await check(Settings(redis_url=url))
-    assert "cret" not in str(told.value)
-    with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL must read") as told:
+    assert "cret" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL must have the form") as caught:
         connect(Settings(redis_url=url))
-    assert "cret" not in str(told.value)
+    assert "cret" not in str(caught.value)
 
 
 SERVICE = "queue"
@@ -138,7 +138,7 @@ async def test_sentinels_that_lead_nowhere_are_told(own_server: valkey.Server, t
         await check(address(gone))
     with (
         watched(own_server, tmp_path / "sentinel") as sentinel,
-        pytest.raises(ConfigurationError, match=r"primary of 'other': .* does not know it"),
+        pytest.raises(ConfigurationError, match=r"primary of 'other': .* does not know the service"),
     ):
         await check(address(sentinel.port, service="other"))
 
@@ -156,9 +156,9 @@ async def test_servers_and_sentinels_have_passwords_of_their_own(
             address(sentinel.port, credentials=":s%2Fecret@", query="?sentinel_password=wrong"),
             address(sentinel.port, credentials=":s%2Fecret@"),
         ):
-            with pytest.raises(ConfigurationError, match=r"password|Authentication") as told:
+            with pytest.raises(ConfigurationError, match=r"password|Authentication") as caught:
                 await check(wrong)
-            assert not any(word in str(told.value) for word in ("wrong@", "=wrong", "ecret", "hidden"))
+            assert not any(word in str(caught.value) for word in ("wrong@", "=wrong", "ecret", "hidden"))
 
 
 async def test_while_there_is_no_primary_the_queue_is_unavailable(
@@ -170,10 +170,10 @@ async def test_while_there_is_no_primary_the_queue_is_unavailable(
         own_server.kill()
 
         async def noticed() -> bool:
-            with pytest.raises(QueueUnavailable) as told:
+            with pytest.raises(QueueUnavailable) as caught:
                 async with availability():
                     await client.ping()
-            return "sees it down" in str(told.value)
+            return "reports the primary as down" in str(caught.value)
 
         await until(noticed)
         own_server.start()
@@ -196,8 +196,8 @@ async def test_a_write_to_the_former_primary_goes_to_the_new_one(
         redis.Redis(port=own_server.port).replicaof("127.0.0.1", new.port)
         await client.rpush("list", "one more")
         assert redis.Redis(port=new.port).llen("list") == 1
-        told = await asyncio.gather(*(client.config_get("port") for _ in range(10)))
-        assert {answer["port"] for answer in told} == {str(new.port)}, "nor are the others asked any more"
+        answers = await asyncio.gather(*(client.config_get("port") for _ in range(10)))
+        assert {answer["port"] for answer in answers} == {str(new.port)}, "nor are the others asked any more"
         await client.aclose(close_connection_pool=True)
 
 

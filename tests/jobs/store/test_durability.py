@@ -125,8 +125,8 @@ async def test_submits_that_come_together_share_round_trips(own: Own, level: Lev
         return_exceptions=True,
     )
     assert own.reads() - before < 10
-    told = [job[0].position or 0 for job in jobs if isinstance(job, tuple)]
-    assert sorted(told) == list(range(2, 52))
+    positions = [job[0].position or 0 for job in jobs if isinstance(job, tuple)]
+    assert sorted(positions) == list(range(2, 52))
     assert sum(isinstance(job, IdempotencyMismatch) for job in jobs) == 50
 
 
@@ -137,9 +137,9 @@ async def test_positions_and_rings_of_submits_that_come_together(own: Own) -> No
     own.admin.delete(keys.DOORBELL.of(MODEL))
     priorities = ["low", "high", "high", "normal", "low"]
     jobs = await asyncio.gather(*(queue.submit(new_job("text", priority=each)) for each in priorities))
-    told = [job.position for job, _ in jobs]
-    assert told[-1] == 8, "the last of all"
-    assert told[3] in (6, 7), "before the low ones, of which one may have come first"
+    positions = [job.position for job, _ in jobs]
+    assert positions[-1] == 8, "the last of all"
+    assert positions[3] in (6, 7), "before the low ones, of which one may have come first"
     assert own.admin.llen(keys.DOORBELL.of(MODEL)) == 5, "each may wake a worker"
 
 
@@ -185,7 +185,7 @@ async def test_a_replay_whose_write_fails_is_not_called_safe(own: Own) -> None:
 @on_disk
 async def test_a_server_that_syncs_each_second_now_accepts_nothing(own: Own) -> None:
     own.admin.config_set("appendfsync", "everysec")
-    with pytest.raises(QueueUnavailable, match="not always any more"):
+    with pytest.raises(QueueUnavailable, match="no longer always"):
         await own.queue("disk").submit(new_job("text"))
 
 

@@ -37,7 +37,7 @@ async def test_a_permission_that_is_taken_away_fails_no_job(
     [claimed], _ = await queue.claim(MODEL, 10)
     await redis.acl_setuser("default", enabled=True, commands=[f"-{command}"])
     try:
-        with pytest.raises(QueueUnavailable, match=f"Redis refuses.*{command}|can't run this command"):
+        with pytest.raises(QueueUnavailable, match=f"Redis rejects.*{command}|can't run this command"):
             await queue.finish(MODEL, [ending(claimed)])
     finally:
         await redis.acl_setuser("default", enabled=True, commands=[f"+{command}"])

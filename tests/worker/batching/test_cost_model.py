@@ -20,10 +20,10 @@ def test_what_was_measured_at_warm_up_is_expected_first() -> None:
 def test_it_learns_from_what_batches_took(cost: Cost) -> None:
     cost_model = CostModel(cost)
     for _ in range(3):
-        cost_model.took(100, 0.045)
+        cost_model.record(100, 0.045)
     assert cost_model.seconds(100) == pytest.approx(0.045)
     for _ in range(100):
-        cost_model.took(100, 0.090)
+        cost_model.record(100, 0.090)
     assert cost_model.seconds(100) == pytest.approx(0.090, rel=0.01), "and forgets"
 
 

@@ -1,4 +1,4 @@
-"""A batch's deadline follows what it is expected to cost, where that is known."""
+"""A batch's deadline follows its expected cost, if known."""
 
 from typing import Any
 
@@ -48,9 +48,9 @@ def test_of_a_generation_it_is_the_time_of_its_steps() -> None:
 
 def test_steps_are_measured_as_batches_run() -> None:
     deadlines = Deadlines(GENERATION, loaded(Cost(512, 1.0, 1.0), step_ms=2_000.0))
-    deadlines.took(8, 1, 100.0)  # a long prompt and one token say nothing of a step
+    deadlines.record(8, 1, 100.0)  # a long prompt and one token say nothing of a step
     for _ in range(100):
-        deadlines.took(8, 100, 50.0)
+        deadlines.record(8, 100, 50.0)
     assert deadlines.seconds(1, {"max_new_tokens": 1_000}, 0.0) == pytest.approx(FACTOR * 500.0)
     assert deadlines.seconds(8, {"max_new_tokens": 1_000}, 0.0) == pytest.approx(FACTOR * 500.0)
     assert deadlines.seconds(16, {"max_new_tokens": 1_000}, 0.0) == pytest.approx(FACTOR * 1_000.0)

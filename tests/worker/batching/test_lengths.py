@@ -1,4 +1,4 @@
-"""How long an input is, where nobody but the engine can tell."""
+"""Estimated lengths, for models without a tokenizer in the worker."""
 
 from pathlib import Path
 
@@ -20,37 +20,37 @@ def meter() -> LengthMeter:
     return LengthMeter(custom_task("json", {}), loaded())
 
 
-async def test_without_a_tokenizer_it_is_a_guess(meter: LengthMeter) -> None:
+async def test_without_a_tokenizer_it_is_an_estimate(meter: LengthMeter) -> None:
     assert await meter.measure(["x" * 40, ""], {}) == [11, 1]
     assert await meter.measure([{"x": 1}, "x" * 40], {}) == [1, 1]
 
 
-async def test_the_guess_follows_what_batches_have(meter: LengthMeter) -> None:
+async def test_the_estimate_follows_the_batches(meter: LengthMeter) -> None:
     for _ in range(3):
-        meter.ran(["x" * 30, "x" * 10], {}, 40)
+        meter.adjust(["x" * 30, "x" * 10], {}, 40)
     assert await meter.measure(["x" * 40], {}) == [41]
     for _ in range(200):
-        meter.ran(["x" * 30, "x" * 10], {}, 20)
+        meter.adjust(["x" * 30, "x" * 10], {}, 20)
     assert await meter.measure(["x" * 40], {}) == [21], "and forgets"
 
 
 async def test_a_text_that_runs_once_for_each_label_is_not_longer_for_it() -> None:
     meter = LengthMeter(TASKS["zero-shot-classification"], loaded())
     labels = {"candidate_labels": ["a", "b", "c"]}
-    meter.ran(["x" * 40], labels, 30)
+    meter.adjust(["x" * 40], labels, 30)
     assert await meter.measure(["x" * 40], {"candidate_labels": ["a"]}) == [11]
     assert await meter.measure(["x" * 40], labels) == [33]
 
 
-async def test_what_tells_nothing_changes_nothing(meter: LengthMeter) -> None:
-    meter.ran(["x" * 40], {}, 0)
-    meter.ran([{"x": 1}], {}, 7)
+async def test_a_batch_without_information_changes_no_estimate(meter: LengthMeter) -> None:
+    meter.adjust(["x" * 40], {}, 0)
+    meter.adjust([{"x": 1}], {}, 7)
     assert await meter.measure(["x" * 40], {}) == [11]
 
 
-async def test_a_text_that_was_cut_tells_nothing() -> None:
+async def test_a_truncated_text_does_not_change_the_estimate() -> None:
     meter = LengthMeter(TASKS["text-classification"], loaded(max_length=16))
-    meter.ran(["x" * 10_000], {}, 16)
+    meter.adjust(["x" * 10_000], {}, 16)
     assert await meter.measure(["x" * 40, "x" * 10_000], {}) == [11, 16]
 
 
@@ -60,7 +60,7 @@ async def test_a_query_counts_once_for_each_of_its_documents() -> None:
     assert await meter.measure([one], {}) == [(20 // 4 + 1) + (40 // 4 + 1)]
     both = [one, {"query": "x" * 9, "document": ""}]
     assert await meter.measure(both, {}) == [17, 10 // 4 + 1]
-    meter.ran(both, {}, (20 + 40 + 10) // 2)
+    meter.adjust(both, {}, (20 + 40 + 10) // 2)
     assert await meter.measure([one], {}) == [(20 // 2 + 1) + (40 // 2 + 1)]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.batching.batcher import Batcher, Item
-from worker.batching.partition import Limits, nearest, thriftiest
+from worker.batching.partition import Limits, cheapest, nearest
 
 lists = st.lists(st.integers(1, 40), min_size=1, max_size=12).map(sorted)
 limits = st.builds(
@@ -19,7 +19,7 @@ limits = st.builds(
 )
 
 
-def cheapest(lengths: Sequence[int], limits: Limits) -> float:
+def lowest_cost(lengths: Sequence[int], limits: Limits) -> float:
     """The cost of the best of all partitions into neighbours, by trying every first batch."""
 
     @cache
@@ -42,13 +42,13 @@ def test_the_anchors_batch_is_part_of_a_cheapest_partition(
     lengths: list[int], limits: Limits, data: st.DataObject
 ) -> None:
     anchor = data.draw(st.integers(0, len(lengths) - 1))
-    start, end = thriftiest(lengths, anchor, limits)
+    start, end = cheapest(lengths, anchor, limits)
     assert start <= anchor < end
     assert end - start <= limits.items
     padded = lengths[end - 1] * (end - start)
     assert padded <= limits.budget or end - start == 1
-    around = cheapest(lengths[:start], limits) + cheapest(lengths[end:], limits)
-    assert around + limits.slack + padded == cheapest(lengths, limits)
+    around = lowest_cost(lengths[:start], limits) + lowest_cost(lengths[end:], limits)
+    assert around + limits.slack + padded == lowest_cost(lengths, limits)
 
 
 @given(lists, st.integers(0, 150), st.data())
@@ -56,13 +56,13 @@ def test_no_companion_costs_more_than_a_batch_of_its_own(
     lengths: list[int], slack: int, data: st.DataObject
 ) -> None:
     anchor = data.draw(st.integers(0, len(lengths) - 1))
-    start, end = thriftiest(lengths, anchor, Limits(100, math.inf, slack))
+    start, end = cheapest(lengths, anchor, Limits(100, math.inf, slack))
     for count, (length, longer) in enumerate(pairwise(lengths[start:end]), 1):
         assert count * (lengths[end - 1] - length) <= slack, (length, longer)
 
 
 def test_a_short_anchor_takes_no_far_longer_companion() -> None:
-    assert thriftiest([5, 80, 90], 0, Limits(32, 512, 25)) == (0, 1)
+    assert cheapest([5, 80, 90], 0, Limits(32, 512, 25)) == (0, 1)
     assert nearest([5, 80, 90], 0, Limits(32, 512, math.inf)) == (0, 3), "as it was when no cost is known"
 
 
@@ -89,7 +89,7 @@ def test_a_full_window_is_emptied_at_nearly_the_least_cost(slack: float, items: 
     bounds = Limits(items, budget, slack)
     for seed in range(3):
         lengths = texts(256, seed)
-        assert drained(lengths, bounds) <= 1.05 * cheapest(sorted(lengths), bounds)
+        assert drained(lengths, bounds) <= 1.05 * lowest_cost(sorted(lengths), bounds)
 
 
 def operations(work: Callable[[], object]) -> int:

@@ -21,7 +21,7 @@ class Client:
         self._socket = ours
         self.stream = cast(BinaryIO, ours.makefile("rwb"))
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
 
     def ask(self, *requests: Request) -> list[Reply]:
@@ -75,11 +75,11 @@ def test_batches_that_are_alone_and_others_may_take_turns(client: Client) -> Non
 
 def test_it_ends_with_the_socket_after_a_batch_that_was_alone(client: Client) -> None:
     client.ask(new_run("x", alone=True))
-    client.hang_up()
+    client.close()
     assert client.process.wait(20) == 0
 
 
-def test_it_tells_the_tokens_that_it_ran(client: Client) -> None:
+def test_it_reports_the_tokens_that_it_ran(client: Client) -> None:
     [reply] = client.ask(new_run("a", "b"))
     assert isinstance(reply, Ran)
     assert (reply.tokens, reply.padded) == (2, 4)
@@ -95,7 +95,7 @@ def test_an_answer_that_lacks_an_output_is_the_whole_batchs(client: Client) -> N
 def test_it_ends_with_the_socket_whatever_it_computes(client: Client) -> None:
     client.stream.write(encode(7, new_run("first")))  # which waits for a second that never comes
     client.stream.flush()
-    client.hang_up()
+    client.close()
     assert client.process.wait(20) == 0
 
 

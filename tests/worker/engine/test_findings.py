@@ -26,7 +26,7 @@ def written(cache: Path) -> int:
 
 
 def damage(cache: Path) -> None:
-    """What is in there is not even text any more."""
+    """The file's content is not even text."""
     for file in cache.iterdir():
         file.write_bytes(b'{"key": {"a": "\xff"}}')
 
@@ -96,10 +96,10 @@ FOUND = Findings({"format": 1, "source": "a"}, Cost(512, 5.0, 0.1), "float32", "
 
 def test_findings_are_recalled_under_the_same_circumstances(tmp_path: Path) -> None:
     store = FindingsStore(tmp_path / "new" / "folder")
-    assert store.recall(FOUND.key) is None
-    store.keep(FOUND)
-    assert store.recall(FOUND.key) == FOUND
-    assert store.recall({**FOUND.key, "source": "b"}) is None
+    assert store.load(FOUND.key) is None
+    store.save(FOUND)
+    assert store.load(FOUND.key) == FOUND
+    assert store.load({**FOUND.key, "source": "b"}) is None
 
 
 @pytest.mark.parametrize(
@@ -107,31 +107,31 @@ def test_findings_are_recalled_under_the_same_circumstances(tmp_path: Path) -> N
 )
 def test_a_damaged_file_is_no_finding(tmp_path: Path, text: str) -> None:
     store = FindingsStore(tmp_path)
-    store.keep(FOUND)
+    store.save(FOUND)
     [file] = tmp_path.iterdir()
     file.write_text(text)
-    assert store.recall(FOUND.key) is None
+    assert store.load(FOUND.key) is None
 
 
 def test_findings_of_a_busy_machine_serve_for_an_hour(tmp_path: Path) -> None:
     store = FindingsStore(tmp_path)
-    store.keep(busy := msgspec.structs.replace(FOUND, settled=False))
-    assert store.recall(FOUND.key) == busy
+    store.save(busy := msgspec.structs.replace(FOUND, settled=False))
+    assert store.load(FOUND.key) == busy
     [file] = tmp_path.iterdir()
     two_hours_ago = time.time() - 7200
     os.utime(file, (two_hours_ago, two_hours_ago))
-    assert store.recall(FOUND.key) is None
-    store.keep(FOUND)
+    assert store.load(FOUND.key) is None
+    store.save(FOUND)
     os.utime(file, (two_hours_ago, two_hours_ago))
-    assert store.recall(FOUND.key) == FOUND
+    assert store.load(FOUND.key) == FOUND
 
 
 def test_no_home_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-of-this-name/cache")
     assert findings.folder(None) is None
     store = FindingsStore(None)
-    store.keep(FOUND)
-    assert store.recall(FOUND.key) is None
+    store.save(FOUND)
+    assert store.load(FOUND.key) is None
 
 
 def test_other_weights_are_other_circumstances(tmp_path: Path) -> None:
@@ -139,15 +139,15 @@ def test_other_weights_are_other_circumstances(tmp_path: Path) -> None:
     weights.write_bytes(b"1")
     os.utime(weights, ns=(1, 1))
     spec = ModelSpec(name="tiny", task="fill-mask", source="here")
-    seen = [findings.circumstances(spec, tmp_path, 2)]
-    assert findings.circumstances(spec.model_copy(update={"name": "renamed"}), tmp_path, 2) == seen[0]
-    seen.append(findings.circumstances(spec, tmp_path, 1))
+    seen = [findings.measurement_key(spec, tmp_path, 2)]
+    assert findings.measurement_key(spec.model_copy(update={"name": "renamed"}), tmp_path, 2) == seen[0]
+    seen.append(findings.measurement_key(spec, tmp_path, 1))
     os.utime(weights, ns=(2, 2))
-    seen.append(findings.circumstances(spec, tmp_path, 2))
+    seen.append(findings.measurement_key(spec, tmp_path, 2))
     weights.write_bytes(b"12")
     os.utime(weights, ns=(2, 2))
-    seen.append(findings.circumstances(spec, tmp_path, 2))
-    seen.append(findings.circumstances(spec.model_copy(update={"dtype": "bfloat16"}), tmp_path, 2))
+    seen.append(findings.measurement_key(spec, tmp_path, 2))
+    seen.append(findings.measurement_key(spec.model_copy(update={"dtype": "bfloat16"}), tmp_path, 2))
     assert all(one != other for i, one in enumerate(seen) for other in seen[:i])
 
 

@@ -16,9 +16,9 @@ def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
 
 
-def files(system: Path, **told: str) -> Path:
+def files(system: Path, **contents: str) -> Path:
     """A root folder whose files have these paths, `__` for each slash."""
-    for name, text in told.items():
+    for name, text in contents.items():
         path = system / name.replace("__", "/").replace("_max", ".max").replace("cfs_", "cpu.cfs_")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
@@ -69,7 +69,7 @@ def test_a_quota(tmp_path: Path, group: str, quota: dict[str, str], expected: in
 
 ASK = (
     "import os, torch; from worker.engine import threads;"
-    "count = threads.claim({given}); threads.tell_torch(count);"
+    "count = threads.set_count({given}); threads.set_torch_threads(count);"
     "print(count, torch.get_num_threads(), torch.get_num_interop_threads(), os.environ['OMP_WAIT_POLICY'])"
 )
 
@@ -99,18 +99,18 @@ def test_the_operator_has_the_last_word(given: str, environment: dict[str, str],
 HELPERS = """
 import threading
 from worker.engine import threads
-threads.claim(2)
+threads.set_count(2)
 import torch
-threads.tell_torch(2)
-told = []
+threads.set_torch_threads(2)
+counts = []
 def ask():
-    threads.alone()
+    threads.use_one_thread()
     torch.ones(1000, 1000).sum()
-    told.append(torch.get_num_threads())
+    counts.append(torch.get_num_threads())
 thread = threading.Thread(target=ask)
 thread.start()
 thread.join()
-print(*told, torch.get_num_threads())
+print(*counts, torch.get_num_threads())
 """
 
 

@@ -1,4 +1,4 @@
-"""What the log says of single jobs."""
+"""Log lines about single jobs."""
 
 import logging
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.jobs.ledger.test_upgrades import newer
 from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
-from worker.leases.job_log import MOST, JobLog
+from worker.leases.job_log import MAX_LINES, JobLog
 from worker.leases.leased_job import LeasedJob, parse
 from worker.statistics import Times
 
@@ -40,22 +40,22 @@ async def job(queue: JobQueue) -> LeasedJob:
     return leased
 
 
-def told() -> JobLog:
+def job_log() -> JobLog:
     return JobLog(structlog.get_logger(), slow=30.0)
 
 
-async def test_nothing_is_said_of_a_job_that_went_well(job: LeasedJob, lines: Lines) -> None:
-    told().claimed([job])
-    told().ended(job, JobState.SUCCEEDED, FAST)
+async def test_a_job_that_succeeded_is_not_logged(job: LeasedJob, lines: Lines) -> None:
+    job_log().claimed([job])
+    job_log().ended(job, JobState.SUCCEEDED, FAST)
     assert lines == []
 
 
-async def test_at_debug_every_step_is_told(
+async def test_at_debug_every_step_is_logged(
     job: LeasedJob, lines: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    told().claimed([job])
-    told().ended(job, JobState.SUCCEEDED, FAST)
+    job_log().claimed([job])
+    job_log().ended(job, JobState.SUCCEEDED, FAST)
     assert [(line["event"], line["job"], line["log_level"]) for line in lines] == [
         ("job claimed", job.id, "debug"),
         ("job ended", job.id, "debug"),
@@ -63,19 +63,19 @@ async def test_at_debug_every_step_is_told(
     assert [lines[1][name] for name in ("queued_ms", "compute_ms", "total_ms")] == [100, 50, 200]
 
 
-async def test_a_slow_job_is_told(job: LeasedJob, lines: Lines) -> None:
-    told().ended(job, JobState.EXPIRED, Times(None, None, 30.0))
+async def test_a_slow_job_is_logged(job: LeasedJob, lines: Lines) -> None:
+    job_log().ended(job, JobState.EXPIRED, Times(None, None, 30.0))
     [line] = lines
-    assert (line["event"], line["job"], line["state"]) == ("job was slow", job.id, "expired")
+    assert (line["event"], line["job"], line["state"]) == ("slow job", job.id, "expired")
     assert (line["log_level"], line["total_ms"], "queued_ms" in line) == ("info", 30_000, False)
 
 
 @pytest.mark.parametrize(("kind", "level"), [("input-failed", "info"), ("engine-died", "warning")])
-async def test_a_failed_job_is_told_with_its_reason(
+async def test_a_failed_job_is_logged_with_its_reason(
     job: LeasedJob, lines: Lines, kind: FailureKind, level: str
 ) -> None:
     job.failed(kind, "what the client wrote")
-    told().ended(job, JobState.FAILED, FAST)
+    job_log().ended(job, JobState.FAILED, FAST)
     [line] = lines
     assert (line["event"], line["job"], line["reason"], line["log_level"]) == (
         "job failed",
@@ -90,18 +90,18 @@ async def test_a_flood_of_failures_is_summed_up(job: LeasedJob, lines: Lines) ->
     now = [100.0]
     flooded = JobLog(structlog.get_logger(), slow=30.0, clock=lambda: now[0])
     job.failed("input-failed", "")
-    for _ in range(MOST + 5):
+    for _ in range(MAX_LINES + 5):
         flooded.ended(job, JobState.FAILED, FAST)
-    flooded.sum_up()
-    assert len(lines) == MOST
+    flooded.log_omitted()
+    assert len(lines) == MAX_LINES
     now[0] += 1.0
-    flooded.sum_up()
-    assert (lines[-1]["event"], lines[-1]["jobs"]) == ("more jobs failed or were slow", 5)
+    flooded.log_omitted()
+    assert (lines[-1]["event"], lines[-1]["jobs"]) == ("lines about failed or slow jobs omitted", 5)
     flooded.ended(job, JobState.FAILED, FAST)
     assert lines[-1]["event"] == "job failed"
 
 
-async def test_a_worker_tells_which_job_killed_its_engine(
+async def test_a_worker_logs_which_job_killed_its_engine(
     queue: JobQueue, serving: Serving, lines: Lines
 ) -> None:
     deadly, _ = await queue.submit(new_job("die"))
@@ -126,7 +126,7 @@ async def test_fields_of_a_newer_release_are_named_at_debug(
     payload = newer({"n": 2, "region": "eu", "budget": 1})
     job = parse(Claimed("id", "token", payload, 0, 0, False, 0), poison_spec(), 1_000)
     assert isinstance(job, LeasedJob)
-    told().claimed([job])
+    job_log().claimed([job])
     assert [(line["event"], line.get("fields")) for line in lines] == [
         ("job claimed", None),
         ("unknown fields ignored", ["budget", "region"]),

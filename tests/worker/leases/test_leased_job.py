@@ -60,7 +60,7 @@ async def test_json_inputs_of_all_kinds(queue: JobQueue, inputs: Any) -> None:
 
 
 async def test_json_inputs_have_a_limit(queue: JobQueue) -> None:
-    """What the API took is in it, also where msgpack is longer than JSON."""
+    """It has every input that the API accepted, even if msgpack is longer than JSON."""
     await unpacked(queue, [[0.5] * 20], max_input_chars=100)
-    with pytest.raises(InvalidRequest, match="more than this model's 50"):
+    with pytest.raises(InvalidRequest, match="exceed this model's limit of 50"):
         await unpacked(queue, [[[]] * 200], max_input_chars=50)

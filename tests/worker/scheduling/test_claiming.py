@@ -16,7 +16,7 @@ from tests.worker.test_batch_worker import ended, new_job, submit
 from worker.batch_worker import BatchWorker
 
 
-async def test_a_stop_in_a_batch_hands_on_what_its_last_claim_brings(
+async def test_a_stop_during_a_batch_releases_the_jobs_of_its_last_claim(
     queue: JobQueue, serving: Serving, gate: Gate, redis: ArqRedis
 ) -> None:
     async with serving(max_batch_items=1) as worker:
@@ -82,7 +82,7 @@ async def test_payloads_count_by_their_bytes_too(queue: JobQueue, serving: Servi
     async with serving(max_batch_items=1, window_bytes=25_000) as worker:
 
         async def full() -> bool:
-            return worker._keeper.bytes > 25_000 and not worker._taken.is_set()
+            return worker._keeper.bytes > 25_000 and not worker._claim_due.is_set()
 
         await until(full)  # and it claims no more until a batch is taken
         assert len(worker._keeper) <= 1 + 3
@@ -112,7 +112,7 @@ async def test_a_short_batch_that_comes_alone_is_sent_as_such(
         await until(alone)
 
 
-async def test_a_doorbell_that_is_none_is_not_passed_over(queue: JobQueue, redis: ArqRedis) -> None:
+async def test_a_key_that_is_no_doorbell_is_reported(queue: JobQueue, redis: ArqRedis) -> None:
     await redis.set(keys.DOORBELL.of(MODEL), "not a list")
     with pytest.raises(QueueDamaged, match="doorbell:sentiment holds a string where a list belongs"):
         await queue.claim(MODEL, 1, wait=0.05)

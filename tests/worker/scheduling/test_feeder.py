@@ -44,7 +44,7 @@ async def expecting(queue: JobQueue, worker: BatchWorker, milliseconds: float) -
     await ended(queue, await submit(queue, "first"))
     worker._feeder.cost_model = CostModel(Cost(512, fixed_ms=milliseconds, token_ms=1e-6))
     # what a busy machine has measured of a model that takes no time may be any cost, and so split any batch
-    worker._batcher.price(math.inf, math.inf, packs=False)
+    worker._batcher.set_costs(math.inf, math.inf, packs=False)
 
 
 async def until_two(worker: BatchWorker) -> None:
@@ -63,7 +63,7 @@ async def test_it_runs_next(queue: JobQueue, serving: Serving, gate: Gate) -> No
     assert [(job.status, job.attempts) for job in jobs] == [("succeeded", 1)] * 2
 
 
-async def test_a_stop_gives_it_back_uncharged(queue: JobQueue, serving: Serving, gate: Gate) -> None:
+async def test_a_stop_releases_it_uncharged(queue: JobQueue, serving: Serving, gate: Gate) -> None:
     async with two_in_the_engine(queue, serving, gate, "behind") as (worker, ids):
         worker.stop()
         gate.open()
@@ -89,7 +89,7 @@ async def test_it_is_no_suspect_when_the_engine_dies(queue: JobQueue, serving: S
 async def test_it_does_not_run_when_its_job_is_cancelled_meanwhile(
     queue: JobQueue, serving: Serving, gate: Gate, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
-    """Were it run, its hang would hold up all others; also if the engine cannot leave it out any more."""
+    """If it ran, its hang would delay all others; also if the engine can no longer skip it."""
     fields = {"renew_every": 0.05, "batch_timeout": 3600.0}
     async with two_in_the_engine(queue, serving, gate, "hang", **fields) as (worker, ids):
         if late:
@@ -142,7 +142,7 @@ async def test_it_expires_while_it_waits(queue: JobQueue, serving: Serving, gate
 
 
 async def test_a_job_in_both_ends_once(queue: JobQueue, serving: Serving, gate: Gate) -> None:
-    """Its first answer is too large already; the other comes when it has ended."""
+    """Its first answer is already too large; the other arrives after its end."""
     async with serving(max_batch_items=1, max_result_bytes=50_000) as worker:
         await expecting_short(queue, worker)
         job_id = await submit(queue, ["many", "many", "many", "many"])
@@ -172,7 +172,7 @@ async def test_a_job_from_a_lost_worker_is_never_behind_another(
     assert [job.attempts for job in jobs] == [1, 2]
 
 
-async def test_the_next_is_bound_late_where_batches_are_long(
+async def test_the_next_batch_is_chosen_late_if_batches_are_long(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     async with serving(max_batch_items=1) as worker:

@@ -18,13 +18,13 @@ from tests.worker.conftest import Serving
 from tests.worker.scheduling.test_feeder import expecting
 from tests.worker.test_batch_worker import ended, new_job, results, submit
 from worker.batch_worker import BatchWorker
-from worker.scheduling.isolation import KILLS, KILLS_PER_JOB
+from worker.scheduling.isolation import MAX_KILLS, MAX_KILLS_PER_JOB
 from worker.supervisor.engine import EngineLost
 
 BOUND = 2
 """Restarts that a lone urgent input may have to wait for."""
 
-A_FEW = 2 * KILLS + 2
+A_FEW = 2 * MAX_KILLS + 2
 """Restarts that one job costs at most: its batch, and five kills by inputs that ran alone."""
 
 
@@ -32,15 +32,16 @@ def hostile_job(tried: str) -> pytest.MarkDecorator:
     """A row of the attack table, which these tests share."""
     return pytest.mark.attack(
         "a job of inputs that kill or hang the engine, cancelled or not",
-        held="another's `high` job waits for two restarts at most; the job is given up after a few kills",
+        held="a `high` job of another client waits for at most two restarts; "
+        "the job is given up after a few kills",
         tried=tried,
     )
 
 
 def problems(job: Job) -> list[str]:
     """The kinds of the failures of a job's inputs, in their order; "" for an output."""
-    told: list[Any] = results(job)
-    kinds = [result.get("error", {"type": ""})["type"] for result in told]
+    outcomes: list[Any] = results(job)
+    kinds = [result.get("error", {"type": ""})["type"] for result in outcomes]
     return [kind.removeprefix("urn:batchline:problem:") for kind in kinds]
 
 
@@ -78,9 +79,7 @@ async def test_what_is_urgent_goes_between_the_suspects(queue: JobQueue, serving
 
 
 @pytest.mark.parametrize("priority", ["high", "normal"])
-async def test_an_innocent_job_goes_between_them_too(
-    queue: JobQueue, serving: Serving, priority: str
-) -> None:
+async def test_another_job_runs_between_them_too(queue: JobQueue, serving: Serving, priority: str) -> None:
     async with serving() as worker:
         hostile = await submit(queue, ["die"] * 100, priority="high")
         await restarted(worker)
@@ -97,13 +96,13 @@ async def test_a_job_is_given_up_when_each_batch_holds_one_of_its_inputs(
 ) -> None:
     async with serving(max_batch_items=1) as worker:
         hostile = await submit(queue, ["die"] * 40)
-        await restarted(worker, KILLS_PER_JOB - 1)
+        await restarted(worker, MAX_KILLS_PER_JOB - 1)
         before = worker.engine.restarts
         [innocent] = await ended(queue, await submit(queue, "innocent"))
         assert worker.engine.restarts - before <= BOUND
         [job] = await ended(queue, hostile)
         await ended(queue, await submit(queue, "after"))
-        assert worker.engine.restarts == KILLS_PER_JOB
+        assert worker.engine.restarts == MAX_KILLS_PER_JOB
     assert innocent.status == "succeeded"
     kinds = problems(job)
     assert (kinds.count("engine-died"), kinds.count("job-given-up")) == (3, 37)
@@ -237,10 +236,10 @@ async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
     assert set(problems(job)) == {"engine-timeout", "job-given-up"}
 
 
-async def test_a_stop_gives_back_suspects_and_charges_the_guilty(
+async def test_a_stop_releases_suspects_and_charges_jobs_that_killed_engines(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
-    """A job that killed engines must not come back for ever."""
+    """A job that killed engines must not return forever."""
     async with serving(max_batch_items=4) as worker:
         await submit(queue, gate.text)
         await busy(worker)

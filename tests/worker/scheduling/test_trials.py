@@ -12,7 +12,7 @@ from jobs.schema import NewJob
 from tests.worker.conftest import poison_spec
 from worker.batching.batcher import Item
 from worker.leases.leased_job import Batch, LeasedJob
-from worker.scheduling.isolation import KILLS, KILLS_PER_JOB, Isolation, Trial
+from worker.scheduling.isolation import MAX_KILLS, MAX_KILLS_PER_JOB, Isolation, Trial
 from worker.supervisor.engine import EngineDied
 
 DIED = EngineDied("it died")
@@ -65,7 +65,7 @@ def run_all(isolation: Isolation, *bad: Item[LeasedJob]) -> dict[int, str]:
     return failed
 
 
-def test_members_of_a_batch_that_died_are_tried_alone_and_the_guilty_twice(isolation: Isolation) -> None:
+def test_members_of_a_batch_that_died_are_tried_alone_and_the_bad_one_twice(isolation: Isolation) -> None:
     batch = [item for _ in range(5) for item in new_items(1)]
     isolation.died(Trial(batch), DIED)
     order: list[Item[LeasedJob]] = []
@@ -79,7 +79,7 @@ def test_members_of_a_batch_that_died_are_tried_alone_and_the_guilty_twice(isola
     assert order == [batch[0], batch[1], batch[2], batch[3], batch[4], batch[1]], (
         "its second trial comes last"
     )
-    assert KILLS == 2
+    assert MAX_KILLS == 2
 
 
 def test_the_rest_of_a_suspects_job_waits_and_then_has_its_own_batches(
@@ -94,7 +94,7 @@ def test_the_rest_of_a_suspects_job_waits_and_then_has_its_own_batches(
     assert set(run_all(isolation, first[0]).values()) == {"engine-died"}
     assert sorted(item.sequence for item in window) == [item.sequence for item in (*first[2:], other[1])]
     assert {item.group for item in first[2:]}.isdisjoint({other[1].group})
-    assert (first[0].job.deadly, other[0].job.deadly) == (True, False)
+    assert (first[0].job.killed_engine, other[0].job.killed_engine) == (True, False)
 
 
 def test_a_job_that_kills_again_and_again_is_given_up(isolation: Isolation, window: Window) -> None:
@@ -102,7 +102,7 @@ def test_a_job_that_kills_again_and_again_is_given_up(isolation: Isolation, wind
     window += items[10:]
     isolation.died(Trial(items[:10]), DIED)
     failed = run_all(isolation, *items)
-    assert [failed[id(item)] for item in items] == ["engine-died"] * KILLS_PER_JOB + ["job-given-up"] * 15
+    assert [failed[id(item)] for item in items] == ["engine-died"] * MAX_KILLS_PER_JOB + ["job-given-up"] * 15
     assert window == []
     assert not len(isolation)
 
@@ -114,7 +114,7 @@ def test_what_is_in_the_window_of_a_job_that_is_given_up_fails_too(
     items = new_items(9)
     window += items
     failed: dict[int, str] = {}
-    for _ in range(KILLS_PER_JOB):
+    for _ in range(MAX_KILLS_PER_JOB):
         trial = isolation.due(None, None) or Trial([window.pop(0)])
         if trial.suspect:
             isolation.take(trial)
@@ -123,7 +123,7 @@ def test_what_is_in_the_window_of_a_job_that_is_given_up_fails_too(
     assert window == []
 
 
-def test_what_rests_takes_room_too(isolation: Isolation, window: Window) -> None:
+def test_items_that_wait_for_a_suspect_count_too(isolation: Isolation, window: Window) -> None:
     assert isolation.room(100, waiting=10, batch=4) == 90
     first, second = new_items(200), new_items(50)
     window += [*first[2:], *second[1:]]
@@ -141,26 +141,26 @@ def test_what_rests_takes_room_too(isolation: Isolation, window: Window) -> None
     assert isolation.room(100, waiting=0, batch=4) == 100
 
 
-def test_an_input_that_runs_after_all_is_not_held_against_its_job(isolation: Isolation) -> None:
+def test_an_input_that_runs_in_the_end_does_not_count_against_its_job(isolation: Isolation) -> None:
     """Whatever else ends engines: a long job is not given up for that."""
     items = new_items(10)
     for _ in range(3):
         isolation.died(Trial(items), DIED)
-        for _ in range(KILLS_PER_JOB - 1):
+        for _ in range(MAX_KILLS_PER_JOB - 1):
             trial = isolation.due(None, None)
             assert trial is not None
             isolation.take(trial)
             assert isolation.died(trial, DIED) == []
         assert run_all(isolation) == {}
-    assert (items[0].job.kills, items[0].job.killers) == (0, set())
+    assert (items[0].job.kills, items[0].job.killing_inputs) == (0, set())
 
 
 def test_items_in_halves_are_given_up_too(isolation: Isolation) -> None:
-    items, other = new_items(KILLS_PER_JOB + 4), new_items(2)
+    items, other = new_items(MAX_KILLS_PER_JOB + 4), new_items(2)
     isolation.raised(Trial([*items[-4:-2], other[0], *items[-2:], other[1]]), "it raised")
     isolation.died(Trial(items[:-4]), DIED)
     failed: dict[int, str] = {}
-    for _ in range(KILLS_PER_JOB):
+    for _ in range(MAX_KILLS_PER_JOB):
         suspect = next(trial for trial in isolation._trials if trial.suspect)
         isolation.take(suspect)
         failed |= {id(item): failure.kind for item, failure in isolation.died(suspect, DIED)}
@@ -193,7 +193,7 @@ def test_one_of_high_priority_that_shared_the_batch_goes_before_the_window(isola
     assert isolation.due(waits, trial) is None, "it has killed one itself"
 
 
-def test_of_what_is_over_nothing_is_tried(isolation: Isolation, window: Window) -> None:
+def test_items_of_ended_jobs_are_not_tried(isolation: Isolation, window: Window) -> None:
     cancelled, other = new_items(3), new_items(2)
     window += cancelled[2:]
     isolation.raised(Trial([*cancelled[:2], *other]), "it raised")

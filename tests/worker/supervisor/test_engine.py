@@ -47,9 +47,13 @@ async def test_what_an_engine_says_of_an_input_is_a_line_like_any_other(
     finally:
         await engine.kill()
     [line] = capfd.readouterr().err.splitlines()
-    said = json.loads(line)
-    assert (said["event"], said["level"], said["model"]) == ("input raised", "error", engine.spec.name)
-    assert "ValueError: this text is bad" in said["exception"]
+    entry = json.loads(line)
+    assert (entry["event"], entry["level"], entry["model"]) == (
+        "pipeline raised on one input",
+        "error",
+        engine.spec.name,
+    )
+    assert "ValueError: this text is bad" in entry["exception"]
 
 
 async def test_a_crash_says_how(engine: Engine) -> None:
@@ -100,7 +104,7 @@ async def test_of_two_batches_only_the_one_that_ran_is_blamed(engine: Engine, ga
 
 
 @pytest.mark.parametrize("why", ["cancelled", "hung"])
-async def test_who_is_behind_a_batch_whose_answer_comes_too_late_is_not_blamed(
+async def test_a_batch_behind_one_that_is_answered_too_late_is_not_blamed(
     engine: Engine, gate: Gate, why: str
 ) -> None:
     running, behind = engine.send(["a"], {}), engine.send([gate.text], {})
@@ -118,7 +122,7 @@ async def test_who_is_behind_a_batch_whose_answer_comes_too_late_is_not_blamed(
     else:
 
         async def killed() -> bool:
-            return engine._fault is not None
+            return engine._death is not None
 
         await until(killed)
     transport.resume_reading()
@@ -187,7 +191,7 @@ async def test_outputs_that_are_too_large_stay_in_the_engine(monkeypatch: pytest
     await engine.start()
     try:
         ran = await run(engine, ["many", "good"], {})
-        with pytest.raises(BatchRaised, match="too large together"):
+        with pytest.raises(BatchRaised, match="too large in total"):
             await run(engine, ["x" * 50_000] * 3, {})
     finally:
         await engine.kill()
@@ -218,14 +222,14 @@ async def test_no_engine_is_left_behind(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("harm", "kind"), [("die", "engine-died"), ("hang", "engine-timeout")])
-async def test_an_engine_whose_child_holds_its_socket_is_missed_all_the_same(harm: str, kind: str) -> None:
+async def test_the_end_of_an_engine_is_detected_if_its_child_holds_the_socket(harm: str, kind: str) -> None:
     engine = Engine(poison_spec(pipeline="tests.worker.forking:Forking", batch_timeout=1.0), None)
     await engine.start()
     ran = await run(engine, ["who?"], {})
     try:
-        with pytest.raises(EngineDied) as told:
+        with pytest.raises(EngineDied) as caught:
             await run(engine, [harm], {})
-        assert told.value.kind == kind
+        assert caught.value.kind == kind
     finally:
         os.kill(int(ran.outputs[0]), signal.SIGKILL)  # type: ignore[arg-type]
         await engine.kill()

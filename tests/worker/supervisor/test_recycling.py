@@ -5,7 +5,7 @@ import pytest
 from tests.ledger import JobQueue
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.test_batch_worker import ended, results, submit
-from worker.scheduling.isolation import STARVED_PER_JOB
+from worker.scheduling.isolation import MAX_MEMORY_FAILURES
 from worker.supervisor.engine import Engine
 
 LEAKY = "tests.worker.failing:Leaky"
@@ -17,14 +17,14 @@ async def test_an_input_that_is_too_large_for_a_new_engine_fails(queue: JobQueue
         [first] = await ended(queue, await submit(queue, "huge"))
         assert worker.engine.restarts == 0, "a restart would not help"
         [job] = await ended(queue, await submit(queue, ["huge"] * 20))
-        assert dict(worker.engine.restart_reasons) == {"memory": STARVED_PER_JOB}
+        assert dict(worker.engine.restart_reasons) == {"memory": MAX_MEMORY_FAILURES}
     assert (first.counts.failed, job.counts.failed) == (1, 20)
     assert "MemoryError" in str(results(job)[19])
 
 
 @pytest.mark.attack(
     "a class leaks memory",
-    held="its engine is replaced, every input has its answer",
+    held="its engine is replaced, every input gets its output",
     tried="24 inputs",
 )
 async def test_jobs_of_a_leaking_class_with_a_limit_succeed(queue: JobQueue, serving: Serving) -> None:
@@ -36,7 +36,7 @@ async def test_jobs_of_a_leaking_class_with_a_limit_succeed(queue: JobQueue, ser
 
 @pytest.mark.attack(
     "a class leaks memory",
-    held="its engine is replaced, every input has its answer",
+    held="its engine is replaced, every input gets its output",
     tried="16 inputs",
 )
 @pytest.mark.parametrize(

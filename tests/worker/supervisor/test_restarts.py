@@ -1,4 +1,4 @@
-"""The pauses between starts, what ends a row of failures, and which errors say that memory is short."""
+"""Pauses between starts, what resets the count of failures, and which errors mean that memory ran out."""
 
 import time
 
@@ -30,7 +30,7 @@ def test_an_answer_ends_a_row() -> None:
 @pytest.mark.parametrize(("lived", "retired"), [(1.0, True), (61.0, False)])
 def test_a_minute_of_life_ends_a_row(lived: float, retired: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = RestartPolicy()
-    for _ in range(restarts.TRIES - 1):
+    for _ in range(restarts.MAX_FAILURES - 1):
         assert not steps.failed()
     steps.ready()
     later = time.monotonic() + lived

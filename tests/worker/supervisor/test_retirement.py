@@ -48,14 +48,14 @@ def repair(needed: Path) -> None:
 
 
 async def until_engine(redis: ArqRedis, state: str) -> Heartbeat:
-    """Waits until the only worker's heartbeat tells this state of its engine."""
+    """Waits until the only worker's heartbeat reports this engine state."""
     found: list[Heartbeat] = []
 
-    async def told() -> bool:
+    async def reported() -> bool:
         found[:] = [beat for beat in await Roster(redis).read() if beat.engine == state]
         return bool(found)
 
-    await until(told)
+    await until(reported)
     return found[0]
 
 
@@ -98,7 +98,7 @@ async def test_a_model_that_breaks_after_it_was_loaded_keeps_its_jobs(
         assert (beat.engine_fault, beat.engine_retry) == ("", 0.0)
 
 
-async def test_a_model_that_cannot_be_loaded_at_the_start_is_tried_again(
+async def test_a_model_that_cannot_be_loaded_at_the_start_is_retried(
     redis: ArqRedis, queue: JobQueue, serving: Serving, needed: Path
 ) -> None:
     break_model(needed)
@@ -119,7 +119,7 @@ async def test_a_model_that_cannot_be_loaded_at_the_start_is_tried_again(
     assert (job.status, job.attempts) == ("succeeded", 1)
 
 
-async def test_a_model_of_a_hub_that_is_away_is_loaded_once_it_is_back(
+async def test_a_model_is_loaded_once_its_hub_is_reachable_again(
     redis: ArqRedis, queue: JobQueue, serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.BUILDERS["fill-mask"](tmp_path / "model")
@@ -155,7 +155,7 @@ async def test_an_engine_that_dies_again_and_again_while_idle_retires_its_model(
         assert "its engine died 5 times in a row" in worker.statistics.beat.engine_fault
         [job] = await ended(queue, await submit(queue, "later"))
     assert job.status == "succeeded"
-    assert len(killed) == restarts.TRIES
+    assert len(killed) == restarts.MAX_FAILURES
 
 
 async def test_a_stop_does_not_wait_for_a_retired_model(

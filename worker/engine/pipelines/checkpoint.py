@@ -51,11 +51,11 @@ class Checkpoint:
 
 def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architecture) -> Checkpoint:
     """Loads safetensors, and runs only code that the operator allows. Raises ConfigurationError."""
-    _be_quiet()
+    _silence_libraries()
     device = _device(spec)
     integers = spec.dtype == "int8"
     if integers and device.type != "cpu":
-        raise _refusal(spec, f"int8 is for the CPU; on {device} use bfloat16 or float16")
+        raise _refusal(spec, f"int8 runs only on the CPU; on {device} use bfloat16 or float16")
     if source is not None:
         _check_folder(spec, source)
     where = spec.source if source is None else str(source)
@@ -78,15 +78,17 @@ def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architec
     except sentence_transformers.Unsupported as error:
         raise _refusal(
             spec,
-            f"{where}: {error}; to serve the vectors of its transformer all the same, give a pooling in the"
-            ' models file, as in defaults = { pooling = "mean" }',
+            f"{where}: {error}; to serve the vectors of its transformer anyway, set a pooling in the"
+            ' models file, for example defaults = { pooling = "mean" }',
         ) from error
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise _refusal(spec, f"{where} cannot be loaded for {spec.task}: {reason}") from error
     has_tokens = architecture.processor is transformers.AutoTokenizer
     if has_tokens and len(processor) <= len(processor.all_special_tokens):
-        raise _refusal(spec, f"the tokenizer of {where} knows no words; is tokenizer.json there, and whole?")
+        raise _refusal(
+            spec, f"the tokenizer of {where} has no words; check that tokenizer.json exists and is complete"
+        )
     _check_architecture(spec, architecture, model.config.architectures or [], report["missing_keys"])
     max_length = _max_length(model, processor, trained.max_length) if has_tokens else None
     if max_length is not None:
@@ -99,7 +101,7 @@ def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architec
     return Checkpoint(model, processor, device, max_length, tokenizer_file, trained)
 
 
-def _be_quiet() -> None:
+def _silence_libraries() -> None:
     # A server's log should not have progress bars or advice on generation flags.
     messages: Any = transformers.utils.logging
     messages.set_verbosity_error()
@@ -131,13 +133,15 @@ def _check_architecture(
     # transformers would fill them with random numbers
     needed = sorted(name for name in missing if not name.startswith(architecture.unread))
     if needed:
-        raise _refusal(spec, f"{spec.source} was not trained for {spec.task}: its files hold no {needed[0]}")
+        raise _refusal(
+            spec, f"{spec.source} was not trained for {spec.task}: its files do not contain {needed[0]}"
+        )
 
 
 def _trained(spec: ModelSpec, source: Path | None, *, cached: bool) -> Trained:
     if spec.task != "feature-extraction":
         return Trained()
-    folder = source if source is not None else hub.files_beside(spec, cached=cached)
+    folder = source if source is not None else hub.sentence_transformers_files(spec, cached=cached)
     return sentence_transformers.read(folder, spec.defaults) if folder is not None else Trained()
 
 
@@ -162,10 +166,10 @@ def first_position(model: Any) -> int:
 
 def has_length_dependent_rope(model: Any) -> bool:
     """Whether the longest text of a pass changes the rotary position embedding of all its texts."""
-    told = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    parameters = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
     ropes = [
-        told,
-        *(rope for rope in told.values() if isinstance(rope, dict)),
+        parameters,
+        *(rope for rope in parameters.values() if isinstance(rope, dict)),
     ]  # for all layers, or for each kind
     return any(rope.get("rope_type") in ("dynamic", "longrope") for rope in ropes)
 

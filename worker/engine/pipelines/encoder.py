@@ -16,7 +16,7 @@ from worker.engine.pipelines import packing
 from worker.engine.pipelines.checkpoint import Checkpoint, first_position, has_length_dependent_rope
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.padding import pad_right
-from worker.engine.pipelines.parallel import LEAST, Lanes, Size, deal
+from worker.engine.pipelines.parallel import MIN_TOKENS, Lanes, Size, divide
 from worker.engine.pipelines.text import Layout, TextPipeline
 
 Encoding = Mapping[str, list[Any]]
@@ -70,9 +70,9 @@ class EncoderPipeline(TextPipeline):
         self._first_position = first_position(checkpoint.model)
         super().__init__(spec, checkpoint)
         # remote code may change its modules while they compute
-        apart = not (spec.trust_remote_code or has_length_dependent_rope(checkpoint.model))
+        parallel = not (spec.trust_remote_code or has_length_dependent_rope(checkpoint.model))
         on_cpu = checkpoint.device.type == "cpu"
-        self._lanes = Lanes(torch.get_num_threads()) if on_cpu and apart else None
+        self._lanes = Lanes(torch.get_num_threads()) if on_cpu and parallel else None
         if self._lanes:
             self.info = replace(self.info, lanes=self._lanes.count)
 
@@ -91,7 +91,7 @@ class EncoderPipeline(TextPipeline):
     def _rows(self, inputs: list[Any], encoding: Encoding, options: dict[str, Any]) -> Prepared:
         lengths = [len(ids) for ids in encoding["input_ids"]]
         if min(lengths) == 0:
-            raise InvalidRequest("the text has nothing in it that the tokenizer knows")
+            raise InvalidRequest("the tokenizer finds no tokens in the text")
         passes = [self._pass(encoding, part) for part in self._parts(lengths)]
         computed = sum(one.tensors["input_ids"].numel() for one in passes)
         return Prepared(Rows(inputs, encoding, passes, options), sum(lengths), computed)
@@ -112,13 +112,13 @@ class EncoderPipeline(TextPipeline):
         """Decides which rows share a forward pass."""
         if self.layout == "alone":
             return self._together(len(lengths))
-        count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * LEAST else 1
+        count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * MIN_TOKENS else 1
 
         def too_large(size: Size) -> bool:
             cost = size.tokens if self.layout == "packed" else size.longest * size.rows
             return size.rows > self.max_batch_items or (self.budget is not None and cost > self.budget)
 
-        return deal(lengths, count, too_large)
+        return divide(lengths, count, too_large)
 
     def _pass(self, encoding: Encoding, part: list[int]) -> Pass:
         rows = {

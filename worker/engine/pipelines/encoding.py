@@ -31,10 +31,10 @@ def plain(value: Any) -> Any:
         # Checking the types handles a list of a thousand floats without a call for each.
         return value if _SCALARS.issuperset(map(type, value)) else [plain(entry) for entry in value]
     if isinstance(value, dict):
-        turned = {plain(key): plain(entry) for key, entry in value.items()}
-        if not _STRINGS.issuperset(map(type, turned)):
-            _check_keys(turned)
-        return turned
+        converted = {plain(key): plain(entry) for key, entry in value.items()}
+        if not _STRINGS.issuperset(map(type, converted)):
+            _check_keys(converted)
+        return converted
     if hasattr(value, "tolist"):
         listed = value.tolist()
         # An array of Python objects may contain anything.
@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | set | frozenset):
         return [plain(entry) for entry in value]
     if isinstance(value, Decimal) and not value.is_finite():
-        raise NotJson(f"the output holds {value!r}, which JSON cannot express")
+        raise NotJson(f"the output contains {value!r}, which JSON cannot express")
     if kind is msgspec.Raw:
         _check_json(value)
     for entry in _parts(value):
@@ -55,17 +55,19 @@ def _check_json(raw: msgspec.Raw) -> None:
     try:
         msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotJson(f"the output holds a msgspec.Raw that is not JSON: {error}") from None
+        raise NotJson(f"the output contains a msgspec.Raw that is not JSON: {error}") from None
 
 
-def _check_keys(turned: dict[Any, Any]) -> None:
+def _check_keys(converted: dict[Any, Any]) -> None:
     """Raises NotJson for keys that JSON cannot express or would merge, such as 1 and "1"."""
-    for key in turned:
+    for key in converted:
         if isinstance(key, float | Decimal) and not math.isfinite(key):
             raise NotJson(f"the output has the key {key!r}, which JSON cannot express")
-    names = msgspec.json.decode(_ENCODER.encode(dict.fromkeys(turned)))
-    if len(names) < len(turned):
-        raise NotJson(f"the output has {len(turned)} keys of which JSON has {len(names)}, as of 1 and '1'")
+    names = msgspec.json.decode(_ENCODER.encode(dict.fromkeys(converted)))
+    if len(names) < len(converted):
+        raise NotJson(
+            f"the output has {len(converted)} keys, of which JSON keeps {len(names)}: it merges 1 and '1'"
+        )
 
 
 def _parts(value: Any) -> Iterable[Any]:
@@ -86,7 +88,7 @@ def encode_output(output: Any) -> bytes:
     except Exception as error:
         raise ValueError(f"the output is not JSON: {error}") from error
     if not finite:
-        raise ValueError("the output holds NaN or Infinity, which JSON cannot express")
+        raise ValueError("the output contains NaN or Infinity, which JSON cannot express")
     return encoded
 
 

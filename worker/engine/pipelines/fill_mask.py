@@ -67,4 +67,6 @@ class FillMask(EncoderPipeline):
     def _check_top_k(self, parameters: dict[str, Any]) -> None:
         words = self.model.config.vocab_size
         if "targets" not in parameters and parameters.get("top_k", 1) > words:
-            raise InvalidRequest(f"top_k is more than the model's {words} words", pointer="/parameters/top_k")
+            raise InvalidRequest(
+                f"top_k exceeds the {words} words of the model's vocabulary", pointer="/parameters/top_k"
+            )

@@ -144,7 +144,7 @@ class TextGeneration(TextPipeline):
         prefix = self.pipeline._preprocess_params.get("prefix") or ""
         rows: list[list[int]] = self.tokenizer([prefix + text for text in texts])["input_ids"]
         if not all(rows):
-            raise InvalidRequest("the text has nothing in it that the tokenizer knows")
+            raise InvalidRequest("the tokenizer finds no tokens in the text")
         return rows
 
     def _fit(self, prompt: list[int], parameters: dict[str, Any]) -> tuple[list[int], int]:

@@ -45,19 +45,19 @@ def from_cache(spec: ModelSpec) -> bool:
     """
     if _COMMIT.fullmatch(spec.revision or "") and not spec.trust_remote_code and _complete(spec):
         return True
-    reason = _asked(spec)
+    reason = _ask_hub(spec)
     if reason is None:
         return False
     if _weights(spec):
         logger.warning("model %s: %s; the files in the cache are used", spec.name, reason)
         return True
     raise ConfigurationError(
-        f"model {spec.name!r}: {spec.source} is not in the cache, and {reason}; give a local folder as its"
+        f"model {spec.name!r}: {spec.source} is not in the cache, and {reason}; set a local folder as its"
         " source, a cache that has the model (HF_HOME), or a mirror of the hub (HF_ENDPOINT)"
     )
 
 
-def files_beside(spec: ModelSpec, *, cached: bool) -> Path | None:
+def sentence_transformers_files(spec: ModelSpec, *, cached: bool) -> Path | None:
     """Returns a folder with the model's files for sentence-transformers; None if it has none.
 
     Raises Unsupported, and what huggingface_hub raises if a download fails.
@@ -81,10 +81,10 @@ def _fetched(spec: ModelSpec, name: str, *, cached: bool) -> Path | None:
         return None
 
 
-def _asked(spec: ModelSpec) -> str | None:
+def _ask_hub(spec: ModelSpec) -> str | None:
     """Asks the hub for the model; returns None or why the hub failed. Raises ConfigurationError."""
     if constants.is_offline_mode():
-        return "HF_HUB_OFFLINE keeps the hub from being asked"
+        return "HF_HUB_OFFLINE forbids requests to the hub"
     url = huggingface_hub.hf_hub_url(str(spec.source), "config.json", revision=spec.revision)
     try:
         huggingface_hub.get_hf_file_metadata(url, timeout=TIMEOUT)
@@ -93,10 +93,10 @@ def _asked(spec: ModelSpec) -> str | None:
     except errors.RevisionNotFoundError:
         refused = f"{spec.source} has no revision {spec.revision}"
     except errors.GatedRepoError:
-        refused = f"{spec.source} is gated: ask for access on its page, and give a token in HF_TOKEN"
+        refused = f"{spec.source} is gated: request access on its page, and set a token in HF_TOKEN"
     except errors.RepositoryNotFoundError:
         refused = (
-            f"the hub {constants.ENDPOINT} has no model {spec.source}, or not without a token (HF_TOKEN)"
+            f"the hub {constants.ENDPOINT} has no model {spec.source}, or requires a token for it (HF_TOKEN)"
         )
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
@@ -138,8 +138,8 @@ def _weights(spec: ModelSpec) -> bool:
 
 def _shards(index: Path) -> Sequence[str]:
     try:
-        told: dict[str, Any] = msgspec.json.decode(index.read_bytes(), type=dict[str, Any])
-        return sorted(set(told["weight_map"].values()))
+        content: dict[str, Any] = msgspec.json.decode(index.read_bytes(), type=dict[str, Any])
+        return sorted(set(content["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError):
         return ["its index cannot be read"]
 

@@ -25,7 +25,7 @@ _NAME = "batchline_packed"
 
 _PLAIN_MASKS = (masking_utils.bidirectional_mask_function, masking_utils.causal_mask_function)
 
-_MORE = ("cache", "position_bias", "s_aux", "sliding_window", "softcap")
+_UNSUPPORTED = ("cache", "position_bias", "s_aux", "sliding_window", "softcap")
 """Arguments of an attention that uses more than queries, keys and values."""
 
 
@@ -96,8 +96,8 @@ def _attend(
     spans = _spans.get()
     if spans is None:
         return sdpa_attention_forward(module, query, key, value, mask, **options)
-    if any(options.get(name) is not None for name in _MORE):
-        raise CannotPackError("its attention looks at more than queries, keys and values")
+    if any(options.get(name) is not None for name in _UNSUPPORTED):
+        raise CannotPackError("its attention uses more than queries, keys and values")
     outputs = []
     for span in spans:
         q, k, v = (_rows(states, span) for states in (query, key, value))
@@ -116,7 +116,7 @@ def _mask(*, mask_function: Callable[..., Any], **options: Any) -> torch.Tensor 
     if _spans.get() is None:
         return masking_utils.sdpa_mask(mask_function=mask_function, **options)
     if mask_function not in _PLAIN_MASKS:
-        raise CannotPackError("its attention has a mask of its own")
+        raise CannotPackError("its attention uses an unsupported mask")
     return None
 
 

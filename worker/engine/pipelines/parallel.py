@@ -17,7 +17,7 @@ from worker.engine import threads
 Work = TypeVar("Work")
 Done = TypeVar("Done")
 
-LEAST = 96
+MIN_TOKENS = 96
 """Minimum tokens per lane; with fewer, lanes use the cores too badly."""
 
 
@@ -26,10 +26,10 @@ class Lanes:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._threads = ThreadPoolExecutor(count, "lane", initializer=threads.alone)
-        all_there = Barrier(count)
+        self._threads = ThreadPoolExecutor(count, "lane", initializer=threads.use_one_thread)
+        barrier = Barrier(count)
         try:  # started now: during a batch, a thread that cannot start would be blamed on the batch
-            self.run([all_there] * count, Barrier.wait)
+            self.run([barrier] * count, Barrier.wait)
         except RuntimeError as error:
             raise MemoryError(f"{count} threads could not be started: {error}") from error
 
@@ -60,7 +60,7 @@ class Size(NamedTuple):
         return Size(self.rows + 1, self.tokens + length, max(self.longest, length))
 
 
-def deal(lengths: Sequence[int], count: int, too_large: Callable[[Size], bool]) -> list[list[int]]:
+def divide(lengths: Sequence[int], count: int, too_large: Callable[[Size], bool]) -> list[list[int]]:
     """Divides rows into `count` parts of about equal tokens, with rows of similar length together.
 
     `lengths` are those of the rows, in tokens. If a part would be `too_large`, there are more parts. Returns

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-_LARGEST = 127
+_MAX_INT8 = 127
 _TINY = 1e-8
 """Replaces a scale of zero, for a row of zeros."""
 
@@ -25,14 +25,14 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach()
-        scale = weight.abs().amax(dim=1).clamp_min(_TINY) / _LARGEST
+        scale = weight.abs().amax(dim=1).clamp_min(_TINY) / _MAX_INT8
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8).t().contiguous())
         self.register_buffer("scale", scale)
         self.bias = linear.bias
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         rows = inputs.reshape(-1, inputs.shape[-1])
-        scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(_TINY) / _LARGEST
+        scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(_TINY) / _MAX_INT8
         products = torch._int_mm((rows / scale).round_().to(torch.int8), self.weight).float().mul_(scale)
         if self.bias is None:
             outputs = products.mul_(self.scale)

@@ -81,7 +81,7 @@ class TextPipeline(ComparablePipeline, ABC):
             self.layout = self._find_layout()
         self.info = replace(self.info, packs=self.layout == "packed")
         if self.layout == "alone":
-            logger.warning("model %s: neighbours change its answers, so texts run one by one", spec.name)
+            logger.warning("model %s: batching changes its answers, so texts run one at a time", spec.name)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline."""
@@ -157,19 +157,19 @@ class TextPipeline(ComparablePipeline, ABC):
         try:
             alone = [self._predict([text])[0].float() for text in texts]
         except Exception as error:
-            raise ConfigurationError(f"model {self.name!r}: a first try failed: {error}") from error
+            raise ConfigurationError(f"model {self.name!r}: a trial run failed: {error}") from error
         for layout in self._layouts():
             self.layout = layout
             try:
                 together = [row.float() for row in self._predict(texts)]
-                if all(map(self._alike, alone, together)):
+                if all(map(self._agree, alone, together)):
                     return layout
                 logger.debug("model %s: %s texts change each other's answers", self.name, layout)
             except Exception as error:  # a model that expects other shapes may raise anything
                 logger.debug("model %s: texts cannot be %s: %s", self.name, layout, error)
         return "alone"
 
-    def _alike(self, one: torch.Tensor, other: torch.Tensor) -> bool:
+    def _agree(self, one: torch.Tensor, other: torch.Tensor) -> bool:
         tolerance = 1e-4 if self.info.dtype == "float32" else 0.1
         return one.shape == other.shape and (
             float((one - other).abs().max()) <= tolerance * float(one.abs().max()) + 1e-6

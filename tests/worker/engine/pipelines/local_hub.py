@@ -1,4 +1,4 @@
-"""A hub on this machine: one model's files as the Hugging Face hub serves them, and what was asked for."""
+"""A hub on this machine: one model's files as the Hugging Face hub serves them, and the requests received."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ class Hub:
         self.status, self.error = status, error
         if folder is not None:
             self.open(folder)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         """Method and path of each request."""
         self.url = ""
 
     def open(self, folder: Path) -> None:
-        """From now on the model is there."""
+        """Makes the model available from now on."""
         self.folder, self.status, self.error = folder, 404, "EntryNotFound"
 
     def found(self, path: str) -> bytes | None:
@@ -45,7 +45,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
             self._answer(body=True)
 
         def _answer(self, *, body: bool) -> None:
-            hub.asked.append(f"{self.command} {self.path}")
+            hub.requests.append(f"{self.command} {self.path}")
             content = b"" if self.path == "/between" else hub.found(self.path)
             if content is None:
                 self.send_response(hub.status)

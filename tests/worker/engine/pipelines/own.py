@@ -30,7 +30,7 @@ class Arrays(WithoutOptions):
 
 
 class Mixed(WithoutOptions):
-    """What it is given, except for one output that JSON can't say."""
+    """Returns its inputs, except for one output that JSON cannot express."""
 
     def __call__(self, inputs: list[Any], **_: Any) -> list[Any]:
         knot: list[Any] = []

@@ -34,7 +34,9 @@ def test_an_output_that_is_not_json_fails_alone() -> None:
     outputs = own("Mixed").run(["good", "object", "knot", "nan", "keys", "decimal"], {})
     assert pipelines.encode_output(outputs[0]) == b'{"is":true,"of":[0.5,"good"]}'
     for output, reason in zip(
-        outputs[1:], ["object", "recursion", "NaN", "2 keys of which JSON has 1", "Decimal"], strict=True
+        outputs[1:],
+        ["object", "recursion", "NaN", "2 keys, of which JSON keeps 1", "Decimal"],
+        strict=True,
     ):
         with pytest.raises(ValueError, match=reason):
             pipelines.encode_output(output)

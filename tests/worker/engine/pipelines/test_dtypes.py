@@ -1,4 +1,4 @@
-"""`auto` takes the fastest type that agrees with float32 in every company, says why, and remembers it."""
+"""`auto` chooses the fastest dtype that agrees with float32 in any batch, reports why, and keeps it."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,7 +21,7 @@ TEXTS = ["short", "a text of some length", *(f"number {number} of many" for numb
 
 
 class Labelled(ComparablePipeline):
-    """A classifier that says `right`, but for the texts that its type gets wrong, always or in company."""
+    """A classifier that answers `right`, except for texts that its dtype gets wrong, always or in batches."""
 
     def __init__(self, dtype: str, wrong: set[str], wrong_in_company: set[str]) -> None:
         self.info = PipelineInfo("cpu", dtype, None, None)
@@ -102,35 +102,41 @@ def test_one_that_disagrees_is_refused(types: Types) -> None:
     types.wrong["int8"] = {TEXTS[0]}
     dtype, why = types.choose()
     assert dtype == "bfloat16"
-    assert "int8 2.50 times float32, agreement 0.9688 in batches, 1.0000 with itself alone: refused" in why
+    assert (
+        "int8 2.50 times float32, agreement 0.9688 in batches, 1.0000 with its own unbatched answers: refused"
+        in why
+    )
 
 
 def test_one_whose_answers_depend_on_their_company_is_refused(types: Types) -> None:
-    """Even where float32 gives the very answers that it gives in batches: alone it would give others."""
+    """Even if float32 gives the same answers as its batches do: alone it would give other answers."""
     types.wrong["float32"] = types.wrong_in_company["int8"] = {TEXTS[1]}
     types.wrong["bfloat16"] = {TEXTS[1]}
     dtype, why = types.choose()
     assert dtype == "bfloat16"
-    assert "int8 2.50 times float32, agreement 1.0000 in batches, 0.9688 with itself alone: refused" in why
+    assert (
+        "int8 2.50 times float32, agreement 1.0000 in batches, 0.9688 with its own unbatched answers: refused"
+        in why
+    )
 
 
-def test_one_that_is_hardly_faster_is_not_worth_it(types: Types) -> None:
+def test_one_that_is_hardly_faster_is_not_chosen(types: Types) -> None:
     types.seconds |= {"bfloat16": 0.95, "int8": 10.0}
     assert types.choose() == (
         "float32",
-        "float32 by auto (bfloat16 1.05 times float32: not worth it; int8 0.10 times float32: not worth it)",
+        "float32 by auto (bfloat16 1.05 times float32: too slow; int8 0.10 times float32: too slow)",
     )
 
 
 def test_one_in_software_is_given_up_at_once(types: Types) -> None:
-    """One batch is enough to see it; none of its answers is asked for."""
+    """One batch is enough to detect it; its answers are not compared."""
     types.seconds["bfloat16"] = 10.0
     types.choose(token_budget=8)
     assert types.raced["bfloat16"] == 1
-    assert types.raced["int8"] > dtypes.RACES
+    assert types.raced["int8"] > dtypes.RUNS
 
 
-def test_one_that_does_not_run_is_told_of(types: Types) -> None:
+def test_one_that_does_not_run_is_reported(types: Types) -> None:
     types.broken = {"bfloat16", "int8"}
     dtype, why = types.choose()
     assert dtype == "float32"
@@ -198,7 +204,7 @@ TASKS = {
 @pytest.mark.parametrize("model", TASKS)
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 def test_every_task_can_be_judged(model_folder: ModelFolder, tmp_path: Path, model: str) -> None:
-    """Float32 agrees with itself, and a type with a few bits less is told from it."""
+    """Float32 agrees with itself, and a type with a few bits less does not."""
     (tmp_path / "texts.txt").write_text("good\nthe bridge was late and Anna waited\nwe met in London\n")
     folder = model_folder(model)
     spec = ModelSpec(
@@ -211,17 +217,17 @@ def test_every_task_can_be_judged(model_folder: ModelFolder, tmp_path: Path, mod
         max_batch_items=4,
     )
     judge = dtypes.Judge(spec, folder, dtypes.held_out_texts(spec))
-    _, itself = judge.examine("float32", worth=0)
+    _, itself = judge.examine("float32", min_speedup=0)
     assert itself.agrees
     assert itself.agreement == pytest.approx(1.0)
-    _, verdict = judge.examine("bfloat16", worth=0)
+    _, verdict = judge.examine("bfloat16", min_speedup=0)
     assert verdict.agreement is not None
     assert 0 <= verdict.agreement <= 1.00001
     if model == "feature-extraction":
         assert verdict.agreement < 0.99999
 
 
-def test_a_slow_model_is_told_from_a_quick_one(types: Types) -> None:
+def test_a_slow_model_runs_out_of_time(types: Types) -> None:
     judge = dtypes.Judge(types.spec, None, TEXTS)
     judge._until = 0
     with pytest.raises(OutOfTime):
@@ -232,7 +238,7 @@ def test_a_slow_model_is_told_from_a_quick_one(types: Types) -> None:
 async def test_a_second_start_keeps_the_choice(
     model_folder: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it found is changed behind its back, and it believes it: it did not judge anew."""
+    """The stored choice is changed and used: it was not measured again."""
     monkeypatch.setenv("BATCHLINE_CACHE_DIR", str(tmp_path))
     (tmp_path / "texts.txt").write_text("good\nthe bridge was late\n")
     folder = model_folder("text-classification")

@@ -144,5 +144,5 @@ def test_what_is_encoded_already_must_be_json(raw: bytes) -> None:
             plain(output)
 
 
-def test_json_that_is_encoded_already_stays_as_it_is() -> None:
+def test_json_that_is_already_encoded_is_unchanged() -> None:
     assert encode_output(plain({"a": msgspec.Raw(b'{"b":[1]}')})) == b'{"a":{"b":[1]}}'

@@ -23,7 +23,8 @@ from worker.engine.pipelines import hub
 spec = ModelSpec(**json.loads(sys.argv[1]))
 try:
     cached = hub.from_cache(spec)
-    print(json.dumps(["cache" if cached else "hub", hub.files_beside(spec, cached=cached) is not None]))
+    files = hub.sentence_transformers_files(spec, cached=cached)
+    print(json.dumps(["cache" if cached else "hub", files is not None]))
 except ConfigurationError as error:
     print(json.dumps(["refused", str(error)]))
 assert "torch" not in sys.modules
@@ -89,12 +90,14 @@ def test_a_hub_that_cannot_be_reached_is_reported_in_one_sentence(tmp_path: Path
 
 
 @pytest.mark.parametrize("revision", [COMMIT, "main"])
-@pytest.mark.parametrize(("status", "told"), [(503, "answered 503;"), (401, "answered 401, so HF_TOKEN may")])
-def test_it_is_asked_once(tmp_path: Path, revision: str, status: int, told: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "message"), [(503, "answered 503;"), (401, "answered 401, so HF_TOKEN may")]
+)
+def test_the_hub_is_asked_once(tmp_path: Path, revision: str, status: int, message: str) -> None:
     with serving(Hub(None, status)) as hub:
         (outcome, reason), written = child(LOOK, tmp_path, hub.url, revision=revision)
-    assert (outcome, told in reason) == ("refused", True), reason
-    assert hub.asked == [f"HEAD /{MODEL}/resolve/{revision}/config.json"]
+    assert (outcome, message in reason) == ("refused", True), reason
+    assert hub.requests == [f"HEAD /{MODEL}/resolve/{revision}/config.json"]
     assert written == ""
 
 
@@ -105,25 +108,25 @@ def test_one_that_takes_the_connection_and_never_answers_is_given_up(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         ("EntryNotFound", f"{MODEL} has no config.json"),
         ("RevisionNotFound", f"{MODEL} has no revision {COMMIT}"),
-        ("RepoNotFound", f"has no model {MODEL}, or not without a token"),
+        ("RepoNotFound", f"has no model {MODEL}, or requires a token"),
         ("GatedRepo", f"{MODEL} is gated"),
     ],
 )
-def test_a_model_that_the_hub_does_not_give(tmp_path: Path, error: str, told: str) -> None:
+def test_a_model_that_the_hub_does_not_give(tmp_path: Path, error: str, message: str) -> None:
     with serving(Hub(None, 404, error)) as hub:
         (outcome, reason), _ = child(LOOK, tmp_path, hub.url)
-    assert (outcome, told in reason) == ("refused", True), reason
+    assert (outcome, message in reason) == ("refused", True), reason
 
 
 def test_what_is_in_the_cache_needs_no_hub(model_folder: ModelFolder, tmp_path: Path) -> None:
     cached(tmp_path, model_folder("fill-mask"))
     with serving(Hub(None)) as hub:
         assert child(LOOK, tmp_path, hub.url) == (["cache", False], "")
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_files_that_something_else_left_in_the_cache_are_used_where_the_hub_is_away(
@@ -163,6 +166,6 @@ def test_a_model_that_was_loaded_once_is_loaded_again_without_the_hub(
     with serving(Hub(folder)) as hub:
         loaded, _ = child(LOAD_TWICE, tmp_path / "home", hub.url, "feature-extraction")
     assert loaded == [[{"pooling": "cls"}, True]] * 2
-    asked = hub.asked.index("GET /between")
-    assert any("1_Pooling/config.json" in request for request in hub.asked[:asked])
-    assert hub.asked[asked + 1 :] == [], "a commit never changes"
+    index = hub.requests.index("GET /between")
+    assert any("1_Pooling/config.json" in request for request in hub.requests[:index])
+    assert hub.requests[index + 1 :] == [], "a commit never changes"

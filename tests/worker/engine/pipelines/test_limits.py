@@ -61,7 +61,7 @@ def test_texts_share_a_pass_as_far_as_they_do_not_disturb_each_other(
     model_folder: ModelFolder, model: str, task: str, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # what is tried must be one pass, however ready the lanes are
-    monkeypatch.setattr("worker.engine.pipelines.encoder.LEAST", 1)
+    monkeypatch.setattr("worker.engine.pipelines.encoder.MIN_TOKENS", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     pipeline: Any = load(model_folder(model), task)
     assert pipeline.layout == layout
@@ -99,5 +99,5 @@ def test_the_dtype_is_the_operators(model_folder: ModelFolder) -> None:
 
 
 def test_a_dtype_that_the_model_cannot_do(model_folder: ModelFolder) -> None:
-    with pytest.raises(ConfigurationError, match="model 'tiny': a first try failed: Unsupported dtype"):
+    with pytest.raises(ConfigurationError, match="model 'tiny': a trial run failed: Unsupported dtype"):
         load(model_folder("fnet"), "text-classification", dtype="bfloat16")

@@ -43,7 +43,7 @@ def test_positions_that_begin_late(model_folder: ModelFolder) -> None:
 
 
 def test_a_word_that_looks_like_padding(model_folder: ModelFolder) -> None:
-    """RoBERTa and its kin give it no position of its own."""
+    """RoBERTa and related models give it no position."""
     pipeline = load(model_folder("roberta"), "text-classification")
     texts = ["the [PAD] bridge", "we waited in the town and the engine was late", "[PAD]"]
     alone = [pipeline.run([text], {"function_to_apply": "none"})[0] for text in texts]
@@ -65,7 +65,7 @@ def test_positions_that_turn_with_the_longest_text_are_computed_one_after_the_ot
 @pytest.mark.parametrize("more", ["sliding_window", "softcap", "position_bias"])
 def test_an_attention_that_looks_at_more_is_refused(more: str) -> None:
     states = torch.ones(1, 1, 3, 4)
-    with packing.packed([1, 2]), pytest.raises(packing.CannotPackError, match="looks at more"):
+    with packing.packed([1, 2]), pytest.raises(packing.CannotPackError, match="uses more than queries"):
         packing._attend(torch.nn.Identity(), states, states, states, None, **{more: 4})
 
 
@@ -104,11 +104,11 @@ def test_a_refused_model_is_as_it_was(model_folder: ModelFolder) -> None:
 
 
 def test_a_window_on_a_row_is_refused(model_folder: ModelFolder) -> None:
-    """Also where no text that is tried is longer than the window."""
+    """Also if no trial text is longer than the window."""
     pipeline: Any = load(model_folder("modernbert-features"), "feature-extraction")
     undo = packing.make_ready(pipeline.model, first_tokens=False)
     assert undo is not None
     ids = torch.tensor([[2, 5, 3, 2, 3]])
-    with packing.packed([3, 2]), pytest.raises(packing.CannotPackError, match="a mask of its own"):
+    with packing.packed([3, 2]), pytest.raises(packing.CannotPackError, match="unsupported mask"):
         pipeline.model(input_ids=ids, position_ids=torch.tensor([[0, 1, 2, 0, 1]]))
     undo()

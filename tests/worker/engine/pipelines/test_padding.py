@@ -8,7 +8,7 @@ def test_short_rows_are_filled_at_their_end() -> None:
 
 
 def test_prompts_are_filled_with_their_own_first_token_and_masked() -> None:
-    """Any other token would be one that a repetition penalty takes for said before."""
+    """A repetition penalty would count any other token as one that occurred."""
     ids, mask = pad_left([[1, 2, 3], [4, 5]])
     assert ids.tolist() == [[1, 2, 3], [4, 4, 5]]
     assert mask.tolist() == [[1, 1, 1], [0, 1, 1]]

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.pipelines.parallel import Lanes, Size, deal
+from worker.engine.pipelines.parallel import Lanes, Size, divide
 
 PATIENCE = 30.0
 
@@ -22,7 +22,7 @@ def never(size: Size) -> bool:
 
 @given(WHATEVER, st.integers(1, 8))
 def test_each_row_is_dealt_once_and_the_parts_are_about_alike(lengths: list[int], count: int) -> None:
-    parts = deal(lengths, count, never)
+    parts = divide(lengths, count, never)
     assert sorted(row for part in parts for row in part) == list(range(len(lengths)))
     assert len(parts) <= count
     in_order = [lengths[row] for part in parts for row in part]
@@ -32,7 +32,7 @@ def test_each_row_is_dealt_once_and_the_parts_are_about_alike(lengths: list[int]
 
 @given(WHATEVER, st.integers(1, 8), st.integers(1, 10))
 def test_no_part_is_too_large(lengths: list[int], count: int, most: int) -> None:
-    parts = deal(lengths, count, lambda size: size.rows > most)
+    parts = divide(lengths, count, lambda size: size.rows > most)
     assert sorted(row for part in parts for row in part) == list(range(len(lengths)))
     assert max(map(len, parts)) <= most
 
@@ -59,9 +59,9 @@ def test_mkl_has_one_core_too() -> None:
         torch.set_num_threads(before)
 
 
-def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
+def test_a_failure_is_reported_when_nothing_runs_any_more() -> None:
     failed, go_on = threading.Event(), threading.Event()
-    told: list[Exception] = []
+    errors: list[Exception] = []
 
     def compute(fails: bool) -> None:
         if fails:
@@ -73,7 +73,7 @@ def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
         try:
             Lanes(2).run([True, False], compute)
         except ValueError as error:
-            told.append(error)
+            errors.append(error)
 
     running = threading.Thread(target=run)
     running.start()
@@ -82,10 +82,10 @@ def test_a_failure_is_told_when_nothing_runs_any_more() -> None:
     assert running.is_alive()
     go_on.set()
     running.join(PATIENCE)
-    assert [str(error) for error in told] == ["no"]
+    assert [str(error) for error in errors] == ["no"]
 
 
-def test_lanes_that_cannot_start_are_missed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_that_cannot_start_raise_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

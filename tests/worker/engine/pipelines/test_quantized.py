@@ -57,5 +57,7 @@ def test_a_model_in_integers(model_folder: ModelFolder) -> None:
 
 def test_integers_are_for_the_cpu(model_folder: ModelFolder) -> None:
     folder = model_folder("text-classification")
-    with pytest.raises(ConfigurationError, match="model 'tiny': int8 is for the CPU; on meta use bfloat16"):
+    with pytest.raises(
+        ConfigurationError, match="model 'tiny': int8 runs only on the CPU; on meta use bfloat16"
+    ):
         load(folder, "text-classification", dtype="int8", device="meta")

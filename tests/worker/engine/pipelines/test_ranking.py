@@ -1,4 +1,4 @@
-"""Documents get the scores that plain transformers gives each pair alone, whatever shares their batch."""
+"""Documents get the same scores as in plain transformers for each pair alone, in any batch."""
 
 import shutil
 from pathlib import Path

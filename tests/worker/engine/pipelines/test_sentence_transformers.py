@@ -1,4 +1,4 @@
-"""A sentence-transformers folder is served as it was trained, against plain sums and the library itself."""
+"""A sentence-transformers folder is served as trained, compared with plain sums and the library."""
 
 import importlib.util
 import json
@@ -31,9 +31,9 @@ SUMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def write(folder: Path, name: str, told: Any) -> None:
+def write(folder: Path, name: str, content: Any) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
-    (folder / name).write_text(json.dumps(told))
+    (folder / name).write_text(json.dumps(content))
 
 
 def steps(folder: Path, *named: tuple[str, str], package: str = TYPES) -> None:
@@ -67,7 +67,7 @@ def plain_tokens(folder: Path, texts: list[str]) -> list[Any]:
 @pytest.mark.parametrize("mode", SUMS)
 @pytest.mark.parametrize("older", [True, False])
 def test_each_pooling(folder: Path, mode: str, older: bool) -> None:
-    flags = {name: told == mode for name, told in files.POOLINGS.items()}
+    flags = {name: pooling == mode for name, pooling in files.POOLINGS.items()}
     write(folder, "1_Pooling/config.json", flags if older else {"pooling_mode": mode})
     steps(folder, *STEPS[:2])
     pipeline = load(folder, "feature-extraction")
@@ -118,7 +118,7 @@ def test_a_prompt_and_lower_case(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "reason"),
+    ("name", "content", "reason"),
     [
         (
             "modules.json",
@@ -126,7 +126,7 @@ def test_a_prompt_and_lower_case(folder: Path) -> None:
             "modules.json: the step Dense in 2_Dense is not",
         ),
         ("modules.json", [STEPS[0], STEPS[2]], "modules.json: the step Normalize in 2_Normalize"),
-        ("modules.json", STEPS[:1], "modules.json: there is no step Pooling"),
+        ("modules.json", STEPS[:1], "modules.json: the step Pooling is missing"),
         (
             "modules.json",
             [("StaticEmbedding", "")],
@@ -147,12 +147,12 @@ def test_a_prompt_and_lower_case(folder: Path) -> None:
     ],
 )
 def test_what_is_not_supported_is_refused_unless_the_models_file_says_how_to_pool(
-    folder: Path, name: str, told: Any, reason: str
+    folder: Path, name: str, content: Any, reason: str
 ) -> None:
     if name == "modules.json":
-        steps(folder, *told)
+        steps(folder, *content)
     else:
-        write(folder, name, told)
+        write(folder, name, content)
     write(folder, "sentence_bert_config.json", {"max_seq_length": 12})
     with pytest.raises(
         ConfigurationError, match=rf"model 'tiny': .*{reason}.*defaults = \{{ pooling"
@@ -165,7 +165,7 @@ def test_what_is_not_supported_is_refused_unless_the_models_file_says_how_to_poo
 
 def test_a_pooling_without_its_file_is_refused(folder: Path) -> None:
     (folder / "1_Pooling/config.json").unlink()
-    with pytest.raises(ConfigurationError, match=r"1_Pooling/config.json is not there"):
+    with pytest.raises(ConfigurationError, match=r"1_Pooling/config.json does not exist"):
         load(folder, "feature-extraction")
 
 

@@ -1,4 +1,4 @@
-"""A model that can't be served says why, in one sentence, before the first job."""
+"""A model that cannot be served is refused with a reason before the first job."""
 
 import shutil
 import subprocess
@@ -41,7 +41,7 @@ def _pickle_beside_something_else(folder: Path) -> None:
         (_pickle_beside_something_else, "no file named model.safetensors"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"torn"), "cannot be loaded for"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded for"),
-        (_no_tokenizer, "knows no words; is tokenizer.json there, and whole.$"),
+        (_no_tokenizer, "has no words; check that tokenizer.json exists and is complete$"),
     ],
 )
 def test_damaged_files(
@@ -72,7 +72,9 @@ def test_weights_that_are_missing_are_not_made_up(model_folder: ModelFolder, tmp
     folder = shutil.copytree(model_folder("fill-mask"), tmp_path / "copy")
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(config.replace("ForMaskedLM", "ForSequenceClassification"))
-    with pytest.raises(ConfigurationError, match=r"not trained for .*: its files hold no bert\.pooler\."):
+    with pytest.raises(
+        ConfigurationError, match=r"not trained for .*: its files do not contain bert\.pooler\."
+    ):
         load(folder, "text-classification")
 
 
@@ -90,10 +92,10 @@ def test_a_device_that_is_not_there(model_folder: ModelFolder) -> None:
 def test_a_hub_that_must_not_be_asked() -> None:
     """HF_HUB_OFFLINE is set here; `test_hub.py` has the other ways to be without a hub."""
     spec = ModelSpec(name="far", task="fill-mask", source="nobody/nothing", revision="main", device="cpu")
-    told = (
-        "model 'far': nobody/nothing is not in the cache, and HF_HUB_OFFLINE keeps the hub from being asked"
+    message = (
+        "model 'far': nobody/nothing is not in the cache, and HF_HUB_OFFLINE forbids requests to the hub"
     )
-    with pytest.raises(ConfigurationError, match=told) as caught:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         pipelines.load(spec, None)
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""A micro-batch is prepared, computed and answered, each in a thread of its own, with the answers of one."""
+"""Preparing, computing and answering in separate threads gives the same answers as in one thread."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -61,7 +61,7 @@ def test_each_step_may_have_its_own_thread(model_folder: ModelFolder, task: str)
         ),
     ],
 )
-def test_a_prepared_batch_tells_its_size(
+def test_a_prepared_batch_reports_its_size(
     model_folder: ModelFolder, model: str, task: str, parameters: dict[str, Any], tokens: int, padded: int
 ) -> None:
     prepared = load(model_folder(model), task).prepare(["good", "the bridge was late"], parameters)

@@ -1,8 +1,8 @@
-"""The known outcomes of a running or ended job's inputs, in the order in which they became known.
+"""The known results of a running or ended job's inputs, in the order in which they became known.
 
-`from=N` skips the first N outcomes. The order does not change when the job ends or another worker takes it
-over, so a client that has read N outcomes requests the rest. Each outcome names its input by `index`. An
-outcome that was returned is final.
+`from=N` skips the first N results. The order does not change when the job ends or another worker takes it
+over, so a client that has read N results requests the rest. Each result names its input by `index`. A result
+that was returned is final.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from starlette.responses import Response, StreamingResponse
 from api.services import Services
 from api.v1.replies import refuse_without_results
 from api.v1.schemas import KnownResults
-from api.waiting.large_results import PIECE, Held
+from api.waiting.large_results import PIECE, HeldResults
 from jobs.ledger.reading import Outcomes
 from jobs.schema import Job
 
 NDJSON = "application/x-ndjson"
 
 
-async def known_results(shared: Services, job_id: str, after: int, request: Request) -> Response:
-    """The outcomes after the first `after`: as many as fit if the job is running, all if it ended.
+async def response(shared: Services, job_id: str, after: int, request: Request) -> Response:
+    """The results after the first `after`: as many as fit if the job is running, all if it ended.
 
     Raises Refusal if the job ended without results, JobNotFound, JobGone, OverBudget or QueueUnavailable.
     """
@@ -45,7 +45,7 @@ def _whole(job: Job, after: int, known: Sequence[bytes], *, lines: bool) -> Resp
     return Response(body, headers={"cache-control": "no-store"}, media_type=_type(lines))
 
 
-def _streamed(found: Outcomes, after: int, held: Held, *, lines: bool) -> Response:
+def _streamed(found: Outcomes, after: int, held: HeldResults, *, lines: bool) -> Response:
     spans = _ordered(held.spans(split), found.order)[after:]
 
     async def body() -> AsyncIterator[bytes]:
@@ -69,16 +69,16 @@ def _type(lines: bool) -> str:
 def _framed(
     job: Job, after: int, count: int, known: Sequence[bytes] | Iterator[bytes], *, lines: bool
 ) -> Iterator[bytes]:
-    """The outcomes as lines, or as the last member of a JSON object."""
+    """The results as lines, or as the last member of a JSON object."""
     if lines:
-        for outcome in known:
-            yield outcome + b"\n"
+        for result in known:
+            yield result + b"\n"
         return
     page = KnownResults(job.status, job.counts, after + count, [])
     yield msgspec.json.encode(page).removesuffix(b"]}")
     between = b""
-    for outcome in known:
-        yield between + outcome
+    for result in known:
+        yield between + result
         between = b","
     yield b"]}"
 
