@@ -24,7 +24,7 @@ columns of the models:
   done/s    ended jobs per second
   queued    time from a job's submit to its start
   compute   time of the model for a job's batches
-  p50, p95  half of the jobs took at most this long, and 95 % of them
+  p50, p95  half of the jobs, or 95 % of them, took at most this long
   batch     mean number of inputs in a micro-batch
   pad       share of padding among the tokens that were run
   fail      share of failed inputs among those of ended jobs

@@ -1,4 +1,4 @@
-"""Figures: rates and percentiles computed from two readings. No I/O.
+"""Figures: rates and bounds of percentiles, computed from two readings. No I/O.
 
 Workers report once a second, so rates are computed per worker: the difference of its counters between its
 two heartbeats, divided by the time between them. Workers in only one of the readings are skipped.
@@ -7,18 +7,26 @@ two heartbeats, divided by the time between them. Workers in only one of the rea
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from top.readings import Reading, Series
 
 WORKER_PREFIX = "batchline_worker_"
 
 
+class Bound(NamedTuple):
+    """A percentile is at most `seconds`; with `above`, it is more than these, the server's highest bound."""
+
+    seconds: float
+    above: bool = False
+
+
 @dataclass(frozen=True)
 class Percentiles:
-    """Seconds; None if no job was counted."""
+    """None if no job was counted."""
 
-    p50: float | None
-    p95: float | None
+    p50: Bound | None
+    p95: Bound | None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def between(old: Reading, new: Reading, model: str) -> Figures:
 
     def percentiles(name: str) -> Percentiles:
         buckets = _buckets(old, new, f"{WORKER_PREFIX}{name}_bucket", model, list(spans))
-        return Percentiles(quantile(buckets, 0.5), quantile(buckets, 0.95))
+        return Percentiles(quantile_bound(buckets, 0.5), quantile_bound(buckets, 0.95))
 
     batches, padded = counted_by_all("batches_total"), counted_by_all("padded_tokens_total")
     inputs = counted_by_all("inputs_total")
@@ -66,22 +74,18 @@ def between(old: Reading, new: Reading, model: str) -> Figures:
     )
 
 
-def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | None:
-    """Returns a quantile of (bound, number of values not above it), with bounds rising to infinity.
+def quantile_bound(buckets: Sequence[tuple[float, float]], share: float) -> Bound | None:
+    """Returns the upper bound of the bucket with the quantile, as the server's pages show it.
 
-    Like Prometheus' histogram_quantile: linear within a bucket; the highest finite bound for larger values.
+    `buckets` are pairs of a bound and the number of values not above it. The bounds rise to infinity.
     """
-    if not buckets or buckets[-1][1] <= 0:
+    total = buckets[-1][1] if buckets else 0.0
+    if total <= 0:
         return None
-    rank = share * buckets[-1][1]
-    below, lower = 0.0, 0.0
-    for bound, count in buckets:
-        if count >= rank:
-            if math.isinf(bound):
-                return lower
-            return lower + (bound - lower) * (rank - below) / (count - below) if count > below else bound
-        below, lower = count, bound
-    return lower
+    rank = min(total, math.floor(share * total) + 1)
+    highest = max((bound for bound, _ in buckets if math.isfinite(bound)), default=0.0)
+    bound = next(bound for bound, upto in buckets if upto >= rank)
+    return Bound(bound) if math.isfinite(bound) else Bound(highest, above=True)
 
 
 def _span(old: Reading, new: Reading, model: str, worker: str) -> float | None:

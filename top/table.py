@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from top.figures import WORKER_PREFIX, Figures, Percentiles, between
+from top.figures import WORKER_PREFIX, Bound, Figures, Percentiles, between
 from top.readings import Level, Reading
 
 NO_VALUE = "–"  # noqa: RUF001 - a dash as wide as a figure
@@ -80,7 +80,7 @@ def _figures(figures: Figures) -> list[str]:
 
 
 def _percentiles(of: Percentiles) -> list[str]:
-    return [NO_VALUE if value is None else duration(value) for value in (of.p50, of.p95)]
+    return [NO_VALUE if bound is None else at_most(bound) for bound in (of.p50, of.p95)]
 
 
 def _workers(new: Reading) -> Table:
@@ -138,6 +138,11 @@ def _failures(new: Reading) -> Table:
         row = plain(failure.id), plain(failure.model), plain(finished), failed
         table.add_row(*row, Text(plain(failure.reason), "red", no_wrap=True, overflow="ellipsis"))
     return table
+
+
+def at_most(bound: Bound) -> str:
+    """Formats a bound: `≤35 ms`, or `>30 min` above the highest bound."""
+    return f"{'>' if bound.above else '≤'}{duration(bound.seconds)}"
 
 
 def duration(seconds: float) -> str:

@@ -1,14 +1,16 @@
-"""The charts of the last 15 minutes as SVG paths, drawn without scripts.
+"""The charts and sparklines of the last 15 minutes as SVG paths, drawn without scripts.
 
 A chart has WIDTH x HEIGHT units and is stretched to the available space. Its texts are in HTML beside it.
 """
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from api.pages.model_figures import of_work
-from api.wording import noun
+from api.pages.rendering import LONGEST, at_most
+from api.wording import counted, noun
 from jobs.monitoring.history import Moment, Series
 
 SPAN = 900.0
@@ -18,6 +20,8 @@ NOUNS = ("jobs", "inputs")
 GAP = 15.0
 """Seconds between two samples above which no line joins them, because samples are missing."""
 WIDTH, HEIGHT = 300.0, 72.0
+STEP = 15.0
+"""Seconds of each point of a sparkline."""
 
 Point = tuple[float, float | None]
 """Unix seconds and a value, or None without a value."""
@@ -37,7 +41,7 @@ class Chart(NamedTuple):
     """One chart. `top` is the value at the upper edge, as text with its unit. The lower edge is 0."""
 
     title: str
-    told: str
+    description: str
     unit: str
     top: str
     lines: list[Line]
@@ -49,9 +53,20 @@ class Chart(NamedTuple):
     span: float = SPAN
 
 
+class Sparkline(NamedTuple):
+    """A line without axes: SVG paths as in `Line`, the highest value, and the line as text."""
+
+    path: str
+    dots: str
+    highest: int
+    summary: str
+
+
 class Plan(NamedTuple):
+    """What a chart shows. Values with the unit `ms` are bounds of percentiles."""
+
     title: str
-    told: str
+    description: str
     unit: str
     lines: tuple[tuple[str, str, str], ...]
     """Name, style and figure of each line."""
@@ -60,7 +75,7 @@ class Plan(NamedTuple):
 PLANS = (
     Plan(
         "Queue",
-        "Jobs that wait, and jobs that a worker has taken",
+        "Jobs that wait for a worker, and jobs that a worker has claimed",
         "jobs",
         (("waiting", "first", "waiting"), ("running", "second", "running")),
     ),
@@ -76,27 +91,27 @@ PLANS = (
     ),
     Plan(
         "Queued",
-        "From a job's submit to its start: half of the jobs took at most p50, 95 % at most p95",
+        "Time from submit to start. Half of the jobs took at most p50, 95 % at most p95",
         "ms",
         (("p50", "first", "queued_p50"), ("p95", "second", "queued_p95")),
     ),
     Plan(
         "Computing",
-        "What the model took for a job's batches: half of the jobs took at most p50, 95 % at most p95",
+        "Compute time of a job's batches. Half of the jobs took at most p50, 95 % at most p95",
         "ms",
         (("p50", "first", "compute_p50"), ("p95", "second", "compute_p95")),
     ),
     Plan(
         "Batch size",
-        "Inputs that the model is given together, the mean",
+        "Mean number of inputs in a batch",
         "inputs",
         (("mean", "first", "batch_size"),),
     ),
     Plan(
         "Padding",
-        "Share of the tokens run that only filled up shorter inputs",
+        "Share of padding among the tokens that the model computed",
         "%",
-        (("wasted", "first", "padding"),),
+        (("padding", "first", "padding"),),
     ),
 )
 
@@ -115,22 +130,34 @@ def _values(moment: Moment) -> dict[str, float | None]:
 
 
 def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float | None]]]) -> Chart:
+    in_words = at_most if plan.unit == "ms" else partial(amount, unit=plan.unit)
     drawn = {figure: [(at, each[figure]) for at, each in values] for _, _, figure in plan.lines}
-    highest = max(
-        (value for points in drawn.values() for _, value in points if value is not None), default=0.0
-    )
-    top = 100.0 if plan.unit == "%" and highest > 50 else rounded_up(highest)
+    known = [value for points in drawn.values() for _, value in points if value is not None]
+    highest = max(known, default=None)
+    top = _top(highest or 0.0, plan.unit)
     lines = [
-        Line(name, style, *paths(drawn[figure], now, top), told(_newest(drawn[figure]), plan.unit))
+        Line(name, style, *paths(drawn[figure], now, top), in_words(_newest(drawn[figure])))
         for name, style, figure in plan.lines
     ]
     latest = ", ".join(f"{line.name} {line.last}" for line in lines)
-    summary = f"{plan.title}, last 15 minutes: now {latest}; highest {told(highest, plan.unit)}"
+    summary = f"{plan.title}, last 15 minutes: now {latest}; highest {in_words(highest)}"
     points = ";".join(
-        f"{at:.1f}|{'|'.join(told(each[figure], plan.unit) for _, _, figure in plan.lines)}"
-        for at, each in values
+        f"{at:.1f}|{'|'.join(in_words(each[figure]) for _, _, figure in plan.lines)}" for at, each in values
     )
-    return Chart(plan.title, plan.told, plan.unit, told(top, plan.unit), lines, summary, now, points)
+    return Chart(plan.title, plan.description, plan.unit, amount(top, plan.unit), lines, summary, now, points)
+
+
+def sparkline(samples: Sequence[tuple[float, int]], now: float, waiting: int) -> Sparkline:
+    """The waiting jobs at each sample and now: the highest number of each STEP seconds, to show each peak."""
+    highest: dict[float, int] = {}
+    for at, jobs in [*samples, (now, waiting)]:
+        if now - at <= SPAN:
+            end = STEP * (at // STEP + 1)
+            highest[end] = max(jobs, highest.get(end, 0))
+    peak = max(highest.values())
+    points = [(min(end, now), float(jobs)) for end, jobs in highest.items()]
+    summary = f"Waiting jobs, last 15 minutes: at most {counted(peak, 'job')}"
+    return Sparkline(*paths(points, now, rounded_up(peak)), peak, summary)
 
 
 def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
@@ -155,6 +182,13 @@ def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
     return joined, "".join(f"M{place}h0" for run in short for _, place in run)
 
 
+def _top(highest: float, unit: str) -> float:
+    """The value of the upper edge."""
+    if unit == "%" and highest > 50:
+        return 100.0
+    return rounded_up(LONGEST if math.isinf(highest) else highest)
+
+
 def rounded_up(value: float) -> float:
     """The value rounded up to 1, 2, 5, 10, 20, ..."""
     if value <= 1:
@@ -163,7 +197,7 @@ def rounded_up(value: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
 
-def told(value: float | None, unit: str) -> str:
+def amount(value: float | None, unit: str) -> str:
     """The value as text with its unit, or a dash for None."""
     if value is None:
         return "–"  # noqa: RUF001 - the dash is intended

@@ -5,7 +5,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.pages import job_page, model_status, overview, reference, try_page
+from api.pages import (
+    fragments,
+    job_page,
+    jobs_page,
+    model_page,
+    model_status,
+    overview,
+    reference,
+    try_page,
+)
 from api.pages.rendering import page
 from api.problems.problem import Problem
 from api.v1 import problems
@@ -16,7 +25,19 @@ class Pages:
     """A `Dialect`. It refuses requests for all paths that belong to no other dialect."""
 
     prefix = ""
-    routers = (reference.router, overview.router, job_page.router, try_page.router, model_status.router)
+    routers = tuple(
+        module.router
+        for module in (
+            reference,
+            overview,
+            fragments,
+            model_page,
+            jobs_page,
+            job_page,
+            try_page,
+            model_status,
+        )
+    )
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         """A page for a browser, JSON for clients that do not accept HTML.

@@ -1,36 +1,23 @@
-"""The newest jobs for the overview's table, filtered by state and model if the URL has such parameters."""
+"""Tables of jobs: the filters in a page's URL, and the links that change them."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from api.services import Services
 from jobs.ledger import listing
 from jobs.ledger.listing import PARTIAL, Filter
-from jobs.schema import Job
-
-SHOWN = 12
-"""Maximum jobs in the table."""
 
 STATES = ("", *listing.STATES)
-"""States that the table can be filtered by; "" is no filter."""
+"""States that a table can be filtered by; "" is no filter."""
 
 
-class Chosen(NamedTuple):
-    """The filters. An empty one selects all jobs."""
+class Filters(NamedTuple):
+    """The filters of a table. An empty one selects all jobs."""
 
     state: str = ""
     model: str = ""
-    charts: str = ""
-    """The model whose charts are shown beside the table."""
-
-    @property
-    def query(self) -> str:
-        """The filters as a query string with its question mark, or "" without filters."""
-        given = {name: value for name, value in self._asdict().items() if value}
-        return f"?{urlencode(given)}" if given else ""
 
     @property
     def state_words(self) -> str:
@@ -42,20 +29,35 @@ class Chosen(NamedTuple):
         return Filter(*(frozenset([name] if name else []) for name in (self.state, self.model)))
 
 
-def chosen(query: QueryParams, models: Container[str]) -> Chosen:
+class Link(NamedTuple):
+    """A link that sets one of the filters. `current` if that filter is set already."""
+
+    text: str
+    url: str
+    current: bool
+
+
+def filters(query: QueryParams, models: Container[str]) -> Filters:
     """The filters in the URL. Unknown states and models are ignored."""
-    state, model, charts = (query.get(name, "") for name in Chosen._fields)
-    return Chosen(
-        state if state in STATES else "",
-        model if model in models else "",
-        charts if charts in models else "",
-    )
+    state, model = query.get("state", ""), query.get("model", "")
+    return Filters(state if state in STATES else "", model if model in models else "")
 
 
-async def recent(shared: Services, wanted: Chosen) -> tuple[list[Job], bool]:
-    """The newest jobs that match the filters, and whether older jobs were not searched.
+def state_links(path: str, given: Filters, anchor: str = "") -> list[Link]:
+    """A link for each state. The links keep the model, and lead to an element of the page."""
+    each = (given._replace(state=state) for state in STATES)
+    return [Link(one.state_words or "all", url(path, one) + anchor, one.state == given.state) for one in each]
 
-    Raises QueueUnavailable.
-    """
-    found, after = await shared.ledger.recent(SHOWN, None, wanted.filter)
-    return found, len(found) < SHOWN and after is not None
+
+def model_links(path: str, given: Filters, models: Iterable[str]) -> list[Link]:
+    """A link for each model and one for all. The links keep the state. Empty if there is only one model."""
+    each = [given._replace(model=model) for model in ("", *models)]
+    if len(each) == 2:
+        return []
+    return [Link(one.model or "every model", url(path, one), one.model == given.model) for one in each]
+
+
+def url(path: str, given: Filters, **other: str | None) -> str:
+    """The path with the filters and other parameters that are not empty."""
+    query = {name: value for name, value in (given._asdict() | other).items() if value}
+    return f"{path}?{urlencode(query)}" if query else path

@@ -1,4 +1,4 @@
-"""A model's figures on the overview: jobs that wait and run now, and the work of the last minute."""
+"""A model's figures: jobs that wait and run now, and the work of the last minute."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from api.health.observation import Observation
 from jobs.models import ModelSpec
 from jobs.monitoring.failures import FailureReason, newest
 from jobs.monitoring.roster import Heartbeat
-from jobs.monitoring.work import Work, quantile
+from jobs.monitoring.work import Work, quantile_bound
 
 MINUTE = 60.0
 
 
 class Spread(NamedTuple):
-    """Percentiles in milliseconds, or None if no job ended."""
+    """Bounds of percentiles in milliseconds (`quantile_bound`), or None if no job ended."""
 
     p50: float | None
     p95: float | None
@@ -76,9 +76,9 @@ def figures(spec: ModelSpec, seen: Observation, result_ttl: float) -> Figures:
     )
 
 
-def spread(counts: Sequence[int]) -> Spread:
-    """The median and the 95th percentile of a histogram of seconds."""
-    return Spread(_ms(quantile(counts, 0.5)), _ms(quantile(counts, 0.95)))
+def spread(counts: list[int]) -> Spread:
+    """Bounds of the median and the 95th percentile of a histogram of seconds."""
+    return Spread(_ms(quantile_bound(counts, 0.5)), _ms(quantile_bound(counts, 0.95)))
 
 
 def of_work(work: Work, seconds: float) -> dict[str, float | None]:
@@ -98,8 +98,8 @@ def of_work(work: Work, seconds: float) -> dict[str, float | None]:
 
 
 def _ms(seconds: float | None) -> float | None:
-    """Milliseconds with two digits, the precision of a histogram."""
-    return None if seconds is None else float(f"{1_000 * seconds:.2g}")
+    """Milliseconds without the error of the multiplication."""
+    return None if seconds is None else round(1_000 * seconds, 6)
 
 
 def _state(beats: Sequence[Heartbeat]) -> str:
@@ -111,5 +111,5 @@ def _state(beats: Sequence[Heartbeat]) -> str:
     return alive[0].engine if len(alive) == 1 else f"{len(alive)} workers"
 
 
-def _each(found: Iterable[str]) -> str:
-    return ", ".join(sorted({name for name in found if name}))
+def _each(names: Iterable[str]) -> str:
+    return ", ".join(sorted({name for name in names if name}))

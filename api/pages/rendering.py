@@ -4,6 +4,7 @@ The other modules of this package decide what a page shows, not the templates.
 """
 
 import hashlib
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from api.wording import bytes_in_words, counted, noun, time_of_day
+from jobs.monitoring.histograms import LATENCIES
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 STATIC = TEMPLATES / "static"
@@ -31,6 +33,9 @@ POLICY = "; ".join(
     )
 )
 """Allows no inline and no external scripts, so that the text of a job cannot run as a script."""
+
+LONGEST = 1_000.0 * LATENCIES[-1]
+"""Milliseconds above which the bound of a percentile is infinity."""
 
 HEADERS = {
     "content-security-policy": POLICY,
@@ -55,14 +60,20 @@ def milliseconds(value: float | None) -> str:
     return f"{value / 1_000:.2f} s" if value < 60_000 else f"{value / 60_000:.1f} min"
 
 
-def roughly(value: float | None) -> str:
-    """As `milliseconds`, with two digits, the precision of a histogram: `0.25 ms`, `28 s`."""
-    if value is None:
+def at_most(bound: float | None) -> str:
+    """The bound of a percentile, in milliseconds: `≤ 35 ms`, `≤ 1.5 s`, `> 30 min` for infinity."""
+    if bound is None:
         return milliseconds(None)
-    for unit, size in (("min", 60_000), ("s", 1_000), ("ms", 1)):
-        if value >= size or size == 1:
-            return f"{float(f'{value / size:.2g}'):g} {unit}"
-    raise AssertionError(value)
+    if math.isinf(bound):
+        return f"> {_with_unit(LONGEST)}"
+    return f"≤ {_with_unit(bound)}"
+
+
+def _with_unit(value: float) -> str:
+    unit, size = next(
+        (unit, size) for unit, size in (("min", 60_000), ("s", 1_000), ("ms", 0)) if value >= size
+    )
+    return f"{value / (size or 1):g} {unit}"
 
 
 def age(since: datetime) -> str:
@@ -124,7 +135,7 @@ _environment = jinja2.Environment(
 )
 _environment.filters.update(
     milliseconds=milliseconds,
-    roughly=roughly,
+    at_most=at_most,
     age=age,
     since=since,
     moment=moment,

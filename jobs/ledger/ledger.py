@@ -143,6 +143,10 @@ class Ledger(Queues):
         """
         return await self._listing.page(limit, after, wanted)
 
+    async def find(self, end: str, limit: int) -> dict[str, Job | None]:
+        """Returns the newest listed ids that end in `end`, each with its job: see `Listing.find`."""
+        return await self._listing.find(end, limit)
+
 
 def _fingerprint(model: str, payload: bytes) -> str:
     """Returns 32 hex digits that are equal for equal requests."""

@@ -1,8 +1,9 @@
-"""Listing: the newest jobs by page, all or filtered.
+"""Listing: the newest jobs by page, all or filtered; and the search for a job by the end of its id.
 
 Ended jobs do not change, so they are cached.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,12 @@ SEARCHED = 300
 """Most jobs that one page examines; otherwise a filter for a rare state would read the whole listing."""
 CHUNK = 60
 """Fewest jobs that a filtered page reads at once."""
+
+SCANNED = 1_000
+"""Ids that Redis compares in one step of a search, so that other commands wait only briefly."""
+
+_ID_CHARACTERS = re.compile(r"[\w-]+")
+"""Characters of ids; none of them is special in a pattern of Redis."""
 
 PARTIAL = "partial"
 """Filter for jobs of which some inputs failed, but not all. It is not a state: such a job is `succeeded`."""
@@ -74,6 +81,22 @@ class Listing:
                     if len(page) == limit:
                         return page, job_id if job_id != ids[-1] else None
         return page, looked_at[-1] if len(ids) > len(looked_at) else None
+
+    async def find(self, end: str, limit: int) -> dict[str, Job | None]:
+        """Returns the newest listed ids that end in `end`, at most `limit`, each with its job.
+
+        The job is None if its lifetime is over. Compares all ids in the list, at most `recent_jobs`.
+        """
+        if not _ID_CHARACTERS.fullmatch(end):
+            return {}
+        found: dict[bytes, float] = {}
+        async with self._integrity.intact():
+            async for member, created in self._redis.zscan_iter(keys.RECENT.pattern, f"*{end}", SCANNED):
+                found[member] = created
+        newest = sorted(found, key=lambda member: (found[member], member), reverse=True)
+        ids = [member.decode() for member in newest[:limit]]
+        there = dict(await self._read(ids))
+        return {job_id: there.get(job_id) for job_id in ids}
 
     async def _read(self, ids: Sequence[str]) -> list[tuple[str, Job]]:
         """Returns the jobs that still exist, each with its id in the list."""

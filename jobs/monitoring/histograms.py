@@ -14,7 +14,7 @@ LATENCIES = (
 )
 # fmt: on
 """Seconds; a job may wait for longer than any request. From 20 ms to 30 s each bucket's upper bound is at
-most 1.75 times its lower bound, which limits the error of a quantile."""
+most 1.75 times its lower bound, so the bound of a quantile is at most 1.75 times the quantile."""
 
 BATCH_ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Items in one micro-batch."""

@@ -44,6 +44,15 @@ class Sample(msgspec.Struct, array_like=True, frozen=True):
     """Whether all workers had started since the previous sample."""
 
 
+class _Queue(msgspec.Struct, array_like=True, frozen=True):
+    """A sample without its work, which takes most of the time to decode."""
+
+    depth: Depth
+
+
+_DECODE_QUEUE = msgspec.msgpack.Decoder(_Queue).decode
+
+
 class Moment(msgspec.Struct, frozen=True):
     """A sample with its time: `at` in Unix seconds, `seconds` in which its work was done (0 for the first).
 
@@ -158,6 +167,14 @@ class History:
             for i, model in enumerate(models)
         }
 
+    async def waiting(self) -> dict[str, list[tuple[float, int]]]:
+        """Returns each model's waiting jobs at each sample, oldest first. Raises QueueUnavailable."""
+        async with self._queues.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
+            for model in self._queues.models:
+                pipe.lrange(keys.HISTORY.of(model), 0, -1)
+            samples = await pipe.execute()
+        return {model: _waiting(each) for model, each in zip(self._queues.models, samples, strict=True)}
+
 
 def done_since(seen: Mapping[str, Work], beats: Iterable[Heartbeat], since: float) -> Work:
     """Returns the workers' work since their counters were read at `since`, in Unix seconds.
@@ -185,6 +202,16 @@ def _counts(data: bytes | None) -> dict[str, Work]:
         return msgspec.msgpack.decode(data, type=dict[str, Work]) if data else {}
     except msgspec.MsgspecError:  # written by another version
         return {}
+
+
+def _waiting(entries: Iterable[bytes]) -> list[tuple[float, int]]:
+    found = []
+    for entry in entries:
+        at, _, data = entry.partition(b" ")
+        with suppress(msgspec.MsgspecError):  # written by another version
+            depth = _DECODE_QUEUE(data).depth
+            found.append((int(at) / 1000, depth.waiting + depth.deferred))
+    return found
 
 
 def _moments(entries: Iterable[bytes]) -> list[Moment]:

@@ -1,10 +1,10 @@
-// Reads a chart where the pointer is, or with the keys: the time, and each line's value with its unit.
+// Shows the values of a chart at the pointer, or at the time chosen with the keys.
 "use strict";
 
 const parts = document.getElementById("charts");
-const reading = document.getElementById("reading"); // beside the charts, for these are made anew each second
+const reading = document.getElementById("reading"); // outside the charts, because these are replaced each second
 const cursor = document.getElementById("cursor");
-let read = null; // the chart's id and the Unix time that is read
+let read = null; // id of the chart and the Unix time whose values are shown
 
 const points = (chart) => (chart.dataset.points || "").split(";").filter(Boolean).map((point) => {
   const [at, ...values] = point.split("|");
@@ -31,7 +31,7 @@ function show(chart, at) {
   const first = box.left - around.left;
   const last = Math.max(first, first + box.width - reading.offsetWidth);
   cursor.style.cssText = `left: ${left}px; top: ${box.top - around.top}px; height: ${box.height}px`;
-  // below the lines, within the chart's width: the figures above stay to be compared with
+  // below the lines and within the chart's width, so that it does not cover the current values above
   const middle = Math.min(last, Math.max(first, left - reading.offsetWidth / 2));
   reading.style.cssText = `left: ${middle}px; top: ${box.bottom - around.top}px`;
 }
@@ -50,22 +50,22 @@ parts.addEventListener("focusin", (event) => {
 });
 parts.addEventListener("focusout", hide);
 
-const NOTHING = "\u2013"; // what stands for a value that is not known
-const GOING = { // from a time along the points that have some value
+const NOTHING = "\u2013"; // shown for an unknown value
+const MOVES = { // the point to show next, from the points with a value and the time that is shown
   ArrowLeft: (all, at) => all.findLast((point) => point.at < at) ?? all[0],
   ArrowRight: (all, at) => all.find((point) => point.at > at) ?? all.at(-1),
   Home: (all) => all[0],
   End: (all) => all.at(-1),
 };
 parts.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
+  if (event.altKey || event.ctrlKey || event.metaKey) return; // keys of the browser
   if (event.key === "Escape") hide();
   const chart = event.target;
-  if (!Object.hasOwn(GOING, event.key) || !chart.matches("svg")) return;
+  if (!Object.hasOwn(MOVES, event.key) || !chart.matches("svg")) return;
   event.preventDefault();
   const all = points(chart);
   const from = read?.id === chart.id && all.length ? all[nearest(chart, read.at)].at : Number(chart.dataset.now);
-  const to = GOING[event.key](all.filter((point) => point.values.some((value) => value !== NOTHING)), from);
+  const to = MOVES[event.key](all.filter((point) => point.values.some((value) => value !== NOTHING)), from);
   if (to) show(chart, to.at);
 });
 parts.addEventListener("htmx:afterSettle", () => {

@@ -1,27 +1,27 @@
-// What every page shares: says when updates stop, asks for nothing while nobody looks, copies curl lines.
+// Script of every page: reports when updates stop, pauses updates in a hidden tab, copies curl commands.
 "use strict";
 
-const STALE_MS = 2000; // fragments come each second
+const STALE_MS = 2000; // fragments are fetched each second
 const banner = document.getElementById("stale");
 const loaded = Date.now();
-let heard = loaded;
-const renewed = {}; // when parts of the page came last whose answer is empty while Redis is away, by their id
+let lastAnswer = loaded;
+const refreshed = {}; // by id: the last refresh of parts whose answer is empty while Redis cannot be reached
 
 document.documentElement.classList.add("js");
 
 const live = () => document.querySelector("[data-live]");
 
 setInterval(() => {
-  const silent = Date.now() - heard;
+  const silent = Date.now() - lastAnswer;
   const stale = live() !== null && !document.hidden && silent > STALE_MS;
   if (stale) document.getElementById("stale-for").textContent = Math.round(silent / 1000);
   if (banner.hidden === stale) banner.hidden = !stale;
   document.body.classList.toggle("is-stale", stale);
-  for (const part of document.querySelectorAll("[data-age]")) tellAge(part);
+  for (const part of document.querySelectorAll("[data-age]")) showAge(part);
 }, 250);
 
-function tellAge(part) {
-  const age = Date.now() - (renewed[part.id] ?? loaded);
+function showAge(part) {
+  const age = Date.now() - (refreshed[part.id] ?? loaded);
   const old = age > STALE_MS && !document.hidden;
   const label = document.getElementById(part.dataset.age);
   if (old) label.textContent = `as of ${Math.round(age / 1000)} s ago`;
@@ -31,7 +31,7 @@ function tellAge(part) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
-  heard = Date.now();
+  lastAnswer = Date.now();
   for (const part of document.querySelectorAll('[hx-trigger*="wake"]')) htmx.trigger(part, "wake");
 });
 
@@ -55,11 +55,11 @@ document.addEventListener("htmx:beforeSend", (event) => {
 
 document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, xhr } = event.detail;
-  if (xhr.status && elt.matches("[data-live], form")) heard = Date.now();
-  if (xhr.status === 200 && elt.matches("[data-age]")) renewed[elt.id] = Date.now();
+  if (xhr.status && elt.matches("[data-live], form")) lastAnswer = Date.now();
+  if (xhr.status === 200 && elt.matches("[data-age]")) refreshed[elt.id] = Date.now();
 });
 
-// Who pressed a button that the answer took away goes on from the answer, and not from the top of the page
+// If the answer replaced the pressed button, the keyboard focus moves to the answer, not to the top of the page
 document.addEventListener("htmx:afterSettle", (event) => {
   const { requestConfig } = event.detail;
   if (requestConfig?.triggeringEvent?.type !== "submit") return;
@@ -69,7 +69,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   document.getElementById(event.detail.target.id)?.focus();
 });
 
-// Only pages are shown as pages: a problem's JSON may quote what somebody sent
+// Only HTML is shown as HTML: a problem's JSON may quote a client's input
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;
   if ((xhr.getResponseHeader("content-type") || "").startsWith("text/html")) return;
@@ -111,7 +111,7 @@ document.addEventListener("click", async (event) => {
   let copied = true;
   try {
     await navigator.clipboard.writeText(text.textContent);
-  } catch { // denied, or not offered to pages that came over plain HTTP from another machine
+  } catch { // denied, or missing because the page was loaded over plain HTTP from another machine
     getSelection().selectAllChildren(text);
     copied = document.execCommand("copy");
   }

@@ -1,8 +1,8 @@
-"""A browser before a running Batchline; whatever it complains of on the way fails the test."""
+"""A browser and a running Batchline; an error in the browser's console fails the test."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from subprocess import Popen
 from urllib.parse import urlsplit
@@ -22,16 +22,22 @@ addEventListener("securitypolicyviolation", (event) => console.error("CSP: " + e
 
 
 SOON = 30_000
-"""Milliseconds after which something that should come has not; a slow machine needs some of them."""
+"""Milliseconds within which an expected change must be visible; a slow machine needs some of them."""
 
 
 class Site:
-    """An API process and a model whose inputs wait for files; its worker runs when a test says so."""
+    """An API process and a model whose inputs wait for files; its worker runs when a test says so.
 
-    def __init__(self, redis_url: str, folder: Path) -> None:
+    `others` are models that no process runs.
+    """
+
+    def __init__(self, redis_url: str, folder: Path, others: Sequence[str] = ()) -> None:
         self.folder = folder
         self.url = f"http://127.0.0.1:{(port := valkey.free_port())}"
         models = processes.write_models(folder, max_batch_items=1, batch_timeout=600.0)
+        with models.open("a") as file:
+            for name in others:
+                file.write(f'\n[models."{name}"]\npipeline = "tests.worker.poison:Poison"\n')
         self.settings = {"redis_url": redis_url, "models_file": models, "port": port}
         self.queue_settings = Settings(redis_url=redis_url, data_dir=folder)
         """For a test that does a worker's part itself."""
@@ -54,16 +60,22 @@ async def submitted(site: Site, text: str) -> str:
         return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])
 
 
-@pytest.fixture
-async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
-    made = Site(redis_url, tmp_path)
+@asynccontextmanager
+async def running(site: Site) -> AsyncIterator[Site]:
+    """The site with its API process."""
 
     async def answers() -> bool:
-        return await processes.alive(made.url)
+        return await processes.alive(site.url)
 
     with ExitStack() as stack:
-        made.api = stack.enter_context(processes.running("api", **made.settings))
+        site.api = stack.enter_context(processes.running("api", **site.settings))
         await until(answers)
+        yield site
+
+
+@pytest.fixture
+async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(Site(redis_url, tmp_path)) as made:
         yield made
 
 
@@ -78,13 +90,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 class Watched:
-    """A page, and what it complained of: console errors, script errors, requests to elsewhere."""
+    """A page and its complaints: console errors, script errors, requests to other hosts."""
 
     def __init__(self, page: Page, complaints: list[str]) -> None:
         self.page = page
         self.complaints = complaints
         self.pardoned: tuple[str, ...] = ()
-        """Beginnings of what a test has reason to expect."""
+        """Beginnings of complaints that a test expects."""
 
 
 async def watched(context: BrowserContext, url: str) -> Watched:
@@ -105,7 +117,7 @@ async def watched(context: BrowserContext, url: str) -> Watched:
 
 @pytest.fixture
 async def view(browser: Browser, site: Site) -> AsyncIterator[Watched]:
-    """A page that must have nothing to complain of when the test is over."""
+    """A page that must have no complaints at the end of the test."""
     context = await browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
     seen = await watched(context, site.url)
     yield seen

@@ -19,6 +19,15 @@ WIDTHS = (360, 1280, 1600)
 WORK = 75.0
 """Seconds of work before the pictures, so that charts and figures of a minute have something to show."""
 
+PAGES = {
+    "overview": "/",
+    "model": "/models/sentiment",
+    "jobs": "/jobs",
+    "missing": "/jobs/nix",
+    "api": "/docs",
+    "try": "/try",
+}
+
 WORDS = """
 a wonderful film that moved me and I would see it again dull badly acted mess with no heart at all
 the plot was fine but late in every scene somebody talks for too long still the music carries it
@@ -83,7 +92,7 @@ async def pictures(browser: Browser, url: str, theme: str, width: int) -> None:
         reduced_motion="reduce",
     )
     page = await context.new_page()
-    for name, path in (("overview", "/"), ("missing", "/jobs/nix"), ("api", "/docs"), ("try", "/try")):
+    for name, path in PAGES.items():
         await page.goto(path)
         await taken(page, f"{name}-{theme}-{width}")
     await page.locator("#text").fill(LINES.strip())

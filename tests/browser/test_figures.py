@@ -52,9 +52,12 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
         "compute": SLOW,
     }
     await roster.write(heartbeat(threads=1_024, tokens=1, padded_tokens=large, **counts, **fields))
-    await page.goto("/")
+    await page.goto("/models/sentiment")
     await expect(page.locator(".numbers")).to_contain_text("inputs/s", timeout=SOON)
-    await expect(page.locator(".spreads tbody")).to_contain_text("30 min", timeout=SOON)  # they are large
+    await expect(page.locator(".spreads tbody")).to_contain_text("> 30 min", timeout=SOON)  # they are large
+    assert await page.evaluate(CUT) == []
+    await page.goto("/")
+    await expect(page.locator("#model-sentiment")).to_contain_text("> 30 min", timeout=SOON)
     assert await page.evaluate(CUT) == []
     await page.goto(f"/jobs/{job_id}")
     assert await page.evaluate(CUT) == []

@@ -220,7 +220,7 @@ async def test_nothing_is_clipped_or_moves(site: Site, view: Watched, width: int
     page = view.page
     await page.set_viewport_size({"width": width, "height": 800})
     job_id = await submitted(site, "x" * 500)
-    for path in ("/try", f"/jobs/{job_id}", "/docs", "/jobs/nix", "/"):
+    for path in ("/try", f"/jobs/{job_id}", "/docs", "/jobs/nix", "/models/sentiment", "/jobs", "/"):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
     view.complaints.clear()  # the job that is not there
@@ -243,7 +243,7 @@ async def test_a_thousand_jobs_in_flight_leave_the_page_responsive(site: Site, v
     with site.worker():
         await page.goto("/")
         await expect(page.locator(".health")).to_contain_text("All is well.", timeout=SOON)
-        await expect(page.locator(".numbers")).to_contain_text("running", timeout=SOON)
+        await expect(page.locator("#model-sentiment .pill")).to_have_text("busy", timeout=SOON)
         await page.evaluate(
             "window.took = []; addEventListener('keydown', (event) => requestAnimationFrame(() => setTimeout("
             "() => window.took.push(performance.now() - event.timeStamp))), true)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from top.figures import Percentiles, between, quantile
+from top.figures import Bound, Percentiles, between, quantile_bound
 from top.readings import Reading, parse
 
 INF = float("inf")
@@ -32,8 +32,7 @@ def test_a_rate_is_over_the_time_between_heartbeats() -> None:
     figures = between(reading(100.0, 0.25, 20, 10), reading(110.0, 0.75, 58, 29), "m")
     assert figures.done == pytest.approx(38 / 9.5)
     assert (figures.batch, figures.padding) == (4 * 38 / 19, 0.25)
-    assert figures.queued.p50 == 0.1
-    assert figures.queued.p95 == pytest.approx(0.19)
+    assert figures.queued == Percentiles(Bound(0.2), Bound(0.2))
     assert figures.compute == Percentiles(None, None)
 
 
@@ -51,13 +50,21 @@ def test_a_new_worker_counts_from_its_second_reading() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "value"), [(0.5, 1.5), (0.25, 1.0), (0.05, 0.2), (0.75, 2.0), (0.95, 2.0), (1.0, 2.0)]
+    ("share", "bound"),
+    [
+        (0.05, Bound(1.0)),
+        (0.2, Bound(1.0)),
+        (0.25, Bound(2.0)),
+        (0.5, Bound(2.0)),
+        (0.75, Bound(2.0, above=True)),
+        (1.0, Bound(2.0, above=True)),
+    ],
 )
-def test_quantiles_are_those_of_prometheus(share: float, value: float) -> None:
-    """Linear within a bucket; the highest bound for values above all bounds."""
-    assert quantile([(1.0, 5), (2.0, 15), (INF, 20)], share) == pytest.approx(value)
+def test_a_percentile_is_the_upper_bound_of_its_bucket(share: float, bound: Bound) -> None:
+    """Above all bounds, the figure is the highest bound and says so."""
+    assert quantile_bound([(1.0, 5), (2.0, 15), (INF, 20)], share) == bound
 
 
-def test_no_values_have_no_quantile() -> None:
-    assert quantile([], 0.5) is None
-    assert quantile([(1.0, 0), (INF, 0)], 0.5) is None
+def test_no_values_have_no_percentile() -> None:
+    assert quantile_bound([], 0.5) is None
+    assert quantile_bound([(1.0, 0), (INF, 0)], 0.5) is None

@@ -2,7 +2,8 @@
 
 import pytest
 
-from top.table import duration, plain
+from top.figures import Bound
+from top.table import at_most, duration, plain
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,10 @@ from top.table import duration, plain
 )
 def test_every_duration_has_its_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_bound_says_on_which_side_the_percentile_is() -> None:
+    assert (at_most(Bound(0.035)), at_most(Bound(1800.0, above=True))) == ("≤35 ms", ">30 min")
 
 
 def test_no_text_commands_the_terminal() -> None:

@@ -138,7 +138,7 @@ async def test_a_model_whose_worker_is_silent_is_silent(client: httpx.AsyncClien
     await Roster(redis).write(heartbeat(engine="busy"))
     await fell_silent(redis, "host-1", 4)
     page = await read(client, "/fragments/overview")
-    assert page.one("article", id="model-sentiment").one(class_="pill").text == "silent"
+    assert page.one("tr", id="model-sentiment").one(class_="pill").text == "silent"
     assert page.one("tr", id="worker-host-1").one(class_="pill").text == "silent"
     assert "Worker host:1 of sentiment has sent no heartbeat for" in page.one("section", class_="bad").text
 
@@ -156,11 +156,11 @@ async def test_a_silent_worker_beside_another_counts_no_more(
     await Roster(redis).write(heartbeat("other", "shapes"))
     page = await read(client, "/fragments/overview")
     assert "All is well." in page.one("section", class_="good").text
-    assert page.one("article", id="model-sentiment").one(class_="pill").text == "2 workers"
+    assert page.one("tr", id="model-sentiment").one(class_="pill").text == "2 workers"
     await fell_silent(redis, "killed", 3)
     page = await read(client, "/fragments/overview")
     assert "Worker host:2 of sentiment has sent no heartbeat for" in page.one("section", class_="warn").text
-    assert page.one("article", id="model-sentiment").one(class_="pill").text == "busy"
+    assert page.one("tr", id="model-sentiment").one(class_="pill").text == "busy"
     assert page.one("tr", id="worker-killed").one(class_="pill").text == "silent"
 
 

@@ -43,6 +43,7 @@ async def test_a_job_cannot_act_on_the_pages(client: httpx.AsyncClient, queue: J
         tried,
         tried.replace("/jobs/", "/fragments/answers/"),
         "/",
+        "/jobs",
     ):
         page = await client.get(path)
         assert "<script>" not in page.text
@@ -138,14 +139,12 @@ async def test_the_pages_say_that_redis_is_away(settings: Settings) -> None:
             page = await client.get(path)
             assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
             assert "cannot be reached" in page.text
-        for path in (
-            "/fragments/charts",
-            "/fragments/recent",
-        ):  # what is there stays; the health line tells why
-            assert (await client.get(path)).status_code == 204
+        for path in ("/fragments/charts?model=shapes", "/fragments/recent"):
+            assert (await client.get(path)).status_code == 204, "the page keeps what it shows"
         overview = parsed((await client.get("/")).text)
-        for part in ("charts", "recent"):
-            assert overview.one(id=part).text.endswith("They are in Redis, which cannot be reached.")
+        assert overview.one(id="recent").text.endswith("in Redis, which cannot be reached.")
+        listed = await client.get("/jobs", headers=BROWSER)
+        assert (listed.status_code, "cannot be reached" in listed.text) == (503, True)
         sent = await client.post("/submit", data={"text": "kept"})
         assert (sent.status_code, "kept" in sent.text) == (503, True)
 
@@ -155,7 +154,8 @@ async def test_no_part_of_the_overview_waits_long_for_a_redis_that_stands_still(
 ) -> None:
     """A part that is older than two seconds says so; it must be known to be late before that."""
     await submitted(client)
-    parts = ("/fragments/overview", "/fragments/charts", "/fragments/recent", "/fragments/served")
+    charts = "/fragments/charts?model=sentiment"
+    parts = ("/fragments/overview", charts, "/fragments/recent", "/fragments/served")
     for path in parts:
         await client.get(path)  # connections are there
     with server.standing_still():
@@ -169,7 +169,7 @@ async def test_every_static_file_that_a_page_names_is_served(settings: Settings)
     async with serving(settings) as (client, _):
         job_id = await submitted(client)
         named = set()
-        for path in ("/", f"/jobs/{job_id}", "/try", "/docs"):
+        for path in ("/", "/models/sentiment", f"/jobs/{job_id}", "/try", "/docs"):
             named |= set(re.findall(r'(?:src|href)="(/static/[^"]+)"', (await client.get(path)).text))
         assert len(named) == 7
         for url in named:

@@ -139,8 +139,8 @@ async def test_the_form_has_them(client: httpx.AsyncClient) -> None:
 
 async def test_pages_and_metrics_take_a_name_with_a_slash(client: httpx.AsyncClient) -> None:
     await submit(client)
-    overview = parsed((await client.get("/", params={"model": NAME, "charts": NAME})).text)
-    assert overview.one("article", id=f"model-{NAME}")
+    overview = parsed((await client.get("/", params={"model": NAME})).text)
+    assert overview.one("tr", id=f"model-{NAME}")
     assert NAME in overview.one("section", id="recent-jobs").text
     for link in overview.all("a"):
         if "model=" in link["href"]:

@@ -80,3 +80,35 @@ async def test_a_page_looks_at_a_bounded_number_of_jobs(
     for _ in range(7):
         await ended(queue, redis, POSITIVE)
     assert await pages(queue, 2, Filter(frozenset({"failed"}))) == [[], [], [old]]
+
+
+async def test_a_job_is_found_by_the_end_of_its_id(
+    queue: JobQueue, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when Redis answers in several parts."""
+    monkeypatch.setattr("jobs.ledger.listing.SCANNED", 2)
+    made = [await ended(queue, redis, POSITIVE) for _ in range(200)]
+    for job_id in (made[0], made[100], made[-1]):
+        assert list(await queue.find(job_id[-7:], 5)) == [job_id]
+        assert list(await queue.find(job_id, 5)) == [job_id]
+    found = (await queue.find(made[0][-7:], 5))[made[0]]
+    assert found is not None
+    assert found.status == "succeeded"
+
+    for wrong in ("", "*", "?", "[0-9a-f]", "nowhere", made[0][:8], f"*{made[0][-7:]}"):
+        assert await queue.find(wrong, 5) == {}, f"{wrong!r} is the end of no id"
+
+
+async def test_of_many_jobs_with_the_same_end_the_newest_are_found(queue: JobQueue, redis: ArqRedis) -> None:
+    made = [await ended(queue, redis, POSITIVE) for _ in range(60)]
+    same = [job_id for job_id in reversed(made) if job_id.endswith(made[0][-1])]
+    assert list(await queue.find(made[0][-1], 100)) == same
+    assert list(await queue.find(made[0][-1], 1)) == same[:1]
+
+
+async def test_a_job_whose_lifetime_is_over_is_found_without_its_state(
+    queue: JobQueue, redis: ArqRedis
+) -> None:
+    gone = await ended(queue, redis, POSITIVE)
+    await redis.delete(keys.RESULT.of(gone), keys.JOB.of(gone))
+    assert await queue.find(gone[-7:], 5) == {gone: None}

@@ -12,8 +12,9 @@ from jobs.ledger.queues import Depth
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import EVERY, MAX_GAP, MAX_SAMPLES, History, Moment, Sample, Series, done_since
 from jobs.monitoring.roster import Roster
-from jobs.monitoring.work import Work, quantile
+from jobs.monitoring.work import Work
 from jobs.settings import Settings
+from tests.jobs.ledger.test_queue import new_job
 from tests.ledger import MODEL, JobQueue, heartbeat
 from tests.waiting import until
 
@@ -213,23 +214,22 @@ async def test_a_full_or_absent_redis_does_not_stop_the_writer(settings: Setting
     assert await History(queue).record() == 1
 
 
+async def test_waiting_jobs_are_read_without_the_work(
+    redis: ArqRedis, settings: Settings, queue: JobQueue
+) -> None:
+    history = History(JobQueue(redis, settings, [MODEL, "other"]))
+    await queue.submit(new_job())
+    await history.record()
+    await redis.rpush(keys.HISTORY.of(MODEL), b"1 of another version")  # type: ignore[misc]
+    await queue.submit(new_job())
+    await next_turn(redis)
+    await history.record()
+    moments = (await history.read())[MODEL].moments
+    waiting = await history.waiting()
+    assert waiting[MODEL] == [(moments[0].at, 1), (moments[1].at, 2)]
+    assert [jobs for _, jobs in waiting["other"]] == [0]
+
+
 def test_a_worker_that_comes_back_from_a_silence_is_not_counted_anew() -> None:
     old, new = heartbeat("old", started=1_000.0, items=500), heartbeat("new", started=2_000.0, items=7)
     assert done_since({}, [old, new], since=1_999.0).items == 7
-
-
-@pytest.mark.parametrize(
-    ("counts", "q", "seconds"),
-    [
-        ([], 0.5, None),
-        (hist(), 0.5, None),
-        (hist(b0=10), 0.5, 0.00025),
-        (hist(b3=10), 0.5, 0.0035),
-        (hist(b3=10, b7=10), 0.5, 0.005),
-        (hist(b3=10, b7=10), 0.95, 0.035 + 0.015 * 0.9),
-        ([0] * (BUCKETS - 1) + [3], 0.5, 1800.0),
-    ],
-)
-def test_quantiles_are_as_prometheus_has_them(counts: list[int], q: float, seconds: float | None) -> None:
-    found = quantile(counts, q)
-    assert found == (None if seconds is None else pytest.approx(seconds))
