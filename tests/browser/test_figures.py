@@ -134,10 +134,10 @@ async def test_an_entity_stays_on_one_line_with_its_label(site: Site, view: Watc
         for word in words
     ]
     await page.goto("/try")
-    await page.get_by_label("one per line").check()
+    await page.get_by_label("one input per line").check()
     await page.locator("#text").fill(text)
     await page.locator("#submit").click()
-    await expect(page.locator("#line-1")).to_contain_text("queued", timeout=SOON)
+    await expect(page.locator("#answers .pill")).to_have_text("queued", timeout=SOON)
     await run_one(queue, [{"output": entities}])
     await expect(page.locator("mark")).to_have_count(len(words), timeout=SOON)
     assert (
