@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -113,9 +115,16 @@ def _once(console: Console, server: Server, every: float) -> int:
 def _live(console: Console, server: Server, every: float, window: float) -> int:
     """Updates the table until interrupted; waits if the server stops answering after the first reading."""
     readings: deque[Reading] = deque([server.read()])
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         fault = ""
-        while True:
+        while not interrupted.is_set():  # Python ignores a KeyboardInterrupt that is raised in a destructor
             live.update(screen(server.url, readings[0], readings[-1], fault), refresh=True)
             time.sleep(every)
             try:
@@ -125,6 +134,7 @@ def _live(console: Console, server: Server, every: float, window: float) -> int:
                 fault = f"no answer for {time.monotonic() - readings[-1].at:.0f} s: {plain(str(error))}"
             while len(readings) > 2 and readings[-1].at - readings[1].at >= window:
                 readings.popleft()
+    return 0
 
 
 if __name__ == "__main__":
