@@ -13,6 +13,7 @@ from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, results, submit
+from worker.leases import progress
 
 
 async def entries(queue: JobQueue, job_id: str) -> list[dict[str, Any]]:
@@ -39,16 +40,19 @@ async def test_a_running_jobs_outcomes_are_seen(queue: JobQueue, serving: Servin
     assert [{"index": i, **final[i]} for i in (0, 1)] == [first, second], "what was shown is final"
 
 
-async def test_a_job_that_ends_in_its_first_batch_notes_nothing(
-    queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("batch", [4, 1], ids=["one batch", "several batches"])
+async def test_a_short_job_notes_nothing(
+    queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
+    monkeypatch.setattr(progress, "FIRST_AFTER", 600.0)
+    monkeypatch.setattr(progress, "NOTE_EVERY", 0.0)
     noted: list[str] = []
-    async with serving(max_batch_items=4) as worker:
+    async with serving(max_batch_items=batch) as worker:
         note = worker.claims.note
 
-        async def counted(progress: list[Progress]) -> set[str]:
-            noted.extend(each.id for each in progress)
-            return await note(progress)
+        async def counted(outcomes: list[Progress]) -> set[str]:
+            noted.extend(each.id for each in outcomes)
+            return await note(outcomes)
 
         monkeypatch.setattr(worker.claims, "note", counted)
         jobs = [await submit(queue, "one"), await submit(queue, ["a", "b", "c"])]

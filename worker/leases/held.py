@@ -67,6 +67,11 @@ class HeldJob:
         """When its first micro-batch started, in Unix ms by the server's clock."""
         return self._started
 
+    @property
+    def running_seconds(self) -> float:
+        """Seconds since its first micro-batch started; 0 before."""
+        return 0.0 if self._started is None else (self.now() - self._started) / 1000
+
     def now(self) -> int:
         """Unix ms by the server's clock: the time of the claim plus this machine's monotonic clock since."""
         return self.claimed.claimed_ms + int((time.monotonic() - self._claimed_at) * 1000)

@@ -1,6 +1,6 @@
 """ProgressWriter: notes the outcomes of running jobs in Redis, so that clients see them before the job ends.
 
-Only jobs that take several micro-batches are noted; a job that ends before its first note costs nothing.
+Only jobs that take several micro-batches and longer than FIRST_AFTER are noted; the others cost nothing.
 Noted outcomes are final. If the worker is lost, the next one continues from them (docs/decisions/028).
 """
 
@@ -17,6 +17,9 @@ from worker.leases.leased_job import LeasedJob
 
 NOTE_EVERY = 0.1
 """Seconds between notes, for all jobs together."""
+
+FIRST_AFTER = 0.25
+"""Seconds from a job's start to its first note."""
 
 MAX_NOTE_BYTES = 1024 * 1024
 """Maximum bytes of outcomes per note, because Redis serves no other client meanwhile."""
@@ -46,7 +49,7 @@ class ProgressWriter:
             self._timer = None
         with contextlib.suppress(QueueUnavailable, ResponseError):
             while self._changed:
-                await self._write()
+                await self._write(early=True)
         self._changed.clear()
 
     def _begin(self) -> None:
@@ -62,15 +65,18 @@ class ProgressWriter:
         if self._changed and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(NOTE_EVERY, self._begin)
 
-    async def _write(self) -> None:
-        """Writes one note. Raises QueueUnavailable, or ResponseError if memory is full."""
+    async def _write(self, *, early: bool = False) -> None:
+        """Writes one note of the jobs that are due, or with `early` of all.
+
+        Raises QueueUnavailable, or ResponseError if memory is full.
+        """
         async with self._lock:
             notes: list[tuple[LeasedJob, Progress]] = []
             room = MAX_NOTE_BYTES
             for job in list(self._changed.values()):
                 if job.over or not self._holds(job):
                     del self._changed[job.id]
-                elif room > 0:
+                elif room > 0 and (early or job.noted or job.running_seconds >= FIRST_AFTER):
                     progress = job.progress(room)
                     notes.append((job, progress))
                     room -= sum(map(len, progress.outcomes))
