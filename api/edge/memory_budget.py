@@ -7,7 +7,7 @@ The design is explained in docs/decisions/019-a-budget-of-memory.md.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from api.problems.problem import Refusal
@@ -77,7 +77,8 @@ class Share:
     def release(self) -> None:
         """Releases all bytes. Safe to call again."""
         self._budget.forget(self)
-        self._budget.resize(self, 0)
+        if self.size:
+            self._budget.resize(self, 0)
 
     def __enter__(self) -> "Share":
         return self
@@ -177,21 +178,14 @@ class Budget:
     def _pool_for(self, share: Share, size: int) -> Pool:
         """The pool that has that many bytes free. Revokes other shares if needed. Raises OverBudget."""
         pools = (self._small, self._main) if size <= MAX_SMALL else (self._main,)
-
-        def held(pool: Pool) -> int:
-            return pool.held - (share.size if share.pool is pool else 0)
-
-        def fitting() -> Pool | None:
-            return next((pool for pool in pools if held(pool) + size <= pool.limit), None)
-
-        if pool := fitting():
+        if pool := _fitting(pools, share, size):
             return pool
         for other in self._revocable():
             if other is not share and other.pool in pools:
                 other.revoke()
-                if pool := fitting():
+                if pool := _fitting(pools, share, size):
                     return pool
-        if held(self._main):
+        if self._main.held - (share.size if share.pool is self._main else 0):
             raise OverBudget
         return self._main
 
@@ -221,3 +215,12 @@ class Budget:
                 self._main.held += size
                 grant.set_result(None)
             self._waiting.popleft()
+
+
+def _fitting(pools: Sequence[Pool], share: Share, size: int) -> Pool | None:
+    """The first pool that has room for the share with that many bytes, or None."""
+    for pool in pools:
+        held = pool.held - share.size if share.pool is pool else pool.held
+        if held + size <= pool.limit:
+            return pool
+    return None

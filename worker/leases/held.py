@@ -41,6 +41,7 @@ class HeldJob:
 
     def __init__(self, claimed: Claimed, model: str, created: int, count: int, traceparent: object) -> None:
         self.claimed = claimed
+        self.id = claimed.id
         self.model = model
         self.created = created
         """Unix ms by the server's clock; unchecked, a stock client may have written anything."""
@@ -53,10 +54,6 @@ class HeldJob:
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._compute_ms = 0.0
-
-    @property
-    def id(self) -> str:
-        return self.claimed.id
 
     @property
     def started(self) -> bool:
