@@ -26,8 +26,10 @@ def check_inputs(inputs: Any, spec: Limits) -> int:
     many = isinstance(inputs, list)
     items = inputs if many else [inputs]
     check_count(len(items), spec)
-    for index, item in enumerate(items):
-        check_input(item, spec, f"/inputs/{index}" if many else "/inputs")
+    kind, limit = spec.definition.input, spec.max_input_chars
+    if not kind.accepts_all(items, limit):
+        for index, item in enumerate(items):
+            kind.accept(item, limit, f"/inputs/{index}" if many else "/inputs")
     return len(items)
 
 

@@ -28,6 +28,8 @@ class Input(ABC):
     """Whether people enter it as JSON; otherwise it is a string and entered as plain text."""
     is_packed: ClassVar[bool] = False
     """Whether the worker leaves it as msgpack for the engine, because decoding it may take too much time."""
+    is_text: ClassVar[bool] = False
+    """Whether an input is itself the one text that the model reads for it."""
     has_texts: ClassVar[bool] = True
     """Whether held-out texts can be used as such inputs."""
     max_chars: int = 100_000
@@ -36,6 +38,10 @@ class Input(ABC):
     """The smallest allowed `max_input_chars`."""
     max_batch_items: ClassVar[int] = 256
     """Default of the model's `max_batch_items`."""
+
+    def accepts_all(self, items: Sequence[Any], limit: int) -> bool:
+        """Whether a quick check accepts all inputs; otherwise `accept` decides for each."""
+        return False
 
     def accept(self, item: Any, limit: int, pointer: str) -> None:
         """Raises InvalidRequest with the pointer for an input of another kind or above the limit."""
@@ -78,6 +84,11 @@ class Text(Input):
     """One text."""
 
     name = "text"
+    is_text = True
+
+    def accepts_all(self, items: Sequence[Any], limit: int) -> bool:
+        """See Input. A list may hold thousands of texts, and a call for each takes longer than this."""
+        return all(isinstance(item, str) and len(item) <= limit for item in items)
 
     def check(self, item: Any, pointer: str) -> None:
         """See Input."""

@@ -27,7 +27,7 @@ class LengthMeter:
     """
 
     def __init__(self, task: Task, loaded: Loaded) -> None:
-        self._texts_of = task.input.texts
+        self._input = task.input
         self._passes = task.passes
         self.max_length = loaded.max_length
         self._tokenizer: Tokenizer | None = None
@@ -43,7 +43,7 @@ class LengthMeter:
         texts = self._texts(inputs)
         if texts is None:
             return [1] * len(inputs)
-        rows = list(chain.from_iterable(texts))
+        rows, numbers = texts
         if sum(map(len, rows)) <= INLINE_CHARS:
             counts = self._count(rows)
         else:
@@ -52,7 +52,7 @@ class LengthMeter:
         if len(rows) == len(inputs):
             return [passes * count for count in counts]
         left = iter(counts)
-        return [passes * sum(islice(left, len(each))) for each in texts]
+        return [passes * sum(islice(left, number)) for number in numbers]
 
     @property
     def estimates(self) -> bool:
@@ -68,7 +68,7 @@ class LengthMeter:
         texts = self._texts(inputs)
         if texts is None or not tokens:
             return
-        lengths = [len(row) for row in chain.from_iterable(texts)]
+        lengths = list(map(len, texts[0]))
         # a truncated text gives no ratio of characters to tokens
         limit = (self.max_length or math.inf) * self._chars_per_token
         if max(lengths) < limit / 2:
@@ -76,10 +76,14 @@ class LengthMeter:
             self._tokens = DECAY * self._tokens + tokens / self._passes(parameters)
             self._chars_per_token = self._chars / self._tokens
 
-    def _texts(self, inputs: Sequence[Any]) -> list[list[str]] | None:
-        """The texts of each input; None if one has none."""
-        texts = list(map(self._texts_of, inputs))
-        return texts if all(texts) else None
+    def _texts(self, inputs: Sequence[Any]) -> tuple[list[str], list[int]] | None:
+        """The texts of all inputs, and how many each input has; None if one has none."""
+        if self._input.is_text:
+            return list(inputs), [1] * len(inputs)
+        texts = list(map(self._input.texts, inputs))
+        if not all(texts):
+            return None
+        return list(chain.from_iterable(texts)), list(map(len, texts))
 
     def _count(self, texts: Sequence[str]) -> list[int]:
         if self._tokenizer is None:

@@ -75,9 +75,9 @@ class Window:
     def expire(self, batch: Batch) -> None:
         """Ends the jobs of the batch whose start deadline has passed."""
         self.claim_due.set()
-        for item in batch:
-            if item.job.overdue:
-                self.end(item.job, item.job.expired())
+        for job in dict.fromkeys(item.job for item in batch):
+            if job.overdue:
+                self.end(job, job.expired())
 
     def put_back(self, batch: Batch) -> None:
         """Returns items to the window, except those of jobs that have ended or were lost."""
