@@ -34,6 +34,10 @@ MAX_SLICES = 4
 """Most slices that a process requests at once; bounds what Redis buffers for it."""
 
 
+OF_ANOTHER_MODEL = 1
+"""The answer for a job that is in no queue of the served models."""
+
+
 class Stored(NamedTuple):
     """An ended job, and the position of the results in its record."""
 
@@ -170,7 +174,10 @@ class Reading:
 
     async def _answer(self, job_id: str, inline: int) -> Any:
         names = [*keys.of_job(job_id), *self._queues]
-        return await self._integrity.run(self._read, names, [job_id, inline])
+        answer = await self._integrity.run(self._read, names, [job_id, inline])
+        if answer == [OF_ANOTHER_MODEL]:
+            raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
+        return answer
 
     async def _slice(self, key: str, first: int, last: int) -> bytes:
         async with self._slices, availability():

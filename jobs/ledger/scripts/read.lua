@@ -3,8 +3,8 @@
 -- KEYS  1 payload  2 result  3 lease  4 attempts  5 progress, then the queue of each model
 -- ARGV  1 id  2 most bytes of a record that is returned with its results
 -- Returns the same as record_at if the job is terminal; otherwise {number of inputs, creation or false, lease or false,
--- attempts, index of its queue from 0, position among the waiting from 1 or 0, head of its progress or false}; {} if
--- there is no such job.
+-- attempts, index of its queue from 0, position among the waiting from 1 or 0, head of its progress or false}; {1} if
+-- it is a job of another model; {} if there is no such job.
 --@include record.lua
 
 local record = record_at(KEYS[2], tonumber(ARGV[2]))
@@ -26,4 +26,5 @@ for i = 6, #KEYS do
   end
   fault = score or fault                     -- that queue holds another program's data; the job may have been in it
 end
-return redis.call('EXISTS', KEYS[1]) == 1 and fault or {}
+if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+return fault or {1}                          -- in no queue of these models

@@ -9,7 +9,7 @@ import pytest
 from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from jobs.errors import JobGone
+from jobs.errors import JobGone, JobNotFound
 from jobs.ledger import keys, reading, views
 from jobs.ledger.ids import new_id
 from jobs.ledger.wire import decode_payload, serialize
@@ -192,3 +192,16 @@ async def test_results_of_another_job_under_the_same_id_are_not_mixed(
     with pytest.raises(JobGone):
         await queue.reading.results(stored)
     assert msgspec.json.decode(await queue.reading.results(await queue.reading.stored(job_id))) == other
+
+
+async def test_a_job_of_a_model_that_is_not_served_is_not_called_unknown(
+    redis: ArqRedis, queue: JobQueue
+) -> None:
+    """It waits in Redis until a server serves its model again."""
+    job, _ = await queue.submit(new_job())
+    other = JobQueue(redis, queue.settings, ["another"])
+    with pytest.raises(JobNotFound, match="is of a model that this server does not serve; it is kept"):
+        await other.read(job.id)
+    with pytest.raises(JobNotFound, match="there is no job"):
+        await other.read(new_id())
+    assert (await queue.read(job.id)).status == "queued"
