@@ -26,10 +26,9 @@ def check_inputs(inputs: Any, spec: Limits) -> int:
     many = isinstance(inputs, list)
     items = inputs if many else [inputs]
     check_count(len(items), spec)
-    kind, limit = spec.definition.input, spec.max_input_chars
-    if not kind.accepts_all(items, limit):
+    if not spec.definition.input.accepts_all(items, spec.max_input_chars):
         for index, item in enumerate(items):
-            kind.accept(item, limit, f"/inputs/{index}" if many else "/inputs")
+            check_input(item, spec, f"/inputs/{index}" if many else "/inputs")
     return len(items)
 
 

@@ -6,14 +6,12 @@ from starlette.responses import RedirectResponse, Response
 
 from api.pages.fragments import drawn, no_jobs, recent, status, status_of
 from api.pages.job_table import Filters, filters, state_links, url
-from api.pages.model_page import path_of
+from api.pages.model_page import RECENT, path_of
 from api.pages.rendering import page
 from api.services import Shared
 from jobs.errors import QueueUnavailable
 
 router = APIRouter(include_in_schema=False)
-
-RECENT = "#recent-jobs"
 
 
 @router.get("/")

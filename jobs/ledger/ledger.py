@@ -129,9 +129,9 @@ class Ledger(Queues):
         record, *where = answer
         return self.reading.ended(job_id, record, results=not where)
 
-    async def inputs(self, job_id: str, structure: int = views.STRUCTURE) -> views.JobInputs:
+    async def inputs(self, job_id: str) -> views.JobInputs:
         """Returns the inputs and parameters that a page shows of the job: see `Reading.inputs`."""
-        return await self.reading.inputs(job_id, structure)
+        return await self.reading.inputs(job_id)
 
     async def recent(
         self, limit: int, after: str | None = None, wanted: Filter = ALL

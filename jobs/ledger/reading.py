@@ -130,17 +130,16 @@ class Reading:
         end = stored.offset + min(stored.size, most)
         return await self._slice(keys.RESULT.of(job_id), stored.offset, end - 1)
 
-    async def inputs(self, job_id: str, structure: int = views.STRUCTURE) -> views.JobInputs:
+    async def inputs(self, job_id: str) -> views.JobInputs:
         """Returns the job's inputs and parameters for display; nothing once its lifetime is over.
 
-        For a payload above MAX_PREVIEW bytes only its size is returned. `structure` limits how much of a
-        smaller payload is decoded, as in `views.preview`.
+        For a payload above MAX_PREVIEW bytes only its size is returned.
         """
         async with availability():
             answer = await self._inputs([keys.JOB.of(job_id)], [MAX_PREVIEW])
         if isinstance(answer, int):
             return views.JobInputs(size=answer)
-        return views.preview(answer, structure) if answer else views.JobInputs()
+        return views.preview(answer) if answer else views.JobInputs()
 
     def ended(self, job_id: str, record: bytes, *, results: bool) -> Job:
         """Returns a job from its record, with or without results. Raises QueueDamaged if it is no record."""

@@ -94,7 +94,7 @@ def terminal(data: bytes, *, results: bool = True) -> Job:
         counts=Counts(record.n, record.n - record.failed if ran else 0, record.failed, record.tokens),
         timings=_timings(record, started),
         batch=BatchSummary(*record.batch) if record.batch else None,
-        first_error=msgspec.convert(failure(*record.error), ResultError) if record.error else None,
+        first_error=ResultError(**failure(*record.error)) if record.error else None,
         worker=record.worker,
         urls=urls(record.id),
     )
@@ -161,20 +161,20 @@ _some = msgspec.msgpack.Decoder(
 _any = msgspec.msgpack.Decoder()
 
 
-def preview(payload: bytes, structure: int = STRUCTURE) -> JobInputs:
+def preview(payload: bytes) -> JobInputs:
     """Returns what a page shows of a payload: its parameters and first inputs, or all if it is small.
 
     Nothing if it cannot be decoded. One byte of msgpack can be a list, which takes more than 50 bytes as a
-    Python object. So texts of any size are decoded, but only `structure` bytes of other values.
+    Python object. So texts of any size are decoded, but only STRUCTURE bytes of other values.
     """
-    if len(payload) <= structure:
+    if len(payload) <= STRUCTURE:
         return inputs_of(payload)
     try:
         outline = _outline.decode(payload)
         given = outline.a.inputs
         many = begins(given, LISTS)
         members = [each for each in msgspec.structs.astuple(_some.decode(given)) if each] if many else [given]
-        left, inputs = structure, list[object]()
+        left, inputs = STRUCTURE, list[object]()
         for raw in [outline.k, *members[:MAX_SHOWN]]:
             size = 0 if begins(raw, TEXTS) else len(memoryview(raw))
             inputs.append(_any.decode(raw) if size <= left else msgspec.UNSET)
