@@ -12,7 +12,15 @@ from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import mounted
 from tests.api.markup import parsed
-from tests.api.pages.test_overview import cells, counts, read, submitted, worked
+from tests.api.pages.test_overview import (
+    cells,
+    counts,
+    filter_links,
+    read,
+    recent_jobs,
+    submitted,
+    worked,
+)
 from tests.ledger import JobQueue, heartbeat, run_one
 
 BROWSER = {"accept": "text/html"}
@@ -105,18 +113,12 @@ async def test_the_jobs_are_of_this_model_and_can_be_filtered(
     await run_one(queue)
     waiting, other = await submitted(client), await submitted(client, model="shapes", inputs=[1])
 
-    async def shown(address: str) -> set[str]:
-        rows = (await read(client, address)).one(id="recent").all("tr")
-        return {row["id"].removeprefix("job-") for row in rows if "id" in row.attributes}
-
     page = await read(client, "/models/sentiment")
-    links = {
-        link.text: link["href"] for link in page.one("nav", aria_label="Filter the recent jobs").all("a")
-    }
+    links = filter_links(page)
     assert "shapes" not in links
-    assert await shown(links["all"]) == {done, waiting}
-    assert await shown(links["queued"]) == {waiting}
-    assert await shown("/models/shapes") == {other}
+    assert await recent_jobs(client, links["all"]) == {done, waiting}
+    assert await recent_jobs(client, links["queued"]) == {waiting}
+    assert await recent_jobs(client, "/models/shapes") == {other}
     page = await read(client, "/models/shapes?state=failed")
     assert page.one(id="recent")["hx-get"] == "/fragments/recent?state=failed&model=shapes"
     assert page.one(id="recent").one(class_="more").text == "No failed job of shapes."

@@ -29,6 +29,17 @@ async def read(client: httpx.AsyncClient, address: str = "/") -> Element:
     return parsed(page.text)
 
 
+async def recent_jobs(client: httpx.AsyncClient, address: str) -> set[str]:
+    """The ids in the table of recent jobs."""
+    rows = (await read(client, address)).one(id="recent").all("tr")
+    return {row["id"].removeprefix("job-") for row in rows if "id" in row.attributes}
+
+
+def filter_links(page: Element) -> dict[str, str]:
+    """The text and address of each filter of the recent jobs."""
+    return {link.text: link["href"] for link in page.one("nav", aria_label="Filter the recent jobs").all("a")}
+
+
 def counts(bucket: int, jobs: int) -> list[int]:
     return [jobs if i == bucket else 0 for i in range(len(LATENCIES) + 1)]
 
@@ -186,20 +197,16 @@ async def test_filters_are_plain_links_that_any_browser_follows(
     await run_one(queue)
     waiting, other = await submitted(client), await submitted(client, model="shapes", inputs=[1])
 
-    async def shown(address: str) -> set[str]:
-        rows = (await read(client, address)).one(id="recent").all("tr")
-        return {row["id"].removeprefix("job-") for row in rows if "id" in row.attributes}
-
     page = await read(client)
-    links = {
-        link.text: link["href"] for link in page.one("nav", aria_label="Filter the recent jobs").all("a")
-    }
-    assert await shown(links["all"]) == {done, waiting, other}
-    assert await shown(links["succeeded"]) == {done}
-    assert await shown(links["queued"]) == {waiting, other}
-    assert await shown("/?model=shapes") == {other}
-    assert await shown("/?state=queued&model=sentiment") == {waiting}
-    assert await shown("/?state=nix&model=<script>") == {done, waiting, other}, "what is no filter is none"
+    links = filter_links(page)
+    assert await recent_jobs(client, links["all"]) == {done, waiting, other}
+    assert await recent_jobs(client, links["succeeded"]) == {done}
+    assert await recent_jobs(client, links["queued"]) == {waiting, other}
+    assert await recent_jobs(client, "/?model=shapes") == {other}
+    assert await recent_jobs(client, "/?state=queued&model=sentiment") == {waiting}
+    assert await recent_jobs(client, "/?state=nix&model=<script>") == {done, waiting, other}, (
+        "what is no filter is none"
+    )
 
     page = await read(client, "/?state=failed&model=shapes")
     current = page.one("nav", aria_label="Filter the recent jobs").all("a", aria_current="true")
