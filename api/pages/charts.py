@@ -53,7 +53,7 @@ class Chart(NamedTuple):
     span: float = SPAN
 
 
-class Sparkline(NamedTuple):
+class Trend(NamedTuple):
     """A line without axes: SVG paths as in `Line`, the highest value, and the line as text."""
 
     path: str
@@ -147,7 +147,7 @@ def _chart(plan: Plan, now: float, values: Sequence[tuple[float, dict[str, float
     return Chart(plan.title, plan.description, plan.unit, amount(top, plan.unit), lines, summary, now, points)
 
 
-def sparkline(samples: Sequence[tuple[float, int]], now: float, waiting: int) -> Sparkline:
+def trend(samples: Sequence[tuple[float, int]], now: float, waiting: int) -> Trend:
     """The waiting jobs at each sample and now: the highest number of each STEP seconds, to show each peak."""
     highest: dict[float, int] = {}
     for at, jobs in [*samples, (now, waiting)]:
@@ -157,7 +157,7 @@ def sparkline(samples: Sequence[tuple[float, int]], now: float, waiting: int) ->
     peak = max(highest.values())
     points = [(min(end, now), float(jobs)) for end, jobs in highest.items()]
     summary = f"Waiting jobs, last 15 minutes: at most {counted(peak, 'job')}"
-    return Sparkline(*paths(points, now, rounded_up(peak)), peak, summary)
+    return Trend(*paths(points, now, rounded_up(peak)), peak, summary)
 
 
 def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:

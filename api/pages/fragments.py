@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.health.condition import SILENT, START, Condition
 from api.health.observation import Observation
 from api.health.redis_timeout import redis_timeout
-from api.pages.charts import Chart, charts, sparkline
+from api.pages.charts import Chart, charts, trend
 from api.pages.job_table import Filters, filters, url
 from api.pages.model_figures import figures
 from api.pages.rendering import page
@@ -71,12 +71,12 @@ async def status(shared: Services, spec: ModelSpec | None = None) -> dict[str, A
     now = {name: series.now for name, series in seen.history.items()}
     context = status_of(shared, seen)
     names_and_jobs = [(model.spec.name, model.waiting) for model in context["models"]]
-    trends = {name: sparkline(waiting[name], now[name], jobs) for name, jobs in names_and_jobs}
-    return context | {"sparklines": trends}
+    trends = {name: trend(waiting[name], now[name], jobs) for name, jobs in names_and_jobs}
+    return context | {"trends": trends}
 
 
 def status_of(shared: Services, seen: Observation | None, spec: ModelSpec | None = None) -> dict[str, Any]:
-    """As `status`, from an observation and without sparklines; None if Redis cannot be reached."""
+    """As `status`, from an observation and without trends; None if Redis cannot be reached."""
     specs = shared.catalog.specs if spec is None else {spec.name: spec}
     condition = shared.observer.judged(seen)
     if spec is not None:

@@ -33,19 +33,19 @@ STOP_POLLING = 286
 
 @router.get("/jobs/{job_id}")
 async def job_page(job_id: str, request: Request, shared: Shared) -> Response:
-    return await _shown(request, shared, job_id, "job.html", "missing.html")
+    return await _shown(request, shared, job_id, "job.html")
 
 
 @router.get("/fragments/jobs/{job_id}")
 async def job_fragment(job_id: str, request: Request, shared: Shared) -> Response:
     """The fragment that a job page polls until the job is done. Answers at its end or after HOLD seconds."""
-    return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html", HOLD)
+    return await _shown(request, shared, job_id, "fragments/job.html", HOLD)
 
 
 @router.get("/fragments/answers/{job_id}")
 async def answers_fragment(job_id: str, request: Request, shared: Shared) -> Response:
     """As `job_fragment`, with the rows only."""
-    return await _shown(request, shared, job_id, "fragments/answers.html", "fragments/missing.html", HOLD)
+    return await _shown(request, shared, job_id, "fragments/answers.html", HOLD)
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -54,12 +54,12 @@ async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
     refuse_cross_site(request)
     job = await shared.ledger.cancel(job_id, STATE_ONLY)
     if by_htmx(request):
-        return await _shown(request, shared, job_id, "fragments/job.html", "fragments/missing.html")
+        return await _shown(request, shared, job_id, "fragments/job.html")
     return RedirectResponse(job.urls["page"], 303)
 
 
 async def _shown(
-    request: Request, shared: Services, job_id: str, template: str, missing: str, hold: float = 0.0
+    request: Request, shared: Services, job_id: str, template: str, hold: float = 0.0
 ) -> Response:
     """A job as a page or a fragment, or a page with the reason if the job cannot be shown."""
     try:
@@ -71,6 +71,7 @@ async def _shown(
         part = "answers" if template == "fragments/answers.html" else "jobs"
         retry = f"/fragments/{part}/{quote(job_id)}" if isinstance(error, QueueUnavailable) else None
         text = {"title": problem.title, "detail": problem.detail, "job_id": shortened(job_id)}
+        missing = "missing.html" if template == "job.html" else "fragments/missing.html"
         return page(missing, problem.status, retry=retry, **text)
     done = shown["job"].status.terminal
     return page(template, STOP_POLLING if done and hold else 200, **shown)

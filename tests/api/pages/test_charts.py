@@ -2,7 +2,7 @@
 
 import httpx
 
-from api.pages.charts import GAP, HEIGHT, SPAN, STEP, WIDTH, charts, paths, rounded_up, sparkline
+from api.pages.charts import GAP, HEIGHT, SPAN, STEP, WIDTH, charts, paths, rounded_up, trend
 from jobs.ledger.queues import Depth
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import Moment, Sample, Series
@@ -70,7 +70,7 @@ def test_a_percentile_above_all_bounds_is_drawn_at_the_highest() -> None:
 def test_a_sparkline_has_every_peak_and_ends_now() -> None:
     now = 10_000.0
     samples = [(now - SPAN - 5, 900), (now - 600, 0), (now - 595, 40), (now - 590, 3), (now - 10, 0)]
-    line = sparkline(samples, now, 7)
+    line = trend(samples, now, 7)
     assert line.highest == 40, "what is older than the line does not count"
     assert line.summary == "Waiting jobs, last 15 minutes: at most 40 jobs"
     [before, peak] = line.path.removeprefix("M").split("L")
@@ -80,6 +80,6 @@ def test_a_sparkline_has_every_peak_and_ends_now() -> None:
 
 
 def test_a_model_without_samples_has_its_present_number() -> None:
-    line = sparkline([], 1_000.0, 3)
+    line = trend([], 1_000.0, 3)
     assert (line.path, line.highest) == ("", 3)
     assert line.dots == f"M{WIDTH} {HEIGHT * (1 - 3 / 5):.1f}h0"
