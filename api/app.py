@@ -7,6 +7,7 @@ from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
@@ -31,18 +32,22 @@ from api.pages.rendering import STATIC
 from api.problems.exceptions import EXPECTED
 from api.refusals import Refusals
 from api.services import Services, State
-from api.sweeper import sweep_forever
 from api.v1.interface import OwnInterface
 from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.waiting import Waiting
 from jobs.ledger.ledger import Ledger
+from jobs.ledger.shards import Shards
 from jobs.models import ModelCatalog, load_catalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
 from jobs.monitoring.roster import Roster
+from jobs.monitoring.upkeep import Upkeep
 from jobs.settings import Settings
-from jobs.store.connection import cancel, connect
+from jobs.store.connection import cancel
+from jobs.store.store import open_store
+
+log = structlog.get_logger(__name__)
 
 DIALECTS: tuple[Dialect, ...] = (OwnInterface(), Pages())
 """All served interfaces. Add a new one here."""
@@ -107,7 +112,7 @@ def create_app(
         services = _services(settings, catalog, metrics)
         background = [
             asyncio.create_task(services.subscriber.run()),
-            asyncio.create_task(sweep_forever(services.ledger, services.history)),
+            asyncio.create_task(Upkeep(services.ledger.shards, log).run()),
         ]
         try:
             connections = Connections(Limits.of_process())
@@ -118,7 +123,7 @@ def create_app(
         finally:
             services.subscriber.release_all()
             await cancel(*background)
-            await services.redis.aclose(close_connection_pool=True)
+            await services.store.aclose()
 
     app = (CrossOriginApp if settings.cors_origins else App)(
         title="Batchline",
@@ -153,17 +158,17 @@ def create_app(
 
 
 def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) -> Services:
-    redis = connect(settings)
-    ledger = Ledger(redis, settings, catalog.specs)
-    subscriber = Subscriber(redis, metrics.waiters)
-    history, roster = History(ledger), RosterCache(Roster(redis))
+    store = open_store(settings)
+    ledger = Ledger(Shards(store, settings, catalog.specs))
+    subscriber = Subscriber(store.events, metrics.waiters)
+    history, roster = History(ledger.shards), RosterCache(Roster(ledger.shards.first))
     waiting = Waiting(ledger, subscriber, metrics.waits)
     memory = settings.memory_budget // settings.api_processes
     budget = Budget(memory - memory // 16, small=memory // 16)
     return Services(
         settings=settings,
         catalog=catalog,
-        redis=redis,
+        store=store,
         ledger=ledger,
         history=history,
         roster=roster,
@@ -171,8 +176,8 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         waiting=waiting,
         budget=budget,
         large=LargeResults(ledger.reading, budget),
-        observer=Observer(settings, redis, ledger, roster, history),
-        intake=Intake(ledger, waiting, metrics),
+        observer=Observer(settings, store, ledger, roster, history),
+        intake=Intake(ledger, waiting, subscriber.process, metrics),
         metrics=metrics,
     )
 

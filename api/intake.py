@@ -18,7 +18,6 @@ from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.waiting.waiting import Waiting
 from jobs.errors import QueueFull
-from jobs.ledger.ids import new_id
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
 from jobs.monitoring.metrics import ApiMetrics
@@ -30,8 +29,10 @@ C = TypeVar("C")
 class Intake:
     """Submits jobs for all dialects."""
 
-    def __init__(self, ledger: Ledger, waiting: Waiting, metrics: ApiMetrics) -> None:
+    def __init__(self, ledger: Ledger, waiting: Waiting, process: str, metrics: ApiMetrics) -> None:
+        """`process` is told when a job ends for which a request waits (`Subscriber.process`)."""
         self._ledger = ledger
+        self._process = process
         self._waiting = waiting
         self._metrics = metrics
 
@@ -40,13 +41,14 @@ class Intake:
         job, context, wait, key = await call.parse(request)
         unsubmitted = [job]
         del job  # its inputs must not stay in memory during the wait
-        job_id = new_id()
+        job_id = await self._ledger.new_id(key)
         replayed = False
+        notify = self._process if wait > 0 else ""
 
         async def submit() -> Job:
             nonlocal replayed
             try:
-                accepted, replayed = await self.submit(request, unsubmitted.pop(), job_id, key)
+                accepted, replayed = await self.submit(request, unsubmitted.pop(), job_id, key, notify)
                 return accepted
             finally:
                 bodies.release(request.scope)
@@ -55,7 +57,7 @@ class Intake:
         return await call.present(request, Accepted(found, replayed), context)
 
     async def submit(
-        self, request: Request, job: NewJob, job_id: str, key: str | None = None
+        self, request: Request, job: NewJob, job_id: str, key: str | None = None, notify: str = ""
     ) -> tuple[Job, bool]:
         """Submits a job for the request's caller.
 
@@ -67,8 +69,8 @@ class Intake:
         owner = caller_of(request.scope).owner
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:
-                if owner or trace:
-                    job = msgspec.structs.replace(job, owner=owner, traceparent=trace)
+                if owner or trace or notify:
+                    job = msgspec.structs.replace(job, owner=owner, traceparent=trace, notify=notify)
                 found, known = await self._ledger.submit(job, idempotency_key=key, job_id=job_id)
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()

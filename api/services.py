@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
-from arq.connections import ArqRedis
 from fastapi import Depends
 from starlette.requests import Request
 
@@ -20,6 +19,7 @@ from jobs.models import ModelCatalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
 from jobs.settings import Settings
+from jobs.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Services:
 
     settings: Settings
     catalog: ModelCatalog
-    redis: ArqRedis
+    store: Store
     ledger: Ledger
     history: History
     roster: RosterCache

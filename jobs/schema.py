@@ -60,6 +60,10 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     priority: Priority = "normal"
     expires_in: Annotated[float, Meta(gt=0, le=WEEK)] | UnsetType = UNSET
     """Seconds within which the job must start; otherwise it ends as `expired`."""
+    result_ttl: Annotated[float, Meta(ge=1)] | UnsetType = UNSET
+    """Seconds for which the ended job and its results can be read, at most BATCHLINE_MAX_RESULT_TTL."""
+    keep_inputs: bool = False
+    """Whether the inputs can be seen on the job's page after its end, as long as its results."""
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -77,6 +81,12 @@ class NewJob(msgspec.Struct, frozen=True):
     """The caller that owns the job; "" is the anonymous owner."""
     traceparent: str | None = None
     """W3C traceparent of the parent of the job's spans (`jobs/monitoring/traces.py`)."""
+    result_ttl: float | None = None
+    """Seconds for which the ended job can be read; None for the default."""
+    keep_inputs: bool = False
+    """Whether the inputs are kept with the results."""
+    notify: str = ""
+    """The API process whose request waits for the job's end, if one does."""
     given: dict[str, Any] | None = None
     """The client's own parameters, if the model has defaults. A repeated request is recognised by these,
     because the defaults may have changed since."""
@@ -93,6 +103,8 @@ def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
         parameters=parameters,
         priority=request.priority,
         expires_in=None if request.expires_in is UNSET else request.expires_in,
+        result_ttl=None if request.result_ttl is UNSET else request.result_ttl,
+        keep_inputs=request.keep_inputs,
         given={name: parameters[name] for name in request.parameters} if spec.defaults else None,
     )
 

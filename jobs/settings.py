@@ -72,13 +72,20 @@ class Settings(BaseSettings):
     memory_budget: Annotated[int, Field(ge=1)] = 512 * MIB
     """Most bytes of bodies and answers that all API processes hold at once; beyond it requests get 503."""
 
+    # Shards
+    shards: Annotated[int, Field(ge=1, le=256)] = 1
+    """Parts of the queue, which a cluster spreads over its servers. The number can only grow: the queue keeps
+    the largest one that a process was started with, and all processes learn it."""
+
     # Lifetimes
     result_ttl: Annotated[float, Field(gt=0)] = 3600.0
-    """Seconds for which a finished job and its results can be read."""
+    """Seconds for which a finished job and its results can be read, unless its request says otherwise."""
+    max_result_ttl: Annotated[float, Field(gt=0)] = 86_400.0
+    """Most seconds that a request may ask for."""
     idempotency_ttl: Annotated[float, Field(gt=0)] = 86_400.0
     """Seconds for which an Idempotency-Key is kept."""
     recent_jobs: Annotated[int, Field(ge=1)] = 10_000
-    """Number of newest jobs in the listing, over all models."""
+    """Number of newest jobs in the listing, over all models; of each shard."""
 
     max_result_bytes: Annotated[int, Field(ge=1)] = 64 * MIB
     """Most bytes of one job's results; a job with more fails, because Redis keeps them for their lifetime."""

@@ -4,9 +4,10 @@ import asyncio
 import time
 
 from jobs.errors import QueueUnavailable
+from jobs.ledger.shard import Shard
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from jobs.store.connection import connect
+from jobs.store.store import open_store
 from standalone.terminal import say
 
 POLL_EVERY = 0.2
@@ -46,13 +47,13 @@ def address(settings: Settings) -> str:
 
 async def retired_models(settings: Settings) -> dict[str, str]:
     """Returns why each retired model is not served, from the latest heartbeats."""
-    redis = connect(settings, connections=1)
+    store = open_store(settings, connections=1)
     try:
-        beats = await Roster(redis).read()
+        beats = await Roster(Shard(0, store, settings)).read()
     except QueueUnavailable:  # Redis just became unavailable; the status page reports it
         return {}
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await store.aclose()
     served = {beat.model for beat in beats if not beat.retired}
     return {beat.model: beat.engine_fault for beat in beats if beat.model not in served}
 

@@ -1,22 +1,109 @@
 """Builders that stand in for a worker where a test needs one: claims and endings of jobs. No engine here."""
 
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
+from arq.connections import ArqRedis
 
-from jobs.ledger import keys, views
+from jobs.ledger import views
 from jobs.ledger.claims import Claims
-from jobs.ledger.leasing import Claimed, Ending
+from jobs.ledger.envelope import terms
+from jobs.ledger.keys import Key
+from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.wire import UNIX_MS, Record, decode_payload, encode_record
+from jobs.ledger.records import Header, encode_head
+from jobs.ledger.rounds import Rounds
+from jobs.ledger.shard import Depth
+from jobs.ledger.shards import Shards
+from jobs.ledger.wire import decode_payload
 from jobs.monitoring.roster import Heartbeat
 from jobs.schema import JobState
+from jobs.settings import Settings
+from jobs.store.store import Server, Store
+
+OfJob = TypeVar("OfJob", Claimed, Progress, Ending)
 
 MODEL = "sentiment"
 
 
-class JobQueue(Ledger, Claims):
+class JobQueue(Ledger):
     """Both sides of the ledger, for a test that is the client and the worker at once."""
+
+    def __init__(
+        self, redis: ArqRedis | Store, settings: Settings, models: Iterable[str], worker: str = ""
+    ) -> None:
+        store = Server(redis) if isinstance(redis, ArqRedis) else redis
+        super().__init__(Shards(store, settings, models))
+        self.redis = store.client("")
+        self._worker = worker
+        self._rounds: dict[str, Rounds] = {}
+        self._claimed: dict[str, int] = {}
+        """Claimed job -> its shard."""
+
+    async def key(self, kind: Key, job_id: str) -> str:
+        """The key of a job in its own shard."""
+        return (await self.shards.of(job_id))[0].key(kind, job_id)
+
+    async def depth(self, *only: str) -> dict[str, Depth]:
+        return await self.shards.depth(*only)
+
+    async def sweep(self, model: str) -> tuple[int, int, int]:
+        swept = [await shard.sweep(model) for shard in self.shards]
+        given_back, expired, aborted = map(sum, zip(*swept, strict=True))
+        return given_back, expired, aborted
+
+    async def claim(
+        self, model: str, inputs: int, workers: int = 1, **options: Any
+    ) -> tuple[list[Claimed], int]:
+        rounds = self._rounds.setdefault(model, Rounds(self.shards, model, self._worker))
+        for view in rounds._views:
+            view.looked = -math.inf  # so that it sees what the test did in the last moment
+        claimed, left = await rounds.claim(inputs, workers, **options)
+        self._claimed |= {job.id: job.shard for job in claimed}
+        return claimed, left
+
+    async def start(self, jobs: Iterable[Claimed], model: str = MODEL) -> None:
+        for claims, some in self._by_shard(jobs):
+            await claims.start(model, some)
+
+    async def renew(self, model: str, jobs: Iterable[Claimed]) -> tuple[set[str], set[str]]:
+        lost: set[str] = set()
+        over: set[str] = set()
+        for claims, some in self._by_shard(jobs):
+            found = await claims.renew(model, some)
+            lost |= found[0]
+            over |= found[1]
+        return lost, over
+
+    async def note(self, progress: Iterable[Progress]) -> set[str]:
+        return {job for claims, some in self._by_shard(progress) for job in await claims.note(some)}
+
+    async def noted(self, job_id: str) -> list[bytes]:
+        return await self._claims(self._claimed[job_id]).noted(job_id)
+
+    async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
+        return {job for claims, some in self._by_shard(endings) for job in await claims.finish(model, some)}
+
+    async def release(
+        self, model: str, jobs: Sequence[tuple[Claimed, int]], *, uncharged: bool = True
+    ) -> int:
+        latest = {job.id: start_by for job, start_by in jobs}
+        released = 0
+        for claims, some in self._by_shard(job for job, _ in jobs):
+            pairs = [(job, latest[job.id]) for job in some]
+            released += await claims.release(model, pairs, uncharged=uncharged)
+        return released
+
+    def _claims(self, shard: int) -> Claims:
+        return Claims(self.shards[shard], self._worker)
+
+    def _by_shard(self, jobs: Iterable[OfJob]) -> list[tuple[Claims, list[OfJob]]]:
+        found: dict[int, list[OfJob]] = {}
+        for job in jobs:
+            found.setdefault(self._claimed.get(job.id, 0), []).append(job)
+        return [(self._claims(shard), some) for shard, some in found.items()]
 
 
 def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model: str = MODEL) -> Ending:
@@ -43,24 +130,21 @@ def _ending(
     error: tuple[str, str] | None = None,
     failed: int = 0,
 ) -> Ending:
-    record = Record(
-        s=state is JobState.SUCCEEDED,
-        r=results,
-        id=claimed.id,
-        q=keys.queue_name(model),
-        t=claimed.attempts + 1,
-        et=decode_payload(claimed.payload).et,
-        st=claimed.claimed_ms,
+    header = Header(
+        model=model,
+        state=state[0],
         n=inputs,
         failed=failed,
+        attempts=claimed.attempts + 1,
+        created=decode_payload(claimed.payload).et,
+        started=claimed.claimed_ms,
         error=error,
         worker=claimed.worker or None,
         compute=1.5,
         batch=(inputs, 0.25),
-        state=state,
-        ft=UNIX_MS,
     )
-    return Ending(claimed.id, claimed.token, state, encode_record(record))
+    asked = terms(decode_payload(claimed.payload).k)
+    return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked)
 
 
 async def run_one(

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from jobs import tasks
 from jobs.ledger import keys
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
 from jobs.monitoring.roster import Heartbeat

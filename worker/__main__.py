@@ -17,13 +17,15 @@ import structlog
 import uvloop
 
 from jobs.errors import BatchlineError, ConfigurationError
+from jobs.ledger.shard import Shard
 from jobs.models import ModelCatalog, ModelSpec, load_catalog
 from jobs.monitoring import traces
 from jobs.monitoring.roster import Roster
 from jobs.process import heap, logs
 from jobs.process.signals import StopSignals
 from jobs.settings import Settings, load_settings, warn_of_unknown
-from jobs.store.connection import check, connect
+from jobs.store.connection import check
+from jobs.store.store import open_store
 from worker.batch_worker import BatchWorker
 from worker.supervisor.guard import EngineGuard
 
@@ -71,13 +73,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpec], *, burst: bool) -> int:
-    redis = connect(settings)
+    store = open_store(settings)
     guard = EngineGuard()
     try:
         await check(settings)
         guard.start()
         workers = [
-            BatchWorker(redis, settings, spec, partial(catalog.local_source, spec), burst=burst, guard=guard)
+            BatchWorker(store, settings, spec, partial(catalog.local_source, spec), burst=burst, guard=guard)
             for spec in specs
         ]
         _stop_on_signals(workers, settings.shutdown_grace)
@@ -88,7 +90,7 @@ async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpe
                 await worker.close()
     finally:
         guard.stop()
-        await redis.aclose(close_connection_pool=True)
+        await store.aclose()
     return 0
 
 
@@ -139,11 +141,11 @@ def _stop_on_signals(workers: list[BatchWorker], grace: float) -> None:
 
 async def _check(settings: Settings, specs: list[ModelSpec]) -> int:
     """Returns 0 if each model has a live worker on this host and at least one of them is served."""
-    redis = connect(settings)
+    store = open_store(settings)
     try:
-        beats = await Roster(redis).read()
+        beats = await Roster(Shard(0, store, settings)).read()
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await store.aclose()
     names = [spec.name for spec in specs]
     here = [beat for beat in beats if beat.host == socket.gethostname() and beat.model in names]
     if missing := set(names) - {beat.model for beat in here}:

@@ -4,8 +4,8 @@
 2. run      run micro-batches from the window while the engine lives: `worker/scheduling/`
 3. beat     write the heartbeat to the roster, run arq's cron
 
-`worker/leases/keeper.py` writes results back, renews the other leases and sweeps. Each of these is a separate
-loop, so none waits for another. They share the window and the keeper.
+`worker/leases/` writes results back and renews the other leases, `jobs/monitoring/upkeep.py` sweeps. Each of
+these is a separate loop, so none waits for another. They share the window and the leases.
 
 An orderly stop: claim no more, finish the running batch, write results back, release the rest.
 
@@ -21,23 +21,25 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
 from jobs.errors import BatchlineError, ConfigurationError, QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.claims import Claims
+from jobs.ledger.rounds import Rounds
+from jobs.ledger.shards import Shards
 from jobs.ledger.wire import FUNCTION
 from jobs.models import ModelSpec
 from jobs.monitoring.roster import HEARTBEAT_EVERY, Roster
+from jobs.monitoring.upkeep import Upkeep
 from jobs.settings import Settings
 from jobs.store.connection import cancel
+from jobs.store.store import Store
 from worker.batching.batcher import Batcher
 from worker.batching.cost_model import CostModel
 from worker.batching.deadlines import Deadlines
 from worker.batching.lengths import LengthMeter
-from worker.leases.keeper import LeaseKeeper
 from worker.leases.leased_job import LeasedJob
+from worker.leases.leases import Leases
 from worker.leases.redis_retry import RedisRetry
 from worker.loops import beside, unless
 from worker.scheduling.admission import Admission
@@ -68,7 +70,7 @@ class BatchWorker(Worker):
 
     def __init__(
         self,
-        redis: ArqRedis,
+        store: Store,
         settings: Settings,
         spec: ModelSpec,
         find_source: Callable[[], Path | None] | None,
@@ -80,7 +82,7 @@ class BatchWorker(Worker):
         super().__init__(
             [func(infer, name=FUNCTION)],
             queue_name=keys.queue_name(spec.name),
-            redis_pool=redis,
+            redis_pool=store.events,
             burst=burst,
             handle_signals=False,
             health_check_interval=HEARTBEAT_EVERY / 2,
@@ -90,8 +92,9 @@ class BatchWorker(Worker):
         """The spec with the defaults from the model's own files."""
         self.settings = settings
         self.statistics = WorkerStatistics(spec.name)
-        self.claims = Claims(redis, settings, [spec.name], self.statistics.beat.id)
-        self.roster = Roster(redis)
+        self.shards = Shards(store, settings, [spec.name])
+        self.rounds = Rounds(self.shards, spec.name, self.statistics.beat.id)
+        self.roster = Roster(self.shards.first)
         self.engine = Engine(spec, None, guard)
         self._batcher: Batcher[LeasedJob] = Batcher(spec.max_batch_items)
         self._peers = 1
@@ -107,14 +110,13 @@ class BatchWorker(Worker):
         self._overran = False
         """Whether the last batch exceeded the grace period; one of its jobs may be the cause."""
         self._retry = RedisRetry(self._log, self._stopping)
-        self._keeper = LeaseKeeper(
-            self.claims, spec.name, self.statistics, self._retry, self._log, on_lost=self._forget
+        self._leases = Leases(
+            self.shards, spec.name, self.statistics, self._stopping, self._log, on_lost=self._forget
         )
-        self._window = Window(self._batcher, self._keeper, self.statistics, self._claim_due)
+        self._upkeep = Upkeep(self.shards, self._log)
+        self._window = Window(self._batcher, self._leases, self.statistics, self._claim_due)
         self._feeder = Feeder(self.engine, self._window, self._log)
-        self._admission = Admission(
-            self.claims, settings, self._keeper, self._window, self._retry, lambda: self._feeder.filled()
-        )
+        self._admission = Admission(settings, self._leases, self._window, lambda: self._feeder.filled())
 
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
@@ -123,14 +125,14 @@ class BatchWorker(Worker):
         EngineDied or EngineLost if its engine cannot be kept alive. Claimed jobs are released in either
         case.
         """
-        renewing = partial(self._keeper.renew_forever, self.settings.renew_every)
+        renewing = partial(self._leases.renew_forever, self.settings.renew_every)
         async with (
             beside(self._beat_forever),
             beside(renewing),
-            beside(self._keeper.sweep_forever),
+            beside(self._upkeep.run),
         ):
             try:
-                async with beside(self._keeper.write_back_forever):
+                async with beside(self._leases.write_back_forever):
                     while not self._stopping.is_set():
                         try:
                             if await unless(self._stopping, self._load()):
@@ -142,7 +144,7 @@ class BatchWorker(Worker):
                 await self.engine.kill()
                 # in a separate task: redis-py's timeouts do not work in this one if it is cancelled
                 in_order = self._stopping.is_set() and not self._overran
-                await asyncio.create_task(self._keeper.release_all(uncharged=in_order))
+                await asyncio.create_task(self._leases.release_all(uncharged=in_order))
 
     def stop(self) -> None:
         """Starts an orderly stop; `main` returns when it is complete. Safe to call twice."""
@@ -151,7 +153,8 @@ class BatchWorker(Worker):
         self._feeder.stop()
 
     async def close(self) -> None:
-        """Removes the worker from the roster. The caller closes the connection."""
+        """Removes the worker from the roster. The caller closes the store."""
+        await self.rounds.close()
         with contextlib.suppress(QueueUnavailable):
             await self.roster.remove(self.statistics.beat.id)
 
@@ -196,7 +199,7 @@ class BatchWorker(Worker):
             await cancel(claiming)  # reached only if Redis does not respond
         if lost is not None:
             raise lost
-        await self._keeper.wait_until_written(max(1.0, until - time.monotonic()))
+        await self._leases.wait_until_written(max(1.0, until - time.monotonic()))
 
     async def _retire(self, fault: BatchlineError) -> None:
         """Releases the claimed jobs, so that other workers can run them, and waits until the next try."""
@@ -210,7 +213,7 @@ class BatchWorker(Worker):
         if self.burst:
             raise fault
         with contextlib.suppress(QueueUnavailable):  # raised only during a stop
-            await self._retry(self._keeper.release_unfinished)
+            await self._leases.release_unfinished()
         self._feeder = Feeder(self.engine, self._window, self._log)
         self._closing.clear()
         await unless(self._stopping, asyncio.sleep(pause))
@@ -225,7 +228,7 @@ class BatchWorker(Worker):
                 trials = self._feeder.isolation
                 waiting = 0 if wait else len(self._batcher)
                 room = trials.room(self.settings.window_items, waiting, self.spec.max_batch_items)
-                if self._keeper.bytes >= self.settings.window_bytes and (waiting or trials.jobs > 1):
+                if self._leases.bytes >= self.settings.window_bytes and (waiting or trials.jobs > 1):
                     room = 0
                 # more urgent jobs are claimed even if the window stays full for long
                 if room > 0:
@@ -233,7 +236,7 @@ class BatchWorker(Worker):
                 else:
                     before = self._batcher.head if len(self._batcher) else trials.head
                     claimed, left = await self._claim(self.spec.max_batch_items, before=before)
-                if self.burst and not left and not len(self._keeper):
+                if self.burst and not left and not len(self._leases):
                     self.stop()
                 wait = 0.0
                 held = len(self._batcher) or (room <= 0 and len(trials))  # otherwise no batch would be taken
@@ -249,12 +252,12 @@ class BatchWorker(Worker):
 
     async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
         """Claims jobs with about `inputs` inputs into the window; returns how many, and how many wait."""
-        size = max(0, self.settings.window_bytes - self._keeper.bytes)
-        claim = partial(self.claims.claim, size=size, before=before, wait=wait)
-        claimed, left = await self._retry(claim, self.spec.name, inputs, self._peers)
+        size = max(0, self.settings.window_bytes - self._leases.bytes)
+        claim = partial(self.rounds.claim, size=size, before=before, wait=wait)
+        claimed, left = await self._retry(claim, inputs, self._peers)
         leased = await self._admission.admit(claimed, self._loaded_spec)
         if self._closing.is_set():
-            await self._keeper.release_claimed(leased)
+            await self._leases.release_claimed(leased)
         return len(claimed), left
 
     def _forget(self, job: LeasedJob) -> None:
@@ -275,7 +278,7 @@ class BatchWorker(Worker):
     async def record_health(self) -> None:
         """Replaces arq's health check: one heartbeat per worker, where arq has one key for all workers."""
         beat = self.statistics.beat
-        beat.leases, beat.window = len(self._keeper), len(self._batcher)
+        beat.leases, beat.window = len(self._leases), len(self._batcher)
         state = "retired" if beat.engine_fault else self.engine.state
         beat.engine = "stopping" if self._stopping.is_set() else state
         beat.restarting_seconds = self.engine.restart_policy.seconds

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from api.health.failing import is_failing, message
 from api.health.roster_cache import SERVING
 from api.wording import counted, time_of_day
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
@@ -35,6 +35,9 @@ MIN_RESTART = 10.0
 """Seconds that a restart may always take before the level is bad, even if the model loads faster."""
 RESTART_FACTOR = 2
 """Multiple of the last load time that a restart may take, for models that load slowly."""
+
+FIRST = 0
+"""The shard with the roster and the history."""
 
 Level = Literal["good", "warn", "bad"]
 
@@ -94,15 +97,23 @@ UNREACHABLE = Condition({"redis": [Reason("bad", _UNREACHABLE)]})
 
 def condition(
     settings: Settings,
-    info: Mapping[str, Any],
+    servers: Mapping[str, Mapping[str, Any] | None],
+    unavailable: Sequence[int],
     depths: Mapping[str, Depth],
     beats: Sequence[Heartbeat],
     work: Mapping[str, Work],
 ) -> Condition:
-    """The condition, from Redis' INFO, queues, live workers and each model's work of `failing.WINDOW`."""
-    checks = {"redis": _of_redis(info)}
+    """The condition, from what `Observation` describes; `work` is each model's of `failing.WINDOW`."""
+    reasons = _of_shards(unavailable)
+    for address, info in servers.items():
+        name = f"Redis at {address}" if address else "Redis"
+        reasons += [Reason("warn", f"{name} does not answer")] if info is None else _of_redis(name, info)
+    checks = {"redis": _worst_first(reasons)}
     for model, depth in depths.items():
         reasons = _of_queue(settings, model, depth)
+        if FIRST in unavailable:
+            checks[f"model {model}"] = _worst_first(reasons)
+            continue
         reasons += _of_workers(settings, model, depth, [beat for beat in beats if beat.model == model])
         if reason := failing(model, work[model]):
             reasons.append(reason)
@@ -154,21 +165,38 @@ def responding(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
     return [beat for beat in beats if beat.age < SILENT]
 
 
-def _of_redis(info: Mapping[str, Any]) -> list[Reason]:
+def _of_shards(unavailable: Sequence[int]) -> list[Reason]:
+    if not unavailable:
+        return []
+    one = len(unavailable) == 1
+    which = f"Shard{'' if one else 's'} {', '.join(map(str, unavailable))}"
+    text = (
+        f"{which} cannot be reached: {'its' if one else 'their'} jobs wait, new jobs go to the other shards"
+    )
+    if FIRST in unavailable:
+        text += "; the workers and the charts are not known meanwhile"
+    return [Reason("warn", text)]
+
+
+def _of_redis(name: str, info: Mapping[str, Any]) -> list[Reason]:
     reasons = []
     if info.get("role", "master") != "master":
-        reasons.append(Reason("bad", "Redis is a replica and accepts no writes: submits are refused"))
+        reasons.append(Reason("bad", f"{name} is a replica and accepts no writes: submits are refused"))
     if not durability.writes(info):
-        text = "Redis cannot write its append-only file: submits are refused; do not restart Redis now"
+        text = f"{name} cannot write its append-only file: submits are refused; do not restart it now"
         reasons.append(Reason("bad", text, UNWRITTEN))
     limit, used = info.get("maxmemory", 0), info.get("used_memory", 0)
     if limit and used >= limit:
-        reasons.append(Reason("bad", "Redis' memory is full: submits are refused, running jobs still finish"))
+        reasons.append(
+            Reason("bad", f"The memory of {name} is full: submits are refused, running jobs still finish")
+        )
     elif limit and used >= NEARLY_FULL * limit:
-        reasons.append(Reason("warn", f"Redis' memory is nearly full: {used / limit:.0%} of its maxmemory"))
+        reasons.append(
+            Reason("warn", f"The memory of {name} is nearly full: {used / limit:.0%} of its maxmemory")
+        )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        text = f"Redis may evict keys ({policy}) and lose accepted jobs: set maxmemory-policy to noeviction"
+        text = f"{name} may evict keys ({policy}) and lose accepted jobs: set maxmemory-policy to noeviction"
         reasons.append(Reason("warn", text))
     return reasons
 

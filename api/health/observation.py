@@ -1,10 +1,11 @@
 """Observation: the data that determine the health (`condition.py`), read from Redis at one moment."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from arq.connections import ArqRedis
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.health.condition import UNREACHABLE, Condition, condition
@@ -13,18 +14,23 @@ from api.health.redis_timeout import redis_timeout
 from api.health.roster_cache import RosterCache
 from jobs.errors import QueueUnavailable
 from jobs.ledger.ledger import Ledger
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
+from jobs.ledger.shards import PATIENCE
 from jobs.monitoring.history import History, Series
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
 from jobs.store.connection import availability
+from jobs.store.store import Store
 
 
 class Observation(NamedTuple):
-    """Redis' INFO, the queues, the live workers and their recent work."""
+    """The servers' INFO, the queues, the live workers and their recent work."""
 
-    info: Mapping[str, Any]
+    servers: Mapping[str, Mapping[str, Any] | None]
+    """INFO of each server by its address (empty if there is only one); None if it does not answer."""
+    unavailable: Sequence[int]
+    """Shards that do not answer. Without the first, the workers are not known."""
     depths: Mapping[str, Depth]
     beats: Sequence[Heartbeat]
     history: Mapping[str, Series]
@@ -41,29 +47,48 @@ class Observer:
     """Reads observations and determines the condition. One for each process."""
 
     settings: Settings
-    redis: ArqRedis
+    store: Store
     ledger: Ledger
     roster: RosterCache
     history: History
 
     async def observe(self) -> Observation | None:
         """Reads an observation. Returns None if Redis cannot be used or takes too long to answer."""
+        shards = self.ledger.shards
+        beats: Sequence[Heartbeat] = ()
+        history: Mapping[str, Series] = {}
         try:
             async with redis_timeout(), availability():
-                info = await self.redis.info()
-                depths = await self.ledger.depth()
-                beats = await self.roster.workers(fresh=True)
-                history = await self.history.read(newest=SAMPLES)
+                servers, depths = await asyncio.gather(self._servers(), shards.depth())
+                if shards.first.available:
+                    beats = await self.roster.workers(fresh=True)
+                    history = await self.history.read(newest=SAMPLES)
         except (QueueUnavailable, RedisError):
             return None
         work = {model: series.lately(WINDOW, _of(beats, model))[0] for model, series in history.items()}
-        return Observation(info, depths, beats, history, work)
+        return Observation(servers, shards.unavailable(), depths, beats, history, work)
+
+    async def _servers(self) -> dict[str, Mapping[str, Any] | None]:
+        primaries = await self.store.primaries()
+        if len(primaries) == 1:
+            return {name: await redis.info() for name, redis in primaries.items()}
+        found = await asyncio.gather(*map(_info, primaries.values()))
+        return dict(zip(primaries, found, strict=True))
 
     def judged(self, seen: Observation | None) -> Condition:
         """The condition that the overview, /health/ready and `top` report."""
         if seen is None:
             return UNREACHABLE
-        return condition(self.settings, seen.info, seen.depths, seen.beats, seen.work)
+        return condition(self.settings, seen.servers, seen.unavailable, seen.depths, seen.beats, seen.work)
+
+
+async def _info(redis: Redis) -> Mapping[str, Any] | None:
+    try:
+        async with asyncio.timeout(PATIENCE), availability():
+            info: Mapping[str, Any] = await redis.info()
+    except (QueueUnavailable, RedisError, TimeoutError):
+        return None
+    return info
 
 
 def _of(beats: Sequence[Heartbeat], model: str) -> list[Heartbeat]:

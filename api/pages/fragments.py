@@ -97,7 +97,7 @@ async def drawn(shared: Services, model: str) -> list[Chart]:
     """The model's charts. Raises QueueUnavailable."""
     async with redis_timeout():  # samples first: a worker's counts are never lower than in earlier samples
         series = (await shared.history.read([model]))[model]
-        depths, beats = await shared.ledger.depth(), await shared.roster.workers(fresh=True)
+        depths, beats = await shared.ledger.shards.depth(), await shared.roster.workers(fresh=True)
     return charts(series.with_now(depths[model], [beat for beat in beats if beat.model == model]))
 
 

@@ -3,7 +3,6 @@
 `/fragments/jobs/ID` is the part that changes, `/fragments/answers/ID` the rows alone for the form at /try.
 """
 
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -63,7 +62,7 @@ async def _shown(
 ) -> Response:
     """A job as a page or a fragment, or a page with the reason if the job cannot be shown."""
     try:
-        job = await shared.waiting.follow(job_id, partial(shared.ledger.read, job_id), hold, request)
+        job = await shared.waiting.follow(job_id, shared.waiting.reading(job_id), hold, request)
         shown = await context(request, shared, job)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         problem = problem_of(error)

@@ -27,7 +27,7 @@ async def status(shared: Services, job: Job) -> Status:
         return Status(reason, None)
     try:
         async with redis_timeout():
-            lease = await leasing.lease(shared.redis, shared.settings, job.model, job.id)
+            lease = await shared.ledger.lease(job)
             beats = await shared.roster.workers()
     except QueueUnavailable:
         return Status(UNREACHABLE.reasons[0], None)

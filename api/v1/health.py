@@ -49,7 +49,7 @@ async def metrics(shared: Shared) -> Response:
     """Metrics in Prometheus' text format: of the processes on this port, the queue and every live worker."""
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
-            depths, workers = await shared.ledger.depth(), await shared.roster.workers(fresh=True)
+            depths, workers = await shared.ledger.shards.depth(), await shared.roster.workers(fresh=True)
         ledger = LedgerCollector(depths, workers, shared.settings)
     except (QueueUnavailable, TimeoutError):
         ledger = LedgerCollector(None, [], shared.settings)

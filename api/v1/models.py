@@ -22,7 +22,7 @@ from api.v1.schemas import (
     ModelQueue,
     ModelWorker,
 )
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.failures import newest
 from jobs.monitoring.roster import Heartbeat
@@ -35,7 +35,7 @@ router = APIRouter(tags=["models"], dependencies=[Depends(query.check_declared)]
 @router.get("/v1/models", **MODELS)
 async def list_models(shared: Shared) -> Response:
     """Lists the served models, the default one first, with what each accepts and which workers serve it."""
-    depths = await shared.ledger.depth()
+    depths = await shared.ledger.shards.depth()
     workers = await shared.roster.workers()
     catalog = shared.catalog
     created = _modified(shared.settings.models_file)

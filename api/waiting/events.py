@@ -87,9 +87,9 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
                 return
             if update is None:
                 yield b": keep-alive\n\n"
-                continue
+                update = Notice.MISSED  # renews the registration, and makes up for a lost event
             try:
-                found = await _updated(update, job, source.ledger, job_id)
+                found = await _updated(update, job, source, job_id)
                 new = event_id(found) != last_id
                 held = await source.large.of(found) if new and found.results is msgspec.UNSET else None
             except (QueueUnavailable, OverBudget):
@@ -105,13 +105,13 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
                 retry = b""
 
 
-async def _updated(update: Event | Notice, known: Job | None, ledger: Ledger, job_id: str) -> Job:
+async def _updated(update: Event | Notice, known: Job | None, source: Events, job_id: str) -> Job:
     """The job after the event or notice: made from the event alone if possible, else read from Redis."""
     if isinstance(update, Event) and update.record is not None:
-        return views.terminal(update.record)
+        return views.terminal(job_id, update.record)
     if known is not None and isinstance(update, Event) and known.started_at and update.succeeded is not None:
         return views.progressed(known, update)
-    job = await ledger.read(job_id)
+    job = await source.ledger.read(job_id, watcher=source.subscriber.process)
     if known is None or not isinstance(update, Event) or job.status == update.state:
         return job
     state = JobState(update.state)

@@ -1,10 +1,14 @@
 """One Redis subscription per process. It passes each event to the requests that watch the event's job.
 
+A process has a channel of its own. It gets the end of a job that names the process in its envelope, and all
+changes of a job for which the process registered when it read it (`Ledger.read` with `watcher`).
+
 Events are lost while the subscription is interrupted. So after each new subscription, every watcher receives
 MISSED and reads its job again. `api/waiting/waiting.py` and `api/waiting/events.py` process the events.
 """
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,10 +92,12 @@ class Watch:
 
 
 class Subscriber:
-    """Subscribes to the events of all jobs, passes them to watchers, and ends all watches at shutdown."""
+    """Subscribes to the events of watched jobs, passes them to watchers, and ends all watches at shutdown."""
 
     def __init__(self, redis: ArqRedis, watching: Gauge) -> None:
         self._redis = redis
+        self.process = secrets.token_hex(8)
+        """The name of this process's channel."""
         self._watching = watching
         self._watches: dict[str, set[Watch]] = {}
         self._released = False
@@ -134,7 +140,7 @@ class Subscriber:
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(keys.EVENTS)
+                    await pubsub.subscribe(keys.EVENTS, f"{keys.EVENTS}:{self.process}")
                     while await self._receive(pubsub):
                         outage.succeeded()
                         backoff.recovered()

@@ -55,7 +55,11 @@ class Waiting:
                 return await self._wait(watch, job, seconds, request)
         finally:
             self._subscriber.unwatch(job_id, watch)
-        return await self.follow(job.id, partial(self._ledger.read, job.id), seconds, request)
+        return await self.follow(job.id, self.reading(job.id), seconds, request)
+
+    def reading(self, job_id: str) -> Callable[[], Awaitable[Job]]:
+        """Returns what `follow` needs to wait for a job that was submitted before."""
+        return partial(self._ledger.read, job_id, watcher=self._subscriber.process)
 
     async def _wait(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()
@@ -74,7 +78,7 @@ class Waiting:
             left = max(0.0, deadline - clock.time())
             match await watch.next(left):
                 case Event(record=bytes(record)):
-                    job = views.terminal(record)
+                    job = views.terminal(job.id, record)
                 case Event() | Notice.MISSED as update:
                     seconds = min(left, LAST_READ_SECONDS)
                     found = await self._read(job.id, seconds, ended=isinstance(update, Event))
@@ -94,7 +98,8 @@ class Waiting:
 
         With `ended` (an event without a record reported its end) the job is read once for all its waits.
         """
-        read = partial(self._ledger.read, job_id)
+        watcher = "" if ended else self._subscriber.process
+        read = partial(self._ledger.read, job_id, watcher=watcher)
         try:
             async with asyncio.timeout(seconds):
                 return await (self._final_reads.join(job_id, read) if ended else read())

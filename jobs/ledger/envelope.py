@@ -5,6 +5,7 @@ Readers ignore unknown fields, and payloads are never rewritten, so a newer rele
 older worker returns the job (docs/decisions/027).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -38,13 +39,33 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """The caller that owns the job; empty if callers are anonymous."""
     webhook: Any = None
     group: Any = None
+    """Whom to tell of the job's end: `conclude.lua` writes it to the outbox, and counts it for the group. No
+    request can set these yet."""
     metadata: Any = None
-    """Reserved: the URL to call when the job ends, the job's group, and the sender's own notes."""
+    """Reserved: the sender's own notes."""
+    result_ttl: Annotated[float, Meta(gt=0)] | None = None
+    """Seconds for which the ended job can be read; by default BATCHLINE_RESULT_TTL."""
+    keep_inputs: bool = False
+    """Whether the inputs are kept as long as the results."""
+    notify: str | None = None
+    """The API process whose request waits for the job's end, 16 characters; empty if none does. Without it
+    all processes are told: release 0.1 and stock clients do not write it."""
 
 
 KNOWN = frozenset(Envelope.__struct_fields__)
+
+TERMS = ("webhook", "group", "result_ttl", "keep_inputs", "notify")
+"""The fields that say what happens when the job ends."""
+
+NOTHING = {"notify": ""}
 
 
 def envelope(keywords: dict[str, Any]) -> Envelope:
     """Converts keywords. Raises msgspec.ValidationError if a known field has a wrong type or value."""
     return msgspec.convert(keywords, Envelope)
+
+
+def terms(keywords: Mapping[str, Any]) -> bytes:
+    """Returns a job's TERMS in the form that `finish.lua` expects."""
+    asked = {name: keywords[name] for name in TERMS if name in keywords}
+    return b"" if asked == NOTHING else msgspec.msgpack.encode(asked)

@@ -5,7 +5,7 @@ Repairs nothing, because the data is not ours. Redis is queried only after an er
 
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -19,16 +19,13 @@ from jobs.store.connection import availability
 log = structlog.get_logger(__name__)
 
 OF_A_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL, keys.HISTORY, keys.SAMPLED)
-OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER)
+OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER, keys.WATCHED, keys.OUTBOX, keys.SHARDS)
 
 LOG_EVERY = 60.0
 """Seconds between log lines about the same key."""
 
 MAX_LOGGED = 1_000
 """Most keys whose last log time is kept."""
-
-Call = Callable[[Sequence[str], Sequence[Any]], Awaitable[Any]]
-"""A script: called with its keys and arguments."""
 
 
 class Damage(NamedTuple):
@@ -39,32 +36,30 @@ class Damage(NamedTuple):
 
 
 class Integrity:
-    """Finds and reports damage to the keys of some models and to the keys that all models share."""
+    """Finds and reports damage to a shard's keys of some models and to the keys that all models share."""
 
-    def __init__(self, redis: Redis, models: Iterable[str]) -> None:
+    def __init__(self, redis: Redis, models: Iterable[str], tag: str) -> None:
         self._redis = redis
-        self._kinds = {key.of(model): key for model in models for key in OF_A_MODEL}
-        self._kinds |= {key.pattern: key for key in OF_ALL}
+        self._kinds = {key.of(model, tag): key for model in models for key in OF_A_MODEL}
+        self._kinds |= {key.of("", tag): key for key in OF_ALL}
         self._logged: dict[str, float] = {}
 
-    async def run(
-        self, script: Call, script_keys: Sequence[str], args: Sequence[Any], *, many_jobs: bool = False
-    ) -> Any:
-        """Runs the script and returns its answer. Raises QueueUnavailable.
+    async def run(self, call: Callable[[], Awaitable[Any]], *, many_jobs: bool = False) -> Any:
+        """Runs a script and returns its answer. Raises QueueUnavailable.
 
         With `many_jobs` (jobs that the caller can also send one by one) it raises redis-py's ResponseError if
         the damaged key belongs to one of the jobs.
         """
         try:
             async with availability():
-                return await script(script_keys, args)
+                return await call()
         except QueueDamaged as error:
             named = await self.named(error)
             if named.key or not many_jobs:
                 raise named from None
         try:  # retry once: the key may have been deleted before it was found
             async with availability():
-                return await script(script_keys, args)
+                return await call()
         except QueueDamaged as error:
             raise error.__cause__ or error from None
 

@@ -3,6 +3,8 @@
 The ledger uses arq's own keys (`arq:*`, names from `arq.constants`), so that a stock arq client can read
 it. Batchline adds one sorted set of deadlines and one counter for each model, and a few short-lived keys.
 docs/architecture.md shows the same table.
+
+Each shard has its own keys of every kind. They carry the shard's hash tag, such as `{3}`: see `tag`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ the score is RUNNING + the lease's end in Unix ms. So a claimed job is outside t
 queue (as a stock client expects), and the score shows whether its lease has ended."""
 
 EVENTS = "batchline:events"
-"""Channel: msgpack list of [id, state, record or nil]; one message holds the transitions of many jobs."""
+"""Channel: msgpack list of [id, state, record or nil]; one message holds the transitions of many jobs. Each
+API process has a channel of its own, `batchline:events:<process>`; this one is for jobs that release 0.1 or
+a stock client submitted."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,22 @@ class Key:
     holds: str
     permanent: bool = False
 
-    def of(self, name: str) -> str:
-        return self.pattern.replace("*", name)
+    def of(self, name: str = "", tag: str = "") -> str:
+        """Returns the key of a job or model in the shard with that hash tag; without a name its prefix."""
+        if "*" in self.pattern:
+            return self.pattern.replace("*", tag + name)
+        return f"{self.pattern}:{tag}" if tag else self.pattern
 
 
 JOB = Key(
     f"{job_key_prefix}*",
     "string",
     "jobs",
-    "none while waiting or running, then result_ttl",
+    "none while waiting or running; with `keep_inputs` then result_ttl",
     "payload, msgpack",
 )
 RESULT = Key(
-    f"{result_key_prefix}*", "string", "worker, or who ends the job", "result_ttl", "record, msgpack"
+    f"{result_key_prefix}*", "string", "worker, or who ends the job", "result_ttl", "record (records.py)"
 )
 LEASE = Key(
     f"{in_progress_key_prefix}*",
@@ -82,6 +89,24 @@ IDEMPOTENCY = Key(
 )
 SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s", "that a process swept recently")
 RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
+WATCHED = Key(
+    "batchline:watched",
+    "hash",
+    "api",
+    "an hour after the newest registration",
+    "id, or `*` for all jobs -> API processes that watch the job, 16 characters each",
+)
+OUTBOX = Key(
+    "batchline:outbox", "stream", "who ends the job", "permanent", "endings of jobs with a webhook", True
+)
+GROUP = Key(
+    "batchline:group:*",
+    "hash",
+    "who ends the job",
+    "30 days after the newest ending",
+    "state -> ended jobs of the group in this shard",
+)
+SHARDS = Key("batchline:shards", "hash", "jobs", "permanent", "number of shards -> Unix ms", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
 HISTORY = Key("batchline:history:*", "list", "jobs", "20 min", "<Unix ms> <sample, msgpack>, the newest 200")
@@ -104,6 +129,10 @@ ALL = (
     SWEPT,
     IDEMPOTENCY,
     RECENT,
+    WATCHED,
+    OUTBOX,
+    GROUP,
+    SHARDS,
     HEARTBEAT,
     ROSTER,
     HISTORY,
@@ -112,14 +141,12 @@ ALL = (
 )
 
 
-def of_job(job_id: str) -> list[str]:
-    """Returns a job's own keys, in the order that scripts expect; with an empty id their prefixes."""
-    return [key.of(job_id) for key in (JOB, RESULT, LEASE, ATTEMPTS, PROGRESS)]
+def tag(shard: int, *, clustered: bool) -> str:
+    """Returns the hash tag of a shard's keys.
 
-
-def of_queue(model: str) -> list[str]:
-    """Returns the keys that count a model's unfinished jobs, in the order that scripts expect."""
-    return [key.of(model) for key in (QUEUE, DEADLINES, BYTES)]
+    Shard 0 of a plain server has none: its keys are those of release 0.1, and of stock arq clients.
+    """
+    return f"{{{shard}}}" if shard or clustered else ""
 
 
 def queue_name(model: str) -> str:
@@ -129,4 +156,4 @@ def queue_name(model: str) -> str:
 
 def model_of(queue: str) -> str:
     """Returns the model of a queue."""
-    return queue.removeprefix(QUEUE.pattern.removesuffix("*"))
+    return queue.removeprefix(QUEUE.of())

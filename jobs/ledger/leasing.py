@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from arq.connections import ArqRedis
 
 from jobs.ledger import keys
+from jobs.ledger.shard import Shard, late_ms
 from jobs.schema import JobState
-from jobs.settings import Settings
 from jobs.store.connection import availability
-
-LATE = 2
-"""Multiple of `renew_every` after which an unrenewed lease means that its worker may be lost. A lease lasts
-at least three. A killed worker is still on the roster then, so there is no time at which neither shows it."""
-
 
 HOLDER = 16
 """Hex digits of a token that name its worker. Tokens of other versions may name no worker."""
@@ -39,9 +33,10 @@ class Claimed(msgspec.Struct, frozen=True):
     """Outcomes of its inputs that earlier workers noted in its progress."""
     worker: str = ""
     """Id of this worker."""
+    shard: int = 0
 
 
-def claims(answer: Sequence[Any], token: str, now: int, worker: str) -> list[Claimed]:
+def claims(answer: Sequence[Any], token: str, now: int, worker: str, shard: int) -> list[Claimed]:
     """Converts the answer of `claim.lua`, five parts for each job."""
     return [
         Claimed(
@@ -54,6 +49,7 @@ def claims(answer: Sequence[Any], token: str, now: int, worker: str) -> list[Cla
             claimed_ms=now,
             known=known,
             worker=worker,
+            shard=shard,
         )
         for job_id, payload, score, tries, known in zip(*[iter(answer)] * 5, strict=True)
     ]
@@ -84,17 +80,17 @@ class Progress(NamedTuple):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """The end of a leased job: `head` is its record without the finish time, which the script adds."""
+    """The end of a leased job."""
 
     id: str
     token: str
     state: JobState
     head: bytes
-
-
-def late_ms(settings: Settings) -> int:
-    """Returns the remaining milliseconds of a lease at or below which its renewal is late."""
-    return int(1000 * (settings.lease - LATE * settings.renew_every))
+    """Its record's header (`records.encode_head`)."""
+    results: bytes = b""
+    """JSON; empty if it never ran."""
+    terms: bytes = b""
+    """As `envelope.terms` returns them."""
 
 
 class Lease(NamedTuple):
@@ -106,12 +102,12 @@ class Lease(NamedTuple):
     """Whether its renewal is late."""
 
 
-async def lease(redis: ArqRedis, settings: Settings, model: str, job_id: str) -> Lease | None:
+async def lease(shard: Shard, model: str, job_id: str) -> Lease | None:
     """Returns the job's lease; None if it is not running. Raises QueueUnavailable."""
-    async with availability(), redis.pipeline(transaction=False) as pipe:
-        pipe.zscore(keys.QUEUE.of(model), job_id)
+    async with availability(), shard.redis.pipeline(transaction=False) as pipe:
+        pipe.zscore(shard.key(keys.QUEUE, model), job_id)
         pipe.time()
-        pipe.getrange(keys.LEASE.of(job_id), 0, HOLDER - 1)
+        pipe.getrange(shard.key(keys.LEASE, job_id), 0, HOLDER - 1)
         score, now, token = await pipe.execute(raise_on_error=False)
         for answer in (score, now):
             if isinstance(answer, Exception):
@@ -120,4 +116,4 @@ async def lease(redis: ArqRedis, settings: Settings, model: str, job_id: str) ->
         return None
     left = score - keys.RUNNING - (now[0] * 1000 + now[1] / 1000)
     readable = token if isinstance(token, bytes) else b""  # else another program's data
-    return Lease(readable.decode("ascii", "replace"), left <= late_ms(settings))
+    return Lease(readable.decode("ascii", "replace"), left <= late_ms(shard.settings))

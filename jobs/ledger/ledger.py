@@ -1,84 +1,95 @@
-"""Ledger: the client's operations: submit, read, cancel, list. Count and sweep are inherited from Queues."""
+"""Ledger: the client's operations: submit, read, cancel, list."""
 
 import hashlib
 import math
-from collections.abc import Iterable
-from functools import partial
 
 import structlog
-from arq.connections import ArqRedis
 from msgspec.structs import replace
 
 from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
-from jobs.ledger import keys, views
+from jobs.ledger import views
+from jobs.ledger.admission import Admission
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
+from jobs.ledger.leasing import Lease, lease
 from jobs.ledger.listing import ALL, Filter, Listing
-from jobs.ledger.queues import Queues
 from jobs.ledger.reading import INLINE_BYTES, SLICE, Outcomes, Reading
+from jobs.ledger.shard import Shard
+from jobs.ledger.shards import Shards
 from jobs.ledger.submitting import Submission, Submits
 from jobs.ledger.wire import encode_payload
 from jobs.priorities import head_starts
 from jobs.process import failpoints, logs
 from jobs.schema import Job, NewJob
-from jobs.settings import Settings
-from jobs.store import durability, lua
+from jobs.store import durability
+from jobs.store.lua import script
 
 log = structlog.get_logger(__name__)
 
 
-class Ledger(Queues):
+class Ledger:
     """The jobs of all models: clients submit, read and cancel them here."""
 
-    def __init__(self, redis: ArqRedis, settings: Settings, models: Iterable[str]) -> None:
-        super().__init__(redis, settings, models)
-        send = partial(self._run, durability.submit_script(redis, settings.durable_submit))
-        self._submits = {model: Submits(send, settings, model) for model in self.models}
-        self._cancel = lua.Script(redis, "cancel")
-        self.reading = Reading(redis, self.integrity, self.models, self._ttl)
-        self._listing = Listing(redis, self.integrity, self.reading)
+    def __init__(self, shards: Shards) -> None:
+        self.shards = shards
+        self.models = shards.models
+        self.settings = shards.settings
+        self.reading = Reading(shards)
+        self._listing = Listing(shards, self.reading)
+        self._admission = Admission(shards)
+        self._submits: dict[tuple[str, int], Submits] = {}
+
+    async def new_id(self, idempotency_key: str | None = None) -> str:
+        """Returns an id for a job, which decides on its shard. Raises QueueUnavailable."""
+        if idempotency_key is None:
+            return new_id(self.shards.home().number)
+        return new_id((await self.shards.home_of_key(_digest(idempotency_key))).number)
 
     async def submit(
         self, job: NewJob, *, idempotency_key: str | None = None, job_id: str | None = None
     ) -> tuple[Job, bool]:
         """Accepts a job, or finds the job that was accepted before with the same idempotency key.
 
-        Returns the job and whether it is a replay. Raises QueueFull, IdempotencyMismatch (the key was used
-        with another request), JobGone (the earlier job's lifetime is over) and QueueUnavailable.
+        `job_id` is from `new_id` with the same key. Returns the job and whether it is a replay. Raises
+        QueueFull, IdempotencyMismatch (the key was used with another request), JobGone (the earlier job's
+        lifetime is over) and QueueUnavailable.
         """
-        job_id = job_id or new_id()
-        envelope = Envelope(
+        job_id = job_id or await self.new_id(idempotency_key)
+        shard = (await self.shards.of(job_id))[0]
+        request = Envelope(
             n=job.count,
             priority=job.priority,
             parameters=job.parameters,
             expires_in=job.expires_in,
             owner=job.owner,
+            result_ttl=job.result_ttl,
+            keep_inputs=job.keep_inputs,
         )
-        payload = encode_payload(job.inputs, envelope)
-        fingerprint, kept_as = "", keys.IDEMPOTENCY.of("")
+        fingerprint = digest = ""
         if idempotency_key is not None:
-            request = payload
+            given = request
             if job.given is not None:  # the model's defaults may have changed since the first try
-                request = encode_payload(job.inputs, replace(envelope, parameters=job.given))
-            fingerprint = _fingerprint(job.model, request)
-            kept_as = keys.IDEMPOTENCY.of(hashlib.sha256(idempotency_key.encode()).hexdigest())
-        if job.traceparent is not None:  # differs between retries: not in the fingerprint
-            payload = encode_payload(job.inputs, replace(envelope, traceparent=job.traceparent))
-        answer = await self._submits[job.model].accept(
+                given = replace(request, parameters=job.given)
+            fingerprint = _fingerprint(job.model, encode_payload(job.inputs, given))
+            digest = _digest(idempotency_key)
+        # these differ between retries: they are not in the fingerprint
+        envelope = replace(request, traceparent=job.traceparent, notify=job.notify)
+        answer = await self._submits_to(shard, job.model).accept(
             Submission(
                 id=job_id,
-                payload=payload,
+                payload=encode_payload(job.inputs, envelope),
                 head_start=int(self.settings.head_start * 1000) * head_starts(job.priority),
                 latest_start=math.ceil((job.expires_in or 0) * 1000),
                 fingerprint=fingerprint,
-                idempotency_key=kept_as,
+                idempotency_key=digest,
             )
         )
         failpoints.reach("after_submit")
         match answer:
-            case [b"accepted", created, position]:
+            case [b"accepted", created, place]:
                 if logs.debugging():
                     log.debug("job accepted", job=job_id, model=job.model, inputs=job.count)
+                position = self._admission.position(job.model, shard, place)
                 return views.accepted(job_id, job, created, position), False
             case [b"replayed", known]:
                 return await self._accepted_before(known.decode()), True
@@ -86,15 +97,22 @@ class Ledger(Queues):
                 return await self.read(job_id), False
             case [b"mismatch"]:
                 raise IdempotencyMismatch("this idempotency key was used before with a different request")
-            case [b"full", reason, depth]:
+            case [b"full", reason]:
                 what = "jobs" if reason == b"jobs" else "bytes of unfinished jobs"
                 raise QueueFull(
                     f"the queue of {job.model!r} holds its limit of {what}",
                     model=job.model,
                     reason=reason.decode(),
-                    depth=depth,
+                    depth=self._admission.depth(job.model),
                 )
         raise AssertionError(f"submit answered {answer!r} for {job_id}")
+
+    def _submits_to(self, shard: Shard, model: str) -> Submits:
+        place = (model, shard.number)
+        if (known := self._submits.get(place)) is None:
+            send = durability.submit_script(shard.redis, self.settings.durable_submit)
+            known = self._submits[place] = Submits(shard, send, model, self._admission)
+        return known
 
     async def _accepted_before(self, job_id: str) -> Job:
         """Like `read`, but a missing job raises JobGone, because it was accepted before."""
@@ -103,12 +121,13 @@ class Ledger(Queues):
         except JobNotFound as error:
             raise JobGone(str(error)) from None
 
-    async def read(self, job_id: str, inline: int = INLINE_BYTES) -> Job:
+    async def read(self, job_id: str, inline: int = INLINE_BYTES, *, watcher: str = "") -> Job:
         """Returns the job as it is now. Raises JobNotFound, or JobGone if its lifetime is over.
 
-        The results are UNSET if the record has more than `inline` bytes: use `reading` for those.
+        The results are UNSET if the record has more than `inline` bytes: use `reading` for those. The API
+        process `watcher` is told of the job's changes from now on.
         """
-        return await self.reading.job(job_id, inline)
+        return await self.reading.job(job_id, inline, watcher)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Like `read`, with the known outcomes of its inputs except the first `after`: see Reading."""
@@ -116,22 +135,25 @@ class Ledger(Queues):
 
     async def cancel(self, job_id: str, inline: int = INLINE_BYTES) -> Job:
         """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""
-        queues = [key for model in self.models for key in keys.of_queue(model)]
-        answer = await self._run(
-            self._cancel,
-            [*keys.of_job(job_id), keys.ABORT.pattern, *queues],
-            [job_id, self._ttl, keys.EVENTS, self._ended, inline],
-        )
-        if not answer:
-            raise self.reading.missing(job_id)
-        if logs.debugging():
-            log.debug("job cancelled, unless it had ended", job=job_id)
-        record, *where = answer
-        return self.reading.ended(job_id, record, results=not where)
+        for shard in await self.shards.of(job_id):
+            answer = await shard.run(script("cancel"), "", self.models, id=job_id, most_bytes=inline)
+            if answer:
+                record, *where = answer
+                if logs.debugging():
+                    log.debug("job cancelled, unless it had ended", job=job_id)
+                return self.reading.ended(shard, job_id, record, results=not where)
+        raise self.reading.missing(job_id)
 
     async def inputs(self, job_id: str) -> views.JobInputs:
         """Returns the inputs and parameters that a page shows of the job: see `Reading.inputs`."""
         return await self.reading.inputs(job_id)
+
+    async def lease(self, job: Job) -> Lease | None:
+        """Returns the job's lease; None if it is not running. Raises QueueUnavailable."""
+        for shard in await self.shards.of(job.id):
+            if (found := await lease(shard, job.model, job.id)) is not None:
+                return found
+        return None
 
     async def recent(
         self, limit: int, after: str | None = None, wanted: Filter = ALL
@@ -146,6 +168,10 @@ class Ledger(Queues):
     async def find(self, end: str, limit: int) -> dict[str, Job | None]:
         """Returns the newest listed ids that end in `end`, each with its job: see `Listing.find`."""
         return await self._listing.find(end, limit)
+
+
+def _digest(idempotency_key: str) -> str:
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
 def _fingerprint(model: str, payload: bytes) -> str:

@@ -5,15 +5,16 @@ Ended jobs do not change, so they are cached.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
-from arq.connections import ArqRedis
 from msgspec.structs import replace
 
 from jobs.errors import InvalidRequest, JobGone, JobNotFound, QueueDamaged
 from jobs.ledger import keys
-from jobs.ledger.integrity import Integrity
 from jobs.ledger.reading import STATE_ONLY, Reading
+from jobs.ledger.shard import Shard
+from jobs.ledger.shards import Shards
 from jobs.schema import Job, JobState
 from jobs.store.connection import availability
 
@@ -55,12 +56,18 @@ class Filter(NamedTuple):
 ALL = Filter()
 
 
-class Listing:
-    """Reads the jobs in `batchline:recent` without their results, which may be large."""
+class Listed(NamedTuple):
+    """An id in the listing, with its acceptance in Unix ms. The newest is the greatest."""
 
-    def __init__(self, redis: ArqRedis, integrity: Integrity, reading: Reading) -> None:
-        self._redis = redis
-        self._integrity = integrity
+    created: float
+    id: str
+
+
+class Listing:
+    """Reads the newest jobs of all shards without their results, which may be large."""
+
+    def __init__(self, shards: Shards, reading: Reading) -> None:
+        self._shards = shards
         self._reading = reading
         self._ended: dict[str, Job] = {}
 
@@ -89,12 +96,8 @@ class Listing:
         """
         if not _ID_CHARACTERS.fullmatch(end):
             return {}
-        found: dict[bytes, float] = {}
-        async with self._integrity.intact():
-            async for member, created in self._redis.zscan_iter(keys.RECENT.pattern, f"*{end}", SCANNED):
-                found[member] = created
-        newest = sorted(found, key=lambda member: (found[member], member), reverse=True)
-        ids = [member.decode() for member in newest[:limit]]
+        found = [each for part in (await self._shards.each(partial(_search, end))).values() for each in part]
+        ids = [each.id for each in sorted(set(found), reverse=True)[:limit]]
         there = dict(await self._read(ids))
         return {job_id: there.get(job_id) for job_id in ids}
 
@@ -105,27 +108,39 @@ class Listing:
         return [(job_id, job) for job_id, job in found if job is not None]
 
     async def _ids(self, count: int, after: str | None) -> list[str]:
-        async with self._integrity.intact():
-            first = 0
-            if after is not None:
-                rank = await self._redis.zrevrank(keys.RECENT.pattern, after)
-                if rank is None:
-                    raise InvalidRequest("cursor: not one that this server gave out, or too old by now")
-                first = rank + 1
-            newest = await self._redis.zrevrange(keys.RECENT.pattern, first, first + count - 1)
-        return [member.decode() for member in newest]
+        cursor = None if after is None else await self._cursor(after)
+        found = await self._shards.each(partial(_newest, count, cursor))
+        if len(found) == 1:
+            [part] = found.values()
+            return [each.id for each in part]
+        return [each.id for each in sorted((each for part in found.values() for each in part), reverse=True)][
+            :count
+        ]
+
+    async def _cursor(self, job_id: str) -> Listed:
+        for shard in await self._shards.of(job_id):
+            async with shard.integrity.intact():
+                created = await shard.redis.zscore(shard.key(keys.RECENT), job_id)
+            if created is not None:
+                return Listed(created, job_id)
+        raise InvalidRequest("cursor: not one that this server gave out, or too old by now")
 
     async def _forget_those_gone(self, ids: Sequence[str]) -> None:
         """Drops ended jobs that the server no longer has; this machine's clock may be wrong."""
         known = [job_id for job_id in ids if job_id in self._ended]
-        if not known:
-            return
-        async with availability(), self._redis.pipeline(transaction=False) as pipe:
-            for job_id in known:
-                pipe.exists(keys.RESULT.of(job_id))
-            there = await pipe.execute()
-        for job_id, exists in zip(known, there, strict=True):
-            if not exists:
+        by_shard: dict[Shard, list[str]] = {}
+        for job_id in known:
+            for shard in await self._shards.of(job_id):
+                by_shard.setdefault(shard, []).append(job_id)
+        there: set[str] = set()
+        for shard, some in by_shard.items():
+            async with availability(), shard.redis.pipeline(transaction=False) as pipe:
+                for job_id in some:
+                    pipe.exists(shard.key(keys.RESULT, job_id))
+                answers = await pipe.execute()
+            there |= {job_id for job_id, exists in zip(some, answers, strict=True) if exists}
+        for job_id in known:
+            if job_id not in there:
                 self._ended.pop(job_id, None)
 
     async def _look_up(self, job_id: str) -> Job | None:
@@ -134,7 +149,7 @@ class Listing:
         except (JobGone, JobNotFound):  # its lifetime is over; the list keeps ids for longer
             return None
         except QueueDamaged as error:
-            if error.key != keys.RESULT.of(job_id):
+            if not error.key.startswith(keys.RESULT.of()):
                 raise
             return None  # its record was replaced with another program's data
         if job.status.terminal:
@@ -142,3 +157,25 @@ class Listing:
             if len(self._ended) > REMEMBERED:
                 del self._ended[next(iter(self._ended))]
         return job
+
+
+async def _newest(count: int, cursor: Listed | None, shard: Shard) -> list[Listed]:
+    """Returns the newest ids of a shard, or those after the cursor, which may be of another shard."""
+    key = shard.key(keys.RECENT)
+    async with shard.integrity.intact():
+        first = 0
+        if cursor is not None:
+            async with shard.redis.pipeline(transaction=False) as pipe:
+                pipe.zcount(key, f"({cursor.created:.0f}", "+inf")
+                pipe.zrangebyscore(key, cursor.created, cursor.created)
+                newer, same = await pipe.execute()
+            first = newer + sum(member.decode() >= cursor.id for member in same)
+        newest = await shard.redis.zrevrange(key, first, first + count - 1, withscores=True)
+    return [Listed(created, member.decode()) for member, created in newest]
+
+
+async def _search(end: str, shard: Shard) -> list[Listed]:
+    """Returns the ids of a shard that end in `end`; a scan may return one twice."""
+    async with shard.integrity.intact():
+        scan = shard.redis.zscan_iter(shard.key(keys.RECENT), f"*{end}", SCANNED)
+        return [Listed(created, member.decode()) async for member, created in scan]

@@ -6,17 +6,17 @@ Redis is large, delays other clients, or fills the server's buffers.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from arq.connections import ArqRedis
-
-from jobs.errors import JobGone, JobNotFound
+from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger import keys, views
 from jobs.ledger.ids import created_ms
-from jobs.ledger.integrity import Integrity
+from jobs.ledger.shard import Shard
+from jobs.ledger.shards import Shards
 from jobs.schema import Counts, Job
-from jobs.store import lua
 from jobs.store.connection import availability
+from jobs.store.lua import script
 
 INLINE_BYTES = 256 * 1024
 """Bytes of a record up to which state and results are read in one round trip."""
@@ -34,6 +34,12 @@ MAX_SLICES = 4
 """Most slices that a process requests at once; bounds what Redis buffers for it."""
 
 
+WATCHED_MS = 3_600_000
+"""Milliseconds for which the registration of a watcher is kept at least, unless the job ends."""
+
+STATE_PARTS = 7
+"""Parts of the answer for a job that has not ended."""
+
 OF_ANOTHER_MODEL = 1
 """The answer for a job that is in no queue of the served models."""
 
@@ -42,10 +48,11 @@ class Stored(NamedTuple):
     """An ended job, and the position of the results in its record."""
 
     job: Job
+    shard: Shard
     offset: int
     size: int
-    rest: bytes
-    """The record without the results; it ends with the job's finish time."""
+    head: bytes
+    """The record without the results; it contains the job's finish time."""
 
 
 class Outcomes(NamedTuple):
@@ -58,95 +65,104 @@ class Outcomes(NamedTuple):
     """For an ended job, the order of its results; None if it is the order of the inputs."""
 
 
+class Found(NamedTuple):
+    """The answer of read.lua for a job, and the shard that has it."""
+
+    shard: Shard
+    parts: list[Any]
+
+    @property
+    def ended(self) -> bool:
+        return len(self.parts) != STATE_PARTS
+
+
 class Reading:
     """Reads jobs of all models; writes nothing."""
 
-    def __init__(
-        self, redis: ArqRedis, integrity: Integrity, models: Sequence[str], lifetime_ms: int
-    ) -> None:
-        self._redis = redis
-        self._integrity = integrity
-        self._models = models
-        self._lifetime_ms = lifetime_ms
-        self._queues = [keys.QUEUE.of(model) for model in models]
-        self._read = lua.Script(redis, "read")
-        self._outcomes = lua.Script(redis, "outcomes")
-        self._inputs = lua.Script(redis, "inputs")
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._models = shards.models
+        self._lifetime_ms = int(shards.settings.result_ttl * 1000)
         self._slices = asyncio.Semaphore(MAX_SLICES)
 
-    async def job(self, job_id: str, inline: int = INLINE_BYTES) -> Job:
+    async def job(self, job_id: str, inline: int = INLINE_BYTES, watcher: str = "") -> Job:
         """Returns the job as it is now; its results are UNSET if its record has more than `inline` bytes.
 
-        Raises JobNotFound, or JobGone if its lifetime is over.
+        The API process `watcher` is told of the job's changes from now on. Raises JobNotFound, or JobGone if
+        its lifetime is over.
         """
-        match await self._answer(job_id, inline):
-            case [_, _, _, _, _, _, _] as parts:
-                return self._unfinished(job_id, parts)
-            case [record, *where]:
-                return self.ended(job_id, record, results=not where)
-        raise self.missing(job_id)
+        found = await self._find(job_id, inline, watcher)
+        if not found.ended:
+            return self._unfinished(job_id, found.parts)
+        record, *where = found.parts
+        return self.ended(found.shard, job_id, record, results=not where)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
 
         Raises like `job`.
         """
-        match await self._answer(job_id, INLINE_BYTES):
-            case [_, _, _, _, _, _, _] as parts:
-                job = self._unfinished(job_id, parts)
-                names = [keys.PROGRESS.of(job_id)]
-                known = await self._integrity.run(self._outcomes, names, [after, most])
-                return Outcomes(job, known, None)
-            case [record, *where]:
-                job = self.ended(job_id, record, results=not where)
-                return Outcomes(job, None, views.order(record))
-        raise self.missing(job_id)
+        found = await self._find(job_id, INLINE_BYTES)
+        if not found.ended:
+            job = self._unfinished(job_id, found.parts)
+            progress = found.shard.key(keys.PROGRESS, job_id)
+            known = await found.shard.run(script("outcomes"), progress=progress, after=after, most_bytes=most)
+            return Outcomes(job, known, None)
+        record, *where = found.parts
+        job = self.ended(found.shard, job_id, record, results=not where)
+        return Outcomes(job, None, views.order(record))
 
     async def stored(self, job_id: str) -> Stored:
         """Returns where the results of a job are if they exceed STATE_ONLY bytes. Raises like `job`."""
-        match await self._answer(job_id, STATE_ONLY):
+        found = await self._find(job_id, STATE_ONLY)
+        match found.parts:
             case [record, offset, size]:
-                return Stored(self.ended(job_id, record, results=False), offset, size, record)
+                job = self.ended(found.shard, job_id, record, results=False)
+                return Stored(job, found.shard, offset, size, record)
         raise self.missing(job_id)
 
     async def results(self, stored: Stored) -> bytearray:
         """Returns the results as JSON. Raises JobGone if their lifetime ends before they were all read."""
-        key = keys.RESULT.of(stored.job.id)
+        shard, job_id = stored.shard, stored.job.id
         results = bytearray(stored.size)
         for start in range(0, stored.size, SLICE):
             end = min(start + SLICE, stored.size)
-            part = await self._slice(key, stored.offset + start, stored.offset + end - 1)
+            part = await self._slice(shard, job_id, stored.offset + start, stored.offset + end - 1)
             if len(part) != end - start:
-                raise self.gone(stored.job.id)
+                raise self.gone(job_id)
             results[start:end] = part
-        rest = await self._slice(key, stored.offset + stored.size, -1)
-        if not rest or not stored.rest.endswith(rest):  # a stock client reused the id
-            raise self.gone(stored.job.id)
+        head = await self._slice(shard, job_id, 0, stored.offset - 1)
+        if head != stored.head[: stored.offset]:  # a stock client reused the id
+            raise self.gone(job_id)
         return results
 
     async def first_results(self, job_id: str, most: int) -> bytes:
         """Returns the first `most` bytes of results that exceed STATE_ONLY bytes. Raises like `job`."""
         stored = await self.stored(job_id)
         end = stored.offset + min(stored.size, most)
-        return await self._slice(keys.RESULT.of(job_id), stored.offset, end - 1)
+        return await self._slice(stored.shard, job_id, stored.offset, end - 1)
 
     async def inputs(self, job_id: str) -> views.JobInputs:
-        """Returns the job's inputs and parameters for display; nothing once its lifetime is over.
+        """Returns the job's inputs and parameters for display; nothing if they are not kept.
 
         For a payload above MAX_PREVIEW bytes only its size is returned.
         """
-        async with availability():
-            answer = await self._inputs([keys.JOB.of(job_id)], [MAX_PREVIEW])
-        if isinstance(answer, int):
-            return views.JobInputs(size=answer)
-        return views.preview(answer) if answer else views.JobInputs()
+        for shard in await self._shards.of(job_id):
+            payload = shard.key(keys.JOB, job_id)
+            answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
+            if isinstance(answer, int):
+                return views.JobInputs(size=answer)
+            if answer:
+                return views.preview(answer)
+        return views.JobInputs()
 
-    def ended(self, job_id: str, record: bytes, *, results: bool) -> Job:
+    def ended(self, shard: Shard, job_id: str, record: bytes, *, results: bool) -> Job:
         """Returns a job from its record, with or without results. Raises QueueDamaged if it is no record."""
         try:
-            return views.terminal(record, results=results)
+            return views.terminal(job_id, record, results=results)
         except views.UNREADABLE:
-            raise self._integrity.damaged(keys.RESULT.of(job_id), "holds no record of a job") from None
+            key = shard.key(keys.RESULT, job_id)
+            raise shard.integrity.damaged(key, "holds no record of a job") from None
 
     def missing(self, job_id: str) -> JobGone | JobNotFound:
         """Returns the error for an unknown id: JobGone if it is older than the lifetime of results."""
@@ -171,14 +187,32 @@ class Reading:
             place or None,
         )
 
-    async def _answer(self, job_id: str, inline: int) -> Any:
-        names = [*keys.of_job(job_id), *self._queues]
-        answer = await self._integrity.run(self._read, names, [job_id, inline])
-        if answer == [OF_ANOTHER_MODEL]:
+    async def _find(self, job_id: str, inline: int, watcher: str = "") -> Found:
+        kept_for_another = False
+        for shard in await self._shards.of(job_id):
+            parts = await self._read(shard, job_id, inline, watcher)
+            if parts and parts != [OF_ANOTHER_MODEL]:
+                return Found(shard, parts)
+            kept_for_another |= bool(parts)
+        if kept_for_another:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
-        return answer
+        raise self.missing(job_id)
 
-    async def _slice(self, key: str, first: int, last: int) -> bytes:
+    async def _read(self, shard: Shard, job_id: str, inline: int, watcher: str) -> list[Any]:
+        if watcher:
+            with suppress(QueueUnavailable):  # Redis has no memory, for example
+                return await shard.run(  # type: ignore[no-any-return]
+                    script("watch"),
+                    "",
+                    self._models,
+                    id=job_id,
+                    most_bytes=inline,
+                    process=watcher,
+                    lifetime=WATCHED_MS,
+                )
+        return await shard.run(script("read"), "", self._models, id=job_id, most_bytes=inline)  # type: ignore[no-any-return]
+
+    async def _slice(self, shard: Shard, job_id: str, first: int, last: int) -> bytes:
         async with self._slices, availability():
-            part: bytes = await self._redis.getrange(key, first, last)
+            part: bytes = await shard.redis.getrange(shard.key(keys.RESULT, job_id), first, last)
         return part

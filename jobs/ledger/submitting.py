@@ -8,8 +8,8 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from jobs.errors import QueueUnavailable
-from jobs.ledger import keys
-from jobs.settings import Settings
+from jobs.ledger.admission import Admission
+from jobs.ledger.shard import Shard
 from jobs.store.durability import Send
 
 MAX_JOBS = 64
@@ -20,7 +20,7 @@ MAX_BYTES = 1024 * 1024
 
 
 class Submission(NamedTuple):
-    """One job in the form that submit.lua expects."""
+    """One job, in the order that submit.lua declares."""
 
     id: str
     payload: bytes
@@ -31,27 +31,17 @@ class Submission(NamedTuple):
     fingerprint: str
     """Fingerprint of a request with an idempotency key; otherwise ''."""
     idempotency_key: str
-    """The Redis key that stores the fingerprint."""
+    """SHA-256 digest of the key; otherwise ''."""
 
 
 class Submits:
-    """Sends the submitted jobs of one model to its queue."""
+    """Sends the submitted jobs of one model to one shard."""
 
-    def __init__(self, send: Send, settings: Settings, model: str) -> None:
+    def __init__(self, shard: Shard, send: Send, model: str, admission: Admission) -> None:
+        self._shard = shard
         self._send = send
-        self._keys = [
-            keys.QUEUE.of(model),
-            keys.DEADLINES.of(model),
-            keys.BYTES.of(model),
-            keys.DOORBELL.of(model),
-            keys.RECENT.pattern,
-        ]
-        self._limits = [
-            settings.max_queued_jobs,
-            settings.max_queued_bytes,
-            int(settings.idempotency_ttl * 1000),
-            settings.recent_jobs,
-        ]
+        self._model = model
+        self._admission = admission
         self._waiting: deque[tuple[Submission, asyncio.Future[Any]]] = deque()
         self._sending: asyncio.Task[None] | None = None
 
@@ -94,14 +84,17 @@ class Submits:
         self, batch: list[tuple[Submission, asyncio.Future[Any]]]
     ) -> QueueUnavailable | None:
         """Sends one script. Returns the error if the queue was unavailable."""
-        names: list[str] = list(self._keys)
-        arguments: list[Any] = list(self._limits)
-        for each, _ in batch:
-            names += (keys.JOB.of(each.id), keys.RESULT.of(each.id), each.idempotency_key)
-            arguments += (each.id, each.payload, each.head_start, each.latest_start, each.fingerprint)
+        each: list[Any] = []
+        for submission, _ in batch:
+            each += submission
         outcomes: list[Any]
         try:
-            outcomes = await self._send(names, arguments)
+            most_jobs, most_bytes = await self._admission.limits(self._model, self._shard)
+            parameters = self._shard.parameters(
+                self._send.script, self._model, each, most_jobs=most_jobs, most_bytes=most_bytes
+            )
+            *outcomes, jobs, size = await self._shard.call(lambda: self._send(parameters))
+            self._admission.learn(self._model, self._shard, jobs, size)
         except asyncio.CancelledError:  # the process is stopping
             for _, answer in batch:
                 answer.cancel()

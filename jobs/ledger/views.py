@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from jobs.ledger import keys
-from jobs.ledger.wire import LISTS, TEXTS, Event, Record, begins, decode_payload, decode_record
+from jobs.ledger.records import STATES, decode_record
+from jobs.ledger.wire import LISTS, TEXTS, Event, begins, decode_payload
 from jobs.problem_kinds import failure
 from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, ResultError, Timings, from_ms, urls
 
@@ -22,7 +22,10 @@ MAX_SHOWN = 25
 STRUCTURE = 16 * 1024
 """Most bytes of lists, objects and numbers that are decoded for display; texts do not count."""
 
-UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+RAN = "sf"
+"""States, as in a record, of jobs that have an outcome for each input."""
+
+UNREADABLE = (KeyError, msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 """Errors raised for data that is not a payload or record, or whose times are invalid."""
 
 
@@ -76,42 +79,37 @@ def progressed(job: Job, event: Event) -> Job:
     return replace(job, counts=counts)
 
 
-def terminal(data: bytes, *, results: bool = True) -> Job:
+def terminal(job_id: str, data: bytes, *, results: bool = True) -> Job:
     """Returns the view of an ended job from its record; the results are UNSET if they were cut out."""
     record = decode_record(data)
-    state = JobState(record.state)
-    ran = record.r is not None
-    started = record.st if record.t else None  # 0 if a worker was lost and the job was not started again
+    job, ran = record.header, record.header.state in RAN
+    started = job.started if job.attempts else None  # 0 if a worker was lost and it was not started again
+    found = None if record.results is None else msgspec.Raw(record.results)
     return Job(
-        id=record.id,
-        model=keys.model_of(record.q),
-        status=state,
-        created_at=from_ms(record.et),
+        id=job_id,
+        model=job.model,
+        status=STATES[job.state],
+        created_at=from_ms(job.created),
         started_at=from_ms(started) if started else None,
-        finished_at=from_ms(record.ft),
-        attempts=record.t,
-        results=_results(record.r) if results else msgspec.UNSET,
-        counts=Counts(record.n, record.n - record.failed if ran else 0, record.failed, record.tokens),
-        timings=_timings(record, started),
-        batch=BatchSummary(*record.batch) if record.batch else None,
-        first_error=ResultError(**failure(*record.error)) if record.error else None,
-        worker=record.worker,
-        urls=urls(record.id),
+        finished_at=from_ms(record.finished),
+        attempts=job.attempts,
+        results=found if results else msgspec.UNSET,
+        counts=Counts(job.n, job.n - job.failed if ran else 0, job.failed, job.tokens),
+        timings=Timings(
+            float((started or record.finished) - job.created),
+            job.compute,
+            float(record.finished - job.created),
+        ),
+        batch=BatchSummary(*job.batch) if job.batch else None,
+        first_error=ResultError(**failure(*job.error)) if job.error else None,
+        worker=job.worker,
+        urls=urls(job_id),
     )
 
 
 def order(data: bytes) -> list[int] | None:
     """Returns a job's input indices in the order in which their outcomes became known, if recorded."""
-    return decode_record(data).order
-
-
-def _results(data: bytes | None) -> msgspec.Raw | None:
-    return None if data is None else msgspec.Raw(data)
-
-
-def _timings(record: Record, started: int | None) -> Timings:
-    queued = float((started or record.ft) - record.et)
-    return Timings(queued, record.compute, float(record.ft - record.et))
+    return decode_record(data).header.order
 
 
 class JobInputs(msgspec.Struct, frozen=True):

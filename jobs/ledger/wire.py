@@ -1,4 +1,4 @@
-"""The data written to Redis: payloads, records and events, as msgpack in arq's own layout; never pickle.
+"""Payloads and events as msgpack, payloads in arq's own layout; never pickle. Records: `records.py`.
 
 A stock arq client can use it with `serialize` and `deserialize`:
 
@@ -19,9 +19,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from jobs import problem_kinds
 from jobs.errors import JobFailed
+from jobs.ledger import records
 from jobs.ledger.envelope import Envelope
+from jobs.ledger.keys import queue_name
+from jobs.schema import JobState
 
 FUNCTION = "infer"
 """The arq function name of an inference job: its argument is the inputs, its keywords are the envelope."""
@@ -56,44 +58,6 @@ class PackedPayload(Payload[dict[str, Any]], kw_only=True):
     a: list[msgspec.Raw]
 
 
-class Record(msgspec.Struct, kw_only=True):
-    """An ended job, with arq's field names and a few more. `ft` must stay last: the scripts append it."""
-
-    f: str = FUNCTION
-    a: list[Any] = []
-    k: dict[str, Any] = {}
-    s: bool
-    """Whether the job succeeded."""
-    r: bytes | None = None
-    """JSON list aligned with the inputs, each `{"output": ...}` or `{"error": ...}`; None if it never ran."""
-    id: str
-    q: str
-    t: int
-    """Attempts; 0 if it was never started."""
-    et: int
-    st: int
-    """Start time, Unix ms by the server's clock; meaningless if `t` is 0."""
-    n: int
-    """Number of inputs."""
-    failed: int = 0
-    """Number of failed inputs of a job that ran."""
-    tokens: int | None = None
-    """Tokens of the job's inputs; None if they were not counted."""
-    compute: float | None = None
-    """Total milliseconds of its micro-batches."""
-    batch: tuple[float, float | None] | None = None
-    """Mean number of items in its micro-batches, and the share of padding among their tokens."""
-    error: tuple[str, str] | None = None
-    """Kind of failure and detail of the first failed input."""
-    worker: str | None = None
-    """Id of the worker that ended it."""
-    order: list[int] | None = None
-    """Input indices in the order in which their outcomes became known; None for a job without progress."""
-    state: str
-    ft: int
-    """Finish time, Unix ms by the server's clock."""
-
-
 class Event(msgspec.Struct, array_like=True):
     """One published transition."""
 
@@ -108,7 +72,6 @@ class Event(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _payloads = msgspec.msgpack.Decoder(Payload[dict[str, Any]])
-_records = msgspec.msgpack.Decoder(Record)
 _events = msgspec.msgpack.Decoder(list[Event])
 
 _packed_payloads = msgspec.msgpack.Decoder(PackedPayload)
@@ -156,33 +119,8 @@ def begins(raw: msgspec.Raw, with_one_of: Container[int]) -> bool:
     return memoryview(raw)[0] in with_one_of
 
 
-def encode_record(record: Record) -> bytes:
-    """Encodes a record without the value of `ft`; set `ft` to any Unix time in ms."""
-    return _encoder.encode(record)[:-_UINT64]
-
-
-def decode_record(data: bytes) -> Record:
-    return _records.decode(data)
-
-
 def decode_events(data: bytes) -> list[Event]:
     return _events.decode(data)
-
-
-UNIX_MS = _SOME_TIME
-"""Placeholder for a time that a script fills in."""
-
-
-def record_head(error: tuple[str, str] | None = None) -> bytes:
-    """Returns the start of the record of a job that never ran, with its only input's error if that is known.
-
-    `terminate.lua` adds eight more fields.
-    """
-    results = msgspec.json.encode([{"error": problem_kinds.failure(*error)}]) if error else None
-    fields: dict[str, Any] = {"f": FUNCTION, "a": [], "k": {}, "s": False, "r": results}
-    fields |= {"failed": 1 if error else 0, "error": error}
-    body = b"".join(_encoder.encode(name) + _encoder.encode(value) for name, value in fields.items())
-    return bytes([0x80 | len(fields) + 8]) + body
 
 
 def serialize(data: dict[str, Any]) -> bytes:
@@ -192,15 +130,30 @@ def serialize(data: dict[str, Any]) -> bytes:
 
 def deserialize(data: bytes) -> dict[str, Any]:
     """`job_deserializer` for a stock arq client or worker; a failed job's result is an exception."""
-    fields: dict[str, Any] = msgspec.msgpack.decode(data, ext_hook=_decode_exception)
-    if "state" in fields:
-        results = None if fields["r"] is None else msgspec.json.decode(fields["r"])
-        fields["r"] = results if fields["s"] else _failure(fields["state"], results)
-    return fields
+    if data[:1] != records.MARK:
+        fields: dict[str, Any] = msgspec.msgpack.decode(data, ext_hook=_decode_exception)
+        if "state" not in fields:
+            return fields
+    header, finished, found = records.decode_record(data)
+    state = records.STATES[header.state]
+    results = None if found is None else msgspec.json.decode(found)
+    succeeded = state is JobState.SUCCEEDED
+    return {
+        "f": FUNCTION,
+        "a": [],
+        "k": {},
+        "s": succeeded,
+        "r": results if succeeded else _failure(state, results),
+        "t": header.attempts,
+        "et": header.created,
+        "st": header.started,
+        "ft": finished,
+        "q": queue_name(header.model),
+    }
 
 
-def _failure(state: str, results: Sequence[dict[str, Any]] | None) -> BaseException:
-    if state == "cancelled":
+def _failure(state: JobState, results: Sequence[dict[str, Any]] | None) -> BaseException:
+    if state is JobState.CANCELLED:
         return asyncio.CancelledError("the job was cancelled")
     if results is None:
         return JobFailed(f"the job {state}")

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
-from arq.connections import ArqRedis
 from msgspec.structs import replace
 from redis.exceptions import ResponseError
 
 from jobs.errors import QueueDamaged, QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.queues import Depth, Queues
+from jobs.ledger.shard import Depth
+from jobs.ledger.shards import Shards
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.monitoring.work import Work
-from jobs.store import lua
 from jobs.store.connection import availability
+from jobs.store.lua import script
 
 EVERY = 5.0
 """Shortest time between samples, in seconds."""
@@ -104,19 +104,20 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class History:
-    """Writes and reads the samples of a queue's models."""
+    """Writes and reads the samples of a queue's models, which are in the first shard."""
 
-    def __init__(self, queues: Queues) -> None:
-        self._redis: ArqRedis = queues.redis
-        self._queues = queues
-        self._roster = Roster(queues.redis)
-        self._add = lua.Script(queues.redis, "sample")
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._shard = shards.first
+        self._redis = self._shard.redis
+        self._models = shards.models
+        self._roster = Roster(self._shard)
 
     async def record(self) -> int:
         """Adds a sample to each model that is due; returns their number, 0 while Redis is unavailable."""
         with suppress(QueueUnavailable, ResponseError):
             if due := await self._due():
-                depths, beats = await self._queues.depth(), await self._roster.read()
+                depths, beats = await self._shards.depth(), await self._roster.read()
                 added = 0
                 for model in due:
                     with suppress(QueueDamaged):  # it was logged; other models are not affected
@@ -126,40 +127,42 @@ class History:
 
     async def _due(self) -> list[str]:
         async with availability(), self._redis.pipeline(transaction=False) as pipe:
-            for model in self._queues.models:
-                pipe.set(keys.SAMPLING.of(model), "1", nx=True, px=GATE_MS)
+            for model in self._models:
+                pipe.set(self._shard.key(keys.SAMPLING, model), "1", nx=True, px=GATE_MS)
             first = await pipe.execute()
-        return [model for model, is_first in zip(self._queues.models, first, strict=True) if is_first]
+        return [model for model, is_first in zip(self._models, first, strict=True) if is_first]
 
     async def _sample(self, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> int:
         ours = [beat for beat in beats if beat.model == model]
-        async with self._queues.integrity.intact():
-            at, counts = await self._redis.hmget(keys.SAMPLED.of(model), ["at", "counts"])  # type: ignore[misc]
+        async with self._shard.integrity.intact():
+            at, counts = await self._redis.hmget(self._shard.key(keys.SAMPLED, model), ["at", "counts"])  # type: ignore[misc]
             before = int(at) / 1000 if at else None
             known = _counts(counts)
             work = Work() if before is None else done_since(known, ours, before)
             sample = Sample(depth, len(ours), work, _all_new(ours, known))
             seen = {beat.id: Work.of(beat) for beat in ours}
-            added: int = await self._add(
-                keys=[keys.HISTORY.of(model), keys.SAMPLED.of(model)],
-                args=[
-                    at or b"",
-                    msgspec.msgpack.encode(sample),
-                    msgspec.msgpack.encode(seen),
-                    MAX_SAMPLES,
-                    LIFETIME_MS,
-                ],
+            add = script("sample")
+            parameters = self._shard.parameters(
+                add,
+                history=self._shard.key(keys.HISTORY, model),
+                sampled=self._shard.key(keys.SAMPLED, model),
+                before=at or b"",
+                sample=msgspec.msgpack.encode(sample),
+                counts=msgspec.msgpack.encode(seen),
+                most_samples=MAX_SAMPLES,
+                lifetime=LIFETIME_MS,
             )
+            added: int = await add.run(self._redis, parameters)
         return added
 
     async def read(self, models: Sequence[str] = (), *, newest: int = MAX_SAMPLES) -> dict[str, Series]:
         """Returns the newest samples of the given models, by default all. Raises QueueUnavailable."""
-        models = models or self._queues.models
-        async with self._queues.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
+        models = models or self._models
+        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for model in models:
-                pipe.lrange(keys.HISTORY.of(model), -newest, -1)
-                pipe.hget(keys.SAMPLED.of(model), "counts")
+                pipe.lrange(self._shard.key(keys.HISTORY, model), -newest, -1)
+                pipe.hget(self._shard.key(keys.SAMPLED, model), "counts")
             (seconds, micros), *rest = await pipe.execute()
         now = seconds + micros / 1e6
         return {
@@ -169,11 +172,11 @@ class History:
 
     async def waiting(self) -> dict[str, list[tuple[float, int]]]:
         """Returns each model's waiting jobs at each sample, oldest first. Raises QueueUnavailable."""
-        async with self._queues.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
-            for model in self._queues.models:
-                pipe.lrange(keys.HISTORY.of(model), 0, -1)
+        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
+            for model in self._models:
+                pipe.lrange(self._shard.key(keys.HISTORY, model), 0, -1)
             samples = await pipe.execute()
-        return {model: _waiting(each) for model, each in zip(self._queues.models, samples, strict=True)}
+        return {model: _waiting(each) for model, each in zip(self._models, samples, strict=True)}
 
 
 def done_since(seen: Mapping[str, Work], beats: Iterable[Heartbeat], since: float) -> Work:

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
 from jobs.monitoring.roster import RESTART_REASONS, Heartbeat
 from jobs.problem_kinds import FAILURES

@@ -3,13 +3,12 @@
 from typing import Any
 
 import msgspec
-from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.integrity import Integrity
+from jobs.ledger.shard import Shard
 from jobs.monitoring.failures import FailureReason
 from jobs.monitoring.histograms import LATENCIES, Counts, fitting
-from jobs.store import lua
+from jobs.store.lua import script
 
 HEARTBEAT_EVERY = 1.0
 """Seconds between heartbeats."""
@@ -108,40 +107,42 @@ class Heartbeat(msgspec.Struct, kw_only=True):
 
 
 class Roster:
-    """Reads and writes heartbeats."""
+    """Reads and writes heartbeats, which are in the first shard."""
 
-    def __init__(self, redis: ArqRedis) -> None:
-        self.redis = redis
-        self._beat = lua.Script(redis, "heartbeat")
-        self._integrity = Integrity(redis, ())
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._redis = shard.redis
 
     async def write(self, heartbeat: Heartbeat) -> None:
-        await self._integrity.run(
-            self._beat,
-            [keys.HEARTBEAT.of(heartbeat.id), keys.ROSTER.pattern],
-            [heartbeat.id, msgspec.msgpack.encode(heartbeat), int(HEARTBEAT_TTL * 1000)],
+        await self._shard.run(
+            script("heartbeat"),
+            heartbeat=self._shard.key(keys.HEARTBEAT, heartbeat.id),
+            worker=heartbeat.id,
+            beat=msgspec.msgpack.encode(heartbeat),
+            lifetime=int(HEARTBEAT_TTL * 1000),
         )
 
     async def remove(self, worker_id: str) -> None:
-        async with self._integrity.intact(), self.redis.pipeline(transaction=True) as pipe:
-            pipe.delete(keys.HEARTBEAT.of(worker_id))
-            pipe.zrem(keys.ROSTER.pattern, worker_id)
+        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._shard.key(keys.HEARTBEAT, worker_id))
+            pipe.zrem(self._shard.key(keys.ROSTER), worker_id)
             await pipe.execute()
 
     async def read(self) -> list[Heartbeat]:
         """Returns the live workers, oldest first; removes workers without a heartbeat from the roster."""
-        async with self._integrity.intact():
-            async with self.redis.pipeline(transaction=False) as pipe:
-                pipe.zrange(keys.ROSTER.pattern, 0, -1, withscores=True)
+        roster = self._shard.key(keys.ROSTER)
+        async with self._shard.integrity.intact():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.zrange(roster, 0, -1, withscores=True)
                 pipe.time()
                 members, (seconds, microseconds) = await pipe.execute()
             if not members:
                 return []
             written = {member.decode(): at / 1000 for member, at in members}
-            found = await self.redis.mget([keys.HEARTBEAT.of(worker_id) for worker_id in written])
+            found = await self._redis.mget([self._shard.key(keys.HEARTBEAT, each) for each in written])
             silent = [worker_id for worker_id, data in zip(written, found, strict=True) if data is None]
             if silent:
-                await self.redis.zrem(keys.ROSTER.pattern, *silent)
+                await self._redis.zrem(roster, *silent)
         beats = []
         for at, data in zip(written.values(), found, strict=True):
             if data is not None and (beat := _decode(data)) is not None:

@@ -4,8 +4,8 @@ The wait command is sent on the connection that wrote, in the same round trip. A
 connection could be to another server.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -15,46 +15,66 @@ from jobs.store import lua
 
 Level = Literal["memory", "disk", "replica"]
 
-Send = Callable[[Sequence[str], Sequence[Any]], Awaitable[list[Any]]]
-"""Runs submit.lua with its keys and arguments; returns an answer or an error for each job."""
+
+class Send(Protocol):
+    """Runs submit.lua; returns an answer or an error for each job, and what the script returns after them."""
+
+    script: lua.Script
+
+    def __call__(self, parameters: Sequence[Any]) -> Awaitable[list[Any]]: ...
+
 
 TIMEOUT = 2.0
 """Most seconds to wait for the disk or a replica; much shorter than the connection's own timeout."""
 
 WAIT_COMMANDS = {"disk": ("WAITAOF", 1, 0), "replica": ("WAIT", 1)}
-NOT_DURABLE = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
+UNCERTAIN = (b"accepted", b"replayed", b"exists")
+"""Answers that are given only once the job is durable."""
 
-BYTES_KEY = 2
-"""Index of the byte counter in submit.lua's keys; adding 0 to it is a write that changes nothing."""
+NOT_DURABLE = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
 
 
 def submit_script(redis: Redis, level: Level) -> Send:
     """Returns submit.lua as a callable that answers once the jobs are as durable as the level requires."""
-    return lua.Script(redis, "submit") if level == "memory" else DurableSubmit(redis, level)
+    return Submit(redis) if level == "memory" else DurableSubmit(redis, level)
+
+
+class Submit:
+    """Runs submit.lua on one server."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.script = lua.script("submit")
+        self._redis = redis
+
+    async def __call__(self, parameters: Sequence[Any]) -> list[Any]:
+        answers: list[Any] = await self.script.run(self._redis, parameters)
+        return answers
 
 
 class DurableSubmit:
-    """Called like submit.lua; returns QueueUnavailable for a job that is not durable in time.
+    """Called like Submit; returns QueueUnavailable for a job that is not durable in time.
 
     Such a job may still run. A retry with the same idempotency key returns it once it is durable.
     """
 
     def __init__(self, redis: Redis, level: Literal["disk", "replica"]) -> None:
-        self._script = lua.Script(redis, "submit")
+        self.script = lua.script("submit")
         self._redis = redis
         self._level = level
         self._wait = WAIT_COMMANDS[level]
         self._not_durable = NOT_DURABLE[level]
+        self._bytes_at = 1 + self.script.keys.index("bytes")
+        """Place of the byte counter in the parameters; adding 0 to it is a write that changes nothing."""
 
-    async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
-        given = [len(keys), *keys, *args]
+    async def __call__(self, parameters: Sequence[Any]) -> list[Any]:
+        bytes_key = parameters[self._bytes_at]
         try:
-            answers, reached = await self._send(keys[BYTES_KEY], "EVALSHA", self._script.digest, *given)
+            answers, reached = await self._send(bytes_key, "EVALSHA", self.script.digest, *parameters)
         except NoScriptError:
-            answers, reached = await self._send(keys[BYTES_KEY], "EVAL", self._script.text, *given)
+            answers, reached = await self._send(bytes_key, "EVAL", self.script.text, *parameters)
         if fault := self._fault(reached):
             return [
-                fault if answer[0] in (b"accepted", b"replayed", b"exists") else answer for answer in answers
+                fault if isinstance(answer, list) and answer[0] in UNCERTAIN else answer for answer in answers
             ]
         return answers
 

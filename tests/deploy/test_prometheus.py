@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from api.health import failing
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
 from jobs.settings import Settings
 from tests.deploy import manifests

@@ -4,14 +4,15 @@ A LeasedJob can be run. An Unreadable cannot (a stock client may send one): only
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from jobs import problem_kinds
-from jobs.ledger import keys
+from jobs.ledger.envelope import terms
 from jobs.ledger.leasing import Claimed, Ending
-from jobs.ledger.wire import UNIX_MS, Record, encode_record
+from jobs.ledger.records import Header, encode_head
 from jobs.monitoring.failures import shortened
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobState
@@ -29,7 +30,7 @@ class Work(msgspec.Struct, frozen=True):
     batch: tuple[float, float | None] | None = None
     tokens: int | None = None
     order: list[int] | None = None
-    """As in Record."""
+    """As in records.Header."""
 
 
 NO_WORK = Work()
@@ -39,7 +40,9 @@ NO_WORK = Work()
 class HeldJob:
     """A job whose lease this worker holds."""
 
-    def __init__(self, claimed: Claimed, model: str, created: int, count: int, traceparent: object) -> None:
+    def __init__(
+        self, claimed: Claimed, model: str, created: int, count: int, keywords: Mapping[str, Any]
+    ) -> None:
         self.claimed = claimed
         self.id = claimed.id
         self.model = model
@@ -47,13 +50,18 @@ class HeldJob:
         """Unix ms by the server's clock; unchecked, a stock client may have written anything."""
         self.count = count
         """Number of inputs."""
-        self.traceparent = traceparent
-        """Its trace context, if any; unchecked, a stock client may have written anything."""
+        self._keywords = keywords
+        """Its envelope; unchecked, a stock client may have written anything."""
         self.failures: Sequence[Failure] = ()
         """One failure for each input that failed; known once the job has ended."""
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._compute_ms = 0.0
+
+    @property
+    def traceparent(self) -> object:
+        """Its trace context, if any; unchecked."""
+        return self._keywords.get("traceparent")
 
     @property
     def started(self) -> bool:
@@ -91,35 +99,33 @@ class HeldJob:
 
     def _ending(self, state: JobState, results: bytes | None, work: Work = NO_WORK) -> Ending:
         first = self.failures[0] if self.failures else None
-        record = Record(
-            s=state is JobState.SUCCEEDED,
-            r=results,
-            id=self.id,
-            q=keys.queue_name(self.model),
-            t=self.claimed.attempts + self.started,
-            et=self.created,
-            st=self._started or self.claimed.claimed_ms,
+        header = Header(
+            model=self.model,
+            state=state[0],
             n=self.count,
             failed=len(self.failures),
+            attempts=self.claimed.attempts + self.started,
+            created=self.created,
+            started=self._started or self.claimed.claimed_ms,
             tokens=work.tokens,
             compute=work.compute,
             batch=work.batch,
             error=(first.kind, shortened(first.detail)) if first else None,
             worker=self.claimed.worker or None,
             order=work.order,
-            state=state,
-            ft=UNIX_MS,
         )
-        return Ending(self.id, self.claimed.token, state, encode_record(record))
+        return Ending(
+            self.id, self.claimed.token, state, encode_head(header), results or b"", terms(self._keywords)
+        )
 
 
 class Unreadable(HeldJob):
     """A job that cannot be run, and the reason."""
 
     def __init__(
-        self, claimed: Claimed, model: str, created: int, count: int, traceparent: object, reason: str
+        self, claimed: Claimed, model: str, created: int, count: int, keywords: Mapping[str, Any], reason: str
     ) -> None:
-        super().__init__(claimed, model, created, count, traceparent)
+        super().__init__(claimed, model, created, count, keywords)
         self.reason = reason
 
     def ending(self) -> Ending:

@@ -1,4 +1,7 @@
-"""LeaseKeeper: the jobs a worker holds: renews leases, writes endings back, releases the rest."""
+"""LeaseKeeper: a worker's jobs of one shard: renews leases, writes endings back, releases the rest.
+
+`leases.py` has the keepers of all shards.
+"""
 
 import asyncio
 import contextlib
@@ -11,9 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from jobs.errors import QueueUnavailable
 from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Claimed, Ending
-from jobs.ledger.queues import SWEEP_EVERY
 from jobs.monitoring import traces
-from jobs.monitoring.history import History
 from jobs.schema import JobState
 from worker.leases.held import HeldJob
 from worker.leases.job_log import JobLog
@@ -48,10 +49,10 @@ class LeaseKeeper:
         self.claims = claims
         self.model = model
         self.statistics = statistics
-        self._retry = retry
+        self.retry = retry
         self._log = log
         self._on_lost = on_lost
-        self._job_log = JobLog(log, claims.settings.log_slow)
+        self._job_log = JobLog(log, claims.shard.settings.log_slow)
         tracer = traces.tracer()
         self.traces = JobTraces(tracer, model, statistics.beat.id) if tracer else None
         self.progress = ProgressWriter(claims, self.holds)
@@ -109,7 +110,7 @@ class LeaseKeeper:
 
     async def _start(self, claims: Sequence[Claimed]) -> None:
         with contextlib.suppress(QueueUnavailable, ResponseError):  # a failed charge does no harm
-            await self.claims.start(claims)
+            await self.claims.start(self.model, claims)
 
     def end(self, job: HeldJob, ending: Ending) -> None:
         """Queues an ending for writing back; the job's lease is kept until it is written."""
@@ -125,10 +126,10 @@ class LeaseKeeper:
         """Writes the queued endings back, all together, and retries through outages."""
         while True:
             endings = [await self._endings.get()]
-            size = len(endings[0].head)
+            size = len(endings[0].results)
             while not self._endings.empty() and size < MAX_WRITE_BYTES:
                 endings.append(self._endings.get_nowait())
-                size += len(endings[-1].head)
+                size += len(endings[-1].results)
             await self._write(endings)
             for ending in endings:
                 job = self._ending.pop(ending.token + ending.id)
@@ -139,7 +140,7 @@ class LeaseKeeper:
     async def _write(self, endings: list[Ending]) -> None:
         began = time.monotonic()
         try:
-            refused = await self._retry(self.claims.finish, self.model, endings, insist=True)
+            refused = await self.retry(self.claims.finish, self.model, endings, insist=True)
         except ResponseError as error:  # Redis refuses one of them, it is unknown which
             about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
             self._log.error("results refused by Redis", **about, error=str(error))
@@ -174,7 +175,7 @@ class LeaseKeeper:
             if not held:
                 continue
             claims = [job.claimed for job in held.values()]
-            lost, over = await self._retry(self.claims.renew, self.model, claims, insist=True)
+            lost, over = await self.retry(self.claims.renew, self.model, claims, insist=True)
             for job_id in lost | over:
                 job = held[job_id]
                 being_written = job.claimed.token + job_id in self._ending
@@ -183,21 +184,6 @@ class LeaseKeeper:
                         self.statistics.beat.lost_leases += 1
                         self._log.warning("lease lost", job=job_id)
                     self._drop(job)
-
-    async def sweep_forever(self) -> None:
-        """Returns jobs of lost workers to the queue, ends overdue or aborted ones, samples the history."""
-        history = History(self.claims)
-        while True:
-            try:
-                swept = await self._retry(self.claims.sweep, self.model, insist=True)
-            except ResponseError as error:  # a job on which the script fails must not end the worker
-                self._log.error("sweep failed", error=str(error))
-            else:
-                if any(swept):
-                    given_back, expired, aborted = swept
-                    self._log.info("jobs swept", given_back=given_back, expired=expired, aborted=aborted)
-                await history.record()
-            await asyncio.sleep(SWEEP_EVERY)
 
     def _drop(self, job: LeasedJob) -> None:
         """Drops a job that was cancelled or belongs to another worker now."""

@@ -3,7 +3,7 @@
 `parse` turns a claim into a LeasedJob, or into an Unreadable with the reason.
 """
 
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Annotated, Any
 
 import msgspec
@@ -22,15 +22,22 @@ from worker.batching.batcher import Item
 from worker.engine.protocol import Failure
 from worker.leases.held import HeldJob, Outcome, Unreadable, Work, outcome_json, results_json
 
+NO_KEYWORDS: Mapping[str, Any] = {}
+
 
 class LeasedJob(HeldJob):
     """A job that this worker runs."""
 
     def __init__(
-        self, claimed: Claimed, job: NewJob, created: int, max_bytes: int, traceparent: object = None
+        self,
+        claimed: Claimed,
+        job: NewJob,
+        created: int,
+        max_bytes: int,
+        keywords: Mapping[str, Any] = NO_KEYWORDS,
     ) -> None:
         """Raises TypeError or RecursionError if the parameters cannot be compared with other jobs'."""
-        super().__init__(claimed, job.model, created, job.count, traceparent)
+        super().__init__(claimed, job.model, created, job.count, keywords)
         self.max_bytes = max_bytes
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
@@ -242,10 +249,10 @@ def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unre
         payload = decode_payload(claimed.payload, packed=spec.definition.input.is_packed)
     except UNREADABLE as error:
         reason = f"the payload cannot be read: {error}"
-        return Unreadable(claimed, spec.name, claimed.claimed_ms, 1, None, reason)
-    created, traceparent = payload.et, payload.k.get("traceparent")
+        return Unreadable(claimed, spec.name, claimed.claimed_ms, 1, NO_KEYWORDS, reason)
+    created = payload.et
     try:
-        job = LeasedJob(claimed, _runnable(payload, spec), created, max_bytes, traceparent)
+        job = LeasedJob(claimed, _runnable(payload, spec), created, max_bytes, payload.k)
     except (InvalidRequest, msgspec.ValidationError) as error:
         reason = str(error)
     except Exception as error:  # anything a stock client enqueues must affect only this job
@@ -254,7 +261,7 @@ def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unre
         if not KNOWN.issuperset(payload.k):
             job.unknown = payload.k.keys() - KNOWN
         return job
-    return Unreadable(claimed, spec.name, created, input_count(payload.a), traceparent, reason)
+    return Unreadable(claimed, spec.name, created, input_count(payload.a), payload.k, reason)
 
 
 def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:

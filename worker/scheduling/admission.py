@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Claimed
 from jobs.models import ModelSpec
 from jobs.settings import Settings
 from worker.leases.held import Unreadable
-from worker.leases.keeper import LeaseKeeper
 from worker.leases.leased_job import LeasedJob, parse
-from worker.leases.redis_retry import RedisRetry
+from worker.leases.leases import Leases
 from worker.scheduling.window import Window
 
 LARGE_PAYLOAD = 256 * 1024
@@ -22,28 +20,24 @@ class Admission:
 
     def __init__(
         self,
-        claims: Claims,
         settings: Settings,
-        keeper: LeaseKeeper,
+        leases: Leases,
         window: Window,
-        retry: RedisRetry,
         filled: Callable[[], None],
     ) -> None:
-        self._claims = claims
         self._settings = settings
-        self._keeper = keeper
+        self._leases = leases
         self._window = window
-        self._retry = retry
         self._filled = filled
 
     async def admit(self, claimed: Sequence[Claimed], spec: ModelSpec) -> list[LeasedJob]:
         """Takes over the claimed jobs of this model; returns those that can be run."""
         parsed = [parse(job, spec, self._settings.max_result_bytes) for job in claimed]
         leased = [job for job in parsed if isinstance(job, LeasedJob)]
-        self._keeper.add(leased)
+        self._leases.add(leased)
         for job in parsed:
             if isinstance(job, Unreadable):
-                self._keeper.end(job, job.ending())
+                self._leases.end(job, job.ending())
         for job in leased:
             await self._admit(job)
             if len(job.claimed.payload) > LARGE_PAYLOAD:
@@ -53,7 +47,7 @@ class Admission:
     async def _admit(self, job: LeasedJob) -> None:
         tries = self._settings.max_attempts
         if job.claimed.known:
-            job.resume(await self._retry(self._claims.noted, job.id))
+            job.resume(await self._leases.noted(job))
         if job.claimed.attempts >= tries:
             self._window.end(
                 job,
@@ -68,7 +62,7 @@ class Admission:
         except Exception as error:  # any tokenizer error must affect only this job
             self._window.end(job, job.failed("invalid-request", f"{type(error).__name__}: {error}"))
             return
-        if not self._keeper.holds(job):
+        if not self._leases.holds(job):
             return  # cancelled or lost while it was measured
         if self._window.meter.is_exact(job.inputs):
             job.tokens = sum(lengths)

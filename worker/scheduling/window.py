@@ -8,8 +8,8 @@ from jobs.ledger.leasing import Ending
 from worker.batching.batcher import Batcher, Item
 from worker.batching.lengths import LengthMeter
 from worker.leases.held import Outcome
-from worker.leases.keeper import LeaseKeeper
 from worker.leases.leased_job import Batch, LeasedJob
+from worker.leases.leases import Leases
 from worker.scheduling.isolation import Verdicts
 from worker.statistics import WorkerStatistics
 
@@ -41,12 +41,12 @@ class Window:
     def __init__(
         self,
         batcher: Batcher[LeasedJob],
-        keeper: LeaseKeeper,
+        leases: Leases,
         statistics: WorkerStatistics,
         claim_due: asyncio.Event,
     ) -> None:
         self.batcher = batcher
-        self.keeper = keeper
+        self.leases = leases
         self.statistics = statistics
         self.claim_due = claim_due
         """Set when a claim is due: a batch was chosen and may have left room in the window."""
@@ -81,7 +81,7 @@ class Window:
 
     def put_back(self, batch: Batch) -> None:
         """Returns items to the window, except those of jobs that have ended or were lost."""
-        self.batcher.add(item for item in batch if self.keeper.holds(item.job) and not item.job.over)
+        self.batcher.add(item for item in batch if self.leases.holds(item.job) and not item.job.over)
 
     def hold(self, job: LeasedJob) -> Batch:
         """Takes a job's waiting items out of the window; `put_back` returns them."""
@@ -95,7 +95,7 @@ class Window:
 
     async def charge(self, jobs: list[LeasedJob]) -> None:
         """Charges an attempt to jobs whose first batch starts; waits only if the charge must come first."""
-        await self.keeper.start(jobs)
+        await self.leases.start(jobs)
 
     def settle(self, batch: Batch, result: BatchResult) -> None:
         """Applies a batch's outcomes; jobs with all their outcomes are queued for writing back."""
@@ -106,8 +106,8 @@ class Window:
             self.meter.adjust(inputs, batch[0].job.parameters, result.counted)
         self.statistics.ran(len(batch), result.tokens, result.padded, result.seconds, result.starved)
         jobs = {item.job.id: item.job for item in batch}.values()
-        if self.keeper.traces:
-            self.keeper.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
+        if self.leases.traces:
+            self.leases.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
         for job in jobs:
             shared = len(jobs) > 1
             job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms, shared=shared)
@@ -124,15 +124,15 @@ class Window:
         self.statistics.beat.compute_seconds += seconds
 
     def _end_if_done(self, job: LeasedJob) -> None:
-        if not self.keeper.holds(job) or job.over:
+        if not self.leases.holds(job) or job.over:
             return
         if job.done or job.too_large:
             self.end(job, job.finished())
         else:
-            self.keeper.progress.changed(job)
+            self.leases.changed(job)
 
     def end(self, job: LeasedJob, ending: Ending) -> None:
         if not job.over:  # a job may have ended while its other inputs were in the prepared batch
             job.over = True
             self.batcher.discard(job.items)
-            self.keeper.end(job, ending)
+            self.leases.end(job, ending)

@@ -7,6 +7,7 @@ local function clock()                       -- Unix ms by the server's clock; n
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
+local now = clock()
 
 local function str(s)
   if #s < 256 then return '\217' .. string.char(#s) .. s end
@@ -14,15 +15,6 @@ local function str(s)
 end
 
 local function uint(n) return '\207' .. struct.pack('>I8', n) end
-
-local function progressed(id, succeeded, failed)   -- [id, 'running', nil, inputs with an output, inputs that failed]
-  return '\149' .. str(id) .. str('running') .. '\192' .. uint(succeeded) .. uint(failed)
-end
-
-local function event(id, state, record)      -- [id, state, record or nil]
-  local carried = record and '\198' .. struct.pack('>I4', #record) .. record or '\192'
-  return '\147' .. str(id) .. str(state) .. carried
-end
 
 --@include payload.lua
 
@@ -46,10 +38,4 @@ local function counter(key)                  -- returns the bytes of the unfinis
   local value = redis.call('GET', key) or '0'
   if not string.find(value, '^%-?%d+$') then error({err = 'WRONGTYPE ' .. key .. ' holds no whole number'}) end
   return tonumber(value)
-end
-
-local function publish(channel, events)
-  if #events > 0 then
-    redis.call('PUBLISH', channel, '\221' .. struct.pack('>I4', #events) .. table.concat(events))
-  end
 end

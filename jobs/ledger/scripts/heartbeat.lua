@@ -1,9 +1,12 @@
 #!lua flags=allow-oom
 -- Writes a worker's heartbeat, also when memory is full, so that running workers do not appear dead then.
--- KEYS  1 heartbeat  2 roster
--- ARGV  1 worker id  2 heartbeat, msgpack  3 its lifetime, ms
+--@key heartbeat
+--@key roster
 --@include codec.lua
+--@arg worker  id
+--@arg beat  msgpack
+--@arg lifetime  ms
 
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-redis.call('ZADD', KEYS[2], clock(), ARGV[1])
-redis.call('PEXPIRE', KEYS[2], 60000)
+redis.call('SET', KEYS.heartbeat, ARGV.beat, 'PX', ARGV.lifetime)
+redis.call('ZADD', KEYS.roster, now, ARGV.worker)
+redis.call('PEXPIRE', KEYS.roster, 60000)

@@ -4,12 +4,9 @@ local function record_at(key, most)          -- false if there is none, {record}
   local length = redis.pcall('STRLEN', key)  -- {record without results, offset of the results, their bytes}
   if type(length) ~= 'number' or length == 0 then return false end   -- not a number: another program's data
   if length <= most then return {redis.call('GET', key)} end
-  local head = redis.call('GETRANGE', key, 0, 99)
-  local at = string.find(head, '\161s[\194\195]\161r')   -- wire.Record: success, directly followed by the results
-  local kinds = {[196] = 1, [197] = 2, [198] = 4}   -- msgpack's bin headers -> bytes of the length field
-  local width = at and kinds[string.byte(head, at + 5)]
-  if not width then return {redis.call('GET', key)} end
-  local size = struct.unpack('>I' .. width, string.sub(head, at + 6))
-  local offset = at + 5 + width              -- from 0
-  return {string.sub(head, 1, at + 4) .. '\196\0' .. redis.call('GETRANGE', key, offset + size, -1), offset, size}
+  local start = redis.call('GETRANGE', key, 0, 10)   -- jobs/ledger/records.py
+  if string.byte(start) ~= 193 then return {redis.call('GET', key)} end   -- written by release 0.1
+  local offset = 11 + struct.unpack('>I2', string.sub(start, 10))
+  if length == offset then return {redis.call('GET', key)} end
+  return {redis.call('GETRANGE', key, 0, offset - 1), offset, length - offset}
 end

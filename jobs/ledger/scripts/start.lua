@@ -1,17 +1,19 @@
 #!lua flags=allow-oom
 -- Charges an attempt to jobs whose first batch starts, and stores the time. Jobs that only waited in a worker's
 -- window are not charged if the worker dies.
--- KEYS  none
--- ARGV  1 lease prefix  2 attempts prefix, then for each job id, token, attempts including this one
 -- Sending the same arguments again, because the answer was lost, charges no second attempt.
+--@key queue
 --@include codec.lua
+--@arg leases  prefixes of the keys of jobs
+--@arg attempts
+--@each id token
+--@each attempts  including this one
 
-local now = clock()
-for i = 3, #ARGV, 3 do
-  local key, attempts = ARGV[1] .. ARGV[i], ARGV[2] .. ARGV[i]
+for at = EACH.first, #ARGV, EACH.size do
+  local key = ARGV.leases .. EACH.id
   local lease = peek('GET', key)
-  if lease and string.sub(lease, 1, 32) == ARGV[i + 1] then
-    redis.call('SET', key, ARGV[i + 1] .. string.format('%d', now), 'KEEPTTL')
-    redis.call('SET', attempts, ARGV[i + 2], 'EX', 86400)
+  if lease and string.sub(lease, 1, 32) == EACH.token then
+    redis.call('SET', key, EACH.token .. string.format('%d', now), 'KEEPTTL')
+    redis.call('SET', ARGV.attempts .. EACH.id, EACH.attempts, 'EX', 86400)
   end
 end

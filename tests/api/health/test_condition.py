@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from api.health.condition import condition
 from jobs.ledger import keys
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work
 from jobs.settings import Settings

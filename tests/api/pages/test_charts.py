@@ -3,7 +3,7 @@
 import httpx
 
 from api.pages.charts import GAP, HEIGHT, SPAN, STEP, WIDTH, charts, paths, rounded_up, trend
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import Moment, Sample, Series
 from jobs.monitoring.work import Work

@@ -4,7 +4,7 @@ from typing import get_args
 
 import msgspec
 
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.monitoring.failures import MAX_DETAIL, MAX_REASONS, FailureReason, newest, note
 from jobs.monitoring.history import Sample
 from jobs.monitoring.roster import Heartbeat

@@ -8,7 +8,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
-from jobs.ledger.queues import Depth
+from jobs.ledger.shard import Depth
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import EVERY, MAX_GAP, MAX_SAMPLES, History, Moment, Sample, Series, done_since
 from jobs.monitoring.roster import Roster

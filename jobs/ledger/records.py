@@ -1,0 +1,142 @@
+"""Records of ended jobs, compact, because each is kept in memory for its lifetime.
+
+byte 0       0xc1, which begins no msgpack; a record of release 0.1 is a msgpack map
+bytes 1-8    finish time in Unix ms, filled in by the script that ends the job (`conclude.lua`)
+bytes 9-10   length of the header in bytes, big-endian
+...          header: the fields of `Header`, a msgpack array
+...          results: a JSON list aligned with the inputs, each `{"output": ...}` or `{"error": ...}`;
+             nothing if the job never ran
+"""
+
+import struct
+from typing import NamedTuple
+
+import msgspec
+
+from jobs.ledger.keys import model_of
+from jobs.problem_kinds import failure
+from jobs.schema import JobState
+
+_START = struct.Struct(">BQH")
+MARK = b"\xc1"
+"""First byte of a record."""
+
+STATES = {state.value[0]: state for state in JobState if state.terminal}
+"""First letter of a terminal state -> the state; a header has only the letter."""
+
+
+class Header(msgspec.Struct, array_like=True, kw_only=True):
+    """What is known of an ended job, without its id (its key has it) and results.
+
+    Add fields at the end only. `conclude.lua` writes the first seven.
+    """
+
+    model: str
+    state: str
+    """A key of STATES."""
+    n: int
+    """Number of inputs."""
+    failed: int = 0
+    """Number of failed inputs of a job that ran."""
+    attempts: int
+    """Times that it was started; 0 if never."""
+    created: int
+    started: int
+    """Unix ms by the server's clock; `started` is meaningless without an attempt."""
+    tokens: int | None = None
+    """Tokens of the job's inputs; None if they were not counted."""
+    compute: float | None = None
+    """Total milliseconds of its micro-batches."""
+    batch: tuple[float, float | None] | None = None
+    """Mean number of items in its micro-batches, and the share of padding among their tokens."""
+    error: tuple[str, str] | None = None
+    """Kind of failure and detail of the first failed input."""
+    worker: str | None = None
+    """Id of the worker that ended it."""
+    order: list[int] | None = None
+    """Input indices in the order in which their outcomes became known; None for a job without progress."""
+
+
+class Record(NamedTuple):
+    """A decoded record."""
+
+    header: Header
+    finished: int
+    """Unix ms by the server's clock."""
+    results: bytes | None
+    """JSON; None if the job never ran, or if the results were not read."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_headers = msgspec.msgpack.Decoder(Header)
+
+
+def encode_head(header: Header) -> bytes:
+    """Encodes the header with its length: what precedes the results, after the finish time."""
+    encoded = _encoder.encode(header)
+    return len(encoded).to_bytes(2) + encoded
+
+
+def decode_record(data: bytes) -> Record:
+    """Decodes a record, with or without its results. Raises msgspec.MsgspecError or ValueError."""
+    if data[:1] != MARK:
+        return _of_release_0_1(data)
+    try:
+        _, finished, length = _START.unpack_from(data)
+    except struct.error:
+        raise ValueError("the record is incomplete") from None
+    end = _START.size + length
+    return Record(_headers.decode(data[_START.size : end]), finished, data[end:] or None)
+
+
+class _Record01(msgspec.Struct):
+    """A record of release 0.1, with arq's field names and a few more."""
+
+    q: str
+    t: int
+    et: int
+    st: int
+    n: int
+    state: str
+    ft: int
+    r: bytes | None = None
+    failed: int = 0
+    tokens: int | None = None
+    compute: float | None = None
+    batch: tuple[float, float | None] | None = None
+    error: tuple[str, str] | None = None
+    worker: str | None = None
+    order: list[int] | None = None
+
+
+_records_01 = msgspec.msgpack.Decoder(_Record01)
+
+
+def _of_release_0_1(data: bytes) -> Record:
+    old = _records_01.decode(data)
+    header = Header(
+        model=model_of(old.q),
+        state=old.state[:1],
+        n=old.n,
+        failed=old.failed,
+        attempts=old.t,
+        created=old.et,
+        started=old.st,
+        tokens=old.tokens,
+        compute=old.compute,
+        batch=old.batch,
+        error=old.error,
+        worker=old.worker,
+        order=old.order,
+    )
+    return Record(header, old.ft, old.r)
+
+
+def detail_of_unread(error: tuple[str, str]) -> bytes:
+    """Encodes the further fields, up to `error`, of the header of a job that could not be read."""
+    return b"\xc0\xc0\xc0" + _encoder.encode(error)
+
+
+def results_of_unread(error: tuple[str, str]) -> bytes:
+    """Returns the results of that job, whose number of inputs is unknown: one error."""
+    return msgspec.json.encode([{"error": failure(*error)}])

@@ -1,0 +1,7 @@
+-- Included by the scripts that build the keys of jobs from these prefixes, because the ids are only known while the
+-- script runs. All are in the slot of the declared keys.
+--@arg payloads
+--@arg results
+--@arg leases
+--@arg attempts
+--@arg progress

@@ -1,0 +1,26 @@
+#!lua
+-- Reads a job, as read.lua. Unless it has ended, an API process is told of its changes from now on.
+-- If memory is full (no allow-oom flag), the caller reads without watching.
+--@key watched
+--@include job_keys.lua
+--@include record.lua
+--@arg id
+--@arg most_bytes  of a record that is returned with its results
+--@arg process  16 characters
+--@arg lifetime  of all registrations after the newest, ms
+
+local record = record_at(ARGV.results .. ARGV.id, tonumber(ARGV.most_bytes))
+if record then return record end             -- before the functions that an ended job does not need
+--@include state.lua
+
+local found = state()
+if #found == 7 then
+  local known = redis.pcall('HGET', KEYS.watched, ARGV.id)
+  if type(known) ~= 'table' then             -- a table: another program's data
+    if not string.find(known or '', ARGV.process, 1, true) then
+      redis.call('HSET', KEYS.watched, ARGV.id, (known or '') .. ARGV.process)
+    end
+    redis.call('PEXPIRE', KEYS.watched, ARGV.lifetime)
+  end
+end
+return found

@@ -1,0 +1,189 @@
+"""Shard: a part of the queue whose keys carry one hash tag, so that they are on one server.
+
+Every transition of a job is one script and one round trip, on arq's own keys. The header of each script in
+`jobs/ledger/scripts/` lists what it reads and writes.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from jobs.errors import QueueDamaged, QueueUnavailable
+from jobs.ledger import keys
+from jobs.ledger.integrity import Integrity
+from jobs.ledger.keys import Key
+from jobs.settings import Settings
+from jobs.store.lua import Script, script
+from jobs.store.store import Store
+
+SWEEP_EVERY = 1.0
+"""Seconds between sweeps, in every worker and every API process."""
+
+SWEEP_LIMIT = 1_000
+"""Most jobs that one sweep moves for each reason, so that it does not block the server for long."""
+
+
+LATE = 2
+"""Multiple of `renew_every` after which an unrenewed lease means that its worker may be lost. A lease lasts
+at least three. A killed worker is still on the roster then, so there is no time at which neither shows it."""
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """A model's unfinished jobs, and the bytes of their payloads."""
+
+    waiting: int
+    deferred: int
+    running: int
+    bytes: int
+    oldest_ms: int = 0
+    """Milliseconds since the oldest of the next 64 jobs was accepted."""
+    late: int = 0
+    """Running jobs whose lease renewal is late."""
+    damage: str = ""
+    """If another program's data prevents counting: the key and what it holds."""
+
+    def __add__(self, other: "Depth") -> "Depth":
+        return Depth(
+            self.waiting + other.waiting,
+            self.deferred + other.deferred,
+            self.running + other.running,
+            self.bytes + other.bytes,
+            max(self.oldest_ms, other.oldest_ms),
+            self.late + other.late,
+            self.damage or other.damage,
+        )
+
+    @property
+    def unfinished(self) -> int:
+        return self.waiting + self.deferred + self.running
+
+
+EMPTY = Depth(0, 0, 0, 0)
+
+
+class Shard:
+    """The keys and scripts of one shard. Its methods raise QueueUnavailable."""
+
+    def __init__(self, number: int, store: Store, settings: Settings, models: Iterable[str] = ()) -> None:
+        self.number = number
+        self.settings = settings
+        self.models = tuple(models)
+        self.tag = keys.tag(number, clustered=store.clustered)
+        self.redis = store.client(self.tag)
+        self.integrity = Integrity(self.redis, self.models, self.tag)
+        self.available = True
+        """Whether the newest script was answered."""
+        self._names = self._fixed()
+        self._names_of_models = {model: self._of_model(model) for model in self.models}
+
+    def key(self, kind: Key, name: str = "") -> str:
+        """Returns the key of a job or model in this shard; without a name its prefix."""
+        return kind.of(name, self.tag)
+
+    def _fixed(self) -> dict[str, Any]:
+        """Returns the keys and arguments that are the same for every call of a script, by name."""
+        return {
+            "abort": self.key(keys.ABORT),
+            "outbox": self.key(keys.OUTBOX),
+            "recent": self.key(keys.RECENT),
+            "roster": self.key(keys.ROSTER),
+            "shards": self.key(keys.SHARDS),
+            "watched": self.key(keys.WATCHED),
+            "payloads": self.key(keys.JOB),
+            "results": self.key(keys.RESULT),
+            "leases": self.key(keys.LEASE),
+            "attempts": self.key(keys.ATTEMPTS),
+            "progress": self.key(keys.PROGRESS),
+            "queue_prefix": self.key(keys.QUEUE),
+            "deadlines_prefix": self.key(keys.DEADLINES),
+            "bytes_prefix": self.key(keys.BYTES),
+            "idempotency": self.key(keys.IDEMPOTENCY),
+            "groups": self.key(keys.GROUP),
+            "events": keys.EVENTS,
+            "result_ttl": int(self.settings.result_ttl * 1000),
+            "idempotency_ttl": int(self.settings.idempotency_ttl * 1000),
+            "recent_jobs": self.settings.recent_jobs,
+            "inline": self.settings.inline_bytes,
+            "lease": int(self.settings.lease * 1000),
+        }
+
+    def _of_model(self, model: str) -> dict[str, Any]:
+        kinds = {
+            "queue": keys.QUEUE,
+            "deadlines": keys.DEADLINES,
+            "bytes": keys.BYTES,
+            "doorbell": keys.DOORBELL,
+            "swept": keys.SWEPT,
+        }
+        return {"model": model, **{name: self.key(kind, model) for name, kind in kinds.items()}}
+
+    def parameters(
+        self, which: Script, model: str = "", each: Sequence[Any] = (), /, **given: Any
+    ) -> list[Any]:
+        """Returns a script's keys and arguments: those of the shard, of the model, and the given ones."""
+        names = self._names
+        if model:
+            names = names | self._names_of_models[model]
+        return which.parameters({**names, **given} if given else names, each)
+
+    async def run(
+        self,
+        which: Script,
+        model: str = "",
+        each: Sequence[Any] = (),
+        /,
+        *,
+        many_jobs: bool = False,
+        **given: Any,
+    ) -> Any:
+        """Runs a script of this shard and returns its answer; `many_jobs` as in `Integrity.run`."""
+        parameters = self.parameters(which, model, each, **given)
+        return await self.call(partial(which.run, self.redis, parameters), many_jobs=many_jobs)
+
+    async def call(self, call: Callable[[], Awaitable[Any]], *, many_jobs: bool = False) -> Any:
+        """Makes a call whose errors are named, and notes whether the shard is available."""
+        try:
+            answer = await self.integrity.run(call, many_jobs=many_jobs)
+        except QueueDamaged:
+            self.available = True
+            raise
+        except QueueUnavailable:
+            self.available = False
+            raise
+        self.available = True
+        return answer
+
+    async def depth(self, *only: str) -> dict[str, Depth]:
+        """Returns the unfinished jobs of all models, or of some, and the age of the oldest that waits."""
+        models = only or self.models
+        try:
+            counts = await self.run(script("depth"), "", models, late=late_ms(self.settings))
+        except QueueDamaged as error:  # count the other models one by one
+            if len(models) == 1:
+                return {models[0]: Depth(0, 0, 0, 0, damage=str(error))}
+            return {model: (await self.depth(model))[model] for model in models}
+        return {model: Depth(*counts[6 * i : 6 * i + 6]) for i, model in enumerate(models)}
+
+    async def sweep(self, model: str) -> tuple[int, int, int]:
+        """Requeues jobs whose lease ended, expires overdue jobs, ends aborted jobs; returns how many of each.
+
+        Workers and the API call it every SWEEP_EVERY seconds, so that deadlines are kept without a worker.
+        If there was no sweep for three times that, for example because Redis was stopped, leases are extended
+        so that live workers can renew them.
+        """
+        given_back, expired, aborted = await self.run(
+            script("sweep"),
+            model,
+            many_jobs=True,
+            most_jobs=SWEEP_LIMIT,
+            unswept=int(3 * SWEEP_EVERY * 1000),
+            extension=int(self.settings.lease * 1000) // 2,
+        )
+        return given_back, expired, aborted
+
+
+def late_ms(settings: Settings) -> int:
+    """Returns the remaining milliseconds of a lease at or below which its renewal is late."""
+    return int(1000 * (settings.lease - LATE * settings.renew_every))

@@ -1,0 +1,158 @@
+"""Shards: all shards of a queue, how it has grown, and which of them a job belongs to.
+
+The number of shards is in Redis (`batchline:shards`). BATCHLINE_SHARDS raises it, and every process learns of
+it within a second. It cannot be reduced.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+from jobs.errors import QueueUnavailable
+from jobs.ledger import keys
+from jobs.ledger.ids import shard_of
+from jobs.ledger.shard import EMPTY, Depth, Shard
+from jobs.settings import Settings
+from jobs.store.lua import script
+from jobs.store.store import Store
+
+HOME = 0.05
+"""Seconds after which a process submits to the next shard. Jobs that arrive at almost the same time share a
+shard, and so a script; over longer times all shards get the same share."""
+
+SETTLED = 10.0
+"""Seconds after a growth at which idempotency keys begin to use the new shards: every process knows them."""
+
+PATIENCE = 1.0
+"""Most seconds that one shard's answer is waited for longer than another's."""
+
+T = TypeVar("T")
+
+
+class Growth(NamedTuple):
+    """The queue got this many shards at that time, by this machine's monotonic clock."""
+
+    number: int
+    at: float
+
+
+class Shards:
+    """The shards of one queue. `first` also has what exists once: roster, history, growth."""
+
+    def __init__(self, store: Store, settings: Settings, models: Iterable[str] = ()) -> None:
+        self.store = store
+        self.settings = settings
+        self.models = tuple(models)
+        self._all: list[Shard] = []
+        self._growths: list[Growth] = []
+        self._learned = False
+        self._offset = int.from_bytes(os.urandom(2))
+        self._extend(settings.shards)
+
+    def _extend(self, number: int) -> None:
+        for each in range(len(self._all), number):
+            self._all.append(Shard(each, self.store, self.settings, self.models))
+
+    @property
+    def first(self) -> Shard:
+        return self._all[0]
+
+    def __iter__(self) -> Iterator[Shard]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, number: int) -> Shard:
+        return self._all[number]
+
+    async def of(self, job_id: str) -> tuple[Shard, ...]:
+        """Returns the shards that may have the job: that of its id, then the first.
+
+        Ids of release 0.1 and of stock arq clients name no shard; their jobs are in the first one.
+        Raises QueueUnavailable if the number of shards is not known yet.
+        """
+        if not self._learned:
+            await self.grow()
+        number = shard_of(job_id)
+        return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
+
+    def home(self) -> Shard:
+        """Returns the shard for a new job: each in turn, except those that do not answer."""
+        turn = int(time.monotonic() / HOME) + self._offset
+        for step in range(len(self._all)):
+            shard = self._all[(turn + step) % len(self._all)]
+            if shard.available:
+                return shard
+        return self._all[turn % len(self._all)]
+
+    async def home_of_key(self, digest: str) -> Shard:
+        """Returns the shard for a job with an idempotency key, from the key's SHA-256 digest (hex digits).
+
+        It is computed from the digest. After a growth, keys that were used before are still found where they
+        are, as long as they are kept. Raises QueueUnavailable.
+        """
+        if not self._learned:
+            await self.grow()
+        now, number = time.monotonic(), int(digest[:15], 16)
+        sizes = [1, *(growth.number for growth in self._growths)]
+        ends = [growth.at + SETTLED for growth in self._growths]
+        current = next((size for size, end in zip(sizes, [*ends, None], strict=True) if not end or now < end))
+        home = self._all[number % current]
+        for size, end in zip(sizes, ends, strict=False):
+            earlier = self._all[number % size]
+            if size < current and earlier is not home and now < end + self.settings.idempotency_ttl:
+                async with earlier.integrity.intact():
+                    if await earlier.redis.exists(earlier.key(keys.IDEMPOTENCY, digest)):
+                        return earlier
+        return home
+
+    async def grow(self) -> None:
+        """Raises the queue's number of shards to BATCHLINE_SHARDS, and learns its number. Once a second."""
+        now, *grown = await self.first.run(script("shards"), number=self.settings.shards)
+        here = time.monotonic()
+        self._learned = True
+        pairs = sorted(zip(grown[::2], grown[1::2], strict=True))
+        self._growths = [Growth(number, here - (now - at) / 1000) for number, at in pairs]
+        self._extend(max([1, *grown[::2]]))
+
+    async def each(self, work: Callable[[Shard], Awaitable[T]]) -> dict[int, T]:
+        """Does the work for every shard at once; returns the answers of those that answer in time, by number.
+
+        A shard that does not answer is waited for no longer than PATIENCE after the others. Raises
+        QueueUnavailable if none answers.
+        """
+        if len(self._all) == 1:
+            return {0: await work(self.first)}
+        tasks = {shard.number: asyncio.ensure_future(work(shard)) for shard in self._all}
+        try:
+            await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks.values(), timeout=PATIENCE)
+        finally:
+            late = [task for task in tasks.values() if not task.done()]
+            for task in late:
+                task.cancel()
+        answers, failure = {}, QueueUnavailable("no shard answers")
+        for number, task in tasks.items():
+            if task in late:
+                self._all[number].available = False
+            elif not isinstance(error := task.exception(), QueueUnavailable):
+                answers[number] = task.result()
+            else:
+                failure = error
+        if not answers:
+            raise failure
+        return answers
+
+    async def depth(self, *only: str) -> dict[str, Depth]:
+        """Returns the unfinished jobs of all models, or of some, of the shards that can be reached."""
+        found = await self.each(lambda shard: shard.depth(*only))
+        return {
+            model: sum((depths[model] for depths in found.values()), EMPTY) for model in only or self.models
+        }
+
+    def unavailable(self) -> list[int]:
+        """Returns the numbers of the shards that did not answer last."""
+        return [shard.number for shard in self._all if not shard.available]
