@@ -43,12 +43,12 @@ class Intake:
         del job  # its inputs must not stay in memory during the wait
         job_id = await self._ledger.new_id(key)
         replayed = False
-        notify = self._process if wait > 0 else ""
+        watcher = self._process if wait > 0 else ""
 
         async def submit() -> Job:
             nonlocal replayed
             try:
-                accepted, replayed = await self.submit(request, unsubmitted.pop(), job_id, key, notify)
+                accepted, replayed = await self.submit(request, unsubmitted.pop(), job_id, key, watcher)
                 return accepted
             finally:
                 bodies.release(request.scope)
@@ -57,7 +57,7 @@ class Intake:
         return await call.present(request, Accepted(found, replayed), context)
 
     async def submit(
-        self, request: Request, job: NewJob, job_id: str, key: str | None = None, notify: str = ""
+        self, request: Request, job: NewJob, job_id: str, key: str | None = None, watcher: str = ""
     ) -> tuple[Job, bool]:
         """Submits a job for the request's caller.
 
@@ -69,9 +69,11 @@ class Intake:
         owner = caller_of(request.scope).owner
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:
-                if owner or trace or notify:
-                    job = msgspec.structs.replace(job, owner=owner, traceparent=trace, notify=notify)
-                found, known = await self._ledger.submit(job, idempotency_key=key, job_id=job_id)
+                if owner or trace:
+                    job = msgspec.structs.replace(job, owner=owner, traceparent=trace)
+                found, known = await self._ledger.submit(
+                    job, idempotency_key=key, job_id=job_id, watcher=watcher
+                )
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
             raise

@@ -28,7 +28,7 @@ from jobs.monitoring.roster import HEARTBEAT_EVERY, Heartbeat, Roster
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from jobs.store.connection import connect
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 
 SLEEPING = """\
@@ -86,7 +86,7 @@ def measure(
 async def _burst(url: str, workers: int, burst: list[NewJob]) -> tuple[list[Job], list[Heartbeat]]:
     redis = connect(Settings(redis_url=url), connections=32)
     try:
-        queue, roster = JobQueue(redis, Settings(redis_url=url), ["burst"]), Roster(redis)
+        queue, roster = JobQueue(redis, Settings(redis_url=url), ["burst"]), Roster(first_shard(redis))
         settled_at = time.monotonic() + 2 * HEARTBEAT_EVERY + 0.5
 
         async def rosters_read() -> bool:

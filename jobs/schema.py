@@ -85,8 +85,6 @@ class NewJob(msgspec.Struct, frozen=True):
     """Seconds for which the ended job can be read; None for the default."""
     keep_inputs: bool = False
     """Whether the inputs are kept with the results."""
-    notify: str = ""
-    """The API process whose request waits for the job's end, if one does."""
     given: dict[str, Any] | None = None
     """The client's own parameters, if the model has defaults. A repeated request is recognised by these,
     because the defaults may have changed since."""

@@ -15,7 +15,7 @@ from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.records import Header, encode_head
 from jobs.ledger.rounds import Rounds
-from jobs.ledger.shard import Depth
+from jobs.ledger.shard import Depth, Shard
 from jobs.ledger.shards import Shards
 from jobs.ledger.wire import decode_payload
 from jobs.monitoring.roster import Heartbeat
@@ -26,6 +26,9 @@ from jobs.store.store import Server, Store
 OfJob = TypeVar("OfJob", Claimed, Progress, Ending)
 
 MODEL = "sentiment"
+
+WATCHER = "0123456789abcdef"
+"""The name of an API process."""
 
 
 class JobQueue(Ledger):
@@ -145,6 +148,11 @@ def _ending(
     )
     asked = terms(decode_payload(claimed.payload).k)
     return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked)
+
+
+def first_shard(redis: ArqRedis, settings: Settings | None = None) -> Shard:
+    """The shard with the roster and the history."""
+    return Shard(0, Server(redis), settings or Settings())
 
 
 async def run_one(

@@ -1,7 +1,7 @@
 """One Redis subscription per process. It passes each event to the requests that watch the event's job.
 
-A process has a channel of its own. It gets the end of a job that names the process in its envelope, and all
-changes of a job for which the process registered when it read it (`Ledger.read` with `watcher`).
+A process has a channel of its own. It gets the end of each job that it submitted as the `watcher`, and all
+changes of each job that it read as the `watcher` (`Ledger`).
 
 Events are lost while the subscription is interrupted. So after each new subscription, every watcher receives
 MISSED and reads its job again. `api/waiting/waiting.py` and `api/waiting/events.py` process the events.

@@ -47,17 +47,12 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Seconds for which the ended job can be read; by default BATCHLINE_RESULT_TTL."""
     keep_inputs: bool = False
     """Whether the inputs are kept as long as the results."""
-    notify: str | None = None
-    """The API process whose request waits for the job's end, 16 characters; empty if none does. Without it
-    all processes are told: release 0.1 and stock clients do not write it."""
 
 
 KNOWN = frozenset(Envelope.__struct_fields__)
 
-TERMS = ("webhook", "group", "result_ttl", "keep_inputs", "notify")
+TERMS = ("webhook", "group", "result_ttl", "keep_inputs")
 """The fields that say what happens when the job ends."""
-
-NOTHING = {"notify": ""}
 
 
 def envelope(keywords: dict[str, Any]) -> Envelope:
@@ -68,4 +63,4 @@ def envelope(keywords: dict[str, Any]) -> Envelope:
 def terms(keywords: Mapping[str, Any]) -> bytes:
     """Returns a job's TERMS in the form that `finish.lua` expects."""
     asked = {name: keywords[name] for name in TERMS if name in keywords}
-    return b"" if asked == NOTHING else msgspec.msgpack.encode(asked)
+    return msgspec.msgpack.encode(asked) if asked else b""

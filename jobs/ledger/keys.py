@@ -24,8 +24,7 @@ queue (as a stock client expects), and the score shows whether its lease has end
 
 EVENTS = "batchline:events"
 """Channel: msgpack list of [id, state, record or nil]; one message holds the transitions of many jobs. Each
-API process has a channel of its own, `batchline:events:<process>`; this one is for jobs that release 0.1 or
-a stock client submitted."""
+API process has a channel of its own, `batchline:events:<process>`; workers of release 0.1 use this one."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ WATCHED = Key(
     "hash",
     "api",
     "an hour after the newest registration",
-    "id, or `*` for all jobs -> API processes that watch the job, 16 characters each",
+    "id, or `*` for all jobs -> 17 characters for each API process that watches it (notify.lua)",
 )
 OUTBOX = Key(
     "batchline:outbox", "stream", "who ends the job", "permanent", "endings of jobs with a webhook", True

@@ -46,13 +46,18 @@ class Ledger:
         return new_id((await self.shards.home_of_key(_digest(idempotency_key))).number)
 
     async def submit(
-        self, job: NewJob, *, idempotency_key: str | None = None, job_id: str | None = None
+        self,
+        job: NewJob,
+        *,
+        idempotency_key: str | None = None,
+        job_id: str | None = None,
+        watcher: str = "",
     ) -> tuple[Job, bool]:
         """Accepts a job, or finds the job that was accepted before with the same idempotency key.
 
-        `job_id` is from `new_id` with the same key. Returns the job and whether it is a replay. Raises
-        QueueFull, IdempotencyMismatch (the key was used with another request), JobGone (the earlier job's
-        lifetime is over) and QueueUnavailable.
+        `job_id` is from `new_id` with the same key. The API process `watcher` is told of the job's end.
+        Returns the job and whether it is a replay. Raises QueueFull, IdempotencyMismatch (the key was used
+        with another request), JobGone (the earlier job's lifetime is over) and QueueUnavailable.
         """
         job_id = job_id or await self.new_id(idempotency_key)
         shard = (await self.shards.of(job_id))[0]
@@ -72,16 +77,17 @@ class Ledger:
                 given = replace(request, parameters=job.given)
             fingerprint = _fingerprint(job.model, encode_payload(job.inputs, given))
             digest = _digest(idempotency_key)
-        # these differ between retries: they are not in the fingerprint
-        envelope = replace(request, traceparent=job.traceparent, notify=job.notify)
+        if job.traceparent is not None:  # differs between retries: not in the fingerprint
+            request = replace(request, traceparent=job.traceparent)
         answer = await self._submits_to(shard, job.model).accept(
             Submission(
                 id=job_id,
-                payload=encode_payload(job.inputs, envelope),
+                payload=encode_payload(job.inputs, request),
                 head_start=int(self.settings.head_start * 1000) * head_starts(job.priority),
                 latest_start=math.ceil((job.expires_in or 0) * 1000),
                 fingerprint=fingerprint,
                 idempotency_key=digest,
+                watcher=watcher,
             )
         )
         failpoints.reach("after_submit")

@@ -34,9 +34,6 @@ MAX_SLICES = 4
 """Most slices that a process requests at once; bounds what Redis buffers for it."""
 
 
-WATCHED_MS = 3_600_000
-"""Milliseconds for which the registration of a watcher is kept at least, unless the job ends."""
-
 STATE_PARTS = 7
 """Parts of the answer for a job that has not ended."""
 
@@ -208,7 +205,6 @@ class Reading:
                     id=job_id,
                     most_bytes=inline,
                     process=watcher,
-                    lifetime=WATCHED_MS,
                 )
         return await shard.run(script("read"), "", self._models, id=job_id, most_bytes=inline)  # type: ignore[no-any-return]
 

@@ -30,6 +30,10 @@ LATE = 2
 at least three. A killed worker is still on the roster then, so there is no time at which neither shows it."""
 
 
+WATCHED_MS = 3_600_000
+"""Milliseconds for which the registration of a watcher is kept at least, unless the job ends."""
+
+
 class Depth(msgspec.Struct, frozen=True):
     """A model's unfinished jobs, and the bytes of their payloads."""
 
@@ -106,6 +110,7 @@ class Shard:
             "idempotency_ttl": int(self.settings.idempotency_ttl * 1000),
             "recent_jobs": self.settings.recent_jobs,
             "inline": self.settings.inline_bytes,
+            "watch_lifetime": WATCHED_MS,
             "lease": int(self.settings.lease * 1000),
         }
 

@@ -32,6 +32,8 @@ class Submission(NamedTuple):
     """Fingerprint of a request with an idempotency key; otherwise ''."""
     idempotency_key: str
     """SHA-256 digest of the key; otherwise ''."""
+    watcher: str
+    """API process that waits for the job's end; otherwise ''."""
 
 
 class Submits:

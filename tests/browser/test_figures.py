@@ -12,7 +12,7 @@ from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import History
 from jobs.monitoring.roster import Roster
 from tests.browser.conftest import SOON, Site, Watched, submitted
-from tests.ledger import JobQueue, heartbeat, run_one
+from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from tests.waiting import until
 
 CUT = """() => [...document.querySelectorAll("dd, td, .chart .line, .progress p")]
@@ -24,7 +24,11 @@ SLOW = [1_000_000 if i == len(LATENCIES) else 0 for i in range(len(LATENCIES) + 
 @pytest.mark.parametrize("width", [360, 1280])
 async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, width: int) -> None:
     """However large: without its unit it would be another figure."""
-    page, roster, queue = view.page, Roster(redis), JobQueue(redis, site.queue_settings, ["sentiment"])
+    page, roster, queue = (
+        view.page,
+        Roster(first_shard(redis)),
+        JobQueue(redis, site.queue_settings, ["sentiment"]),
+    )
     await page.set_viewport_size({"width": width, "height": 800})
     job_id = await submitted(site, "x")
     await run_one(queue)
@@ -40,8 +44,8 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
 
     async def seen() -> bool:  # by whoever samples first, this test or the API
         await redis.delete(keys.SAMPLING.of("sentiment"))
-        await History(queue).record()
-        return "host-1" in (await History(queue).read())["sentiment"].seen
+        await History(queue.shards).record()
+        return "host-1" in (await History(queue.shards).read())["sentiment"].seen
 
     await until(seen)
     counts: dict[str, Any] = {
@@ -71,7 +75,7 @@ async def test_a_chart_is_read_with_the_pointer_and_with_the_keyboard(
 
     async def sampled() -> bool:
         await redis.delete(keys.SAMPLING.of("sentiment"))
-        return bool(await History(queue).record())
+        return bool(await History(queue.shards).record())
 
     await until(sampled)
     await submitted(site, "x")

@@ -14,7 +14,7 @@ from playwright.async_api import expect
 from api.pages.fragments import SHOWN
 from jobs.monitoring.roster import Roster
 from tests.browser.conftest import SOON, Site, Watched, running, submitted
-from tests.ledger import heartbeat
+from tests.ledger import first_shard, heartbeat
 
 OTHERS = ["org/embedder", *(f"model-{i}" for i in range(9))]
 MODELS = ["sentiment", *OTHERS]
@@ -27,7 +27,7 @@ async def site(redis_url: str, tmp_path: Path, redis: ArqRedis) -> AsyncIterator
     async def beat() -> None:
         while True:
             for i, model in enumerate(MODELS):
-                await Roster(redis).write(heartbeat(f"host-{i}", model, pid=i))
+                await Roster(first_shard(redis)).write(heartbeat(f"host-{i}", model, pid=i))
             await asyncio.sleep(0.5)
 
     beating = asyncio.create_task(beat())

@@ -25,7 +25,7 @@ from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.faults import hurried, wrong_clock
 from tests.faults.proxy import Proxy, between
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 
 MODEL = "sentiment"
@@ -92,7 +92,7 @@ class Stack:
         return all([await self.ready(worker) for worker in self.workers])
 
     async def beats(self) -> list[Heartbeat]:
-        return await Roster(self.redis).read()
+        return await Roster(first_shard(self.redis)).read()
 
     async def api(self, **changed: Any) -> str:
         """Starts an API process and waits until it listens; returns its base URL."""

@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.gate import Gate
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 from tests.worker.conftest import MODEL
 from tests.worker.test_batch_worker import ended, submit
@@ -60,7 +60,7 @@ async def test_a_zombie_cannot_write(
             os.kill(zombie.pid, signal.SIGCONT)
 
             async def noticed() -> bool:
-                beats = [beat for beat in await Roster(redis).read() if beat.pid == zombie.pid]
+                beats = [beat for beat in await Roster(first_shard(redis)).read() if beat.pid == zombie.pid]
                 return any(beat.lost_leases + beat.refused_results for beat in beats)
 
             await until(noticed)
@@ -74,7 +74,7 @@ async def test_sigterm_finishes_the_batch_and_exits_with_status_0(
     running, waiting = await submit(queue, gate.text), await submit(queue, "waits")
 
     async def says(state: str) -> bool:
-        return any(beat.engine == state for beat in await Roster(redis).read())
+        return any(beat.engine == state for beat in await Roster(first_shard(redis)).read())
 
     with processes.running("worker", redis_url=redis_url, models_file=models) as worker:
         await until(partial(says, "busy"), 60)
@@ -85,7 +85,7 @@ async def test_sigterm_finishes_the_batch_and_exits_with_status_0(
     assert (await queue.read(running)).status == "succeeded"
     given_back = await queue.read(waiting)
     assert (given_back.status, given_back.attempts) == ("queued", 0)
-    assert await Roster(redis).read() == []
+    assert await Roster(first_shard(redis)).read() == []
 
 
 async def test_a_stop_does_not_wait_for_a_redis_that_hangs(tmp_path: Path, own: Own) -> None:
@@ -95,7 +95,7 @@ async def test_a_stop_does_not_wait_for_a_redis_that_hangs(tmp_path: Path, own: 
         await submit(queue, f"text {i}")
 
     async def busy() -> bool:
-        return any(beat.engine == "busy" for beat in await Roster(queue.redis).read())
+        return any(beat.engine == "busy" for beat in await Roster(first_shard(queue.redis)).read())
 
     changed = {"redis_url": server.url(), "models_file": models, "shutdown_grace": 1}
     with processes.running("worker", **changed) as worker:

@@ -33,7 +33,8 @@ LABELS = "give a list of 1 to 100 texts of 1 to 1,000 characters each"
         ({"model": "m"}, "inputs is missing", None),
         (
             {"inputs": "x", "input": 1},
-            "input is unknown; there are inputs, model, parameters, priority and expires_in",
+            "input is unknown; there are inputs, model, parameters, priority, expires_in, result_ttl and "
+            "keep_inputs",
             None,
         ),
         ([], "the body: give an object, not a list", None),

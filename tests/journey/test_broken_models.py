@@ -13,6 +13,7 @@ from arq.connections import ArqRedis
 from jobs.monitoring.roster import Roster
 from tests import processes
 from tests.journey.instance import PATIENCE, Instance, ready, refusal
+from tests.ledger import first_shard
 from tests.waiting import until
 
 MODELS = """\
@@ -153,7 +154,7 @@ async def test_a_burst_serves_other_models_and_reports_the_broken_one(
     assert ran.returncode == 1
     [printed] = [line for line in ran.stderr.splitlines() if line.startswith(b"batchline worker: ")]
     assert b"model 'fragile'" in printed
-    assert await Roster(redis).read() == []
+    assert await Roster(first_shard(redis)).read() == []
 
 
 async def test_a_check_fails_where_nothing_is_served(redis_url: str, models: Path, needed: Path) -> None:

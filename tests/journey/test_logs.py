@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from jobs.settings import Settings
 from jobs.store.connection import connect
+from jobs.store.store import Server
 from tests.api.api_process import mounted
 from tests.worker.conftest import MODEL, poison_spec
 from worker.batch_worker import BatchWorker
@@ -28,7 +29,7 @@ async def test_a_jobs_id_joins_the_lines_of_api_and_worker(
     caplog.set_level(logging.DEBUG)
     redis = connect(settings)
     with capture_logs() as lines:
-        worker = BatchWorker(redis, settings, poison_spec(), None)
+        worker = BatchWorker(Server(redis), settings, poison_spec(), None)
         running = asyncio.create_task(worker.main())
         async with mounted(settings) as (client, _):
             job = (await client.post("/v1/jobs?wait=20", json={"inputs": "x"})).json()

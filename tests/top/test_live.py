@@ -13,7 +13,7 @@ from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
-from tests.ledger import heartbeat
+from tests.ledger import first_shard, heartbeat
 
 
 class Terminal:
@@ -45,7 +45,7 @@ def terminal() -> Iterator[Terminal]:
 async def test_the_live_table_outlives_its_server(
     settings: Settings, redis: ArqRedis, terminal: Terminal
 ) -> None:
-    roster = Roster(redis)
+    roster = Roster(first_shard(redis))
     await roster.write(heartbeat("first"))
     await roster.write(heartbeat("other", "shapes"))
     async with serving(settings) as (client, _):

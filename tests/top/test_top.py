@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
-from tests.ledger import JobQueue, heartbeat, run_one
+from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from top.readings import Fault, Server, faults
 from top.table import screen
 
@@ -43,7 +43,7 @@ def busy() -> Heartbeat:
 async def test_the_table_shows_models_workers_and_failures(
     settings: Settings, redis: ArqRedis, queue: JobQueue
 ) -> None:
-    roster, beat = Roster(redis), busy()
+    roster, beat = Roster(first_shard(redis)), busy()
     await roster.write(beat)
     await roster.write(heartbeat("gpu-1:18:cd34", "shapes", engine="busy"))
     async with serving(settings) as (client, _):
@@ -83,7 +83,7 @@ async def test_the_table_shows_models_workers_and_failures(
 
 
 async def test_one_print_is_for_scripts(settings: Settings, redis: ArqRedis) -> None:
-    roster = Roster(redis)
+    roster = Roster(first_shard(redis))
     await roster.write(busy())
     await roster.write(heartbeat("gpu-1:18:cd34", "shapes"))
     async with serving(settings) as (client, _):
@@ -94,7 +94,7 @@ async def test_one_print_is_for_scripts(settings: Settings, redis: ArqRedis) -> 
 
 
 async def test_a_fault_is_shown_and_sets_the_exit_status(settings: Settings, redis: ArqRedis) -> None:
-    await Roster(redis).write(busy())
+    await Roster(first_shard(redis)).write(busy())
     async with serving(settings) as (client, _):
         status, out, _ = await top("--once", "--every", "0.1", "--url", str(client.base_url))
     assert status == 1

@@ -12,6 +12,7 @@ from arq.connections import ArqRedis
 from jobs.models import ModelSpec
 from jobs.process.exits import how_it_ended
 from jobs.settings import Settings
+from jobs.store.store import Server
 from tests.ledger import JobQueue
 from worker.batch_worker import BatchWorker
 from worker.engine.protocol import Raised, Ran
@@ -75,7 +76,7 @@ def serving(redis: ArqRedis, settings: Settings) -> Serving:
         changed = {name: fields.pop(name) for name in list(fields) if name in Settings.model_fields}
         spec = poison_spec(**fields)
         source = Path(spec.source) if spec.source and spec.revision is None else None
-        worker = BatchWorker(redis, settings.model_copy(update=changed), spec, lambda: source)
+        worker = BatchWorker(Server(redis), settings.model_copy(update=changed), spec, lambda: source)
         running = asyncio.create_task(worker.main())
         try:
             yield worker

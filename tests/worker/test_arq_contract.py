@@ -13,7 +13,7 @@ from jobs.ledger import keys
 from jobs.ledger.wire import deserialize, serialize
 from jobs.monitoring.roster import Roster
 from tests.gate import Gate
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, submit
@@ -103,7 +103,7 @@ async def test_a_stock_client_aborts_a_waiting_job(
         assert await job.abort(timeout=20, poll_delay=0.02)
 
         async def dropped() -> bool:
-            return len(worker._keeper) == 1
+            return len(worker._leases) == 1
 
         await until(dropped)
         gate.open()
@@ -198,6 +198,6 @@ async def test_each_worker_has_a_health_key_of_its_own(redis: ArqRedis, serving:
     async with serving(), serving():
 
         async def both() -> bool:
-            return len(await Roster(redis).read()) == 2
+            return len(await Roster(first_shard(redis)).read()) == 2
 
         await until(both)

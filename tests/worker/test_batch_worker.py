@@ -19,7 +19,7 @@ from jobs.monitoring.roster import Roster
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.gate import Gate
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from worker.engine.protocol import Loaded
@@ -189,11 +189,11 @@ async def test_only_a_job_that_still_runs_is_charged(
 ) -> None:
     charged: list[str] = []
 
-    async def start(claims: Iterable[Claimed]) -> None:
+    async def start(_: str, claims: Iterable[Claimed]) -> None:
         charged.extend(claim.id for claim in claims)
 
     async with serving() as worker:
-        monkeypatch.setattr(worker.claims, "start", start)
+        monkeypatch.setattr(worker._leases._keepers[0].claims, "start", start)
         long = await submit(queue, gate.text)
 
         async def is_charged() -> bool:
@@ -236,7 +236,7 @@ async def test_a_cancelled_job_is_dropped_from_the_window(
             return (await queue.depth())[MODEL].running == 2
 
         async def dropped() -> bool:
-            return len(worker._keeper) == 1
+            return len(worker._leases) == 1
 
         await until(both_claimed)
         await queue.cancel(unwanted)
@@ -272,11 +272,11 @@ async def test_the_heartbeat_reports_the_workers_jobs(
         await ended(queue, *[await submit(queue, f"text {i}") for i in range(4)])
 
         async def is_counted() -> bool:
-            beats = await Roster(redis).read()
+            beats = await Roster(first_shard(redis)).read()
             return [(beat.items, beat.jobs) for beat in beats] == [(4, {"succeeded": 4})]
 
         await until(is_counted)
-    assert await Roster(redis).read() == []
+    assert await Roster(first_shard(redis)).read() == []
 
 
 @pytest.mark.parametrize(("packs", "cost"), [(True, 21), (False, 40)])

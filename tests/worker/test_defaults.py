@@ -11,7 +11,7 @@ from arq.connections import ArqRedis
 from jobs.ledger.leasing import Claimed
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.schema import Job
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
 from tests.worker.engine.pipelines import tiny
@@ -36,7 +36,7 @@ async def ready(redis: ArqRedis) -> Heartbeat:
     beats: list[Heartbeat] = []
 
     async def reported() -> bool:
-        beats[:] = [beat for beat in await Roster(redis).read() if beat.engine == "ready"]
+        beats[:] = [beat for beat in await Roster(first_shard(redis)).read() if beat.engine == "ready"]
         return bool(beats)
 
     await until(reported)
@@ -109,6 +109,6 @@ async def test_what_the_model_s_files_ask_for_is_done_and_shown(
 async def test_runs_at_load_count_in_no_figure(redis: ArqRedis, serving: Serving) -> None:
     async with serving(example=["ours", "too"], max_requests=1):
         beat = await ready(redis)
-        beats = [beat, *[each for each in await Roster(redis).read() if each.id == beat.id]]
+        beats = [beat, *[each for each in await Roster(first_shard(redis)).read() if each.id == beat.id]]
     for each in beats:
         assert (each.batches, each.items, each.inputs, each.engine_restarts, each.jobs) == (0, 0, 0, 0, {})

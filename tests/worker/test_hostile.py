@@ -90,7 +90,7 @@ async def test_a_window_emptied_by_cancelling_is_filled_again(
             await queue.cancel(job_id)
 
         async def dropped() -> bool:
-            return len(worker._keeper) == 1
+            return len(worker._leases) == 1
 
         await until(dropped)
         gate.open()

@@ -48,13 +48,14 @@ async def test_a_short_job_notes_nothing(
     monkeypatch.setattr(progress, "NOTE_EVERY", 0.0)
     noted: list[str] = []
     async with serving(max_batch_items=batch) as worker:
-        note = worker.claims.note
+        claims = worker._leases._keepers[0].claims
+        note = claims.note
 
         async def counted(outcomes: list[Progress]) -> set[str]:
             noted.extend(each.id for each in outcomes)
             return await note(outcomes)
 
-        monkeypatch.setattr(worker.claims, "note", counted)
+        monkeypatch.setattr(claims, "note", counted)
         jobs = [await submit(queue, "one"), await submit(queue, ["a", "b", "c"])]
         await ended(queue, *jobs)
     assert noted == []

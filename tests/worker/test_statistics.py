@@ -7,7 +7,7 @@ from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, Counts
 from jobs.monitoring.roster import Roster
 from jobs.schema import JobState
 from tests.jobs.ledger.test_queue import new_job
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from worker.engine.protocol import NO_BUDGET, Cost, Failure, Loaded
@@ -99,7 +99,7 @@ def test_what_was_loaded_is_reported() -> None:
 async def test_a_heartbeat_has_the_same_figures_as_the_jobs(queue: JobQueue, serving: Serving) -> None:
     sent = [(await queue.submit(new_job("one")))[0] for _ in range(3)]
     async with serving(token_budget=77) as worker:
-        roster = Roster(queue.redis)
+        roster = Roster(first_shard(queue.redis))
 
         async def counted() -> bool:
             return any(sum(beat.total) == len(sent) for beat in await roster.read())

@@ -51,7 +51,7 @@ for i = 1, #due, 2 do
     redis.call('SET', ARGV.leases .. id, ARGV.token .. '0', 'PX', ARGV.lease + 3600000)
     if envelope.expires_in then redis.call('ZREM', KEYS.deadlines, id) end
     leased[#leased + 1], leased[#leased + 2] = until_then, id
-    tell(id, event(id, 'running'))
+    tell(id, 'running')
     local n = #answer
     answer[n + 1], answer[n + 2], answer[n + 3] = id, payload, due[i + 1]
     local attempts = peek('GET', ARGV.attempts .. id)

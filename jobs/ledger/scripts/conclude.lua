@@ -10,7 +10,7 @@
 
 local ended, gone, freed = {}, {}, 0
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
-local NOTHING = {notify = ''}
+local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days
 
 local function forget(id, lifetime)          -- deletes the payload, or keeps it for so many ms
@@ -39,7 +39,7 @@ local function conclude(id, state, head, results, k)
     redis.call('HINCRBY', ARGV.groups .. k.group, state, 1)
     redis.call('PEXPIRE', ARGV.groups .. k.group, LONGEST)
   end
-  tell_end(id, event(id, state, #record <= tonumber(ARGV.inline) and record or nil), k.notify)
+  tell(id, state, #record <= tonumber(ARGV.inline) and record or nil, true)
 end
 
 -- Ends a job without running it. `detail`: the encoded fields of its header after the first seven, if there are any.
@@ -51,7 +51,7 @@ local function terminate(id, model, state, detail, results)
   if started == 0 and attempts == 0 then started = now end
   local header = (detail and '\220\0\11' or '\220\0\7') .. str(model) .. str(string.sub(state, 1, 1)) .. uint(n or 1)
     .. uint(results and 1 or 0) .. uint(attempts) .. uint(created or now) .. uint(started) .. (detail or '')
-  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', (extras_at(ARGV.payloads .. id)))
+  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', terms_at(ARGV.payloads .. id))
 end
 
 local function settle(queue, deadlines, bytes)

@@ -20,8 +20,8 @@ for at = EACH.first, #ARGV, EACH.size do
   if lease and string.sub(lease, 1, 32) == EACH.token then
     conclude(id, EACH.state, head, EACH.results, EACH.terms == '' and NOTHING or cmsgpack.unpack(EACH.terms))
   else
-    local written = peek('GETRANGE', ARGV.results .. id, 9, 8 + #head)
-    if written ~= head then refused[#refused + 1] = id end
+    local written = peek('GETRANGE', ARGV.results .. id, 9, -1)
+    if written ~= head .. EACH.results then refused[#refused + 1] = id end
   end
 end
 settle(KEYS.queue, nil, KEYS.bytes)          -- none has a deadline: the claim removed it

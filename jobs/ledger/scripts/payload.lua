@@ -50,6 +50,18 @@ local function extras_at(key)                -- like `extras`, for the payload i
   return extras(redis.call('GET', key))
 end
 
+local function terms_at(key)                 -- the keywords of one of our payloads, however long; {} for any other
+  local size = 4096
+  repeat
+    local head = peek('GETRANGE', key, 0, size - 1) or ''
+    if not is_ours(head) then return {} end
+    local k = keywords(head)
+    if k then return k end
+    size = size * 16
+  until #head < size / 16                    -- the payload ended and is not readable
+  return {}
+end
+
 local function inputs_from(head)             -- number of inputs, from a payload's first bytes; nil if not in them
   if is_ours(head) then                      -- `n` is first, after the header of the envelope
     local at = #OURS + (string.byte(head, #OURS + 1) == 222 and 3 or 1)   -- with more than 15 fields, or fewer

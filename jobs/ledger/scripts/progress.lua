@@ -28,7 +28,9 @@ while at <= #ARGV do
       end
       redis.call('LSET', key, 0, EACH.succeeded .. ' ' .. EACH.failed)
       redis.call('PEXPIRE', key, ARGV.lifetime)
-      tell(id, progressed(id, EACH.succeeded, EACH.failed))
+      -- [id, 'running', nil, inputs with an output, inputs that failed]
+      local counts = uint(EACH.succeeded) .. uint(EACH.failed)
+      send(watchers(id), '\149' .. str(id) .. str('running') .. '\192' .. counts)
     elseif length >= 0 and length ~= before + count + 1 then
       redis.call('DEL', key)
       deleted[#deleted + 1] = id

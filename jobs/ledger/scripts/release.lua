@@ -25,7 +25,7 @@ for at = EACH.first, #ARGV, EACH.size do
     if before and whole(peek('GET', ARGV.attempts .. id), 0) > before then
       redis.call('SET', ARGV.attempts .. id, before, 'EX', 86400)
     end
-    tell(id, event(id, 'queued'))
+    tell(id, 'queued')
     returned = returned + 1
   end
 end

@@ -8,6 +8,7 @@
 --@key bytes
 --@key doorbell
 --@key recent
+--@key watched
 --@include codec.lua
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
@@ -22,12 +23,15 @@
 --@each latest_start  ms from now, or 0
 --@each fingerprint  or ''
 --@each idempotency_key  digest of the key that the client sent, or ''
+--@each watcher  API process that waits for the job's end, or ''
+--@arg watch_lifetime  ms
 
-local answers, added, recent = {}, {}, {}
+local answers, added, recent, watched = {}, {}, {}, {}
 local depth, before = redis.call('ZCARD', KEYS.queue), counter(KEYS.bytes)
 redis.call('ZCARD', KEYS.deadlines)          -- these fail on another program's data, before the script writes
 redis.call('LLEN', KEYS.doorbell)
 redis.call('ZCARD', KEYS.recent)
+redis.call('HLEN', KEYS.watched)
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
 local ahead = {}                             -- score -> jobs with that score or less, including new ones
 
@@ -44,7 +48,7 @@ local function position(score)
   return ahead[score]
 end
 
-local function accept(id, head, head_start, latest, fingerprint, digest)
+local function accept(id, head, head_start, latest, fingerprint, digest, watcher)
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
     local known = peek('GET', idempotency_key)
@@ -64,19 +68,25 @@ local function accept(id, head, head_start, latest, fingerprint, digest)
   if latest ~= '0' then redis.call('ZADD', KEYS.deadlines, now + latest, id) end
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
   added[n + 1], added[n + 2], recent[n + 1], recent[n + 2] = score, id, now, id
+  if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
   depth, bytes = depth + 1, bytes + #payload
   return {'accepted', now, position(score)}
 end
 
 for at = EACH.first, #ARGV, EACH.size do
   answers[#answers + 1] = accept(
-    EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key)
+    EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
+    EACH.watcher)
 end
 if #added > 0 then
   many('ZADD', KEYS.queue, added)
   redis.call('INCRBY', KEYS.bytes, bytes - before)
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
+  if #watched > 0 then
+    many('HSET', KEYS.watched, watched)
+    redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
+  end
   ring(KEYS.doorbell, #added / 2)
 end
 answers[#answers + 1], answers[#answers + 2] = depth, bytes

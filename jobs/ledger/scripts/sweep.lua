@@ -46,7 +46,7 @@ for i = 1, #lapsed, 2 do                     -- to the head of the queue: they h
       local within = whole(math.ceil((tonumber(k.expires_in) or -1) * 1000), nil)
       if created and within then redis.call('ZADD', KEYS.deadlines, string.format('%d', created + within), id) end
     end
-    tell(id, event(id, 'queued'))
+    tell(id, 'queued')
     answer[1] = answer[1] + 1
   end
 end

@@ -7,7 +7,7 @@
 --@arg id
 --@arg most_bytes  of a record that is returned with its results
 --@arg process  16 characters
---@arg lifetime  of all registrations after the newest, ms
+--@arg watch_lifetime  of all registrations after the newest, ms
 
 local record = record_at(ARGV.results .. ARGV.id, tonumber(ARGV.most_bytes))
 if record then return record end             -- before the functions that an ended job does not need
@@ -17,10 +17,10 @@ local found = state()
 if #found == 7 then
   local known = redis.pcall('HGET', KEYS.watched, ARGV.id)
   if type(known) ~= 'table' then             -- a table: another program's data
-    if not string.find(known or '', ARGV.process, 1, true) then
-      redis.call('HSET', KEYS.watched, ARGV.id, (known or '') .. ARGV.process)
+    if not string.find(known or '', 'a' .. ARGV.process, 1, true) then
+      redis.call('HSET', KEYS.watched, ARGV.id, (known or '') .. 'a' .. ARGV.process)
     end
-    redis.call('PEXPIRE', KEYS.watched, ARGV.lifetime)
+    redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
   end
 end
 return found

@@ -73,7 +73,7 @@ async def test_every_answer_can_be_read(client: httpx.AsyncClient, queue: JobQue
 
 async def test_an_unexpected_error_can_be_read(settings: Settings) -> None:
     async with mounted(allowing(settings, "*")) as (client, services):
-        await services.redis.aclose(close_connection_pool=True)
+        await services.store.aclose()
         services.ledger.reading._read = None  # type: ignore[assignment]
         answer = await client.get("/v1/jobs/some-id", headers={"origin": APP})
         assert (answer.status_code, is_readable(answer)) == (500, True)

@@ -69,7 +69,7 @@ async def test_stopping_while_redis_is_away(settings: Settings, tmp_path: Path) 
             await parked(services)
 
             async def accepted() -> bool:
-                return (await services.ledger.depth())[MODEL].waiting == 1
+                return (await services.ledger.shards.depth())[MODEL].waiting == 1
 
             await until(accepted)
             away.kill()

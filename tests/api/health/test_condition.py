@@ -14,7 +14,7 @@ from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
 from tests.api.pages.test_overview import read, submitted
-from tests.ledger import JobQueue, heartbeat
+from tests.ledger import JobQueue, first_shard, heartbeat
 
 FINE = {"role": "master", "maxmemory": 0, "used_memory": 1, "maxmemory_policy": "noeviction"}
 
@@ -127,7 +127,7 @@ def test_health_has_a_reason_whenever_it_is_not_green(
 ) -> None:
     settings = Settings(max_queued_jobs=100, max_queued_bytes=1_000, lease=6.0)
     live = [heartbeat(f"w{i}", "m", **fields) for i, fields in enumerate(beats)]
-    found = condition(settings, FINE | info, depths(**queue), live, {"m": Work()})
+    found = condition(settings, {"": FINE | info}, (), depths(**queue), live, {"m": Work()})
     assert found.level == level
     assert len(found.reasons) == len(words)
     for reason, word in zip(found.reasons, words, strict=True):
@@ -135,7 +135,7 @@ def test_health_has_a_reason_whenever_it_is_not_green(
 
 
 async def test_a_model_whose_worker_is_silent_is_silent(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(redis).write(heartbeat(engine="busy"))
+    await Roster(first_shard(redis)).write(heartbeat(engine="busy"))
     await fell_silent(redis, "host-1", 4)
     page = await read(client, "/fragments/overview")
     assert page.one("tr", id="model-sentiment").one(class_="pill").text == "silent"
@@ -152,8 +152,8 @@ async def test_a_silent_worker_beside_another_counts_no_more(
     client: httpx.AsyncClient, redis: ArqRedis
 ) -> None:
     for name, pid in (("alive", 1), ("killed", 2)):
-        await Roster(redis).write(heartbeat(name, engine="busy", pid=pid))
-    await Roster(redis).write(heartbeat("other", "shapes"))
+        await Roster(first_shard(redis)).write(heartbeat(name, engine="busy", pid=pid))
+    await Roster(first_shard(redis)).write(heartbeat("other", "shapes"))
     page = await read(client, "/fragments/overview")
     assert "All is well." in page.one("section", class_="good").text
     assert page.one("tr", id="model-sentiment").one(class_="pill").text == "2 workers"
@@ -169,7 +169,7 @@ async def test_jobs_of_a_lost_worker_are_told_of_until_they_run_again(
 ) -> None:
     """Also once the worker itself is off the roster: theirs are the leases that nobody renews."""
     for name, model in (("alive", "sentiment"), ("other", "shapes")):
-        await Roster(redis).write(heartbeat(name, model))
+        await Roster(first_shard(redis)).write(heartbeat(name, model))
     lost, kept = await submitted(client), await submitted(client)
     await queue.claim("sentiment", 2)
     assert "All is well." in (await read(client, "/fragments/overview")).one("section", class_="good").text
@@ -210,7 +210,7 @@ def test_failed_inputs_degrade_a_model_and_never_make_it_unready(
     failed: int, inputs: int, words: str
 ) -> None:
     work = {"m": Work(inputs=inputs, inputs_failed=failed)}
-    found = condition(Settings(), FINE, depths(), [heartbeat("w", "m")], work)
+    found = condition(Settings(), {"": FINE}, (), depths(), [heartbeat("w", "m")], work)
     assert found.level == ("warn" if words else "good")
     assert [reason.text for reason in found.reasons] == ([words] if words else [])
 
@@ -233,7 +233,7 @@ def test_a_retired_model_is_bad_for_itself_and_not_for_the_others(
 ) -> None:
     beats = [heartbeat(f"{m}{i}", m, **e) for m, each in engines.items() for i, e in enumerate(each)]
     queues = {model: Depth(2, 0, 0, 0) for model in engines}
-    found = condition(Settings(), FINE, queues, beats, dict.fromkeys(engines, Work()))
+    found = condition(Settings(), {"": FINE}, (), queues, beats, dict.fromkeys(engines, Work()))
     assert found.level == level
     [reason] = found.checks["model b"]
     text = "No module named 'nix'; it is loaded again at 22:13:20 UTC"
@@ -263,5 +263,5 @@ def test_a_restart_does_not_take_the_server_out_of_a_load_balancer(
     """A client's input can cause one, and the model's own limits do."""
     beats = [heartbeat(f"{m}{i}", m, **e) for m, each in engines.items() for i, e in enumerate(each)]
     queues = {model: Depth(2, 0, 0, 0) for model in engines}
-    found = condition(Settings(), FINE, queues, beats, dict.fromkeys(engines, Work()))
+    found = condition(Settings(), {"": FINE}, (), queues, beats, dict.fromkeys(engines, Work()))
     assert found.level == level

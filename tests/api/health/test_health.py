@@ -13,7 +13,7 @@ from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import mounted
-from tests.ledger import JobQueue, heartbeat, run_one
+from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 
 
 async def scraped(client: httpx.AsyncClient) -> dict[str, float]:
@@ -40,7 +40,7 @@ async def test_ready_means_that_every_model_can_run(client: httpx.AsyncClient, r
             "model shapes": {"ok": False, "level": "bad", "reason": "No live worker for shapes"},
         },
     }
-    roster = Roster(redis)
+    roster = Roster(first_shard(redis))
     await roster.write(heartbeat("a"))
     await roster.write(heartbeat("b", "shapes", engine="loading"))
     checks = (await client.get("/health/ready")).json()["checks"]
@@ -69,7 +69,7 @@ async def test_a_redis_that_takes_no_writes_is_not_ready(
 ) -> None:
     with valkey.running(tmp_path) as server:
         async with mounted(settings.model_copy(update={"redis_url": server.url()})) as (client, services):
-            await services.redis.execute_command(command, *words.split())  # type: ignore[no-untyped-call]
+            await services.store.events.execute_command(command, *words.split())  # type: ignore[no-untyped-call]
             answer = await client.get("/health/ready")
             assert answer.status_code == 503
             assert answer.json()["checks"]["redis"]["reason"].startswith(reason)
@@ -103,7 +103,7 @@ async def test_metrics_count_what_happened(
     await run_one(queue)
     beat = heartbeat("a", items=7, batches=2, tokens=90, padded_tokens=100, lost_leases=1)
     beat.jobs = {"succeeded": 5, "failed": 1}
-    await Roster(redis).write(beat)
+    await Roster(first_shard(redis)).write(beat)
     metrics = await scraped(client)
     assert metrics['batchline_jobs_submitted_total{model="sentiment"}'] == 2
     assert metrics["batchline_jobs_replayed_total{}"] == 1
@@ -129,7 +129,7 @@ async def test_metrics_count_what_happened(
 async def test_metrics_tell_why_engines_restarted_and_which_model_is_retired(
     client: httpx.AsyncClient, redis: ArqRedis
 ) -> None:
-    roster = Roster(redis)
+    roster = Roster(first_shard(redis))
     fault: dict[str, Any] = {
         "engine": "retired",
         "engine_fault": "its file is gone",
@@ -162,7 +162,7 @@ async def test_workers_histograms_are_prometheus_histograms(
     for items in (8, 9):
         count(fast.batch_items, BATCH_ITEMS, items)
     for beat in (fast, slow):
-        await Roster(redis).write(beat)
+        await Roster(first_shard(redis)).write(beat)
     metrics = await scraped(client)
 
     def value(name: str, worker: str, le: str = "") -> float:

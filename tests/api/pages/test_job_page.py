@@ -14,7 +14,7 @@ from jobs.ledger.leasing import Progress
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests.api.markup import Element, parsed
-from tests.ledger import JobQueue, ending, heartbeat, run_one
+from tests.ledger import JobQueue, ending, first_shard, heartbeat, run_one
 
 HERE = {"sec-fetch-site": "same-origin"}
 HTMX = HERE | {"hx-request": "true"}
@@ -168,7 +168,7 @@ async def test_a_job_names_its_worker_and_the_date(
 ) -> None:
     worker = JobQueue(redis, settings, ["sentiment"])
     worker._worker = "host:7:abcd"
-    await Roster(redis).write(heartbeat("host:7:abcd"))
+    await Roster(first_shard(redis)).write(heartbeat("host:7:abcd"))
     job_id = await submitted(client)
     [claimed], _ = await worker.claim("sentiment", 1)
     assert "host:7:abcd has claimed it" in (await read(client, job_id)).text

@@ -21,7 +21,7 @@ from tests.api.pages.test_overview import (
     submitted,
     worked,
 )
-from tests.ledger import JobQueue, heartbeat, run_one
+from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 
 BROWSER = {"accept": "text/html"}
 
@@ -41,7 +41,7 @@ async def test_the_page_has_all_figures_of_the_model(
         "threads": 2,
     }
     await worked(redis, queue, **done)
-    await Roster(redis).write(heartbeat("other", "shapes"))
+    await Roster(first_shard(redis)).write(heartbeat("other", "shapes"))
     await submitted(client)
     for address in ("/models/sentiment", "/fragments/overview?model=sentiment"):
         page = await read(client, address)
@@ -76,7 +76,9 @@ async def test_the_page_has_all_reasons_why_inputs_failed(client: httpx.AsyncCli
         FailureReason("too-large", "", 2, "job-0", seconds - 60.0),
         FailureReason("input-failed", "<b>12 o'clock</b> is no number", 30, "job-1", seconds - 5.0),
     ]
-    await Roster(redis).write(heartbeat(failures=reasons, inputs=90, inputs_failed={"input-failed": 33}))
+    await Roster(first_shard(redis)).write(
+        heartbeat(failures=reasons, inputs=90, inputs_failed={"input-failed": 33})
+    )
     page = await read(client, "/models/sentiment")
     [newest, older] = page.one("article", id="model-sentiment").one(class_="failures").all("li")
     assert newest.one("b").text.startswith("30 ")
@@ -91,7 +93,7 @@ async def test_the_page_has_all_reasons_why_inputs_failed(client: httpx.AsyncCli
 
 
 async def test_the_health_line_is_about_this_model(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(redis).write(heartbeat("other", "shapes"))
+    await Roster(first_shard(redis)).write(heartbeat("other", "shapes"))
     health = (await read(client, "/models/shapes")).one("section", class_="health")
     assert health.text == "All is well. Redis answers, and the model has a worker that is ready."
     assert (
@@ -175,9 +177,9 @@ async def test_the_page_says_that_redis_cannot_be_reached(settings: Settings) ->
 
 
 async def test_a_retired_model_says_so_on_its_page(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(redis).write(heartbeat("well", "shapes"))
+    await Roster(first_shard(redis)).write(heartbeat("well", "shapes"))
     fault: dict[str, Any] = {"engine_fault": "No module named 'nix'", "engine_retry": 1_700_000_000.0}
-    await Roster(redis).write(heartbeat(engine="retired", **fault))
+    await Roster(first_shard(redis)).write(heartbeat(engine="retired", **fault))
     page = await read(client, "/models/sentiment")
     assert page.one("article", id="model-sentiment").one(class_="retired").text == "retired"
     assert cells(page.one("tr", id="worker-host-1"))["Engine"] == "retired again at 22:13:20 UTC"

@@ -10,7 +10,7 @@ from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
-from tests.ledger import heartbeat, run_one
+from tests.ledger import first_shard, heartbeat, run_one
 
 HERE = {"sec-fetch-site": "same-origin"}
 TODO = "python -m worker"
@@ -31,7 +31,7 @@ async def addresses(client: httpx.AsyncClient) -> list[str]:
 async def test_pages_of_one_model_say_that_no_worker_lives_for_it(
     client: httpx.AsyncClient, redis: ArqRedis
 ) -> None:
-    await Roster(redis).write(heartbeat("other", "shapes"))
+    await Roster(first_shard(redis)).write(heartbeat("other", "shapes"))
     pages = await addresses(client)
     overview = (await read(client, "/fragments/overview")).one("section", class_="bad").text
     for address in pages:
@@ -39,16 +39,16 @@ async def test_pages_of_one_model_say_that_no_worker_lives_for_it(
         assert told.startswith("No live worker for sentiment.")
         assert told.split(".")[0] in overview, "one source of truth"
         assert TODO in told
-    await Roster(redis).write(heartbeat("other", "shapes"))  # some of the pages take their time
+    await Roster(first_shard(redis)).write(heartbeat("other", "shapes"))  # some of the pages take their time
     assert (await read(client, "/try?model=shapes")).all("p", class_="health") == []
 
-    await Roster(redis).write(heartbeat(engine="loading"))
+    await Roster(first_shard(redis)).write(heartbeat(engine="loading"))
     for address in pages:
         told = (await read(client, address)).one("p", class_="health").text
         assert told.startswith("No engine of sentiment is ready: loading its model.")
         assert TODO not in told, "it is there already"
 
-    await Roster(redis).write(heartbeat(engine="busy"))
+    await Roster(first_shard(redis)).write(heartbeat(engine="busy"))
     for address in pages:
         assert (await read(client, address)).all("p", class_="health") == []
 

@@ -15,7 +15,7 @@ from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
-from tests.ledger import JobQueue, heartbeat, run_one
+from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from tests.waiting import until
 
 
@@ -51,7 +51,7 @@ def cells(row: Element) -> dict[str, str]:
 
 async def worked(redis: ArqRedis, queue: JobQueue, **done: Any) -> None:
     """The worker `host-1` of `sentiment` reports this work, after a sample that has none of it."""
-    roster, history = Roster(redis), History(queue)
+    roster, history = Roster(first_shard(redis)), History(queue.shards)
     await roster.write(heartbeat(engine="busy"))
 
     async def seen() -> bool:  # by the first to sample, this test or the API's own sweeper
@@ -170,8 +170,8 @@ async def test_a_retired_model_says_why_and_when_it_is_loaded_again(
         "engine_retry": 1_700_000_000.0,
     }
     restarts: dict[str, Any] = {"engine_restarts": 3, "restart_reasons": {"memory": 2, "crashed": 1}}
-    await Roster(redis).write(heartbeat("well", "shapes"))
-    await Roster(redis).write(heartbeat(**fault, **restarts))
+    await Roster(first_shard(redis)).write(heartbeat("well", "shapes"))
+    await Roster(first_shard(redis)).write(heartbeat(**fault, **restarts))
     reason = "sentiment is retired: No module named 'nix'; it is loaded again at 22:13:20 UTC"
     page = await read(client, "/fragments/overview")
     assert page.one("section", class_="warn").text == f"{reason}."
@@ -186,7 +186,7 @@ async def test_a_retired_model_says_why_and_when_it_is_loaded_again(
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded"), "the other model can be run"
     assert not answer.json()["checks"]["model sentiment"]["ok"]
-    await Roster(redis).remove("well")
+    await Roster(first_shard(redis)).remove("well")
     assert (await client.get("/health/ready")).status_code == 503
 
 

@@ -107,7 +107,7 @@ async def test_a_full_queue_is_an_error_beside_the_form(settings: Settings) -> N
             "the queue of 'sentiment' holds its limit of jobs",
         )
         assert "hx-retarget" not in full.headers, "no field of the form is wrong"
-        await services.redis.flushdb()
+        await services.store.events.flushdb()
 
 
 @pytest.mark.parametrize(

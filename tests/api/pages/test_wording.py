@@ -13,7 +13,7 @@ from api.pages.visuals import visual
 from api.wording import counted, noun
 from jobs.monitoring.roster import Roster
 from tests.api.markup import parsed
-from tests.ledger import heartbeat
+from tests.ledger import first_shard, heartbeat
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_one_is_told_from_many(words: str, expected: str) -> None:
 
 
 async def test_no_page_speaks_of_1_jobs(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(redis).write(heartbeat(leases=1, window=1, threads=1, budget=1))
+    await Roster(first_shard(redis)).write(heartbeat(leases=1, window=1, threads=1, budget=1))
     job = (await client.post("/submit", data={"text": "x"})).headers["location"]
     for address in ("/", job, "/models/sentiment", "/jobs"):
         text = f" {parsed((await client.get(address)).text).text} "

@@ -14,7 +14,7 @@ from jobs.ledger.ids import new_id
 from jobs.ledger.integrity import Integrity
 from jobs.monitoring.roster import Roster
 from tests.conftest import written
-from tests.ledger import MODEL, JobQueue, heartbeat, run_one
+from tests.ledger import MODEL, JobQueue, first_shard, heartbeat, run_one
 from tests.waiting import until
 
 POSITIVE = [{"output": [{"label": "POSITIVE", "score": 0.98}]}]
@@ -154,7 +154,7 @@ async def test_a_full_queue_says_when_to_come_back(
     await redis.zadd(keys.QUEUE.of(MODEL), {f"job-{i}": i for i in range(10_000)})
     beats = [heartbeat("a", items_per_second=150.0), heartbeat("b", items_per_second=50.0)]
     for beat in beats:
-        await Roster(redis).write(beat)
+        await Roster(first_shard(redis)).write(beat)
     answer = await client.post("/v1/jobs", json={"inputs": "x"})
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:batchline:problem:queue-full")
     assert answer.headers["retry-after"] == "50", "10,000 jobs at 200 a second"
@@ -171,7 +171,7 @@ async def test_the_edge_needs_no_model_files(client: httpx.AsyncClient) -> None:
 
 
 async def test_models_name_their_live_workers(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(redis).write(heartbeat(items_per_second=12.34, engine="busy"))
+    await Roster(first_shard(redis)).write(heartbeat(items_per_second=12.34, engine="busy"))
     models = (await client.get("/v1/models")).json()["models"]
     assert models[0]["workers"] == [
         {"id": "host-1", "state": "busy", "device": "cpu", "dtype": "float32", "items_per_second": 12.3}

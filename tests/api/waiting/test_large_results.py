@@ -103,14 +103,14 @@ async def test_results_whose_lifetime_ends_half_way_are_gone(
 ) -> None:
     job_id = await ended(queue)
     async with mounted(settings) as (client, services):
-        getrange = services.redis.getrange
+        getrange = services.store.events.getrange
 
         async def last(key: str, start: int, end: int) -> Any:
             part = await getrange(key, start, end)
-            await services.redis.delete(key)
+            await services.store.events.delete(key)
             return part
 
-        monkeypatch.setattr(services.redis, "getrange", last)
+        monkeypatch.setattr(services.store.events, "getrange", last)
         answer = await client.get(f"/v1/jobs/{job_id}/result")
         assert (answer.status_code, answer.json()["type"]) == (410, "urn:batchline:problem:job-gone")
 

@@ -227,7 +227,7 @@ async def test_shutdown_lets_every_wait_go(settings: Settings) -> None:
         await parked(services, 5)
 
         async def accepted() -> bool:
-            return (await services.ledger.depth())[MODEL].waiting == 5
+            return (await services.ledger.shards.depth())[MODEL].waiting == 5
 
         await until(accepted)
         services.subscriber.release_all()

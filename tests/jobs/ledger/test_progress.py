@@ -8,7 +8,7 @@ from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed, Progress
 from jobs.ledger.wire import Event, decode_events
 from tests.jobs.ledger.test_queue import MODEL, new_job
-from tests.ledger import JobQueue, ending
+from tests.ledger import WATCHER, JobQueue, ending
 from tests.waiting import until
 
 MANY = replace(new_job(), inputs=["a", "b", "c", "d"], count=4)
@@ -123,7 +123,8 @@ async def test_an_answer_holds_so_many_bytes_at_most(queue: JobQueue, claimed: C
 
 async def test_the_counts_are_published(queue: JobQueue, redis: ArqRedis, claimed: Claimed) -> None:
     pubsub = redis.pubsub()
-    await pubsub.subscribe(keys.EVENTS)
+    await pubsub.subscribe(f"{keys.EVENTS}:{WATCHER}")
+    await queue.read(claimed.id, watcher=WATCHER)
     heard: list[Event] = []
 
     async def told() -> bool:

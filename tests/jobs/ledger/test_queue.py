@@ -12,10 +12,11 @@ from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFoun
 from jobs.ledger import keys
 from jobs.ledger.ids import created_ms, new_id
 from jobs.ledger.leasing import Claimed, Ending
-from jobs.ledger.wire import UNIX_MS, Event, Record, decode_events, decode_payload, encode_record
-from jobs.schema import JobState, NewJob
+from jobs.ledger.wire import Event, decode_events
+from jobs.schema import NewJob
 from jobs.settings import Settings
-from tests.ledger import JobQueue
+from tests import ledger
+from tests.ledger import WATCHER, JobQueue
 from tests.waiting import until
 
 MODEL = "sentiment"
@@ -38,22 +39,7 @@ def new_job(
 
 
 def ending(claimed: Claimed, output: str = "POSITIVE") -> Ending:
-    payload = decode_payload(claimed.payload)
-    record = Record(
-        s=True,
-        r=msgspec.json.encode([{"output": output}]),
-        id=claimed.id,
-        q=keys.queue_name(MODEL),
-        t=claimed.attempts + 1,
-        et=payload.et,
-        st=claimed.claimed_ms,
-        n=1,
-        compute=1.5,
-        batch=(1, 0.0),
-        state="succeeded",
-        ft=UNIX_MS,
-    )
-    return Ending(claimed.id, claimed.token, JobState.SUCCEEDED, encode_record(record))
+    return ledger.ending(claimed, [{"output": output}])
 
 
 async def test_a_job_is_submitted_claimed_and_finished(queue: JobQueue) -> None:
@@ -154,7 +140,7 @@ async def test_released_jobs_keep_their_place_and_are_not_charged(queue: JobQueu
     first, _ = await queue.submit(new_job("first", expires_in=60))
     second, _ = await queue.submit(new_job("second"))
     claimed, _ = await queue.claim(MODEL, 10)
-    assert await queue.release(MODEL, [(claimed[0], UNIX_MS * 2)]) == 1
+    assert await queue.release(MODEL, [(claimed[0], 2**41)]) == 1
     assert (await queue.read(first.id)).position == 1
     [again], _ = await queue.claim(MODEL, 10)
     assert (again.id, again.attempts, again.score) == (first.id, 0, claimed[0].score)
@@ -179,14 +165,22 @@ async def test_cancel_ends_a_job_waiting_or_running(queue: JobQueue, claim_first
         await queue.cancel(new_id())
 
 
-@pytest.mark.parametrize(("size", "kept"), [(1_000, True), (100_000, False)])
-async def test_only_small_inputs_outlive_their_job(
-    queue: JobQueue, redis: ArqRedis, size: int, kept: bool
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_inputs_outlive_their_job_only_if_asked(
+    queue: JobQueue, redis: ArqRedis, kept: bool, cancelled: bool
 ) -> None:
-    job, _ = await queue.submit(new_job("x" * size))
-    await queue.cancel(job.id)
+    new = msgspec.structs.replace(new_job(), keep_inputs=kept, result_ttl=60.0)
+    job, _ = await queue.submit(new)
+    if cancelled:
+        await queue.cancel(job.id)
+    else:
+        await ledger.run_one(queue)
     assert bool((await queue.inputs(job.id)).inputs) == kept
-    assert bool(await redis.exists(keys.JOB.of(job.id))) == kept
+    payload, record = await queue.key(keys.JOB, job.id), await queue.key(keys.RESULT, job.id)
+    assert bool(await redis.exists(payload)) == kept
+    assert not kept or 0 < await redis.pttl(payload) <= 60_000
+    assert 0 < await redis.pttl(record) <= 60_000
     assert (await queue.depth())[MODEL].bytes == 0
 
 
@@ -268,10 +262,11 @@ async def test_admission_holds_under_many_submitters(
     assert depth.bytes <= 400 or reason == "jobs"
 
 
-async def test_every_transition_is_published(queue: JobQueue, redis: ArqRedis) -> None:
+async def test_every_transition_is_published_to_who_watches(queue: JobQueue, redis: ArqRedis) -> None:
     async with redis.pubsub() as subscriber:
-        await subscriber.subscribe(keys.EVENTS)
+        await subscriber.subscribe(f"{keys.EVENTS}:{WATCHER}")
         job, _ = await queue.submit(new_job())
+        await queue.read(job.id, watcher=WATCHER)
         [claimed], _ = await queue.claim(MODEL, 1)
         await queue.finish(MODEL, [ending(claimed)])
         seen: list[Event] = []

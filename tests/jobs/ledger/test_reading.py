@@ -93,7 +93,7 @@ async def test_a_sweep_moves_no_inputs(queue: JobQueue, redis: ArqRedis) -> None
     overdue, _ = await queue.submit(large)
     await redis.zadd(keys.DEADLINES.of(MODEL), {overdue.id: 1})
     await redis.set(keys.SWEPT.of(MODEL), 1, px=60_000)
-    async with moving_at_most(redis, 4_096):
+    async with moving_at_most(redis, 32_768):
         assert await queue.sweep(MODEL) == (1, 1, 0)
     assert (
         await redis.zscore(keys.DEADLINES.of(MODEL), lost.id)

@@ -14,8 +14,9 @@ from jobs.monitoring.history import EVERY, MAX_GAP, MAX_SAMPLES, History, Moment
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
+from jobs.store.lua import script
 from tests.jobs.ledger.test_queue import new_job
-from tests.ledger import MODEL, JobQueue, heartbeat
+from tests.ledger import MODEL, JobQueue, first_shard, heartbeat
 from tests.waiting import until
 
 BUCKETS = len(LATENCIES) + 1
@@ -39,7 +40,7 @@ async def next_turn(redis: ArqRedis) -> None:
 
 
 async def test_of_many_writers_one_adds_a_sample(redis: ArqRedis, queue: JobQueue) -> None:
-    writers = [History(queue) for _ in range(8)]
+    writers = [History(queue.shards) for _ in range(8)]
     assert sum(await asyncio.gather(*(writer.record() for writer in writers))) == 1
     assert 0 < await redis.pttl(keys.SAMPLING.of(MODEL)) < EVERY * 1000
     await next_turn(redis)
@@ -51,7 +52,7 @@ async def test_of_many_writers_one_adds_a_sample(redis: ArqRedis, queue: JobQueu
 
 
 async def test_a_sample_counts_what_was_done_since_the_one_before(redis: ArqRedis, queue: JobQueue) -> None:
-    history, roster = History(queue), Roster(redis)
+    history, roster = History(queue.shards), Roster(first_shard(redis))
     done: dict[str, Any] = {
         "jobs": {"succeeded": 10, "failed": 2},
         "items": 20,
@@ -127,7 +128,7 @@ def test_workers_that_work_on_while_nobody_samples_are_told_of_as_they_are() -> 
 async def test_how_long_a_sample_after_a_silence_is(
     redis: ArqRedis, queue: JobQueue, worked_on: bool
 ) -> None:
-    history, roster = History(queue), Roster(redis)
+    history, roster = History(queue.shards), Roster(first_shard(redis))
     await roster.write(heartbeat("a"))
     await history.record()
     [entry] = await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)  # type: ignore[misc]
@@ -145,7 +146,7 @@ async def test_how_long_a_sample_after_a_silence_is(
 
 async def test_another_versions_histograms_are_left_out(redis: ArqRedis) -> None:
     """Its buckets have other bounds."""
-    roster = Roster(redis)
+    roster = Roster(first_shard(redis))
     old = heartbeat("old", items=3)
     old.queued = [1] * 18
     await roster.write(old)
@@ -156,7 +157,7 @@ async def test_another_versions_histograms_are_left_out(redis: ArqRedis) -> None
 
 async def test_this_moment_is_the_last_point(redis: ArqRedis, queue: JobQueue) -> None:
     """Its work covers the newest sample too: a heartbeat's whole second in a tenth of one would be a lie."""
-    history, roster = History(queue), Roster(redis)
+    history, roster = History(queue.shards), Roster(first_shard(redis))
     depth = Depth(3, 0, 1, 0)
     empty = (await history.read())[MODEL].with_now(depth, [])
     assert [moment.sample.depth for moment in empty.moments] == [depth]
@@ -174,25 +175,28 @@ async def test_this_moment_is_the_last_point(redis: ArqRedis, queue: JobQueue) -
     assert last.seconds == pytest.approx(series.now - first.at)
 
 
-async def test_another_faster_writer_is_not_counted_twice(redis: ArqRedis, queue: JobQueue) -> None:
+async def test_another_faster_writer_is_not_counted_twice(
+    redis: ArqRedis, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that stalls between its look and its write finds the other's sample there."""
-    history, fast = History(queue), History(queue)
+    history, fast = History(queue.shards), History(queue.shards)
     await history.record()
     await next_turn(redis)
-    look = history._add
+    add = script("sample").run
 
-    async def stall(**arguments: object) -> object:
+    async def stall(*arguments: Any) -> Any:
+        monkeypatch.undo()
         await next_turn(redis)
         assert await fast.record() == 1
-        return await look(**arguments)  # type: ignore[arg-type]
+        return await add(*arguments)
 
-    history._add = stall  # type: ignore[assignment]
+    monkeypatch.setattr(script("sample"), "run", stall)
     assert await history.record() == 0
     assert len((await fast.read())[MODEL].moments) == 2
 
 
 async def test_the_history_is_capped_and_has_a_lifetime(redis: ArqRedis, queue: JobQueue) -> None:
-    history = History(queue)
+    history = History(queue.shards)
     await history.record()
     [entry] = await redis.lrange(keys.HISTORY.of(MODEL), 0, -1)  # type: ignore[misc]
     await redis.rpush(keys.HISTORY.of(MODEL), *[entry] * (MAX_SAMPLES + 5), b"1 of another version")  # type: ignore[misc]
@@ -208,16 +212,16 @@ async def test_a_full_or_absent_redis_does_not_stop_the_writer(settings: Setting
     queue = JobQueue(redis, settings, [MODEL])
     await redis.config_set("maxmemory", 1)
     try:
-        assert await History(queue).record() == 0
+        assert await History(queue.shards).record() == 0
     finally:
         await redis.config_set("maxmemory", 0)
-    assert await History(queue).record() == 1
+    assert await History(queue.shards).record() == 1
 
 
 async def test_waiting_jobs_are_read_without_the_work(
     redis: ArqRedis, settings: Settings, queue: JobQueue
 ) -> None:
-    history = History(JobQueue(redis, settings, [MODEL, "other"]))
+    history = History(JobQueue(redis, settings, [MODEL, "other"]).shards)
     await queue.submit(new_job())
     await history.record()
     await redis.rpush(keys.HISTORY.of(MODEL), b"1 of another version")  # type: ignore[misc]

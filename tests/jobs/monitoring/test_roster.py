@@ -12,7 +12,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
 from tests.jobs.ledger.test_queue import MODEL, new_job
-from tests.ledger import JobQueue, heartbeat
+from tests.ledger import JobQueue, first_shard, heartbeat
 
 
 async def test_workers_do_not_look_dead_when_memory_is_full(tmp_path: Path) -> None:
@@ -22,15 +22,15 @@ async def test_workers_do_not_look_dead_when_memory_is_full(tmp_path: Path) -> N
         with pytest.raises(QueueUnavailable):
             await JobQueue(redis, settings, [MODEL]).submit(new_job())
         beat = heartbeat()
-        await Roster(redis).write(beat)
-        [found] = await Roster(redis).read()
+        await Roster(first_shard(redis)).write(beat)
+        [found] = await Roster(first_shard(redis)).read()
         found.age = 0.0
         assert found == beat
         await redis.aclose(close_connection_pool=True)
 
 
 async def test_a_heartbeat_has_its_age_by_the_servers_clock(redis: ArqRedis) -> None:
-    roster = Roster(redis)
+    roster = Roster(first_shard(redis))
     await roster.write(heartbeat("fresh", age=99.0))
     await roster.write(heartbeat("silent"))
     await redis.zincrby(keys.ROSTER.pattern, -3_000, "silent")

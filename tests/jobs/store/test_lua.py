@@ -7,7 +7,7 @@ from arq.connections import ArqRedis
 
 from jobs.errors import QueueUnavailable
 from tests.jobs.ledger.test_queue import MODEL, ending, new_job
-from tests.ledger import JobQueue
+from tests.ledger import WATCHER, JobQueue
 
 
 async def test_a_server_that_forgets_its_scripts_at_any_moment_runs_them_all_the_same(
@@ -33,7 +33,7 @@ async def test_a_permission_that_is_taken_away_fails_no_job(
     queue: JobQueue, redis: ArqRedis, command: str
 ) -> None:
     """The queue is unavailable until it is given back, and then goes on."""
-    job, _ = await queue.submit(new_job())
+    job, _ = await queue.submit(new_job(), watcher=WATCHER)
     [claimed], _ = await queue.claim(MODEL, 10)
     await redis.acl_setuser("default", enabled=True, commands=[f"-{command}"])
     try:

@@ -60,7 +60,7 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
     """A job larger than the window, whose last batch ends while the worker asks for what is more urgent."""
     jobs = [await submit(queue, [gate.text] * 24), await submit(queue, "next")]
     async with serving(max_batch_items=8, window_items=4) as worker:
-        claim = worker.claims.claim
+        claim = worker.rounds.claim
 
         async def late(*args: Any, before: float | None = None, **others: Any) -> Any:
             answer = await claim(*args, before=before, **others)
@@ -72,7 +72,7 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
         async def emptied() -> bool:
             return worker.engine.state == "ready" and not len(worker._batcher)
 
-        monkeypatch.setattr(worker.claims, "claim", late)
+        monkeypatch.setattr(worker.rounds, "claim", late)
         await ended(queue, *jobs)
     assert gate.path.exists(), "such a claim was made"
 
@@ -82,14 +82,14 @@ async def test_payloads_count_by_their_bytes_too(queue: JobQueue, serving: Servi
     async with serving(max_batch_items=1, window_bytes=25_000) as worker:
 
         async def full() -> bool:
-            return worker._keeper.bytes > 25_000 and not worker._claim_due.is_set()
+            return worker._leases.bytes > 25_000 and not worker._claim_due.is_set()
 
         await until(full)  # and it claims no more until a batch is taken
-        assert len(worker._keeper) <= 1 + 3
+        assert len(worker._leases) <= 1 + 3
         gate.open()
         await ended(queue, *jobs)
         await until(lambda: _none_held(worker))
-        assert worker._keeper.bytes == 0
+        assert worker._leases.bytes == 0
 
 
 async def test_a_short_batch_that_comes_alone_is_sent_as_such(
@@ -136,7 +136,7 @@ async def _runs_and_waits(worker: BatchWorker, redis: ArqRedis) -> None:
 
 
 async def _none_held(worker: BatchWorker) -> bool:
-    return not len(worker._keeper)
+    return not len(worker._leases)
 
 
 async def _blocked(redis: ArqRedis) -> bool:

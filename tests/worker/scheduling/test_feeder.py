@@ -97,7 +97,7 @@ async def test_it_does_not_run_when_its_job_is_cancelled_meanwhile(
         await queue.cancel(ids[1])
 
         async def dropped() -> bool:
-            return len(worker._keeper) == 1
+            return len(worker._leases) == 1
 
         await until(dropped)
         gate.open()
@@ -180,7 +180,7 @@ async def test_the_next_batch_is_chosen_late_if_batches_are_long(
         slow, second = await submit(queue, gate.text), await submit(queue, "second")
 
         async def claimed() -> bool:
-            return len(worker._keeper) == 2
+            return len(worker._leases) == 2
 
         await until(claimed)
         await asyncio.sleep(0)
@@ -188,7 +188,7 @@ async def test_the_next_batch_is_chosen_late_if_batches_are_long(
         first = await submit(queue, "urgent", priority="high")
 
         async def claimed_too() -> bool:
-            return len(worker._keeper) == 3
+            return len(worker._leases) == 3
 
         await until(claimed_too)
         gate.open()

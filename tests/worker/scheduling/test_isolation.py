@@ -116,7 +116,7 @@ async def test_a_cancelled_job_is_tried_no_more(queue: JobQueue, serving: Servin
         await queue.cancel(hostile)
 
         async def dropped() -> bool:
-            return not len(worker._keeper)
+            return not len(worker._leases)
 
         await until(dropped)
         before = worker.engine.restarts
@@ -203,7 +203,7 @@ async def test_suspects_that_fill_the_window_leave_room_for_what_is_urgent(
         before = worker.engine.restarts
         [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
         assert worker.engine.restarts - before <= BOUND
-        assert len(worker._keeper) <= 4 + 4, "others can take the rest"
+        assert len(worker._leases) <= 4 + 4, "others can take the rest"
         for job_id in hostile:
             await queue.cancel(job_id)
     assert urgent.status == "succeeded"
@@ -273,7 +273,7 @@ async def test_an_engine_that_cannot_be_started_again_loses_no_suspect(
         monkeypatch.setattr(worker.engine, "restart", cannot)
 
         async def given_back() -> bool:
-            return "does not start" in worker.statistics.beat.engine_fault and not len(worker._keeper)
+            return "does not start" in worker.statistics.beat.engine_fault and not len(worker._leases)
 
         await until(given_back)
         assert [(await queue.read(job_id)).status for job_id in ids] == ["queued"] * 3

@@ -11,7 +11,7 @@ from arq.connections import ArqRedis
 
 from jobs.monitoring.roster import Heartbeat, Roster
 from tests.gate import Gate
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.engine.pipelines import local_hub, tiny
@@ -52,7 +52,7 @@ async def until_engine(redis: ArqRedis, state: str) -> Heartbeat:
     found: list[Heartbeat] = []
 
     async def reported() -> bool:
-        found[:] = [beat for beat in await Roster(redis).read() if beat.engine == state]
+        found[:] = [beat for beat in await Roster(first_shard(redis)).read() if beat.engine == state]
         return bool(found)
 
     await until(reported)
@@ -165,7 +165,7 @@ async def test_a_stop_does_not_wait_for_a_retired_model(
     break_model(needed)
     async with serving(pipeline=FRAGILE, parameters={}, options={"needs": str(needed)}):
         await until_engine(redis, "retired")
-    assert await Roster(redis).read() == []
+    assert await Roster(first_shard(redis)).read() == []
 
 
 async def test_a_stop_does_not_wait_for_a_restart(
