@@ -91,7 +91,7 @@ class NodeConnection(Connection):
             if not (isinstance(error, ReadOnlyError) or text.startswith(CANNOT_SERVE)):
                 raise
             self._learn(text)
-            await self.disconnect()
+            await self.disconnect(nowait=True)
             raise RedisConnectionError(f"{self._host_error()} answered {text}") from error
 
     def _learn(self, text: str) -> None:
@@ -122,7 +122,7 @@ class SlotPool(Pool):
 
     async def ensure_connection(self, connection: Any) -> None:
         if connection.is_connected and connection.node != self._slots.owner(self._slot):
-            await connection.disconnect()
+            await connection.disconnect(nowait=True)  # the former owner may hang
         await super().ensure_connection(connection)
 
 

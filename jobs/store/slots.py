@@ -46,6 +46,7 @@ class SlotMap:
         self._redirects: dict[int, Node] = {}
         self._current: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[Any]] = set()
         self.answered: Node | None = None
         """The node that gave the newest answer."""
 
@@ -95,6 +96,7 @@ class SlotMap:
         for query in queries:
             query.cancel()
         await asyncio.gather(*queries, return_exceptions=True)
+        await asyncio.gather(*self._ending, return_exceptions=True)
         self._current = self._next = None
 
     async def _run(self, earlier: asyncio.Task[None] | None) -> None:
@@ -136,9 +138,10 @@ class SlotMap:
                     except (RedisError, OSError) as error:
                         faults.append((node, error))
         finally:
-            for task in asked:
+            for task in asked:  # not awaited: closing a TLS connection to a node that hangs takes long
                 task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
         raise _summary(faults)
 
     async def _ask(self, node: Node) -> list[tuple[int, int, list[Node]]]:

@@ -4,6 +4,7 @@ Slots are moved with `CLUSTER MIGRATESLOTS`, which needs Valkey 9.
 """
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,12 @@ DEADLINE = 30.0
 """Seconds to wait for the cluster at most."""
 
 
+def moves_slots() -> bool:
+    """Whether the server can move slots atomically."""
+    told = subprocess.run([valkey.BINARY, "--version"], capture_output=True, text=True, check=True).stdout
+    return told.startswith("Valkey") and int(told.partition("v=")[2].split(".")[0]) >= 9
+
+
 class Node(valkey.Server):
     """One server of a cluster; `binary` may be another server, for example one built with TLS."""
 
@@ -45,7 +52,7 @@ class Node(valkey.Server):
 class Cluster:
     """Primaries with as many replicas each as asked; every node has a folder of its own in `folder`.
 
-    `user` and `password` are the ACL user of clients; `options` are each node's configuration.
+    `requirepass` is the password of the default user; `options` are each node's configuration.
     """
 
     def __init__(
@@ -54,13 +61,13 @@ class Cluster:
         *,
         primaries: int = 3,
         replicas: int = 1,
-        password: str = "",
+        requirepass: str = "",
         binary: str = valkey.BINARY,
         **options: str,
     ) -> None:
-        self.password = password
+        self._password = requirepass
         self._primaries, self._replicas = primaries, replicas
-        secrets = {"requirepass": password, "masterauth": password} if password else {}
+        secrets = {"requirepass": requirepass, "masterauth": requirepass} if requirepass else {}
         self.nodes: list[Node] = []
         self._admins: dict[int, Any] = {}
         for i in range(primaries * (1 + replicas)):
@@ -77,9 +84,8 @@ class Cluster:
             }
             self.nodes.append(Node(place, binary, **given))
 
-    def url(self, *, user: str = "", password: str | None = None) -> str:
-        secret = self.password if password is None else password
-        credentials = f"{user}:{secret}@" if user or secret else ""
+    def url(self, credentials: str = "") -> str:
+        """The address; `credentials` is `user:password@`, percent-encoded."""
         return f"redis+cluster://{credentials}{','.join(node.address for node in self.nodes)}/"
 
     def start(self) -> None:
@@ -107,7 +113,7 @@ class Cluster:
         """A client of one node, with a password if there is one; answers are decoded."""
         if node.port not in self._admins:
             self._admins[node.port] = Redis(
-                port=node.port, password=self.password or None, decode_responses=True, socket_timeout=2
+                port=node.port, password=self._password or None, decode_responses=True, socket_timeout=2
             )
         return self._admins[node.port]
 
