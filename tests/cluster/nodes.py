@@ -17,6 +17,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from tests import valkey
+from tests.certificates import Certificates
 
 SLOTS = 16384
 
@@ -52,7 +53,8 @@ class Node(valkey.Server):
 class Cluster:
     """Primaries with as many replicas each as asked; every node has a folder of its own in `folder`.
 
-    `requirepass` is the password of the default user; `options` are each node's configuration.
+    `requirepass` is the password of the default user; `options` are each node's configuration. With
+    `certificates` the nodes talk TLS to each other and to clients of `url`; our own commands are plain.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class Cluster:
         replicas: int = 1,
         requirepass: str = "",
         binary: str = valkey.BINARY,
+        certificates: Certificates | None = None,
         **options: str,
     ) -> None:
         self._password = requirepass
+        self._certificates = certificates
         self._primaries, self._replicas = primaries, replicas
         secrets = {"requirepass": requirepass, "masterauth": requirepass} if requirepass else {}
         self.nodes: list[Node] = []
@@ -82,11 +86,17 @@ class Cluster:
                 **secrets,
                 **options,
             }
+            if certificates:
+                given |= {"tls_cluster": "yes", "tls_replication": "yes"}
+                given |= certificates.options(valkey.free_port())
             self.nodes.append(Node(place, binary, **given))
 
     def url(self, credentials: str = "") -> str:
         """The address; `credentials` is `user:password@`, percent-encoded."""
-        return f"redis+cluster://{credentials}{','.join(node.address for node in self.nodes)}/"
+        hosts = ",".join(f"127.0.0.1:{node.options.get('tls-port', node.port)}" for node in self.nodes)
+        if self._certificates:
+            return f"rediss+cluster://{credentials}{hosts}/?ssl_ca_certs={self._certificates.authority}"
+        return f"redis+cluster://{credentials}{hosts}/"
 
     def start(self) -> None:
         """Starts the servers and forms the cluster; waits until every node knows every other."""
