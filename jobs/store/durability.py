@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from jobs.errors import QueueUnavailable
 from jobs.store import lua
@@ -32,6 +32,10 @@ UNCERTAIN = (b"accepted", b"replayed", b"exists")
 """Answers that are given only once the job is durable."""
 
 NOT_DURABLE = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
+
+
+CHECKED = 2
+"""Number of answers between the script's and the wait's if the server told its appendfsync."""
 
 
 def submit_script(redis: Redis, level: Level) -> Send:
@@ -89,10 +93,12 @@ class DurableSubmit:
                 pipe.execute_command("CONFIG", "GET", "appendfsync")
             pipe.execute_command(*self._wait, int(TIMEOUT * 1000))
             answers, *between, reached = await pipe.execute(raise_on_error=False)
+        if self._level == "disk" and is_forbidden(between[-1]):
+            between.pop()  # `check` has said at the start that this cannot be checked
         for answer in (answers, *between):
             if isinstance(answer, RedisError):
                 raise answer
-        if self._level == "disk" and between[-1][-1] != b"always":
+        if len(between) == CHECKED and between[-1][-1:] != [b"always"]:
             reached = ResponseError("appendfsync is no longer always")  # WAITAOF may then answer too early
         return answers, reached
 
@@ -104,25 +110,50 @@ class DurableSubmit:
         return None
 
 
-async def fault(redis: Redis, level: Level) -> str | None:
-    """Returns why the server does not support the level, or None. A missing replica is not a fault."""
-    if level != "disk":
-        return None
-    config = await redis.config_get("append*")
+async def fault(redis: Redis) -> tuple[str | None, dict[str, str]]:
+    """Returns why the server does not support `disk`, or None; and the settings that cannot be read.
+
+    The settings come with the values that they must have. A missing replica is no fault of `replica`.
+    """
     # with everysec, WAITAOF answers before the sync in several versions (Valkey 9.1, Redis before
     # redis/redis#13793); in the others every submit waits for up to a second
-    for name, needed in (("appendonly", "yes"), ("appendfsync", "always")):
-        if config.get(name) != needed:
-            return f"does not sync each job to disk (BATCHLINE_DURABLE_SUBMIT=disk): set {name} to {needed}"
+    needed = {"appendonly": "yes", "appendfsync": "always"}
+    unreadable: dict[str, str] = {}
+    try:
+        config = await redis.config_get("append*")
+    except ResponseError as error:
+        if not is_forbidden(error):
+            raise
+        config, unreadable = needed, needed
+    for name, value in needed.items():
+        if config.get(name) != value:
+            return (
+                f"does not sync each job to disk (BATCHLINE_DURABLE_SUBMIT=disk): set {name} to {value}",
+                unreadable,
+            )
     try:
         await redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
     except ResponseError as error:
+        if "appendonly is disabled" in str(error):
+            return (
+                "does not sync each job to disk (BATCHLINE_DURABLE_SUBMIT=disk): set appendonly to yes",
+                unreadable,
+            )
         if not str(error).startswith("unknown command"):
             raise
         return (
-            "does not support WAITAOF, which BATCHLINE_DURABLE_SUBMIT=disk requires: use Redis 7.2 or newer"
+            "does not support WAITAOF, which BATCHLINE_DURABLE_SUBMIT=disk requires: use Redis 7.2 or newer",
+            unreadable,
         )
-    return None
+    return None, unreadable
+
+
+def is_forbidden(error: object) -> bool:
+    """Returns whether a server refuses a command to this user, or to all, as managed servers do."""
+    unknown = ("unknown command", "unknown subcommand", "Unknown subcommand")
+    return isinstance(error, NoPermissionError) or (
+        isinstance(error, ResponseError) and any(text in str(error) for text in unknown)
+    )
 
 
 def writes(info: Mapping[str, Any]) -> bool:

@@ -1,17 +1,19 @@
 """Redis Sentinel: parses its address and connects to the current primary.
 
 redis+sentinel://[user:password@]host:port[,host:port...]/service[/db][?sentinel_username=U&sentinel_password=P]
+With rediss+sentinel:// the TLS options of `address.py` hold for servers and sentinels.
 """
 
 import asyncio
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
 from redis.exceptions import RedisError
 
+from jobs.store import address
 from jobs.store.pool import Pool
 
 SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
@@ -38,27 +40,13 @@ class Address:
 
 def parse(url: str) -> Address:
     """Parses an address. Raises ValueError if it is invalid; the text may contain a password."""
-    scheme, _, rest = url.partition("://")
-    rest, _, query = rest.partition("?")
-    netloc, _, path = rest.partition("/")
-    credentials, _, hosts = netloc.rpartition("@")
-    service, _, db = path.partition("/")
-    extra = dict(parse_qsl(query, strict_parsing=True)) if query else {}
-    if not service or not extra.keys() <= {"sentinel_username", "sentinel_password"}:
+    parsed = address.parse(url, tls=SCHEMES[url.partition("://")[0]], default_port=DEFAULT_PORT)
+    service, _, db = parsed.path.partition("/")
+    if not service or not parsed.extra.keys() <= {"sentinel_username", "sentinel_password"}:
         raise ValueError(url)
-    user, _, password = map(unquote, credentials.partition(":"))
-    server: dict[str, Any] = {"username": user or None, "password": password or None, "db": int(db or 0)}
-    sentinel: dict[str, Any] = {name.removeprefix("sentinel_"): value for name, value in extra.items()}
-    if SCHEMES[scheme]:
-        server["ssl"] = sentinel["ssl"] = True
-    return Address(tuple(map(_host, hosts.split(","))), unquote(service), server, sentinel)
-
-
-def _host(text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname or parts.path:
-        raise ValueError(text)
-    return parts.hostname, parts.port or DEFAULT_PORT
+    sentinel = {name.removeprefix("sentinel_"): value for name, value in parsed.extra.items()}
+    server = {**parsed.server, "db": int(db or 0)}
+    return Address(parsed.hosts, unquote(service), server, {**sentinel, **parsed.tls})
 
 
 ANSWER_TIMEOUT = 1.0
@@ -123,13 +111,13 @@ class PrimaryPool(SentinelConnectionPool, Pool):
 
 def pool(url: str, sentinel_options: dict[str, Any], **options: Any) -> PrimaryPool:
     """Returns a pool of connections to the service's primary. Raises ValueError for an invalid address."""
-    address = parse(url)
-    sentinels = Sentinels(address, sentinel_options)
-    return PrimaryPool(address.service, sentinels, **{**options, **address.server})  # type: ignore[no-untyped-call]
+    parsed = parse(url)
+    sentinels = Sentinels(parsed, sentinel_options)
+    return PrimaryPool(parsed.service, sentinels, **{**options, **parsed.server})  # type: ignore[no-untyped-call]
 
 
 async def primary(url: str, options: dict[str, Any]) -> Redis:
     """Returns a plain client of the current primary. Raises ValueError or MasterNotFoundError."""
-    address = parse(url)
-    host, port = await Sentinels(address, options).discover_master(address.service)
-    return Redis(host=host, port=port, **{**options, **address.server})
+    parsed = parse(url)
+    host, port = await Sentinels(parsed, options).discover_master(parsed.service)
+    return Redis(host=host, port=port, **{**options, **parsed.server})

@@ -10,7 +10,8 @@ from arq.connections import ArqRedis
 from redis.asyncio import Redis
 
 from jobs.settings import Settings
-from jobs.store.connection import connect
+from jobs.store.cluster import is_cluster_url
+from jobs.store.connection import connect, connect_cluster
 
 
 class Store(Protocol):
@@ -56,5 +57,11 @@ class Server:
 
 
 def open_store(settings: Settings, *, connections: int = 64) -> Store:
-    """Returns the store of BATCHLINE_REDIS_URL. Raises ConfigurationError for an invalid address."""
+    """Returns the store of BATCHLINE_REDIS_URL. Raises ConfigurationError for an invalid address.
+
+    `connections` is the most to one server. In a cluster a client of a hash tag has at most half as many: the
+    load spreads over the tags, but each must have some for blocking pops.
+    """
+    if is_cluster_url(settings.redis_url):
+        return connect_cluster(settings, connections=max(1, connections // 2))
     return Server(connect(settings, connections=connections))

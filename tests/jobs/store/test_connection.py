@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import redis
 from redis.asyncio import SSLConnection
+from structlog.testing import capture_logs
 
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
 from jobs.store.connection import availability, check, connect
+from jobs.store.store import open_store
 from tests import valkey
 from tests.waiting import until
 
@@ -51,6 +53,36 @@ async def test_a_user_who_may_not_run_scripts_is_reported(own_server: valkey.Ser
         await check(Settings(redis_url=own_server.url()))
 
 
+async def test_what_may_not_be_read_is_said_once(own_server: valkey.Server) -> None:
+    redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=["-config", "-info"])
+    with capture_logs() as logs:
+        await check(Settings(redis_url=own_server.url()))
+    (entry,) = logs
+    assert entry["event"].endswith("cannot be read by this user: set maxmemory-policy to noeviction")
+
+
+async def test_the_policy_is_read_where_one_command_is_allowed(own_server: valkey.Server) -> None:
+    admin = redis.Redis(port=own_server.port)
+    admin.config_set("maxmemory-policy", "allkeys-lru")
+    admin.acl_setuser("default", enabled=True, commands=["-info"])
+    with pytest.raises(ConfigurationError, match="set maxmemory-policy to noeviction"):
+        await check(Settings(redis_url=own_server.url()))
+
+
+async def test_a_server_that_knows_no_config_is_accepted(tmp_path: Path) -> None:
+    with (
+        valkey.running(tmp_path, rename_command="CONFIG NEW") as managed,
+        capture_logs() as logs,
+    ):
+        await check(Settings(redis_url=managed.url()))
+    assert not logs, "INFO has the policy"
+
+
+def test_a_client_of_one_server_takes_no_cluster() -> None:
+    with pytest.raises(ConfigurationError, match=r"not with redis\+cluster"):
+        connect(Settings(redis_url="redis+cluster://127.0.0.1/"))
+
+
 async def test_a_socket_in_the_file_system(tmp_path: Path) -> None:
     with valkey.running(tmp_path, unixsocket=str(tmp_path / "socket")):
         settings = Settings(redis_url=f"unix://{tmp_path / 'socket'}")
@@ -84,6 +116,22 @@ async def test_an_address_that_is_none_is_told() -> None:
         "redis+sentinel://:se/cret@127.0.0.1/queue",
         "redis+sentinel://127.0.0.1/queue?password=secret",
         "redis+sentinel://127.0.0.1/queue?secret",
+        "redis+sentinel://127.0.0.1/queue?ssl_ca_certs=secret",
+        "rediss+sentinel://127.0.0.1/queue?ssl_cert_reqs=secret",
+        "redis+cluster://",
+        "redis+cluster://:secret@",
+        "redis+cluster://:secret@/",
+        "redis+cluster://:secret@127.0.0.1:6379,/",
+        "redis+cluster://:secret@127.0.0.1:secret/",
+        "redis+cluster://:secret@127.0.0.1:99999/",
+        "redis+cluster://:se/cret@127.0.0.1/",
+        "redis+cluster://:se#cret@127.0.0.1/",
+        "redis+cluster://:secret@127.0.0.1/1",
+        "redis+cluster://:secret@127.0.0.1/0/secret",
+        "redis+cluster://127.0.0.1/?password=secret",
+        "redis+cluster://127.0.0.1/?secret",
+        "redis+cluster://127.0.0.1/?ssl_ca_certs=secret",
+        "rediss+cluster://127.0.0.1/?ssl_cert_reqs=secret",
     ],
 )
 async def test_what_stands_in_a_wrong_address_is_not_repeated(url: str) -> None:
@@ -91,7 +139,7 @@ async def test_what_stands_in_a_wrong_address_is_not_repeated(url: str) -> None:
         await check(Settings(redis_url=url))
     assert "cret" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL must have the form") as caught:
-        connect(Settings(redis_url=url))
+        open_store(Settings(redis_url=url))
     assert "cret" not in str(caught.value)
 
 

@@ -1,0 +1,216 @@
+"""A cluster of Redis or Valkey as a store: a pool of connections for each hash tag.
+
+redis[s]+cluster://[user:password@]host:port[,host:port...]/[?ssl_ca_certs=FILE&...]
+
+1. All keys of a hash tag are in one slot, so one primary serves them, and a client of a tag is an ordinary
+   client: pipelines, blocking pops and WAIT run on one connection, as on a single server.
+2. A connection looks up the slot's primary in the `SlotMap` when it connects, and a pool reconnects a
+   connection when the map names another primary.
+3. A connection whose server answers MOVED, or that it cannot serve the slot now, fails like a lost one. So
+   redis-py's single retry sends the command, or the whole pipeline, to the new primary.
+
+Slots must be moved by `CLUSTER MIGRATESLOTS` (Valkey 9), which moves them atomically.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from arq.connections import ArqRedis
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.crc import key_slot
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jobs.errors import QueueUnavailable
+from jobs.store.address import Address, parse
+from jobs.store.pool import Pool
+from jobs.store.slots import Node, SlotMap
+
+SCHEMES = {"redis+cluster": False, "rediss+cluster": True}
+"""Scheme -> whether connections use TLS."""
+
+DEFAULT_PORT = 6379
+
+ADMIN_CONNECTIONS = 2
+"""Most connections to one primary for INFO and CONFIG."""
+
+CANNOT_SERVE = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "UNBLOCKED")
+"""Beginnings of a node's errors if it does not serve the slot, or not now."""
+
+
+def is_cluster_url(url: str) -> bool:
+    """Returns whether the URL is a cluster's address, valid or not."""
+    return url.partition("://")[0] in SCHEMES
+
+
+def address(url: str) -> Address:
+    """Parses a cluster's address. Raises ValueError if it is invalid; the text may contain a password."""
+    parsed = parse(url, tls=SCHEMES[url.partition("://")[0]], default_port=DEFAULT_PORT)
+    if parsed.path not in ("", "0") or parsed.extra:  # a cluster has one database
+        raise ValueError(url)
+    return parsed
+
+
+class NodeConnection(Connection):
+    """A connection that looks up its node whenever it connects, and reports to the map what it meets."""
+
+    def __init__(self, *, slots: SlotMap, locate: Callable[[], Awaitable[Node]], **options: Any) -> None:
+        self._slots = slots
+        self._locate = locate
+        super().__init__(**options)
+
+    @property
+    def node(self) -> Node:
+        return self.host, self.port
+
+    async def _connect(self) -> None:
+        self.host, self.port = await self._locate()
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call]
+            return
+        except OSError:
+            self._slots.suspect(self.node)
+            found = await self._locate()
+            if found == self.node:
+                raise
+        # another primary has taken over since the map was asked for
+        self.host, self.port = found
+        await super()._connect()  # type: ignore[no-untyped-call]
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except (RedisConnectionError, RedisTimeoutError):
+            self._slots.suspect(self.node)
+            raise
+        except ResponseError as error:
+            text = str(error)
+            if not (isinstance(error, ReadOnlyError) or text.startswith(CANNOT_SERVE)):
+                raise
+            self._learn(text)
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"{self._host_error()} answered {text}") from error
+
+    def _learn(self, text: str) -> None:
+        if text.startswith("MOVED "):
+            _, slot, target = text.split()[:3]
+            host, _, port = target.rpartition(":")
+            if host != "?" and (found := (host or self.host, int(port))) != self.node:
+                self._slots.moved(int(slot), found)
+                return
+        self._slots.suspect(self.node)
+
+
+class TLSNodeConnection(NodeConnection, SSLConnection):
+    """The same with TLS."""
+
+
+class SlotPool(Pool):
+    """A pool of connections to the primary of one slot."""
+
+    def __init__(self, slots: SlotMap, slot: int, **options: Any) -> None:
+        self._slots = slots
+        self._slot = slot
+
+        async def locate() -> Node:
+            return await slots.find(slot)
+
+        super().__init__(slots=slots, locate=locate, **options)
+
+    async def ensure_connection(self, connection: Any) -> None:
+        if connection.is_connected and connection.node != self._slots.owner(self._slot):
+            await connection.disconnect(nowait=True)  # the former owner may hang
+        await super().ensure_connection(connection)
+
+
+class Cluster:
+    """The store of a cluster's address."""
+
+    clustered = True
+
+    def __init__(self, url: str, options: dict[str, Any], short: dict[str, Any]) -> None:
+        """`options` are redis-py's for a pool, `short` those for connections that ask for the map.
+
+        `max_connections` holds for each hash tag. Raises ValueError for an invalid address.
+        """
+        parsed = address(url)
+        server = dict(parsed.server)
+        self._short = {**short, **server}
+        self._slots = SlotMap(parsed.hosts, self._short)
+        connection = TLSNodeConnection if server.pop("ssl", False) else NodeConnection
+        self._options = {**options, **server, "connection_class": connection}
+        self._clients: dict[int, ArqRedis] = {}
+        self._primaries: dict[Node, Redis] = {}
+        self._events = self._client_of(self._answering, self._options["max_connections"])
+
+    def client(self, tag: str) -> ArqRedis:
+        """Returns the client of the primary that holds the keys with this hash tag, such as `{17}`."""
+        slot = key_slot(tag.encode())
+        if slot not in self._clients:
+            self._clients[slot] = ArqRedis(SlotPool(self._slots, slot, **self._options))
+        return self._clients[slot]
+
+    @property
+    def events(self) -> ArqRedis:
+        """A client of any node that answers: the nodes forward messages to each other."""
+        return self._events
+
+    async def primaries(self) -> Mapping[str, Redis]:
+        """Returns a client for each primary by `host:port`. Raises QueueUnavailable if no node answers.
+
+        One of them may not answer: wait for each with a time limit, and for all at once.
+        """
+        try:
+            await self._slots.refresh()
+        except RedisError as error:
+            raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
+        current = self._slots.primaries()
+        former = [self._primaries.pop(node) for node in self._primaries.keys() - set(current)]
+        await asyncio.gather(*(client.aclose(close_connection_pool=True) for client in former))
+        for node in current:
+            if node not in self._primaries:
+                self._primaries[node] = self._client_of(_always(node), ADMIN_CONNECTIONS)
+        return self._named(current)
+
+    def _named(self, nodes: list[Node]) -> dict[str, Redis]:
+        return {f"{host}:{port}": self._primaries[host, port] for host, port in nodes}
+
+    async def probes(self) -> Mapping[str, Redis]:
+        """Like `primaries`, but raises redis-py's errors; the clients have neither retry nor health check.
+
+        With those, redis-py would recurse if a password is missing.
+        """
+        await self._slots.refresh()
+        for host, port in self._slots.primaries():
+            self._primaries[host, port] = Redis(host=host, port=port, **self._short)
+        return self._named(self._slots.primaries())
+
+    def unassigned(self) -> int:
+        """Returns the number of slots without a primary when the map was last asked for."""
+        return self._slots.unassigned()
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        clients: list[Redis] = [self._events, *self._clients.values(), *self._primaries.values()]
+        await asyncio.gather(*(client.aclose(close_connection_pool=True) for client in clients))
+        await self._slots.aclose()
+
+    def _client_of(self, locate: Callable[[], Awaitable[Node]], connections: int) -> ArqRedis:
+        options = {**self._options, "max_connections": connections}
+        return ArqRedis(Pool(slots=self._slots, locate=locate, **options))
+
+    async def _answering(self) -> Node:
+        """Returns a node that has just answered."""
+        await self._slots.refresh()
+        assert self._slots.answered is not None
+        return self._slots.answered
+
+
+def _always(node: Node) -> Callable[[], Awaitable[Node]]:
+    async def locate() -> Node:
+        return node
+
+    return locate
