@@ -64,7 +64,7 @@ async def test_a_state_is_read_without_the_inputs(
 ) -> None:
     large = replace(new_job(), inputs=["x" * MIB] * 4, count=4, parameters=parameters)
     job, _ = await queue.submit(large)
-    async with moving_at_most(redis, 4_096):
+    async with moving_at_most(redis, 131_072):
         await READS[how](queue, job.id)
     read = await queue.read(job.id)
     assert (read.counts, read.created_at) == (job.counts, job.created_at)
@@ -78,7 +78,7 @@ async def test_a_stock_clients_inputs_stay_where_they_are(
     queue: JobQueue, redis: ArqRedis, args: tuple[object, ...], how: str
 ) -> None:
     job_id = await enqueue(redis, stock(*args, parameters={}))
-    async with moving_at_most(redis, 4_096):
+    async with moving_at_most(redis, 131_072):
         job = await READS[how](queue, job_id)
     assert job.created_at == from_ms(1_700_000_000_123)
     assert job.counts.total == (len(args[0]) if isinstance(args[0], list) else 1)
@@ -93,7 +93,7 @@ async def test_a_sweep_moves_no_inputs(queue: JobQueue, redis: ArqRedis) -> None
     overdue, _ = await queue.submit(large)
     await redis.zadd(keys.DEADLINES.of(MODEL), {overdue.id: 1})
     await redis.set(keys.SWEPT.of(MODEL), 1, px=60_000)
-    async with moving_at_most(redis, 32_768):
+    async with moving_at_most(redis, 131_072):
         assert await queue.sweep(MODEL) == (1, 1, 0)
     assert (
         await redis.zscore(keys.DEADLINES.of(MODEL), lost.id)
@@ -130,7 +130,7 @@ async def ended(queue: JobQueue, bytes_of_results: int) -> tuple[str, list[dict[
 @pytest.mark.parametrize("how", READS)
 async def test_a_state_is_read_without_large_results(queue: JobQueue, redis: ArqRedis, how: str) -> None:
     job_id, results = await ended(queue, 2 * MIB)
-    async with moving_at_most(redis, 4_096):
+    async with moving_at_most(redis, 131_072):
         await READS[how](queue, job_id)
     job = await queue.read(job_id)
     assert (job.status, job.results) == ("succeeded", msgspec.UNSET)
@@ -141,7 +141,7 @@ async def test_results_come_along_with_a_state_up_to_a_size(queue: JobQueue, red
     job_id, results = await ended(queue, 100_000)
     job = await queue.read(job_id)
     assert msgspec.json.decode(job.results) == results  # type: ignore[arg-type]
-    async with moving_at_most(redis, 4_096):
+    async with moving_at_most(redis, 131_072):
         [listed], _ = await queue.recent(1)
     assert listed == replace(job, results=None)
 
