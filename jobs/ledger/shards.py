@@ -155,6 +155,13 @@ class Shards:
             model: sum((depths[model] for depths in found.values()), EMPTY) for model in only or self.models
         }
 
+    def position(self, place: int) -> int:
+        """Returns a job's position among the jobs of all shards, from its place in its own, both from 1.
+
+        Exact with one shard. With several it is an estimate: new jobs are spread evenly over the shards.
+        """
+        return (place - 1) * len(self._all) + 1
+
     def unavailable(self) -> list[int]:
         """Returns the numbers of the shards that did not answer last."""
         return [shard.number for shard in self._all if not shard.available]
