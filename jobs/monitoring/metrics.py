@@ -166,14 +166,20 @@ WORKER_HISTOGRAMS = {
 
 
 class LedgerCollector(Collector):
-    """One scrape's values of the queue and the live workers; `depths` is None while Redis is unavailable."""
+    """One scrape's values of the queue and the live workers; each None while it cannot be read."""
 
     def __init__(
-        self, depths: Mapping[str, Depth] | None, workers: Sequence[Heartbeat], settings: Settings
+        self,
+        depths: Mapping[str, Depth] | None,
+        workers: Sequence[Heartbeat] | None,
+        settings: Settings,
+        unavailable: int = 0,
     ) -> None:
+        """`unavailable`: shards that did not answer."""
         self._depths = depths
         self._workers = workers
         self._settings = settings
+        self._unavailable = unavailable
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("batchline_redis_up", "Whether Redis answered this scrape")
@@ -190,8 +196,14 @@ class LedgerCollector(Collector):
             self._settings.max_queued_bytes,
         )
         if self._depths is not None:
+            yield GaugeMetricFamily(
+                "batchline_shards_unavailable",
+                "Shards that did not answer this scrape: their jobs wait",
+                self._unavailable,
+            )
             yield from _queues(self._depths)
-            yield from _workers(self._depths, self._workers)
+            if self._workers is not None:
+                yield from _workers(self._depths, self._workers)
 
 
 def _queues(depths: Mapping[str, Depth]) -> Iterator[Metric]:
