@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import redis
 from redis.asyncio import SSLConnection
-from structlog.testing import capture_logs
 
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
@@ -51,31 +50,6 @@ async def test_a_user_who_may_not_run_scripts_is_reported(own_server: valkey.Ser
     redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=[f"-{command}"])
     with pytest.raises(ConfigurationError, match=f"rejects a command: .*no permissions.*{command}"):
         await check(Settings(redis_url=own_server.url()))
-
-
-async def test_what_may_not_be_read_is_said_once(own_server: valkey.Server) -> None:
-    redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=["-config", "-info"])
-    with capture_logs() as logs:
-        await check(Settings(redis_url=own_server.url()))
-    (entry,) = logs
-    assert entry["event"].endswith("cannot be read by this user: set maxmemory-policy to noeviction")
-
-
-async def test_the_policy_is_read_where_one_command_is_allowed(own_server: valkey.Server) -> None:
-    admin = redis.Redis(port=own_server.port)
-    admin.config_set("maxmemory-policy", "allkeys-lru")
-    admin.acl_setuser("default", enabled=True, commands=["-info"])
-    with pytest.raises(ConfigurationError, match="set maxmemory-policy to noeviction"):
-        await check(Settings(redis_url=own_server.url()))
-
-
-async def test_a_server_that_knows_no_config_is_accepted(tmp_path: Path) -> None:
-    with (
-        valkey.running(tmp_path, rename_command="CONFIG NEW") as managed,
-        capture_logs() as logs,
-    ):
-        await check(Settings(redis_url=managed.url()))
-    assert not logs, "INFO has the policy"
 
 
 def test_a_client_of_one_server_takes_no_cluster() -> None:
