@@ -76,6 +76,12 @@ async def test_an_address_that_is_none_is_told() -> None:
         await check(Settings(redis_url="localhost:6379"))
 
 
+@pytest.mark.parametrize("option", ["timeouts=1", "ssl_ca_certs=file"])
+async def test_options_that_do_not_exist_are_told(option: str) -> None:
+    with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL must have the form"):
+        await check(Settings(redis_url=f"redis://127.0.0.1:6379/0?{option}"))
+
+
 @pytest.mark.parametrize(
     "url",
     [

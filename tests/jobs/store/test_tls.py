@@ -98,6 +98,14 @@ async def test_a_cluster(made: Certificates, tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.parametrize(
+    "address", ["rediss://one/0", "rediss+sentinel://one/queue", "rediss+cluster://one/"]
+)
+async def test_a_file_that_is_not_there_is_told(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"TLS option in BATCHLINE_REDIS_URL .* No such file"):
+        await check(Settings(redis_url=f"{address}?ssl_ca_certs={tmp_path / 'missing'}"))
+
+
 def test_the_options_of_an_address() -> None:
     options = "ssl_ca_certs=%2Fetc%2Fca%20of%20ours.pem&ssl_check_hostname=yes&ssl_cert_reqs=required"
     parsed = cluster_address(f"rediss+cluster://user:p%40ss@one:1,[::1]:2,three/?{options}")
