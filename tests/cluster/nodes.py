@@ -152,6 +152,11 @@ class Cluster:
         seen = {known["node_id"]: known["flags"].split(",") for known in told.values()}
         return {name: flags for name, flags in seen.items() if "handshake" not in flags}
 
+    def follows(self, node: Node, primary: Node) -> bool:
+        """Whether a node is a replica of another."""
+        told = self.admin(primary).execute_command("CLUSTER NODES").values()
+        return any(known["node_id"] == node.id and known["master_id"] == primary.id for known in told)
+
     def running(self) -> list[Node]:
         """The nodes that answer: neither killed nor stopped."""
         return [
@@ -180,9 +185,7 @@ class Cluster:
 
     def _online(self, primary: Node) -> int:
         """The replicas of a primary that are running."""
-        told = self.admin(primary).execute_command("CLUSTER NODES").values()
-        ids = {known["node_id"] for known in told if known["master_id"] == primary.id}
-        return sum(node.id in ids for node in self.running())
+        return sum(self.follows(node, primary) for node in self.running())
 
     def _seen_by(self, node: Node) -> dict[int, int]:
         """First slot of each range -> port of its primary."""
