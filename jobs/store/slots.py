@@ -18,6 +18,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 Node = tuple[str, int]
 """Host and port of a node, as clients reach it."""
 
+Range = tuple[int, int, list[Node | None]]
+"""First and last slot, and the nodes that have them: the primary first. None: not known how to reach it."""
+
 ANSWER_TIMEOUT = 1.0
 """Most seconds to wait for a node's answer about the map."""
 
@@ -109,18 +112,17 @@ class SlotMap:
         owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         nodes: dict[Node, None] = {}
         for first, last, served_by in ranges:
-            if served_by:
-                owners[first : last + 1] = [served_by[0]] * (last + 1 - first)
-                nodes |= dict.fromkeys(served_by)
+            owners[first : last + 1] = [served_by[0]] * (last + 1 - first)
+            nodes |= dict.fromkeys(node for node in served_by if node)
         for slot, owner in self._redirects.items():  # received while the query ran
             owners[slot] = owner
         self._owners, self._nodes = owners, list(nodes)
         self._suspects -= suspects
 
-    async def _ask_any(self, suspects: set[Node]) -> tuple[Node, list[tuple[int, int, list[Node]]]]:
+    async def _ask_any(self, suspects: set[Node]) -> tuple[Node, list[Range]]:
         """Returns the first answer and the node that gave it; a node that hangs costs `PATIENCE`."""
         known = dict.fromkeys([*([self.answered] if self.answered else []), *self._nodes, *self._seeds])
-        asked: dict[asyncio.Task[list[tuple[int, int, list[Node]]]], Node] = {}
+        asked: dict[asyncio.Task[list[Range]], Node] = {}
         left = sorted(known, key=suspects.__contains__)
         faults: list[tuple[Node, Exception]] = []
         try:
@@ -144,7 +146,7 @@ class SlotMap:
                 task.add_done_callback(self._ending.discard)
         raise _summary(faults)
 
-    async def _ask(self, node: Node) -> list[tuple[int, int, list[Node]]]:
+    async def _ask(self, node: Node) -> list[Range]:
         host, port = node
         try:
             async with (
@@ -156,10 +158,7 @@ class SlotMap:
             raise RedisTimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
         if not answer:
             raise RedisConnectionError("the node knows no slots")
-        return [
-            (first, last, [known for one in servers if (known := endpoint(one, host))])
-            for first, last, *servers in answer
-        ]
+        return [(first, last, [endpoint(one, host) for one in servers]) for first, last, *servers in answer]
 
 
 def endpoint(described: list[Any], asked: str) -> Node | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import SSLConnection
@@ -15,6 +16,7 @@ from jobs.store.store import open_store
 from tests import certificates, valkey
 from tests.certificates import Certificates, needs_tls
 from tests.cluster import nodes
+from tests.waiting import until
 
 SERVICE = "queue"
 
@@ -96,6 +98,41 @@ async def test_a_cluster(made: Certificates, tmp_path: Path) -> None:
             await check(
                 Settings(redis_url=cluster.url(":hidden@").partition("?")[0].replace("rediss", "redis"))
             )
+
+
+@needs_tls
+async def test_a_primary_that_changes_places_is_followed(made: Certificates, tmp_path: Path) -> None:
+    """`CLUSTER FAILOVER`: the former primary answers MOVED, with the TLS port of the new one."""
+    binary = certificates.tls_server()
+    assert binary
+    with nodes.running(tmp_path, binary=binary, certificates=made) as cluster:
+        store = open_store(Settings(redis_url=cluster.url()))
+        tag = "{1}"
+        client: Any = store.client(tag)
+        former = cluster.owner(tag)
+        written = 0
+
+        async def appended() -> bool:
+            nonlocal written
+            written += 1
+            assert await client.rpush(f"list:{tag}", written) == written
+            return cluster.owner(tag) is not former
+
+        await appended()
+        replica = next(node for node in cluster.nodes if cluster.follows(node, former))
+        cluster.admin(replica).execute_command("CLUSTER", "FAILOVER")
+        await until(appended)
+        await appended()
+        assert (await client.config_get("port"))["port"] == str(replica.port)
+        await store.aclose()
+
+
+@pytest.mark.parametrize(
+    "address", ["rediss://one/0", "rediss+sentinel://one/queue", "rediss+cluster://one/"]
+)
+async def test_a_file_that_is_not_there_is_told(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"TLS option in BATCHLINE_REDIS_URL .* No such file"):
+        await check(Settings(redis_url=f"{address}?ssl_ca_certs={tmp_path / 'missing'}"))
 
 
 def test_the_options_of_an_address() -> None:
