@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -39,7 +39,7 @@ class SlotMap:
     """The owners of the slots; shared by all connections of a process."""
 
     def __init__(self, seeds: Iterable[Node], options: dict[str, Any]) -> None:
-        """`options` are redis-py's, for short connections to any node."""
+        """`options` are those of redis-py's pools, for short connections to any node."""
         self._seeds = list(seeds)
         random.shuffle(self._seeds)  # so that the processes do not all ask the same node
         self._options = options
@@ -149,10 +149,8 @@ class SlotMap:
     async def _ask(self, node: Node) -> list[Range]:
         host, port = node
         try:
-            async with (
-                asyncio.timeout(ANSWER_TIMEOUT),
-                Redis(host=host, port=port, **self._options) as client,
-            ):
+            pool = ConnectionPool(host=host, port=port, **self._options)
+            async with asyncio.timeout(ANSWER_TIMEOUT), Redis.from_pool(pool) as client:
                 answer = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
         except TimeoutError:
             raise RedisTimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
