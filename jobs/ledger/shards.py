@@ -80,11 +80,11 @@ class Shards:
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
     def home(self) -> Shard:
-        """Returns the shard for a new job: each in turn, except those that do not answer."""
+        """Returns the shard for a new job: each in turn, except those that take none now."""
         turn = int(time.monotonic() / HOME) + self._offset
         for step in range(len(self._all)):
             shard = self._all[(turn + step) % len(self._all)]
-            if shard.available:
+            if shard.takes_jobs:
                 return shard
         return self._all[turn % len(self._all)]
 
