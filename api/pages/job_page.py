@@ -62,7 +62,7 @@ async def _shown(
 ) -> Response:
     """A job as a page or a fragment, or a page with the reason if the job cannot be shown."""
     try:
-        job = await shared.waiting.follow(job_id, shared.waiting.reading(job_id), hold, request)
+        job = await shared.waiting.read(job_id, hold, request)
         shown = await context(request, shared, job)
     except (JobNotFound, JobGone, QueueUnavailable) as error:
         problem = problem_of(error)

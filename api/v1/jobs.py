@@ -106,7 +106,7 @@ async def _waited(request: Request) -> tuple[Job, Wait]:
     """Returns the job of the path, once it is done or the requested wait ends, and that wait."""
     shared, wait = services(request), requested_wait(request)
     job_id = request.path_params["job_id"]
-    job = await shared.waiting.follow(job_id, shared.waiting.reading(job_id), wait.seconds, request)
+    job = await shared.waiting.read(job_id, wait.seconds, request)
     return job, wait
 
 

@@ -37,6 +37,15 @@ class Waiting:
         self._waits = waits
         self._final_reads: SingleFlight[Job] = SingleFlight()
 
+    async def read(self, job_id: str, seconds: float, request: Request) -> Job:
+        """Returns a job that was submitted before, once it is terminal, or as it is after `seconds`.
+
+        Raises as `Ledger.read`.
+        """
+        watcher = self._subscriber.process if seconds > 0 else ""
+        read = partial(self._ledger.read, job_id, watcher=watcher)
+        return await self.follow(job_id, read, seconds, request)
+
     async def follow(
         self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
     ) -> Job:
@@ -55,11 +64,7 @@ class Waiting:
                 return await self._wait(watch, job, seconds, request)
         finally:
             self._subscriber.unwatch(job_id, watch)
-        return await self.follow(job.id, self.reading(job.id), seconds, request)
-
-    def reading(self, job_id: str) -> Callable[[], Awaitable[Job]]:
-        """Returns what `follow` needs to wait for a job that was submitted before."""
-        return partial(self._ledger.read, job_id, watcher=self._subscriber.process)
+        return await self.read(job.id, seconds, request)
 
     async def _wait(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()

@@ -26,7 +26,7 @@ SETTLED = 10.0
 """Seconds after a growth at which idempotency keys begin to use the new shards: every process knows them."""
 
 PATIENCE = 1.0
-"""Most seconds that one shard's answer is waited for longer than another's."""
+"""Most seconds that a shard's answer is waited for after another's."""
 
 T = TypeVar("T")
 
@@ -121,12 +121,14 @@ class Shards:
     async def each(self, work: Callable[[Shard], Awaitable[T]]) -> dict[int, T]:
         """Does the work for every shard at once; returns the answers of those that answer in time, by number.
 
-        A shard that does not answer is waited for no longer than PATIENCE after the others. Raises
-        QueueUnavailable if none answers.
+        Shards that did not answer last are left out: the upkeep asks them again. Another one that does not
+        answer is waited for no longer than PATIENCE after the first answer. Raises QueueUnavailable if none
+        answers.
         """
         if len(self._all) == 1:
             return {0: await work(self.first)}
-        tasks = {shard.number: asyncio.ensure_future(work(shard)) for shard in self._all}
+        asked = [shard for shard in self._all if shard.available] or self._all
+        tasks = {shard.number: asyncio.ensure_future(work(shard)) for shard in asked}
         try:
             await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(tasks.values(), timeout=PATIENCE)

@@ -5,6 +5,7 @@ leases end as long as any process is alive. That several processes do this is sa
 """
 
 import asyncio
+import time
 from typing import NoReturn
 
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +16,9 @@ from jobs.ledger.shards import Shards
 from jobs.monitoring.history import History
 from jobs.store.outage import Outage
 
+HANGS = 3.0
+"""Seconds after which a shard whose upkeep has not ended counts as unavailable: others are used meanwhile."""
+
 
 class Upkeep:
     """The upkeep of the models that one process serves. No shard waits for another."""
@@ -24,6 +28,7 @@ class Upkeep:
         self._history = History(shards)
         self._log = log
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._began: dict[int, float] = {}
         self._outages: dict[int, Outage] = {}
 
     async def run(self) -> NoReturn:
@@ -33,6 +38,9 @@ class Upkeep:
                 for shard in self._shards:
                     if shard.number not in self._running or self._running[shard.number].done():
                         self._running[shard.number] = asyncio.create_task(self._keep(shard))
+                        self._began[shard.number] = time.monotonic()
+                    elif time.monotonic() - self._began[shard.number] > HANGS:
+                        shard.available = False
                 await asyncio.sleep(SWEEP_EVERY)
         finally:
             for task in self._running.values():

@@ -137,11 +137,15 @@ class Cluster:
         return [node for node in self.nodes if node.process and node.process.poll() is None]
 
     def healthy(self) -> bool:
-        """Whether each running node sees all slots served, and replicas have their primary's data."""
+        """Whether the running nodes are linked and agree, all slots are served, and replicas are complete."""
         try:
             for node in self.running():
                 state = self.admin(node).execute_command("CLUSTER INFO")
                 if state["cluster_state"] != "ok" or state["cluster_slots_ok"] != str(SLOTS):
+                    return False
+                known = self.admin(node).execute_command("CLUSTER NODES").values()
+                ids = {one["node_id"] for one in known if one["connected"]}
+                if not all(other.id in ids for other in self.running()):
                     return False
                 link = self.admin(node).info("replication")
                 if link["role"] == "slave" and link["master_link_status"] != "up":

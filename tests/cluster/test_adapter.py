@@ -200,8 +200,8 @@ async def test_nobody_else_waits_for_a_node_that_hangs(
     store = open_store(settings)
     tags = cluster.tags()
     hangs = cluster.owner(next(iter(tags.values())))
-    for tag in tags.values():
-        await store.client(tag).get(f"key:{tag}")
+    for tag in tags.values():  # leaves idle connections
+        await asyncio.gather(*(store.client(tag).get(f"key:{tag}") for _ in range(4)))
 
     async def asked() -> None:
         await store.client(tags[hangs.port]).get("key:" + tags[hangs.port])
