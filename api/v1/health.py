@@ -50,7 +50,7 @@ async def metrics(shared: Shared) -> Response:
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
             depths, workers = await shared.ledger.shards.depth(), await shared.roster.workers(fresh=True)
-        ledger = LedgerCollector(depths, workers, shared.settings)
+        ledger = LedgerCollector(depths, workers, shared.settings, await shared.footprints.read())
     except (QueueUnavailable, TimeoutError):
         ledger = LedgerCollector(None, [], shared.settings)
     scraped = CollectorRegistry()
