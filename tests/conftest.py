@@ -111,7 +111,7 @@ async def written(client: ArqRedis) -> set[str]:
 
 def passing(key: str) -> bool:
     """Whether a sweeper writes it, whatever a test does."""
-    kinds = (keys.SWEPT, keys.HISTORY, keys.SAMPLED, keys.SAMPLING)
+    kinds = (keys.SWEPT, keys.HISTORY, keys.SAMPLED, keys.SAMPLING, keys.WATCHED, keys.SHARDS)
     return any(fnmatchcase(key, kind.pattern) for kind in kinds)
 
 

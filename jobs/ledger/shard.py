@@ -80,7 +80,7 @@ class Shard:
         self.available = True
         """Whether the newest script was answered."""
         self._names = self._fixed()
-        self._names_of_models = {model: self._of_model(model) for model in self.models}
+        self._names_of_models: dict[str, dict[str, Any]] = {}
 
     def key(self, kind: Key, name: str = "") -> str:
         """Returns the key of a job or model in this shard; without a name its prefix."""
@@ -130,7 +130,9 @@ class Shard:
         """Returns a script's keys and arguments: those of the shard, of the model, and the given ones."""
         names = self._names
         if model:
-            names = names | self._names_of_models[model]
+            if model not in self._names_of_models:
+                self._names_of_models[model] = names | self._of_model(model)
+            names = self._names_of_models[model]
         return which.parameters({**names, **given} if given else names, each)
 
     async def run(

@@ -61,7 +61,7 @@ async def test_its_job_is_read_over_our_queue_too(
     assert (await queue.read(job.job_id)).status == "succeeded"
     assert [listed.id for listed in (await queue.recent(10))[0]] == [job.job_id]
     assert (await queue.depth())[MODEL].bytes == 0
-    assert await redis.ttl(keys.JOB.of(job.job_id)) > 0
+    assert not await redis.exists(keys.JOB.of(job.job_id))
 
 
 async def test_our_job_is_read_by_a_stock_client(

@@ -110,7 +110,7 @@ def restart(lasted: float, load: float) -> dict[str, float]:
         ({"maxmemory_policy": "allkeys-lru"}, {}, [{}], "warn", ["Redis may evict keys (allkeys-lru)"]),
         ({"role": "slave"}, {}, [{}], "bad", ["Redis is a replica and accepts no writes"]),
         ({"maxmemory": 100, "used_memory": 90}, {}, [{}], "warn", ["nearly full: 90% of its maxmemory"]),
-        ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["Redis' memory is full"]),
+        ({"maxmemory": 100, "used_memory": 100}, {}, [{}], "bad", ["The memory of Redis is full"]),
         ({"aof_last_write_status": "ok"}, {}, [{}], "good", []),
         ({"aof_last_write_status": "err"}, {}, [{}], "bad", ["Redis cannot write its append-only file"]),
         (

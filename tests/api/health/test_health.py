@@ -60,7 +60,7 @@ async def test_ready_means_that_every_model_can_run(client: httpx.AsyncClient, r
 @pytest.mark.parametrize(
     ("command", "words", "reason"),
     [
-        ("CONFIG", "SET maxmemory 1mb", "Redis' memory is full"),
+        ("CONFIG", "SET maxmemory 1mb", "The memory of Redis is full"),
         ("REPLICAOF", "127.0.0.1 1", "Redis is a replica"),
     ],
 )

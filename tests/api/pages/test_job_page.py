@@ -29,7 +29,7 @@ async def read(client: httpx.AsyncClient, job_id: str) -> Element:
 
 
 async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient, queue: JobQueue) -> None:
-    job_id = await submitted(client, ["good", "bad"])
+    job_id = await submitted(client, ["good", "bad"], keep_inputs=True)
     page = await read(client, job_id)
     assert page.one("h1").text == "Job queued"
     assert page.one("form", action=f"/jobs/{job_id}/cancel")
@@ -60,7 +60,7 @@ async def test_a_jobs_page_shows_it_from_start_to_end(client: httpx.AsyncClient,
 async def test_a_large_job_says_what_its_json_has(
     client: httpx.AsyncClient, queue: JobQueue, done: bool
 ) -> None:
-    job_id = await submitted(client, inputs=["x"] * 30)
+    job_id = await submitted(client, inputs=["x"] * 30, keep_inputs=True)
     if done:
         await run_one(queue)
     told = (await read(client, job_id)).one(class_="more").text

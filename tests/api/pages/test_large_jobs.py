@@ -86,7 +86,8 @@ async def test_a_large_job_that_ended_shows_its_results(client: httpx.AsyncClien
 
 
 async def test_the_first_of_large_results_are_shown(client: httpx.AsyncClient, queue: JobQueue) -> None:
-    answer = await client.post("/v1/jobs", json={"inputs": [f"input {i}" for i in range(30)]})
+    asked = {"inputs": [f"input {i}" for i in range(30)], "keep_inputs": True}
+    answer = await client.post("/v1/jobs", json=asked)
     await run_one(queue, [{"output": f"{i} " + "x" * 50_000} for i in range(30)])
     page = await read(client, answer.json()["id"])
     results = [row.all("td")[1].text for row in page.one(class_="pairs").one("tbody").all("tr")]
@@ -164,7 +165,8 @@ async def test_outputs_that_cannot_be_drawn_harm_no_page(
     client: httpx.AsyncClient, queue: JobQueue, inputs: int
 ) -> None:
     """The engine encodes lists nested up to 948 deep, and integers of any size."""
-    answer = await client.post("/v1/jobs", json={"model": "shapes", "inputs": ["x"] * inputs})
+    asked = {"model": "shapes", "inputs": ["x"] * inputs, "keep_inputs": True}
+    answer = await client.post("/v1/jobs", json=asked)
     shapes = JobQueue(queue.redis, queue.settings, ["shapes"])
     [claimed], _ = await shapes.claim("shapes", 1)
     deep = b"[" * 940 + b"1" + b"]" * 940

@@ -54,7 +54,7 @@ async def worked(redis: ArqRedis, queue: JobQueue, **done: Any) -> None:
     roster, history = Roster(first_shard(redis)), History(queue.shards)
     await roster.write(heartbeat(engine="busy"))
 
-    async def seen() -> bool:  # by the first to sample, this test or the API's own sweeper
+    async def seen() -> bool:  # by the first to sample, this test or the API itself
         await redis.delete(keys.SAMPLING.of("sentiment"))
         await history.record()
         return "host-1" in (await history.read())["sentiment"].seen

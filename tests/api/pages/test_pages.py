@@ -25,7 +25,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 async def submitted(client: httpx.AsyncClient, inputs: object = "x") -> str:
-    return str((await client.post("/v1/jobs", json={"inputs": inputs})).json()["id"])
+    return str((await client.post("/v1/jobs", json={"inputs": inputs, "keep_inputs": True})).json()["id"])
 
 
 async def test_a_job_cannot_act_on_the_pages(client: httpx.AsyncClient, queue: JobQueue) -> None:

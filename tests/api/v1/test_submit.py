@@ -125,9 +125,9 @@ async def test_a_submit_that_is_sent_again_makes_one_job(
     """As redis-py does when the first answer was lost on its way."""
     run = Integrity.run
 
-    async def twice(integrity: Integrity, *call: Any) -> Any:
-        await run(integrity, *call)
-        return await run(integrity, *call)
+    async def twice(integrity: Integrity, *call: Any, **options: Any) -> Any:
+        await run(integrity, *call, **options)
+        return await run(integrity, *call, **options)
 
     monkeypatch.setattr(Integrity, "run", twice)
     for headers in ({}, {"idempotency-key": "k"}):

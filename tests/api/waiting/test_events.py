@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -57,10 +58,10 @@ async def test_a_state_that_is_over_already_is_told_too(
         assert (await anext(stream)).event == "running"
         over = asyncio.Event()
 
-        async def late(job_id: str) -> Job:
+        async def late(job_id: str, **options: Any) -> Job:
             """Reads once all is over, so that the queued state is known by its event alone."""
             await over.wait()
-            return await Ledger.read(services.ledger, job_id)
+            return await Ledger.read(services.ledger, job_id, **options)
 
         monkeypatch.setattr(services.ledger, "read", late)
         await queue.release(MODEL, [(claimed, 0)])

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -49,7 +50,7 @@ async def test_waiting_costs_no_polling(
 ) -> None:
     """On a server of its own: while 20 requests wait, no command comes but the sweeps; when the job ends,
     the event carries the record and nobody reads."""
-    monkeypatch.setattr("api.sweeper.SWEEP_EVERY", 3600.0)
+    monkeypatch.setattr("jobs.monitoring.upkeep.SWEEP_EVERY", 3600.0)
     with valkey.running(tmp_path) as server:
         alone = settings.model_copy(update={"redis_url": server.url()})
         redis = connect(alone)
@@ -207,8 +208,8 @@ async def test_a_wait_without_redis_answers_what_was_known(
             job_id = (await client.post("/v1/jobs", json=SLOW)).json()["id"]
             known = asyncio.Event()
 
-            async def noted(job_id: str) -> Job:
-                job = await Ledger.read(services.ledger, job_id)
+            async def noted(job_id: str, **options: Any) -> Job:
+                job = await Ledger.read(services.ledger, job_id, **options)
                 known.set()
                 return job
 
