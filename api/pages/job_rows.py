@@ -87,7 +87,7 @@ def _why_no_inputs(job: Job, inputs: JobInputs) -> str:
     if inputs.size:
         return f"The inputs are too large to show here ({bytes_in_words(inputs.size)})."
     if job.status.terminal:
-        return "The inputs were not kept. They are if the request has `keep_inputs`."
+        return "The inputs were not kept. A request with `keep_inputs` keeps them."
     return "The inputs cannot be shown."  # another program's data, or the job has just ended
 
 

@@ -1,4 +1,4 @@
-"""A request says how long its results are kept, and whether its inputs are. A job that is gone is reported so."""
+"""A request says how long its results are kept, and whether its inputs are. A gone job is told from none."""
 
 import httpx
 import msgspec
