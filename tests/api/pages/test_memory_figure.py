@@ -24,7 +24,7 @@ from tests.ledger import JobQueue, run_one
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
-FIGURES = ("finished job", "finished jobs", "room for")
+FIGURES = ("memory per finished job", "memory of all", "free memory carries")
 
 
 async def facts(client: httpx.AsyncClient, model: str = "sentiment") -> dict[str, str]:
@@ -55,14 +55,14 @@ async def test_a_job_that_ended_is_measured(
 ) -> None:
     await finished(client, queue, result_ttl=600)
     found = await facts(client)
-    size, unit, *rest = found["finished job"].split()
+    size, unit, *rest = found["memory per finished job"].split()
     assert 150 < float(size) < 400
-    assert (unit, " ".join(rest)) == ("bytes", "of Redis' memory for 10 min")
-    assert "finished jobs" not in found, "none ended within the last minute, as far as a worker reported"
-    assert "room for" not in found, "maxmemory is not set"
+    assert (unit, " ".join(rest)) == ("bytes", "for 10 min")
+    assert "memory of all" not in found, "none ended within the last minute, as far as a worker reported"
+    assert "free memory carries" not in found, "maxmemory is not set"
     assert (await facts(client, "shapes")).keys().isdisjoint(FIGURES)
     fragment = parsed((await client.get("/fragments/overview?model=sentiment")).text)
-    assert "finished job" in [term.text for term in fragment.all("abbr")]
+    assert "memory per finished job" in [term.text for term in fragment.all("abbr")]
     metrics = (await client.get("/metrics")).text
     assert 'batchline_finished_job_lifetime_seconds{model="sentiment"} 600.0' in metrics
     assert f'batchline_finished_job_bytes{{model="sentiment"}} {size}' in metrics
@@ -74,7 +74,7 @@ async def test_a_busy_model_has_what_all_its_jobs_take(
 ) -> None:
     await finished(client, queue)
     await worked(redis, queue, jobs={"succeeded": 600}, items=600, batches=60)
-    found = (await facts(client))["finished jobs"]
+    found = (await facts(client))["memory of all"]
     assert found.endswith("jobs/s")
     assert float(found.split()[0]) > 0
 
@@ -84,11 +84,11 @@ async def test_the_free_memory_carries_so_many_jobs(limited: Settings) -> None:
         queue = JobQueue(services.store.client(""), limited, ["sentiment"])
         await finished(client, queue, result_ttl=10)
         found = await facts(client)
-        carried, unit, *rest = found["room for"].split()
-        assert (unit, *rest[-3:]) == ("jobs/s", "of", "free", "memory")
-        free = float(rest[1])
+        carried, *words, free_mb, unit = found["free memory carries"].split()
+        assert (words, unit) == (["jobs/s", "in"], "MB")
+        free = float(free_mb)
         assert 50 < free < 67
-        size = float(found["finished job"].split()[0])
+        size = float(found["memory per finished job"].split()[0])
         assert float(carried.replace(",", "")) == pytest.approx(free * 1e6 / size / 10, rel=0.02)
 
 
@@ -107,8 +107,8 @@ async def test_where_the_server_forbids_it_there_is_nothing(
             queue = JobQueue(services.store.client(""), settings, ["sentiment"])
             await finished(client, queue)
             found = await facts(client)
-            assert ("finished job" in found) == (forbidden == "-info")
-            assert "room for" not in found
+            assert ("memory per finished job" in found) == (forbidden == "-info")
+            assert "free memory carries" not in found
             health = (await client.get("/health/ready")).json()
             assert health["checks"]["redis"] == {"ok": True, "level": "good"}
     finally:
