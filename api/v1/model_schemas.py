@@ -11,8 +11,9 @@ from jobs.validation import properties
 def examples(catalog: ModelCatalog) -> dict[str, Any]:
     """A valid request for each model, and one with every field for the default model."""
     minimal = {name: {"value": {"model": name, **example(spec)}} for name, spec in catalog.specs.items()}
-    full = {"model": catalog.default.name, **example(catalog.default), "priority": "high", "expires_in": 60}
-    return minimal | {"high priority, must start within a minute": {"value": full}}
+    asked = {"priority": "high", "expires_in": 60, "result_ttl": 600, "keep_inputs": True}
+    full = {"model": catalog.default.name, **example(catalog.default), **asked}
+    return minimal | {"high priority, must start within a minute, kept for ten minutes": {"value": full}}
 
 
 def example(spec: ModelSpec) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Shards:
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
     async def home(self) -> Shard:
-        """Returns the shard for a new job: each in turn, except new ones and those that do not answer.
+        """Returns the shard for a new job: each in turn, except new ones and those that take none now.
 
         Raises QueueUnavailable if the number of shards is not known yet.
         """
@@ -90,7 +90,7 @@ class Shards:
         turn, size = int(now / HOME) + self._offset, self._settled(now)
         for step in range(size):
             shard = self._all[(turn + step) % size]
-            if shard.available:
+            if shard.takes_jobs:
                 return shard
         return self._all[turn % size]
 

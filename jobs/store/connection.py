@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from arq.connections import ArqRedis
-from redis.asyncio import Redis
+from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
@@ -127,6 +127,7 @@ async def check(settings: Settings) -> None:
     Logs once what could not be checked. A primary of a cluster that does not answer is logged, not refused:
     the other shards can work.
     """
+    _refuse_options(settings)
     if cluster.is_cluster_url(settings.redis_url):
         findings = await _check_cluster(settings)
     else:
@@ -146,6 +147,24 @@ async def check(settings: Settings) -> None:
             "a node that is lost without a replica will stop all shards:"
             f" set {requirements.COVERAGE} to no on every node"
         )
+
+
+def _refuse_options(settings: Settings) -> None:
+    """Raises ConfigurationError for options in the address that redis-py or its TLS context refuses."""
+    if cluster.is_cluster_url(settings.redis_url):
+        pool = connect_cluster(settings, connections=1).events.connection_pool
+    else:
+        pool = connect(settings).connection_pool
+    try:
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]  # does not connect
+        if isinstance(connection, SSLConnection):
+            connection.ssl_context.get()
+    except (TypeError, RedisError):
+        raise ConfigurationError(INVALID_ADDRESS) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"a file that a TLS option in BATCHLINE_REDIS_URL names cannot be loaded: {error}"
+        ) from None
 
 
 async def _check_cluster(settings: Settings) -> dict[str, requirements.Findings]:

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
-from structlog.testing import capture_logs
 
 from jobs.errors import ConfigurationError, IdempotencyMismatch, QueueDamaged, QueueFull, QueueUnavailable
 from jobs.ledger import keys
@@ -305,30 +304,3 @@ async def test_disk_is_refused_by_a_server_that_is_too_old(tmp_path: Path) -> No
         with pytest.raises(ConfigurationError, match=r"Redis 7\.2 or newer"):
             await check(Settings(redis_url=old.url(), durable_submit="disk"))
         await check(Settings(redis_url=old.url()))
-
-
-@on_disk
-@pytest.mark.parametrize("how", ["acl", "unknown"])
-async def test_disk_works_where_config_is_forbidden(tmp_path: Path, how: str) -> None:
-    options = {"rename_command": "CONFIG NEW"} if how == "unknown" else {}
-    with valkey.running(tmp_path, appendfsync="always", **options) as managed:
-        if how == "acl":
-            Redis(port=managed.port).acl_setuser("default", enabled=True, commands=["-config"])
-        settings = Settings(redis_url=managed.url(), durable_submit="disk")
-        with capture_logs() as logs:
-            await check(settings)
-        assert "set appendonly to yes and appendfsync to always" in logs[0]["event"]
-        assert len(logs) == 1
-        redis = connect(settings)
-        job, _ = await JobQueue(redis, settings, [MODEL]).submit(new_job("text"))
-        assert job.status == "queued"
-        await redis.aclose(close_connection_pool=True)
-
-
-@on_disk
-async def test_disk_without_a_file_is_refused_even_where_config_is_forbidden(tmp_path: Path) -> None:
-    with (
-        valkey.running(tmp_path, appendonly="no", rename_command="CONFIG NEW") as managed,
-        pytest.raises(ConfigurationError, match="set appendonly to yes"),
-    ):
-        await check(Settings(redis_url=managed.url(), durable_submit="disk"))
