@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from arq.connections import ArqRedis
 
+from jobs.errors import QueueDamaged
 from jobs.ledger import keys, rounds
 from jobs.ledger.claims import Claims
 from jobs.ledger.ids import new_id, shard_of
@@ -93,6 +94,25 @@ async def test_a_claim_stops_at_its_byte_limit_over_all_shards(queue: JobQueue, 
     size = await queue.redis.strlen(await queue.key(keys.JOB, (await queue.recent(1))[0][0].id))
     assert len((await worker.claim(10, size=2 * size))[0]) == 2
     assert len((await worker.claim(10, size=0))[0]) == 1
+
+
+async def test_a_worker_learns_that_no_shard_can_be_claimed_from(
+    queue: JobQueue, redis: ArqRedis, worker: Rounds
+) -> None:
+    """But of a shard with another program's data only while no other answers: that is logged elsewhere."""
+    [good] = await waiting(queue, (3, 1))
+    names = queue.everywhere(keys.QUEUE)
+    for name in names[:3]:
+        await redis.set(name, "another program's data")
+    assert of((await worker.claim(10))[0]) == [good]
+    assert (await worker.claim(10))[0] == []
+    await redis.delete(names[3])
+    await redis.set(names[3], "another program's data")
+    for view in worker._views:
+        view.looked = -math.inf
+    with pytest.raises(QueueDamaged):
+        await worker.claim(10)
+    await redis.delete(*names)
 
 
 async def blocked(redis: ArqRedis, most: int) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from jobs.errors import QueueFull, QueueUnavailable
+from jobs.errors import QueueFull, QueueUnavailable, WritesRefused
 from jobs.ledger import keys, shards
 from jobs.ledger.ids import new_id, shard_of
 from jobs.ledger.shard import Shard
@@ -142,6 +142,21 @@ async def test_a_shard_that_does_not_answer_is_not_waited_for(
         await queue.shards[2].sweep(MODEL)
         assert queue.shards.unavailable() == []
         assert made[2] in {job.id for job in (await queue.recent(100))[0]}
+
+
+async def test_a_shard_without_memory_answers(queue: JobQueue, redis: ArqRedis) -> None:
+    """It is read and claimed from as before; only new jobs are refused, and then go to other shards."""
+    [made] = await submitted(queue, 1)
+    await redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(WritesRefused):
+            await submitted(queue, 1)
+        assert queue.shards.unavailable() == []
+        assert [job.id for job in (await queue.recent(10))[0]] == [made]
+        assert [shard.takes_jobs for shard in queue.shards] == [True, False, True, True]
+        assert [job.id for job in (await queue.claim(MODEL, 1))[0]] == [made]
+    finally:
+        await redis.config_set("maxmemory", 0)
 
 
 async def test_without_any_shard_there_is_an_error() -> None:
