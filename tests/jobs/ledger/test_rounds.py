@@ -104,8 +104,10 @@ async def test_a_worker_learns_that_no_shard_can_be_claimed_from(
     names = queue.everywhere(keys.QUEUE)
     for name in names[:3]:
         await redis.set(name, "another program's data")
-    assert of((await worker.claim(10))[0]) == [good]
+    claimed, _ = await worker.claim(10)
+    assert of(claimed) == [good]
     assert (await worker.claim(10))[0] == []
+    assert await Claims(queue.shards[3]).finish(MODEL, [ending(claimed[0])]) == set()
     await redis.delete(names[3])
     await redis.set(names[3], "another program's data")
     for view in worker._views:
