@@ -10,6 +10,7 @@ BatchlineError
 ├── JobGone                 the job's lifetime is over
 ├── JobFailed               raised in a stock arq client for a job that failed or expired
 └── QueueUnavailable        Redis cannot be reached or cannot accept writes
+    ├── WritesRefused       it answers, but accepts no writes now
     └── QueueDamaged        one of our keys holds another program's data
 """
 
@@ -62,6 +63,10 @@ class JobFailed(BatchlineError):
 
 class QueueUnavailable(BatchlineError):
     """Redis cannot be reached, or refuses writes."""
+
+
+class WritesRefused(QueueUnavailable):
+    """Redis answers, but refuses writes: its memory or disk is full, or it is a replica."""
 
 
 class QueueDamaged(QueueUnavailable):

@@ -162,7 +162,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Moment | None = None
     attempts: int = 0
     position: int | None = None
-    """Position among the waiting jobs of its model, from 1."""
+    """Position among the waiting jobs of its model, from 1; an estimate if the queue has several shards."""
     results: msgspec.Raw | UnsetType | None = None
     """JSON, as the engine encoded it: a list aligned with the inputs. UNSET if too large to be read together
     with the job; read the results before the job is shown."""

@@ -1,6 +1,7 @@
 """Observation: the data that determine the health (`condition.py`), read from Redis at one moment."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -57,7 +58,7 @@ class Observer:
         """Reads an observation. Returns None if Redis cannot be used or takes too long to answer."""
         shards = self.ledger.shards
         beats: Sequence[Heartbeat] = ()
-        history: Mapping[str, Series] = {}
+        history = {model: Series(time.time(), [], {}) for model in shards.models}
         try:
             async with redis_timeout(), availability():
                 servers, depths = await asyncio.gather(self._servers(), shards.depth())

@@ -4,6 +4,7 @@
 charts and jobs do not change, and the page shows how old they are (`live.js`).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -69,15 +70,17 @@ async def status(shared: Services, spec: ModelSpec | None = None) -> dict[str, A
         [model] = context["models"]
         footprint = (await shared.footprints.read()).get(spec.name)
         return context | {"memory": memory_figure(footprint, model.jobs_rate, seen)}
-    try:
-        async with redis_timeout():
-            waiting = await shared.history.waiting()
-    except QueueUnavailable:
-        return status_of(shared, None)
+    waiting: Mapping[str, list[tuple[float, int]]] = {}
+    if shared.ledger.shards.first.available:
+        try:
+            async with redis_timeout():
+                waiting = await shared.history.waiting()
+        except QueueUnavailable:
+            return status_of(shared, None)
     now = {name: series.now for name, series in seen.history.items()}
     context = status_of(shared, seen)
     names_and_jobs = [(model.spec.name, model.waiting) for model in context["models"]]
-    trends = {name: trend(waiting[name], now[name], jobs) for name, jobs in names_and_jobs}
+    trends = {name: trend(waiting.get(name, []), now[name], jobs) for name, jobs in names_and_jobs}
     return context | {"trends": trends}
 
 

@@ -49,10 +49,14 @@ async def metrics(shared: Shared) -> Response:
     """Metrics in Prometheus' text format: of the processes on this port, the queue and every live worker."""
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
-            depths, workers = await shared.ledger.shards.depth(), await shared.roster.workers(fresh=True)
-        ledger = LedgerCollector(depths, workers, shared.settings, await shared.footprints.read())
+            shards = shared.ledger.shards
+            depths = await shards.depth()
+            workers = await shared.roster.workers(fresh=True) if shards.first.available else None
+        footprints = await shared.footprints.read()
+        unavailable = len(shards.unavailable())
+        ledger = LedgerCollector(depths, workers, shared.settings, footprints, unavailable)
     except (QueueUnavailable, TimeoutError):
-        ledger = LedgerCollector(None, [], shared.settings)
+        ledger = LedgerCollector(None, None, shared.settings)
     scraped = CollectorRegistry()
     scraped.register(ledger)
     body = shared.metrics.exposition() + generate_latest(scraped)

@@ -17,6 +17,9 @@ from jobs.ledger.ledger import Ledger
 from jobs.ledger.wire import Event
 from jobs.schema import Job
 
+REREAD_SECONDS = 15.0
+"""Seconds without an event after which a waiting request reads its job again: a node of a cluster whose peers
+are not connected to it again drops messages without a sign."""
 READ_RETRY_SECONDS = 0.5
 """Seconds between attempts to read a changed job while Redis cannot be reached."""
 LISTEN_AFTER = 0.05
@@ -81,7 +84,10 @@ class Waiting:
         outcome = "terminal"
         while not job.status.terminal:
             left = max(0.0, deadline - clock.time())
-            match await watch.next(left):
+            update = await watch.next(min(left, REREAD_SECONDS))
+            if update is None and clock.time() < deadline:
+                update = Notice.MISSED
+            match update:
                 case Event(record=bytes(record)):
                     job = views.terminal(job.id, record)
                 case Event() | Notice.MISSED as update:

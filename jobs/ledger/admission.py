@@ -55,12 +55,6 @@ class Admission:
         """Returns the unfinished jobs of the model in all shards, as last known."""
         return sum(self._used.get((model, shard.number), NONE).jobs for shard in self._shards)
 
-    def position(self, model: str, shard: Shard, place: int) -> int:
-        """Returns about how many jobs of all shards run before a job, from its place in its own shard."""
-        jobs = self._used.get((model, shard.number), NONE).jobs
-        others = self._others(model, shard).jobs
-        return place + others * min(place, jobs) // jobs if jobs else place
-
     def _others(self, model: str, shard: Shard) -> Used:
         used = [self._used.get((model, each.number), NONE) for each in self._shards if each is not shard]
         return Used(sum(each.jobs for each in used), sum(each.bytes for each in used))

@@ -7,7 +7,6 @@ So there is no round trip between push and claim. A lost push loses no job; the 
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
@@ -80,7 +79,7 @@ class Doorbells:
     async def _pop(self, shard: Shard, seconds: float) -> bool:
         """Returns whether the doorbell rang for this worker."""
         bell = shard.key(keys.DOORBELL, self._model)
-        with suppress(RedisError, OSError):  # the claim that follows reports it
+        try:
             rung = await shard.redis.blpop([bell], seconds)  # type: ignore[misc, arg-type]
             if rung and not self._idle:
                 async with shard.redis.pipeline(transaction=False) as pipe:
@@ -89,4 +88,6 @@ class Doorbells:
                     await pipe.execute()
                 return False
             return bool(rung)
-        return False
+        except (RedisError, OSError):
+            shard.available = False
+            return False

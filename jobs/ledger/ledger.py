@@ -95,8 +95,7 @@ class Ledger:
             case [b"accepted", created, place]:
                 if logs.debugging():
                     log.debug("job accepted", job=job_id, model=job.model, inputs=job.count)
-                position = self._admission.position(job.model, shard, place)
-                return views.accepted(job_id, job, created, position), False
+                return views.accepted(job_id, job, created, self.shards.position(place)), False
             case [b"replayed", known]:
                 return await self._accepted_before(known.decode()), True
             case [b"exists"]:  # accepted before: the script was sent again because its answer was lost

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from jobs.errors import JobGone, JobNotFound, QueueDamaged, QueueUnavailable
+from jobs.errors import JobGone, JobNotFound, QueueDamaged, WritesRefused
 from jobs.ledger import keys, views
 from jobs.ledger.ids import created_ms
 from jobs.ledger.shard import Shard
@@ -212,7 +212,7 @@ class Reading:
             created or 0,
             lease,
             attempts,
-            place or None,
+            self._shards.position(place) if place else None,
         )
 
     async def _find(self, job_id: str, inline: int, watcher: str = "") -> Found | None:
@@ -229,7 +229,7 @@ class Reading:
 
     async def _read(self, shard: Shard, job_id: str, inline: int, watcher: str) -> list[Any]:
         if watcher:
-            with suppress(QueueUnavailable):  # Redis has no memory, for example
+            with suppress(WritesRefused):
                 return await shard.run(  # type: ignore[no-any-return]
                     script("watch"),
                     "",

@@ -2,12 +2,14 @@
 
 Within a shard a claim takes the most urgent jobs. Across shards it begins with the shard whose next job was
 the most urgent when it was last seen, at most LOOK_EVERY ago. So priority and age hold across shards too,
-except for what arrived within that time (docs/decisions/033).
+except for what arrived within that time (docs/decisions/033). Shards that were seen before that are asked for
+their next job at once, before the claim. A doorbell names its shard, which is then the only one to be asked.
 """
 
 import asyncio
 import math
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from jobs.errors import QueueDamaged, QueueUnavailable
@@ -78,7 +80,7 @@ class Rounds:
             for view in self._views:
                 if not rung or view.claims.shard.number in rung:
                     view.looked = -math.inf
-            claimed = await self._round(inputs, workers, size, before)
+            claimed = await self._round(inputs, workers, size, before, rung)
         return claimed, sum(view.left for view in self._views)
 
     async def close(self) -> None:
@@ -86,18 +88,23 @@ class Rounds:
         await self._bells.close()
 
     async def _round(
-        self, inputs: int, workers: int, size: int | None, before: float | None
+        self,
+        inputs: int,
+        workers: int,
+        size: int | None,
+        before: float | None,
+        only: Collection[int] = (),
     ) -> list[Claimed]:
-        """Asks each shard once, until there are enough inputs or bytes."""
+        """Asks each shard once, or only some, until there are enough inputs or bytes."""
         claimed = self._answered_late()
         room = math.inf if size is None else size - sum(len(job.payload) for job in claimed)
         most = math.inf if before is None else before
-        asked: set[int] = set()
-        failure: QueueUnavailable | None = None
+        asked = {view.claims.shard.number for view in self._views} - set(only) if only else set()
+        failure = await self._look(asked)
         while inputs > 0 and (room > 0 or not claimed):
             now = time.monotonic()
             views = [view for view in self._askable() if view.claims.shard.number not in asked]
-            view = min(views, key=lambda each: each.urgency(now), default=None)
+            view = min(views, key=lambda each: (each.urgency(now), each.looked), default=None)
             if view is None or view.urgency(now) >= most:
                 break
             asked.add(view.claims.shard.number)
@@ -119,6 +126,27 @@ class Rounds:
         """Returns the shards that may be asked: those that answered last; all of them if none did."""
         free = [view for view in self._views if view.asked is None]
         return [view for view in free if view.claims.shard.available] or free
+
+    async def _look(self, asked: Collection[int]) -> QueueUnavailable | None:
+        """Learns the next jobs of the shards that were not seen lately, unless only one may have jobs."""
+        now = time.monotonic()
+        views = [view for view in self._askable() if view.claims.shard.number not in asked]
+        stale = [view for view in views if view.urgency(now) == -math.inf]
+        if sum(view.urgency(now) < math.inf for view in views) < 2 or not stale:
+            return None
+        for view in stale:
+            view.asked = asyncio.create_task(view.claims.claim(self._model, 0))
+        await asyncio.wait([view.asked for view in stale if view.asked], timeout=SLOW)
+        failure: QueueUnavailable | None = None
+        for view in stale:
+            if view.asked is not None and not view.asked.done():
+                view.claims.shard.available = False
+                continue
+            try:
+                self._take(view)
+            except QueueUnavailable as error:
+                failure = error
+        return failure
 
     async def _ask(
         self, view: View, inputs: int, workers: int, size: int | None, before: float | None

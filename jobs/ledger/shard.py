@@ -4,6 +4,8 @@ Every transition of a job is one script and one round trip, on arq's own keys. T
 `jobs/ledger/scripts/` lists what it reads and writes.
 """
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -29,6 +31,9 @@ LATE = 2
 """Multiple of `renew_every` after which an unrenewed lease means that its worker may be lost. A lease lasts
 at least three. A killed worker is still on the roster then, so there is no time at which neither shows it."""
 
+
+REFUSED_FOR = 5.0
+"""Seconds for which new jobs go to other shards after a submit failed."""
 
 WATCHED_MS = 3_600_000
 """Milliseconds for which the registration of a watcher is kept at least, unless the job ends."""
@@ -79,12 +84,22 @@ class Shard:
         self.integrity = Integrity(self.redis, self.models, self.tag)
         self.available = True
         """Whether the newest script was answered."""
+        self._refused_at = -math.inf
         self._names = self._fixed()
         self._names_of_models: dict[str, dict[str, Any]] = {}
 
     def key(self, kind: Key, name: str = "") -> str:
         """Returns the key of a job or model in this shard; without a name its prefix."""
         return kind.of(name, self.tag)
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether new jobs should go to this shard rather than to others."""
+        return self.available and time.monotonic() - self._refused_at > REFUSED_FOR
+
+    def refused(self) -> None:
+        """Notes that a submit failed, for example because no replica has the job."""
+        self._refused_at = time.monotonic()
 
     def _fixed(self) -> dict[str, Any]:
         """Returns the keys and arguments that are the same for every call of a script, by name."""

@@ -80,11 +80,11 @@ class Shards:
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
     def home(self) -> Shard:
-        """Returns the shard for a new job: each in turn, except those that do not answer."""
+        """Returns the shard for a new job: each in turn, except those that take none now."""
         turn = int(time.monotonic() / HOME) + self._offset
         for step in range(len(self._all)):
             shard = self._all[(turn + step) % len(self._all)]
-            if shard.available:
+            if shard.takes_jobs:
                 return shard
         return self._all[turn % len(self._all)]
 
@@ -154,6 +154,13 @@ class Shards:
         return {
             model: sum((depths[model] for depths in found.values()), EMPTY) for model in only or self.models
         }
+
+    def position(self, place: int) -> int:
+        """Returns a job's position among the jobs of all shards, from its place in its own, both from 1.
+
+        Exact with one shard. With several it is an estimate: new jobs are spread evenly over the shards.
+        """
+        return (place - 1) * len(self._all) + 1
 
     def unavailable(self) -> list[int]:
         """Returns the numbers of the shards that did not answer last."""

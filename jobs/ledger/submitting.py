@@ -106,7 +106,10 @@ class Submits:
         for (_, answer), outcome in zip(batch, outcomes, strict=True):
             _tell(answer, outcome)
         last = outcomes[-1]
-        return last if isinstance(last, QueueUnavailable) else None
+        if not isinstance(last, QueueUnavailable):
+            return None
+        self._shard.refused()
+        return last
 
 
 def _tell(answer: asyncio.Future[Any], outcome: Any) -> None:

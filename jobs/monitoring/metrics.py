@@ -168,19 +168,22 @@ WORKER_HISTOGRAMS = {
 
 
 class LedgerCollector(Collector):
-    """One scrape's values of the queue and the live workers; `depths` is None while Redis is unavailable."""
+    """One scrape's values of the queue and the live workers; each None while it cannot be read."""
 
     def __init__(
         self,
         depths: Mapping[str, Depth] | None,
-        workers: Sequence[Heartbeat],
+        workers: Sequence[Heartbeat] | None,
         settings: Settings,
         footprints: Mapping[str, Footprint] = MappingProxyType({}),
+        unavailable: int = 0,
     ) -> None:
+        """`unavailable`: shards that did not answer."""
         self._depths = depths
         self._footprints = footprints
         self._workers = workers
         self._settings = settings
+        self._unavailable = unavailable
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("batchline_redis_up", "Whether Redis answered this scrape")
@@ -197,9 +200,15 @@ class LedgerCollector(Collector):
             self._settings.max_queued_bytes,
         )
         if self._depths is not None:
+            yield GaugeMetricFamily(
+                "batchline_shards_unavailable",
+                "Shards that did not answer this scrape: their jobs wait",
+                self._unavailable,
+            )
             yield from _queues(self._depths)
             yield from _finished(self._footprints)
-            yield from _workers(self._depths, self._workers)
+            if self._workers is not None:
+                yield from _workers(self._depths, self._workers)
 
 
 def _queues(depths: Mapping[str, Depth]) -> Iterator[Metric]:

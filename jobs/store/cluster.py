@@ -18,7 +18,7 @@ from typing import Any
 
 from arq.connections import ArqRedis
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import Connection
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
@@ -28,6 +28,7 @@ from jobs.errors import QueueUnavailable
 from jobs.store.address import Address, parse
 from jobs.store.pool import Pool
 from jobs.store.slots import Node, SlotMap
+from jobs.store.tls import TLSConnection
 
 SCHEMES = {"redis+cluster": False, "rediss+cluster": True}
 """Scheme -> whether connections use TLS."""
@@ -104,7 +105,7 @@ class NodeConnection(Connection):
         self._slots.suspect(self.node)
 
 
-class TLSNodeConnection(NodeConnection, SSLConnection):
+class TLSNodeConnection(NodeConnection, TLSConnection):
     """The same with TLS."""
 
 
@@ -139,9 +140,10 @@ class Cluster:
         parsed = address(url)
         server = dict(parsed.server)
         self._short = {**short, **server}
-        self._slots = SlotMap(parsed.hosts, self._short)
-        connection = TLSNodeConnection if server.pop("ssl", False) else NodeConnection
-        self._options = {**options, **server, "connection_class": connection}
+        tls = server.pop("ssl", False)
+        plain, routed = (TLSConnection, TLSNodeConnection) if tls else (Connection, NodeConnection)
+        self._slots = SlotMap(parsed.hosts, {**short, **server, "connection_class": plain})
+        self._options = {**options, **server, "connection_class": routed}
         self._clients: dict[int, ArqRedis] = {}
         self._primaries: dict[Node, Redis] = {}
         self._events = self._client_of(self._answering, self._options["max_connections"])

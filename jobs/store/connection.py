@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from arq.connections import ArqRedis
-from redis.asyncio import Redis
+from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
@@ -30,7 +30,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobs.errors import ConfigurationError, QueueDamaged, QueueUnavailable
+from jobs.errors import ConfigurationError, QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.settings import Settings
 from jobs.store import cluster, requirements, sentinel
 from jobs.store.pool import Pool
@@ -127,6 +127,7 @@ async def check(settings: Settings) -> None:
     Logs once what could not be checked. A primary of a cluster that does not answer is logged, not refused:
     the other shards can work.
     """
+    _refuse_options(settings)
     if cluster.is_cluster_url(settings.redis_url):
         findings = await _check_cluster(settings)
     else:
@@ -146,6 +147,24 @@ async def check(settings: Settings) -> None:
             "a node that is lost without a replica will stop all shards:"
             f" set {requirements.COVERAGE} to no on every node"
         )
+
+
+def _refuse_options(settings: Settings) -> None:
+    """Raises ConfigurationError for options in the address that redis-py or its TLS context refuses."""
+    if cluster.is_cluster_url(settings.redis_url):
+        pool = connect_cluster(settings, connections=1).events.connection_pool
+    else:
+        pool = connect(settings).connection_pool
+    try:
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]  # does not connect
+        if isinstance(connection, SSLConnection):
+            connection.ssl_context.get()
+    except (TypeError, RedisError):
+        raise ConfigurationError(INVALID_ADDRESS) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"a file that a TLS option in BATCHLINE_REDIS_URL names cannot be loaded: {error}"
+        ) from None
 
 
 async def _check_cluster(settings: Settings) -> dict[str, requirements.Findings]:
@@ -249,11 +268,11 @@ async def availability() -> AsyncIterator[None]:
     except UNREACHABLE as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
     except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py removes OOM and READONLY from the messages
-        raise QueueUnavailable(f"Redis does not accept writes: {error}") from error
+        raise WritesRefused(f"Redis does not accept writes: {error}") from error
     except ResponseError as error:
         text = str(error)
         if text.startswith(("MISCONF", "NOREPLICAS", "BUSY", *cluster.CANNOT_SERVE)):
-            raise QueueUnavailable(f"Redis does not accept writes: {error}") from error
+            raise WritesRefused(f"Redis does not accept writes: {error}") from error
         # a permission was removed: no job may fail because of that
         if isinstance(error, NoPermissionError) or any(mark in text for mark in DENIED_IN_SCRIPT):
             raise QueueUnavailable(f"Redis rejects a command: {error}") from error

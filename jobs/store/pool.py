@@ -9,15 +9,19 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, SSLConnection
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from jobs.store.tls import TLSConnection
 
 
 class Pool(BlockingConnectionPool):
     """A pool in which a released connection goes to the caller that has waited longest."""
 
     def __init__(self, **options: Any) -> None:
+        if options.get("connection_class") is SSLConnection:
+            options["connection_class"] = TLSConnection
         super().__init__(**options)
         self._waiters: deque[asyncio.Future[AbstractConnection]] = deque()
 

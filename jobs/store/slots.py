@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -17,6 +17,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Node = tuple[str, int]
 """Host and port of a node, as clients reach it."""
+
+Range = tuple[int, int, list[Node | None]]
+"""First and last slot, and the nodes that have them: the primary first. None: not known how to reach it."""
 
 ANSWER_TIMEOUT = 1.0
 """Most seconds to wait for a node's answer about the map."""
@@ -36,7 +39,7 @@ class SlotMap:
     """The owners of the slots; shared by all connections of a process."""
 
     def __init__(self, seeds: Iterable[Node], options: dict[str, Any]) -> None:
-        """`options` are redis-py's, for short connections to any node."""
+        """`options` are those of redis-py's pools, for short connections to any node."""
         self._seeds = list(seeds)
         random.shuffle(self._seeds)  # so that the processes do not all ask the same node
         self._options = options
@@ -109,18 +112,17 @@ class SlotMap:
         owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         nodes: dict[Node, None] = {}
         for first, last, served_by in ranges:
-            if served_by:
-                owners[first : last + 1] = [served_by[0]] * (last + 1 - first)
-                nodes |= dict.fromkeys(served_by)
+            owners[first : last + 1] = [served_by[0]] * (last + 1 - first)
+            nodes |= dict.fromkeys(node for node in served_by if node)
         for slot, owner in self._redirects.items():  # received while the query ran
             owners[slot] = owner
         self._owners, self._nodes = owners, list(nodes)
         self._suspects -= suspects
 
-    async def _ask_any(self, suspects: set[Node]) -> tuple[Node, list[tuple[int, int, list[Node]]]]:
+    async def _ask_any(self, suspects: set[Node]) -> tuple[Node, list[Range]]:
         """Returns the first answer and the node that gave it; a node that hangs costs `PATIENCE`."""
         known = dict.fromkeys([*([self.answered] if self.answered else []), *self._nodes, *self._seeds])
-        asked: dict[asyncio.Task[list[tuple[int, int, list[Node]]]], Node] = {}
+        asked: dict[asyncio.Task[list[Range]], Node] = {}
         left = sorted(known, key=suspects.__contains__)
         faults: list[tuple[Node, Exception]] = []
         try:
@@ -144,22 +146,17 @@ class SlotMap:
                 task.add_done_callback(self._ending.discard)
         raise _summary(faults)
 
-    async def _ask(self, node: Node) -> list[tuple[int, int, list[Node]]]:
+    async def _ask(self, node: Node) -> list[Range]:
         host, port = node
         try:
-            async with (
-                asyncio.timeout(ANSWER_TIMEOUT),
-                Redis(host=host, port=port, **self._options) as client,
-            ):
+            pool = ConnectionPool(host=host, port=port, **self._options)
+            async with asyncio.timeout(ANSWER_TIMEOUT), Redis.from_pool(pool) as client:
                 answer = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
         except TimeoutError:
             raise RedisTimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
         if not answer:
             raise RedisConnectionError("the node knows no slots")
-        return [
-            (first, last, [known for one in servers if (known := endpoint(one, host))])
-            for first, last, *servers in answer
-        ]
+        return [(first, last, [endpoint(one, host) for one in servers]) for first, last, *servers in answer]
 
 
 def endpoint(described: list[Any], asked: str) -> Node | None:

@@ -3,11 +3,13 @@
 Slots are moved with `CLUSTER MIGRATESLOTS`, which needs Valkey 9.
 """
 
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,10 @@ SLOTS = 16384
 NODE_TIMEOUT = 1000
 """ms after which a node that does not answer counts as failed, and its replica takes over."""
 
-DEADLINE = 30.0
+ANSWER = 20.0
+"""Seconds to wait for a node's answer at most."""
+
+DEADLINE = 60.0
 """Seconds to wait for the cluster at most."""
 
 
@@ -34,13 +39,27 @@ def moves_slots() -> bool:
     return told.startswith("Valkey") and int(told.partition("v=")[2].split(".")[0]) >= 9
 
 
+def free_port() -> int:
+    """A port that nobody listens on, below those that the system gives to clients' connections.
+
+    So no client takes the port of a node while the node is down.
+    """
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Node(valkey.Server):
     """One server of a cluster; `binary` may be another server, for example one built with TLS."""
 
     def __init__(self, folder: Path, binary: str, **options: str) -> None:
-        super().__init__(folder, None, **options)
+        super().__init__(folder, free_port(), **options)
         self.binary = binary
         self.id = ""
+        self.still = False
+        """Whether it was stopped by SIGSTOP."""
 
     @property
     def address(self) -> str:
@@ -79,7 +98,7 @@ class Cluster:
             place.mkdir(parents=True)
             given = {
                 "cluster_enabled": "yes",
-                "cluster_port": str(valkey.free_port()),
+                "cluster_port": str(free_port()),
                 "cluster_node_timeout": str(NODE_TIMEOUT),
                 "cluster_require_full_coverage": "no",
                 "repl_diskless_sync_delay": "0",
@@ -88,7 +107,7 @@ class Cluster:
             }
             if certificates:
                 given |= {"tls_cluster": "yes", "tls_replication": "yes"}
-                given |= certificates.options(valkey.free_port())
+                given |= certificates.options(free_port())
             self.nodes.append(Node(place, binary, **given))
 
     def url(self, credentials: str = "") -> str:
@@ -123,7 +142,7 @@ class Cluster:
         """A client of one node, with a password if there is one; answers are decoded."""
         if node.port not in self._admins:
             self._admins[node.port] = Redis(
-                port=node.port, password=self._password or None, decode_responses=True, socket_timeout=2
+                port=node.port, password=self._password or None, decode_responses=True, socket_timeout=ANSWER
             )
         return self._admins[node.port]
 
@@ -133,8 +152,16 @@ class Cluster:
         seen = {known["node_id"]: known["flags"].split(",") for known in told.values()}
         return {name: flags for name, flags in seen.items() if "handshake" not in flags}
 
+    def follows(self, node: Node, primary: Node) -> bool:
+        """Whether a node is a replica of another."""
+        told = self.admin(primary).execute_command("CLUSTER NODES").values()
+        return any(known["node_id"] == node.id and known["master_id"] == primary.id for known in told)
+
     def running(self) -> list[Node]:
-        return [node for node in self.nodes if node.process and node.process.poll() is None]
+        """The nodes that answer: neither killed nor stopped."""
+        return [
+            node for node in self.nodes if node.process and node.process.poll() is None and not node.still
+        ]
 
     def healthy(self) -> bool:
         """Whether the running nodes are linked and agree, all slots are served, and replicas are complete."""
@@ -158,9 +185,7 @@ class Cluster:
 
     def _online(self, primary: Node) -> int:
         """The replicas of a primary that are running."""
-        told = self.admin(primary).execute_command("CLUSTER NODES").values()
-        ids = {known["node_id"] for known in told if known["master_id"] == primary.id}
-        return sum(node.id in ids for node in self.running())
+        return sum(self.follows(node, primary) for node in self.running())
 
     def _seen_by(self, node: Node) -> dict[int, int]:
         """First slot of each range -> port of its primary."""
@@ -214,10 +239,12 @@ class Cluster:
     def standing_still(self, node: Node) -> Iterator[None]:
         """SIGSTOP: the node accepts connections and does not answer."""
         node.signal(signal.SIGSTOP)
+        node.still = True
         try:
             yield
         finally:
             node.signal(signal.SIGCONT)
+            node.still = False
 
     def move(self, tag: str, target: Node) -> None:
         """Moves the slot of a tag to another primary, atomically, and waits until it is there."""
@@ -238,9 +265,9 @@ class Cluster:
         """Ends all servers; nobody will read their files again."""
         for client in self._admins.values():
             client.close()
-        for node in self.running():
-            node.signal(signal.SIGCONT)
-            node.kill()
+        for node in self.nodes:
+            if node.process:
+                node.kill()
 
 
 @contextmanager

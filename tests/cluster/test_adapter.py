@@ -187,7 +187,10 @@ async def test_an_idle_client_connects_to_the_new_primary_at_once(
 ) -> None:
     tag = next(iter(cluster.tags().values()))
     lost = cluster.owner(tag)
-    await store.client(tag).set(f"key:{tag}", "value")
+    async with store.client(tag).pipeline(transaction=False) as pipe:
+        pipe.execute_command("SET", f"key:{tag}", "value")
+        pipe.execute_command("WAIT", 1, 5000)
+        assert await pipe.execute() == [True, 1]
     cluster.kill(lost)
     await asyncio.to_thread(cluster.wait_for_failover, lost)
     assert await store.client(tag).get(f"key:{tag}") == b"value"

@@ -1,5 +1,8 @@
-"""What lies in deploy/, parsed."""
+"""What lies in deploy/, parsed; the Kubernetes manifests as Kustomize renders them."""
 
+import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,13 @@ import yaml
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 ALERTS_TEST = DEPLOY / "prometheus" / "alerts_test.yml"
+KUBERNETES = DEPLOY / "kubernetes"
+OVERLAYS = ("single", "cluster")
+
+_COMMANDS = (["kubectl", "kustomize"], ["kustomize", "build"])
+KUSTOMIZE = next((command for command in _COMMANDS if shutil.which(command[0])), None)
+"""Renders a folder with a kustomization."""
+
 PROMETHEUS = DEPLOY / "prometheus" / "prometheus.yml"
 
 
@@ -31,19 +41,27 @@ def panels() -> list[dict[str, Any]]:
     return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
 
 
-def kubernetes() -> list[dict[str, Any]]:
-    """Every object that `kubectl apply -k` creates, but for the generated ConfigMap."""
-    folder = DEPLOY / "kubernetes"
-    return [found for name in kustomization()["resources"] for found in documents(folder / name)]
+def kubernetes(overlay: str) -> list[dict[str, Any]]:
+    """Every object that `kubectl apply -k` of the overlay creates; empty if no tool here can render it."""
+    return [] if KUSTOMIZE is None else list(yaml.safe_load_all(_rendered(overlay)))
 
 
-def kustomization() -> dict[str, Any]:
-    return documents(DEPLOY / "kubernetes" / "kustomization.yaml")[0]
+@cache
+def _rendered(overlay: str) -> str:
+    assert KUSTOMIZE
+    command = [*KUSTOMIZE, str(KUBERNETES / "overlays" / overlay)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def one(kind: str, name: str) -> dict[str, Any]:
-    named = [each for each in kubernetes() if each["metadata"]["name"] == f"batchline-{name}"]
+def one(overlay: str, kind: str, name: str) -> dict[str, Any]:
+    """The overlay's object of this kind, named `batchline-NAME`."""
+    named = [each for each in kubernetes(overlay) if each["metadata"]["name"] == f"batchline-{name}"]
     [found] = [each for each in named if each["kind"] == kind]
+    return found
+
+
+def scaler() -> dict[str, Any]:
+    [found] = documents(KUBERNETES / "base" / "scaledobject.yaml")
     return found
 
 
@@ -53,6 +71,6 @@ def queries() -> dict[str, str]:
     for panel in panels():
         for target in panel["targets"]:
             found[f"{panel['title']} {target['refId']}"] = target["expr"]
-    for trigger in one("ScaledObject", "worker")["spec"]["triggers"]:
+    for trigger in scaler()["spec"]["triggers"]:
         found["KEDA"] = trigger["metadata"]["query"]
     return found

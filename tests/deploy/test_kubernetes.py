@@ -1,138 +1,154 @@
-"""The manifests: valid by Kubernetes' own schemas, and in step with the code that they run."""
+"""The manifests: valid by Kubernetes' own schemas, with the limits and rights that every pod must have."""
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 
-from api.app import create_app
-from api.edge import server
-from jobs.settings import Settings
 from tests.deploy import manifests
-from worker.__main__ import STOP_MARGIN
-from worker.__main__ import _parser as worker_arguments
+from tests.deploy.manifests import OVERLAYS, kubernetes, one
 
 KUBERNETES = "1.33"
 """The oldest release that the manifests are checked against."""
 
-WORKLOADS = [("StatefulSet", "valkey"), ("Deployment", "api"), ("Deployment", "worker")]
+pytestmark = pytest.mark.skipif(manifests.KUSTOMIZE is None, reason="neither kubectl nor kustomize is here")
+
+OBJECTS = [(overlay, each) for overlay in OVERLAYS for each in kubernetes(overlay)]
+WORKLOADS = [(overlay, each) for overlay, each in OBJECTS if "template" in each.get("spec", {})]
 
 
-def settings() -> dict[str, str]:
-    """The generated ConfigMap."""
-    [generated] = manifests.kustomization()["configMapGenerator"]
-    assert generated["name"] == "batchline-settings"
-    return dict(literal.split("=", 1) for literal in generated["literals"])
+def described(parameter: Any) -> str:
+    return parameter if isinstance(parameter, str) else f"{parameter['kind']}-{parameter['metadata']['name']}"
 
 
-def pod(kind: str, name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = manifests.one(kind, name)["spec"]["template"]["spec"]
+every_workload = pytest.mark.parametrize(("overlay", "workload"), WORKLOADS, ids=described)
+
+
+def pod(workload: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = workload["spec"]["template"]["spec"]
     return spec
 
 
-def container(kind: str, name: str) -> dict[str, Any]:
-    [found] = pod(kind, name)["containers"]
-    assert isinstance(found, dict)
+def labels(workload: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
     return found
 
 
-def test_every_manifest_is_applied() -> None:
-    there = {path.name for path in (manifests.DEPLOY / "kubernetes").glob("*.yaml")} - {"kustomization.yaml"}
-    assert there == set(manifests.kustomization()["resources"])
+def containers(workload: dict[str, Any]) -> list[dict[str, Any]]:
+    spec = pod(workload)
+    return [*spec.get("initContainers", []), *spec["containers"]]
 
 
-@pytest.mark.parametrize(
-    "manifest",
-    [each for each in manifests.kubernetes() if not each["apiVersion"].startswith("keda")],
-    ids=lambda each: f"{each['kind']}/{each['metadata']['name']}",
-)
-def test_kubernetes_would_take_it(manifest: dict[str, Any]) -> None:
+def test_every_file_is_used_by_a_kustomization() -> None:
+    for folder in (path.parent for path in manifests.KUBERNETES.glob("**/kustomization.yaml")):
+        [content] = manifests.documents(folder / "kustomization.yaml")
+        used = {"kustomization.yaml", *content["resources"]}
+        used |= {patch["path"] for patch in content.get("patches", [])}
+        used |= {name for each in content.get("configMapGenerator", []) for name in each.get("files", [])}
+        assert {path.name for path in folder.iterdir() if path.is_file()} <= used
+
+
+@pytest.mark.parametrize(("overlay", "manifest"), OBJECTS, ids=described)
+def test_kubernetes_would_take_it(overlay: str, manifest: dict[str, Any]) -> None:
+    if manifest["apiVersion"].startswith("keda"):
+        pytest.skip("KEDA's schema is not among Kubernetes' own")
     validate = pytest.importorskip("kubernetes_validate")
     validate.validate(manifest, KUBERNETES, strict=True)
 
 
-def test_the_settings_are_settings() -> None:
-    given = {name.removeprefix("BATCHLINE_").lower(): value for name, value in settings().items()}
-    assert given.keys() <= Settings.model_fields.keys()
-    parsed = Settings.model_validate(given)
-    host, _, port = parsed.redis_url.removeprefix("redis://").partition("/")[0].partition(":")
-    assert manifests.one("Service", host.removeprefix("batchline-"))["spec"]["ports"][0]["port"] == int(port)
-    [listening] = container("Deployment", "api")["ports"]
-    assert listening["containerPort"] == parsed.port
-    for name in ("api", "worker"):
-        [source] = container("Deployment", name)["envFrom"]
-        assert source["configMapRef"]["name"] == "batchline-settings"
+@every_workload
+def test_every_container_has_requests_and_limits(overlay: str, workload: dict[str, Any]) -> None:
+    for container in containers(workload):
+        resources = container["resources"]
+        for amounts in (resources["requests"], resources["limits"]):
+            assert amounts.keys() == {"cpu", "memory"}
+    for volume in pod(workload).get("volumes", []):
+        assert "emptyDir" not in volume or "sizeLimit" in volume["emptyDir"]
 
 
-@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
-def test_the_apis_probes_ask_for_what_there_is(probe: str) -> None:
-    request = container("Deployment", "api")[probe]["httpGet"]
-    assert request["path"] == "/health/live", (
-        "a pod without Redis or workers must not be restarted, nor hidden"
-    )
-    assert request["path"] in create_app(Settings()).openapi()["paths"]
-    assert request["port"] == container("Deployment", "api")["ports"][0]["name"]
+@every_workload
+def test_no_container_has_more_rights_than_it_needs(overlay: str, workload: dict[str, Any]) -> None:
+    spec = pod(workload)
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not spec.keys() & {"hostNetwork", "hostPID", "hostIPC"}
+    for container in containers(workload):
+        rights = container["securityContext"]
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_the_workers_probe_is_a_command_that_there_is() -> None:
-    command = container("Deployment", "worker")["readinessProbe"]["exec"]["command"]
-    assert command[:3] == ["python", "-m", "worker"]
-    assert worker_arguments().parse_args(command[3:]).check
+@every_workload
+def test_every_image_has_a_version_or_a_digest(overlay: str, workload: dict[str, Any]) -> None:
+    for container in containers(workload):
+        assert is_pinned(container["image"]), container["image"]
 
 
-def test_pods_are_given_the_time_that_an_orderly_stop_takes() -> None:
-    grace = Settings.model_validate({"shutdown_grace": settings()["BATCHLINE_SHUTDOWN_GRACE"]}).shutdown_grace
-    assert pod("Deployment", "worker")["terminationGracePeriodSeconds"] > grace + STOP_MARGIN
-    lead = int(container("Deployment", "api")["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod("Deployment", "api")["terminationGracePeriodSeconds"] > lead + server.GRACE_SECONDS
+@pytest.mark.parametrize(
+    "name", ["valkey", "valkey:latest", "host:5000/valkey", "valkey@sha256:1", "valkey:9@sha256:"]
+)
+def test_an_image_without_a_version_is_not_pinned(name: str) -> None:
+    assert not is_pinned(name)
 
 
-@pytest.mark.parametrize(("kind", "name"), WORKLOADS)
-def test_everything_is_selected_by_its_own_labels(kind: str, name: str) -> None:
-    labels = manifests.one(kind, name)["spec"]["template"]["metadata"]["labels"]
-    selectors = [manifests.one(kind, name)["spec"]["selector"]["matchLabels"]]
-    for each in manifests.kubernetes():
-        if each["metadata"]["name"] == f"batchline-{name}" and each["kind"] == "Service":
-            selectors.append(each["spec"]["selector"])
-        if each["metadata"]["name"] == f"batchline-{name}" and each["kind"] == "PodDisruptionBudget":
-            selectors.append(each["spec"]["selector"]["matchLabels"])
-    for selector in selectors:
-        assert selector.items() <= labels.items()
+def is_pinned(image: str) -> bool:
+    """Whether the image's name has a digest, or else a tag that names a version."""
+    name, at, digest = image.partition("@")
+    if at:
+        return re.fullmatch("sha256:[0-9a-f]{64}", digest) is not None
+    _, _, tag = name.rpartition("/")[2].partition(":")
+    return re.match(r"v?\d", tag) is not None
 
 
-@pytest.mark.parametrize(("kind", "name"), WORKLOADS)
-def test_no_container_has_more_rights_than_it_needs(kind: str, name: str) -> None:
-    assert pod(kind, name)["securityContext"]["runAsNonRoot"] is True
-    assert pod(kind, name)["automountServiceAccountToken"] is False
-    rights = container(kind, name)["securityContext"]
-    assert rights["allowPrivilegeEscalation"] is False
-    assert rights["readOnlyRootFilesystem"] is True
-    assert rights["capabilities"] == {"drop": ["ALL"]}
-    assert container(kind, name)["resources"]["limits"]["memory"]
+@every_workload
+def test_every_server_has_probes_and_may_be_evicted_one_at_a_time(
+    overlay: str, workload: dict[str, Any]
+) -> None:
+    if workload["kind"] == "Job":
+        pytest.skip("a Job ends by itself")
+    for container in containers(workload):
+        assert container["readinessProbe"]
+    budgets = [each for each in kubernetes(overlay) if each["kind"] == "PodDisruptionBudget"]
+    [budget] = [each["spec"] for each in budgets if selects(each["spec"]["selector"], workload)]
+    assert budget["maxUnavailable"] == 1
 
 
-def test_the_queue_outlives_its_pod() -> None:
-    spec = manifests.one("StatefulSet", "valkey")["spec"]
-    arguments = container("StatefulSet", "valkey")["args"]
-    options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
-    assert (options["--appendonly"], options["--maxmemory-policy"]) == ("yes", "noeviction")
-    [mount] = container("StatefulSet", "valkey")["volumeMounts"]
-    [claim] = spec["volumeClaimTemplates"]
-    assert mount == {"name": claim["metadata"]["name"], "mountPath": options["--dir"]}
+def selects(selector: dict[str, Any], workload: dict[str, Any]) -> bool:
+    wanted: dict[str, str] = selector["matchLabels"]
+    return wanted.items() <= labels(workload).items()
 
 
-def test_keda_scales_the_workers() -> None:
-    scaled = manifests.one("ScaledObject", "worker")["spec"]
-    worker = manifests.one("Deployment", "worker")
+@every_workload
+def test_everything_is_selected_by_its_own_labels(overlay: str, workload: dict[str, Any]) -> None:
+    own = {"matchLabels": {"app.kubernetes.io/name": workload["metadata"]["name"]}}
+    assert selects(own, workload)
+    if workload["kind"] != "Job":
+        assert workload["spec"]["selector"] == own
+    for constraint in pod(workload).get("topologySpreadConstraints", []):
+        assert constraint["labelSelector"] == own
+    for each in kubernetes(overlay):
+        if each["kind"] == "Service" and each["metadata"]["name"] == workload["metadata"]["name"]:
+            assert selects({"matchLabels": each["spec"]["selector"]}, workload)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_keda_scales_the_workers(overlay: str) -> None:
+    scaled = one(overlay, "ScaledObject", "worker")["spec"]
+    worker = one(overlay, "Deployment", "worker")
     assert scaled["scaleTargetRef"]["name"] == worker["metadata"]["name"]
     assert "replicas" not in worker["spec"], "an apply would undo what KEDA has set"
     assert scaled["fallback"]
     for trigger in scaled["triggers"]:
         assert trigger["metricType"] == "AverageValue", "a fallback needs it"
+        assert f'namespace="{worker["metadata"]["namespace"]}"' in trigger["metadata"]["query"]
 
 
-def test_only_batchlines_pods_reach_the_queue() -> None:
-    [rule] = manifests.one("NetworkPolicy", "valkey")["spec"]["ingress"]
-    allowed = [peer["podSelector"]["matchLabels"] for peer in rule["from"]]
-    for name in ("api", "worker"):
-        labels = manifests.one("Deployment", name)["spec"]["template"]["metadata"]["labels"]
-        assert any(selector.items() <= labels.items() for selector in allowed)
+def test_the_base_has_no_password() -> None:
+    """An apply would replace the real one."""
+    assert not [each for overlay in OVERLAYS for each in kubernetes(overlay) if each["kind"] == "Secret"]
+    for found in manifests.KUBERNETES.glob("**/kustomization.yaml"):
+        assert "secretGenerator" not in yaml.safe_load(found.read_text())

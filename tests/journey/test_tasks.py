@@ -84,7 +84,7 @@ async def images_are_labelled(client: httpx.AsyncClient) -> None:
 
 
 async def pages_show_both(client: httpx.AsyncClient) -> None:
-    ranked = await submit(client, RANK, model="rank")
+    ranked = await submit(client, RANK, model="rank", keep_inputs=True)
     page = parsed((await client.get(ranked["urls"]["page"])).text)
     best = max(ranked["results"][0]["output"], key=lambda entry: entry["score"])
     assert page.one(class_="scores").all("li")[0].one(class_="label").text == RANK["documents"][best["index"]]

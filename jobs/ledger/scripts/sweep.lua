@@ -69,5 +69,10 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS.abort, 0, ARGV.most_jobs - 1)) do
 end
 redis.call('ZREMRANGEBYSCORE', KEYS.abort, '-inf', now - 60000)   -- arq does not remove them
 
+-- Removes registrations for jobs that a worker of release 0.1 ended: it knows of none
+for _, id in ipairs(registered and redis.call('HRANDFIELD', KEYS.watched, 8) or {}) do
+  if is_record(ARGV.results .. id) then redis.call('HDEL', KEYS.watched, id) end
+end
+
 settle(KEYS.queue, KEYS.deadlines, KEYS.bytes)
 return answer

@@ -1,6 +1,5 @@
-#!lua
+#!lua flags=allow-oom
 -- Reads a job, as read.lua. Unless it has ended, an API process is told of its changes from now on.
--- If memory is full (no allow-oom flag), the caller reads without watching.
 --@key watched
 --@include job_keys.lua
 --@include record.lua

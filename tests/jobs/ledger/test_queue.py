@@ -118,11 +118,12 @@ async def test_a_lease_that_runs_out_gives_the_job_to_another(redis: ArqRedis, s
 async def test_renewing_puts_the_end_of_a_lease_off(queue: JobQueue, redis: ArqRedis) -> None:
     job, _ = await queue.submit(new_job())
     [claimed], _ = await queue.claim(MODEL, 1)
-    first_end = await redis.zscore(keys.queue_name(MODEL), job.id)
+    key = await queue.beside(keys.QUEUE, job.id)
+    first_end = await redis.zscore(key, job.id)
 
     async def put_off() -> bool:
         assert await queue.renew(MODEL, [claimed]) == (set(), set())
-        return bool(await redis.zscore(keys.queue_name(MODEL), job.id) > first_end)
+        return bool(await redis.zscore(key, job.id) > first_end)
 
     await until(put_off)
 

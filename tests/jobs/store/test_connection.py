@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import redis
 from redis.asyncio import SSLConnection
-from structlog.testing import capture_logs
 
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
@@ -53,31 +52,6 @@ async def test_a_user_who_may_not_run_scripts_is_reported(own_server: valkey.Ser
         await check(Settings(redis_url=own_server.url()))
 
 
-async def test_what_may_not_be_read_is_said_once(own_server: valkey.Server) -> None:
-    redis.Redis(port=own_server.port).acl_setuser("default", enabled=True, commands=["-config", "-info"])
-    with capture_logs() as logs:
-        await check(Settings(redis_url=own_server.url()))
-    (entry,) = logs
-    assert entry["event"].endswith("cannot be read by this user: set maxmemory-policy to noeviction")
-
-
-async def test_the_policy_is_read_where_one_command_is_allowed(own_server: valkey.Server) -> None:
-    admin = redis.Redis(port=own_server.port)
-    admin.config_set("maxmemory-policy", "allkeys-lru")
-    admin.acl_setuser("default", enabled=True, commands=["-info"])
-    with pytest.raises(ConfigurationError, match="set maxmemory-policy to noeviction"):
-        await check(Settings(redis_url=own_server.url()))
-
-
-async def test_a_server_that_knows_no_config_is_accepted(tmp_path: Path) -> None:
-    with (
-        valkey.running(tmp_path, rename_command="CONFIG NEW") as managed,
-        capture_logs() as logs,
-    ):
-        await check(Settings(redis_url=managed.url()))
-    assert not logs, "INFO has the policy"
-
-
 def test_a_client_of_one_server_takes_no_cluster() -> None:
     with pytest.raises(ConfigurationError, match=r"not with redis\+cluster"):
         connect(Settings(redis_url="redis+cluster://127.0.0.1/"))
@@ -100,6 +74,12 @@ async def test_a_server_that_is_not_there_is_told() -> None:
 async def test_an_address_that_is_none_is_told() -> None:
     with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL"):
         await check(Settings(redis_url="localhost:6379"))
+
+
+@pytest.mark.parametrize("option", ["timeouts=1", "ssl_ca_certs=file"])
+async def test_options_that_do_not_exist_are_told(option: str) -> None:
+    with pytest.raises(ConfigurationError, match="BATCHLINE_REDIS_URL must have the form"):
+        await check(Settings(redis_url=f"redis://127.0.0.1:6379/0?{option}"))
 
 
 @pytest.mark.parametrize(

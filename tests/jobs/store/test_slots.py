@@ -1,5 +1,6 @@
 """The map of a cluster's slots: nodes described in each way that servers use, and news of one slot."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,16 @@ async def test_a_slot_that_moved_is_found_without_asking() -> None:
     slots.suspect(("127.0.0.1", 1))
     with pytest.raises(RedisConnectionError, match="no node of the cluster answers"):
         await slots.find(7)
+
+
+async def test_those_who_need_the_map_at_once_share_a_query(tmp_path: Path) -> None:
+    with nodes.running(tmp_path, primaries=1, replicas=0) as cluster:
+        admin = cluster.admin(cluster.nodes[0])
+        admin.config_resetstat()
+        store = open_store(Settings(redis_url=cluster.url()))
+        await asyncio.gather(*(store.client(f"{{{i}}}").get(f"key:{{{i}}}") for i in range(50)))
+        assert admin.info("commandstats")["cmdstat_cluster|slots"]["calls"] == 1
+        await store.aclose()
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import SSLConnection
+from redis.asyncio.connection import RedisSSLContext
 
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
-from jobs.store import address
+from jobs.store import address, tls
 from jobs.store.cluster import address as cluster_address
-from jobs.store.connection import check
+from jobs.store.connection import check, connect
 from jobs.store.store import open_store
 from tests import certificates, valkey
 from tests.certificates import Certificates, needs_tls
 from tests.cluster import nodes
+from tests.waiting import until
 
 SERVICE = "queue"
 
@@ -96,6 +99,56 @@ async def test_a_cluster(made: Certificates, tmp_path: Path) -> None:
             await check(
                 Settings(redis_url=cluster.url(":hidden@").partition("?")[0].replace("rediss", "redis"))
             )
+
+
+@needs_tls
+async def test_a_primary_that_changes_places_is_followed(made: Certificates, tmp_path: Path) -> None:
+    """`CLUSTER FAILOVER`: the former primary answers MOVED, with the TLS port of the new one."""
+    binary = certificates.tls_server()
+    assert binary
+    with nodes.running(tmp_path, binary=binary, certificates=made) as cluster:
+        store = open_store(Settings(redis_url=cluster.url()))
+        tag = "{1}"
+        client: Any = store.client(tag)
+        former = cluster.owner(tag)
+        written = 0
+
+        async def appended() -> bool:
+            nonlocal written
+            written += 1
+            assert await client.rpush(f"list:{tag}", written) == written
+            return cluster.owner(tag) is not former
+
+        await appended()
+        replica = next(node for node in cluster.nodes if cluster.follows(node, former))
+        cluster.admin(replica).execute_command("CLUSTER", "FAILOVER")
+        await until(appended)
+        await appended()
+        assert (await client.config_get("port"))["port"] == str(replica.port)
+        await store.aclose()
+
+
+@pytest.mark.parametrize(
+    "address", ["rediss://one/0", "rediss+sentinel://one/queue", "rediss+cluster://one/"]
+)
+async def test_a_file_that_is_not_there_is_told(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"TLS option in BATCHLINE_REDIS_URL .* No such file"):
+        await check(Settings(redis_url=f"{address}?ssl_ca_certs={tmp_path / 'missing'}"))
+
+
+def test_connections_share_a_context_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    def context(query: str) -> RedisSSLContext:
+        pool = connect(Settings(redis_url=f"rediss://one/0?{query}")).connection_pool
+        made = pool.make_connection()  # type: ignore[no-untyped-call]
+        assert isinstance(made, SSLConnection)
+        return made.ssl_context
+
+    first = context("ssl_check_hostname=true")
+    assert context("ssl_check_hostname=true") is first
+    assert context("ssl_check_hostname=false") is not first
+    monkeypatch.setattr(tls, "LIFETIME", 0)
+    monkeypatch.setattr(tls, "_contexts", {})
+    assert context("ssl_check_hostname=true") is not context("ssl_check_hostname=true")
 
 
 def test_the_options_of_an_address() -> None:
