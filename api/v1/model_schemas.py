@@ -47,7 +47,7 @@ def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
     return schema | {"properties": declared}
 
 
-def request_schema(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
+def request_schema(spec: ModelSpec, *, default: bool, longest_result_ttl: float) -> dict[str, Any]:
     """JSON Schema of a request to the model, beside JobRequest's. It cannot limit depth or integers."""
     item = spec.definition.input.describe(spec.max_input_chars)
     single = item or {"not": {"type": "array"}}
@@ -60,6 +60,7 @@ def request_schema(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
             "model": {"enum": [spec.name, *spec.aliases]} if spec.aliases else {"const": spec.name},
             "inputs": {"anyOf": [single, many]},
             "parameters": parameters,
+            "result_ttl": {"maximum": longest_result_ttl},
         },
         "required": [name for name, need in needed.items() if need],
     }

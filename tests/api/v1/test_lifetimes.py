@@ -162,6 +162,8 @@ async def test_the_description_has_both_fields(client: httpx.AsyncClient) -> Non
         "default": False,
         "description": "",
     }
+    for model in (await client.get("/v1/models")).json()["models"]:
+        assert model["request"]["properties"]["result_ttl"] == {"maximum": 86_400}
     page = (await client.get("/docs")).text
     assert "Seconds for which the ended job can be read." in page
     assert "page shows the inputs after the job" in page
