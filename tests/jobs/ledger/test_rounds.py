@@ -175,7 +175,7 @@ async def test_a_busy_worker_gives_a_ring_to_another(
 async def test_a_worker_that_stops_leaves_no_claim_blocked(
     queue: JobQueue, redis: ArqRedis, worker: Rounds
 ) -> None:
-    claim = asyncio.create_task(worker.claim(10, wait=30.0))
+    claim = asyncio.create_task(worker.claim(10, wait=600.0))
     await until(lambda: blocked(redis, NUMBER))
     await queue.submit(new_job(), job_id=new_id(1))
     await claim
