@@ -179,7 +179,10 @@ async def test_a_worker_that_stops_leaves_no_claim_blocked(
     await until(lambda: blocked(redis, NUMBER))
     await queue.submit(new_job(), job_id=new_id(1))
     await claim
+    pops = list(worker._bells._pops.values())
+    assert pops
     await worker.close()
+    assert all(pop.done() for pop in pops)
     await until(lambda: blocked(redis, 0))
 
 
