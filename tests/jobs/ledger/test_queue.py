@@ -197,6 +197,17 @@ async def test_a_claim_may_ask_for_what_is_more_urgent(queue: JobQueue) -> None:
     assert held.id == first.id
 
 
+async def test_an_ended_job_that_a_stock_client_aborts_is_not_run_again(
+    queue: JobQueue, redis: ArqRedis
+) -> None:
+    job, _ = await queue.submit(msgspec.structs.replace(new_job(), keep_inputs=True))
+    await ledger.run_one(queue)
+    await redis.zadd((await queue.shards.of(job.id))[0].key(keys.QUEUE, MODEL), {job.id: 1})
+    assert (await queue.claim(MODEL, 1))[0] == []
+    assert (await queue.read(job.id)).status == "succeeded"
+    assert (await queue.depth())[MODEL].unfinished == 0
+
+
 async def test_a_claim_takes_at_least_one_job(queue: JobQueue) -> None:
     await queue.submit(new_job())
     claimed, left = await queue.claim(MODEL, 10, size=0)
