@@ -42,7 +42,7 @@ class Ledger:
     async def new_id(self, idempotency_key: str | None = None) -> str:
         """Returns an id for a job, which decides on its shard. Raises QueueUnavailable."""
         if idempotency_key is None:
-            return new_id(self.shards.home().number)
+            return new_id((await self.shards.home()).number)
         return new_id((await self.shards.home_of_key(_digest(idempotency_key))).number)
 
     async def submit(

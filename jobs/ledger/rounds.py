@@ -9,7 +9,7 @@ their next job at once, before the claim. A doorbell names its shard, which is t
 import asyncio
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from jobs.errors import QueueDamaged, QueueUnavailable
@@ -100,7 +100,7 @@ class Rounds:
         room = math.inf if size is None else size - sum(len(job.payload) for job in claimed)
         most = math.inf if before is None else before
         asked = {view.claims.shard.number for view in self._views} - set(only) if only else set()
-        failure = await self._look(asked)
+        outcomes = await self._look(asked)
         while inputs > 0 and (room > 0 or not claimed):
             now = time.monotonic()
             views = [view for view in self._askable() if view.claims.shard.number not in asked]
@@ -109,17 +109,15 @@ class Rounds:
                 break
             asked.add(view.claims.shard.number)
             limit = None if size is None else max(0, int(room))
-            try:
-                found = await self._ask(view, inputs, workers, limit, before)
-            except QueueUnavailable as error:
-                failure = error
-                continue
-            if found:
-                claimed += found.claimed
-                inputs -= found.inputs
-                room -= sum(len(job.payload) for job in found.claimed)
-        if failure and not claimed and not any(view.claims.shard.available for view in self._views):
-            raise failure
+            for found in await self._ask([view], inputs, workers, limit, before):
+                outcomes.append(found)
+                if isinstance(found, Answer):
+                    claimed += found.claimed
+                    inputs -= found.inputs
+                    room -= sum(len(job.payload) for job in found.claimed)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, QueueUnavailable)]
+        if failures and not claimed and len(failures) == len(outcomes):
+            raise failures[-1]
         return claimed
 
     def _askable(self) -> list[View]:
@@ -127,38 +125,41 @@ class Rounds:
         free = [view for view in self._views if view.asked is None]
         return [view for view in free if view.claims.shard.available] or free
 
-    async def _look(self, asked: Collection[int]) -> QueueUnavailable | None:
+    async def _look(self, asked: Collection[int]) -> list[Answer | QueueUnavailable]:
         """Learns the next jobs of the shards that were not seen lately, unless only one may have jobs."""
         now = time.monotonic()
         views = [view for view in self._askable() if view.claims.shard.number not in asked]
         stale = [view for view in views if view.urgency(now) == -math.inf]
-        if sum(view.urgency(now) < math.inf for view in views) < 2 or not stale:
-            return None
-        for view in stale:
-            view.asked = asyncio.create_task(view.claims.claim(self._model, 0))
-        await asyncio.wait([view.asked for view in stale if view.asked], timeout=SLOW)
-        failure: QueueUnavailable | None = None
-        for view in stale:
-            if view.asked is not None and not view.asked.done():
+        if not stale or sum(view.urgency(now) < math.inf for view in views) == 1:
+            return []
+        return await self._ask(stale, 0)
+
+    async def _ask(
+        self,
+        views: Sequence[View],
+        inputs: int,
+        workers: int = 1,
+        size: int | None = None,
+        before: float | None = None,
+    ) -> list[Answer | QueueUnavailable]:
+        """Claims from shards at once; returns what those answer that do so soon.
+
+        The other claims are not given up: their answers are used when they come.
+        """
+        for view in views:
+            claim = view.claims.claim(self._model, inputs, workers, size=size, before=before)
+            view.asked = asyncio.create_task(claim)
+        await asyncio.wait([view.asked for view in views if view.asked], timeout=SLOW)
+        found: list[Answer | QueueUnavailable] = []
+        for view in views:
+            if view.asked is None or not view.asked.done():
                 view.claims.shard.available = False
                 continue
             try:
-                self._take(view)
+                found.append(self._take(view))
             except QueueUnavailable as error:
-                failure = error
-        return failure
-
-    async def _ask(
-        self, view: View, inputs: int, workers: int, size: int | None, before: float | None
-    ) -> Answer | None:
-        """Claims from one shard; None if it does not answer soon: then the answer is used when it comes."""
-        call = view.claims.claim(self._model, inputs, workers, size=size, before=before)
-        view.asked = asyncio.create_task(call)
-        await asyncio.wait([view.asked], timeout=SLOW)
-        if not view.asked.done():
-            view.claims.shard.available = False
-            return None
-        return self._take(view)
+                found.append(error)
+        return found
 
     def _take(self, view: View) -> Answer:
         """Returns the answer of a claim that has ended. Raises QueueUnavailable."""
