@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.ids import shard_of
+from jobs.ledger.ids import MAX_SHARDS, shard_of
 from jobs.ledger.shard import EMPTY, Depth, Shard
 from jobs.settings import Settings
 from jobs.store.lua import script
@@ -111,7 +111,9 @@ class Shards:
 
     async def grow(self) -> None:
         """Raises the queue's number of shards to BATCHLINE_SHARDS, and learns its number. Once a second."""
-        now, *grown = await self.first.run(script("shards"), number=self.settings.shards)
+        now, *grown = await self.first.run(
+            script("shards"), number=self.settings.shards, most_shards=MAX_SHARDS
+        )
         here = time.monotonic()
         self._learned = True
         pairs = sorted(zip(grown[::2], grown[1::2], strict=True))

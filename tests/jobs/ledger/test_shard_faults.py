@@ -1,0 +1,106 @@
+"""Faults of a queue and its shards: full memory, a lost shard, odd data. Other jobs continue."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import structlog
+from arq.connections import ArqRedis
+from redis.exceptions import ResponseError
+
+from jobs.ledger import keys
+from jobs.ledger.shard import Shard
+from jobs.ledger.shards import Shards
+from jobs.monitoring.upkeep import Upkeep
+from jobs.settings import Settings
+from jobs.store.connection import cancel
+from jobs.store.store import Server, open_store
+from tests import valkey
+from tests.jobs.ledger.test_queue import new_job
+from tests.ledger import MODEL, JobQueue
+from tests.waiting import until
+
+
+@pytest.fixture
+async def full(tmp_path: Path) -> AsyncIterator[JobQueue]:
+    """A queue with a job on a server whose memory is full."""
+    with valkey.running(tmp_path) as server:
+        settings = Settings(redis_url=server.url())
+        store = open_store(settings)
+        queue = JobQueue(store, settings, [MODEL])
+        await queue.submit(new_job(), job_id="first")
+        await queue.redis.config_set("maxmemory", 1)
+        yield queue
+        await store.aclose()
+
+
+@pytest.fixture
+async def four(redis: ArqRedis, settings: Settings) -> AsyncIterator[JobQueue]:
+    """A queue with four shards on one server."""
+    yield JobQueue(redis, settings.model_copy(update={"shards": 4}), [MODEL])
+    await redis.flushdb()
+
+
+def _digest(key: str) -> int:
+    """What chooses the shard of an idempotency key."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:15], 16)
+
+
+async def kept_up(shards: Shards, redis: ArqRedis, model: str = MODEL) -> None:
+    """Returns once the upkeep has swept the model in the first shard."""
+    upkeep = asyncio.create_task(Upkeep(shards, structlog.get_logger()).run())
+    try:
+
+        async def swept() -> bool:
+            return bool(await redis.exists(keys.SWEPT.of(model)))
+
+        await until(swept, 10)
+    finally:
+        await cancel(upkeep)
+
+
+async def test_a_new_process_reads_and_sweeps_while_memory_is_full(full: JobQueue) -> None:
+    new = JobQueue(full.shards.store, full.settings, [MODEL])
+    assert (await new.read("first")).id == "first"
+    await kept_up(new.shards, new.redis)
+
+
+async def test_another_programs_data_about_the_shards_does_not_stop_sweeps(
+    queue: JobQueue, redis: ArqRedis
+) -> None:
+    await redis.set(keys.SHARDS.of(), "another program's data")
+    await kept_up(queue.shards, redis)
+    await redis.delete(keys.SHARDS.of())
+
+
+async def test_a_sweep_that_fails_for_one_model_goes_on_with_the_others(
+    redis: ArqRedis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Shard.sweep
+
+    async def failing(shard: Shard, model: str) -> tuple[int, int, int]:
+        if model == "broken":
+            raise ResponseError("a job on which the script fails")
+        return await sweep(shard, model)
+
+    monkeypatch.setattr(Shard, "sweep", failing)
+    await kept_up(Shards(Server(redis), settings, ["broken", MODEL]), redis)
+
+
+async def test_numbers_of_shards_that_cannot_be_are_ignored(queue: JobQueue, redis: ArqRedis) -> None:
+    odd: dict[str, object] = {"x": "y", "257": 0, "-1": 0, "nan": 0, "2": 0, "3": "never"}
+    await redis.hset(keys.SHARDS.of(), mapping=odd)  # type: ignore[misc]
+    await queue.shards.grow()
+    assert len(queue.shards) == 2
+
+
+async def test_a_key_is_found_after_a_second_growth_of_a_queue_whose_first_shard_is_empty(
+    four: JobQueue,
+) -> None:
+    key = next(key for key in map(str, range(100)) if _digest(key) % 8 > 4)
+    accepted, _ = await four.submit(new_job(), idempotency_key=key)
+    new = JobQueue(four.redis, four.settings.model_copy(update={"shards": 8}), [MODEL])
+    again, replayed = await new.submit(new_job(), idempotency_key=key)
+    assert (again.id, replayed) == (accepted.id, True)
