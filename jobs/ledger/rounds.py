@@ -2,22 +2,24 @@
 
 Within a shard a claim takes the most urgent jobs. Across shards it begins with the shard whose next job was
 the most urgent when it was last seen, at most LOOK_EVERY ago. So priority and age hold across shards too,
-except for what arrived within that time (docs/decisions/033).
+except for what arrived within that time (docs/decisions/033). What is older is read again, before the claim:
+a claim by itself would take its jobs from the first shard that it asks.
 """
 
 import asyncio
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
-from jobs.errors import QueueDamaged, QueueUnavailable
+from jobs.errors import QueueUnavailable
 from jobs.ledger.claims import Answer, Claims
 from jobs.ledger.doorbell import Doorbells
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.shards import Shards
 
 LOOK_EVERY = 0.1
-"""Seconds after which a shard is asked again, whatever was known of it."""
+"""Seconds for which the next job of a shard counts as known."""
 
 SLOW = 1.0
 """Seconds without an answer after which the other shards are asked. The claim is not given up."""
@@ -38,9 +40,17 @@ class View:
 
     def urgency(self, now: float) -> float:
         """Returns the score of its next job: infinity if it is empty, the lowest if it must be asked."""
-        if now - self.looked > LOOK_EVERY:
+        if self.is_old(now):
             return -math.inf
         return math.inf if self.head is None else self.head
+
+    def is_old(self, now: float) -> bool:
+        """Whether it must be looked at again."""
+        return now - self.looked > LOOK_EVERY
+
+    def looked_at(self, head: float | None, left: int) -> None:
+        """Notes what was found: the score of the next job, and how many wait."""
+        self.looked, self.head, self.left = time.monotonic(), head, left
 
 
 class Rounds:
@@ -72,18 +82,44 @@ class Rounds:
             claim = self._views[0].claims.claim
             found = await claim(self._model, inputs, workers, size=size, before=before, wait=wait)
             return found.claimed, found.left
+        await self._look()
         claimed = await self._round(inputs, workers, size, before)
         if not claimed and wait:
             rung = await self._bells.wait(wait)
             for view in self._views:
                 if not rung or view.claims.shard.number in rung:
                     view.looked = -math.inf
+            if not rung:
+                await self._look()
             claimed = await self._round(inputs, workers, size, before)
-        return claimed, sum(view.left for view in self._views)
+        return claimed, sum(view.left for view in self._askable())  # others are not asked, so none can be had
 
     async def close(self) -> None:
         """Ends what waits for a doorbell."""
         await self._bells.close()
+
+    async def _look(self) -> None:
+        """Reads the next job of the shards of which it is not known, all at once."""
+        now = time.monotonic()
+        looks = {
+            asyncio.create_task(view.claims.head(self._model)): view
+            for view in self._askable()
+            if view.is_old(now)
+        }
+        if not looks:
+            return
+        try:
+            await asyncio.wait(looks, timeout=SLOW)
+        finally:
+            late = [look for look in looks if not look.done()]
+            for look in late:
+                look.cancel()
+        for look, view in looks.items():
+            if look in late:
+                view.claims.shard.available = False
+            elif not isinstance(look.exception(), QueueUnavailable):  # else the claim reports it
+                head = look.result()
+                view.looked_at(head, 0 if head is None else max(1, view.left))
 
     async def _round(
         self, inputs: int, workers: int, size: int | None, before: float | None
@@ -97,7 +133,7 @@ class Rounds:
         while inputs > 0 and (room > 0 or not claimed):
             now = time.monotonic()
             views = [view for view in self._askable() if view.claims.shard.number not in asked]
-            view = min(views, key=lambda each: each.urgency(now), default=None)
+            view = min(views, key=lambda each: (each.urgency(now), each.looked), default=None)
             if view is None or view.urgency(now) >= most:
                 break
             asked.add(view.claims.shard.number)
@@ -136,19 +172,15 @@ class Rounds:
         """Returns the answer of a claim that has ended. Raises QueueUnavailable."""
         assert view.asked is not None
         task, view.asked = view.asked, None
-        view.looked, view.left, view.head = time.monotonic(), 0, None
+        view.looked_at(None, 0)  # unless it answered
         found = task.result()
-        view.left, view.head = found.left, found.head
+        view.looked_at(found.head, found.left)
         return found
 
     def _answered_late(self) -> list[Claimed]:
         claimed: list[Claimed] = []
         for view in self._views:
             if view.asked is not None and view.asked.done():
-                try:
+                with suppress(QueueUnavailable):  # it is asked again; what others claimed must not be lost
                     claimed += self._take(view).claimed
-                except QueueDamaged:
-                    raise
-                except QueueUnavailable:
-                    pass  # it stays unavailable until it answers
         return claimed

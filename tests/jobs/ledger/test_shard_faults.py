@@ -11,6 +11,8 @@ from arq.connections import ArqRedis
 from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
+from jobs.ledger.ids import new_id
+from jobs.ledger.rounds import Rounds
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
 from jobs.monitoring.upkeep import Upkeep
@@ -104,3 +106,44 @@ async def test_a_key_is_found_after_a_second_growth_of_a_queue_whose_first_shard
     new = JobQueue(four.redis, four.settings.model_copy(update={"shards": 8}), [MODEL])
     again, replayed = await new.submit(new_job(), idempotency_key=key)
     assert (again.id, replayed) == (accepted.id, True)
+
+
+async def test_no_shard_waits_for_the_backlog_of_another(four: JobQueue) -> None:
+    """Also if nothing is known of the shards any more when the next claim is made."""
+    for _ in range(4):
+        for shard in range(4):
+            await four.submit(new_job(), job_id=new_id(shard))
+    claimed = [job for _ in range(16) for job in (await four.claim(MODEL, 1))[0]]
+    assert [job.score for job in claimed] == sorted(job.score for job in claimed)
+    assert len(claimed) == 16
+
+
+async def test_a_high_priority_in_any_shard_is_claimed_first(four: JobQueue) -> None:
+    for shard in range(4):
+        await four.submit(new_job(), job_id=new_id(shard))
+    urgent, _ = await four.submit(new_job(priority="high"), job_id=new_id(2))
+    [claimed], _ = await four.claim(MODEL, 1)
+    assert claimed.id == urgent.id
+
+
+async def test_jobs_of_a_lost_shard_are_not_reported_as_waiting(four: JobQueue) -> None:
+    """Otherwise the worker would claim again and again without a pause, and its other loops would stop."""
+    for _ in range(2):
+        await four.submit(new_job(), job_id=new_id(1))
+    rounds = Rounds(four.shards, MODEL)
+    assert (await rounds.claim(1))[1] == 1
+    four.shards[1].available = False
+    assert await rounds.claim(1) == ([], 0)
+    four.shards[1].available = True
+    claimed, left = await rounds.claim(1, wait=0.1)
+    assert (len(claimed), left) == (1, 0)
+
+
+async def test_a_connection_that_is_lost_before_a_doorbell_does_not_end_the_worker(
+    four: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")  # from uvloop
+
+    monkeypatch.setattr(four.redis, "blpop", lost)
+    assert await Rounds(four.shards, MODEL).claim(1, wait=0.01) == ([], 0)
