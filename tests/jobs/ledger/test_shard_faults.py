@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 from arq.connections import ArqRedis
@@ -12,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
+from jobs.ledger.leasing import Claimed
 from jobs.ledger.rounds import Rounds
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
@@ -21,7 +23,7 @@ from jobs.store.connection import cancel
 from jobs.store.store import Server, open_store
 from tests import valkey
 from tests.jobs.ledger.test_queue import new_job
-from tests.ledger import MODEL, JobQueue
+from tests.ledger import MODEL, JobQueue, ending
 from tests.waiting import until
 
 
@@ -147,3 +149,46 @@ async def test_a_connection_that_is_lost_before_a_doorbell_does_not_end_the_work
 
     monkeypatch.setattr(four.redis, "blpop", lost)
     assert await Rounds(four.shards, MODEL).claim(1, wait=0.01) == ([], 0)
+
+
+async def test_a_job_that_expires_and_is_aborted_is_counted_off_once(
+    queue: JobQueue, redis: ArqRedis
+) -> None:
+    job, _ = await queue.submit(new_job(expires_in=0.001))
+    await redis.zadd(keys.ABORT.of(), {job.id: 2**50})
+
+    async def ended() -> bool:
+        await queue.sweep(MODEL)
+        return (await queue.read(job.id)).status.terminal
+
+    await until(ended, 10)
+    assert int(await redis.get(keys.BYTES.of(MODEL))) == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"webhook": {None: "https://example.org"}},
+        {"webhook": msgspec.msgpack.Ext(5, b"x")},
+        {"group": "taken"},
+        {"result_ttl": "soon", "keep_inputs": {}},
+    ],
+    ids=str,
+)
+async def test_jobs_end_whatever_a_stock_client_asks_for_at_the_end(
+    queue: JobQueue, redis: ArqRedis, asked: dict[str, object]
+) -> None:
+    """Otherwise it would run again and again, and jobs of the same write-back would be ended twice."""
+    await redis.set(keys.GROUP.of("taken"), "another program's data", ex=60)
+    await queue.submit(new_job(), job_id="ours")
+    await redis.enqueue_job("infer", ["a"], _queue_name=keys.queue_name(MODEL), _job_id="stock", **asked)
+    claimed: list[Claimed] = []
+
+    async def both() -> bool:
+        claimed.extend((await queue.claim(MODEL, 2))[0])
+        return len(claimed) == 2
+
+    await until(both, 10)
+    assert await queue.finish(MODEL, [ending(job) for job in claimed]) == set()
+    assert (await queue.depth())[MODEL].unfinished == 0
+    assert (await queue.read("ours")).status == (await queue.read("stock")).status == "succeeded"
