@@ -7,11 +7,12 @@ may exceed the limits by that much.
 
 import asyncio
 import time
+from collections import defaultdict
 from typing import NamedTuple
 
 from jobs.errors import QueueUnavailable
 from jobs.ledger.shard import Shard
-from jobs.ledger.shards import Shards
+from jobs.ledger.shards import PATIENCE, Shards
 
 COUNT_EVERY = 1.0
 """Seconds for which a count of all shards is used."""
@@ -34,14 +35,14 @@ class Admission:
         self._shards = shards
         self._used: dict[tuple[str, int], Used] = {}
         self._counted: dict[str, float] = {}
-        self._lock = asyncio.Lock()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def limits(self, model: str, shard: Shard) -> tuple[int, int]:
         """Returns the most jobs and bytes of the model that the shard may hold now."""
         settings = self._shards.settings
         if len(self._shards) == 1:
             return settings.max_queued_jobs, settings.max_queued_bytes
-        async with self._lock:
+        async with self._locks[model]:
             if time.monotonic() - self._counted.get(model, -COUNT_EVERY) >= COUNT_EVERY:
                 await self._count(model)
         others = self._others(model, shard)
@@ -61,9 +62,11 @@ class Admission:
 
     async def _count(self, model: str) -> None:
         try:
-            found = await self._shards.each(lambda shard: shard.depth(model))
-        except QueueUnavailable:
+            async with asyncio.timeout(PATIENCE):
+                found = await self._shards.each(lambda shard: shard.depth(model))
+        except (QueueUnavailable, TimeoutError):
             return  # the submit itself reports it
-        self._counted[model] = time.monotonic()
+        finally:
+            self._counted[model] = time.monotonic()  # also if it failed: others wait for the lock
         for number, depths in found.items():
             self._used[model, number] = Used(depths[model].unfinished, depths[model].bytes)

@@ -129,8 +129,15 @@ class Shards:
         """
         if len(self._all) == 1:
             return {0: await work(self.first)}
+
+        async def answer(shard: Shard) -> T | QueueUnavailable:
+            try:
+                return await work(shard)
+            except QueueUnavailable as error:
+                return error
+
         asked = [shard for shard in self._all if shard.available] or self._all
-        tasks = {shard.number: asyncio.ensure_future(work(shard)) for shard in asked}
+        tasks = {shard.number: asyncio.create_task(answer(shard)) for shard in asked}
         try:
             await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(tasks.values(), timeout=PATIENCE)
@@ -138,14 +145,15 @@ class Shards:
             late = [task for task in tasks.values() if not task.done()]
             for task in late:
                 task.cancel()
-        answers, failure = {}, QueueUnavailable("no shard answers")
+        answers: dict[int, T] = {}
+        failure = QueueUnavailable("no shard answers")
         for number, task in tasks.items():
             if task in late:
                 self._all[number].available = False
-            elif not isinstance(error := task.exception(), QueueUnavailable):
-                answers[number] = task.result()
+            elif isinstance(found := task.result(), QueueUnavailable):
+                failure = found
             else:
-                failure = error
+                answers[number] = found
         if not answers:
             raise failure
         return answers

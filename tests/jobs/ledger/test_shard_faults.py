@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -11,7 +12,9 @@ import structlog
 from arq.connections import ArqRedis
 from redis.exceptions import ResponseError
 
+from jobs.errors import MemoryFull
 from jobs.ledger import keys
+from jobs.ledger.admission import Admission
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.rounds import Rounds
@@ -176,7 +179,7 @@ async def test_a_job_that_expires_and_is_aborted_is_counted_off_once(
     ids=str,
 )
 async def test_jobs_end_whatever_a_stock_client_asks_for_at_the_end(
-    queue: JobQueue, redis: ArqRedis, asked: dict[str, object]
+    queue: JobQueue, redis: ArqRedis, asked: dict[str, Any]
 ) -> None:
     """Otherwise it would run again and again, and jobs of the same write-back would be ended twice."""
     await redis.set(keys.GROUP.of("taken"), "another program's data", ex=60)
@@ -192,3 +195,32 @@ async def test_jobs_end_whatever_a_stock_client_asks_for_at_the_end(
     assert await queue.finish(MODEL, [ending(job) for job in claimed]) == set()
     assert (await queue.depth())[MODEL].unfinished == 0
     assert (await queue.read("ours")).status == (await queue.read("stock")).status == "succeeded"
+
+
+async def test_a_shard_whose_memory_is_full_is_still_available(full: JobQueue) -> None:
+    """Its jobs are listed, claimed and ended; only submits are refused."""
+    with pytest.raises(MemoryFull):
+        await full.submit(new_job())
+    assert full.shards.unavailable() == []
+
+
+async def test_a_standstill_delays_submits_to_many_shards_no_longer_than_to_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other shards are counted once, for a short time, and not once more for each submit."""
+    counts = 0
+
+    async def standing_still(shard: Shard, *_: str) -> NoReturn:
+        nonlocal counts
+        counts += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(Shard, "depth", standing_still)
+    monkeypatch.setattr("jobs.ledger.admission.PATIENCE", 0.01)
+    settings = Settings(shards=4)
+    shards = Shards(open_store(settings), settings, [MODEL])
+    admission = Admission(shards)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(admission.limits(MODEL, shard) for shard in shards))
+    assert counts == len(shards)
