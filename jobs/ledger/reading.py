@@ -191,6 +191,8 @@ class Reading:
             if parts and parts != [OF_ANOTHER_MODEL]:
                 return Found(shard, parts)
             kept_for_another |= bool(parts)
+        if await self._shards.is_in_new_shard(job_id):
+            return await self._find(job_id, inline, watcher)
         if kept_for_another:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
         raise self.missing(job_id)

@@ -224,3 +224,14 @@ async def test_a_standstill_delays_submits_to_many_shards_no_longer_than_to_one(
     async with asyncio.timeout(10):
         await asyncio.gather(*(admission.limits(MODEL, shard) for shard in shards))
     assert counts == len(shards)
+
+
+async def test_a_process_finds_jobs_in_shards_that_another_one_has_just_added(
+    four: JobQueue, settings: Settings
+) -> None:
+    reader, canceller = [JobQueue(four.redis, settings, [MODEL]) for _ in range(2)]
+    for each in (reader, canceller):
+        await each.shards.grow()
+    job, _ = await four.submit(new_job(), job_id=new_id(3))
+    assert (await reader.read(job.id)).status == "queued"
+    assert (await canceller.cancel(job.id)).status == "cancelled"
