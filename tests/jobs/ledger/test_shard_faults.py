@@ -20,13 +20,14 @@ from jobs.ledger.leasing import Claimed
 from jobs.ledger.rounds import Rounds
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
+from jobs.ledger.wire import decode_events
 from jobs.monitoring.upkeep import Upkeep
 from jobs.settings import Settings
 from jobs.store.connection import cancel
 from jobs.store.store import Server, open_store
 from tests import valkey
 from tests.jobs.ledger.test_queue import new_job
-from tests.ledger import MODEL, JobQueue, ending
+from tests.ledger import MODEL, WATCHER, JobQueue, ending
 from tests.waiting import until
 
 
@@ -235,3 +236,17 @@ async def test_a_process_finds_jobs_in_shards_that_another_one_has_just_added(
     job, _ = await four.submit(new_job(), job_id=new_id(3))
     assert (await reader.read(job.id)).status == "queued"
     assert (await canceller.cancel(job.id)).status == "cancelled"
+
+
+async def test_a_process_that_waits_and_follows_is_told_once_of_the_end(
+    queue: JobQueue, redis: ArqRedis
+) -> None:
+    async with redis.pubsub() as subscriber:
+        await subscriber.subscribe(f"{keys.EVENTS}:{WATCHER}")
+        job, _ = await queue.submit(new_job(), watcher=WATCHER)
+        await queue.read(job.id, watcher=WATCHER)
+        await queue.cancel(job.id)
+        message = None
+        while message is None:
+            message = await subscriber.get_message(ignore_subscribe_messages=True, timeout=5)
+    assert [event.state for event in decode_events(message["data"])] == ["cancelled"]
