@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from jobs.errors import JobGone, JobNotFound, WritesRefused
+from jobs.errors import JobGone, JobNotFound, QueueUnavailable, WritesRefused
 from jobs.ledger import keys, views
 from jobs.ledger.ids import created_ms
 from jobs.ledger.shard import Shard
@@ -88,11 +88,15 @@ class Reading:
         The API process `watcher` is told of the job's changes from now on. Raises JobNotFound, or JobGone if
         its lifetime is over.
         """
+        return (await self.located(job_id, inline, watcher))[0]
+
+    async def located(self, job_id: str, inline: int, watcher: str = "") -> tuple[Job, Shard]:
+        """Like `job`, with the shard that has it."""
         found = await self._find(job_id, inline, watcher)
         if not found.ended:
-            return self._unfinished(job_id, found.parts)
+            return self._unfinished(job_id, found.parts), found.shard
         record, *where = found.parts
-        return self.ended(found.shard, job_id, record, results=not where)
+        return self.ended(found.shard, job_id, record, results=not where), found.shard
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
@@ -144,9 +148,15 @@ class Reading:
 
         For a payload above MAX_PREVIEW bytes only its size is returned.
         """
-        for shard in await self._shards.of(job_id):
+        own, *others = await self._shards.of(job_id)
+        for shard in (own, *others):
             payload = shard.key(keys.JOB, job_id)
-            answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
+            try:
+                answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
+            except QueueUnavailable:
+                if shard is own:
+                    raise
+                break  # only a job of release 0.1 or of a stock client may be there
             if isinstance(answer, int):
                 return views.JobInputs(size=answer)
             if answer:

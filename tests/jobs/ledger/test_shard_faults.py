@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import structlog
 from arq.connections import ArqRedis
+from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from jobs.errors import MemoryFull
@@ -250,3 +251,17 @@ async def test_a_process_that_waits_and_follows_is_told_once_of_the_end(
         while message is None:
             message = await subscriber.get_message(ignore_subscribe_messages=True, timeout=5)
     assert [event.state for event in decode_events(message["data"])] == ["cancelled"]
+
+
+async def test_a_lost_first_shard_hides_no_job_of_another(
+    four: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = await four.submit(new_job(), job_id=new_id(1))
+    await four.cancel(job.id)
+    assert [each.id for each in (await four.recent(1))[0]] == [job.id]
+    lost = Redis(port=valkey.free_port())  # nobody listens there
+    monkeypatch.setattr(four.shards.first, "redis", lost)
+    monkeypatch.setattr(four.shards.first, "available", False)
+    assert [each.id for each in (await four.recent(1))[0]] == [job.id]
+    assert set(await four.find(job.id[-6:], 1)) == {job.id}
+    assert (await four.inputs(job.id)).inputs == ()
