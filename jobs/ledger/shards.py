@@ -123,9 +123,11 @@ class Shards:
 
     async def grow(self) -> None:
         """Raises the queue's number of shards to BATCHLINE_SHARDS, and learns its number. Once a second."""
-        now, *grown = await self.first.run(
-            script("shards"), number=self.settings.shards, most_shards=MAX_SHARDS
-        )
+        now, *grown = await self.first.run(script("shards"), most_shards=MAX_SHARDS)
+        if self.settings.shards > max([1, *grown[::2]]):
+            now, *grown = await self.first.run(
+                script("grow"), number=self.settings.shards, most_shards=MAX_SHARDS
+            )
         here = time.monotonic()
         self._learned = True
         pairs = sorted(zip(grown[::2], grown[1::2], strict=True))

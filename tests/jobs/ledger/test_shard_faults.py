@@ -265,3 +265,14 @@ async def test_a_lost_first_shard_hides_no_job_of_another(
     assert [each.id for each in (await four.recent(1))[0]] == [job.id]
     assert set(await four.find(job.id[-6:], 1)) == {job.id}
     assert (await four.inputs(job.id)).inputs == ()
+
+
+async def test_a_new_process_reads_from_a_server_that_accepts_no_writes(tmp_path: Path) -> None:
+    """Such as a replica, or one whose disk is full."""
+    with valkey.running(tmp_path) as server:
+        settings = Settings(redis_url=server.url())
+        store = open_store(settings)
+        await JobQueue(store, settings, [MODEL]).submit(new_job(), job_id="first")
+        await store.client("").replicaof("127.0.0.1", valkey.free_port())
+        assert (await JobQueue(store, settings, [MODEL]).read("first")).id == "first"
+        await store.aclose()
