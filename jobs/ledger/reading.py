@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from jobs.errors import JobGone, JobNotFound, QueueDamaged, WritesRefused
+from jobs.errors import JobGone, JobNotFound, QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.ledger import keys, views
 from jobs.ledger.ids import created_ms
 from jobs.ledger.shard import Shard
@@ -97,13 +97,13 @@ class Reading:
             raise await self.missing(job_id)
         return self._job(job_id, found)
 
-    async def listed(self, job_id: str) -> Job | None:
-        """Returns a listed job without its results, or None if its lifetime is over.
+    async def listed(self, job_id: str) -> tuple[Job, Shard] | None:
+        """Returns a listed job without its results, and its shard; None if its lifetime is over.
 
         Raises JobNotFound if its model is not served.
         """
         found = await self._find(job_id, STATE_ONLY)
-        return None if found is None else replace(self._job(job_id, found), results=None)
+        return found and (replace(self._job(job_id, found), results=None), found.shard)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
@@ -155,9 +155,15 @@ class Reading:
 
         For a payload above MAX_PREVIEW bytes only its size is returned.
         """
-        for shard in await self._shards.of(job_id):
+        own, *others = await self._shards.of(job_id)
+        for shard in (own, *others):
             payload = shard.key(keys.JOB, job_id)
-            answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
+            try:
+                answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
+            except QueueUnavailable:
+                if shard is own:
+                    raise
+                break  # only a job of release 0.1 or of a stock client may be there
             if isinstance(answer, int):
                 return views.JobInputs(size=answer)
             if answer:
@@ -223,6 +229,8 @@ class Reading:
             if parts and parts != [OF_ANOTHER_MODEL]:
                 return Found(shard, parts)
             kept_for_another |= bool(parts)
+        if await self._shards.is_in_new_shard(job_id):
+            return await self._find(job_id, inline, watcher)
         if kept_for_another:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
         return None

@@ -81,7 +81,7 @@ class Rounds:
                 if not rung or view.claims.shard.number in rung:
                     view.looked = -math.inf
             claimed = await self._round(inputs, workers, size, before, rung)
-        return claimed, sum(view.left for view in self._views)
+        return claimed, sum(view.left for view in self._askable())  # others cannot be had now
 
     async def close(self) -> None:
         """Ends what waits for a doorbell."""

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.ids import shard_of
+from jobs.ledger.ids import MAX_SHARDS, shard_of
 from jobs.ledger.shard import EMPTY, Depth, Shard
 from jobs.settings import Settings
 from jobs.store.lua import script
@@ -79,6 +79,18 @@ class Shards:
         number = shard_of(job_id)
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
+    async def is_in_new_shard(self, job_id: str) -> bool:
+        """Whether the id names a shard that another process has just added.
+
+        To be asked only for a job that was not found: ids of release 0.1 may name any shard.
+        Raises QueueUnavailable.
+        """
+        number = shard_of(job_id)
+        if number < len(self._all):
+            return False
+        await self.grow()
+        return number < len(self._all)
+
     async def home(self) -> Shard:
         """Returns the shard for a new job: each in turn, except new ones and those that take none now.
 
@@ -121,7 +133,11 @@ class Shards:
 
     async def grow(self) -> None:
         """Raises the queue's number of shards to BATCHLINE_SHARDS, and learns its number. Once a second."""
-        now, *grown = await self.first.run(script("shards"), number=self.settings.shards)
+        now, *grown = await self.first.run(script("shards"), most_shards=MAX_SHARDS)
+        if self.settings.shards > max([1, *grown[::2]]):
+            now, *grown = await self.first.run(
+                script("grow"), number=self.settings.shards, most_shards=MAX_SHARDS
+            )
         here = time.monotonic()
         self._learned = True
         pairs = sorted(zip(grown[::2], grown[1::2], strict=True))
@@ -137,8 +153,15 @@ class Shards:
         """
         if len(self._all) == 1:
             return {0: await work(self.first)}
+
+        async def answer(shard: Shard) -> T | QueueUnavailable:
+            try:
+                return await work(shard)
+            except QueueUnavailable as error:
+                return error
+
         asked = [shard for shard in self._all if shard.available] or self._all
-        tasks = {shard.number: asyncio.ensure_future(work(shard)) for shard in asked}
+        tasks = {shard.number: asyncio.create_task(answer(shard)) for shard in asked}
         try:
             await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(tasks.values(), timeout=PATIENCE)
@@ -146,14 +169,15 @@ class Shards:
             late = [task for task in tasks.values() if not task.done()]
             for task in late:
                 task.cancel()
-        answers, failure = {}, QueueUnavailable("no shard answers")
+        answers: dict[int, T] = {}
+        failure = QueueUnavailable("no shard answers")
         for number, task in tasks.items():
             if task in late:
                 self._all[number].available = False
-            elif not isinstance(error := task.exception(), QueueUnavailable):
-                answers[number] = task.result()
+            elif isinstance(found := task.result(), QueueUnavailable):
+                failure = found
             else:
-                failure = error
+                answers[number] = found
         if not answers:
             raise failure
         return answers

@@ -9,6 +9,7 @@
 --@arg inline  most bytes of a record that is sent in the message
 
 local ended, gone, freed = {}, {}, 0
+local forgotten = {}                         -- ids that `forget` has seen: their payloads are only deleted by `settle`
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
 local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days
@@ -17,7 +18,8 @@ local LONGEST = 2592000000                   -- ms, 30 days
 local function forget(id, lifetime, claimed)
   local payload = ARGV.payloads .. id
   local size = redis.pcall('STRLEN', payload)
-  if type(size) ~= 'number' then return end  -- another program's data, which is not deleted
+  if forgotten[id] or type(size) ~= 'number' then return end   -- not a number: another program's data, not deleted
+  forgotten[id] = true
   if claimed or redis.call('PTTL', payload) == -1 then freed = freed + size end   -- one with a lifetime was never counted
   if lifetime then redis.call('PEXPIRE', payload, lifetime) else gone[#gone + 1] = payload end
 end
@@ -36,9 +38,9 @@ local function conclude(id, state, head, results, k, claimed)
   if k.webhook then
     redis.call('XADD', KEYS.outbox, '*', 'id', id, 'state', state, 'webhook', cmsgpack.pack(k.webhook))
   end
-  if type(k.group) == 'string' then
-    redis.call('HINCRBY', ARGV.groups .. k.group, state, 1)
-    redis.call('PEXPIRE', ARGV.groups .. k.group, LONGEST)
+  if type(k.group) == 'string' then          -- pcall: another program's data there must not keep the job from ending
+    redis.pcall('HINCRBY', ARGV.groups .. k.group, state, 1)
+    redis.pcall('PEXPIRE', ARGV.groups .. k.group, LONGEST)
   end
   tell(id, state, #record <= tonumber(ARGV.inline) and record or nil, true)
 end

@@ -15,6 +15,12 @@
 --@each results
 --@each terms  fields of its envelope for `conclude`, msgpack; '' if nothing is asked
 
+local function asked(terms)                   -- a stock client may have sent what cannot be decoded here
+  if terms == '' then return NOTHING end
+  local ok, k = pcall(cmsgpack.unpack, terms)
+  return ok and type(k) == 'table' and k or NOTHING
+end
+
 redis.call('ZCARD', KEYS.queue)              -- fails on another program's data before the script writes
 counter(KEYS.bytes)
 
@@ -25,7 +31,7 @@ for at = EACH.first, #ARGV, EACH.size do
   local id, head = EACH.id, EACH.head
   local lease = leases[(at - EACH.first) / EACH.size + 1]
   if lease and string.sub(lease, 1, 32) == EACH.token then
-    conclude(id, EACH.state, head, EACH.results, EACH.terms == '' and NOTHING or cmsgpack.unpack(EACH.terms), true)
+    conclude(id, EACH.state, head, EACH.results, asked(EACH.terms), true)
   else
     local written = peek('GETRANGE', ARGV.results .. id, 9, -1)
     if written ~= head .. EACH.results then refused[#refused + 1] = id end

@@ -17,7 +17,8 @@ if #found == 7 then
   local known = redis.pcall('HGET', KEYS.watched, ARGV.id)
   if type(known) ~= 'table' then             -- a table: another program's data
     if not string.find(known or '', 'a' .. ARGV.process, 1, true) then
-      redis.call('HSET', KEYS.watched, ARGV.id, (known or '') .. 'a' .. ARGV.process)
+      local others = string.gsub(known or '', 'e' .. ARGV.process, '')   -- else it would be told twice of the end
+      redis.call('HSET', KEYS.watched, ARGV.id, others .. 'a' .. ARGV.process)
     end
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
   end
