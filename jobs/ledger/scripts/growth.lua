@@ -1,7 +1,8 @@
 -- Included by the scripts that read how the queue has grown. A queue begins with one shard.
 --@key shards
 --@arg most_shards
---@include codec.lua
+--@include clock.lua
+--@include values.lua
 
 local answer, most = {now}, 1                -- now, then for each growth its number of shards, Unix ms
 local stored = redis.call('HGETALL', KEYS.shards)
