@@ -11,7 +11,6 @@ BatchlineError
 ├── JobFailed               raised in a stock arq client for a job that failed or expired
 └── QueueUnavailable        Redis cannot be reached or cannot accept writes
     ├── WritesRefused       it answers, but accepts no writes now
-    │   └── MemoryFull      it only refuses new data: reads, claims and endings go on
     └── QueueDamaged        one of our keys holds another program's data
 """
 
@@ -68,10 +67,6 @@ class QueueUnavailable(BatchlineError):
 
 class WritesRefused(QueueUnavailable):
     """Redis answers, but refuses writes: its memory or disk is full, or it is a replica."""
-
-
-class MemoryFull(WritesRefused):
-    """Redis refuses what needs more memory, such as submits; other commands go on."""
 
 
 class QueueDamaged(QueueUnavailable):

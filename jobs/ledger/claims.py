@@ -83,12 +83,6 @@ class Claims:
         claimed = claims(rest, token, now, self._worker, self.shard.number)
         return Answer(claimed, left, None if head is None else float(head), taken)
 
-    async def head(self, model: str) -> float | None:
-        """Returns the score of the queue's most urgent job, due or not; None if no job waits."""
-        key = self.shard.key(keys.QUEUE, model)
-        first = await self.shard.call(partial(self.shard.redis.zrange, key, 0, 0, withscores=True))
-        return first[0][1] if first and first[0][1] < keys.RUNNING else None
-
     async def start(self, model: str, jobs: Iterable[Claimed]) -> None:
         """Charges an attempt to jobs whose first batch starts."""
         each = [part for job in jobs for part in (job.id, job.token, job.attempts + 1)]

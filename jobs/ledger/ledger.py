@@ -147,8 +147,6 @@ class Ledger:
                 if logs.debugging():
                     log.debug("job cancelled, unless it had ended", job=job_id)
                 return self.reading.ended(shard, job_id, record, results=not where)
-        if await self.shards.is_in_new_shard(job_id):
-            return await self.cancel(job_id, inline)
         raise await self.reading.missing(job_id)
 
     async def inputs(self, job_id: str) -> views.JobInputs:

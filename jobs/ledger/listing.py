@@ -151,7 +151,7 @@ class Listing:
             if not error.key.startswith(keys.RESULT.of()):
                 raise
             return None  # its record was replaced with another program's data
-        if found is None:  # its lifetime is over; the list keeps ids for longer
+        if found is None:  # the list keeps ids for longer
             return None
         job, shard = found
         if job.status.terminal:

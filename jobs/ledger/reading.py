@@ -103,7 +103,7 @@ class Reading:
         Raises JobNotFound if its model is not served.
         """
         found = await self._find(job_id, STATE_ONLY)
-        return found and (replace(self._job(job_id, found), results=None), found.shard)
+        return None if found is None else (replace(self._job(job_id, found), results=None), found.shard)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
@@ -229,8 +229,6 @@ class Reading:
             if parts and parts != [OF_ANOTHER_MODEL]:
                 return Found(shard, parts)
             kept_for_another |= bool(parts)
-        if await self._shards.is_in_new_shard(job_id):
-            return await self._find(job_id, inline, watcher)
         if kept_for_another:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
         return None

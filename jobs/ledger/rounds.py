@@ -10,9 +10,10 @@ import asyncio
 import math
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from jobs.errors import QueueDamaged, QueueUnavailable
+from jobs.errors import QueueUnavailable
 from jobs.ledger.claims import Answer, Claims
 from jobs.ledger.doorbell import Doorbells
 from jobs.ledger.leasing import Claimed
@@ -81,7 +82,7 @@ class Rounds:
                 if not rung or view.claims.shard.number in rung:
                     view.looked = -math.inf
             claimed = await self._round(inputs, workers, size, before, rung)
-        return claimed, sum(view.left for view in self._askable())  # others cannot be had now
+        return claimed, sum(view.left for view in self._askable())  # others are not asked, so none can be had
 
     async def close(self) -> None:
         """Ends what waits for a doorbell."""
@@ -174,10 +175,6 @@ class Rounds:
         claimed: list[Claimed] = []
         for view in self._views:
             if view.asked is not None and view.asked.done():
-                try:
+                with suppress(QueueUnavailable):  # it is asked again; what others claimed must not be lost
                     claimed += self._take(view).claimed
-                except QueueDamaged:
-                    raise
-                except QueueUnavailable:
-                    pass  # it stays unavailable until it answers
         return claimed

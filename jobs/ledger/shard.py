@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from jobs.errors import MemoryFull, QueueDamaged, QueueUnavailable
+from jobs.errors import QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.ledger import keys
 from jobs.ledger.integrity import Integrity
 from jobs.ledger.keys import Key
@@ -83,7 +83,7 @@ class Shard:
         self.redis = store.client(self.tag)
         self.integrity = Integrity(self.redis, self.models, self.tag)
         self.available = True
-        """Whether the newest script was answered, even if only because a key is damaged or memory is full."""
+        """Whether the newest script was answered."""
         self._refused_at = -math.inf
         self._names = self._fixed()
         self._names_of_models: dict[str, dict[str, Any]] = {}
@@ -168,8 +168,11 @@ class Shard:
         """Makes a call whose errors are named, and notes whether the shard is available."""
         try:
             answer = await self.integrity.run(call, many_jobs=many_jobs)
-        except QueueUnavailable as error:
-            self.available = isinstance(error, QueueDamaged | MemoryFull)
+        except (QueueDamaged, WritesRefused):
+            self.available = True
+            raise
+        except QueueUnavailable:
+            self.available = False
             raise
         self.available = True
         return answer

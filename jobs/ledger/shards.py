@@ -79,18 +79,6 @@ class Shards:
         number = shard_of(job_id)
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
-    async def is_in_new_shard(self, job_id: str) -> bool:
-        """Whether the id names a shard that another process has just added.
-
-        To be asked only for a job that was not found: ids of release 0.1 may name any shard.
-        Raises QueueUnavailable.
-        """
-        number = shard_of(job_id)
-        if number < len(self._all):
-            return False
-        await self.grow()
-        return number < len(self._all)
-
     async def home(self) -> Shard:
         """Returns the shard for a new job: each in turn, except new ones and those that take none now.
 

@@ -30,7 +30,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobs.errors import ConfigurationError, MemoryFull, QueueDamaged, QueueUnavailable, WritesRefused
+from jobs.errors import ConfigurationError, QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.settings import Settings
 from jobs.store import cluster, requirements, sentinel
 from jobs.store.pool import Pool
@@ -267,9 +267,7 @@ async def availability() -> AsyncIterator[None]:
         yield
     except UNREACHABLE as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
-    except OutOfMemoryError as error:  # redis-py removes OOM and READONLY from the messages
-        raise MemoryFull(f"Redis does not accept writes: {error}") from error
-    except ReadOnlyError as error:
+    except (OutOfMemoryError, ReadOnlyError) as error:  # redis-py removes OOM and READONLY from the messages
         raise WritesRefused(f"Redis does not accept writes: {error}") from error
     except ResponseError as error:
         text = str(error)

@@ -27,7 +27,9 @@ async def warm(queue: JobQueue, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
     """
     monkeypatch.setattr(shards, "HOME", 600.0)
     monkeypatch.setattr("jobs.ledger.admission.COUNT_EVERY", 600.0)
-    await queue.submit(new_job("first"), watcher=WATCHER)
+    job, _ = await queue.submit(new_job("first"), watcher=WATCHER)
+    await queue.read(job.id)
+    await queue.read(job.id, watcher=WATCHER)
     claimed, _ = await queue.claim(MODEL, 1)
     await queue.start(claimed)
     await queue.finish(MODEL, [ending(claimed[0])])
