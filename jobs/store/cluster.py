@@ -18,7 +18,6 @@ from typing import Any
 
 from arq.connections import ArqRedis
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
@@ -26,6 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs.errors import QueueUnavailable
 from jobs.store.address import Address, parse
+from jobs.store.names import NamedConnection
 from jobs.store.pool import Pool
 from jobs.store.slots import Node, SlotMap
 from jobs.store.tls import TLSConnection
@@ -55,7 +55,7 @@ def address(url: str) -> Address:
     return parsed
 
 
-class NodeConnection(Connection):
+class NodeConnection(NamedConnection):
     """A connection that looks up its node whenever it connects, and reports to the map what it meets."""
 
     def __init__(self, *, slots: SlotMap, locate: Callable[[], Awaitable[Node]], **options: Any) -> None:
@@ -70,7 +70,7 @@ class NodeConnection(Connection):
     async def _connect(self) -> None:
         self.host, self.port = await self._locate()
         try:
-            await super()._connect()  # type: ignore[no-untyped-call]
+            await super()._connect()
             return
         except OSError:
             self._slots.suspect(self.node)
@@ -79,7 +79,7 @@ class NodeConnection(Connection):
                 raise
         # another primary has taken over since the map was asked for
         self.host, self.port = found
-        await super()._connect()  # type: ignore[no-untyped-call]
+        await super()._connect()
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
@@ -107,6 +107,10 @@ class NodeConnection(Connection):
 
 class TLSNodeConnection(NodeConnection, TLSConnection):
     """The same with TLS."""
+
+
+ROUTED = {NamedConnection: NodeConnection, TLSConnection: TLSNodeConnection}
+"""Class of an address's connections -> the one that looks up its node."""
 
 
 class SlotPool(Pool):
@@ -138,12 +142,10 @@ class Cluster:
         `max_connections` holds for each hash tag. Raises ValueError for an invalid address.
         """
         parsed = address(url)
-        server = dict(parsed.server)
-        self._short = {**short, **server}
-        tls = server.pop("ssl", False)
-        plain, routed = (TLSConnection, TLSNodeConnection) if tls else (Connection, NodeConnection)
-        self._slots = SlotMap(parsed.hosts, {**short, **server, "connection_class": plain})
-        self._options = {**options, **server, "connection_class": routed}
+        self._short = {**short, **parsed.server}
+        self._slots = SlotMap(parsed.hosts, self._short)
+        routed = ROUTED[parsed.server["connection_class"]]
+        self._options = {**options, **parsed.server, "connection_class": routed}
         self._clients: dict[int, ArqRedis] = {}
         self._primaries: dict[Node, Redis] = {}
         self._events = self._client_of(self._answering, self._options["max_connections"])
@@ -175,20 +177,21 @@ class Cluster:
         for node in current:
             if node not in self._primaries:
                 self._primaries[node] = self._client_of(_always(node), ADMIN_CONNECTIONS)
-        return self._named(current)
+        return {f"{host}:{port}": self._primaries[host, port] for host, port in current}
 
-    def _named(self, nodes: list[Node]) -> dict[str, Redis]:
-        return {f"{host}:{port}": self._primaries[host, port] for host, port in nodes}
+    async def probes(self) -> Mapping[str, tuple[Redis, str]]:
+        """Like `primaries`, each with a hash tag that it serves, such as `{17}`. Raises redis-py's errors.
 
-    async def probes(self) -> Mapping[str, Redis]:
-        """Like `primaries`, but raises redis-py's errors; the clients have neither retry nor health check.
-
-        With those, redis-py would recurse if a password is missing.
+        The clients have neither retry nor health check: redis-py would recurse if a password is missing.
         """
         await self._slots.refresh()
         for host, port in self._slots.primaries():
-            self._primaries[host, port] = Redis(host=host, port=port, **self._short)
-        return self._named(self._slots.primaries())
+            self._primaries[host, port] = Redis.from_pool(Pool(host=host, port=port, **self._short))
+        tags = self._slots.tags()
+        return {
+            f"{host}:{port}": (self._primaries[host, port], tags[host, port])
+            for host, port in self._slots.primaries()
+        }
 
     def unassigned(self) -> int:
         """Returns the number of slots without a primary when the map was last asked for."""

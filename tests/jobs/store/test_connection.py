@@ -12,7 +12,8 @@ from redis.asyncio import SSLConnection
 
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
-from jobs.store.connection import availability, check, connect
+from jobs.store.check import check
+from jobs.store.connection import availability, connect
 from jobs.store.store import open_store
 from tests import valkey
 from tests.waiting import until

@@ -15,7 +15,8 @@ from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.settings import Settings
 from jobs.store import durability
-from jobs.store.connection import cancel, check, connect
+from jobs.store.check import check
+from jobs.store.connection import cancel, connect
 from jobs.store.durability import Level
 from tests import valkey
 from tests.api.api_process import mounted
