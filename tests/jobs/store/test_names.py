@@ -24,7 +24,7 @@ NO_ANSWER = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolut
 
 
 class Answers:
-    """Replaces socket.getaddrinfo for `*.test`: `hosts` have addresses or an error, lookups in `slow` hang."""
+    """Replaces socket.getaddrinfo for `*.test`: `hosts` have an answer each, lookups in `slow` hang."""
 
     def __init__(self) -> None:
         self._real = socket.getaddrinfo
