@@ -29,6 +29,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from jobs.errors import ConfigurationError, QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.settings import Settings
 from jobs.store import cluster, sentinel
+from jobs.store.node import CANNOT_SERVE
 from jobs.store.pool import Pool
 
 log = structlog.get_logger(__name__)
@@ -145,7 +146,7 @@ async def availability() -> AsyncIterator[None]:
         raise WritesRefused(f"Redis does not accept writes: {error}") from error
     except ResponseError as error:
         text = str(error)
-        if text.startswith(("MISCONF", "NOREPLICAS", "BUSY", *cluster.CANNOT_SERVE)):
+        if text.startswith(("MISCONF", "NOREPLICAS", "BUSY", *CANNOT_SERVE)):
             raise WritesRefused(f"Redis does not accept writes: {error}") from error
         # a permission was removed: no job may fail because of that
         if isinstance(error, NoPermissionError) or any(mark in text for mark in DENIED_IN_SCRIPT):
