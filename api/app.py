@@ -23,6 +23,7 @@ from api.edge.hosts import Hosts
 from api.edge.memory_budget import Budget
 from api.edge.middleware import Edge
 from api.edge.state import EdgeState
+from api.health.footprint_cache import FootprintCache
 from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
 from api.intake import Intake
@@ -177,6 +178,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         budget=budget,
         large=LargeResults(ledger.reading, budget),
         observer=Observer(settings, store, ledger, roster, history),
+        footprints=FootprintCache(ledger.shards),
         intake=Intake(ledger, waiting, subscriber.process, metrics),
         metrics=metrics,
     )

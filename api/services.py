@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.edge.memory_budget import Budget
 from api.edge.state import EdgeState
+from api.health.footprint_cache import FootprintCache
 from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
 from api.intake import Intake
@@ -37,6 +38,7 @@ class Services:
     budget: Budget
     large: LargeResults
     observer: Observer
+    footprints: FootprintCache
     intake: Intake
     metrics: ApiMetrics
 

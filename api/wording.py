@@ -13,9 +13,20 @@ def counted(count: int, one: str) -> str:
     return f"{count:,} {noun(count, one)}"
 
 
-def bytes_in_words(count: int) -> str:
-    """`8.2 MB`, `300.4 kB`."""
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+def bytes_in_words(count: float) -> str:
+    """`4.3 GB`, `8.2 MB`, `300.4 kB`, `264 bytes`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return counted(round(count), "byte")
+
+
+def duration(seconds: float) -> str:
+    """`2 d`, `1.5 h`, `10 min`, `45 s`."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def time_of_day(unix: float) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from jobs.errors import InvalidRequest
 from jobs.inputs import check_inputs
 from jobs.models import ModelSpec
 from jobs.priorities import Priority
@@ -105,6 +106,15 @@ def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
         keep_inputs=request.keep_inputs,
         given={name: parameters[name] for name in request.parameters} if spec.defaults else None,
     )
+
+
+def check_lifetime(job: NewJob, longest: float) -> None:
+    """Raises InvalidRequest if the job asks for a longer lifetime, in seconds, than the server allows."""
+    if job.result_ttl is not None and job.result_ttl > longest:
+        raise InvalidRequest(
+            f"result_ttl: give at most {longest:,.15g} seconds, the limit of this server",
+            pointer="/result_ttl",
+        )
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -19,6 +19,9 @@ from jobs.errors import ConfigurationError
 
 MIB = 1024 * 1024
 
+MONTH = 30 * 86_400
+"""Seconds, the longest lifetime that a request may have (`LONGEST` in conclude.lua)."""
+
 PREFIX = "BATCHLINE_"
 
 SETTINGS_CHECKED = f"{PREFIX}SETTINGS_CHECKED"
@@ -81,8 +84,8 @@ class Settings(BaseSettings):
     # Lifetimes
     result_ttl: Annotated[float, Field(gt=0)] = 3600.0
     """Seconds for which a finished job and its results can be read, unless its request says otherwise."""
-    max_result_ttl: Annotated[float, Field(gt=0)] = 86_400.0
-    """Most seconds that a request may ask for."""
+    max_result_ttl: Annotated[float, Field(ge=1, le=MONTH)] = 86_400.0
+    """Most seconds that a request may ask for, up to 30 days. If it is not set, at least `result_ttl`."""
     idempotency_ttl: Annotated[float, Field(gt=0)] = 86_400.0
     """Seconds for which an Idempotency-Key is kept."""
     recent_jobs: Annotated[int, Field(ge=1)] = 10_000
@@ -141,6 +144,17 @@ class Settings(BaseSettings):
         if self.renew_every > self.lease / 3:
             raise ValueError("BATCHLINE_RENEW_EVERY must be at most a third of BATCHLINE_LEASE")
         return self
+
+    @model_validator(mode="after")
+    def _default_lifetime_allowed(self) -> "Settings":
+        if "max_result_ttl" in self.model_fields_set and self.result_ttl > self.max_result_ttl:
+            raise ValueError("BATCHLINE_RESULT_TTL must be at most BATCHLINE_MAX_RESULT_TTL")
+        return self
+
+    @property
+    def longest_result_ttl(self) -> float:
+        """Most seconds that a request may ask for. An unset `max_result_ttl` is no less than `result_ttl`."""
+        return min(max(self.max_result_ttl, self.result_ttl), MONTH)
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,7 +17,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
 from tests.gate import Gate
-from tests.ledger import JobQueue
+from tests.ledger import SHARDS, JobQueue
 
 _databases = itertools.count()
 
@@ -79,7 +80,7 @@ def redis_url(server: valkey.Server) -> str:
 
 @pytest.fixture
 def settings(redis_url: str, tmp_path: Path) -> Settings:
-    return Settings(redis_url=redis_url, data_dir=tmp_path)
+    return Settings(redis_url=redis_url, data_dir=tmp_path, shards=SHARDS)
 
 
 @pytest.fixture
@@ -100,8 +101,10 @@ async def redis(settings: Settings) -> AsyncIterator[ArqRedis]:
 
 
 @pytest.fixture
-def queue(redis: ArqRedis, settings: Settings) -> JobQueue:
-    return JobQueue(redis, settings, ["sentiment"])
+async def queue(redis: ArqRedis, settings: Settings) -> AsyncIterator[JobQueue]:
+    queue = JobQueue(redis, settings, ["sentiment"])
+    yield queue
+    await queue.close()
 
 
 async def written(client: ArqRedis) -> set[str]:
@@ -120,10 +123,12 @@ async def keys_without_lifetime(client: ArqRedis) -> list[str]:
 
     The payload of a job that has not ended is no leak: it must not have a lifetime.
     """
-    permanent = [key.pattern for key in keys.ALL if key.permanent]
+    permanent = [key.of("*", tag) for key in keys.ALL if key.permanent for tag in ("", "{*}")]
     unfinished = set()
-    for queue_key in await client.keys(keys.QUEUE.of("*")):
-        unfinished |= {keys.JOB.of(job_id.decode()) for job_id in await client.zrange(queue_key, 0, -1)}
+    for queue_key in map(bytes.decode, await client.keys(keys.QUEUE.of("*"))):
+        [tag] = re.findall(r"^(\{\d+\}|)", keys.model_of(queue_key))
+        ids = await client.zrange(queue_key, 0, -1)
+        unfinished |= {keys.JOB.of(job_id.decode(), tag) for job_id in ids}
     left = []
     for key in map(bytes.decode, await client.keys("*")):
         known = key in unfinished or any(fnmatchcase(key, pattern) for pattern in permanent)

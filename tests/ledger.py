@@ -1,13 +1,14 @@
 """Builders that stand in for a worker where a test needs one: claims and endings of jobs. No engine here."""
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from arq.connections import ArqRedis
 
-from jobs.ledger import views
+from jobs.ledger import keys, views
 from jobs.ledger.claims import Claims
 from jobs.ledger.envelope import terms
 from jobs.ledger.keys import Key
@@ -27,6 +28,9 @@ OfJob = TypeVar("OfJob", Claimed, Progress, Ending)
 
 MODEL = "sentiment"
 
+SHARDS = int(os.environ.get("TEST_SHARDS", "1"))
+"""Shards of the queues that tests use, unless a test is about another number."""
+
 WATCHER = "0123456789abcdef"
 """The name of an API process."""
 
@@ -45,9 +49,25 @@ class JobQueue(Ledger):
         self._claimed: dict[str, int] = {}
         """Claimed job -> its shard."""
 
+    async def shard(self, job_id: str) -> Shard:
+        """The shard that the id names; ids of release 0.1 and of stock arq clients may name a wrong one."""
+        return (await self.shards.of(job_id))[0]
+
     async def key(self, kind: Key, job_id: str) -> str:
         """The key of a job in its own shard."""
-        return (await self.shards.of(job_id))[0].key(kind, job_id)
+        return (await self.shard(job_id)).key(kind, job_id)
+
+    async def beside(self, kind: Key, job_id: str, model: str = MODEL) -> str:
+        """The key of a model, or of all models, in the shard of a job."""
+        return (await self.shard(job_id)).key(kind, model if "*" in kind.pattern else "")
+
+    def everywhere(self, kind: Key, name: str = MODEL) -> list[str]:
+        """The keys of a model, or of all models, in every shard."""
+        return [shard.key(kind, name if "*" in kind.pattern else "") for shard in self.shards]
+
+    async def members(self, kind: Key, model: str = MODEL) -> int:
+        """The members of a model's sorted sets in all shards."""
+        return sum([await self.redis.zcard(key) for key in self.everywhere(kind, model)])
 
     async def depth(self, *only: str) -> dict[str, Depth]:
         return await self.shards.depth(*only)
@@ -62,7 +82,7 @@ class JobQueue(Ledger):
     ) -> tuple[list[Claimed], int]:
         rounds = self._rounds.setdefault(model, Rounds(self.shards, model, self._worker))
         for view in rounds._views:
-            view.looked = -math.inf  # so that it sees what the test did in the last moment
+            view.looked = -math.inf  # so that it sees what the test did in the last 0.1 s, in every shard
         claimed, left = await rounds.claim(inputs, workers, **options)
         self._claimed |= {job.id: job.shard for job in claimed}
         return claimed, left
@@ -98,6 +118,15 @@ class JobQueue(Ledger):
             pairs = [(job, latest[job.id]) for job in some]
             released += await claims.release(model, pairs, uncharged=uncharged)
         return released
+
+    async def lapse(self, job_id: str) -> None:
+        """Ends a running job's lease, as if it had not been renewed while sweeps came steadily."""
+        await self.redis.zadd(await self.beside(keys.QUEUE, job_id), {job_id: keys.RUNNING + 1}, xx=True)
+        await self.redis.set(await self.beside(keys.SWEPT, job_id), 1, px=60_000)
+
+    async def close(self) -> None:
+        for rounds in self._rounds.values():
+            await rounds.close()
 
     def _claims(self, shard: int) -> Claims:
         return Claims(self.shards[shard], self._worker)

@@ -11,13 +11,18 @@ from typing import IO
 import httpx
 import psutil
 
+from tests.ledger import SHARDS
+
 ROOT = Path(__file__).parent.parent
 
 
 def running(
     module: str, *arguments: str, **settings: object
 ) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """`python -m module` with `BATCHLINE_*` settings, given in lower case; it ends with the block."""
+    """`python -m module` with `BATCHLINE_*` settings, given in lower case; it ends with the block.
+
+    BATCHLINE_SHARDS is TEST_SHARDS unless it is given.
+    """
     return logging_to(None, module, *arguments, **settings)
 
 
@@ -27,6 +32,7 @@ def logging_to(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """As `running`, but what it prints goes to the log; to the test's own output when that is None."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHLINE_")}
+    settings = {"shards": SHARDS, **settings}
     environment |= {f"BATCHLINE_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from api.health.condition import UNREACHABLE, Condition, condition
 from api.health.failing import SAMPLES, WINDOW
@@ -22,6 +22,7 @@ from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
 from jobs.store.connection import availability
+from jobs.store.durability import is_forbidden
 from jobs.store.store import Store
 
 
@@ -72,7 +73,7 @@ class Observer:
     async def _servers(self) -> dict[str, Mapping[str, Any] | None]:
         primaries = await self.store.primaries()
         if len(primaries) == 1:
-            return {name: await redis.info() for name, redis in primaries.items()}
+            return {name: await _whole_info(redis) for name, redis in primaries.items()}
         found = await asyncio.gather(*map(_info, primaries.values()))
         return dict(zip(primaries, found, strict=True))
 
@@ -86,9 +87,19 @@ class Observer:
 async def _info(redis: Redis) -> Mapping[str, Any] | None:
     try:
         async with asyncio.timeout(PATIENCE), availability():
-            info: Mapping[str, Any] = await redis.info()
+            return await _whole_info(redis)
     except (QueueUnavailable, RedisError, TimeoutError):
         return None
+
+
+async def _whole_info(redis: Redis) -> Mapping[str, Any]:
+    """The server's INFO; nothing if the server forbids it, as managed servers may."""
+    try:
+        info: Mapping[str, Any] = await redis.info()
+    except ResponseError as error:
+        if not is_forbidden(error):
+            raise
+        return {}
     return info
 
 

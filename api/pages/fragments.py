@@ -16,6 +16,7 @@ from api.health.observation import Observation
 from api.health.redis_timeout import redis_timeout
 from api.pages.charts import Chart, charts, trend
 from api.pages.job_table import Filters, filters, url
+from api.pages.memory_figure import memory_figure
 from api.pages.model_figures import figures
 from api.pages.rendering import page
 from api.services import Services, Shared
@@ -62,8 +63,13 @@ async def recent_fragment(request: Request, shared: Shared) -> Response:
 async def status(shared: Services, spec: ModelSpec | None = None) -> dict[str, Any]:
     """The data of the fragment with health, models and workers: of all models, or of one."""
     seen = await shared.observer.observe()
-    if seen is None or spec is not None:
-        return status_of(shared, seen, spec)
+    if seen is None:
+        return status_of(shared, None, spec)
+    if spec is not None:
+        context = status_of(shared, seen, spec)
+        [model] = context["models"]
+        footprint = (await shared.footprints.read()).get(spec.name)
+        return context | {"memory": memory_figure(footprint, model.jobs_rate, seen)}
     waiting: Mapping[str, list[tuple[float, int]]] = {}
     if shared.ledger.shards.first.available:
         try:
@@ -89,6 +95,7 @@ def status_of(shared: Services, seen: Observation | None, spec: ModelSpec | None
     return {
         "away": seen is None,
         "condition": condition,
+        "memory": None,
         "models": [figures(each, seen, lifetime) for each in specs.values()] if seen else [],
         "workers": [beat for beat in seen.beats if beat.model in specs] if seen else [],
         "silent": SILENT,

@@ -99,4 +99,8 @@ def _again(request: Request, job: Job, given: JobInputs) -> str | None:
         return None
     inputs = given.inputs[0] if given.single else given.inputs
     body = {"model": job.model, "inputs": inputs}
-    return curl_lines.submit(request, body | ({"parameters": given.parameters} if given.parameters else {}))
+    if given.parameters:
+        body["parameters"] = given.parameters
+    if given.keep:
+        body["keep_inputs"] = True
+    return curl_lines.submit(request, body)

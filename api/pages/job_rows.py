@@ -86,7 +86,9 @@ def _why_no_inputs(job: Job, inputs: JobInputs) -> str:
         return ""
     if inputs.size:
         return f"The inputs are too large to show here ({bytes_in_words(inputs.size)})."
-    return "The inputs are not kept: large ones are deleted when their job ends, the others some time later."
+    if job.status.terminal:
+        return "The inputs were not kept. A request with `keep_inputs` keeps them."
+    return "The inputs cannot be shown."  # another program's data, or the job has just ended
 
 
 def task_of(shared: Services, job: Job) -> tasks.Task:

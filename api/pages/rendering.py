@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from api.wording import bytes_in_words, counted, noun, time_of_day
+from api.wording import bytes_in_words, counted, duration, noun, time_of_day
 from jobs.monitoring.histograms import LATENCIES
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -147,5 +147,6 @@ _environment.filters.update(
     noun=noun,
     counted=counted,
     bytes_in_words=bytes_in_words,
+    duration=duration,
 )
 _environment.globals["assets"] = _fingerprint()

@@ -19,7 +19,10 @@ from jobs.schema import JobRequest, NewJob
 
 
 def body(form: Mapping[str, str], catalog: ModelCatalog) -> dict[str, Any]:
-    """The form as the body of `POST /v1/jobs`, not yet validated. Raises InvalidRequest."""
+    """The form as the body of `POST /v1/jobs`, not yet validated. Raises InvalidRequest.
+
+    The inputs are kept, because the answers are shown beside them.
+    """
     if "text" not in form:
         raise InvalidRequest("the form has no field named text", pointer="/inputs")
     spec = catalog[form.get("model") or catalog.default.name]
@@ -32,7 +35,7 @@ def body(form: Mapping[str, str], catalog: ModelCatalog) -> dict[str, Any]:
     single = len(inputs) == 1 and not isinstance(inputs[0], list)
     parameters = parameter_fields.parameters(spec, form)
     asked = {"model": spec.name, "inputs": inputs[0] if single else inputs}
-    return asked | ({"parameters": parameters} if parameters else {})
+    return asked | ({"parameters": parameters} if parameters else {}) | {"keep_inputs": True}
 
 
 def _given(form: Mapping[str, str]) -> list[tuple[str, str]]:

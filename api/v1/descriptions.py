@@ -10,6 +10,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "parameters": "Parameters of the model's task. Omitted ones have the model's default or the task's.",
         "priority": "Jobs of a higher priority run first. It is a head start, so no job waits for ever.",
         "expires_in": "Seconds until the job must start, or it ends as `expired`. Default: no limit.",
+        "result_ttl": "Seconds for which the ended job can be read. Default: the server's, often an hour. "
+        "The limit is in a model's `request` (`GET /v1/models`). A short lifetime saves the server's memory.",
+        "keep_inputs": "Whether the job's page shows the inputs after the job's end, as long as its results. "
+        "Otherwise they are deleted when it ends.",
     },
     "Job": {
         "id": "A UUID, used to read, follow and cancel the job.",

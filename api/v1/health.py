@@ -52,7 +52,9 @@ async def metrics(shared: Shared) -> Response:
             shards = shared.ledger.shards
             depths = await shards.depth()
             workers = await shared.roster.workers(fresh=True) if shards.first.available else None
-        ledger = LedgerCollector(depths, workers, shared.settings, len(shards.unavailable()))
+        footprints = await shared.footprints.read()
+        unavailable = len(shards.unavailable())
+        ledger = LedgerCollector(depths, workers, shared.settings, footprints, unavailable)
     except (QueueUnavailable, TimeoutError):
         ledger = LedgerCollector(None, None, shared.settings)
     scraped = CollectorRegistry()

@@ -46,7 +46,7 @@ Models = Annotated[
 async def _parse(request: Request) -> ParsedRequest[Wait]:
     shared, wait = services(request), requested_wait(request)
     key = submission.idempotency_key(request)
-    job = await submission.read_job(request, shared.catalog, shared.settings.max_request_bytes)
+    job = await submission.read_job(request, shared.catalog, shared.settings)
     return ParsedRequest(job, wait, wait.seconds, key)
 
 

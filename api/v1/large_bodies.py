@@ -33,6 +33,8 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
     priority: Priority = "normal"
     expires_in: Annotated[float, Meta(gt=0, le=WEEK)] | UnsetType = UNSET
+    result_ttl: Annotated[float, Meta(ge=1)] | UnsetType = UNSET
+    keep_inputs: bool = False
 
 
 _envelope = msgspec.json.Decoder(Envelope)
@@ -63,6 +65,8 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
         parameters=parameters,
         priority=envelope.priority,
         expires_in=None if envelope.expires_in is UNSET else envelope.expires_in,
+        result_ttl=None if envelope.result_ttl is UNSET else envelope.result_ttl,
+        keep_inputs=envelope.keep_inputs,
         given={name: parameters[name] for name in given} if spec.defaults else None,
     )
 

@@ -11,8 +11,9 @@ from jobs.validation import properties
 def examples(catalog: ModelCatalog) -> dict[str, Any]:
     """A valid request for each model, and one with every field for the default model."""
     minimal = {name: {"value": {"model": name, **example(spec)}} for name, spec in catalog.specs.items()}
-    full = {"model": catalog.default.name, **example(catalog.default), "priority": "high", "expires_in": 60}
-    return minimal | {"high priority, must start within a minute": {"value": full}}
+    asked = {"priority": "high", "expires_in": 60, "result_ttl": 600, "keep_inputs": True}
+    full = {"model": catalog.default.name, **example(catalog.default), **asked}
+    return minimal | {"high priority, must start within a minute, kept for ten minutes": {"value": full}}
 
 
 def example(spec: ModelSpec) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
     return schema | {"properties": declared}
 
 
-def request_schema(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
+def request_schema(spec: ModelSpec, *, default: bool, longest_result_ttl: float) -> dict[str, Any]:
     """JSON Schema of a request to the model, beside JobRequest's. It cannot limit depth or integers."""
     item = spec.definition.input.describe(spec.max_input_chars)
     single = item or {"not": {"type": "array"}}
@@ -59,6 +60,7 @@ def request_schema(spec: ModelSpec, *, default: bool) -> dict[str, Any]:
             "model": {"enum": [spec.name, *spec.aliases]} if spec.aliases else {"const": spec.name},
             "inputs": {"anyOf": [single, many]},
             "parameters": parameters,
+            "result_ttl": {"maximum": longest_result_ttl},
         },
         "required": [name for name, need in needed.items() if need],
     }

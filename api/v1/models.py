@@ -49,6 +49,7 @@ async def list_models(shared: Shared) -> Response:
                     spec is catalog.default,
                     depths[name],
                     [beat for beat in workers if beat.model == name],
+                    shared.settings.longest_result_ttl,
                 )
                 for name, spec in catalog.specs.items()
             ],
@@ -65,7 +66,9 @@ def _modified(models_file: Path) -> int:
         return int(time.time())
 
 
-def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat]) -> Model:
+def _described(
+    spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat], longest_result_ttl: float
+) -> Model:
     return Model(
         name=spec.name,
         aliases=spec.aliases,
@@ -75,7 +78,7 @@ def _described(spec: ModelSpec, default: bool, depth: Depth, workers: list[Heart
         input=spec.definition.input.name,
         parameters=parameters_schema(spec),
         defaults=_defaults(spec, workers),
-        request=request_schema(spec, default=default),
+        request=request_schema(spec, default=default, longest_result_ttl=longest_result_ttl),
         limits=ModelLimits(spec.max_inputs, spec.max_input_chars),
         queue=ModelQueue(waiting=depth.waiting + depth.deferred, running=depth.running),
         workers=[

@@ -28,6 +28,7 @@ INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server ru
 - `GET /v1/jobs/{id}?wait=10` waits for the end of a submitted job.
 - `GET /v1/jobs/{id}/events` streams the job's states and its progress.
 - `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
+- An ended job can be read for its `result_ttl`; after that calls answer `job-gone`, or `unknown-job`.
 - `GET /v1/models` lists the models, each with a JSON Schema of its requests.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
 - Requests may be compressed (`Content-Encoding: gzip`). Large answers are, if the client accepts it.

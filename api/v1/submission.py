@@ -17,7 +17,8 @@ from api.problems.problem import Refusal
 from api.v1 import large_bodies
 from jobs.errors import InvalidRequest
 from jobs.models import ModelCatalog
-from jobs.schema import JobRequest, NewJob, validate_request
+from jobs.schema import JobRequest, NewJob, check_lifetime, validate_request
+from jobs.settings import Settings
 from jobs.validation import explained
 
 THREAD_BYTES = 256 * 1024
@@ -32,19 +33,21 @@ _one_at_a_time = asyncio.Semaphore(1)
 _decoder = msgspec.json.Decoder(JobRequest)
 
 
-async def read_job(request: Request, catalog: ModelCatalog, max_bytes: int) -> NewJob:
+async def read_job(request: Request, catalog: ModelCatalog, settings: Settings) -> NewJob:
     """Reads the request's job.
 
     Raises InvalidRequest; Refusal if the content type is not JSON, or the body is too large or exceeds the
     free memory. The body's memory stays reserved until `bodies.release`.
     """
     _check_media_type(request)
-    body = await bodies.read(request, max_bytes)
-    if not _heavy(body):
-        return parse(body, catalog)
-    async with _one_at_a_time:  # decoding holds the GIL: several at once would block the event loop
-        new = await asyncio.to_thread(parse_large, body, catalog)
-    bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
+    body = await bodies.read(request, settings.max_request_bytes)
+    if _heavy(body):
+        async with _one_at_a_time:  # decoding holds the GIL: several at once would block the event loop
+            new = await asyncio.to_thread(parse_large, body, catalog)
+        bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
+    else:
+        new = parse(body, catalog)
+    check_lifetime(new, settings.longest_result_ttl)
     return new
 
 

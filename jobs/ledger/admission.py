@@ -1,12 +1,14 @@
 """Admission: the limits of a queue, of which each shard enforces what the other shards leave.
 
 A script sees only its own shard. With one shard its limits are exact. With several, a process knows the other
-shards from its own submits and from a count at most COUNT_EVERY old; what other processes submit meanwhile
-may exceed the limits by that much.
+shards from its own submits and from a count at most COUNT_EVERY old. What it is sending to them counts as
+accepted, so one process never exceeds the limits; several may by what the others submit meanwhile.
 """
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from jobs.errors import QueueUnavailable
@@ -23,6 +25,9 @@ class Used(NamedTuple):
     jobs: int
     bytes: int
 
+    def plus(self, jobs: int, size: int) -> "Used":
+        return Used(self.jobs + jobs, self.bytes + size)
+
 
 NONE = Used(0, 0)
 
@@ -33,37 +38,51 @@ class Admission:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._used: dict[tuple[str, int], Used] = {}
+        self._learned: dict[tuple[str, int], float] = {}
+        """Times of the newest answers, by the monotonic clock."""
+        self._sending: dict[tuple[str, int], Used] = {}
         self._counted: dict[str, float] = {}
         self._lock = asyncio.Lock()
 
-    async def limits(self, model: str, shard: Shard) -> tuple[int, int]:
-        """Returns the most jobs and bytes of the model that the shard may hold now."""
+    @asynccontextmanager
+    async def limits(self, model: str, shard: Shard, jobs: int, size: int) -> AsyncIterator[tuple[int, int]]:
+        """The most jobs and bytes of the model that the shard may hold, while so many are sent to it."""
         settings = self._shards.settings
         if len(self._shards) == 1:
-            return settings.max_queued_jobs, settings.max_queued_bytes
+            yield settings.max_queued_jobs, settings.max_queued_bytes
+            return
         async with self._lock:
             if time.monotonic() - self._counted.get(model, -COUNT_EVERY) >= COUNT_EVERY:
                 await self._count(model)
-        others = self._others(model, shard)
-        return settings.max_queued_jobs - others.jobs, settings.max_queued_bytes - others.bytes
+        others, place = self._others(model, shard), (model, shard.number)
+        self._sending[place] = self._sending.get(place, NONE).plus(jobs, size)
+        try:
+            yield settings.max_queued_jobs - others.jobs, settings.max_queued_bytes - others.bytes
+        finally:
+            self._sending[place] = self._sending[place].plus(-jobs, -size)
 
     def learn(self, model: str, shard: Shard, jobs: int, size: int) -> None:
         """Notes what a submit found in its shard."""
         self._used[model, shard.number] = Used(jobs, size)
+        self._learned[model, shard.number] = time.monotonic()
 
     def depth(self, model: str) -> int:
         """Returns the unfinished jobs of the model in all shards, as last known."""
         return sum(self._used.get((model, shard.number), NONE).jobs for shard in self._shards)
 
     def _others(self, model: str, shard: Shard) -> Used:
-        used = [self._used.get((model, each.number), NONE) for each in self._shards if each is not shard]
+        places = [(model, each.number) for each in self._shards if each is not shard]
+        used = [known.get(place, NONE) for place in places for known in (self._used, self._sending)]
         return Used(sum(each.jobs for each in used), sum(each.bytes for each in used))
 
     async def _count(self, model: str) -> None:
+        began = time.monotonic()
         try:
             found = await self._shards.each(lambda shard: shard.depth(model))
         except QueueUnavailable:
             return  # the submit itself reports it
         self._counted[model] = time.monotonic()
         for number, depths in found.items():
+            if self._learned.get((model, number), began) > began:
+                continue  # a submit was answered since
             self._used[model, number] = Used(depths[model].unfinished, depths[model].bytes)

@@ -53,7 +53,7 @@ class Claims:
         before: float | None = None,
         wait: float = 0.0,
     ) -> Answer:
-        """Leases the most urgent jobs, up to `inputs` inputs.
+        """Leases the most urgent jobs, up to `inputs` inputs; none of them if that is 0.
 
         Stops at the first job that brings the payloads to `size` bytes or more, by default `window_bytes`.
         With several `workers` on the queue a claim takes its share, so that they finish a burst together.
@@ -78,7 +78,8 @@ class Claims:
         else:
             call = partial(script("claim").run, self.shard.redis, parameters)
         now, left, head, taken, *rest = await self.shard.call(call)
-        failpoints.reach("after_claim")
+        if inputs:  # otherwise it leases nothing: `Rounds` looks for the next job
+            failpoints.reach("after_claim")
         claimed = claims(rest, token, now, self._worker, self.shard.number)
         return Answer(claimed, left, None if head is None else float(head), taken)
 

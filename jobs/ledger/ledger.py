@@ -6,7 +6,7 @@ import math
 import structlog
 from msgspec.structs import replace
 
-from jobs.errors import IdempotencyMismatch, JobGone, JobNotFound, QueueFull
+from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull
 from jobs.ledger import views
 from jobs.ledger.admission import Admission
 from jobs.ledger.envelope import Envelope
@@ -42,7 +42,7 @@ class Ledger:
     async def new_id(self, idempotency_key: str | None = None) -> str:
         """Returns an id for a job, which decides on its shard. Raises QueueUnavailable."""
         if idempotency_key is None:
-            return new_id(self.shards.home().number)
+            return new_id((await self.shards.home()).number)
         return new_id((await self.shards.home_of_key(_digest(idempotency_key))).number)
 
     async def submit(
@@ -123,8 +123,8 @@ class Ledger:
         """Like `read`, but a missing job raises JobGone, because it was accepted before."""
         try:
             return await self.read(job_id)
-        except JobNotFound as error:
-            raise JobGone(str(error)) from None
+        except JobNotFound:
+            raise self.reading.gone(job_id) from None
 
     async def read(self, job_id: str, inline: int = INLINE_BYTES, *, watcher: str = "") -> Job:
         """Returns the job as it is now. Raises JobNotFound, or JobGone if its lifetime is over.
@@ -147,7 +147,7 @@ class Ledger:
                 if logs.debugging():
                     log.debug("job cancelled, unless it had ended", job=job_id)
                 return self.reading.ended(shard, job_id, record, results=not where)
-        raise self.reading.missing(job_id)
+        raise await self.reading.missing(job_id)
 
     async def inputs(self, job_id: str) -> views.JobInputs:
         """Returns the inputs and parameters that a page shows of the job: see `Reading.inputs`."""

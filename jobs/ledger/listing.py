@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from jobs.errors import InvalidRequest, JobGone, JobNotFound, QueueDamaged
+from jobs.errors import InvalidRequest, JobNotFound, QueueDamaged
 from jobs.ledger import keys
-from jobs.ledger.reading import STATE_ONLY, Reading
+from jobs.ledger.reading import Reading
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
 from jobs.schema import Job, JobState
@@ -145,14 +143,14 @@ class Listing:
 
     async def _look_up(self, job_id: str) -> Job | None:
         try:
-            job = replace(await self._reading.job(job_id, STATE_ONLY), results=None)
-        except (JobGone, JobNotFound):  # its lifetime is over; the list keeps ids for longer
+            job = await self._reading.listed(job_id)
+        except JobNotFound:  # of a model that is not served
             return None
         except QueueDamaged as error:
             if not error.key.startswith(keys.RESULT.of()):
                 raise
             return None  # its record was replaced with another program's data
-        if job.status.terminal:
+        if job is not None and job.status.terminal:  # None: the list keeps ids for longer
             self._ended[job_id] = job
             if len(self._ended) > REMEMBERED:
                 del self._ended[next(iter(self._ended))]

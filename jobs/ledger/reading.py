@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from jobs.errors import JobGone, JobNotFound, WritesRefused
+from msgspec.structs import replace
+
+from jobs.errors import JobGone, JobNotFound, QueueDamaged, WritesRefused
 from jobs.ledger import keys, views
 from jobs.ledger.ids import created_ms
 from jobs.ledger.shard import Shard
@@ -29,6 +31,9 @@ SLICE = 1024 * 1024
 
 MAX_PREVIEW = 256 * 1024
 """Bytes of a payload up to which a page shows its inputs and parameters."""
+
+CLOCKS_MS = 60_000
+"""Milliseconds by which the clocks of two machines may differ. Ids of a later time were made up."""
 
 MAX_SLICES = 4
 """Most slices that a process requests at once; bounds what Redis buffers for it."""
@@ -88,18 +93,25 @@ class Reading:
         The API process `watcher` is told of the job's changes from now on. Raises JobNotFound, or JobGone if
         its lifetime is over.
         """
-        found = await self._find(job_id, inline, watcher)
-        if not found.ended:
-            return self._unfinished(job_id, found.parts)
-        record, *where = found.parts
-        return self.ended(found.shard, job_id, record, results=not where)
+        if (found := await self._find(job_id, inline, watcher)) is None:
+            raise await self.missing(job_id)
+        return self._job(job_id, found)
+
+    async def listed(self, job_id: str) -> Job | None:
+        """Returns a listed job without its results, or None if its lifetime is over.
+
+        Raises JobNotFound if its model is not served.
+        """
+        found = await self._find(job_id, STATE_ONLY)
+        return None if found is None else replace(self._job(job_id, found), results=None)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
 
         Raises like `job`.
         """
-        found = await self._find(job_id, INLINE_BYTES)
+        if (found := await self._find(job_id, INLINE_BYTES)) is None:
+            raise await self.missing(job_id)
         if not found.ended:
             job = self._unfinished(job_id, found.parts)
             progress = found.shard.key(keys.PROGRESS, job_id)
@@ -111,12 +123,11 @@ class Reading:
 
     async def stored(self, job_id: str) -> Stored:
         """Returns where the results of a job are if they exceed STATE_ONLY bytes. Raises like `job`."""
-        found = await self._find(job_id, STATE_ONLY)
-        match found.parts:
-            case [record, offset, size]:
-                job = self.ended(found.shard, job_id, record, results=False)
-                return Stored(job, found.shard, offset, size, record)
-        raise self.missing(job_id)
+        match await self._find(job_id, STATE_ONLY):
+            case Found(shard, [record, offset, size]):
+                job = self.ended(shard, job_id, record, results=False)
+                return Stored(job, shard, offset, size, record)
+        raise await self.missing(job_id)
 
     async def results(self, stored: Stored) -> bytearray:
         """Returns the results as JSON. Raises JobGone if their lifetime ends before they were all read."""
@@ -161,15 +172,35 @@ class Reading:
             key = shard.key(keys.RESULT, job_id)
             raise shard.integrity.damaged(key, "holds no record of a job") from None
 
-    def missing(self, job_id: str) -> JobGone | JobNotFound:
-        """Returns the error for an unknown id: JobGone if it is older than the lifetime of results."""
-        created = created_ms(job_id)
-        if created is not None and created < views.now_ms() - self._lifetime_ms:
+    async def missing(self, job_id: str) -> JobGone | JobNotFound:
+        """Returns the error for a job that was not found.
+
+        JobGone if it is still among the recent jobs, or its id is older than the default lifetime. A younger
+        job that asked for a short lifetime may be gone without a trace. Raises QueueUnavailable.
+        """
+        created, now = created_ms(job_id), views.now_ms()
+        if created is not None and created < now - self._lifetime_ms:
             return self.gone(job_id)
-        return JobNotFound(f"there is no job {job_id}")
+        for shard in await self._shards.of(job_id):
+            with suppress(QueueDamaged):  # the listing holds another program's data
+                async with availability():
+                    listed = await shard.redis.zscore(shard.key(keys.RECENT), job_id)
+                if listed is not None:
+                    return self.gone(job_id)
+        if created is None or created > now + CLOCKS_MS:
+            return JobNotFound(f"there is no job {job_id}")
+        return JobNotFound(
+            f"there is no job {job_id}: it was never accepted, or it ended and its own result_ttl is over"
+        )
 
     def gone(self, job_id: str) -> JobGone:
         return JobGone(f"job {job_id} ended and its lifetime is over")
+
+    def _job(self, job_id: str, found: Found) -> Job:
+        if not found.ended:
+            return self._unfinished(job_id, found.parts)
+        record, *where = found.parts
+        return self.ended(found.shard, job_id, record, results=not where)
 
     def _unfinished(self, job_id: str, parts: Sequence[Any]) -> Job:
         inputs, created, lease, attempts, index, place, done = parts
@@ -184,7 +215,8 @@ class Reading:
             self._shards.position(place) if place else None,
         )
 
-    async def _find(self, job_id: str, inline: int, watcher: str = "") -> Found:
+    async def _find(self, job_id: str, inline: int, watcher: str = "") -> Found | None:
+        """Returns None if no shard has the job. Raises JobNotFound if its model is not served."""
         kept_for_another = False
         for shard in await self._shards.of(job_id):
             parts = await self._read(shard, job_id, inline, watcher)
@@ -193,7 +225,7 @@ class Reading:
             kept_for_another |= bool(parts)
         if kept_for_another:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
-        raise self.missing(job_id)
+        return None
 
     async def _read(self, shard: Shard, job_id: str, inline: int, watcher: str) -> list[Any]:
         if watcher:

@@ -18,6 +18,8 @@ from jobs.problem_kinds import failure
 from jobs.schema import JobState
 
 _START = struct.Struct(">BQH")
+ARRAY_16, STR_8 = 0xDC, 0xD9
+"""msgpack's bytes before the size of a longer list or text; one byte begins a shorter one, with its size."""
 MARK = b"\xc1"
 """First byte of a record."""
 
@@ -87,6 +89,20 @@ def decode_record(data: bytes) -> Record:
         raise ValueError("the record is incomplete") from None
     end = _START.size + length
     return Record(_headers.decode(data[_START.size : end]), finished, data[end:] or None)
+
+
+def summary(start: bytes) -> tuple[str, int] | None:
+    """Returns the model and the finish time (Unix ms) from the start of a record.
+
+    The start may be cut after the model. None for a record of release 0.1, or if it is no record.
+    """
+    try:
+        mark, finished, _ = _START.unpack_from(start)
+        at = _START.size + (3 if start[_START.size] == ARRAY_16 else 1)
+        at, size = (at + 2, start[at + 1]) if start[at] == STR_8 else (at + 1, start[at] & 31)
+    except (struct.error, IndexError):
+        return None
+    return (start[at : at + size].decode("utf-8", "replace"), finished) if mark == MARK[0] else None
 
 
 class _Record01(msgspec.Struct):

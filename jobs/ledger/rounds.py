@@ -2,12 +2,14 @@
 
 Within a shard a claim takes the most urgent jobs. Across shards it begins with the shard whose next job was
 the most urgent when it was last seen, at most LOOK_EVERY ago. So priority and age hold across shards too,
-except for what arrived within that time (docs/decisions/033).
+except for what arrived within that time (docs/decisions/033). Shards that were seen before that are asked for
+their next job at once, before the claim. A doorbell names its shard, which is then the only one to be asked.
 """
 
 import asyncio
 import math
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from jobs.errors import QueueDamaged, QueueUnavailable
@@ -78,7 +80,7 @@ class Rounds:
             for view in self._views:
                 if not rung or view.claims.shard.number in rung:
                     view.looked = -math.inf
-            claimed = await self._round(inputs, workers, size, before)
+            claimed = await self._round(inputs, workers, size, before, rung)
         return claimed, sum(view.left for view in self._views)
 
     async def close(self) -> None:
@@ -86,33 +88,36 @@ class Rounds:
         await self._bells.close()
 
     async def _round(
-        self, inputs: int, workers: int, size: int | None, before: float | None
+        self,
+        inputs: int,
+        workers: int,
+        size: int | None,
+        before: float | None,
+        only: Collection[int] = (),
     ) -> list[Claimed]:
-        """Asks each shard once, until there are enough inputs or bytes."""
+        """Asks each shard once, or only some, until there are enough inputs or bytes."""
         claimed = self._answered_late()
         room = math.inf if size is None else size - sum(len(job.payload) for job in claimed)
         most = math.inf if before is None else before
-        asked: set[int] = set()
-        failure: QueueUnavailable | None = None
+        asked = {view.claims.shard.number for view in self._views} - set(only) if only else set()
+        outcomes = await self._look(asked)
         while inputs > 0 and (room > 0 or not claimed):
             now = time.monotonic()
             views = [view for view in self._askable() if view.claims.shard.number not in asked]
-            view = min(views, key=lambda each: each.urgency(now), default=None)
+            view = min(views, key=lambda each: (each.urgency(now), each.looked), default=None)
             if view is None or view.urgency(now) >= most:
                 break
             asked.add(view.claims.shard.number)
             limit = None if size is None else max(0, int(room))
-            try:
-                found = await self._ask(view, inputs, workers, limit, before)
-            except QueueUnavailable as error:
-                failure = error
-                continue
-            if found:
-                claimed += found.claimed
-                inputs -= found.inputs
-                room -= sum(len(job.payload) for job in found.claimed)
-        if failure and not claimed and not any(view.claims.shard.available for view in self._views):
-            raise failure
+            for found in await self._ask([view], inputs, workers, limit, before):
+                outcomes.append(found)
+                if isinstance(found, Answer):
+                    claimed += found.claimed
+                    inputs -= found.inputs
+                    room -= sum(len(job.payload) for job in found.claimed)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, QueueUnavailable)]
+        if failures and not claimed and len(failures) == len(outcomes):
+            raise failures[-1]
         return claimed
 
     def _askable(self) -> list[View]:
@@ -120,17 +125,41 @@ class Rounds:
         free = [view for view in self._views if view.asked is None]
         return [view for view in free if view.claims.shard.available] or free
 
+    async def _look(self, asked: Collection[int]) -> list[Answer | QueueUnavailable]:
+        """Learns the next jobs of the shards that were not seen lately, unless only one may have jobs."""
+        now = time.monotonic()
+        views = [view for view in self._askable() if view.claims.shard.number not in asked]
+        stale = [view for view in views if view.urgency(now) == -math.inf]
+        if not stale or sum(view.urgency(now) < math.inf for view in views) == 1:
+            return []
+        return await self._ask(stale, 0)
+
     async def _ask(
-        self, view: View, inputs: int, workers: int, size: int | None, before: float | None
-    ) -> Answer | None:
-        """Claims from one shard; None if it does not answer soon: then the answer is used when it comes."""
-        call = view.claims.claim(self._model, inputs, workers, size=size, before=before)
-        view.asked = asyncio.create_task(call)
-        await asyncio.wait([view.asked], timeout=SLOW)
-        if not view.asked.done():
-            view.claims.shard.available = False
-            return None
-        return self._take(view)
+        self,
+        views: Sequence[View],
+        inputs: int,
+        workers: int = 1,
+        size: int | None = None,
+        before: float | None = None,
+    ) -> list[Answer | QueueUnavailable]:
+        """Claims from shards at once; returns what those answer that do so soon.
+
+        The other claims are not given up: their answers are used when they come.
+        """
+        for view in views:
+            claim = view.claims.claim(self._model, inputs, workers, size=size, before=before)
+            view.asked = asyncio.create_task(claim)
+        await asyncio.wait([view.asked for view in views if view.asked], timeout=SLOW)
+        found: list[Answer | QueueUnavailable] = []
+        for view in views:
+            if view.asked is None or not view.asked.done():
+                view.claims.shard.available = False
+                continue
+            try:
+                found.append(self._take(view))
+            except QueueUnavailable as error:
+                found.append(error)
+        return found
 
     def _take(self, view: View) -> Answer:
         """Returns the answer of a claim that has ended. Raises QueueUnavailable."""

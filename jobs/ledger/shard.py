@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from jobs.errors import QueueDamaged, QueueUnavailable
+from jobs.errors import QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.ledger import keys
 from jobs.ledger.integrity import Integrity
 from jobs.ledger.keys import Key
@@ -168,7 +168,7 @@ class Shard:
         """Makes a call whose errors are named, and notes whether the shard is available."""
         try:
             answer = await self.integrity.run(call, many_jobs=many_jobs)
-        except QueueDamaged:
+        except (QueueDamaged, WritesRefused):
             self.available = True
             raise
         except QueueUnavailable:

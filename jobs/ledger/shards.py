@@ -23,7 +23,7 @@ HOME = 0.05
 shard, and so a script; over longer times all shards get the same share."""
 
 SETTLED = 10.0
-"""Seconds after a growth at which idempotency keys begin to use the new shards: every process knows them."""
+"""Seconds after a growth at which jobs begin to use the new shards: every process knows them then."""
 
 PATIENCE = 1.0
 """Most seconds that a shard's answer is waited for after another's."""
@@ -79,14 +79,20 @@ class Shards:
         number = shard_of(job_id)
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
-    def home(self) -> Shard:
-        """Returns the shard for a new job: each in turn, except those that take none now."""
-        turn = int(time.monotonic() / HOME) + self._offset
-        for step in range(len(self._all)):
-            shard = self._all[(turn + step) % len(self._all)]
+    async def home(self) -> Shard:
+        """Returns the shard for a new job: each in turn, except new ones and those that take none now.
+
+        Raises QueueUnavailable if the number of shards is not known yet.
+        """
+        if not self._learned:
+            await self.grow()
+        now = time.monotonic()
+        turn, size = int(now / HOME) + self._offset, self._settled(now)
+        for step in range(size):
+            shard = self._all[(turn + step) % size]
             if shard.takes_jobs:
                 return shard
-        return self._all[turn % len(self._all)]
+        return self._all[turn % size]
 
     async def home_of_key(self, digest: str) -> Shard:
         """Returns the shard for a job with an idempotency key, from the key's SHA-256 digest (hex digits).
@@ -99,7 +105,7 @@ class Shards:
         now, number = time.monotonic(), int(digest[:15], 16)
         sizes = [1, *(growth.number for growth in self._growths)]
         ends = [growth.at + SETTLED for growth in self._growths]
-        current = next((size for size, end in zip(sizes, [*ends, None], strict=True) if not end or now < end))
+        current = self._settled(now)
         home = self._all[number % current]
         for size, end in zip(sizes, ends, strict=False):
             earlier = self._all[number % size]
@@ -108,6 +114,10 @@ class Shards:
                     if await earlier.redis.exists(earlier.key(keys.IDEMPOTENCY, digest)):
                         return earlier
         return home
+
+    def _settled(self, now: float) -> int:
+        """Returns the number of shards that new jobs use: those that every process knows."""
+        return max([1, *(growth.number for growth in self._growths if growth.at + SETTLED <= now)])
 
     async def grow(self) -> None:
         """Raises the queue's number of shards to BATCHLINE_SHARDS, and learns its number. Once a second."""

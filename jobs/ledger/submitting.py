@@ -19,6 +19,10 @@ MAX_BYTES = 1024 * 1024
 """Bytes of payloads after which no more jobs are added to a script."""
 
 
+STAMP = 9
+"""Bytes that the script adds to a payload: its creation time."""
+
+
 class Submission(NamedTuple):
     """One job, in the order that submit.lua declares."""
 
@@ -91,12 +95,14 @@ class Submits:
             each += submission
         outcomes: list[Any]
         try:
-            most_jobs, most_bytes = await self._admission.limits(self._model, self._shard)
-            parameters = self._shard.parameters(
-                self._send.script, self._model, each, most_jobs=most_jobs, most_bytes=most_bytes
-            )
-            *outcomes, jobs, size = await self._shard.call(lambda: self._send(parameters))
-            self._admission.learn(self._model, self._shard, jobs, size)
+            size = sum(len(submission.payload) + STAMP for submission, _ in batch)
+            admission = self._admission.limits(self._model, self._shard, len(batch), size)
+            async with admission as (most_jobs, most_bytes):
+                parameters = self._shard.parameters(
+                    self._send.script, self._model, each, most_jobs=most_jobs, most_bytes=most_bytes
+                )
+                *outcomes, jobs, held = await self._shard.call(lambda: self._send(parameters))
+                self._admission.learn(self._model, self._shard, jobs, held)
         except asyncio.CancelledError:  # the process is stopping
             for _, answer in batch:
                 answer.cancel()

@@ -124,17 +124,28 @@ class JobInputs(msgspec.Struct, frozen=True):
     """Whether this is incomplete: there are more inputs, or some were not decoded."""
     size: int = 0
     """Bytes of a payload that is too large to be read; the other fields are empty then."""
+    keep: bool = False
+    """Whether the request asked to keep them after the job's end."""
 
 
 def inputs_of(payload: bytes) -> JobInputs:
     """Returns the inputs and parameters of a payload; nothing if it cannot be decoded."""
     try:
         decoded = decode_payload(payload)
-        given, parameters = decoded.a[0], decoded.k.get("parameters")
+        given, extras = decoded.a[0], decoded.k
     except (*UNREADABLE, IndexError):
         return JobInputs()
     many = isinstance(given, list)
-    return JobInputs(given if many else [given], parameters if isinstance(parameters, dict) else {}, not many)
+    return JobInputs(given if many else [given], _parameters(extras), not many, keep=_keep(extras))
+
+
+def _parameters(extras: object) -> dict[str, Any]:
+    found = extras.get("parameters") if isinstance(extras, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _keep(extras: object) -> bool:
+    return isinstance(extras, dict) and extras.get("keep_inputs") is True
 
 
 class _First(msgspec.Struct, array_like=True):
@@ -180,9 +191,8 @@ def preview(payload: bytes) -> JobInputs:
     except (*UNREADABLE, IndexError):
         return JobInputs()
     extras = inputs.pop(0)
-    parameters = extras.get("parameters") if isinstance(extras, dict) else None
     partial = len(members) > MAX_SHOWN or extras is msgspec.UNSET or msgspec.UNSET in inputs
-    return JobInputs(inputs, parameters if isinstance(parameters, dict) else {}, not many, partial)
+    return JobInputs(inputs, _parameters(extras), not many, partial, keep=_keep(extras))
 
 
 def input_count(args: list[object]) -> int:

@@ -6,6 +6,7 @@ report in their heartbeats, and the API exposes the values of every live worker.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from prometheus_client import (
@@ -24,6 +25,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from jobs.ledger.shard import Depth
+from jobs.monitoring.footprints import Footprint
 from jobs.monitoring.histograms import BATCH_ITEMS, LATENCIES, PADDING, cumulative
 from jobs.monitoring.roster import RESTART_REASONS, Heartbeat
 from jobs.problem_kinds import FAILURES
@@ -173,10 +175,12 @@ class LedgerCollector(Collector):
         depths: Mapping[str, Depth] | None,
         workers: Sequence[Heartbeat] | None,
         settings: Settings,
+        footprints: Mapping[str, Footprint] = MappingProxyType({}),
         unavailable: int = 0,
     ) -> None:
         """`unavailable`: shards that did not answer."""
         self._depths = depths
+        self._footprints = footprints
         self._workers = workers
         self._settings = settings
         self._unavailable = unavailable
@@ -202,6 +206,7 @@ class LedgerCollector(Collector):
                 self._unavailable,
             )
             yield from _queues(self._depths)
+            yield from _finished(self._footprints)
             if self._workers is not None:
                 yield from _workers(self._depths, self._workers)
 
@@ -220,6 +225,21 @@ def _queues(depths: Mapping[str, Depth]) -> Iterator[Metric]:
         size.add_metric([model], depth.bytes)
         oldest.add_metric([model], depth.oldest_ms / 1000)
     yield from (jobs, size, oldest)
+
+
+def _finished(footprints: Mapping[str, Footprint]) -> Iterator[Metric]:
+    size = GaugeMetricFamily(
+        "batchline_finished_job_bytes",
+        "Memory of Redis that a finished job takes, the mean of the newest; none if none has ended recently",
+        labels=["model"],
+    )
+    lifetime = GaugeMetricFamily(
+        "batchline_finished_job_lifetime_seconds", "Seconds for which it takes it", labels=["model"]
+    )
+    for model, footprint in footprints.items():
+        size.add_metric([model], footprint.bytes)
+        lifetime.add_metric([model], footprint.seconds)
+    yield from (size, lifetime)
 
 
 def _workers(models: Mapping[str, Depth], beats: Sequence[Heartbeat]) -> Iterator[Metric]:

@@ -146,7 +146,9 @@ async def availability() -> AsyncIterator[None]:
         raise WritesRefused(f"Redis does not accept writes: {error}") from error
     except ResponseError as error:
         text = str(error)
-        if text.startswith(("MISCONF", "NOREPLICAS", "BUSY", *CANNOT_SERVE)):
+        if text.startswith(("BUSY", *CANNOT_SERVE)):
+            raise QueueUnavailable(f"Redis cannot be used now: {error}") from error
+        if text.startswith(("MISCONF", "NOREPLICAS")):
             raise WritesRefused(f"Redis does not accept writes: {error}") from error
         # a permission was removed: no job may fail because of that
         if isinstance(error, NoPermissionError) or any(mark in text for mark in DENIED_IN_SCRIPT):

@@ -53,7 +53,7 @@ class Scenario:
         await until(self.stack.drained)
         redis = self.stack.redis
         assert (await self.stack.queue.depth())[MODEL].bytes == 0
-        assert await redis.zcard(keys.DEADLINES.of(MODEL)) == 0
+        assert await self.stack.queue.members(keys.DEADLINES) == 0
         for key in (keys.LEASE, keys.ATTEMPTS, keys.PROGRESS):
             assert await redis.keys(key.pattern) == []
         assert await keys_without_lifetime(redis) == []

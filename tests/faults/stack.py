@@ -25,7 +25,7 @@ from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.faults import hurried, wrong_clock
 from tests.faults.proxy import Proxy, between
-from tests.ledger import JobQueue, first_shard
+from tests.ledger import SHARDS, JobQueue, first_shard
 from tests.waiting import until
 
 MODEL = "sentiment"
@@ -164,7 +164,7 @@ async def running(
         async with between(server.port) as proxy, AsyncExitStack() as exits:
             through = f"redis://127.0.0.1:{proxy.port}/0"
             changed = {"redis_url": through, "models_file": models, "log_level": "warning", **settings}
-            queue = JobQueue(redis, Settings(redis_url=server.url()), [MODEL])
+            queue = JobQueue(redis, Settings(redis_url=server.url(), shards=SHARDS), [MODEL])
             stack = Stack(folder, server, proxy, redis, queue, changed, _exits=exits)
             for _ in range(workers):
                 stack.start_worker()

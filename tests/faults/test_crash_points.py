@@ -90,8 +90,8 @@ async def submit_and_die(run: Scenario, text: str, **headers: str) -> tuple[str,
         with pytest.raises(httpx.TransportError):
             await client.post(f"{url}/v1/jobs", json={"inputs": text}, headers=headers)
     assert await dead(run.stack, url) == -signal.SIGKILL
-    [job_id] = await run.stack.redis.zrange(keys.RECENT.pattern, 0, -1)
-    return url, job_id.decode()
+    [[job], _] = await run.stack.queue.recent(2)
+    return url, job.id
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["elsewhere", "at the same port"])
@@ -108,7 +108,7 @@ async def test_the_api_dies_and_the_client_retries(tmp_path: Path, restarted: bo
         jobs = await run.check()
         assert jobs[text]["attempts"] == 1
         assert stack.executions() == {text: 1}
-        assert await stack.redis.zcard(keys.RECENT.pattern) == 1
+        assert await stack.queue.members(keys.RECENT) == 1
 
 
 async def test_the_api_dies_and_the_client_does_not_retry(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from httpx_sse import aconnect_sse
 
 from jobs.ledger import keys
 from jobs.problem_kinds import TYPE
-from jobs.settings import Settings
 from tests.faults.clients import nonces
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.stack import MODEL
@@ -33,7 +32,7 @@ async def test_a_lifetime_that_ends_during_the_wait(tmp_path: Path, event: str) 
     async with scenario(tmp_path, workers=0, result_ttl=LIFETIME, inline_bytes=0) as run:
         stack = run.stack
         [url] = stack.apis
-        settings = Settings(redis_url=stack.server.url(), result_ttl=LIFETIME, inline_bytes=0)
+        settings = stack.queue.settings.model_copy(update={"result_ttl": LIFETIME, "inline_bytes": 0})
         queue = JobQueue(stack.redis, settings, [MODEL])
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             key = {"idempotency-key": "mine"}
@@ -60,7 +59,7 @@ async def test_a_lifetime_that_ends_during_the_wait(tmp_path: Path, event: str) 
                 assert await run_one(queue) is not None
 
                 async def expired() -> bool:
-                    return not await stack.redis.exists(keys.RESULT.of(job.id))
+                    return not await stack.redis.exists(await queue.key(keys.RESULT, job.id))
 
                 await until(expired)
                 if event == "never":

@@ -205,7 +205,7 @@ async def test_memory_full(tmp_path: Path, gate: Gate) -> None:
         assert await refused()
         assert await ready() == (
             False,
-            "Redis' memory is full: submits are refused, running jobs still finish",
+            "The memory of Redis is full: submits are refused, running jobs still finish",
         )
         assert [beat.pid for beat in await stack.beats()] == [stack.workers[0].pid], "it does not look dead"
 

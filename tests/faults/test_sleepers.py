@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.gate import Gate
-from tests.ledger import JobQueue, first_shard
+from tests.ledger import SHARDS, JobQueue, first_shard
 from tests.waiting import until
 from tests.worker.conftest import MODEL
 from tests.worker.test_batch_worker import ended, submit
@@ -29,7 +29,7 @@ async def own(tmp_path: Path) -> AsyncIterator[Own]:
     """A server that the test may stop, hang or kill, with a queue."""
     server = valkey.Server(tmp_path)
     server.start()
-    settings = Settings(redis_url=server.url())
+    settings = Settings(redis_url=server.url(), shards=SHARDS)
     redis = connect(settings)
     try:
         yield server, JobQueue(redis, settings, [MODEL])

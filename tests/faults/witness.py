@@ -1,4 +1,4 @@
-"""A witness of every end of a job: it receives all events, past the proxy, from the first to the last."""
+"""A witness of every end of a job: it watches all jobs as an API process watches one, past the proxy."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,9 @@ from jobs.ledger.wire import decode_events
 from jobs.schema import JobState
 from jobs.store.connection import cancel
 from tests.faults.stack import Stack
+
+NAME = "of-all-that-ends"
+"""Its name as a process that watches: 16 characters."""
 
 
 class Witness:
@@ -30,14 +33,24 @@ class Witness:
         while True:
             with contextlib.suppress(RedisError, OSError):
                 async with stack.redis.pubsub() as pubsub:
-                    await pubsub.subscribe(keys.EVENTS)
+                    await pubsub.subscribe(f"{keys.EVENTS}:{NAME}")
                     while True:
                         message = await pubsub.get_message(timeout=1.0)
                         if message is not None and message["type"] == "message":
                             self._see(message["data"])
-                        elif message is not None:
-                            self._listening.set()
             await asyncio.sleep(0.05)
+
+    async def _register(self, stack: Stack) -> None:
+        """Again and again: the server may be restarted without the registration, or a test may delete it."""
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                for key in stack.queue.everywhere(keys.WATCHED):
+                    await stack.redis.hset(key, "*", f"a{NAME}")  # type: ignore[misc]
+                    await stack.redis.expire(key, 3600)
+                [(_, listeners)] = await stack.redis.pubsub_numsub(f"{keys.EVENTS}:{NAME}")
+                if listeners:
+                    self._listening.set()
+            await asyncio.sleep(0.1)
 
     def _see(self, data: bytes) -> None:
         for event in decode_events(data):
@@ -48,10 +61,10 @@ class Witness:
 @asynccontextmanager
 async def watching(stack: Stack) -> AsyncIterator[Witness]:
     witness = Witness()
-    task = asyncio.create_task(witness._watch(stack))
+    tasks = [asyncio.create_task(witness._watch(stack)), asyncio.create_task(witness._register(stack))]
     try:
         await asyncio.wait_for(witness._listening.wait(), 20)
         yield witness
-        assert not task.done(), "a witness who fell asleep"
+        assert not any(task.done() for task in tasks), "a witness who fell asleep"
     finally:
-        await cancel(task)
+        await cancel(*tasks)

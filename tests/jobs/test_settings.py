@@ -28,6 +28,9 @@ def _read_anew() -> Iterator[None]:
         ({"LEASE": "inf"}, "BATCHLINE_LEASE"),
         ({"LEASE": "0.5"}, "BATCHLINE_LEASE"),
         ({"RESULT_TTL": "inf"}, "BATCHLINE_RESULT_TTL"),
+        ({"RESULT_TTL": "60", "MAX_RESULT_TTL": "59"}, "BATCHLINE_RESULT_TTL must be at most"),
+        ({"MAX_RESULT_TTL": "60"}, "BATCHLINE_RESULT_TTL must be at most BATCHLINE_MAX_RESULT_TTL"),
+        ({"MAX_RESULT_TTL": "2592001"}, "BATCHLINE_MAX_RESULT_TTL"),
         ({"HEAD_START": "40000"}, "BATCHLINE_HEAD_START"),
         ({"DURABLE_SUBMIT": "always"}, "BATCHLINE_DURABLE_SUBMIT"),
     ],
@@ -41,6 +44,23 @@ def test_what_cannot_work_is_refused(
     with pytest.raises(ConfigurationError, match=message) as refused:
         load_settings()
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "longest"),
+    [
+        ({}, 86_400.0),
+        ({"RESULT_TTL": "604800"}, 604_800.0),
+        ({"RESULT_TTL": "60", "MAX_RESULT_TTL": "60"}, 60.0),
+        ({"RESULT_TTL": "10000000"}, 2_592_000.0),
+    ],
+)
+def test_a_long_default_lifetime_needs_no_second_setting(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], longest: float
+) -> None:
+    for name, value in changed.items():
+        monkeypatch.setenv(f"BATCHLINE_{name}", value)
+    assert load_settings().longest_result_ttl == longest
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ async def use(call: Calls) -> None:
     assert whole.created_at.tzinfo is not None
 
     # submit, read, and wait for the results
-    urgent = request("good", "raise", priority=names.JobRequestPriority.HIGH, expires_in=60)
+    urgent = request("good", "raise", priority=names.JobRequestPriority.HIGH, expires_in=60, result_ttl=90)
     partly = await call("jobs.submit_job", body=urgent, status=202)
     results = await call("jobs.read_results", partly.id, wait=60)
     assert results.results[0].output["text"] == "GOOD"

@@ -3,7 +3,7 @@
 -- Returns {now, then for each growth its number of shards, Unix ms}. A queue begins with one shard.
 --@key shards
 --@key recent
---@include codec.lua
+--@include clock.lua
 --@arg number  of shards that the caller wants at least
 
 local grown, most, answer = redis.call('HGETALL', KEYS.shards), 1, {now}

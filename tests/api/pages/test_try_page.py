@@ -41,7 +41,7 @@ async def test_lines_are_one_job_whose_answers_appear_as_they_are_known(
     assert sent.status_code == 200
     page = parsed(sent.text)
     assert rows(page) == ["1 one not yet", "2 two not yet", "3 three not yet"]
-    assert curl_line(page) == {"model": "sentiment", "inputs": ["one", " two ", "three"]}
+    assert curl_line(page) == {"model": "sentiment", "inputs": ["one", " two ", "three"], "keep_inputs": True}
     refresh = page.one(id="answers")["hx-get"]
 
     [claimed], _ = await queue.claim("sentiment", 1)
@@ -62,7 +62,7 @@ async def test_lines_are_one_job_whose_answers_appear_as_they_are_known(
     assert answer.status_code == 286, "ends htmx's polling"
     page = parsed(answer.text)
     assert "hx-get" not in page.one(id="answers").attributes
-    assert all("POSITIVE" in row for row in rows(page))
+    assert rows(page)[0] == "1 one POSITIVE 0.980", "the inputs are kept"
     assert page.one(id="job-link")["href"] == f"/jobs/{claimed.id}"
 
 
@@ -76,9 +76,9 @@ def curl_line(page: Element, name: str = "curl-submit") -> dict[str, object]:
 async def test_the_curl_line_needs_no_javascript(client: httpx.AsyncClient, queue: JobQueue) -> None:
     page = parsed((await client.get("/try")).text)
     example = ["A wonderful film.", "A dull, badly acted mess."]
-    assert curl_line(page) == {"model": "sentiment", "inputs": example}
+    assert curl_line(page) == {"model": "sentiment", "inputs": example, "keep_inputs": True}
     shapes = parsed((await client.get("/try?model=shapes")).text)
-    assert curl_line(shapes) == {"model": "shapes", "inputs": {"feature": 1.5}}
+    assert curl_line(shapes) == {"model": "shapes", "inputs": {"feature": 1.5}, "keep_inputs": True}
     assert "#shell" in page.one(id="model")["hx-select-oob"], "another model brings its own line"
     broken = parsed((await client.post("/try", data={"model": "shapes", "text": "{"})).text)
     assert broken.all("pre") == [], "what stands there cannot be run"
@@ -86,7 +86,12 @@ async def test_the_curl_line_needs_no_javascript(client: httpx.AsyncClient, queu
 
 async def test_the_form_sends_what_its_curl_line_sends(client: httpx.AsyncClient, queue: JobQueue) -> None:
     form = {"model": "sentiment", "mode": "lines", "text": "it's\ntwo", "p.top_k": "2"}
-    asked = {"model": "sentiment", "inputs": ["it's", "two"], "parameters": {"top_k": 2}}
+    asked = {
+        "model": "sentiment",
+        "inputs": ["it's", "two"],
+        "parameters": {"top_k": 2},
+        "keep_inputs": True,
+    }
     assert curl_line(parsed((await client.post("/try", data=form)).text)) == asked
     address = (await client.post("/submit", data=form, headers=HERE)).headers["location"]
     sent = await queue.inputs(address.removeprefix("/jobs/"))

@@ -14,12 +14,14 @@ async def oldest(queue: JobQueue) -> int:
     return (await queue.depth())[MODEL].oldest_ms
 
 
-async def older(redis: ArqRedis, job_id: str, ms: int) -> None:
+async def older(queue: JobQueue, job_id: str, ms: int) -> None:
     """Makes a waiting job as if it had been accepted so much earlier."""
-    payload = await redis.get(keys.JOB.of(job_id))
+    redis, key = queue.redis, await queue.key(keys.JOB, job_id)
+    payload = await redis.get(key)
+    assert payload is not None
     created = int.from_bytes(payload[-8:], "big") - ms
-    await redis.set(keys.JOB.of(job_id), payload[:-8] + created.to_bytes(8, "big"))
-    await redis.zincrby(keys.QUEUE.of(MODEL), -ms, job_id)
+    await redis.set(key, payload[:-8] + created.to_bytes(8, "big"))
+    await redis.zincrby(await queue.beside(keys.QUEUE, job_id), -ms, job_id)
 
 
 async def test_nothing_waits_so_nothing_is_old(queue: JobQueue) -> None:
@@ -29,14 +31,14 @@ async def test_nothing_waits_so_nothing_is_old(queue: JobQueue) -> None:
     assert await oldest(queue) == 0, "a running job does not wait"
 
 
-async def test_a_head_start_is_no_age(queue: JobQueue, redis: ArqRedis) -> None:
+async def test_a_head_start_is_no_age(queue: JobQueue) -> None:
     """A job of high priority stands first, but has not waited for longer."""
     job, _ = await queue.submit(new_job(priority="low"))
-    await older(redis, job.id, 20_000)
-    await queue.submit(new_job(priority="high"))
-    waiting = await redis.zrange(keys.QUEUE.of(MODEL), 0, -1)
-    assert waiting[1] == job.id.encode()
+    await older(queue, job.id, 20_000)
+    high, _ = await queue.submit(new_job(priority="high"))
     assert 20_000 <= await oldest(queue) < 30_000
+    [first], _ = await queue.claim(MODEL, 1)
+    assert first.id == high.id
 
 
 async def test_a_job_that_comes_back_has_waited_since_it_was_accepted(
@@ -46,7 +48,7 @@ async def test_a_job_that_comes_back_has_waited_since_it_was_accepted(
     job, _ = await queue.submit(new_job())
     await queue.claim(MODEL, 1)
     await queue.sweep(MODEL)  # grace, for nobody has swept
-    await redis.zadd(keys.QUEUE.of(MODEL), {job.id: keys.RUNNING})
+    await redis.zadd(await queue.beside(keys.QUEUE, job.id), {job.id: keys.RUNNING})
 
     async def given_back() -> bool:
         return (await queue.sweep(MODEL))[0] == 1

@@ -57,7 +57,10 @@ async def spoil(redis: ArqRedis, name: str, data: str | bytes) -> None:
 
 @pytest.fixture
 async def spoilt(redis: ArqRedis, key: Key, data: str | bytes) -> str:
-    """The id of a waiting job, first in its queue, one of whose keys was written by another program."""
+    """The id of a waiting job, first in its queue, one of whose keys was written by another program.
+
+    Ids from `new_id` without a number, and those of stock clients, are in the first shard.
+    """
     job_id = new_id()
     await redis.zadd(keys.queue_name(MODEL), {job_id: 1})
     if key is not keys.JOB:
@@ -119,7 +122,8 @@ async def test_leases_of_others_are_renewed_and_jobs_given_back(
     """One of three running jobs has another program's data under a key; each of them is released or ended."""
     jobs = [(await queue.submit(new_job()))[0] for _ in range(3)]
     claimed, _ = await queue.claim(MODEL, 100)
-    await spoil(redis, key.of(jobs[0].id), data)
+    claimed.sort(key=lambda each: [job.id for job in jobs].index(each.id))  # jobs of one ms may be mixed
+    await spoil(redis, await queue.key(key, jobs[0].id), data)
     await queue.start(claimed)
     lost, over = await queue.renew(MODEL, claimed)
     assert (lost | over) <= {jobs[0].id}
@@ -128,7 +132,7 @@ async def test_leases_of_others_are_renewed_and_jobs_given_back(
     assert await queue.release(MODEL, [(claimed[0], 0), (claimed[2], 0)]) in (1, 2)
     assert (await queue.read(jobs[1].id)).status == "succeeded"
     assert (await queue.read(jobs[2].id)).status == "queued"
-    await clear(redis, jobs[0].id)
+    await clear(queue, jobs[0].id)
 
 
 @every_key
@@ -139,18 +143,19 @@ async def test_sweeps_go_on(queue: JobQueue, redis: ArqRedis, key: Key, data: st
     ids = [job.id for job in jobs]
     if why == "lapsed":
         await queue.claim(MODEL, 100)
-        await redis.zadd(keys.queue_name(MODEL), dict.fromkeys(ids, keys.RUNNING + 1), xx=True)
-        await redis.set(keys.SWEPT.of(MODEL), 1, px=60_000)
-    elif why == "overdue":
-        await redis.zadd(keys.DEADLINES.of(MODEL), dict.fromkeys(ids, 1))
-    else:
-        seconds, _ = await redis.time()
-        await redis.zadd(keys.ABORT.pattern, dict.fromkeys(ids, seconds * 1000))
-    await spoil(redis, key.of(ids[0]), data)
+        for job_id in ids:
+            await queue.lapse(job_id)
+    for job_id in ids:
+        if why == "overdue":
+            await redis.zadd(await queue.beside(keys.DEADLINES, job_id), {job_id: 1})
+        elif why == "aborted":
+            seconds, _ = await redis.time()
+            await redis.zadd(await queue.beside(keys.ABORT, job_id), {job_id: seconds * 1000})
+    await spoil(redis, await queue.key(key, ids[0]), data)
     await queue.sweep(MODEL)
     states = {"lapsed": "queued", "overdue": "expired", "aborted": "cancelled"}
     assert (await queue.read(ids[1])).status == states[why]
-    await clear(redis, ids[0])
+    await clear(queue, ids[0])
 
 
 @every_key
@@ -163,7 +168,7 @@ async def test_it_is_read_and_cancelled(
     job, other = (await queue.submit(new_job()))[0], (await queue.submit(new_job()))[0]
     if state == "running":
         await queue.claim(MODEL, 100)
-    await spoil(redis, key.of(job.id), data)
+    await spoil(redis, await queue.key(key, job.id), data)
     with contextlib.suppress(JobNotFound, JobGone, QueueUnavailable):
         await queue.read(job.id)
     await queue.inputs(job.id)
@@ -171,7 +176,7 @@ async def test_it_is_read_and_cancelled(
     with contextlib.suppress(JobNotFound, JobGone, QueueUnavailable):
         await queue.cancel(job.id)
     assert (await queue.cancel(other.id)).status == "cancelled"
-    await clear(redis, job.id)
+    await clear(queue, job.id)
 
 
 @all_garbage
@@ -179,13 +184,13 @@ async def test_an_idempotency_key_is_usable_or_refused(
     queue: JobQueue, redis: ArqRedis, data: str | bytes
 ) -> None:
     await queue.submit(new_job(), idempotency_key="k")
-    [name] = await redis.keys(keys.IDEMPOTENCY.pattern)
+    [name] = await redis.keys(keys.IDEMPOTENCY.of("*"))
     await spoil(redis, name.decode(), data)
     await redis.pexpire(name, 86_400_000)
     with contextlib.suppress(IdempotencyMismatch):
         await queue.submit(new_job(), idempotency_key="k")
 
 
-async def clear(redis: ArqRedis, job_id: str) -> None:
-    await redis.zrem(keys.queue_name(MODEL), job_id)
-    await redis.delete(*(key.of(job_id) for key in OF_A_JOB))
+async def clear(queue: JobQueue, job_id: str) -> None:
+    await queue.redis.zrem(await queue.beside(keys.QUEUE, job_id), job_id)
+    await queue.redis.delete(*[await queue.key(key, job_id) for key in OF_A_JOB])

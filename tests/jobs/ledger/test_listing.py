@@ -19,7 +19,7 @@ async def test_a_job_that_was_listed_is_not_listed_after_its_lifetime(
     kept, _ = await queue.submit(new_job("second"))
     await run_one(queue)
     assert [job.id for job in (await queue.recent(10))[0]] == [kept.id, gone.id]
-    await redis.delete(keys.RESULT.of(gone.id), keys.JOB.of(gone.id))
+    await redis.delete(await queue.key(keys.RESULT, gone.id))
     assert [job.id for job in (await queue.recent(10))[0]] == [kept.id]
 
 
@@ -31,7 +31,8 @@ async def ended(queue: JobQueue, redis: ArqRedis, *results: dict[str, Any]) -> s
     """A job with these results, listed before all others."""
     job, _ = await queue.submit(new_job())
     await run_one(queue, list(results))
-    await redis.zadd(keys.RECENT.pattern, {job.id: await redis.zcard(keys.RECENT.pattern)})
+    listed = await queue.members(keys.RECENT)
+    await redis.zadd(await queue.beside(keys.RECENT, job.id), {job.id: listed})
     return job.id
 
 
@@ -110,5 +111,5 @@ async def test_a_job_whose_lifetime_is_over_is_found_without_its_state(
     queue: JobQueue, redis: ArqRedis
 ) -> None:
     gone = await ended(queue, redis, POSITIVE)
-    await redis.delete(keys.RESULT.of(gone), keys.JOB.of(gone))
+    await redis.delete(await queue.key(keys.RESULT, gone))
     assert await queue.find(gone[-7:], 5) == {gone: None}

@@ -59,18 +59,15 @@ async def test_progress_that_was_deleted_is_asked_for_again(
     queue: JobQueue, redis: ArqRedis, claimed: Claimed
 ) -> None:
     await queue.note([progress(claimed, 0, entry(2))])
-    await redis.delete(keys.PROGRESS.of(claimed.id))
+    await redis.delete(await queue.key(keys.PROGRESS, claimed.id))
     assert await queue.note([progress(claimed, 1, entry(0))]) == {claimed.id}
     assert await queue.note([progress(claimed, 0, entry(2), entry(0))]) == set()
     assert await known(queue, claimed.id) == [entry(2), entry(0)]
 
 
-async def test_a_stale_workers_progress_is_refused(
-    queue: JobQueue, redis: ArqRedis, claimed: Claimed
-) -> None:
+async def test_a_stale_workers_progress_is_refused(queue: JobQueue, claimed: Claimed) -> None:
     await queue.note([progress(claimed, 0, entry(1))])
-    await queue.sweep(MODEL)  # after a quiet the first one gives back nothing
-    await redis.zadd(keys.queue_name(MODEL), {claimed.id: keys.RUNNING + 1})
+    await queue.lapse(claimed.id)
     assert (await queue.sweep(MODEL))[0] == 1
     await queue.note([progress(claimed, 1, entry(3))])  # while the job waits
     [again], _ = await queue.claim(MODEL, 4)
@@ -88,17 +85,18 @@ async def test_progress_is_freed_at_the_end(
     queue: JobQueue, redis: ArqRedis, claimed: Claimed, how: str
 ) -> None:
     await queue.note([progress(claimed, 0, entry(1))])
-    assert await redis.ttl(keys.PROGRESS.of(claimed.id)) > 0
+    key = await queue.key(keys.PROGRESS, claimed.id)
+    assert await redis.ttl(key) > 0
     if how == "finish":
         assert await queue.finish(MODEL, [ending(claimed)]) == set()
     elif how == "cancel":
         await queue.cancel(claimed.id)
     else:
-        await redis.zadd(keys.ABORT.pattern, {claimed.id: 2**45})
+        await redis.zadd(await queue.beside(keys.ABORT, claimed.id), {claimed.id: 2**45})
         await queue.sweep(MODEL)
-    assert not await redis.exists(keys.PROGRESS.of(claimed.id))
+    assert not await redis.exists(key)
     await queue.note([progress(claimed, 1, entry(2))])
-    assert not await redis.exists(keys.PROGRESS.of(claimed.id)), "a late note brings nothing back"
+    assert not await redis.exists(key), "a late note brings nothing back"
     found = await queue.outcomes(claimed.id, 0)
     assert found.job.status.terminal
     assert found.known is None
@@ -140,7 +138,7 @@ async def test_the_counts_are_published(queue: JobQueue, redis: ArqRedis, claime
 
 
 async def test_another_programs_data_stops_nobody(queue: JobQueue, redis: ArqRedis, claimed: Claimed) -> None:
-    await redis.set(keys.PROGRESS.of(claimed.id), "foreign", ex=60)
+    await redis.set(await queue.key(keys.PROGRESS, claimed.id), "foreign", ex=60)
     assert await queue.note([progress(claimed, 0, entry(1))]) == set()
     assert (await queue.read(claimed.id)).counts.succeeded == 0
     await queue.release(MODEL, [(claimed, 0)])

@@ -10,6 +10,7 @@ from arq.connections import ArqRedis
 
 from jobs.errors import IdempotencyMismatch, InvalidRequest, JobGone, JobNotFound, QueueFull
 from jobs.ledger import keys
+from jobs.ledger.claims import Claims
 from jobs.ledger.ids import created_ms, new_id
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.wire import Event, decode_events
@@ -79,6 +80,7 @@ async def test_ids_tell_their_age(queue: JobQueue) -> None:
 
 
 async def test_priority_is_a_head_start_in_time(queue: JobQueue) -> None:
+    """With several shards, among jobs that arrived 0.1 s ago or earlier: `JobQueue.claim` looks at all."""
     ids = {}
     for priority in ("low", "normal", "high"):
         ids[priority] = (await queue.submit(new_job(priority=priority)))[0].id
@@ -118,11 +120,12 @@ async def test_a_lease_that_runs_out_gives_the_job_to_another(redis: ArqRedis, s
 async def test_renewing_puts_the_end_of_a_lease_off(queue: JobQueue, redis: ArqRedis) -> None:
     job, _ = await queue.submit(new_job())
     [claimed], _ = await queue.claim(MODEL, 1)
-    first_end = await redis.zscore(keys.queue_name(MODEL), job.id)
+    key = await queue.beside(keys.QUEUE, job.id)
+    first_end = await redis.zscore(key, job.id)
 
     async def put_off() -> bool:
         assert await queue.renew(MODEL, [claimed]) == (set(), set())
-        return bool(await redis.zscore(keys.queue_name(MODEL), job.id) > first_end)
+        return bool(await redis.zscore(key, job.id) > first_end)
 
     await until(put_off)
 
@@ -193,6 +196,37 @@ async def test_a_claim_may_ask_for_what_is_more_urgent(queue: JobQueue) -> None:
     claimed, left = await queue.claim(MODEL, 10, before=held.score)
     assert ([job.id for job in claimed], left) == ([urgent.id], 1)
     assert held.id == first.id
+
+
+async def test_an_ended_job_that_a_stock_client_aborts_is_not_run_again(
+    queue: JobQueue, redis: ArqRedis
+) -> None:
+    job, _ = await queue.submit(msgspec.structs.replace(new_job(), keep_inputs=True))
+    await ledger.run_one(queue)
+    await redis.zadd((await queue.shards.of(job.id))[0].key(keys.QUEUE, MODEL), {job.id: 1})
+    assert (await queue.claim(MODEL, 1))[0] == []
+    assert (await queue.read(job.id)).status == "succeeded"
+    assert (await queue.depth())[MODEL].unfinished == 0
+
+
+async def test_a_claim_takes_at_least_one_job(queue: JobQueue) -> None:
+    await queue.submit(new_job())
+    claimed, left = await queue.claim(MODEL, 10, size=0)
+    assert (len(claimed), left) == (1, 0)
+
+
+async def test_a_claim_returns_the_score_of_the_next_job(redis: ArqRedis, settings: Settings) -> None:
+    queue = JobQueue(redis, settings.model_copy(update={"shards": 1}), [MODEL])
+    for priority in ("high", "normal", "low"):
+        await queue.submit(new_job(priority=priority))
+    [(_, normal)] = await redis.zrange(keys.QUEUE.of(MODEL), 1, 1, withscores=True)
+    claims = Claims(queue.shards.first)
+    high = await claims.claim(MODEL, 1)
+    assert (high.left, high.head) == (2, normal)
+    none = await claims.claim(MODEL, 1, before=normal)
+    assert (none.claimed, none.left, none.head) == ([], 2, normal)
+    last = await claims.claim(MODEL, 2)
+    assert (len(last.claimed), last.left, last.head) == (2, 0, None)
 
 
 async def test_a_claim_that_waits_gets_the_job_that_rings(queue: JobQueue, redis: ArqRedis) -> None:

@@ -24,7 +24,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests.conftest import keys_without_lifetime
 from tests.jobs.ledger.test_queue import ending, new_job
-from tests.ledger import JobQueue
+from tests.ledger import SHARDS, JobQueue
 
 T = TypeVar("T")
 MODEL = "sentiment"
@@ -53,7 +53,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.redis = connect(Settings(redis_url=self.url), connections=2)
-        self.queue = JobQueue(self.redis, Settings(max_queued_jobs=LIMIT), [MODEL])
+        self.queue = JobQueue(self.redis, Settings(max_queued_jobs=LIMIT, shards=SHARDS), [MODEL])
         self.told: dict[str, Told] = {}
         self.do(self.redis.flushdb())
 
@@ -81,7 +81,8 @@ class QueueMachine(RuleBasedStateMachine):
     def claim(self, most: int, workers: int) -> object:
         waiting = [job_id for job_id, told in self.told.items() if told.state == "queued"]
         claimed, left = self.do(self.queue.claim(MODEL, most, workers))
-        assert len(claimed) == min(most, -(-len(waiting) // workers))
+        share = min(most, -(-len(waiting) // workers))
+        assert len(claimed) == share or (SHARDS > 1 and share < len(claimed) <= most), "a share of each shard"
         assert left == len(waiting) - len(claimed)
         for job in claimed:
             told = self.told[job.id]
@@ -137,9 +138,7 @@ class QueueMachine(RuleBasedStateMachine):
     def a_lease_runs_out(self, claim: Claimed) -> None:
         told = self.told[claim.id]
         if told.token == claim.token:
-            # as if its time were over, without waiting for it
-            self.do(self.redis.zadd(keys.queue_name(MODEL), {claim.id: keys.RUNNING + 1}, xx=True))
-            self.do(self.redis.set(keys.SWEPT.of(MODEL), 1, px=60_000))
+            self.do(self.queue.lapse(claim.id))
             told.state, told.token = "queued", None
             assert self.do(self.queue.sweep(MODEL)) == (1, 0, 0)
 
@@ -147,19 +146,20 @@ class QueueMachine(RuleBasedStateMachine):
     def a_deadline_passes(self, job_id: str) -> None:
         told = self.told[job_id]
         if told.state == "queued":
-            self.do(self.redis.zadd(keys.DEADLINES.of(MODEL), {job_id: 1}))
+            self.do(self.redis.zadd(self.do(self.queue.beside(keys.DEADLINES, job_id)), {job_id: 1}))
             told.state = "expired"
             assert self.do(self.queue.sweep(MODEL)) == (0, 1, 0)
 
     @rule(job_id=jobs)
     def a_stock_client_aborts(self, job_id: str) -> None:
         told = self.told[job_id]
-        self.do(self.redis.zadd(keys.ABORT.pattern, {job_id: 2**45}))
+        key = self.do(self.queue.beside(keys.ABORT, job_id))
+        self.do(self.redis.zadd(key, {job_id: 2**45}))
         ends = told.state in ("queued", "running")
         assert self.do(self.queue.sweep(MODEL)) == (0, 0, int(ends))
         if ends:
             told.state, told.token = "cancelled", None
-        self.do(self.redis.zrem(keys.ABORT.pattern, job_id))
+        self.do(self.redis.zrem(key, job_id))
 
     @rule()
     def redis_forgets_its_scripts(self) -> None:
@@ -177,11 +177,13 @@ class QueueMachine(RuleBasedStateMachine):
         depth = self.do(self.queue.depth())[MODEL]
         states = [told.state for told in self.told.values()]
         assert (depth.waiting, depth.running) == (states.count("queued"), states.count("running"))
-        sizes = [self.do(self.redis.strlen(keys.JOB.of(job_id))) for job_id in self.unfinished()]
+        payloads = [self.do(self.queue.key(keys.JOB, job_id)) for job_id in self.unfinished()]
+        sizes = [self.do(self.redis.strlen(payload)) for payload in payloads]
         assert depth.bytes == sum(sizes)
         assert self.do(keys_without_lifetime(self.redis)) == []
 
     def teardown(self) -> None:
+        self.do(self.queue.close())
         self.do(self.redis.flushdb())
         self.do(self.redis.aclose(close_connection_pool=True))
         self.loop.close()

@@ -89,14 +89,13 @@ async def test_a_sweep_moves_no_inputs(queue: JobQueue, redis: ArqRedis) -> None
     large = replace(new_job(expires_in=3600), inputs=["x" * 4 * MIB])
     lost, _ = await queue.submit(large)
     await queue.claim(MODEL, 1)
-    await redis.zadd(keys.queue_name(MODEL), {lost.id: keys.RUNNING + 1}, xx=True)
+    await queue.lapse(lost.id)
     overdue, _ = await queue.submit(large)
-    await redis.zadd(keys.DEADLINES.of(MODEL), {overdue.id: 1})
-    await redis.set(keys.SWEPT.of(MODEL), 1, px=60_000)
+    await redis.zadd(await queue.beside(keys.DEADLINES, overdue.id), {overdue.id: 1})
     async with moving_at_most(redis, 131_072):
         assert await queue.sweep(MODEL) == (1, 1, 0)
     assert (
-        await redis.zscore(keys.DEADLINES.of(MODEL), lost.id)
+        await redis.zscore(await queue.beside(keys.DEADLINES, lost.id), lost.id)
         == lost.created_at.timestamp() * 1000 + 3_600_000
     )
 
@@ -113,7 +112,7 @@ async def test_what_is_read_in_redis_is_what_the_payload_says(
     for job_id in [ours.id, *[await enqueue(redis, payload) for payload in theirs]]:
         job = await queue.read(job_id)
         try:
-            payload = decode_payload(await redis.get(keys.JOB.of(job_id)))
+            payload = decode_payload(await redis.get(await queue.key(keys.JOB, job_id)))
             expected = (views.input_count(payload.a), from_ms(payload.et))
         except views.UNREADABLE:
             expected = (1, from_ms(0))
@@ -178,7 +177,7 @@ async def test_results_of_another_job_under_the_same_id_are_not_mixed(
     """A stock client chooses its ids, and may use one again when the first job is gone."""
     job_id, results = await ended(queue, 3 * MIB)
     stored = await queue.reading.stored(job_id)
-    await redis.delete(keys.RESULT.of(job_id), keys.JOB.of(job_id))
+    await redis.delete(await queue.key(keys.RESULT, job_id))
     other = results[::-1]
     await queue.submit(new_job(), job_id=job_id)
 

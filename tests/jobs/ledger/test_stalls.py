@@ -10,27 +10,22 @@ from tests.jobs.ledger.test_queue import MODEL, ending, new_job
 from tests.ledger import JobQueue
 from tests.waiting import until
 
-QUEUE = keys.queue_name(MODEL)
-
 
 @pytest.fixture
-async def lapsed(queue: JobQueue, redis: ArqRedis) -> str:
+async def lapsed(queue: JobQueue) -> str:
     """A running job, by its id, whose lease ran out, while sweeps came as they should."""
     job, _ = await queue.submit(new_job())
     await queue.claim(MODEL, 1)
-    await queue.sweep(MODEL)
-    await redis.zadd(QUEUE, {job.id: keys.RUNNING + 1}, xx=True)
+    await queue.lapse(job.id)
     return job.id
 
 
-async def test_a_lapsed_lease_is_still_its_holders_until_it_is_given_back(
-    queue: JobQueue, redis: ArqRedis
-) -> None:
+async def test_a_lapsed_lease_is_still_its_holders_until_it_is_given_back(queue: JobQueue) -> None:
     for _ in range(2):
         await queue.submit(new_job())
-    await queue.sweep(MODEL)
     [renewed, finished], _ = await queue.claim(MODEL, 2)
-    await redis.zadd(QUEUE, {renewed.id: keys.RUNNING + 1, finished.id: keys.RUNNING + 1}, xx=True)
+    await queue.lapse(renewed.id)
+    await queue.lapse(finished.id)
     assert await queue.finish(MODEL, [ending(finished)]) == set()
     assert await queue.renew(MODEL, [renewed]) == (set(), set())
     assert await queue.sweep(MODEL) == (0, 0, 0)
@@ -43,7 +38,7 @@ async def test_sweeps_that_come_steadily_give_back(queue: JobQueue, lapsed: str)
 
 
 async def test_after_a_quiet_a_lease_gets_grace(queue: JobQueue, redis: ArqRedis, lapsed: str) -> None:
-    await redis.delete(keys.SWEPT.of(MODEL))  # as after three sweeps that did not come
+    await redis.delete(*queue.everywhere(keys.SWEPT))  # as after three sweeps that did not come
     assert await queue.sweep(MODEL) == (0, 0, 0)
     assert (await queue.read(lapsed)).status == "running"
 
@@ -56,7 +51,7 @@ async def test_quiet_after_quiet_does_not_keep_a_dead_workers_lease(
     await queue.claim(MODEL, 1)
 
     async def given_back() -> bool:
-        await redis.delete(keys.SWEPT.of(MODEL))
+        await redis.delete(*queue.everywhere(keys.SWEPT))
         return await queue.sweep(MODEL) == (1, 0, 0)
 
     await until(given_back)
@@ -65,8 +60,8 @@ async def test_quiet_after_quiet_does_not_keep_a_dead_workers_lease(
 async def test_a_renewed_lease_gets_grace_again(queue: JobQueue, redis: ArqRedis, lapsed: str) -> None:
     [claimed] = await claim_again(queue, lapsed)
     for _ in range(2):
-        await redis.delete(keys.SWEPT.of(MODEL))
-        await redis.zadd(QUEUE, {lapsed: keys.RUNNING + 1}, xx=True)
+        await redis.delete(*queue.everywhere(keys.SWEPT))
+        await redis.zadd(await queue.beside(keys.QUEUE, lapsed), {lapsed: keys.RUNNING + 1}, xx=True)
         assert await queue.sweep(MODEL) == (0, 0, 0)
         assert await queue.renew(MODEL, [claimed]) == (set(), set())
 

@@ -66,7 +66,7 @@ async def test_a_job_submitted_now_is_one_that_0_1_can_run(
 ) -> None:
     new = replace(new_job(priority="high", expires_in=9.0), inputs=["text"] * count, count=count)
     job, _ = await queue.submit(new)
-    payload = await redis.get(keys.JOB.of(job.id))
+    payload = await redis.get(await queue.key(keys.JOB, job.id))
     assert payload is not None
     read = msgspec.msgpack.decode(payload, type=release_0_1.Payload)
     assert (read.a, read.f) == ([["text"] * count], "infer")
@@ -132,14 +132,13 @@ async def test_a_newer_releases_job_keeps_its_fields(
     """Whatever happens to it here, nobody rewrites it."""
     job_id = await put(redis, payload)
     await redis.incrby(keys.BYTES.of(MODEL), len(payload))
-    await queue.sweep(MODEL)  # after a quiet the first one gives back nothing
     read: list[Job] = [await queue.read(job_id)]
     [claimed], _ = await queue.claim(MODEL, 2)
     assert claimed.payload == payload
     read.append(await queue.read(job_id))
     await queue.release(MODEL, [(claimed, 0)])
     assert (await queue.claim(MODEL, 2))[0][0].payload == payload
-    await redis.zadd(keys.queue_name(MODEL), {job_id: keys.RUNNING + 1})
+    await queue.lapse(job_id)
     assert (await queue.sweep(MODEL))[0] == 1
     assert await redis.get(keys.JOB.of(job_id)) == payload
     read.append(await queue.read(job_id))
@@ -152,10 +151,9 @@ async def test_a_newer_releases_job_keeps_its_fields(
 
 
 async def test_a_deadline_is_found_in_a_large_envelope(queue: JobQueue, redis: ArqRedis) -> None:
-    await queue.sweep(MODEL)  # after a quiet the first one gives back nothing
     job_id = await put(redis, newer({**NEWER, "expires_in": 60.0}))
     await queue.claim(MODEL, 2)
-    await redis.zadd(keys.queue_name(MODEL), {job_id: keys.RUNNING + 1})
+    await queue.lapse(job_id)
     assert await queue.sweep(MODEL) == (1, 1, 0), "given back unstarted, and overdue since 2023"
     assert (await queue.read(job_id)).status == "expired"
 

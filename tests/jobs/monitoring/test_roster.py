@@ -12,12 +12,12 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
 from tests.jobs.ledger.test_queue import MODEL, new_job
-from tests.ledger import JobQueue, first_shard, heartbeat
+from tests.ledger import SHARDS, JobQueue, first_shard, heartbeat
 
 
 async def test_workers_do_not_look_dead_when_memory_is_full(tmp_path: Path) -> None:
     with valkey.running(tmp_path, maxmemory="1mb") as server:
-        settings = Settings(redis_url=server.url())
+        settings = Settings(redis_url=server.url(), shards=SHARDS)
         redis = connect(settings)
         with pytest.raises(QueueUnavailable):
             await JobQueue(redis, settings, [MODEL]).submit(new_job())

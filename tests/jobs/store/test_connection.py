@@ -30,6 +30,16 @@ async def test_a_server_that_can_is_accepted(own_server: valkey.Server) -> None:
     await check(Settings(redis_url=own_server.url()))
 
 
+async def test_the_test_script_has_a_key_of_ours(own_server: valkey.Server) -> None:
+    """Some servers refuse scripts without keys."""
+    server: Any = redis.Redis(port=own_server.port)
+    server.config_set("slowlog-log-slower-than", 0)
+    await check(Settings(redis_url=own_server.url()))
+    commands = [entry["command"] for entry in server.slowlog_get(100)]
+    assert [c for c in commands if c.startswith(b"EVAL ")] == [b"EVAL return 1 1 batchline:check"]
+    assert len([c for c in commands if c.startswith(b"EVALSHA ") and c.endswith(b" 1 batchline:check")]) == 1
+
+
 async def test_a_server_that_evicts_is_refused(own_server: valkey.Server) -> None:
     redis.Redis(port=own_server.port).config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(ConfigurationError, match="set maxmemory-policy to noeviction"):

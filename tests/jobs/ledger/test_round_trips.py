@@ -1,0 +1,104 @@
+"""Commands to Redis for each step of a job, counted: a step is one script."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs.ledger import shards
+from jobs.ledger.leasing import Claimed
+from jobs.settings import Settings
+from jobs.store.lua import script
+from tests.jobs.ledger.test_queue import MODEL, ending, new_job
+from tests.jobs.monitored import Sent, monitored
+from tests.ledger import WATCHER, JobQueue, run_one
+
+
+@pytest.fixture(params=[1, 4])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    return settings.model_copy(update={"shards": request.param})
+
+
+@pytest.fixture
+async def warm(queue: JobQueue, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> JobQueue:
+    """A queue of a process that has run a job: the server has the scripts, and the process knows the shards.
+
+    With several shards it also counts them and looks at them now and then; not within this test.
+    """
+    monkeypatch.setattr(shards, "HOME", 600.0)
+    monkeypatch.setattr("jobs.ledger.admission.COUNT_EVERY", 600.0)
+    await queue.submit(new_job("first"), watcher=WATCHER)
+    claimed, _ = await queue.claim(MODEL, 1)
+    await queue.start(claimed)
+    await queue.finish(MODEL, [ending(claimed[0])])
+    return queue
+
+
+def scripts(sent: list[Sent]) -> list[str]:
+    """The names of the commands' scripts; fails if there is another command."""
+    known = {script(name).digest: name for name in ("submit", "claim", "start", "finish", "read", "watch")}
+    return [known[each.words[1]] for each in sent]
+
+
+@pytest.mark.parametrize("watcher", ["", WATCHER])
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_a_submit_is_one_script_also_if_a_request_waits(
+    warm: JobQueue, redis: ArqRedis, watcher: str, key: str | None
+) -> None:
+    async with monitored(redis) as sent:
+        await warm.submit(new_job(), watcher=watcher, idempotency_key=key)
+    assert scripts(sent) == ["submit"]
+    await run_one(warm)
+
+
+async def test_a_job_takes_a_claim_a_start_and_a_finish(warm: JobQueue, redis: ArqRedis) -> None:
+    """A claim of several shards first looks at those that it has not seen lately."""
+    await warm.submit(new_job(), watcher=WATCHER)
+    claimed: list[Claimed] = []
+
+    async def claim() -> None:
+        claimed.extend((await warm.claim(MODEL, 1))[0])
+
+    async def finish() -> None:
+        assert await warm.finish(MODEL, [ending(job) for job in claimed]) == set()
+
+    steps: list[tuple[Callable[[], Awaitable[None]], list[str]]] = [
+        (claim, ["claim"] if len(warm.shards) == 1 else ["claim"] * (len(warm.shards) + 1)),
+        (lambda: warm.start(claimed), ["start"]),
+        (finish, ["finish"]),
+    ]
+    for step, expected in steps:
+        async with monitored(redis) as sent:
+            await step()
+        assert scripts(sent) == expected
+
+
+async def test_a_claim_that_waits_is_two_commands_in_one_round_trip(warm: JobQueue, redis: ArqRedis) -> None:
+    """With one shard: the claim is sent behind the pop of the doorbell."""
+    await warm.submit(new_job())
+    async with monitored(redis) as sent:
+        assert len((await warm.claim(MODEL, 1, wait=10.0))[0]) == 1
+    names = [each.name for each in sent]
+    if len(warm.shards) == 1:
+        assert names == ["BLPOP", "EVALSHA"]
+    else:
+        assert set(names) == {"EVALSHA"}, "a job was there, so nothing is waited for"
+
+
+async def test_many_jobs_share_scripts(warm: JobQueue, redis: ArqRedis) -> None:
+    for _ in range(10):
+        await warm.submit(new_job())
+    claimed, _ = await warm.claim(MODEL, 10)
+    async with monitored(redis) as sent:
+        await warm.start(claimed)
+        await warm.finish(MODEL, [ending(job) for job in claimed])
+    assert scripts(sent) == ["start", "finish"]
+
+
+@pytest.mark.parametrize("watcher", ["", WATCHER])
+async def test_a_read_is_one_script(warm: JobQueue, redis: ArqRedis, watcher: str) -> None:
+    job, _ = await warm.submit(new_job())
+    async with monitored(redis) as sent:
+        await warm.read(job.id, watcher=watcher)
+    assert scripts(sent) == ["watch" if watcher else "read"]
+    await run_one(warm)
