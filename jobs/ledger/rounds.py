@@ -75,6 +75,7 @@ class Rounds:
             claim = self._views[0].claims.claim
             found = await claim(self._model, inputs, workers, size=size, before=before, wait=wait)
             return found.claimed, found.left
+        size = self._shards.settings.window_bytes if size is None else size  # for all shards together
         claimed = await self._round(inputs, workers, size, before)
         if not claimed and wait:
             rung = await self._bells.wait(wait)
@@ -92,13 +93,13 @@ class Rounds:
         self,
         inputs: int,
         workers: int,
-        size: int | None,
+        size: int,
         before: float | None,
         only: Collection[int] = (),
     ) -> list[Claimed]:
         """Asks each shard once, or only some, until there are enough inputs or bytes."""
         claimed = self._answered_late()
-        room = math.inf if size is None else size - sum(len(job.payload) for job in claimed)
+        room = size - sum(len(job.payload) for job in claimed)
         most = math.inf if before is None else before
         asked = {view.claims.shard.number for view in self._views} - set(only) if only else set()
         outcomes = await self._look(asked)
@@ -109,8 +110,7 @@ class Rounds:
             if view is None or view.urgency(now) >= most:
                 break
             asked.add(view.claims.shard.number)
-            limit = None if size is None else max(0, int(room))
-            for found in await self._ask([view], inputs, workers, limit, before):
+            for found in await self._ask([view], inputs, workers, max(0, room), before):
                 outcomes.append(found)
                 if isinstance(found, Answer):
                     claimed += found.claimed

@@ -100,7 +100,9 @@ def pool_options(url: str, connections: int) -> dict[str, Any]:
         **TIMEOUTS,
         "max_connections": connections,
         "timeout": SOCKET_TIMEOUT,
-        "health_check_interval": 15,
+        # no health checks: redis-py 5.3 pings within the start of a new connection, whose retry starts the
+        # connection again. With a server that takes connections and does not answer, one call took 9 minutes
+        "health_check_interval": 0,
         # one retry only, because the caller decides when to give up. Re-running a script is safe; jobs of a
         # claim whose answer was lost return to the queue when the lease ends, without a charged attempt
         "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), retries=1),

@@ -12,6 +12,7 @@ from redis.asyncio import SSLConnection
 
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
+from jobs.store import connection
 from jobs.store.check import check
 from jobs.store.connection import availability, connect
 from tests import valkey
@@ -152,3 +153,22 @@ async def test_the_other_scheme_speaks_tls_to_servers_and_sentinels(
             await check(settings)
     pool: Any = connect(settings).connection_pool
     assert isinstance(pool.make_connection(), SSLConnection)
+
+
+async def test_a_server_that_hangs_costs_a_call_a_few_timeouts(
+    own_server: valkey.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a call that needs a new connection, which the server accepts."""
+    monkeypatch.setitem(connection.TIMEOUTS, "socket_timeout", 0.5)
+    client = connect(Settings(redis_url=own_server.url()))
+    await client.ping()
+
+    async def call() -> None:
+        with pytest.raises(QueueUnavailable, match="Timeout"):
+            async with availability(), asyncio.timeout(20):
+                await client.ping()
+
+    with own_server.standing_still():
+        await asyncio.gather(*(call() for _ in range(3)))
+    assert await client.ping()
+    await client.aclose(close_connection_pool=True)
