@@ -11,6 +11,7 @@ from tests.cluster import nodes
 from tests.cluster.routed import Routed
 from tests.conftest import keys_without_lifetime
 from tests.jobs.ledger import (
+    test_claims,
     test_depth,
     test_listing,
     test_progress,
@@ -27,6 +28,7 @@ __all__ = ["claimed", "lapsed"]
 SHARDS = 8
 
 for module in (
+    test_claims,
     test_depth,
     test_listing,
     test_progress,
