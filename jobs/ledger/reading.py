@@ -87,13 +87,20 @@ class Reading:
         self._lifetime_ms = int(shards.settings.result_ttl * 1000)
         self._slices = asyncio.Semaphore(MAX_SLICES)
 
-    async def job(self, job_id: str, inline: int = INLINE_BYTES, watcher: str = "") -> Job:
+    async def job(
+        self,
+        job_id: str,
+        inline: int = INLINE_BYTES,
+        watcher: str = "",
+        *,
+        endings_only: bool = False,
+    ) -> Job:
         """Returns the job as it is now; its results are UNSET if its record has more than `inline` bytes.
 
-        The API process `watcher` is told of the job's changes from now on. Raises JobNotFound, or JobGone if
-        its lifetime is over.
+        The API process `watcher` is told of the job's changes from now on, or only of its end. Raises
+        JobNotFound, or JobGone if its lifetime is over.
         """
-        if (found := await self._find(job_id, inline, watcher)) is None:
+        if (found := await self._find(job_id, inline, watcher, endings_only)) is None:
             raise await self.missing(job_id)
         return self._job(job_id, found)
 
@@ -221,11 +228,13 @@ class Reading:
             self._shards.position(place) if place else None,
         )
 
-    async def _find(self, job_id: str, inline: int, watcher: str = "") -> Found | None:
+    async def _find(
+        self, job_id: str, inline: int, watcher: str = "", endings_only: bool = False
+    ) -> Found | None:
         """Returns None if no shard has the job. Raises JobNotFound if its model is not served."""
         kept_for_another = False
         for shard in await self._shards.of(job_id):
-            parts = await self._read(shard, job_id, inline, watcher)
+            parts = await self._read(shard, job_id, inline, watcher, endings_only)
             if parts and parts != [OF_ANOTHER_MODEL]:
                 return Found(shard, parts)
             kept_for_another |= bool(parts)
@@ -233,7 +242,9 @@ class Reading:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
         return None
 
-    async def _read(self, shard: Shard, job_id: str, inline: int, watcher: str) -> list[Any]:
+    async def _read(
+        self, shard: Shard, job_id: str, inline: int, watcher: str, endings_only: bool
+    ) -> list[Any]:
         if watcher:
             with suppress(WritesRefused):
                 return await shard.run(  # type: ignore[no-any-return]
@@ -243,6 +254,7 @@ class Reading:
                     id=job_id,
                     most_bytes=inline,
                     process=watcher,
+                    wanted="e" if endings_only else "a",
                 )
         return await shard.run(script("read"), "", self._models, id=job_id, most_bytes=inline)  # type: ignore[no-any-return]
 

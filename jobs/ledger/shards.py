@@ -5,9 +5,11 @@ it within a second. It cannot be reduced.
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from jobs.errors import QueueUnavailable
@@ -24,6 +26,9 @@ shard, and so a script; over longer times all shards get the same share."""
 
 SETTLED = 10.0
 """Seconds after a growth at which jobs begin to use the new shards: every process knows them then."""
+
+LEARN_EVERY = 1.0
+"""Seconds between attempts to learn the number of shards."""
 
 PATIENCE = 1.0
 """Most seconds that a shard's answer is waited for after another's."""
@@ -48,6 +53,7 @@ class Shards:
         self._all: list[Shard] = []
         self._growths: list[Growth] = []
         self._learned = False
+        self._asked = -math.inf
         self._offset = int.from_bytes(os.urandom(2))
         self._extend(settings.shards)
 
@@ -72,20 +78,17 @@ class Shards:
         """Returns the shards that may have the job: that of its id, then the first.
 
         Ids of release 0.1 and of stock arq clients name no shard; their jobs are in the first one.
-        Raises QueueUnavailable if the number of shards is not known yet.
         """
-        if not self._learned:
-            await self.grow()
+        await self._learn()
         number = shard_of(job_id)
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
     async def home(self) -> Shard:
         """Returns the shard for a new job: each in turn, except new ones and those that take none now.
 
-        Raises QueueUnavailable if the number of shards is not known yet.
+        Before the number of shards is known, those of BATCHLINE_SHARDS are used.
         """
-        if not self._learned:
-            await self.grow()
+        await self._learn()
         now = time.monotonic()
         turn, size = int(now / HOME) + self._offset, self._settled(now)
         for step in range(size):
@@ -115,8 +118,21 @@ class Shards:
                         return earlier
         return home
 
+    async def _learn(self) -> None:
+        """Learns the number of shards, unless it is known or was asked for within the last second.
+
+        So a process that starts while the first shard is lost serves the others.
+        """
+        now = time.monotonic()
+        if not self._learned and now - self._asked > LEARN_EVERY:
+            self._asked = now
+            with suppress(QueueUnavailable):
+                await self.grow()
+
     def _settled(self, now: float) -> int:
         """Returns the number of shards that new jobs use: those that every process knows."""
+        if not self._learned:
+            return len(self._all)
         return max([1, *(growth.number for growth in self._growths if growth.at + SETTLED <= now)])
 
     async def grow(self) -> None:

@@ -178,7 +178,7 @@ async def test_a_job_that_expires_and_is_aborted_is_counted_off_once(
         {"group": "taken"},
         {"result_ttl": "soon", "keep_inputs": {}},
     ],
-    ids=str,
+    ids=["a webhook without a name", "a webhook of an extension", "another group", "another lifetime"],
 )
 async def test_jobs_end_whatever_a_stock_client_asks_for_at_the_end(
     queue: JobQueue, redis: ArqRedis, asked: dict[str, Any]
