@@ -5,6 +5,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cluster import deployment, nodes
 from tests.cluster.deployment import Deployment
 from tests.faults.clients import nonces
@@ -22,12 +24,14 @@ class Killing:
         self._chance = chance
         self.kills = 0
         self.in_flight: list[int] = []
-        """Jobs that were accepted and not answered at each kill."""
+        """Jobs that were accepted and had not run at each kill."""
 
     async def submit(self, texts: list[str]) -> None:
         """As one client that submits its jobs one by one."""
-        while texts:
+        while True:
             await until(self._killed_enough, 90)
+            if not texts:
+                return
             await self._run.clients.submit(texts.pop())
 
     async def kill(self) -> None:
@@ -39,8 +43,7 @@ class Killing:
             self.in_flight.append(len(self._run.clients.accepted) - len(self._run.executions()))
             cluster.kill(victim)
             self.kills += 1
-            # not before its replica has taken over: a primary that returns without its newest writes
-            # would keep the slots
+            # a primary that is back before its replica has taken over stays the primary
             await asyncio.to_thread(cluster.wait_for_failover, victim)
             await asyncio.to_thread(cluster.restart, victim)
 
@@ -53,6 +56,7 @@ class Killing:
         return len(self._run.clients.accepted) <= JOBS * (self.kills + 1) // (KILLS + 1)
 
 
+@pytest.mark.timeout(300)
 async def test_2_000_jobs_while_primaries_are_killed(
     cluster: nodes.Cluster, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
