@@ -18,7 +18,7 @@ from jobs.monitoring import traces
 from jobs.process import heap, logs
 from jobs.process.orphans import die_with
 from jobs.settings import Settings, load_settings, warn_of_unknown
-from jobs.store import connection
+from jobs.store.check import check
 
 log = structlog.get_logger("api")
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.configure(settings.log_level, settings.log_format)
         warn_of_unknown(log.warning)
         create_app(settings)  # reports errors before the server listens
-        asyncio.run(connection.check(settings))
+        asyncio.run(check(settings))
         listener = listen(settings.host, settings.port)
     except ConfigurationError as error:
         print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for the operator, not a log line

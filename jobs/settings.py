@@ -41,7 +41,8 @@ class Settings(BaseSettings):
 
     # Addresses and folders
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """The Redis or Valkey server of the queue, or its sentinels. `make run` starts its own when unset."""
+    """The Redis or Valkey server of the queue (`redis://`), its sentinels (`redis+sentinel://`) or a cluster
+    (`redis+cluster://`). `make run` starts its own when unset."""
     models_file: Path = Path("models.toml")
     """The models that are served."""
     host: str = "127.0.0.1"

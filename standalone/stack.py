@@ -8,7 +8,7 @@ from jobs.errors import ConfigurationError
 from jobs.models import ModelCatalog, ModelSpec
 from jobs.process import programs
 from jobs.settings import Settings
-from jobs.store.connection import check
+from jobs.store.check import check
 from standalone import preflight, single_model
 from standalone.child import Child
 from standalone.readiness import announce

@@ -24,7 +24,7 @@ from jobs.monitoring.roster import Roster
 from jobs.process import heap, logs
 from jobs.process.signals import StopSignals
 from jobs.settings import Settings, load_settings, warn_of_unknown
-from jobs.store.connection import check
+from jobs.store.check import check
 from jobs.store.store import open_store
 from worker.batch_worker import BatchWorker
 from worker.supervisor.guard import EngineGuard

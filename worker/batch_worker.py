@@ -236,7 +236,8 @@ class BatchWorker(Worker):
                 else:
                     before = self._batcher.head if len(self._batcher) else trials.head
                     claimed, left = await self._claim(self.spec.max_batch_items, before=before)
-                if self.burst and not left and not len(self._leases):
+                lost = self.shards.unavailable() if len(self.shards) > 1 else []
+                if self.burst and not left and not len(self._leases) and not lost:
                     self.stop()
                 wait = 0.0
                 held = len(self._batcher) or (room <= 0 and len(trials))  # otherwise no batch would be taken

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from api.health.condition import UNREACHABLE, Condition, condition
+from api.health.condition import FIRST, UNREACHABLE, Condition, condition
 from api.health.failing import SAMPLES, WINDOW
 from api.health.redis_timeout import redis_timeout
 from api.health.roster_cache import RosterCache
@@ -57,18 +57,30 @@ class Observer:
     async def observe(self) -> Observation | None:
         """Reads an observation. Returns None if Redis cannot be used or takes too long to answer."""
         shards = self.ledger.shards
-        beats: Sequence[Heartbeat] = ()
-        history = {model: Series(time.time(), [], {}) for model in shards.models}
         try:
             async with redis_timeout(), availability():
-                servers, depths = await asyncio.gather(self._servers(), shards.depth())
-                if shards.first.available:
-                    beats = await self.roster.workers(fresh=True)
-                    history = await self.history.read(newest=SAMPLES)
+                servers, depths, first = await asyncio.gather(
+                    self._servers(), shards.depth(), self._in_first_shard()
+                )
         except (QueueUnavailable, RedisError):
             return None
+        unavailable = shards.unavailable()
+        if first is None:
+            unavailable = sorted({FIRST, *unavailable})
+            first = (), {model: Series(time.time(), [], {}) for model in shards.models}
+        beats, history = first
         work = {model: series.lately(WINDOW, _of(beats, model))[0] for model, series in history.items()}
-        return Observation(servers, shards.unavailable(), depths, beats, history, work)
+        return Observation(servers, unavailable, depths, beats, history, work)
+
+    async def _in_first_shard(self) -> tuple[Sequence[Heartbeat], Mapping[str, Series]] | None:
+        """The workers and the history; None if there are other shards and the first does not answer."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self.roster.workers(fresh=True), await self.history.read(newest=SAMPLES)
+        except (QueueUnavailable, TimeoutError):
+            if len(self.ledger.shards) > 1:
+                return None
+            raise QueueUnavailable("the workers cannot be read") from None
 
     async def _servers(self) -> dict[str, Mapping[str, Any] | None]:
         primaries = await self.store.primaries()

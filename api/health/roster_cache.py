@@ -12,6 +12,9 @@ from jobs.monitoring.roster import Heartbeat, Roster
 FRESH = 1.0
 """Seconds for which a read of the roster is used. Heartbeats are sent once a second."""
 
+MAX_READ = 1.0
+"""Most seconds that an estimate waits for Redis."""
+
 SERVING = frozenset({"ready", "busy"})
 """States of an engine that can run jobs."""
 
@@ -38,8 +41,9 @@ class RosterCache:
     async def drain_seconds(self, model: str, jobs: int) -> int:
         """Estimated seconds until that many jobs are done at the live workers' rate, within the bounds."""
         try:
-            beats = [beat for beat in await self.workers() if beat.model == model]
-        except QueueUnavailable:
+            async with asyncio.timeout(MAX_READ):
+                beats = [beat for beat in await self.workers() if beat.model == model]
+        except (QueueUnavailable, TimeoutError):
             return DEFAULT_RETRY
         rate = sum(beat.items_per_second for beat in beats)
         if rate <= 0:

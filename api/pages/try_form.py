@@ -13,7 +13,7 @@ from api.pages import parameter_fields
 from api.v1 import submission
 from api.v1.model_schemas import example
 from jobs.errors import InvalidRequest, UnknownModel
-from jobs.ledger.ids import created_ms, new_id
+from jobs.ledger.ids import created_ms
 from jobs.models import ModelCatalog, ModelSpec
 from jobs.schema import JobRequest, NewJob
 
@@ -87,10 +87,10 @@ def _parsed(where: str, text: str) -> Any:
         ) from None
 
 
-def nonce(form: Mapping[str, str]) -> str:
-    """The form's nonce, or a new one if the form has no valid one."""
+def nonce(form: Mapping[str, str]) -> str | None:
+    """The form's nonce, if it has a valid one."""
     given = form.get("nonce", "")
-    return new_id() if created_ms(given) is None else given
+    return None if created_ms(given) is None else given
 
 
 def context(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
@@ -110,7 +110,6 @@ def context(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
         "mode": mode,
         "typed": {**parameters, "model": spec.name, "text": text, "mode": mode},
         "fields": parameter_fields.fields(spec, parameters),
-        "nonce": nonce(form),
         "errors": {},
         "fault": None,
     }

@@ -18,7 +18,7 @@ from api.problems.exceptions import problem_of
 from api.problems.problem import Refusal
 from api.services import Services, Shared
 from jobs.errors import BatchlineError, InvalidRequest, JobGone, QueueUnavailable
-from jobs.ledger.ids import derived, new_id
+from jobs.ledger.ids import derived
 
 router = APIRouter(include_in_schema=False)
 
@@ -43,7 +43,8 @@ async def submit(request: Request, shared: Shared) -> Response:
     try:
         form |= await forms.read(request, shared.settings.max_request_bytes)
         new, asked = try_form.job(form, shared.catalog)
-        job_id = derived(try_form.nonce(form), msgspec.json.encode(new))
+        nonce = try_form.nonce(form) or await shared.ledger.new_id()
+        job_id = derived(nonce, msgspec.json.encode(new))
         job, _ = await shared.intake.submit(request, new, job_id, key=job_id)
         if not forms.by_htmx(request):
             return RedirectResponse(job.urls["page"], 303)
@@ -51,13 +52,14 @@ async def submit(request: Request, shared: Shared) -> Response:
     except (BatchlineError, Refusal) as error:
         return await _refused(request, shared, form, error)
     curl = curl_lines.submit(request, asked)
-    return page("fragments/sent.html", curl=curl, nonce=new_id(), **context)
+    return page("fragments/sent.html", curl=curl, nonce=await shared.ledger.new_id(), **context)
 
 
 async def _form_page(
     request: Request, shared: Services, form: Mapping[str, str], status: int = 200, **more: Any
 ) -> Response:
     context = try_form.context(shared.catalog, form)
+    context["nonce"] = try_form.nonce(form) or await shared.ledger.new_id()
     reason = await model_status.fault(shared, context["spec"].name)
     try:
         curl = curl_lines.submit(request, try_form.body(context["typed"], shared.catalog))
@@ -79,7 +81,7 @@ async def _refused(request: Request, shared: Services, form: dict[str, str], err
         return answer
     text = {"fault": problem.detail, "again": isinstance(error, QueueUnavailable)}
     if isinstance(error, JobGone):
-        form["nonce"] = new_id()
+        form["nonce"] = await shared.ledger.new_id()
         text["fault"] = "This was sent before, and its results are no longer kept. Send it again to rerun it."
     if forms.by_htmx(request):
         # a form that was not read keeps the nonce that it has in the browser

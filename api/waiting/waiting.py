@@ -46,7 +46,7 @@ class Waiting:
         Raises as `Ledger.read`.
         """
         watcher = self._subscriber.process if seconds > 0 else ""
-        read = partial(self._ledger.read, job_id, watcher=watcher)
+        read = partial(self._ledger.read, job_id, watcher=watcher, endings_only=True)
         return await self.follow(job_id, read, seconds, request)
 
     async def follow(
@@ -110,7 +110,7 @@ class Waiting:
         With `ended` (an event without a record reported its end) the job is read once for all its waits.
         """
         watcher = "" if ended else self._subscriber.process
-        read = partial(self._ledger.read, job_id, watcher=watcher)
+        read = partial(self._ledger.read, job_id, watcher=watcher, endings_only=True)
         try:
             async with asyncio.timeout(seconds):
                 return await (self._final_reads.join(job_id, read) if ended else read())

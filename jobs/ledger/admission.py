@@ -7,13 +7,14 @@ accepted, so one process never exceeds the limits; several may by what the other
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from jobs.errors import QueueUnavailable
 from jobs.ledger.shard import Shard
-from jobs.ledger.shards import Shards
+from jobs.ledger.shards import PATIENCE, Shards
 
 COUNT_EVERY = 1.0
 """Seconds for which a count of all shards is used."""
@@ -42,7 +43,7 @@ class Admission:
         """Times of the newest answers, by the monotonic clock."""
         self._sending: dict[tuple[str, int], Used] = {}
         self._counted: dict[str, float] = {}
-        self._lock = asyncio.Lock()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
     async def limits(self, model: str, shard: Shard, jobs: int, size: int) -> AsyncIterator[tuple[int, int]]:
@@ -51,7 +52,7 @@ class Admission:
         if len(self._shards) == 1:
             yield settings.max_queued_jobs, settings.max_queued_bytes
             return
-        async with self._lock:
+        async with self._locks[model]:
             if time.monotonic() - self._counted.get(model, -COUNT_EVERY) >= COUNT_EVERY:
                 await self._count(model)
         others, place = self._others(model, shard), (model, shard.number)
@@ -78,10 +79,12 @@ class Admission:
     async def _count(self, model: str) -> None:
         began = time.monotonic()
         try:
-            found = await self._shards.each(lambda shard: shard.depth(model))
-        except QueueUnavailable:
+            async with asyncio.timeout(PATIENCE):
+                found = await self._shards.each(lambda shard: shard.depth(model))
+        except (QueueUnavailable, TimeoutError):
             return  # the submit itself reports it
-        self._counted[model] = time.monotonic()
+        finally:
+            self._counted[model] = time.monotonic()  # also if it failed: others wait for the lock
         for number, depths in found.items():
             if self._learned.get((model, number), began) > began:
                 continue  # a submit was answered since

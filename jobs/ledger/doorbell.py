@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ResponseError
 
+from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
-from jobs.store.connection import cancel
+from jobs.store.connection import availability, cancel
 from jobs.store.lua import Script
 
 NOTHING = 4
@@ -80,14 +81,15 @@ class Doorbells:
         """Returns whether the doorbell rang for this worker."""
         bell = shard.key(keys.DOORBELL, self._model)
         try:
-            rung = await shard.redis.blpop([bell], seconds)  # type: ignore[misc, arg-type]
-            if rung and not self._idle:
-                async with shard.redis.pipeline(transaction=False) as pipe:
-                    pipe.lpush(bell, "1")
-                    pipe.pexpire(bell, LIFETIME_MS)
-                    await pipe.execute()
-                return False
-            return bool(rung)
-        except (RedisError, OSError):
+            async with availability():
+                rung = await shard.redis.blpop([bell], seconds)  # type: ignore[misc, arg-type]
+                if rung and not self._idle:
+                    async with shard.redis.pipeline(transaction=False) as pipe:
+                        pipe.lpush(bell, "1")
+                        pipe.pexpire(bell, LIFETIME_MS)
+                        await pipe.execute()
+                    return False
+                return bool(rung)
+        except (QueueUnavailable, ResponseError):
             shard.available = False
             return False

@@ -126,13 +126,15 @@ class Ledger:
         except JobNotFound:
             raise self.reading.gone(job_id) from None
 
-    async def read(self, job_id: str, inline: int = INLINE_BYTES, *, watcher: str = "") -> Job:
+    async def read(
+        self, job_id: str, inline: int = INLINE_BYTES, *, watcher: str = "", endings_only: bool = False
+    ) -> Job:
         """Returns the job as it is now. Raises JobNotFound, or JobGone if its lifetime is over.
 
         The results are UNSET if the record has more than `inline` bytes: use `reading` for those. The API
-        process `watcher` is told of the job's changes from now on.
+        process `watcher` is told of the job's changes from now on, or only of its end.
         """
-        return await self.reading.job(job_id, inline, watcher)
+        return await self.reading.job(job_id, inline, watcher, endings_only=endings_only)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Like `read`, with the known outcomes of its inputs except the first `after`: see Reading."""

@@ -67,7 +67,7 @@ class Listing:
     def __init__(self, shards: Shards, reading: Reading) -> None:
         self._shards = shards
         self._reading = reading
-        self._ended: dict[str, Job] = {}
+        self._ended: dict[str, tuple[Job, Shard]] = {}
 
     async def page(self, limit: int, after: str | None, wanted: Filter = ALL) -> tuple[list[Job], str | None]:
         """Returns the newest jobs that match the filter, or those after `after`; and the next page's `after`.
@@ -102,8 +102,12 @@ class Listing:
     async def _read(self, ids: Sequence[str]) -> list[tuple[str, Job]]:
         """Returns the jobs that still exist, each with its id in the list."""
         await self._forget_those_gone(ids)
-        found = [(job_id, self._ended.get(job_id) or await self._look_up(job_id)) for job_id in ids]
-        return [(job_id, job) for job_id, job in found if job is not None]
+        found = []
+        for job_id in ids:
+            ended = self._ended.get(job_id)
+            if (job := ended[0] if ended else await self._look_up(job_id)) is not None:
+                found.append((job_id, job))
+        return found
 
     async def _ids(self, count: int, after: str | None) -> list[str]:
         cursor = None if after is None else await self._cursor(after)
@@ -125,33 +129,33 @@ class Listing:
 
     async def _forget_those_gone(self, ids: Sequence[str]) -> None:
         """Drops ended jobs that the server no longer has; this machine's clock may be wrong."""
-        known = [job_id for job_id in ids if job_id in self._ended]
         by_shard: dict[Shard, list[str]] = {}
-        for job_id in known:
-            for shard in await self._shards.of(job_id):
-                by_shard.setdefault(shard, []).append(job_id)
-        there: set[str] = set()
-        for shard, some in by_shard.items():
+        for job_id in ids:
+            if job_id in self._ended:
+                by_shard.setdefault(self._ended[job_id][1], []).append(job_id)
+        for shard, known in by_shard.items():
             async with availability(), shard.redis.pipeline(transaction=False) as pipe:
-                for job_id in some:
+                for job_id in known:
                     pipe.exists(shard.key(keys.RESULT, job_id))
                 answers = await pipe.execute()
-            there |= {job_id for job_id, exists in zip(some, answers, strict=True) if exists}
-        for job_id in known:
-            if job_id not in there:
-                self._ended.pop(job_id, None)
+            for job_id, exists in zip(known, answers, strict=True):
+                if not exists:
+                    self._ended.pop(job_id, None)
 
     async def _look_up(self, job_id: str) -> Job | None:
         try:
-            job = await self._reading.listed(job_id)
+            found = await self._reading.listed(job_id)
         except JobNotFound:  # of a model that is not served
             return None
         except QueueDamaged as error:
             if not error.key.startswith(keys.RESULT.of()):
                 raise
             return None  # its record was replaced with another program's data
-        if job is not None and job.status.terminal:  # None: the list keeps ids for longer
-            self._ended[job_id] = job
+        if found is None:  # the list keeps ids for longer
+            return None
+        job, shard = found
+        if job.status.terminal:
+            self._ended[job_id] = job, shard
             if len(self._ended) > REMEMBERED:
                 del self._ended[next(iter(self._ended))]
         return job

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from jobs.errors import JobGone, JobNotFound, QueueDamaged, WritesRefused
+from jobs.errors import JobGone, JobNotFound, QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.ledger import keys, views
 from jobs.ledger.ids import created_ms
 from jobs.ledger.shard import Shard
@@ -87,23 +87,30 @@ class Reading:
         self._lifetime_ms = int(shards.settings.result_ttl * 1000)
         self._slices = asyncio.Semaphore(MAX_SLICES)
 
-    async def job(self, job_id: str, inline: int = INLINE_BYTES, watcher: str = "") -> Job:
+    async def job(
+        self,
+        job_id: str,
+        inline: int = INLINE_BYTES,
+        watcher: str = "",
+        *,
+        endings_only: bool = False,
+    ) -> Job:
         """Returns the job as it is now; its results are UNSET if its record has more than `inline` bytes.
 
-        The API process `watcher` is told of the job's changes from now on. Raises JobNotFound, or JobGone if
-        its lifetime is over.
+        The API process `watcher` is told of the job's changes from now on, or only of its end. Raises
+        JobNotFound, or JobGone if its lifetime is over.
         """
-        if (found := await self._find(job_id, inline, watcher)) is None:
+        if (found := await self._find(job_id, inline, watcher, endings_only)) is None:
             raise await self.missing(job_id)
         return self._job(job_id, found)
 
-    async def listed(self, job_id: str) -> Job | None:
-        """Returns a listed job without its results, or None if its lifetime is over.
+    async def listed(self, job_id: str) -> tuple[Job, Shard] | None:
+        """Returns a listed job without its results, and its shard; None if its lifetime is over.
 
         Raises JobNotFound if its model is not served.
         """
         found = await self._find(job_id, STATE_ONLY)
-        return None if found is None else replace(self._job(job_id, found), results=None)
+        return None if found is None else (replace(self._job(job_id, found), results=None), found.shard)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
         """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
@@ -155,9 +162,15 @@ class Reading:
 
         For a payload above MAX_PREVIEW bytes only its size is returned.
         """
-        for shard in await self._shards.of(job_id):
+        own, *others = await self._shards.of(job_id)
+        for shard in (own, *others):
             payload = shard.key(keys.JOB, job_id)
-            answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
+            try:
+                answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
+            except QueueUnavailable:
+                if shard is own:
+                    raise
+                break  # only a job of release 0.1 or of a stock client may be there
             if isinstance(answer, int):
                 return views.JobInputs(size=answer)
             if answer:
@@ -215,11 +228,13 @@ class Reading:
             self._shards.position(place) if place else None,
         )
 
-    async def _find(self, job_id: str, inline: int, watcher: str = "") -> Found | None:
+    async def _find(
+        self, job_id: str, inline: int, watcher: str = "", endings_only: bool = False
+    ) -> Found | None:
         """Returns None if no shard has the job. Raises JobNotFound if its model is not served."""
         kept_for_another = False
         for shard in await self._shards.of(job_id):
-            parts = await self._read(shard, job_id, inline, watcher)
+            parts = await self._read(shard, job_id, inline, watcher, endings_only)
             if parts and parts != [OF_ANOTHER_MODEL]:
                 return Found(shard, parts)
             kept_for_another |= bool(parts)
@@ -227,7 +242,9 @@ class Reading:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
         return None
 
-    async def _read(self, shard: Shard, job_id: str, inline: int, watcher: str) -> list[Any]:
+    async def _read(
+        self, shard: Shard, job_id: str, inline: int, watcher: str, endings_only: bool
+    ) -> list[Any]:
         if watcher:
             with suppress(WritesRefused):
                 return await shard.run(  # type: ignore[no-any-return]
@@ -237,6 +254,7 @@ class Reading:
                     id=job_id,
                     most_bytes=inline,
                     process=watcher,
+                    wanted="e" if endings_only else "a",
                 )
         return await shard.run(script("read"), "", self._models, id=job_id, most_bytes=inline)  # type: ignore[no-any-return]
 

@@ -10,9 +10,10 @@ import asyncio
 import math
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from jobs.errors import QueueDamaged, QueueUnavailable
+from jobs.errors import QueueUnavailable
 from jobs.ledger.claims import Answer, Claims
 from jobs.ledger.doorbell import Doorbells
 from jobs.ledger.leasing import Claimed
@@ -74,6 +75,7 @@ class Rounds:
             claim = self._views[0].claims.claim
             found = await claim(self._model, inputs, workers, size=size, before=before, wait=wait)
             return found.claimed, found.left
+        size = self._shards.settings.window_bytes if size is None else size  # for all shards together
         claimed = await self._round(inputs, workers, size, before)
         if not claimed and wait:
             rung = await self._bells.wait(wait)
@@ -81,7 +83,7 @@ class Rounds:
                 if not rung or view.claims.shard.number in rung:
                     view.looked = -math.inf
             claimed = await self._round(inputs, workers, size, before, rung)
-        return claimed, sum(view.left for view in self._views)
+        return claimed, sum(view.left for view in self._askable())  # others are not asked, so none can be had
 
     async def close(self) -> None:
         """Ends what waits for a doorbell."""
@@ -91,13 +93,13 @@ class Rounds:
         self,
         inputs: int,
         workers: int,
-        size: int | None,
+        size: int,
         before: float | None,
         only: Collection[int] = (),
     ) -> list[Claimed]:
         """Asks each shard once, or only some, until there are enough inputs or bytes."""
         claimed = self._answered_late()
-        room = math.inf if size is None else size - sum(len(job.payload) for job in claimed)
+        room = size - sum(len(job.payload) for job in claimed)
         most = math.inf if before is None else before
         asked = {view.claims.shard.number for view in self._views} - set(only) if only else set()
         outcomes = await self._look(asked)
@@ -108,8 +110,7 @@ class Rounds:
             if view is None or view.urgency(now) >= most:
                 break
             asked.add(view.claims.shard.number)
-            limit = None if size is None else max(0, int(room))
-            for found in await self._ask([view], inputs, workers, limit, before):
+            for found in await self._ask([view], inputs, workers, max(0, room), before):
                 outcomes.append(found)
                 if isinstance(found, Answer):
                     claimed += found.claimed
@@ -174,10 +175,6 @@ class Rounds:
         claimed: list[Claimed] = []
         for view in self._views:
             if view.asked is not None and view.asked.done():
-                try:
+                with suppress(QueueUnavailable):  # it is asked again; what others claimed must not be lost
                     claimed += self._take(view).claimed
-                except QueueDamaged:
-                    raise
-                except QueueUnavailable:
-                    pass  # it stays unavailable until it answers
         return claimed

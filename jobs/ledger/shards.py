@@ -5,14 +5,16 @@ it within a second. It cannot be reduced.
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.ids import shard_of
+from jobs.ledger.ids import MAX_SHARDS, shard_of
 from jobs.ledger.shard import EMPTY, Depth, Shard
 from jobs.settings import Settings
 from jobs.store.lua import script
@@ -24,6 +26,9 @@ shard, and so a script; over longer times all shards get the same share."""
 
 SETTLED = 10.0
 """Seconds after a growth at which jobs begin to use the new shards: every process knows them then."""
+
+LEARN_EVERY = 1.0
+"""Seconds between attempts to learn the number of shards."""
 
 PATIENCE = 1.0
 """Most seconds that a shard's answer is waited for after another's."""
@@ -48,6 +53,7 @@ class Shards:
         self._all: list[Shard] = []
         self._growths: list[Growth] = []
         self._learned = False
+        self._asked = -math.inf
         self._offset = int.from_bytes(os.urandom(2))
         self._extend(settings.shards)
 
@@ -72,20 +78,17 @@ class Shards:
         """Returns the shards that may have the job: that of its id, then the first.
 
         Ids of release 0.1 and of stock arq clients name no shard; their jobs are in the first one.
-        Raises QueueUnavailable if the number of shards is not known yet.
         """
-        if not self._learned:
-            await self.grow()
+        await self._learn()
         number = shard_of(job_id)
         return (self._all[number], self.first) if 0 < number < len(self._all) else (self.first,)
 
     async def home(self) -> Shard:
         """Returns the shard for a new job: each in turn, except new ones and those that take none now.
 
-        Raises QueueUnavailable if the number of shards is not known yet.
+        Before the number of shards is known, those of BATCHLINE_SHARDS are used.
         """
-        if not self._learned:
-            await self.grow()
+        await self._learn()
         now = time.monotonic()
         turn, size = int(now / HOME) + self._offset, self._settled(now)
         for step in range(size):
@@ -115,13 +118,30 @@ class Shards:
                         return earlier
         return home
 
+    async def _learn(self) -> None:
+        """Learns the number of shards, unless it is known or was asked for within the last second.
+
+        So a process that starts while the first shard is lost serves the others.
+        """
+        now = time.monotonic()
+        if not self._learned and now - self._asked > LEARN_EVERY:
+            self._asked = now
+            with suppress(QueueUnavailable):
+                await self.grow()
+
     def _settled(self, now: float) -> int:
         """Returns the number of shards that new jobs use: those that every process knows."""
+        if not self._learned:
+            return len(self._all)
         return max([1, *(growth.number for growth in self._growths if growth.at + SETTLED <= now)])
 
     async def grow(self) -> None:
         """Raises the queue's number of shards to BATCHLINE_SHARDS, and learns its number. Once a second."""
-        now, *grown = await self.first.run(script("shards"), number=self.settings.shards)
+        now, *grown = await self.first.run(script("shards"), most_shards=MAX_SHARDS)
+        if self.settings.shards > max([1, *grown[::2]]):
+            now, *grown = await self.first.run(
+                script("grow"), number=self.settings.shards, most_shards=MAX_SHARDS
+            )
         here = time.monotonic()
         self._learned = True
         pairs = sorted(zip(grown[::2], grown[1::2], strict=True))
@@ -137,8 +157,15 @@ class Shards:
         """
         if len(self._all) == 1:
             return {0: await work(self.first)}
+
+        async def answer(shard: Shard) -> T | QueueUnavailable:
+            try:
+                return await work(shard)
+            except QueueUnavailable as error:
+                return error
+
         asked = [shard for shard in self._all if shard.available] or self._all
-        tasks = {shard.number: asyncio.ensure_future(work(shard)) for shard in asked}
+        tasks = {shard.number: asyncio.create_task(answer(shard)) for shard in asked}
         try:
             await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(tasks.values(), timeout=PATIENCE)
@@ -146,14 +173,15 @@ class Shards:
             late = [task for task in tasks.values() if not task.done()]
             for task in late:
                 task.cancel()
-        answers, failure = {}, QueueUnavailable("no shard answers")
+        answers: dict[int, T] = {}
+        failure = QueueUnavailable("no shard answers")
         for number, task in tasks.items():
             if task in late:
                 self._all[number].available = False
-            elif not isinstance(error := task.exception(), QueueUnavailable):
-                answers[number] = task.result()
+            elif isinstance(found := task.result(), QueueUnavailable):
+                failure = found
             else:
-                failure = error
+                answers[number] = found
         if not answers:
             raise failure
         return answers

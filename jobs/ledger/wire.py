@@ -70,6 +70,9 @@ class Event(msgspec.Struct, array_like=True):
     """Inputs with an output, and failed inputs, of a running job that made progress."""
 
 
+_OURS = b"\x85\xa1t\xc0\xa1f\xa5infer\xa1k"
+"""Start of the payloads that `submit` wrote, as in `payload.lua`."""
+
 _encoder = msgspec.msgpack.Encoder()
 _payloads = msgspec.msgpack.Decoder(Payload[dict[str, Any]])
 _events = msgspec.msgpack.Decoder(list[Event])
@@ -112,6 +115,11 @@ def _members(argument: msgspec.Raw) -> Any:
 
 def _text_or_packed(value: msgspec.Raw) -> Any:
     return msgspec.msgpack.decode(value) if begins(value, TEXTS) else value
+
+
+def is_ours(payload: bytes) -> bool:
+    """Whether `submit` wrote the payload, rather than a stock client."""
+    return payload.startswith(_OURS)
 
 
 def begins(raw: msgspec.Raw, with_one_of: Container[int]) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from typing import NoReturn
 
+from redis.exceptions import ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import QueueDamaged, QueueUnavailable
@@ -53,24 +54,25 @@ class Upkeep:
             self._outage(shard).succeeded()
         except QueueUnavailable as error:
             self._outage(shard).failed(error)
-        except Exception:  # after a bug, or a job on which the script fails, sweeping must continue
-            self._log.exception("sweep failed")
+        except Exception:  # after a bug, the upkeep must continue
+            self._log.exception("upkeep failed")
 
     async def _keep_one(self, shard: Shard) -> None:
-        first = shard is self._shards.first
-        if first:
-            await self._shards.grow()
         for model in self._shards.models:
             try:
                 swept = await shard.sweep(model)
             except QueueDamaged:  # already logged; other models are not affected
+                continue
+            except ResponseError:  # a job on which the script fails
+                self._log.exception("sweep failed", model=model)
                 continue
             if any(swept):
                 given_back, expired, aborted = swept
                 self._log.info(
                     "jobs swept", model=model, given_back=given_back, expired=expired, aborted=aborted
                 )
-        if first:
+        if shard is self._shards.first:  # after the sweeps, which must not depend on it
+            await self._shards.grow()
             await self._history.record()
 
     def _outage(self, shard: Shard) -> Outage:

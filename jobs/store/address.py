@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from jobs.store.names import NamedConnection
+from jobs.store.tls import TLSConnection
+
 CERTIFICATE_CHECKS = ("none", "optional", "required")
 
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
@@ -16,13 +19,13 @@ client's certificate and key, and whether the server's certificate (default) and
 
 @dataclass(frozen=True)
 class Address:
-    """A parsed address. `server` are redis-py's options for a connection to any of the hosts."""
+    """A parsed address. `server` are redis-py's options for a pool of connections to any of the hosts."""
 
     hosts: tuple[tuple[str, int], ...]
     path: str
     server: dict[str, Any]
-    tls: dict[str, Any]
-    """The part of `server` that concerns TLS; empty without TLS."""
+    transport: dict[str, Any]
+    """The part of `server` without credentials: the class of the connections, and its TLS options."""
     extra: dict[str, str]
     """The other options of the address."""
 
@@ -34,20 +37,20 @@ def parse(url: str, *, tls: bool, default_port: int) -> Address:
     netloc, _, path = rest.partition("/")
     credentials, _, hosts = netloc.rpartition("@")
     extra = dict(parse_qsl(query, strict_parsing=True)) if query else {}
-    secured = _tls({name: extra.pop(name) for name in TLS_OPTIONS if name in extra}, tls)
+    transport = _transport({name: extra.pop(name) for name in TLS_OPTIONS if name in extra}, tls)
     user, _, password = map(unquote, credentials.partition(":"))
-    server = {"username": user or None, "password": password or None, **secured}
+    server = {"username": user or None, "password": password or None, **transport}
     return Address(
-        tuple(_host(host, default_port) for host in hosts.split(",")), path, server, secured, extra
+        tuple(_host(host, default_port) for host in hosts.split(",")), path, server, transport, extra
     )
 
 
-def _tls(given: dict[str, str], tls: bool) -> dict[str, Any]:
+def _transport(given: dict[str, str], tls: bool) -> dict[str, Any]:
     if not tls:
         if given:
             raise ValueError("TLS options of an address without TLS")
-        return {}
-    options: dict[str, Any] = {"ssl": True, **given}
+        return {"connection_class": NamedConnection}
+    options: dict[str, Any] = {"connection_class": TLSConnection, **given}
     if given.get("ssl_cert_reqs", "required") not in CERTIFICATE_CHECKS:
         raise ValueError(given["ssl_cert_reqs"])
     if "ssl_check_hostname" in given:

@@ -8,27 +8,28 @@ redis[s]+cluster://[user:password@]host:port[,host:port...]/[?ssl_ca_certs=FILE&
    connection when the map names another primary.
 3. A connection whose server answers MOVED, or that it cannot serve the slot now, fails like a lost one. So
    redis-py's single retry sends the command, or the whole pipeline, to the new primary.
+4. A connection whose server hangs fails in the same way once another primary has its slot: `hanging.py`.
 
 Slots must be moved by `CLUSTER MIGRATESLOTS` (Valkey 9), which moves them atomically.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import chain
 from typing import Any
 
 from arq.connections import ArqRedis
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from jobs.errors import QueueUnavailable
 from jobs.store.address import Address, parse
+from jobs.store.hanging import Watch
+from jobs.store.node import ROUTED, NodeConnection
 from jobs.store.pool import Pool
 from jobs.store.slots import Node, SlotMap
-from jobs.store.tls import TLSConnection
 
 SCHEMES = {"redis+cluster": False, "rediss+cluster": True}
 """Scheme -> whether connections use TLS."""
@@ -37,9 +38,6 @@ DEFAULT_PORT = 6379
 
 ADMIN_CONNECTIONS = 2
 """Most connections to one primary for INFO and CONFIG."""
-
-CANNOT_SERVE = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "UNBLOCKED")
-"""Beginnings of a node's errors if it does not serve the slot, or not now."""
 
 
 def is_cluster_url(url: str) -> bool:
@@ -55,76 +53,33 @@ def address(url: str) -> Address:
     return parsed
 
 
-class NodeConnection(Connection):
-    """A connection that looks up its node whenever it connects, and reports to the map what it meets."""
-
-    def __init__(self, *, slots: SlotMap, locate: Callable[[], Awaitable[Node]], **options: Any) -> None:
-        self._slots = slots
-        self._locate = locate
-        super().__init__(**options)
-
-    @property
-    def node(self) -> Node:
-        return self.host, self.port
-
-    async def _connect(self) -> None:
-        self.host, self.port = await self._locate()
-        try:
-            await super()._connect()  # type: ignore[no-untyped-call]
-            return
-        except OSError:
-            self._slots.suspect(self.node)
-            found = await self._locate()
-            if found == self.node:
-                raise
-        # another primary has taken over since the map was asked for
-        self.host, self.port = found
-        await super()._connect()  # type: ignore[no-untyped-call]
-
-    async def read_response(self, *args: Any, **options: Any) -> Any:
-        try:
-            return await super().read_response(*args, **options)
-        except (RedisConnectionError, RedisTimeoutError):
-            self._slots.suspect(self.node)
-            raise
-        except ResponseError as error:
-            text = str(error)
-            if not (isinstance(error, ReadOnlyError) or text.startswith(CANNOT_SERVE)):
-                raise
-            self._learn(text)
-            await self.disconnect(nowait=True)
-            raise RedisConnectionError(f"{self._host_error()} answered {text}") from error
-
-    def _learn(self, text: str) -> None:
-        if text.startswith("MOVED "):
-            _, slot, target = text.split()[:3]
-            host, _, port = target.rpartition(":")
-            if host != "?" and (found := (host or self.host, int(port))) != self.node:
-                self._slots.moved(int(slot), found)
-                return
-        self._slots.suspect(self.node)
-
-
-class TLSNodeConnection(NodeConnection, TLSConnection):
-    """The same with TLS."""
-
-
 class SlotPool(Pool):
     """A pool of connections to the primary of one slot."""
 
-    def __init__(self, slots: SlotMap, slot: int, **options: Any) -> None:
+    def __init__(self, slots: SlotMap, slot: int, watch: Watch, **options: Any) -> None:
         self._slots = slots
         self._slot = slot
 
         async def locate() -> Node:
+            watch.start()
             return await slots.find(slot)
 
         super().__init__(slots=slots, locate=locate, **options)
 
+    def in_use(self) -> list[tuple[int, NodeConnection]]:
+        """Returns the connections that wait for an answer, or are about to send a command, with the slot."""
+        found: Any = [one for one in self._in_use_connections if one.is_connected]
+        return [(self._slot, connection) for connection in found]
+
     async def ensure_connection(self, connection: Any) -> None:
         if connection.is_connected and connection.node != self._slots.owner(self._slot):
             await connection.disconnect(nowait=True)  # the former owner may hang
-        await super().ensure_connection(connection)
+        try:
+            await super().ensure_connection(connection)
+        except RedisConnectionError:
+            if not connection.aborted:
+                raise
+            await super().ensure_connection(connection)
 
 
 class Cluster:
@@ -138,13 +93,13 @@ class Cluster:
         `max_connections` holds for each hash tag. Raises ValueError for an invalid address.
         """
         parsed = address(url)
-        server = dict(parsed.server)
-        self._short = {**short, **server}
-        tls = server.pop("ssl", False)
-        plain, routed = (TLSConnection, TLSNodeConnection) if tls else (Connection, NodeConnection)
-        self._slots = SlotMap(parsed.hosts, {**short, **server, "connection_class": plain})
-        self._options = {**options, **server, "connection_class": routed}
+        self._short = {**short, **parsed.server}
+        self._slots = SlotMap(parsed.hosts, self._short)
+        routed = ROUTED[parsed.server["connection_class"]]
+        self._options = {**options, **parsed.server, "connection_class": routed}
         self._clients: dict[int, ArqRedis] = {}
+        self._pools: list[SlotPool] = []
+        self._watch = Watch(self._slots, lambda: chain.from_iterable(pool.in_use() for pool in self._pools))
         self._primaries: dict[Node, Redis] = {}
         self._events = self._client_of(self._answering, self._options["max_connections"])
 
@@ -152,7 +107,8 @@ class Cluster:
         """Returns the client of the primary that holds the keys with this hash tag, such as `{17}`."""
         slot = key_slot(tag.encode())
         if slot not in self._clients:
-            self._clients[slot] = ArqRedis(SlotPool(self._slots, slot, **self._options))
+            self._pools.append(SlotPool(self._slots, slot, self._watch, **self._options))
+            self._clients[slot] = ArqRedis(self._pools[-1])
         return self._clients[slot]
 
     @property
@@ -175,20 +131,21 @@ class Cluster:
         for node in current:
             if node not in self._primaries:
                 self._primaries[node] = self._client_of(_always(node), ADMIN_CONNECTIONS)
-        return self._named(current)
+        return {f"{host}:{port}": self._primaries[host, port] for host, port in current}
 
-    def _named(self, nodes: list[Node]) -> dict[str, Redis]:
-        return {f"{host}:{port}": self._primaries[host, port] for host, port in nodes}
+    async def probes(self) -> Mapping[str, tuple[Redis, str]]:
+        """Like `primaries`, each with a hash tag that it serves, such as `{17}`. Raises redis-py's errors.
 
-    async def probes(self) -> Mapping[str, Redis]:
-        """Like `primaries`, but raises redis-py's errors; the clients have neither retry nor health check.
-
-        With those, redis-py would recurse if a password is missing.
+        The clients have neither retry nor health check: redis-py would recurse if a password is missing.
         """
         await self._slots.refresh()
         for host, port in self._slots.primaries():
-            self._primaries[host, port] = Redis(host=host, port=port, **self._short)
-        return self._named(self._slots.primaries())
+            self._primaries[host, port] = Redis.from_pool(Pool(host=host, port=port, **self._short))
+        tags = self._slots.tags()
+        return {
+            f"{host}:{port}": (self._primaries[host, port], tags[host, port])
+            for host, port in self._slots.primaries()
+        }
 
     def unassigned(self) -> int:
         """Returns the number of slots without a primary when the map was last asked for."""
@@ -198,6 +155,7 @@ class Cluster:
         """Closes all connections."""
         clients: list[Redis] = [self._events, *self._clients.values(), *self._primaries.values()]
         await asyncio.gather(*(client.aclose(close_connection_pool=True) for client in clients))
+        await self._watch.aclose()
         await self._slots.aclose()
 
     def _client_of(self, locate: Callable[[], Awaitable[Node]], connections: int) -> ArqRedis:

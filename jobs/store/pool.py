@@ -10,19 +10,25 @@ from collections import deque
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, SSLConnection
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from jobs.store.names import NamedConnection
 from jobs.store.tls import TLSConnection
+
+OURS: dict[type[AbstractConnection], type[AbstractConnection]] = {
+    Connection: NamedConnection,
+    SSLConnection: TLSConnection,
+}
+"""Connection of redis-py -> the one that is used in its place."""
 
 
 class Pool(BlockingConnectionPool):
     """A pool in which a released connection goes to the caller that has waited longest."""
 
     def __init__(self, **options: Any) -> None:
-        if options.get("connection_class") is SSLConnection:
-            options["connection_class"] = TLSConnection
-        super().__init__(**options)
+        chosen = options.pop("connection_class", Connection)
+        super().__init__(connection_class=OURS.get(chosen, chosen), **options)
         self._waiters: deque[asyncio.Future[AbstractConnection]] = deque()
 
     async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:

@@ -15,6 +15,9 @@ from jobs.store.durability import Level, is_forbidden
 PROBE_SCRIPT = "return 1"
 """Test script: checks that the Redis user may run scripts, by text and by digest."""
 
+PROBE_KEY = "batchline:check"
+"""Key of the test script, which does not use it: some servers refuse scripts without keys."""
+
 POLICY = "maxmemory-policy"
 COVERAGE = "cluster-require-full-coverage"
 
@@ -31,13 +34,18 @@ class Findings:
     """Whether a cluster serves no slot at all while one slot has no primary."""
 
 
-async def of_server(redis: Redis, level: Level, *, clustered: bool) -> Findings:
-    """Checks one primary. Raises redis-py's errors if it cannot be reached or refuses a command."""
+async def of_server(redis: Redis, level: Level, *, tag: str | None = None) -> Findings:
+    """Checks one server, or a primary of a cluster that serves the slot of a hash tag.
+
+    Raises redis-py's errors if it cannot be reached or refuses a command.
+    """
     await redis.ping()
+    clustered = tag is not None
     if not clustered and await _mode(redis) == "cluster":
         return Findings("is a node of a cluster: set BATCHLINE_REDIS_URL to redis+cluster://HOST:PORT/")
-    await redis.eval(PROBE_SCRIPT, 0)  # type: ignore[misc]
-    await redis.evalsha(redis.register_script(PROBE_SCRIPT).sha, 0)  # type: ignore[misc]
+    key = PROBE_KEY + (tag or "")
+    await redis.eval(PROBE_SCRIPT, 1, key)  # type: ignore[misc]
+    await redis.evalsha(redis.register_script(PROBE_SCRIPT).sha, 1, key)  # type: ignore[misc]
     found = Findings()
     policy = await _policy(redis)
     if policy is None:

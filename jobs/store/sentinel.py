@@ -10,11 +10,18 @@ from typing import Any
 from urllib.parse import unquote
 
 from redis.asyncio import Redis
-from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
+from redis.asyncio.sentinel import (
+    MasterNotFoundError,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.exceptions import RedisError
 
 from jobs.store import address
+from jobs.store.names import NamedConnection
 from jobs.store.pool import Pool
+from jobs.store.tls import TLSConnection
 
 SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
 """Scheme -> whether connections to servers and sentinels use TLS."""
@@ -30,7 +37,7 @@ def is_sentinel_url(url: str) -> bool:
 
 @dataclass(frozen=True)
 class Address:
-    """A parsed address: `server` and `sentinel` are redis-py's options for connections to each."""
+    """A parsed address: `server` and `sentinel` are redis-py's options for pools of connections to each."""
 
     hosts: tuple[tuple[str, int], ...]
     service: str
@@ -46,7 +53,7 @@ def parse(url: str) -> Address:
         raise ValueError(url)
     sentinel = {name.removeprefix("sentinel_"): value for name, value in parsed.extra.items()}
     server = {**parsed.server, "db": int(db or 0)}
-    return Address(parsed.hosts, unquote(service), server, {**sentinel, **parsed.tls})
+    return Address(parsed.hosts, unquote(service), server, {**sentinel, **parsed.transport})
 
 
 ANSWER_TIMEOUT = 1.0
@@ -77,7 +84,7 @@ class Sentinels:
             try:
                 async with (
                     asyncio.timeout(ANSWER_TIMEOUT),
-                    Redis(host=host, port=port, **self._options) as sentinel,
+                    Redis.from_pool(Pool(host=host, port=port, **self._options)) as sentinel,
                 ):
                     state = (await sentinel.sentinel_masters()).get(service)  # type: ignore[no-untyped-call]
             except (RedisError, OSError, TimeoutError) as error:
@@ -92,6 +99,18 @@ class Sentinels:
                 self._hosts.insert(0, (host, port))  # ask a live one first next time
                 return str(state["ip"]), int(state["port"])
         raise MasterNotFoundError(f"no sentinel knows a live primary of {service!r}: {', '.join(faults)}")
+
+
+class PrimaryConnection(SentinelManagedConnection, NamedConnection):
+    """A connection that asks the sentinels for the primary whenever it connects."""
+
+
+class TLSPrimaryConnection(SentinelManagedSSLConnection, TLSConnection):
+    """The same with TLS."""
+
+
+PRIMARY = {NamedConnection: PrimaryConnection, TLSConnection: TLSPrimaryConnection}
+"""Class of an address's connections -> the one that asks the sentinels."""
 
 
 class PrimaryPool(SentinelConnectionPool, Pool):
@@ -113,11 +132,13 @@ def pool(url: str, sentinel_options: dict[str, Any], **options: Any) -> PrimaryP
     """Returns a pool of connections to the service's primary. Raises ValueError for an invalid address."""
     parsed = parse(url)
     sentinels = Sentinels(parsed, sentinel_options)
-    return PrimaryPool(parsed.service, sentinels, **{**options, **parsed.server})  # type: ignore[no-untyped-call]
+    connection_class = PRIMARY[parsed.server["connection_class"]]
+    options = {**options, **parsed.server, "connection_class": connection_class}
+    return PrimaryPool(parsed.service, sentinels, **options)  # type: ignore[no-untyped-call]
 
 
 async def primary(url: str, options: dict[str, Any]) -> Redis:
     """Returns a plain client of the current primary. Raises ValueError or MasterNotFoundError."""
     parsed = parse(url)
     host, port = await Sentinels(parsed, options).discover_master(parsed.service)
-    return Redis(host=host, port=port, **{**options, **parsed.server})
+    return Redis.from_pool(Pool(host=host, port=port, **options, **parsed.server))

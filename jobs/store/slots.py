@@ -5,15 +5,18 @@ suspected: before the next connection to it the map is asked for again, from any
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Iterable
 from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+from redis.asyncio import Redis
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jobs.store.pool import Pool
 
 Node = tuple[str, int]
 """Host and port of a node, as clients reach it."""
@@ -60,6 +63,19 @@ class SlotMap:
     def primaries(self) -> list[Node]:
         """Returns the primaries as far as known, without asking."""
         return sorted({owner for owner in self._owners if owner})
+
+    def tags(self) -> dict[Node, str]:
+        """Returns a hash tag for each primary whose slot it serves, such as `{17}`."""
+        found: dict[Node, str] = {}
+        left = set(self.primaries())
+        for tag in map("{{{}}}".format, itertools.count()):
+            if not left:
+                break
+            owner = self._owners[key_slot(tag.encode())]
+            if owner in left:
+                left.remove(owner)
+                found[owner] = tag
+        return found
 
     def unassigned(self) -> int:
         """Returns the number of slots without a primary."""
@@ -149,7 +165,7 @@ class SlotMap:
     async def _ask(self, node: Node) -> list[Range]:
         host, port = node
         try:
-            pool = ConnectionPool(host=host, port=port, **self._options)
+            pool = Pool(host=host, port=port, **self._options)
             async with asyncio.timeout(ANSWER_TIMEOUT), Redis.from_pool(pool) as client:
                 answer = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
         except TimeoutError:

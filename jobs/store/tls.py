@@ -10,6 +10,8 @@ from typing import Any
 from redis.asyncio import SSLConnection
 from redis.asyncio.connection import RedisSSLContext
 
+from jobs.store.names import NamedConnection
+
 LIFETIME = 60.0
 """Seconds after which new connections load the files again, because certificates are renewed."""
 
@@ -27,8 +29,8 @@ def shared(context: RedisSSLContext) -> RedisSSLContext:
     return context
 
 
-class TLSConnection(SSLConnection):
-    """redis-py's TLS connection with a shared context."""
+class TLSConnection(NamedConnection, SSLConnection):
+    """The same with TLS and a shared context."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -1,6 +1,6 @@
 """One cluster for all tests of this folder: three primaries with a replica each."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import redis
@@ -40,3 +40,9 @@ async def store(settings: Settings) -> AsyncIterator[Store]:
     opened = open_store(settings)
     yield opened
     await opened.aclose()
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Notes a measured figure in words; all are shown at the end of the test run."""
+    return lambda line: record_property("measured", line)

@@ -177,15 +177,15 @@ class Cluster:
                 link = self.admin(node).info("replication")
                 if link["role"] == "slave" and link["master_link_status"] != "up":
                     return False
-                if link["role"] == "master" and link["connected_slaves"] < self._online(node):
+                if link["role"] == "master" and link["connected_slaves"] < len(self.replicas(node)):
                     return False
         except RedisError:
             return False
         return len({tuple(sorted(self._seen_by(node).items())) for node in self.running()}) == 1
 
-    def _online(self, primary: Node) -> int:
+    def replicas(self, primary: Node) -> list[Node]:
         """The replicas of a primary that are running."""
-        return sum(self.follows(node, primary) for node in self.running())
+        return [node for node in self.running() if self.follows(node, primary)]
 
     def _seen_by(self, node: Node) -> dict[int, int]:
         """First slot of each range -> port of its primary."""

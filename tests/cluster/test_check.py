@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from jobs.errors import ConfigurationError, QueueUnavailable
 from jobs.settings import Settings
-from jobs.store.connection import availability, check
+from jobs.store.check import check
+from jobs.store.connection import availability
 from jobs.store.store import open_store
 from tests import valkey
 from tests.cluster import nodes

@@ -8,18 +8,30 @@ import httpx
 import pytest
 
 from tests import processes, valkey
+from tests.ledger import SHARDS
 from tests.waiting import until
 
 Running = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
-def batchline(redis_url: str) -> Running:
+def shards() -> int:
+    """Shards of the queue."""
+    return SHARDS
+
+
+@pytest.fixture
+def batchline(redis_url: str, shards: int) -> Running:
     """`async with batchline(models_file)` yields a client of an API whose models all have a ready worker."""
 
     @asynccontextmanager
     async def run(models_file: Path) -> AsyncIterator[httpx.AsyncClient]:
-        settings = {"redis_url": redis_url, "models_file": models_file, "port": valkey.free_port()}
+        settings = {
+            "redis_url": redis_url,
+            "shards": shards,
+            "models_file": models_file,
+            "port": valkey.free_port(),
+        }
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=90)
 
         async def ready() -> bool:

@@ -13,6 +13,7 @@ from jobs import problem_kinds
 from jobs.ledger.envelope import terms
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.records import Header, encode_head
+from jobs.ledger.wire import is_ours
 from jobs.monitoring.failures import shortened
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobState
@@ -114,9 +115,8 @@ class HeldJob:
             worker=self.claimed.worker or None,
             order=work.order,
         )
-        return Ending(
-            self.id, self.claimed.token, state, encode_head(header), results or b"", terms(self._keywords)
-        )
+        asked = terms(self._keywords) if is_ours(self.claimed.payload) else b""
+        return Ending(self.id, self.claimed.token, state, encode_head(header), results or b"", asked)
 
 
 class Unreadable(HeldJob):

@@ -1,8 +1,13 @@
 #!lua flags=allow-oom
 -- Cancels a waiting or running job. A running batch continues, but its result is refused.
 -- Returns the same as record_at; {} if there is no such job.
+--@include clock.lua
 --@include codec.lua
+--@include values.lua
+--@include payload.lua
+--@include many.lua
 --@include conclude.lua
+--@include terminate.lua
 --@include record.lua
 --@arg id
 --@arg most_bytes  of a record that is returned with its results

@@ -8,8 +8,14 @@
 --@key deadlines
 --@key bytes
 --@key recent
+--@include clock.lua
 --@include codec.lua
+--@include values.lua
+--@include payload.lua
+--@include many.lua
+--@include strings.lua
 --@include conclude.lua
+--@include terminate.lua
 --@arg model
 --@arg inputs  most inputs
 --@arg size  most bytes
@@ -21,27 +27,34 @@
 --@arg unreadable  what the record of a job with an invalid payload says: the last fields of its header, and its results
 --@arg unreadable_results
 
-local share = math.ceil(redis.call('ZCOUNT', KEYS.queue, '-inf', now) / ARGV.workers)
-local latest = ARGV.before ~= '+inf' and tonumber(ARGV.before) <= now and '(' .. ARGV.before or now
-local due = redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', latest, 'WITHSCORES', 'LIMIT', 0, math.min(ARGV.inputs, share))
-local answer, leased, inputs, bytes = {now, 0, false, 0}, {}, 0, 0
+local waiting = redis.call('ZCOUNT', KEYS.queue, '-inf', now)
+local most = math.min(ARGV.inputs, math.ceil(waiting / ARGV.workers))
+local before = ARGV.before ~= '+inf' and tonumber(ARGV.before) <= now
+local due = redis.call(                      -- and one more, whose score is returned
+  'ZRANGEBYSCORE', KEYS.queue, '-inf', before and '(' .. ARGV.before or now, 'WITHSCORES', 'LIMIT', 0, most + 1)
+local answer, leased, ids, inputs, bytes = {now, 0, false, 0}, {}, {}, 0, 0
+local left, head, i = waiting, nil, 1
 
 local until_then = string.format('%d', RUNNING + now + ARGV.lease)
-for i = 1, #due, 2 do
-  local id = due[i]
+local enough, full = tonumber(ARGV.inputs), tonumber(ARGV.size)
+while i <= math.min(#due, 2 * most) and (#ids == 0 or inputs < enough and bytes < full) do
+  local id, score, lifetime = due[i], due[i + 1], -1
   local job_key = ARGV.payloads .. id
-  local left = redis.call('PTTL', job_key)   -- -1 for a waiting job, unless a stock client enqueued it
-  if left ~= -1 and is_record(ARGV.results .. id) then   -- a stock client's abort requeued a job that had just ended
+  local payload = peek('GET', job_key)
+  -- Payloads of stock clients have a lifetime. So have those of ended jobs, which only a stock client's abort requeues,
+  -- with score 1.
+  if not payload or not is_ours(payload) or score == '1' then lifetime = redis.call('PTTL', job_key) end
+  left, i = left - 1, i + 2
+  if lifetime ~= -1 and is_record(ARGV.results .. id) then
     redis.call('ZREM', KEYS.queue, id)
-  elseif aborting and redis.call('ZSCORE', KEYS.abort, id) then
-    -- the sweep ends it
-  elseif left == -2 then                     -- a stock client's payload expired while its job waited
+  elseif aborting and redis.call('ZSCORE', KEYS.abort, id) then   -- the sweep ends it
+    left, head = left + 1, head or score
+  elseif lifetime == -2 then                 -- a stock client's payload expired while its job waited
     terminate(id, ARGV.model, 'expired')
-  elseif not peek('GETRANGE', job_key, 0, 0) then   -- the key holds another program's data
+  elseif not payload then                    -- the key holds another program's data
     terminate(id, ARGV.model, 'failed', ARGV.unreadable, ARGV.unreadable_results)
   else
-    local payload = redis.call('GET', job_key)
-    if left >= 0 then                        -- enqueued by a stock client: count and list it from now on
+    if lifetime >= 0 then                    -- enqueued by a stock client: count and list it from now on
       redis.call('PERSIST', job_key)
       redis.call('INCRBY', KEYS.bytes, #payload)
       redis.call('ZADD', KEYS.recent, 'NX', now, id)
@@ -50,21 +63,22 @@ for i = 1, #due, 2 do
     local envelope = extras(payload)
     redis.call('SET', ARGV.leases .. id, ARGV.token .. '0', 'PX', ARGV.lease + 3600000)
     if envelope.expires_in then redis.call('ZREM', KEYS.deadlines, id) end
-    leased[#leased + 1], leased[#leased + 2] = until_then, id
+    leased[#leased + 1], leased[#leased + 2], ids[#ids + 1] = until_then, id, id
     tell(id, 'running')
-    local n = #answer
-    answer[n + 1], answer[n + 2], answer[n + 3] = id, payload, due[i + 1]
-    local attempts = peek('GET', ARGV.attempts .. id)
-    answer[n + 4] = attempts and whole(attempts, 0) or false
-    local count = whole(envelope.n, 1)
+    local n, count = #answer, whole(envelope.n, 1)
     local known = count > 1 and redis.pcall('LLEN', ARGV.progress .. id) or 0
+    answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = id, payload, score, false
     answer[n + 5] = type(known) == 'number' and math.max(0, known - 1) or 0
     inputs, bytes = inputs + count, bytes + #payload
-    if inputs >= tonumber(ARGV.inputs) or bytes >= tonumber(ARGV.size) then break end
   end
+end
+for at, attempts in ipairs(strings(ARGV.attempts, ids)) do
+  answer[4 + 5 * at - 1] = attempts and whole(attempts, 0)
 end
 many('ZADD', KEYS.queue, leased)
 settle(KEYS.queue, KEYS.deadlines, KEYS.bytes)
-answer[2], answer[4] = redis.call('ZCOUNT', KEYS.queue, '-inf', now), inputs
-if answer[2] > 0 then answer[3] = redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2] end
+answer[2], answer[4] = left, inputs
+if left > 0 then
+  answer[3] = head or due[i + 1] or redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+end
 return answer

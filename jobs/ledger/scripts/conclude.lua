@@ -9,25 +9,28 @@
 --@arg inline  most bytes of a record that is sent in the message
 
 local ended, gone, freed = {}, {}, 0
+local forgotten = {}                         -- ids that `forget` has seen: their payloads are only deleted by `settle`
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
 local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days
 
-local function forget(id, lifetime)          -- deletes the payload, or keeps it for so many ms
+-- Deletes the payload, or keeps it for so many ms. `claimed`: a claim has counted it, whoever enqueued it.
+local function forget(id, lifetime, claimed)
   local payload = ARGV.payloads .. id
   local size = redis.pcall('STRLEN', payload)
-  if type(size) ~= 'number' then return end  -- another program's data, which is not deleted
-  if redis.call('PTTL', payload) == -1 then freed = freed + size end   -- one with a lifetime was never counted
+  if forgotten[id] or type(size) ~= 'number' then return end   -- not a number: another program's data, not deleted
+  forgotten[id] = true
+  if claimed or redis.call('PTTL', payload) == -1 then freed = freed + size end   -- one with a lifetime was never counted
   if lifetime then redis.call('PEXPIRE', payload, lifetime) else gone[#gone + 1] = payload end
 end
 
 -- k: the job's envelope, or the fields of it that are used here. head and results: as in jobs/ledger/records.py
-local function conclude(id, state, head, results, k)
+local function conclude(id, state, head, results, k, claimed)
   local record = '\193' .. struct.pack('>I8', now) .. head .. results
   local seconds = tonumber(k.result_ttl)       -- unchecked: a stock client may write anything
   local lifetime = seconds and seconds > 0 and math.min(math.ceil(seconds * 1000), LONGEST) or ARGV.result_ttl
   redis.call('SET', ARGV.results .. id, record, 'PX', lifetime)
-  forget(id, k.keep_inputs and lifetime)
+  forget(id, k.keep_inputs and lifetime, claimed)
   ended[#ended + 1] = id
   local n = #gone
   gone[n + 1], gone[n + 2], gone[n + 3] = ARGV.leases .. id, ARGV.attempts .. id, ARGV.progress .. id
@@ -35,23 +38,11 @@ local function conclude(id, state, head, results, k)
   if k.webhook then
     redis.call('XADD', KEYS.outbox, '*', 'id', id, 'state', state, 'webhook', cmsgpack.pack(k.webhook))
   end
-  if type(k.group) == 'string' then
-    redis.call('HINCRBY', ARGV.groups .. k.group, state, 1)
-    redis.call('PEXPIRE', ARGV.groups .. k.group, LONGEST)
+  if type(k.group) == 'string' then          -- pcall: another program's data there must not keep the job from ending
+    redis.pcall('HINCRBY', ARGV.groups .. k.group, state, 1)
+    redis.pcall('PEXPIRE', ARGV.groups .. k.group, LONGEST)
   end
   tell(id, state, #record <= tonumber(ARGV.inline) and record or nil, true)
-end
-
--- Ends a job without running it. `detail`: the encoded fields of its header after the first seven, if there are any.
-local function terminate(id, model, state, detail, results)
-  local n, created = outline(ARGV.payloads .. id)
-  local lease = peek('GET', ARGV.leases .. id)
-  local attempts = whole(peek('GET', ARGV.attempts .. id), 0)
-  local started = lease and whole(string.sub(lease, 33), 0) or 0   -- 0: no start that counts
-  if started == 0 and attempts == 0 then started = now end
-  local header = (detail and '\220\0\11' or '\220\0\7') .. str(model) .. str(string.sub(state, 1, 1)) .. uint(n or 1)
-    .. uint(results and 1 or 0) .. uint(attempts) .. uint(created or now) .. uint(started) .. (detail or '')
-  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', terms_at(ARGV.payloads .. id))
 end
 
 local function settle(queue, deadlines, bytes)
@@ -59,7 +50,6 @@ local function settle(queue, deadlines, bytes)
     many('ZREM', queue, ended)
     if deadlines then many('ZREM', deadlines, ended) end
     if aborting then many('ZREM', KEYS.abort, ended) end
-    if registered then many('HDEL', KEYS.watched, ended) end
   end
   for i = 1, #gone, 4000 do redis.call('DEL', unpack(gone, i, math.min(i + 3999, #gone))) end
   if freed > 0 then redis.call('DECRBY', bytes, freed) end

@@ -3,7 +3,9 @@
 -- Returns for each model, in order: waiting, deferred, running, bytes, ms that the oldest has waited, or 0, and the
 -- number of running jobs whose renewal is late
 --@key watched
---@include codec.lua
+--@include clock.lua
+--@include values.lua
+--@include counter.lua
 --@arg payloads  prefixes
 --@arg queue_prefix
 --@arg bytes_prefix

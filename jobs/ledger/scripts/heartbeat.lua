@@ -2,7 +2,7 @@
 -- Writes a worker's heartbeat, also when memory is full, so that running workers do not appear dead then.
 --@key heartbeat
 --@key roster
---@include codec.lua
+--@include clock.lua
 --@arg worker  id
 --@arg beat  msgpack
 --@arg lifetime  ms

@@ -4,33 +4,43 @@
 --@arg events  prefix of the channels
 
 local REGISTRATION = '(.)(................)'    -- 'e' for the end only or 'a' for all changes, and the process
-local messages = {}                          -- process -> encoded events
-local registered = redis.pcall('HLEN', KEYS.watched)
-registered = type(registered) == 'number' and registered > 0   -- not a number: another program's data
-local of_all = registered and redis.call('HGET', KEYS.watched, '*') or ''
+local told, events = {'*'}, {}               -- ids, of which the first has those that watch all jobs; four fields for each
 
-local function watchers(id)                  -- what is registered for the job, and for all jobs
-  return registered and (redis.call('HGET', KEYS.watched, id) or '') .. of_all or ''
+local function tell(id, state, record, ended, counts)   -- `publish` sends it
+  told[#told + 1] = id
+  local n = #events
+  events[n + 1], events[n + 2], events[n + 3], events[n + 4] = state, record or false, ended or false, counts or false
 end
 
-local function send(to, message, ended)
-  for wanted, process in string.gmatch(to, REGISTRATION) do
-    if ended or wanted == 'a' then
-      local list = messages[process] or {}
-      messages[process], list[#list + 1] = list, message
+local function encoded(id, state, record, counts)   -- [id, state, record or nil], and for `counts` two numbers
+  record = record and '\198' .. struct.pack('>I4', #record) .. record or '\192'
+  return (counts and '\149' or '\147') .. str(id) .. str(state) .. record .. (counts or '')
+end
+
+local function publish()                     -- looks all registrations up at once: a call costs more than its fields
+  local messages, of_all, over = {}, nil, {}   -- messages: process -> encoded events
+  for first = 1, #told > 1 and #told or 0, 4000 do
+    local found = redis.pcall('HMGET', KEYS.watched, unpack(told, first, math.min(first + 3999, #told)))
+    if found.err then return end             -- another program's data
+    of_all = of_all or found[1] or ''
+    for i = first == 1 and 2 or 1, #found do
+      local id, event = told[first + i - 1], 4 * (first + i - 3)
+      local ended = events[event + 3]
+      local to = (found[i] or '') .. of_all
+      if to ~= '' then
+        if ended and found[i] then over[#over + 1] = id end
+        local message
+        for wanted, process in string.gmatch(to, REGISTRATION) do
+          if ended or wanted == 'a' then
+            message = message or encoded(id, events[event + 1], events[event + 2], events[event + 4])
+            local list = messages[process] or {}
+            messages[process], list[#list + 1] = list, message
+          end
+        end
+      end
     end
   end
-end
-
-local function tell(id, state, record, ended)   -- [id, state, record or nil]
-  local to = watchers(id)
-  if to ~= '' then
-    local carried = record and '\198' .. struct.pack('>I4', #record) .. record or '\192'
-    send(to, '\147' .. str(id) .. str(state) .. carried, ended)
-  end
-end
-
-local function publish()
+  many('HDEL', KEYS.watched, over)
   for process, list in pairs(messages) do
     redis.call('PUBLISH', ARGV.events .. ':' .. process, '\221' .. struct.pack('>I4', #list) .. table.concat(list))
   end

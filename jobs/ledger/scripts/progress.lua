@@ -4,6 +4,7 @@
 -- Refused when memory is full (no allow-oom flag), because the record will contain all outcomes. Sending the same
 -- arguments again, because the answer was lost, appends nothing twice.
 --@include codec.lua
+--@include many.lua
 --@include notify.lua
 --@arg leases  prefixes of the keys of jobs
 --@arg progress
@@ -30,7 +31,7 @@ while at <= #ARGV do
       redis.call('PEXPIRE', key, ARGV.lifetime)
       -- [id, 'running', nil, inputs with an output, inputs that failed]
       local counts = uint(EACH.succeeded) .. uint(EACH.failed)
-      send(watchers(id), '\149' .. str(id) .. str('running') .. '\192' .. counts)
+      tell(id, 'running', nil, false, counts)
     elseif length >= 0 and length ~= before + count + 1 then
       redis.call('DEL', key)
       deleted[#deleted + 1] = id

@@ -6,6 +6,9 @@
 --@key deadlines
 --@key doorbell
 --@include codec.lua
+--@include values.lua
+--@include many.lua
+--@include ring.lua
 --@include notify.lua
 --@arg leases  prefixes of the keys of jobs
 --@arg attempts

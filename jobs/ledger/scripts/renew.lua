@@ -3,7 +3,8 @@
 -- job is requeued.
 -- Returns {ids whose lease was lost; another worker may have it}, {ids of jobs that ended, for example by a cancel}.
 --@key queue
---@include codec.lua
+--@include clock.lua
+--@include values.lua
 --@arg lease  ms
 --@arg leases  prefixes of the keys of jobs
 --@arg results

@@ -3,7 +3,7 @@
 -- Returns 1, or 0 if another writer was faster
 --@key history
 --@key sampled
---@include codec.lua
+--@include clock.lua
 --@arg before  `at` of the previous sample, empty if there is none
 --@arg sample
 --@arg counts  at the time of the sample

@@ -1,7 +1,9 @@
 -- Included by the scripts that read a job that has not ended: its state, atomically and without its inputs.
 --@arg queue_prefix
 --@each model  that the caller serves
+--@include values.lua
 --@include payload.lua
+--@include outline.lua
 
 -- Returns {number of inputs, creation or false, lease or false,
 -- attempts, index of its model from 0, position among the waiting from 1 or 0, head of its progress or false}; {1} if it

@@ -9,7 +9,12 @@
 --@key doorbell
 --@key recent
 --@key watched
+--@include clock.lua
 --@include codec.lua
+--@include values.lua
+--@include many.lua
+--@include ring.lua
+--@include counter.lua
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
 --@arg idempotency
@@ -29,9 +34,11 @@
 local answers, added, recent, watched = {}, {}, {}, {}
 local depth, before = redis.call('ZCARD', KEYS.queue), counter(KEYS.bytes)
 redis.call('ZCARD', KEYS.deadlines)          -- these fail on another program's data, before the script writes
-redis.call('LLEN', KEYS.doorbell)
+local tokens = redis.call('LLEN', KEYS.doorbell)
 redis.call('ZCARD', KEYS.recent)
-redis.call('HLEN', KEYS.watched)
+for at = EACH.first, #ARGV, EACH.size do
+  if EACH.watcher ~= '' then redis.call('HLEN', KEYS.watched) break end
+end
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
 local ahead = {}                             -- score -> jobs with that score or less, including new ones
 
@@ -87,7 +94,7 @@ if #added > 0 then
     many('HSET', KEYS.watched, watched)
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
   end
-  ring(KEYS.doorbell, #added / 2)
+  ring(KEYS.doorbell, #added / 2, tokens)
 end
 answers[#answers + 1], answers[#answers + 2] = depth, bytes
 return answers

@@ -6,8 +6,15 @@
 --@key bytes
 --@key doorbell
 --@key swept
+--@include clock.lua
 --@include codec.lua
+--@include values.lua
+--@include payload.lua
+--@include outline.lua
+--@include many.lua
+--@include ring.lua
 --@include conclude.lua
+--@include terminate.lua
 --@arg model
 --@arg most_jobs  of each kind
 --@arg unswept  time without a sweep after which leases are extended, ms
@@ -69,8 +76,8 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS.abort, 0, ARGV.most_jobs - 1)) do
 end
 redis.call('ZREMRANGEBYSCORE', KEYS.abort, '-inf', now - 60000)   -- arq does not remove them
 
--- Removes registrations for jobs that a worker of release 0.1 ended: it knows of none
-for _, id in ipairs(registered and redis.call('HRANDFIELD', KEYS.watched, 8) or {}) do
+-- Removes registrations for jobs that a worker of release 0.1 ended: it knows of none. Another program's data is no list.
+for _, id in ipairs(redis.pcall('HRANDFIELD', KEYS.watched, 8)) do
   if is_record(ARGV.results .. id) then redis.call('HDEL', KEYS.watched, id) end
 end
 

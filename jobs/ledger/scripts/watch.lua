@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
--- Reads a job, as read.lua. Unless it has ended, an API process is told of its changes from now on.
+-- Reads a job, as read.lua. Unless it has ended, an API process is told of its changes, or of its end, from now on.
 --@key watched
 --@include job_keys.lua
 --@include record.lua
 --@arg id
 --@arg most_bytes  of a record that is returned with its results
+--@arg wanted  'a' for all changes or 'e' for the end only (notify.lua)
 --@arg process  16 characters
 --@arg watch_lifetime  of all registrations after the newest, ms
 
@@ -16,8 +17,12 @@ local found = state()
 if #found == 7 then
   local known = redis.pcall('HGET', KEYS.watched, ARGV.id)
   if type(known) ~= 'table' then             -- a table: another program's data
-    if not string.find(known or '', 'a' .. ARGV.process, 1, true) then
-      redis.call('HSET', KEYS.watched, ARGV.id, (known or '') .. 'a' .. ARGV.process)
+    known = known or ''
+    local registered = string.find(known, 'a' .. ARGV.process, 1, true)
+      or ARGV.wanted == 'e' and string.find(known, 'e' .. ARGV.process, 1, true)
+    if not registered then
+      local others = string.gsub(known, 'e' .. ARGV.process, '')   -- else it would be told twice of the end
+      redis.call('HSET', KEYS.watched, ARGV.id, others .. ARGV.wanted .. ARGV.process)
     end
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
   end

@@ -1,8 +1,6 @@
 """The life of a job in the ledger, transition by transition, on a real server. Reads as a tutorial."""
 
 import asyncio
-from functools import partial
-from typing import Any
 
 import msgspec
 import pytest
@@ -85,14 +83,6 @@ async def test_priority_is_a_head_start_in_time(queue: JobQueue) -> None:
         ids[priority] = (await queue.submit(new_job(priority=priority)))[0].id
     claimed, _ = await queue.claim(MODEL, 2)
     assert [job.id for job in claimed] == [ids["high"], ids["normal"]]
-
-
-async def test_a_claim_stops_at_its_byte_limit(redis: ArqRedis, settings: Settings) -> None:
-    queue = JobQueue(redis, settings.model_copy(update={"window_bytes": 150}), [MODEL])
-    for _ in range(4):
-        await queue.submit(new_job("x" * 100))
-    claimed, left = await queue.claim(MODEL, 10)
-    assert (len(claimed), left) == (1, 3)
 
 
 async def test_a_lease_that_runs_out_gives_the_job_to_another(redis: ArqRedis, settings: Settings) -> None:
@@ -184,38 +174,6 @@ async def test_inputs_outlive_their_job_only_if_asked(
     assert not kept or 0 < await redis.pttl(payload) <= 60_000
     assert 0 < await redis.pttl(record) <= 60_000
     assert (await queue.depth())[MODEL].bytes == 0
-
-
-async def test_a_claim_may_ask_for_what_is_more_urgent(queue: JobQueue) -> None:
-    first, _ = await queue.submit(new_job("first"))
-    [held], _ = await queue.claim(MODEL, 1)
-    await queue.submit(new_job("later"))
-    assert (await queue.claim(MODEL, 10, before=held.score))[0] == []
-    urgent, _ = await queue.submit(new_job("urgent", priority="high"))
-    claimed, left = await queue.claim(MODEL, 10, before=held.score)
-    assert ([job.id for job in claimed], left) == ([urgent.id], 1)
-    assert held.id == first.id
-
-
-async def test_a_claim_that_waits_gets_the_job_that_rings(queue: JobQueue, redis: ArqRedis) -> None:
-    await redis.script_flush()  # the server does not know the script, as after its restart
-    for text in ("first", "second"):
-        waiting = asyncio.create_task(queue.claim(MODEL, 10, wait=30.0))
-        await until(partial(_blocked, redis, waiting))
-        assert not waiting.done(), waiting
-        job, _ = await queue.submit(new_job(text))
-        claimed, left = await waiting
-        assert ([one.id for one in claimed], left) == ([job.id], 0)
-        assert await queue.finish(MODEL, [ending(one) for one in claimed]) == set()
-
-
-async def test_a_claim_that_waits_for_nobody_comes_back_empty(queue: JobQueue) -> None:
-    assert await queue.claim(MODEL, 10, wait=0.05) == ([], 0)
-
-
-async def _blocked(redis: ArqRedis, claim: asyncio.Task[Any]) -> bool:
-    """Whether the claim blocks, or has ended too early."""
-    return claim.done() or bool((await redis.info("clients"))["blocked_clients"])
 
 
 async def test_an_overdue_job_expires_unless_it_has_started(queue: JobQueue) -> None:

@@ -157,7 +157,8 @@ async def test_results_whose_lifetime_ends_half_way_are_gone(
 ) -> None:
     job_id, _ = await ended(queue, 3 * MIB)
     stored = await queue.reading.stored(job_id)
-    getrange = redis.getrange
+    client = stored.shard.redis
+    getrange = client.getrange
     slices: list[int] = []
 
     async def once(key: str, start: int, end: int) -> Any:
@@ -166,7 +167,7 @@ async def test_results_whose_lifetime_ends_half_way_are_gone(
             await redis.delete(key)
         return await getrange(key, start, end)
 
-    monkeypatch.setattr(redis, "getrange", once)
+    monkeypatch.setattr(client, "getrange", once)
     with pytest.raises(JobGone):
         await queue.reading.results(stored)
 

@@ -217,3 +217,11 @@ async def test_a_shard_that_does_not_answer_delays_no_claim_of_another(
         assert await Claims(queue.shards[2]).finish(MODEL, [ending(late[0])]) == set()
         assert (await queue.read(made[1])).status == "succeeded"
         await worker.close()
+
+
+async def test_the_limit_of_bytes_is_one_for_all_shards(queue: JobQueue, settings: Settings) -> None:
+    await waiting(queue, *((number, number + 1) for number in range(NUMBER)))
+    small = JobQueue(queue.redis, settings.model_copy(update={"window_bytes": 1}), [MODEL])
+    claimed, left = await small.claim(MODEL, 10)
+    assert (len(claimed), left) == (1, NUMBER - 1)
+    await small.close()

@@ -10,11 +10,12 @@ import httpx
 import pytest
 from redis import Redis
 
-from jobs.errors import ConfigurationError, IdempotencyMismatch, QueueDamaged, QueueFull, QueueUnavailable
+from jobs.errors import IdempotencyMismatch, QueueDamaged, QueueFull, QueueUnavailable
 from jobs.ledger import keys
 from jobs.settings import Settings
 from jobs.store import durability
-from jobs.store.connection import cancel, check, connect
+from jobs.store.check import check
+from jobs.store.connection import cancel, connect
 from jobs.store.durability import Level
 from tests import valkey
 from tests.api.api_process import mounted
@@ -283,23 +284,3 @@ async def test_a_client_is_told_to_try_again(own: Own, tmp_path: Path, attach: C
         await in_step(own)
         assert (await submit()).status_code == 202
         assert len((await client.get("/v1/jobs")).json()["jobs"]) == 1
-
-
-@on_disk
-async def test_disk_is_refused_where_nothing_is_synced_at_once(own: Own) -> None:
-    await check(own.settings("disk"))
-    own.admin.config_set("appendfsync", "everysec")
-    with pytest.raises(ConfigurationError, match="set appendfsync to always"):
-        await check(own.settings("disk"))
-    own.admin.config_set("appendonly", "no")
-    with pytest.raises(ConfigurationError, match="set appendonly to yes"):
-        await check(own.settings("disk"))
-    await check(own.settings("memory"))
-
-
-@on_disk
-async def test_disk_is_refused_by_a_server_that_is_too_old(tmp_path: Path) -> None:
-    with valkey.running(tmp_path, appendfsync="always", rename_command="WAITAOF NEW") as old:
-        with pytest.raises(ConfigurationError, match=r"Redis 7\.2 or newer"):
-            await check(Settings(redis_url=old.url(), durable_submit="disk"))
-        await check(Settings(redis_url=old.url()))

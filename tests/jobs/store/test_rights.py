@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
-from jobs.store.connection import check, connect
+from jobs.store.check import check
+from jobs.store.connection import connect
 from tests import processes, valkey
 from tests.api.api_process import mounted
 from tests.ledger import JobQueue

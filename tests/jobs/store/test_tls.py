@@ -11,8 +11,8 @@ from redis.asyncio.connection import RedisSSLContext
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
 from jobs.store import address, tls
+from jobs.store.check import check
 from jobs.store.cluster import address as cluster_address
-from jobs.store.connection import check, connect
 from jobs.store.store import open_store
 from tests import certificates, valkey
 from tests.certificates import Certificates, needs_tls
@@ -136,9 +136,14 @@ async def test_a_file_that_is_not_there_is_told(address: str, tmp_path: Path) ->
         await check(Settings(redis_url=f"{address}?ssl_ca_certs={tmp_path / 'missing'}"))
 
 
-def test_connections_share_a_context_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "address", ["rediss://one/0", "rediss+sentinel://one/queue", "rediss+cluster://one/"]
+)
+def test_connections_share_a_context_for_a_minute(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(tls, "_contexts", {})
+
     def context(query: str) -> RedisSSLContext:
-        pool = connect(Settings(redis_url=f"rediss://one/0?{query}")).connection_pool
+        pool = open_store(Settings(redis_url=f"{address}?{query}")).client("{1}").connection_pool
         made = pool.make_connection()  # type: ignore[no-untyped-call]
         assert isinstance(made, SSLConnection)
         return made.ssl_context
@@ -158,7 +163,7 @@ def test_the_options_of_an_address() -> None:
     assert parsed.server == {
         "username": "user",
         "password": "p@ss",
-        "ssl": True,
+        "connection_class": tls.TLSConnection,
         "ssl_ca_certs": "/etc/ca of ours.pem",
         "ssl_check_hostname": True,
         "ssl_cert_reqs": "required",

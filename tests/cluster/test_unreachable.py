@@ -1,0 +1,160 @@
+"""A node without a replica that could take over: its shards' jobs wait, and everything else goes on."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cluster import deployment, nodes
+from tests.cluster.deployment import SHARDS, Deployment, shard_of
+from tests.faults.clients import nonces
+from tests.gate import Gate
+from tests.waiting import until
+
+SOON = 3.0
+"""Seconds for what must not wait for the node, whose connections time out after five."""
+
+TURNED = 15.0
+"""Seconds after which nobody waits for the node any more."""
+
+
+def shards_of(cluster: nodes.Cluster, node: nodes.Node) -> list[int]:
+    return [number for number in range(SHARDS) if cluster.owner(f"{{{number}}}") is node]
+
+
+@contextmanager
+def silent(cluster: nodes.Cluster, node: nodes.Node) -> Iterator[None]:
+    """Stops a primary and its replicas: they take connections and answer nobody."""
+    with ExitStack() as stopped:
+        for each in (*cluster.replicas(node), node):
+            stopped.enter_context(cluster.standing_still(each))
+        yield
+
+
+@contextmanager
+def dead(cluster: nodes.Cluster, node: nodes.Node) -> Iterator[None]:
+    """Kills a primary and its replicas; the primary returns with what it had on its disk."""
+    killed = [node, *cluster.replicas(node)]
+    for each in reversed(killed):
+        cluster.kill(each)
+    try:
+        yield
+    finally:
+        for each in killed:
+            each.start()
+        cluster.wait(cluster.healthy)
+
+
+async def submit(run: Deployment, text: str, **query: Any) -> dict[str, Any]:
+    """Submits without an idempotency key, so that any shard may have the job. Raises httpx.HTTPError."""
+    answer = await run.http.post("/v1/jobs", json={"inputs": text}, params=query)
+    answer.raise_for_status()
+    job: dict[str, Any] = answer.json()
+    run.clients.accepted[text] = job["id"]
+    return job
+
+
+async def fill(run: Deployment, each: int) -> dict[int, list[str]]:
+    """Submits at least so many jobs to each shard; returns their ids by shard."""
+    found: dict[int, list[str]] = {number: [] for number in range(SHARDS)}
+
+    async def filled() -> bool:
+        job = await submit(run, nonces(1)[0])
+        found[shard_of(job)].append(job["id"])
+        return all(len(ids) >= each for ids in found.values())
+
+    await until(filled)
+    return found
+
+
+async def state(run: Deployment, job_id: str) -> str:
+    answer = await run.http.get(f"/v1/jobs/{job_id}")
+    answer.raise_for_status()
+    return str(answer.json()["status"])
+
+
+@pytest.mark.parametrize(("how", "first"), [(silent, False), (silent, True), (dead, True)])
+async def test_the_jobs_of_other_shards_go_on(
+    cluster: nodes.Cluster,
+    tmp_path: Path,
+    gate: Gate,
+    how: Any,
+    first: bool,
+    figure: Callable[[str], None],
+) -> None:
+    """With the first shard (`first`) the roster and the history are out of reach too."""
+    lost = cluster.owner("{0}" if first else "{3}")
+    out = shards_of(cluster, lost)
+    reached = sorted(set(range(SHARDS)) - set(out))
+    assert (0 in out) == first
+    async with deployment.running(cluster, tmp_path, model={"max_batch_items": 4}) as run:
+        done = await fill(run, 1)
+        await run.clients.ended()
+        await hold(run, gate, reached)
+        waiting = await fill(run, 8)
+        with how(cluster, lost):
+            gate.open()
+            began = time.monotonic()
+            await until(lambda: accepted_elsewhere(run, reached), TURNED)
+            elsewhere = time.monotonic() - began
+            for number in reached:
+                for job_id in waiting[number]:
+                    await until(partial(ended, run, job_id), TURNED)
+            figure(
+                f"{how.__name__} primary of shards {out}: submits went to others after {elsewhere:.1f} s,"
+                f" whose jobs had ended after {time.monotonic() - began:.1f} s"
+            )
+            async with asyncio.timeout(SOON):
+                for number in reached:
+                    assert await state(run, done[number][0]) == "succeeded"
+                for _ in range(10):
+                    job = await submit(run, nonces(1)[0], wait=SOON)
+                    assert (job["status"], shard_of(job) in reached) == ("succeeded", True)
+            answer = await run.http.get("/health/ready")
+            told = answer.json()
+            assert (answer.status_code, told["status"]) == (200, "degraded"), told
+            assert f"{', '.join(map(str, out))} cannot be reached" in told["checks"]["redis"]["reason"]
+            refused = await asyncio.gather(*(run.http.get(f"/v1/jobs/{done[number][0]}") for number in out))
+            assert {answer.status_code for answer in refused} == {503}
+            async with asyncio.timeout(SOON):
+                listed = (await run.http.get("/v1/jobs?limit=100")).json()["jobs"]
+                assert {shard_of(job) for job in listed} == set(reached)
+        await run.check()
+        await until(run.ready)
+
+
+async def hold(run: Deployment, gate: Gate, reached: list[int]) -> None:
+    """Occupies the engine with a job of a shard that stays within reach."""
+
+    async def held() -> bool:
+        job = await submit(run, text := f"{nonces(1)[0]} {gate.text}")
+        if shard_of(job) in reached:
+            return True
+        del run.clients.accepted[text]
+        await run.http.delete(job["urls"]["self"])
+        return False
+
+    await until(held)
+
+
+async def accepted_elsewhere(run: Deployment, reached: list[int]) -> bool:
+    """Whether many submits in a row, over the time in which all shards have their turn, are accepted soon."""
+    seen: set[int] = set()
+    while seen != set(reached):
+        try:
+            async with asyncio.timeout(SOON):
+                job = await submit(run, nonces(1)[0])
+        except (httpx.HTTPError, TimeoutError):
+            return False
+        seen.add(shard_of(job))
+    return True
+
+
+async def ended(run: Deployment, job_id: str) -> bool:
+    return await state(run, job_id) == "succeeded"
