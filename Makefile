@@ -25,6 +25,9 @@ TEST_PROCESSES ?= 3
 # How long `make soak` lasts
 MINUTES ?= 5
 
+# Shards of `make test-shards`
+SHARDS ?= 4
+
 # Number of inputs and kills of `make nonces`, and of runs of each attack in `make attacks`
 INPUTS ?= 50000
 KILLS ?= 100
@@ -39,7 +42,7 @@ SECONDS ?= 30
 P99 ?= 0.5
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run top ci test test-faults soak nonces attacks bench bench-peers load ramp screenshots check format clean
+.PHONY: help install install-dev run top ci test test-shards test-faults soak nonces attacks bench bench-peers load ramp screenshots check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,7 +57,7 @@ run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 top: $(STAMP) ## show a live table of a running server in the terminal; make top URL=http://host:8000
 	@exec $(BIN)/python -m top $(if $(URL),--url $(URL)) $(ARGS)
 
-ci: check test ## what CI runs: the checks, the tests, and the queue's tests on a Redis if one is installed
+ci: check test test-shards ## what CI runs: the checks, the tests, the queue's with four shards, and on a Redis if one is installed
 	@if command -v redis-server >/dev/null; then \
 	  TEST_SERVER=redis-server $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/jobs; \
 	else \
@@ -63,6 +66,9 @@ ci: check test ## what CI runs: the checks, the tests, and the queue's tests on 
 
 test: $(DEV_STAMP) ## run the tests; make test ARGS='-k batcher' runs some, TEST_PROCESSES=0 in one process
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+
+test-shards: $(DEV_STAMP) ## run the tests of the queue and the fault tests with SHARDS (4) shards on one server
+	@TEST_SHARDS=$(SHARDS) $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/jobs tests/faults $(ARGS)
 
 test-faults: $(DEV_STAMP) ## run the long forms of the fault tests, and two minutes of `make soak`
 	@$(BIN)/python -m pytest --thorough tests/faults $(ARGS)

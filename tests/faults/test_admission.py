@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -111,8 +112,8 @@ async def test_a_full_queue(tmp_path: Path, limit: dict[str, int], size: int, re
             f" {refused.count} refusals, Retry-After up to {refused.longest} s"
         )
         if SHARDS > 1:
-            assert sampler.jobs <= APIS * limit.get("max_queued_jobs", SUBMITTERS * each)
-            assert sampler.bytes <= APIS * limit.get("max_queued_bytes", SUBMITTERS * each * 2 * size)
+            assert sampler.jobs <= APIS * limit.get("max_queued_jobs", math.inf)
+            assert sampler.bytes <= APIS * limit.get("max_queued_bytes", math.inf)
             return
         assert refused.count > SUBMITTERS / 4, "it was full"
         if "max_queued_jobs" in limit:

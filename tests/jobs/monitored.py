@@ -43,7 +43,7 @@ async def monitored(redis: ArqRedis) -> AsyncIterator[list[Sent]]:
     end = uuid.uuid4().hex
     async with redis.monitor() as monitor:
         yield sent
-        await redis.execute_command("ECHO", end)
+        await redis.echo(end)
         assert monitor.connection is not None
         while True:
             line = (await monitor.connection.read_response()).decode()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
+from jobs.errors import JobNotFound
 from jobs.ledger import keys
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
@@ -219,8 +220,10 @@ async def test_registrations_live_for_an_hour_after_the_newest(
     assert await redis.pttl(watched) <= 10_000, "nobody waits for that one"
 
 
-async def test_an_ended_job_is_not_watched(queue: JobQueue, redis: ArqRedis) -> None:
+async def test_a_job_that_ended_or_never_was_is_not_watched(queue: JobQueue, redis: ArqRedis) -> None:
     job, _ = await queue.submit(new_job())
     await queue.cancel(job.id)
     await queue.read(job.id, watcher=WATCHER)
+    with pytest.raises(JobNotFound):
+        await queue.read(new_id(), watcher=WATCHER)
     assert not await redis.exists(*queue.everywhere(keys.WATCHED))

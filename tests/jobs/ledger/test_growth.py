@@ -107,6 +107,7 @@ async def test_new_shards_get_jobs_once_every_process_knows_them(
 
 async def test_a_new_queue_uses_all_its_shards_at_once(process: Of, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "HOME", 0.0001)
+    monkeypatch.setattr(shards, "SETTLED", 600.0)
     queue = process(4)
     found: set[int] = set()
 

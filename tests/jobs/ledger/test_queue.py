@@ -80,6 +80,7 @@ async def test_ids_tell_their_age(queue: JobQueue) -> None:
 
 
 async def test_priority_is_a_head_start_in_time(queue: JobQueue) -> None:
+    """With several shards, among jobs that arrived 0.1 s ago or earlier: `JobQueue.claim` looks at all."""
     ids = {}
     for priority in ("low", "normal", "high"):
         ids[priority] = (await queue.submit(new_job(priority=priority)))[0].id

@@ -52,6 +52,12 @@ async def waiting(queue: JobQueue, *places: tuple[int, int]) -> list[str]:
     return made
 
 
+def forget(worker: Rounds) -> None:
+    """As if the worker had claimed nothing for a while."""
+    for view in worker._views:
+        view.looked = -math.inf
+
+
 def of(claimed: list[Claimed]) -> list[str]:
     return [job.id for job in claimed]
 
@@ -67,8 +73,7 @@ async def test_jobs_are_claimed_by_urgency_whatever_their_shard(
     by_urgency = sorted(made, key=lambda job_id: places[made.index(job_id)][1])
     for job_id in by_urgency[:4]:
         if not at_once:
-            for view in worker._views:
-                view.looked = -math.inf
+            forget(worker)
         assert of((await worker.claim(1))[0]) == [job_id]
     claimed, left = await worker.claim(100)
     assert (sorted(of(claimed)), left) == (sorted(by_urgency[4:]), 0)
@@ -106,12 +111,12 @@ async def test_a_worker_learns_that_no_shard_can_be_claimed_from(
         await redis.set(name, "another program's data")
     claimed, _ = await worker.claim(10)
     assert of(claimed) == [good]
+    forget(worker)
     assert (await worker.claim(10))[0] == []
     assert await Claims(queue.shards[3]).finish(MODEL, [ending(claimed[0])]) == set()
     await redis.delete(names[3])
     await redis.set(names[3], "another program's data")
-    for view in worker._views:
-        view.looked = -math.inf
+    forget(worker)
     with pytest.raises(QueueDamaged):
         await worker.claim(10)
     await redis.delete(*names)
@@ -170,11 +175,14 @@ async def test_a_busy_worker_gives_a_ring_to_another(
 async def test_a_worker_that_stops_leaves_no_claim_blocked(
     queue: JobQueue, redis: ArqRedis, worker: Rounds
 ) -> None:
-    claim = asyncio.create_task(worker.claim(10, wait=30.0))
+    claim = asyncio.create_task(worker.claim(10, wait=600.0))
     await until(lambda: blocked(redis, NUMBER))
     await queue.submit(new_job(), job_id=new_id(1))
     await claim
+    pops = list(worker._bells._pops.values())
+    assert pops
     await worker.close()
+    assert all(pop.done() for pop in pops)
     await until(lambda: blocked(redis, 0))
 
 

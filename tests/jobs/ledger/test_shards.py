@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
@@ -106,6 +107,31 @@ async def test_one_process_keeps_the_limits_exactly(
     assert (refused.value.depth, (await queue.depth())[MODEL].unfinished) == (most, most)
 
 
+async def test_a_count_does_not_replace_a_newer_answer(
+    redis: ArqRedis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A submit is answered after its shard was counted, but before the count of all shards is complete."""
+    queue = JobQueue(redis, settings.model_copy(update={"max_queued_jobs": 5}), [MODEL])
+    monkeypatch.setattr("jobs.ledger.admission.COUNT_EVERY", 600.0)
+    await submitted(queue, 3)
+    each, counted, go_on = queue.shards.each, asyncio.Event(), asyncio.Event()
+
+    async def slow(work: Any) -> Any:
+        found = await each(work)
+        counted.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(queue.shards, "each", slow)
+    count = asyncio.create_task(queue._admission._count(MODEL))
+    await counted.wait()
+    await submitted(queue, 1, 1, 1, 1)
+    go_on.set()
+    await count
+    with pytest.raises(QueueFull):
+        await submitted(queue, 0)
+
+
 async def test_a_process_counts_what_others_submit(
     redis: ArqRedis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +193,25 @@ async def test_without_any_shard_there_is_an_error() -> None:
         await queue.depth()
     assert queue.shards.unavailable() == [0, 1, 2, 3]
     await redis.aclose(close_connection_pool=True)
+
+
+async def test_work_that_does_not_end_in_one_shard_is_cancelled(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "PATIENCE", 0.1)
+    ended: list[int] = []
+
+    async def work(shard: Shard) -> int:
+        try:
+            if shard.number == 2:
+                await asyncio.Event().wait()
+            return shard.number
+        finally:
+            ended.append(shard.number)
+
+    assert await queue.shards.each(work) == {0: 0, 1: 1, 3: 3}
+    assert await queue.shards.each(work) == {0: 0, 1: 1, 3: 3}, "the second time it is left out"
+    assert sorted(ended) == [0, 0, 1, 1, 2, 3, 3]
 
 
 async def test_a_bug_in_one_shards_work_is_raised(queue: JobQueue) -> None:

@@ -133,9 +133,8 @@ async def test_submits_that_come_together_share_round_trips(own: Own, level: Lev
     positions = [job[0].position or 0 for job in jobs if isinstance(job, tuple)]
     if SHARDS == 1:
         assert sorted(positions) == list(range(2, 52))
-    else:  # computed from the process's counts of the other shards
+    else:  # a position among several shards is an estimate
         assert len(positions) == 50
-        assert set(positions) <= set(range(1, 52))
     assert sum(isinstance(job, IdempotencyMismatch) for job in jobs) == 50
 
 
