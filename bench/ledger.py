@@ -1,12 +1,12 @@
 """`python -m bench.ledger`: the processor time that the ledger costs its servers for each job, and memory.
 
-Load, API and worker are replaced by a program that drives the ledger directly (`bench/ledger_driver.py`), so the
-figure to compare is microseconds of the servers' processor time per job: on few cores, jobs per second say more about
-the program than about the ledger. Rows alternate for each round; the table has medians.
+Load, API and worker are replaced by a program that drives the ledger directly (`bench/ledger_driver.py`). The
+figure to compare is microseconds of the servers' processor time per job. On few cores, jobs per second say
+more about that program than about the ledger. Rows alternate for each round; the table has medians.
 
     --servers plain:1 plain:4     one server, with that many shards
     --servers cluster:3:0         a cluster of 3 primaries without replicas, with SHARDS shards
-    --other CHECKOUT              rows of another checkout too, with its own modules; older ones run on plain:1 only
+    --other CHECKOUT              also rows of another checkout, with its own modules, on plain:1
 """
 
 import argparse
@@ -168,9 +168,8 @@ def main() -> int:
                     rows.append(Row(given.other.resolve(), kind, batch, waiter))
                 rows.append(Row(HERE, kind, batch, waiter))
     about = machine.describe()
-    print(
-        f"{about['cpu']}, {about['cores']} cores, valkey {about['valkey']}; load before: {about['load before']}"
-    )
+    cpu = f"{about['cpu']}, {about['cores']} cores"
+    print(f"{cpu}, valkey {about['valkey']}; load before: {about['load before']}")
     costs: dict[Row, list[Cost]] = {row: [] for row in rows}
     try:
         for number in range(given.rounds):
@@ -180,12 +179,11 @@ def main() -> int:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    print(f"\n{'':30}us of the servers' processor time per job{'':11}by{'':9}trips  bytes")
     print(
-        f"\n{'':30}us of the servers' processor time per job{'':11}by{'':9}trips  bytes\n{'servers':18}{'batch':>5}"
-        f"{'waiter':>7}"
+        f"{'servers':18}{'batch':>5}{'waiter':>7}"
         + "".join(f"{step:>8}" for step in STEPS)
-        + f"{'sum':>8} {'':11}{'primary':>10}{'replicas':>9}"
-        f"{'a job':>7}{'a job':>7}{'jobs/s':>7}"
+        + f"{'sum':>8} {'':11}{'primary':>10}{'replicas':>9}{'a job':>7}{'a job':>7}{'jobs/s':>7}"
     )
     for row in rows:
         print(line(row, costs[row]))

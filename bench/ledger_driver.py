@@ -1,8 +1,8 @@
 """Drives the ledger of one checkout for `bench.ledger`, in a process of its own.
 
-It stands for load, API and worker: it submits a chunk of jobs, claims, starts and finishes all of them, and reads
-the servers' processor time between these steps. The checkout is the first folder of PYTHONPATH, so imports must
-exist in older ones too. Its argument and its output are JSON: `Task` and `Found`.
+It stands for load, API and worker: it submits a chunk of jobs, claims, starts and finishes all of them, and
+reads the servers' processor time between these steps. The checkout is the first folder of PYTHONPATH, so
+imports must exist in older ones too. Its argument and its output are JSON: `Task` and `Found`.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class Servers:
 
 
 class Queue(JobQueue):
-    """One lane's queue. A worker remembers what it knows of the shards between its claims; the tests' does not."""
+    """One lane's queue, which remembers between claims what it knows of the shards, as a worker does."""
 
     async def claim(
         self, model: str, inputs: int, workers: int = 1, **options: Any
