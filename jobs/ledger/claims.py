@@ -51,13 +51,16 @@ class Claims:
         *,
         size: int | None = None,
         before: float | None = None,
+        share: int | None = None,
+        preferred: float = 0.0,
         wait: float = 0.0,
     ) -> Answer:
         """Leases the most urgent jobs, up to `inputs` inputs; none of them if that is 0.
 
         Stops at the first job that brings the payloads to `size` bytes or more, by default `window_bytes`.
         With several `workers` on the queue a claim takes its share, so that they finish a burst together.
-        With `before` it takes only more urgent jobs, with a score below that. With `wait` it first waits up
+        With `before` it takes only more urgent jobs, with a score below that. With `share` it does so after
+        that many inputs, with scores below `preferred`. With `wait` it first waits up
         to that many seconds for a submit; Redis then runs the claim without another round trip.
         """
         token = new_token(self._worker)
@@ -65,6 +68,8 @@ class Claims:
             script("claim"),
             model,
             inputs=inputs,
+            share=inputs if share is None else share,
+            preferred=int(preferred),
             size=self.shard.settings.window_bytes if size is None else size,
             token=token,
             workers=workers,

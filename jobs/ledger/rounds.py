@@ -22,6 +22,10 @@ from jobs.ledger.shards import Shards
 LOOK_EVERY = 0.1
 """Seconds after which a shard is asked again, whatever was known of it."""
 
+SLACK = 100
+"""Milliseconds of waiting time by which a claim may take less urgent jobs than the next shard's, to save a
+round trip. A claim takes its share from each shard with waiting jobs, however urgent they are."""
+
 SLOW = 1.0
 """Seconds without an answer after which the other shards are asked. The claim is not given up."""
 
@@ -110,7 +114,11 @@ class Rounds:
             if view is None or view.urgency(now) >= most:
                 break
             asked.add(view.claims.shard.number)
-            for found in await self._ask([view], inputs, workers, max(0, room), before):
+            heads = [each.head for each in views if each is not view and each.head is not None]
+            share = math.ceil(inputs / (1 + len(heads)))
+            preferred = min(heads, default=0) + SLACK
+            limit = max(0, room)
+            for found in await self._ask([view], inputs, workers, limit, before, share, preferred):
                 outcomes.append(found)
                 if isinstance(found, Answer):
                     claimed += found.claimed
@@ -142,13 +150,23 @@ class Rounds:
         workers: int = 1,
         size: int | None = None,
         before: float | None = None,
+        share: int | None = None,
+        preferred: float = 0.0,
     ) -> list[Answer | QueueUnavailable]:
         """Claims from shards at once; returns what those answer that do so soon.
 
         The other claims are not given up: their answers are used when they come.
         """
         for view in views:
-            claim = view.claims.claim(self._model, inputs, workers, size=size, before=before)
+            claim = view.claims.claim(
+                self._model,
+                inputs,
+                workers,
+                size=size,
+                before=before,
+                share=share,
+                preferred=max(0.0, preferred),
+            )
             view.asked = asyncio.create_task(claim)
         await asyncio.wait([view.asked for view in views if view.asked], timeout=SLOW)
         found: list[Answer | QueueUnavailable] = []

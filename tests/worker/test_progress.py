@@ -1,5 +1,6 @@
 """Progress of running jobs, with a real worker: seen before the end, taken over by the next worker, final."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
+from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Progress
 from tests.gate import Gate
 from tests.ledger import JobQueue
@@ -14,6 +16,7 @@ from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, results, submit
 from worker.leases import progress
+from worker.scheduling import admission
 
 
 async def entries(queue: JobQueue, job_id: str) -> list[dict[str, Any]]:
@@ -83,6 +86,31 @@ async def test_what_another_worker_noted_is_not_run_again(
     assert final[1]["output"]["text"] == "B"
     assert (job.status, job.counts.failed, job.attempts) == ("succeeded", 1, 2)
     assert list((await queue.outcomes(job_id, 0)).order or []) == [2, 0, 1], "as it was shown"
+
+
+async def test_progress_that_cannot_be_read_now_delays_no_other_job(
+    redis: ArqRedis, queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the job's shard was lost just after the claim. The job runs when its lease has ended."""
+    job_id = await submit(queue, ["a", "b"])
+    [lost], _ = await queue.claim(MODEL, 3)
+    await queue.note([Progress(lost.id, lost.token, 0, 1, 0, [b'{"index":1,"output":"seen"}'])])
+    await queue.release(MODEL, [(lost, 0)])
+    read, silent = Claims.noted, True
+
+    async def noted(claims: Claims, job_id: str) -> list[bytes]:
+        if silent:
+            await asyncio.Event().wait()
+        return await read(claims, job_id)
+
+    monkeypatch.setattr(Claims, "noted", noted)
+    monkeypatch.setattr(admission, "MAX_READ", 0.05)
+    async with serving(lease=1.0, renew_every=0.3):
+        await ended(queue, await submit(queue, "another"))
+        assert (await queue.read(job_id)).status == "running"
+        silent = False
+        [job] = await ended(queue, job_id)
+    assert results(job)[1] == {"output": "seen"}
 
 
 async def test_a_worker_that_stops_leaves_what_is_known(

@@ -77,7 +77,7 @@ class LeaseKeeper:
         self._job_log.claimed(jobs)
         for job in jobs:
             if (before := self._held.get(job.id)) is not None:
-                self._drop(before)  # its lease ended unnoticed and was claimed again
+                self.drop(before)  # its lease ended unnoticed and was claimed again
             self._held[job.id] = job
             self.bytes += len(job.claimed.payload)
 
@@ -183,9 +183,9 @@ class LeaseKeeper:
                     if job_id in lost:
                         self.statistics.beat.lost_leases += 1
                         self._log.warning("lease lost", job=job_id)
-                    self._drop(job)
+                    self.drop(job)
 
-    def _drop(self, job: LeasedJob) -> None:
+    def drop(self, job: LeasedJob) -> None:
         """Drops a job that was cancelled or belongs to another worker now."""
         self._remove(job)
         self._on_lost(job)
@@ -220,7 +220,7 @@ class LeaseKeeper:
         released = await self._release(unfinished, uncharged=True)
         for job in unfinished:
             if self.holds(job):
-                self._drop(job)
+                self.drop(job)
         return released
 
     async def _release(self, jobs: Sequence[LeasedJob], *, uncharged: bool) -> int:

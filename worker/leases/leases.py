@@ -80,6 +80,10 @@ class Leases:
         keeper = self._of(job)
         return await keeper.retry(keeper.claims.noted, job.id)
 
+    def drop(self, job: LeasedJob) -> None:
+        """Drops a job that cannot be run now; it is claimed again when its lease ends."""
+        self._of(job).drop(job)
+
     async def start(self, jobs: Sequence[LeasedJob]) -> None:
         """Charges these jobs, which start now: see LeaseKeeper."""
         for keeper, some in self._by_keeper(jobs):

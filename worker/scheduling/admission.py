@@ -11,6 +11,9 @@ from worker.leases.leased_job import LeasedJob, parse
 from worker.leases.leases import Leases
 from worker.scheduling.window import Window
 
+MAX_READ = 5.0
+"""Most seconds to wait for the progress that an earlier worker noted."""
+
 LARGE_PAYLOAD = 256 * 1024
 """After a payload larger than this (bytes), other loops get a turn."""
 
@@ -47,7 +50,12 @@ class Admission:
     async def _admit(self, job: LeasedJob) -> None:
         tries = self._settings.max_attempts
         if job.claimed.known:
-            job.resume(await self._leases.noted(job))
+            try:
+                async with asyncio.timeout(MAX_READ):
+                    job.resume(await self._leases.noted(job))
+            except TimeoutError:  # its shard was lost just now; jobs of others must not wait for it
+                self._leases.drop(job)
+                return
         if job.claimed.attempts >= tries:
             self._window.end(
                 job,

@@ -18,6 +18,8 @@
 --@include terminate.lua
 --@arg model
 --@arg inputs  most inputs
+--@arg share  inputs after which only jobs with a score below `preferred` are taken
+--@arg preferred
 --@arg size  most bytes
 --@arg lease  ms
 --@arg token
@@ -37,7 +39,9 @@ local left, head, i = waiting, nil, 1
 
 local until_then = string.format('%d', RUNNING + now + ARGV.lease)
 local enough, full = tonumber(ARGV.inputs), tonumber(ARGV.size)
-while i <= math.min(#due, 2 * most) and (#ids == 0 or inputs < enough and bytes < full) do
+local share, preferred = tonumber(ARGV.share), tonumber(ARGV.preferred)
+while i <= math.min(#due, 2 * most) and (#ids == 0 or inputs < enough and bytes < full)
+  and (inputs < share or tonumber(due[i + 1]) < preferred) do
   local id, score, lifetime = due[i], due[i + 1], -1
   local job_key = ARGV.payloads .. id
   local payload = peek('GET', job_key)

@@ -87,6 +87,22 @@ async def test_a_shard_with_many_jobs_does_not_keep_others_waiting(queue: JobQue
     assert (of(claimed)[0], len(claimed), left) == (urgent, 4, 17)
 
 
+async def test_a_claim_does_not_take_a_shards_later_jobs_before_urgent_ones_of_another(
+    queue: JobQueue, worker: Rounds
+) -> None:
+    later = 10 * rounds.SLACK
+    urgent = await waiting(queue, (0, 1), (1, 2), (2, 3))
+    await waiting(queue, (0, later), (1, later), (2, later))
+    assert set(of((await worker.claim(3))[0])) == set(urgent)
+
+
+async def test_a_claim_takes_hardly_less_urgent_jobs_of_one_shard_in_one_round_trip(
+    queue: JobQueue, worker: Rounds
+) -> None:
+    made = await waiting(queue, (0, 1), (0, 3), (1, 2))
+    assert set(of((await worker.claim(2))[0])) == set(made[:2])
+
+
 async def test_a_claim_takes_what_is_more_urgent_in_any_shard(queue: JobQueue, worker: Rounds) -> None:
     made = await waiting(queue, (0, 5), (1, 1), (2, 9), (3, 2))
     claimed, left = await worker.claim(10, before=4)
