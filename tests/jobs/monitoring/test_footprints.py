@@ -1,6 +1,7 @@
 """What a finished job takes in Redis: near the truth, bounded in cost, and nothing where nothing is known."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from jobs.schema import NewJob
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.store import Server
+from tests import valkey
 from tests.ledger import JobQueue, run_one
 
 MODELS = ("sentiment", "other")
@@ -47,22 +49,29 @@ async def forget(queue: JobQueue) -> None:
         await queue.redis.delete(shard.key(keys.RECENT))
 
 
+@pytest.fixture
+async def alone(settings: Settings, tmp_path: Path) -> AsyncIterator[JobQueue]:
+    """A queue on a server that keeps nothing else and frees nothing meanwhile."""
+    with valkey.running(tmp_path) as server:
+        redis = connect(settings.model_copy(update={"redis_url": server.url()}))
+        yield JobQueue(redis, settings, MODELS)
+        await redis.aclose(close_connection_pool=True)
+
+
 @pytest.mark.parametrize("kept", [False, True])
-async def test_the_bytes_are_those_that_the_server_needs(
-    queue: JobQueue, redis: ArqRedis, kept: bool
-) -> None:
+async def test_the_bytes_are_those_that_the_server_needs(alone: JobQueue, kept: bool) -> None:
     async def used() -> int:
-        return int((await redis.info("memory"))["used_memory"])
+        return int((await alone.redis.info("memory"))["used_memory"])
 
     for _ in range(30):  # what exists once: scripts, listing
-        await ended(queue, keep_inputs=kept)
+        await ended(alone, keep_inputs=kept)
     before = await used()
     for _ in range(1_000):
-        await ended(queue, keep_inputs=kept)
-    real = (await used() - before) / 1_000
+        await ended(alone, keep_inputs=kept)
     listed = 120  # a member of the listing, which is bounded by `recent_jobs`
-    found = (await footprints.read(queue.shards))["sentiment"]
-    assert real - listed - 60 < found.bytes < real + 10
+    real = (await used() - before) / 1_000 - listed
+    found = (await footprints.read(alone.shards))["sentiment"]
+    assert found.bytes == pytest.approx(real, rel=0.4)
     assert found.bytes < 600
 
 
