@@ -17,6 +17,7 @@ import structlog
 import uvloop
 
 from jobs.errors import BatchlineError, ConfigurationError
+from jobs.ledger.ids import MAX_SHARDS
 from jobs.ledger.shard import Shard
 from jobs.models import ModelCatalog, ModelSpec, load_catalog
 from jobs.monitoring import traces
@@ -30,6 +31,9 @@ from worker.batch_worker import BatchWorker
 from worker.supervisor.guard import EngineGuard
 
 log = structlog.get_logger()
+
+CONNECTIONS = 64
+"""Most connections to Redis, besides the one that each model has for each shard while its worker is idle."""
 
 STOP_MARGIN = 5.0
 """Seconds after the grace period to release jobs and leave the roster; Redis may not respond."""
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: Settings, catalog: ModelCatalog, specs: list[ModelSpec], *, burst: bool) -> int:
-    store = open_store(settings)
+    store = open_store(settings, connections=CONNECTIONS + len(specs) * MAX_SHARDS)
     guard = EngineGuard()
     try:
         await check(settings)
