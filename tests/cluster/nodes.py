@@ -40,14 +40,16 @@ def moves_slots() -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below those that the system gives to clients' connections.
+    """A port that nobody listens on, nor on that of its bus, 10,000 above.
 
-    So no client takes the port of a node while the node is down.
+    Both are below those that the system gives to clients' connections, so no client takes the port of a node
+    while the node is down.
     """
     while True:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as probe, suppress(OSError):
+        port = random.randrange(10_000, 22_000)
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
             return port
 
 

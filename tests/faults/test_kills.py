@@ -21,8 +21,9 @@ from worker.supervisor.engine import Engine
 
 WORKER_BACK = 10.0
 """Seconds within which a dead worker's jobs run again: the lease of 8 s, a sweep, a claim."""
-ENGINE_BACK = 1.0
-"""Seconds, plus the model's load time, within which a dead engine's inputs run again."""
+ENGINE_BACK = 4.0
+"""Seconds, plus the model's load time, within which a dead engine's inputs run again: much less than a lease.
+On a quiet machine it takes one."""
 BATCH = 4
 KINDS: tuple[What, ...] = ("engine", "worker", "both")
 
