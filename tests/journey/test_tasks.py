@@ -88,7 +88,7 @@ async def pages_show_both(client: httpx.AsyncClient) -> None:
     page = parsed((await client.get(ranked["urls"]["page"])).text)
     best = max(ranked["results"][0]["output"], key=lambda entry: entry["score"])
     assert page.one(class_="scores").all("li")[0].one(class_="label").text == RANK["documents"][best["index"]]
-    look = await submit(client, LANDSCAPE, model="look")
+    look = await submit(client, LANDSCAPE, model="look", keep_inputs=True)
     page = parsed((await client.get(look["urls"]["page"])).text)
     assert page.one(class_="input").text == "PNG image, 0.1 kB"
     assert len(page.one(class_="scores").all("li")) == 5
