@@ -68,10 +68,9 @@ async def test_the_bytes_are_those_that_the_server_needs(alone: JobQueue, kept: 
     before = await used()
     for _ in range(1_000):
         await ended(alone, keep_inputs=kept)
-    listed = 120  # a member of the listing, which is bounded by `recent_jobs`
-    real = (await used() - before) / 1_000 - listed
+    real = (await used() - before) / 1_000  # with a member of the listing, up to 120 bytes
     found = (await footprints.read(alone.shards))["sentiment"]
-    assert found.bytes == pytest.approx(real, rel=0.4)
+    assert real / 2 < found.bytes < real * 1.3
     assert found.bytes < 600
 
 
