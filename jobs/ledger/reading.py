@@ -119,14 +119,12 @@ class Reading:
         """
         if (found := await self._find(job_id, INLINE_BYTES)) is None:
             raise await self.missing(job_id)
-        if not found.ended:
-            job = self._unfinished(job_id, found.parts)
-            progress = found.shard.key(keys.PROGRESS, job_id)
-            known = await found.shard.run(script("outcomes"), progress=progress, after=after, most_bytes=most)
-            return Outcomes(job, known, None)
-        record, *where = found.parts
-        job = self.ended(found.shard, job_id, record, results=not where)
-        return Outcomes(job, None, views.order(record))
+        job = self._job(job_id, found)
+        if found.ended:
+            return Outcomes(job, None, views.order(found.parts[0]))
+        progress = found.shard.key(keys.PROGRESS, job_id)
+        known = await found.shard.run(script("outcomes"), progress=progress, after=after, most_bytes=most)
+        return Outcomes(job, known, None)
 
     async def stored(self, job_id: str) -> Stored:
         """Returns where the results of a job are if they exceed STATE_ONLY bytes. Raises like `job`."""
