@@ -136,23 +136,20 @@ class History:
         ours = [beat for beat in beats if beat.model == model]
         async with self._shard.integrity.intact():
             at, counts = await self._redis.hmget(self._shard.key(keys.SAMPLED, model), ["at", "counts"])  # type: ignore[misc]
-            before = int(at) / 1000 if at else None
-            known = _counts(counts)
-            work = Work() if before is None else done_since(known, ours, before)
-            sample = Sample(depth, len(ours), work, _all_new(ours, known))
-            seen = {beat.id: Work.of(beat) for beat in ours}
-            add = script("sample")
-            parameters = self._shard.parameters(
-                add,
-                history=self._shard.key(keys.HISTORY, model),
-                sampled=self._shard.key(keys.SAMPLED, model),
-                before=at or b"",
-                sample=msgspec.msgpack.encode(sample),
-                counts=msgspec.msgpack.encode(seen),
-                most_samples=MAX_SAMPLES,
-                lifetime=LIFETIME_MS,
-            )
-            added: int = await add.run(self._redis, parameters)
+        before = int(at) / 1000 if at else None
+        known = _counts(counts)
+        work = Work() if before is None else done_since(known, ours, before)
+        sample = Sample(depth, len(ours), work, _all_new(ours, known))
+        added: int = await self._shard.run(
+            script("sample"),
+            history=self._shard.key(keys.HISTORY, model),
+            sampled=self._shard.key(keys.SAMPLED, model),
+            before=at or b"",
+            sample=msgspec.msgpack.encode(sample),
+            counts=msgspec.msgpack.encode({beat.id: Work.of(beat) for beat in ours}),
+            most_samples=MAX_SAMPLES,
+            lifetime=LIFETIME_MS,
+        )
         return added
 
     async def read(self, models: Sequence[str] = (), *, newest: int = MAX_SAMPLES) -> dict[str, Series]:
