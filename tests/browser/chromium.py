@@ -1,9 +1,11 @@
 """The browser of these tests: Debian's chromium, driven by Playwright; it wants nothing of the network."""
 
+import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from playwright.async_api import Browser, async_playwright
 
@@ -40,4 +42,13 @@ async def launched() -> AsyncIterator[Browser]:
         try:
             yield browser
         finally:
-            await browser.close()
+            await within_a_minute(browser.close())
+
+
+async def within_a_minute(closing: Coroutine[Any, Any, None]) -> None:
+    """Waits for a context or a browser to close; a Chromium that does not answer must not hang the tests.
+
+    Playwright's driver ends its browsers when it stops.
+    """
+    with suppress(TimeoutError):
+        await asyncio.wait_for(closing, 60)

@@ -102,7 +102,7 @@ async def pictures(browser: Browser, url: str, theme: str, width: int) -> None:
     await page.locator("#job-link").click()
     await page.locator("#job").wait_for()
     await taken(page, f"job-{theme}-{width}")
-    await context.close()
+    await chromium.within_a_minute(context.close())
 
 
 async def taken(page: Page, name: str) -> None:
