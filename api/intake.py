@@ -66,11 +66,11 @@ class Intake:
 
         Raises QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
         """
-        owner = caller_of(request.scope).owner
+        sender = caller_of(request.scope).sender
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:
-                if owner or trace:
-                    job = msgspec.structs.replace(job, owner=owner, traceparent=trace)
+                if sender.owner or trace:
+                    job = msgspec.structs.replace(job, sender=sender, traceparent=trace)
                 found, known = await self._ledger.submit(
                     job, idempotency_key=key, job_id=job_id, watcher=watcher
                 )

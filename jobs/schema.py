@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from jobs.errors import InvalidRequest
 from jobs.inputs import check_inputs
 from jobs.models import ModelSpec
+from jobs.owners import ANONYMOUS, Sender
 from jobs.priorities import Priority
 
 WEEK = 7 * 86_400
@@ -78,8 +79,7 @@ class NewJob(msgspec.Struct, frozen=True):
     """The request's parameters, with the model's defaults for the rest."""
     priority: Priority
     expires_in: float | None
-    owner: str = ""
-    """The caller that owns the job; "" is the anonymous owner."""
+    sender: Sender = ANONYMOUS
     traceparent: str | None = None
     """W3C traceparent of the parent of the job's spans (`jobs/monitoring/traces.py`)."""
     result_ttl: float | None = None
@@ -173,6 +173,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The error of the first failed input; its detail may be shortened. Also in listings, without results."""
     worker: str | None = None
     """The worker that ended it."""
+    owner: str = ""
+    """Shown to admins only; "" for the anonymous owner."""
     urls: dict[str, str]
 
     @property

@@ -4,9 +4,12 @@ This file does not decide what a caller may do.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from starlette.types import Scope
+
+from jobs import owners
+from jobs.owners import Sender
 
 PUBLIC_PATHS = frozenset({"/health/live"})
 """Paths that are answered without resolving a caller: a liveness probe must not depend on keys."""
@@ -15,12 +18,31 @@ _CALLER = "batchline.caller"
 """The key of the caller in a request's scope."""
 
 
+Permission = Literal["submit", "read", "admin"]
+"""`submit`: submit and cancel jobs. `read`: read jobs, models and usage. `admin`: all jobs of all owners, the
+server's figures and metrics, and the page of owners; it includes the other two."""
+
+EVERYTHING: frozenset[Permission] = frozenset({"submit", "read", "admin"})
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The sender of a request."""
 
-    owner: str = ""
-    """The owner of the jobs that the caller submits and sees; "" is the anonymous owner."""
+    sender: Sender = owners.ANONYMOUS
+    """The owner of the jobs that the caller submits, with the limits and share of its key."""
+    permissions: frozenset[Permission] = EVERYTHING
+    models: frozenset[str] = frozenset()
+    """Names of the models that the caller may use; empty for all."""
+
+    @property
+    def owner(self) -> str:
+        return self.sender.owner
+
+    @property
+    def sees(self) -> str | None:
+        """The owner whose jobs the caller may read and end; None for all owners."""
+        return None if "admin" in self.permissions else self.owner
 
 
 ANONYMOUS = Caller()

@@ -21,12 +21,14 @@ worker must not run has another function name (`wire.FUNCTION`), which that work
 class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """A job without its inputs.
 
-    Do not change the order of the first four fields: scripts expect `n` at the start (`payload.lua`), and
-    fingerprints of idempotency keys are computed from their bytes.
+    Do not change the order of the first five fields: scripts expect `n` and then `owner` at the start
+    (`outline.lua`), and fingerprints of idempotency keys are computed from their bytes.
     """
 
     n: int = 0
     """Number of inputs; 0 if a stock client did not count them."""
+    owner: str = ""
+    """The owner of the job (`jobs/owners.py`); empty for the anonymous one."""
     priority: str = ""
     """A name of `jobs/priorities.py`; a stock client sends none."""
     parameters: dict[str, Any] | None = None
@@ -35,8 +37,10 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     traceparent: Any = None
     """W3C trace context of the parent of the job's spans."""
     version: int = VERSION
-    owner: str = ""
-    """The caller that owns the job; empty if callers are anonymous."""
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    """The owner's share of the workers, relative to other owners with waiting jobs."""
+    work: int = 0
+    """Estimated tokens that the model computes for the job; not stored for the anonymous owner."""
     webhook: Any = None
     group: Any = None
     """Whom to tell of the job's end: `conclude.lua` writes it to the outbox, and counts it for the group. No

@@ -66,7 +66,7 @@ class Ledger:
             priority=job.priority,
             parameters=job.parameters,
             expires_in=job.expires_in,
-            owner=job.owner,
+            owner=job.sender.owner,
             result_ttl=job.result_ttl,
             keep_inputs=job.keep_inputs,
         )

@@ -18,6 +18,7 @@ from api.edge.express import Direct
 from api.problems.problem import Refusal
 from jobs.errors import QueueUnavailable
 from jobs.ledger.ledger import Ledger
+from jobs.owners import Sender
 from jobs.schema import NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
@@ -94,7 +95,7 @@ async def test_no_endpoint_runs_without_a_resolved_caller(settings: Settings) ->
     """The express lane's neither; each request is resolved once."""
     events: Events = []
     dialects = [Watched(dialect, events) for dialect in (*DIALECTS, Labels())]
-    resolver = Noted(events, Caller("alice"))
+    resolver = Noted(events, Caller(Sender("alice")))
     async with mounted(settings, dialects=dialects, resolver=resolver) as (client, _):
         app = create_app(settings, dialects=dialects)
         endpoints = [route for each in dialects for router in each.routers for route in router.routes]
@@ -155,11 +156,11 @@ async def test_a_job_has_its_callers_owner(
     submit = Ledger.submit
 
     async def noting(ledger: Ledger, job: NewJob, **how: Any) -> Any:
-        owners.append(job.owner)
+        owners.append(job.sender.owner)
         return await submit(ledger, job, **how)
 
     monkeypatch.setattr(Ledger, "submit", noting)
-    resolver = Noted([], Caller(owner)) if owner else None
+    resolver = Noted([], Caller(Sender(owner))) if owner else None
     async with mounted(settings, resolver=resolver) as (client, _):
         assert (await client.post("/v1/jobs", json={"inputs": "x"})).status_code == 202
         form = {"text": "a\nb", "mode": "lines", "model": "sentiment"}

@@ -12,6 +12,7 @@ from jobs.ledger import keys, views
 from jobs.ledger.envelope import Envelope, envelope
 from jobs.ledger.ids import new_id
 from jobs.ledger.wire import decode_payload
+from jobs.owners import Sender
 from jobs.schema import Job
 from tests.jobs.ledger import release_0_1
 from tests.jobs.ledger.test_queue import MODEL, new_job
@@ -92,7 +93,7 @@ async def test_a_key_that_0_1_kept_still_replays(queue: JobQueue, redis: ArqRedi
     again, replayed = await queue.submit(new, idempotency_key="key")
     assert (again.id, replayed) == (first.id, True)
     with pytest.raises(IdempotencyMismatch):
-        await queue.submit(replace(new, owner="somebody"), idempotency_key="key")
+        await queue.submit(replace(new, sender=Sender("somebody")), idempotency_key="key")
 
 
 NEWER = {
@@ -159,6 +160,6 @@ async def test_a_deadline_is_found_in_a_large_envelope(queue: JobQueue, redis: A
 
 
 async def test_the_owner_travels(queue: JobQueue) -> None:
-    await queue.submit(replace(new_job(), owner="alice"))
+    await queue.submit(replace(new_job(), sender=Sender("alice")))
     [claimed], _ = await queue.claim(MODEL, 1)
     assert envelope(decode_payload(claimed.payload).k).owner == "alice"
