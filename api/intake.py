@@ -41,7 +41,7 @@ class Intake:
         job, context, wait, key = await call.parse(request)
         unsubmitted = [job]
         del job  # its inputs must not stay in memory during the wait
-        job_id = await self._ledger.new_id(key)
+        job_id = await self._ledger.new_id(caller_of(request.scope).sender, key)
         replayed = False
         watcher = self._process if wait > 0 else ""
 

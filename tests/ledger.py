@@ -175,8 +175,16 @@ def _ending(
         compute=1.5,
         batch=(inputs, 0.25),
     )
-    asked = terms(decode_payload(claimed.payload).k)
-    return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked)
+    keywords = decode_payload(claimed.payload).k
+    return Ending(
+        claimed.id,
+        claimed.token,
+        state,
+        encode_head(header),
+        results,
+        terms(keywords),
+        keywords.get("n", inputs),
+    )
 
 
 def first_shard(redis: ArqRedis, settings: Settings | None = None) -> Shard:

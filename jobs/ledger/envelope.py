@@ -58,6 +58,9 @@ KNOWN = frozenset(Envelope.__struct_fields__)
 TERMS = ("webhook", "group", "result_ttl", "keep_inputs")
 """The fields that say what happens when the job ends."""
 
+OWNED = ("owner", "n", "work")
+"""The fields of a named owner's job that are counted when it ends."""
+
 
 def envelope(keywords: dict[str, Any]) -> Envelope:
     """Converts keywords. Raises msgspec.ValidationError if a known field has a wrong type or value."""
@@ -65,6 +68,8 @@ def envelope(keywords: dict[str, Any]) -> Envelope:
 
 
 def terms(keywords: Mapping[str, Any]) -> bytes:
-    """Returns a job's TERMS in the form that `finish.lua` expects."""
+    """Returns a job's TERMS, and of a named owner's also OWNED, in the form that `finish.lua` expects."""
     asked = {name: keywords[name] for name in TERMS if name in keywords}
+    if keywords.get("owner"):
+        asked |= {name: keywords[name] for name in OWNED if name in keywords}
     return msgspec.msgpack.encode(asked) if asked else b""

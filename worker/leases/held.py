@@ -116,7 +116,9 @@ class HeldJob:
             order=work.order,
         )
         asked = terms(self._keywords) if is_ours(self.claimed.payload) else b""
-        return Ending(self.id, self.claimed.token, state, encode_head(header), results or b"", asked)
+        return Ending(
+            self.id, self.claimed.token, state, encode_head(header), results or b"", asked, self.count
+        )
 
 
 class Unreadable(HeldJob):

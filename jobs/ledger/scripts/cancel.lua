@@ -14,6 +14,7 @@
 --@arg queue_prefix  of the keys of a model
 --@arg deadlines_prefix
 --@arg bytes_prefix
+--@arg inputs_prefix
 --@each model  that the caller serves
 
 local key = ARGV.results .. ARGV.id
@@ -25,7 +26,7 @@ for at = EACH.first, #ARGV, EACH.size do
   local score = redis.pcall('ZSCORE', queue, ARGV.id)
   if type(score) == 'string' then
     terminate(ARGV.id, EACH.model, 'cancelled')
-    settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model)
+    settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model, ARGV.inputs_prefix .. EACH.model)
     return {redis.call('GET', key)}
   end
   fault = score or fault                     -- that queue holds another program's data; the job may have been in it

@@ -7,6 +7,7 @@
 --@key queue
 --@key deadlines
 --@key bytes
+--@key queued_inputs
 --@key recent
 --@include clock.lua
 --@include codec.lua
@@ -61,6 +62,7 @@ while i <= math.min(#due, 2 * most) and (#ids == 0 or inputs < enough and bytes 
     if lifetime >= 0 then                    -- enqueued by a stock client: count and list it from now on
       redis.call('PERSIST', job_key)
       redis.call('INCRBY', KEYS.bytes, #payload)
+      redis.call('INCRBY', KEYS.queued_inputs, whole(extras(payload).n, 1))
       redis.call('ZADD', KEYS.recent, 'NX', now, id)
       redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
     end
@@ -80,7 +82,7 @@ for at, attempts in ipairs(strings(ARGV.attempts, ids)) do
   answer[4 + 5 * at - 1] = attempts and whole(attempts, 0)
 end
 many('ZADD', KEYS.queue, leased)
-settle(KEYS.queue, KEYS.deadlines, KEYS.bytes)
+settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs)
 answer[2], answer[4] = left, inputs
 if left > 0 then
   answer[3] = head or due[i + 1] or redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2]

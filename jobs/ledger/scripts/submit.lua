@@ -1,11 +1,13 @@
 #!lua
 -- Accepts jobs of one model: idempotency, admission, payload, queue entry, doorbell. Each job completely or not at all.
--- Returns for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} | {'full', 'jobs'|'bytes'},
--- and after them the unfinished jobs of this queue and their bytes.
+-- Returns for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} |
+-- {'full', 'jobs'|'bytes'|'inputs'} | a refusal as in limits.lua, for a sender with limits with one more part, its
+-- standing; and after them the unfinished jobs of this queue, their bytes and their inputs.
 -- Refused when memory is full (no allow-oom flag): nothing is written and the clients get 503.
 --@key queue
 --@key deadlines
 --@key bytes
+--@key queued_inputs
 --@key doorbell
 --@key recent
 --@key watched
@@ -15,11 +17,13 @@
 --@include many.lua
 --@include ring.lua
 --@include counter.lua
+--@include limits.lua
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
 --@arg idempotency
 --@arg most_jobs
 --@arg most_bytes
+--@arg most_inputs
 --@arg idempotency_ttl  ms
 --@arg recent_jobs  most recent jobs
 --@each id
@@ -29,17 +33,24 @@
 --@each fingerprint  or ''
 --@each idempotency_key  digest of the key that the client sent, or ''
 --@each watcher  API process that waits for the job's end, or ''
+--@each inputs  number of inputs
+--@each sender  as in limiting.py, msgpack; '' for the anonymous owner
 --@arg watch_lifetime  ms
 
 local answers, added, recent, watched = {}, {}, {}, {}
-local depth, before = redis.call('ZCARD', KEYS.queue), counter(KEYS.bytes)
+local depth, before, inputs = redis.call('ZCARD', KEYS.queue), counters(KEYS.bytes, KEYS.queued_inputs)
+if depth == 0 then inputs = 0 end            -- during an upgrade some jobs are counted only once, at their start or end
 redis.call('ZCARD', KEYS.deadlines)          -- these fail on another program's data, before the script writes
 local tokens = redis.call('LLEN', KEYS.doorbell)
 redis.call('ZCARD', KEYS.recent)
 for at = EACH.first, #ARGV, EACH.size do
   if EACH.watcher ~= '' then redis.call('HLEN', KEYS.watched) break end
 end
+for at = EACH.first, #ARGV, EACH.size do
+  if EACH.sender ~= '' then redis.call('HLEN', KEYS.owned) break end
+end
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
+local most_inputs = tonumber(ARGV.most_inputs)
 local ahead = {}                             -- score -> jobs with that score or less, including new ones
 
 local function position(score)
@@ -55,20 +66,29 @@ local function position(score)
   return ahead[score]
 end
 
-local function accept(id, head, head_start, latest, fingerprint, digest, watcher)
+local function accept(id, head, head_start, latest, fingerprint, digest, watcher, count, sender)
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
     local known = peek('GET', idempotency_key)
     if known then
+      local first = string.sub(known, 33)
+      if sender and first ~= id then         -- equal if this submit was sent again because its answer was lost
+        local refused = refusal(sender, 0, true)
+        if refused then return refused end
+        charge(sender)
+      end
       if string.sub(known, 1, 32) ~= fingerprint then return {'mismatch'} end
-      return {'replayed', string.sub(known, 33)}
+      return {'replayed', first}
     end
   end
   if redis.call('EXISTS', payload_key, ARGV.results .. id) > 0 then return {'exists'} end
 
-  if depth >= most_jobs then return {'full', 'jobs'} end
   local payload = head .. uint(now)
+  local refused = sender and refusal(sender, #payload)
+  if refused then return refused end
+  if depth >= most_jobs then return {'full', 'jobs'} end
   if bytes + #payload > most_bytes then return {'full', 'bytes'} end
+  if inputs + count > most_inputs then return {'full', 'inputs'} end
 
   local score, n = now - head_start, #added
   redis.call('SET', payload_key, payload)
@@ -76,18 +96,23 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
   added[n + 1], added[n + 2], recent[n + 1], recent[n + 2] = score, id, now, id
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
-  depth, bytes = depth + 1, bytes + #payload
+  depth, bytes, inputs = depth + 1, bytes + #payload, inputs + count
+  if sender then charge(sender, id, #payload) end
   return {'accepted', now, position(score)}
 end
 
 for at = EACH.first, #ARGV, EACH.size do
-  answers[#answers + 1] = accept(
+  local sender = EACH.sender ~= '' and cmsgpack.unpack(EACH.sender) or nil
+  local answer = accept(
     EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
-    EACH.watcher)
+    EACH.watcher, tonumber(EACH.inputs), sender)
+  if sender and sender.limited then answer[#answer + 1] = standing(sender) end
+  answers[#answers + 1] = answer
 end
+write_usage()
 if #added > 0 then
   many('ZADD', KEYS.queue, added)
-  redis.call('INCRBY', KEYS.bytes, bytes - before)
+  redis.call('MSET', KEYS.bytes, string.format('%d', bytes), KEYS.queued_inputs, string.format('%d', inputs))
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
   if #watched > 0 then
@@ -96,5 +121,6 @@ if #added > 0 then
   end
   ring(KEYS.doorbell, #added / 2, tokens)
 end
-answers[#answers + 1], answers[#answers + 2] = depth, bytes
+local n = #answers
+answers[n + 1], answers[n + 2], answers[n + 3] = depth, bytes, inputs
 return answers
