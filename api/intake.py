@@ -7,17 +7,20 @@
 5. The dialect presents the job.
 """
 
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access import rate_limits
 from api.access.caller import caller_of
 from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.waiting.waiting import Waiting
-from jobs.errors import QueueFull
+from jobs.errors import JobTooLarge, LimitExceeded, QueueFull
+from jobs.ledger import limiting
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
 from jobs.monitoring.metrics import ApiMetrics
@@ -35,6 +38,8 @@ class Intake:
         self._process = process
         self._waiting = waiting
         self._metrics = metrics
+        for policy in limiting.NAMES:  # from 0: Prometheus computes no rate for a series that begins later
+            metrics.limited.labels(policy)
 
     async def run(self, request: Request, call: Call[C]) -> Response:
         """Executes a call and returns its response. Raises what the call raises, and as `submit`."""
@@ -64,7 +69,7 @@ class Intake:
         Returns the job and whether an earlier request with the same key submitted it.
         `key` may equal `job_id`, if the id is the same each time the request is sent.
 
-        Raises QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
+        What is left of the caller's limits is noted for the answer. Raises as `Ledger.submit`.
         """
         sender = caller_of(request.scope).sender
         try:
@@ -72,10 +77,17 @@ class Intake:
                 if sender.owner or trace:
                     job = msgspec.structs.replace(job, sender=sender, traceparent=trace)
                 found, known = await self._ledger.submit(
-                    job, idempotency_key=key, job_id=job_id, watcher=watcher
+                    job,
+                    idempotency_key=key,
+                    job_id=job_id,
+                    watcher=watcher,
+                    standing=partial(rate_limits.note, request.scope),
                 )
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
+            raise
+        except (LimitExceeded, JobTooLarge) as error:
+            self._metrics.limited.labels(error.policy).inc()
             raise
         # if a new id is known, redis-py sent the script twice because the first answer was lost
         replayed = known and (found.id != job_id or key == job_id)

@@ -183,7 +183,7 @@ def _ending(
         encode_head(header),
         results,
         terms(keywords),
-        keywords.get("n", inputs),
+        n if isinstance(n := keywords.get("n"), int) else inputs,
     )
 
 

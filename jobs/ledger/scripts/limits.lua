@@ -42,7 +42,7 @@ local function refusal(sender, size, replay)
   for i = 1, replay and 1 or #RATES do
     local name, limit, window = RATES[i][1], sender[RATES[i][2]], RATES[i][3]
     if limit then
-      local burst = math.max(limit, 1)
+      local burst = i == 1 and math.max(limit, 1) or limit   -- a request counts as 1, however low its rate
       if costs[name] > burst then return {'never', name} end
       local step = interval(limit, window)
       local wait = math.max(now, arrivals[name]) + costs[name] * step - now - burst * step
@@ -83,10 +83,10 @@ end
 -- For each limit that the sender has, in the order of RATES and HELD: what is left of it, and the ms until there is more.
 local function standing(sender)
   local arrivals, held, answer = rates_of(sender) or {}, work_of(sender) or {}, {}
-  for _, rate in ipairs(RATES) do
+  for i, rate in ipairs(RATES) do
     local name, limit, n = rate[1], sender[rate[2]], #answer
     if limit then
-      local burst, step = math.max(limit, 1), interval(limit, rate[3])
+      local burst, step = i == 1 and math.max(limit, 1) or limit, interval(limit, rate[3])
       local free = limit > 0 and burst - (math.max(now, arrivals[name] or 0) - now) / step or 0
       local whole_units = math.floor(free + EXACT)
       answer[n + 1] = math.max(0, whole_units)

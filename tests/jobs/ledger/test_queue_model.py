@@ -1,6 +1,7 @@
 """JobQueue against a plain dictionary: whatever is done to it in whatever order, both tell the same story."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -16,13 +17,16 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from jobs.errors import QueueFull
 from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed
+from jobs.owners import Sender
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests.conftest import keys_without_lifetime
+from tests.jobs.ledger.test_limits import held_by
 from tests.jobs.ledger.test_queue import ending, new_job
 from tests.ledger import SHARDS, JobQueue
 
@@ -40,6 +44,8 @@ class Told:
     token: str | None = None
     attempts: int = 0
     ended_by: set[str] = field(default_factory=set)
+    owner: str = ""
+    inputs: int = 1
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -66,15 +72,28 @@ class QueueMachine(RuleBasedStateMachine):
     def unfinished(self) -> list[str]:
         return [job_id for job_id, told in self.told.items() if told.state in ("queued", "running")]
 
-    @rule(target=jobs, priority=st.sampled_from(["low", "normal", "high"]))
-    def submit(self, priority: str) -> object:
+    @rule(
+        target=jobs,
+        priority=st.sampled_from(["low", "normal", "high"]),
+        owner=st.sampled_from(["", "ann", "bob"]),
+        inputs=st.integers(1, 3),
+    )
+    def submit(self, priority: str, owner: str, inputs: int) -> object:
+        new = replace(
+            new_job(priority=priority),
+            inputs=["x"] * inputs,
+            count=inputs,
+            sender=Sender(owner, f"of {owner}"),
+        )
+        job_id = self.do(self.queue.new_id(new.sender))
         try:
-            job, _ = self.do(self.queue.submit(new_job(priority=priority)))
+            job, _ = self.do(self.queue.submit(new, job_id=job_id))
         except QueueFull:
             assert len(self.unfinished()) == LIMIT
             return multiple()
         assert len(self.unfinished()) < LIMIT
-        self.told[job.id] = Told()
+        self.told[job.id] = Told(owner=owner, inputs=inputs)
+        self.do(self.queue.submit(new, job_id=job_id))  # sent again because its answer was lost
         return job.id
 
     @rule(target=claims, most=st.integers(1, 3), workers=st.integers(1, 3))
@@ -180,6 +199,13 @@ class QueueMachine(RuleBasedStateMachine):
         payloads = [self.do(self.queue.key(keys.JOB, job_id)) for job_id in self.unfinished()]
         sizes = [self.do(self.redis.strlen(payload)) for payload in payloads]
         assert depth.bytes == sum(sizes)
+        assert depth.inputs == sum(self.told[job_id].inputs for job_id in self.unfinished())
+        of_owners = dict(zip(self.unfinished(), sizes, strict=True))
+        for owner in ("", "ann", "bob"):
+            held = [job_id for job_id in self.unfinished() if owner and self.told[job_id].owner == owner]
+            inputs = sum(self.told[job_id].inputs for job_id in held)
+            expected = Counter(jobs=len(held), inputs=inputs, bytes=sum(of_owners[job_id] for job_id in held))
+            assert self.do(held_by(self.queue, owner)) == +expected
         assert self.do(keys_without_lifetime(self.redis)) == []
 
     def teardown(self) -> None:
