@@ -55,9 +55,7 @@ class ApiMetrics:
             ["model", "reason"],
             registry=registry,
         )
-        self.limited = Counter(
-            "batchline_limited", "Refusals by a key's limit", ["policy"], registry=registry
-        )
+        self.limited = Counter("batchline_limited", "Refusals by a limit", ["policy"], registry=registry)
         self.waits = Counter(
             "batchline_waits",
             "Waits for a job, by how they ended: terminal, deadline, shutdown or hung_up",
