@@ -85,6 +85,7 @@ class QueueMachine(RuleBasedStateMachine):
             count=inputs,
             sender=Sender(owner, f"of {owner}"),
         )
+        self.queue._admission._counted.clear()  # it knows what ended, in every shard
         job_id = self.do(self.queue.new_id(new.sender))
         try:
             job, _ = self.do(self.queue.submit(new, job_id=job_id))
