@@ -36,6 +36,7 @@ from api.services import Services, State
 from api.v1.interface import OwnInterface
 from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
+from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
@@ -113,6 +114,7 @@ def create_app(
         services = _services(settings, catalog, metrics)
         background = [
             asyncio.create_task(services.subscriber.run()),
+            asyncio.create_task(services.wait_limit.run()),
             asyncio.create_task(Upkeep(services.ledger.shards, log).run()),
         ]
         try:
@@ -163,7 +165,8 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
     ledger = Ledger(Shards(store, settings, catalog.specs))
     subscriber = Subscriber(store.events, metrics.waiters)
     history, roster = History(ledger.shards), RosterCache(Roster(ledger.shards.first))
-    waiting = Waiting(ledger, subscriber, metrics.waits)
+    wait_limit = WaitLimit(ledger.shards.first, subscriber.process)
+    waiting = Waiting(ledger, subscriber, metrics.waits, wait_limit)
     memory = settings.memory_budget // settings.api_processes
     budget = Budget(memory - memory // 16, small=memory // 16)
     return Services(
@@ -175,6 +178,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         roster=roster,
         subscriber=subscriber,
         waiting=waiting,
+        wait_limit=wait_limit,
         budget=budget,
         large=LargeResults(ledger.reading, budget),
         observer=Observer(settings, store, ledger, roster, history),

@@ -19,8 +19,7 @@ from api.access.caller import caller_of
 from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.waiting.waiting import Waiting
-from jobs.errors import JobTooLarge, LimitExceeded, QueueFull
-from jobs.ledger import limiting
+from jobs.errors import QueueFull
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
 from jobs.monitoring.metrics import ApiMetrics
@@ -38,8 +37,6 @@ class Intake:
         self._process = process
         self._waiting = waiting
         self._metrics = metrics
-        for policy in limiting.NAMES:  # from 0: Prometheus computes no rate for a series that begins later
-            metrics.limited.labels(policy)
 
     async def run(self, request: Request, call: Call[C]) -> Response:
         """Executes a call and returns its response. Raises what the call raises, and as `submit`."""
@@ -85,9 +82,6 @@ class Intake:
                 )
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
-            raise
-        except (LimitExceeded, JobTooLarge) as error:
-            self._metrics.limited.labels(error.policy).inc()
             raise
         # if a new id is known, redis-py sent the script twice because the first answer was lost
         replayed = known and (found.id != job_id or key == job_id)

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from api.access.caller import caller_of
 from api.pages import curl_lines, forms, job_page, model_status, try_form
 from api.pages.rendering import page
 from api.problems.exceptions import problem_of
@@ -43,8 +44,8 @@ async def submit(request: Request, shared: Shared) -> Response:
     try:
         form |= await forms.read(request, shared.settings.max_request_bytes)
         new, asked = try_form.job(form, shared.catalog)
-        nonce = try_form.nonce(form) or await shared.ledger.new_id()
-        job_id = derived(nonce, msgspec.json.encode(new))
+        nonce, sender = try_form.nonce(form) or await shared.ledger.new_id(), caller_of(request.scope).sender
+        job_id = await shared.ledger.at_home(derived(nonce, msgspec.json.encode(new)), sender)
         job, _ = await shared.intake.submit(request, new, job_id, key=job_id)
         if not forms.by_htmx(request):
             return RedirectResponse(job.urls["page"], 303)

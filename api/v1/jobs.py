@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access.caller import caller_of
 from api.dialect import Accepted, Call, ParsedRequest
 from api.edge.express import Direct
 from api.services import Shared, services
@@ -138,4 +139,5 @@ async def cancel_job(job_id: str, shared: Shared) -> Response:
 async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
     """Streams the job as Server-Sent Events: as it is, then after each change. Ends when the job is done."""
     last_id = request.headers.get("last-event-id")
-    return await events.stream(Events(shared.ledger, shared.subscriber, shared.large), job_id, last_id)
+    source = Events(shared.ledger, shared.subscriber, shared.large, shared.wait_limit)
+    return await events.stream(source, job_id, last_id, caller_of(request.scope).sender)

@@ -156,7 +156,14 @@ SUBMIT: dict[str, Any] = {
         ],
     },
 }
-_READING = ("unknown-job", "job-gone", "invalid-request", "server-busy", "redis-unavailable")
+_READING = (
+    "unknown-job",
+    "job-gone",
+    "invalid-request",
+    "too-many-requests",
+    "server-busy",
+    "redis-unavailable",
+)
 """Problems of calls that answer with a job. Its results may be large."""
 
 LIST: dict[str, Any] = {
@@ -228,7 +235,7 @@ EVENTS: dict[str, Any] = {
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` is that of the final state: no event follows."},
-        **_problems("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
+        **_problems("unknown-job", "job-gone", "invalid-request", "too-many-requests", "redis-unavailable"),
     },
     "openapi_extra": {
         "parameters": [_parameter("Last-Event-ID", "The id of the last event received.", "running.0")]

@@ -9,6 +9,7 @@ receive that state again. With the id of a terminal state it receives 204, which
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -18,11 +19,13 @@ from api.edge.memory_budget import OverBudget
 from api.waiting.job_json import around, parts
 from api.waiting.large_results import HeldResults, LargeResults
 from api.waiting.subscriber import Notice, Subscriber
-from jobs.errors import JobGone, JobNotFound, QueueUnavailable
+from api.waiting.wait_limit import WaitLimit
+from jobs.errors import JobGone, JobNotFound, LimitExceeded, QueueUnavailable
 from jobs.ledger import views
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.reading import STATE_ONLY
 from jobs.ledger.wire import Event
+from jobs.owners import ANONYMOUS, Sender
 from jobs.schema import TRANSITIONS, Job, JobState
 
 KEEP_ALIVE = 15.0
@@ -41,15 +44,20 @@ class Events(NamedTuple):
     ledger: Ledger
     subscriber: Subscriber
     large: LargeResults
+    limit: WaitLimit
 
 
-async def stream(source: Events, job_id: str, last_id: str | None) -> Response:
-    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts."""
+async def stream(source: Events, job_id: str, last_id: str | None, sender: Sender = ANONYMOUS) -> Response:
+    """The stream as a response; it counts as a wait of the sender.
+
+    Raises JobNotFound, JobGone, LimitExceeded or QueueUnavailable before the stream starts.
+    """
+    source.limit.check(sender)
     job = await source.ledger.read(job_id, STATE_ONLY)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
     return StreamingResponse(
-        _frames(source, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
+        _counted(source, job_id, last_id, sender), headers=HEADERS, media_type="text/event-stream"
     )
 
 
@@ -73,6 +81,13 @@ async def frame(job: Job, name: str, held: HeldResults | None, retry: bytes) -> 
     else:
         before, after = around(job)
         async for part in parts(start + before, held, after + b"\n\n"):
+            yield part
+
+
+async def _counted(source: Events, job_id: str, last_id: str | None, sender: Sender) -> AsyncIterator[bytes]:
+    """The frames, without any if another stream took the last wait since the check."""
+    with suppress(LimitExceeded), source.limit.hold(sender):
+        async for part in _frames(source, job_id, last_id):
             yield part
 
 

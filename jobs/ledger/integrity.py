@@ -20,7 +20,16 @@ log = structlog.get_logger(__name__)
 
 COUNTERS = (keys.BYTES, keys.INPUTS)
 OF_A_MODEL = (keys.QUEUE, keys.DEADLINES, *COUNTERS, keys.DOORBELL, keys.HISTORY, keys.SAMPLED)
-OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER, keys.WATCHED, keys.OUTBOX, keys.SHARDS, keys.OWNED)
+OF_ALL = (
+    keys.RECENT,
+    keys.ABORT,
+    keys.ROSTER,
+    keys.WATCHED,
+    keys.OUTBOX,
+    keys.SHARDS,
+    keys.OWNED,
+    keys.WAITS,
+)
 
 LOG_EVERY = 60.0
 """Seconds between log lines about the same key."""

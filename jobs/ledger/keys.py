@@ -104,6 +104,9 @@ RATES = Key(
     "until the key's limits are whole again",
     "requests, inputs, tokens -> theoretical arrival time, Unix ms (limits.lua)",
 )
+WAITS = Key(
+    "batchline:waits", "hash", "api", "5 s", "API process -> <Unix ms, 8 bytes><owner -> waits, msgpack>"
+)
 DOORBELL = Key(
     "batchline:doorbell:*", "list", "jobs", "a minute", "a token for each waiting claim, at most 16"
 )
@@ -152,6 +155,7 @@ ALL = (
     OWNED,
     OWNER,
     RATES,
+    WAITS,
     DOORBELL,
     SWEPT,
     IDEMPOTENCY,

@@ -12,7 +12,7 @@ from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull
 from jobs.ledger import limiting, views
 from jobs.ledger.admission import Admission
 from jobs.ledger.envelope import Envelope
-from jobs.ledger.ids import new_id
+from jobs.ledger.ids import in_shard, new_id
 from jobs.ledger.leasing import Lease, lease
 from jobs.ledger.listing import ALL, Filter, Listing
 from jobs.ledger.reading import INLINE_BYTES, SLICE, Outcomes, Reading
@@ -54,6 +54,12 @@ class Ledger:
         else:
             home = await self.shards.home()
         return new_id(home.number)
+
+    async def at_home(self, job_id: str, sender: Sender) -> str:
+        """Returns an id whose shard a client may have chosen, in the one that counts the sender's limits."""
+        if not limiting.submits_limited(sender.limits):
+            return job_id
+        return in_shard(job_id, (await self.shards.home_of(sender.owner)).number)
 
     async def submit(
         self,

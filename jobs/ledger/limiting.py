@@ -41,7 +41,7 @@ POLICIES = (
 """The limits that a submit checks."""
 
 WAITS = Policy("waits", "waits", unit="requests that wait at a time")
-"""Checked by the API before a request waits (`api/waiting/limit.py`)."""
+"""Checked by the API before a request waits (`api/waiting/wait_limit.py`)."""
 
 NAMES = tuple(policy.name for policy in (*POLICIES, WAITS))
 

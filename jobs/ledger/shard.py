@@ -124,6 +124,7 @@ class Shard:
             "bytes_prefix": self.key(keys.BYTES),
             "inputs_prefix": self.key(keys.INPUTS),
             "owned": self.key(keys.OWNED),
+            "waits": self.key(keys.WAITS),
             "owners": self.key(keys.OWNER),
             "rates": self.key(keys.RATES),
             "idempotency": self.key(keys.IDEMPOTENCY),

@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Scope
 
 from api.access.caller import Caller
+from jobs.ledger.ids import new_id
 from jobs.owners import Limits, Sender
 from jobs.settings import Settings
 from tests.api.api_process import Edge, mounted
@@ -87,6 +88,21 @@ async def test_the_form_of_the_pages_has_the_same_limits(edge: Edge) -> None:
     ]
     assert [answer.status_code for answer in answers] == [200, 429]
     assert "the limit of 0.01 requests a second is reached" in answers[1].text
+
+
+async def test_a_form_cannot_choose_another_shard(settings: Settings) -> None:
+    settings = settings.model_copy(update={"shards": 4})
+    async with mounted(settings, resolver=Senders(inputs_per_minute=3)) as (client, _):
+        form = {"text": "x", "mode": "one", "model": "sentiment"}
+        answers = [
+            await client.post(
+                "/submit",
+                data=form | {"nonce": new_id(shard)},
+                headers={"x-owner": "ann", "hx-request": "true"},
+            )
+            for shard in (0, 1, 2, 3)
+        ]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429]
 
 
 @pytest.mark.parametrize("shards", [1, 4])
