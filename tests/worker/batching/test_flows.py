@@ -45,7 +45,7 @@ def test_owners_get_equal_work(packs: bool, owners: int) -> None:
     window = batcher(packs=packs)
     names = [f"owner{i}" for i in range(owners)]
     served: Counter[str] = Counter()
-    waiting = Counter({name: 0 for name in names})
+    waiting = Counter(dict.fromkeys(names, 0))
     for _ in range(30 * owners):
         for i, name in enumerate(names):
             if waiting[name] == 0:
