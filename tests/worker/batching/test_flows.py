@@ -1,4 +1,4 @@
-"""Owners take turns in the window: by their weights, whatever each has sent, in batches that are still full."""
+"""Owners take turns in the window: by their weights, whatever each sent, and batches are still full."""
 
 from collections import Counter
 from collections.abc import Sequence
