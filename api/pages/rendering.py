@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 
 from api.wording import bytes_in_words, counted, duration, noun, time_of_day
 from jobs.monitoring.histograms import LATENCIES
+from jobs.process.redaction import redacted
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 STATIC = TEMPLATES / "static"
@@ -45,8 +46,9 @@ HEADERS = {
 
 
 def page(name: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """Renders a page or a fragment of a page."""
-    return HTMLResponse(_environment.get_template(name).render(context), status, headers=HEADERS)
+    """Renders a page or a fragment of a page, without secrets of keys that a request had in a wrong place."""
+    text = redacted(_environment.get_template(name).render(context))
+    return HTMLResponse(text, status, headers=HEADERS)
 
 
 def show_open(is_open: bool) -> None:

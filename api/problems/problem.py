@@ -27,6 +27,11 @@ class Problem:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", redacted(self.detail[:MAX_DETAIL]))
+        shown = {
+            name: redacted(value) if isinstance(value, str) else value
+            for name, value in self.extensions.items()
+        }
+        object.__setattr__(self, "extensions", shown)
 
     @property
     def status(self) -> int:
