@@ -83,6 +83,12 @@ def admitted(scope: Scope) -> bool:
     return _CALLER in scope
 
 
+def models_of(scope: Scope) -> frozenset[str] | None:
+    """Names of the models that the request's caller may use; None for all, and for a refused request."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller.models or None if caller is not None else None
+
+
 def caller_of(scope: Scope) -> Caller:
     """The request's caller. A KeyError is a bug: a route was called without `admit`."""
     caller: Caller = scope[_CALLER]
