@@ -6,6 +6,7 @@ from typing import Annotated, TypedDict
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.access.access import Access
 from api.edge.memory_budget import Budget
 from api.edge.state import EdgeState
 from api.health.footprint_cache import FootprintCache
@@ -41,6 +42,7 @@ class Services:
     footprints: FootprintCache
     intake: Intake
     metrics: ApiMetrics
+    access: Access
 
 
 class State(TypedDict):
