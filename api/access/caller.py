@@ -72,6 +72,12 @@ def admitted(scope: Scope) -> bool:
     return _CALLER in scope
 
 
+def known_caller(scope: Scope) -> Caller | None:
+    """The request's caller, or None if the request was refused before it was known."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller
+
+
 def caller_of(scope: Scope) -> Caller:
     """The request's caller. A KeyError is a bug: a route was called without `admit`."""
     caller: Caller = scope[_CALLER]

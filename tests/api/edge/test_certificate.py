@@ -68,6 +68,28 @@ async def test_a_broken_file_is_logged_once_and_the_old_certificate_stays(
         assert logs[-1]["event"] == "TLS certificate reloaded"
 
 
+async def test_files_that_are_being_written_are_not_read(
+    watched: Certificate, second: Certificates, files: tuple[Path, Path]
+) -> None:
+    """A program may write the key some time after the certificate."""
+    looks = 0
+
+    def changing() -> module.Stamp:
+        nonlocal looks
+        looks += 1
+        return ((looks, 0, 0), None)
+
+    with capture_logs() as logs:
+        watched._stamp = changing  # type: ignore[method-assign]
+        shutil.copy(second.certificate, files[0])
+
+        async def looked() -> bool:
+            return looks > 10
+
+        await until(looked)
+        assert logs == []
+
+
 def test_files_that_cannot_be_used_are_said_in_one_sentence(
     files: tuple[Path, Path], second: Certificates, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.edge import client_deadlines, connections
+from api.edge import client_deadlines, connections, outgoing
 from api.edge.connections import Limits
 from jobs.settings import Settings
 from standalone.readiness import is_ready
@@ -170,11 +170,17 @@ async def test_handshakes_count_as_connections(
 async def test_a_connection_above_the_limit_is_refused_by_an_answer(
     with_tls: Settings, first: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And by its end, which does not wait until the client has stopped sending."""
     monkeypatch.setattr(connections, "FRESH", 3600.0)
+    monkeypatch.setattr(outgoing, "LINGER_SECONDS", 3600.0)
     monkeypatch.setattr(Limits, "of_process", lambda: Limits(0, 16))
-    async with serving(with_tls, verify=first.trusted()) as (edge, _):
-        answer = await edge.get("/health/live")
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    async with serving(with_tls) as (edge, _):
+        client = await asyncio.to_thread(Client, edge.base_url.port or 0, first.trusted())
+        with closing(client.socket):
+            answer = await asyncio.to_thread(client.ask)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1" in answer
+            assert await asyncio.to_thread(client.socket.recv, 1) == b""
 
 
 async def test_a_new_certificate_is_served_and_open_connections_go_on(
