@@ -87,7 +87,7 @@ def required(request: Request) -> Response:
     url = request.url
     if request.method != "GET":
         return RedirectResponse(PATH, 303)
-    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+    if request.headers.get("sec-fetch-site") == "cross-site":
         # a link on another site: the browser sends the cookie only when a page of ours begins the request
         return page("arriving.html", here_again=_path(url.path, url.query))
     return RedirectResponse(_leading_to(url.path, url.query), 303)

@@ -38,5 +38,6 @@ async def test_figures_of_all_owners_are_for_admins(guarded: Keyed, browser: Bro
             assert words in seen.text
             assert words not in unseen.text
     assert "/fragments/charts" not in (await browser.get("/models/sentiment")).text
+    assert "charts.js" not in (await browser.get("/models/sentiment")).text
     assert "/fragments/charts" in (await admin.get("/models/sentiment")).text
     assert "/metrics" not in (await browser.get("/")).text
