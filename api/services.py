@@ -7,6 +7,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from api.access.access import Access
+from api.access.caller import Caller, caller_of
 from api.edge.memory_budget import Budget
 from api.edge.state import EdgeState
 from api.health.footprint_cache import FootprintCache
@@ -62,3 +63,11 @@ async def _services(request: Request) -> Services:
 
 
 Shared = Annotated[Services, Depends(_services)]
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request.scope)
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+"""The caller of the request. Pass `sees` on to whatever reads jobs."""

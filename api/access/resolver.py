@@ -108,6 +108,8 @@ class KeyResolver:
         if secret is None:
             if (key := self._session(scope)) is not None:
                 return key
+            if admitted(scope):  # its session was accepted when the request began
+                raise Unauthorized(ENDED)
             self._audit.refused("no key", client_address(scope))
             raise Unauthorized("send an API key as `Authorization: Bearer bl_...`")
         if admitted(scope) and self._ring.by_secret(secret) is None:  # it was accepted when the request began

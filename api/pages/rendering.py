@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from api.access.sessions import may, session_of
 from api.wording import bytes_in_words, counted, duration, noun, time_of_day
 from jobs.monitoring.histograms import LATENCIES
+from jobs.process.redaction import redacted
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 STATIC = TEMPLATES / "static"
@@ -48,7 +49,7 @@ HEADERS = {
 
 class Page(Response):
     """A page or a fragment, rendered when it is sent: every template may show who is signed in, and forms
-    have the session's token."""
+    have the session's token. It has no secrets of keys that a request had in a wrong place."""
 
     media_type = "text/html"
 
@@ -58,7 +59,7 @@ class Page(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         text = self._template.render(self._context, session=session_of(scope), may=may(scope))
-        self.body = self.render(text)
+        self.body = self.render(redacted(text))
         self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
 

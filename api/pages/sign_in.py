@@ -20,6 +20,7 @@ from api.problems.exceptions import problem_of
 from api.problems.problem import Refusal
 from api.services import Shared
 from jobs.errors import InvalidRequest, QueueUnavailable
+from jobs.process.redaction import redacted
 
 router = APIRouter(include_in_schema=False)
 
@@ -95,7 +96,9 @@ def required(request: Request) -> Response:
 
 def _leading_to(path: str, query: str) -> str:
     wanted = _path(path, query)
-    return PATH if wanted == "/" or not _LOCAL.fullmatch(wanted) else f"{PATH}?next={quote(wanted)}"
+    if wanted == "/" or not _LOCAL.fullmatch(wanted) or redacted(wanted) != wanted:
+        return PATH
+    return f"{PATH}?next={quote(wanted)}"
 
 
 def _path(path: str, query: str) -> str:

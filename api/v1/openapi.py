@@ -58,7 +58,7 @@ def _problems(*kinds: str, checks_host: bool = True) -> dict[int, Any]:
         )
         answer["description"] += f"; `{kind}`" if answer["description"] else f"`{kind}`"
         answer["content"][problems.MEDIA_TYPE]["examples"][kind] = {
-            "value": problems.document(Problem(kind, f"{title[0].lower()}{title[1:]}"))
+            "value": Problem(kind, f"{title[0].lower()}{title[1:]}").document()
         }
     return answers
 

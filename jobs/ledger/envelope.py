@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from jobs.owners import NAME
 from jobs.schema import WEEK
 
 VERSION = 1
@@ -62,6 +63,12 @@ TERMS = ("webhook", "group", "result_ttl", "keep_inputs")
 def envelope(keywords: dict[str, Any]) -> Envelope:
     """Converts keywords. Raises msgspec.ValidationError if a known field has a wrong type or value."""
     return msgspec.convert(keywords, Envelope)
+
+
+def owner(keywords: Mapping[str, Any]) -> str:
+    """Returns the owner in the keywords of one of our payloads, as `outline.lua`: "" unless it is a name."""
+    name = keywords.get("owner", "")
+    return name if isinstance(name, str) and NAME.fullmatch(name) else ""
 
 
 def terms(keywords: Mapping[str, Any]) -> bytes:

@@ -22,6 +22,8 @@
 --@arg most_bytes
 --@arg idempotency_ttl  ms
 --@arg recent_jobs  most recent jobs
+--@arg recent_of_owner  prefix of the lists of each owner's recent jobs
+--@arg recent_lifetime  of these lists after the newest job, ms
 --@each id
 --@each payload  without the value of its last field, the creation time
 --@each head_start  ms
@@ -29,9 +31,11 @@
 --@each fingerprint  or ''
 --@each idempotency_key  digest of the key that the client sent, or ''
 --@each watcher  API process that waits for the job's end, or ''
+--@each owner  or ''
 --@arg watch_lifetime  ms
 
 local answers, added, recent, watched = {}, {}, {}, {}
+local owned = {}                             -- owner -> members of its list of recent jobs
 local depth, before = redis.call('ZCARD', KEYS.queue), counter(KEYS.bytes)
 redis.call('ZCARD', KEYS.deadlines)          -- these fail on another program's data, before the script writes
 local tokens = redis.call('LLEN', KEYS.doorbell)
@@ -55,7 +59,7 @@ local function position(score)
   return ahead[score]
 end
 
-local function accept(id, head, head_start, latest, fingerprint, digest, watcher)
+local function accept(id, head, head_start, latest, fingerprint, digest, watcher, owner)
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
     local known = peek('GET', idempotency_key)
@@ -76,6 +80,10 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
   added[n + 1], added[n + 2], recent[n + 1], recent[n + 2] = score, id, now, id
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
+  if owner ~= '' then
+    local list = owned[owner] or {}
+    owned[owner], list[#list + 1], list[#list + 2] = list, now, id
+  end
   depth, bytes = depth + 1, bytes + #payload
   return {'accepted', now, position(score)}
 end
@@ -83,13 +91,20 @@ end
 for at = EACH.first, #ARGV, EACH.size do
   answers[#answers + 1] = accept(
     EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
-    EACH.watcher)
+    EACH.watcher, EACH.owner)
 end
 if #added > 0 then
   many('ZADD', KEYS.queue, added)
   redis.call('INCRBY', KEYS.bytes, bytes - before)
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
+  for owner, list in pairs(owned) do
+    local key = ARGV.recent_of_owner .. owner   -- pcall: another program's data there must not refuse the job
+    if type(redis.pcall('ZADD', key, unpack(list))) == 'number' then
+      redis.call('ZREMRANGEBYRANK', key, 0, -1 - ARGV.recent_jobs)
+      redis.call('PEXPIRE', key, ARGV.recent_lifetime)
+    end
+  end
   if #watched > 0 then
     many('HSET', KEYS.watched, watched)
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
