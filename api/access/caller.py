@@ -83,9 +83,15 @@ def admitted(scope: Scope) -> bool:
     return _CALLER in scope
 
 
+def known_caller(scope: Scope) -> Caller | None:
+    """The request's caller, or None if the request was refused before it was known."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller
+
+
 def models_of(scope: Scope) -> frozenset[str] | None:
     """Names of the models that the request's caller may use; None for all, and for a refused request."""
-    caller: Caller | None = scope.get(_CALLER)
+    caller = known_caller(scope)
     return caller.models or None if caller is not None else None
 
 
