@@ -26,7 +26,7 @@ from jobs.owners import Sender
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
-from tests.ledger import MODEL, JobQueue, ending, first_shard, heartbeat
+from tests.ledger import MODEL, SHARDS, JobQueue, ending, first_shard, heartbeat
 
 SECRET = "no-one-elses-business"  # noqa: S105 - in all that is Alice's
 
@@ -155,7 +155,7 @@ class Alices(NamedTuple):
 
 @pytest.fixture
 async def alices(settings: Settings, redis: ArqRedis) -> AsyncIterator[Alices]:
-    settings = settings.model_copy(update={"lease": 600.0})
+    settings = settings.model_copy(update={"lease": 600.0, "shards": SHARDS})
     queue = JobQueue(redis, settings, [MODEL, "shapes"], "host-1")
 
     async def submit(**how: Any) -> str:
