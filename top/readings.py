@@ -137,6 +137,8 @@ class Server:
         answer = self._client.get(self.url + path, params=params)
         if answer.status_code == 503 and 503 not in allowed:
             raise _RedisUnavailable
+        if answer.status_code in (401, 403):
+            raise NoServer(f"{self.url} needs an admin's API key: set {KEY_VARIABLE}")
         if answer.status_code not in (allowed or (200,)):
             raise ValueError(f"{path} answered {answer.status_code}")
         return answer
