@@ -31,6 +31,9 @@ MODEL = "sentiment"
 SHARDS = int(os.environ.get("TEST_SHARDS", "1"))
 """Shards of the queues that tests use, unless a test is about another number."""
 
+TOKENS, COMPUTE_US = 10, 1500
+"""What `ending` reports: tokens of each input, and microseconds of the engine of each job."""
+
 WATCHER = "0123456789abcdef"
 """The name of an API process."""
 
@@ -175,7 +178,8 @@ def _ending(
         compute=1.5,
         batch=(inputs, 0.25),
     )
-    asked = terms(decode_payload(claimed.payload).k)
+    usage = (inputs, failed, TOKENS * inputs, COMPUTE_US)
+    asked = terms(decode_payload(claimed.payload).k, usage)
     return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked)
 
 

@@ -5,7 +5,7 @@ Readers ignore unknown fields, and payloads are never rewritten, so a newer rele
 older worker returns the job (docs/decisions/027).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -64,7 +64,12 @@ def envelope(keywords: dict[str, Any]) -> Envelope:
     return msgspec.convert(keywords, Envelope)
 
 
-def terms(keywords: Mapping[str, Any]) -> bytes:
-    """Returns a job's TERMS in the form that `finish.lua` expects."""
+def terms(keywords: Mapping[str, Any], usage: Sequence[int] = ()) -> bytes:
+    """Returns a job's TERMS in the form that `finish.lua` expects; of a named owner also what it used.
+
+    `usage`: inputs, failed inputs, tokens, and microseconds of the engine (`usage.lua`).
+    """
     asked = {name: keywords[name] for name in TERMS if name in keywords}
+    if keywords.get("owner"):
+        asked |= {"owner": keywords["owner"], "usage": usage}
     return msgspec.msgpack.encode(asked) if asked else b""

@@ -10,5 +10,7 @@ local function terminate(id, model, state, detail, results)
   if started == 0 and attempts == 0 then started = now end
   local header = (detail and '\220\0\11' or '\220\0\7') .. str(model) .. str(string.sub(state, 1, 1)) .. uint(n or 1)
     .. uint(results and 1 or 0) .. uint(attempts) .. uint(created or now) .. uint(started) .. (detail or '')
-  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', terms_at(ARGV.payloads .. id))
+  local k = terms_at(ARGV.payloads .. id)
+  if has_owner(k) then k.usage = noted_usage(ARGV.progress .. id) end
+  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', k)
 end
