@@ -4,11 +4,12 @@ This file does not decide what a caller may do.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from starlette.types import Scope
 
 from jobs import owners
+from jobs.access.api_key import SCOPES, KeyScope
 from jobs.owners import Sender
 
 PUBLIC_PATHS = frozenset({"/health/live"})
@@ -18,11 +19,7 @@ _CALLER = "batchline.caller"
 """The key of the caller in a request's scope."""
 
 
-Permission = Literal["submit", "read", "admin"]
-"""`submit`: submit and cancel jobs. `read`: read jobs, models and usage. `admin`: all jobs of all owners, the
-server's figures and metrics, and the page of owners; it includes the other two."""
-
-EVERYTHING: frozenset[Permission] = frozenset({"submit", "read", "admin"})
+EVERYTHING: frozenset[KeyScope] = frozenset(SCOPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Caller:
 
     sender: Sender = owners.ANONYMOUS
     """The owner of the jobs that the caller submits, with the limits and share of its key."""
-    permissions: frozenset[Permission] = EVERYTHING
+    scopes: frozenset[KeyScope] = EVERYTHING
     models: frozenset[str] = frozenset()
     """Names of the models that the caller may use; empty for all."""
 
@@ -42,7 +39,7 @@ class Caller:
     @property
     def sees(self) -> str | None:
         """The owner whose jobs the caller may read and end; None for all owners."""
-        return None if "admin" in self.permissions else self.owner
+        return None if "admin" in self.scopes else self.owner
 
 
 ANONYMOUS = Caller()

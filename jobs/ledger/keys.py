@@ -106,6 +106,8 @@ GROUP = Key(
     "30 days after the newest ending",
     "state -> ended jobs of the group in this shard",
 )
+API_KEYS = Key("batchline:keys", "hash", "keys command", "permanent", "key id -> record, JSON; version", True)
+API_KEY_USES = Key("batchline:keys:used", "hash", "api", "permanent", "key id -> last use in Unix ms", True)
 SHARDS = Key("batchline:shards", "hash", "jobs", "permanent", "number of shards -> Unix ms", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
@@ -154,6 +156,8 @@ ALL = (
     WATCHED,
     OUTBOX,
     GROUP,
+    API_KEYS,
+    API_KEY_USES,
     SHARDS,
     HEARTBEAT,
     ROSTER,

@@ -105,6 +105,7 @@ class Shard:
         """Returns the keys and arguments that are the same for every call of a script, by name."""
         return {
             "abort": self.key(keys.ABORT),
+            "api_keys": self.key(keys.API_KEYS),
             "outbox": self.key(keys.OUTBOX),
             "recent": self.key(keys.RECENT),
             "roster": self.key(keys.ROSTER),

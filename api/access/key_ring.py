@@ -1,0 +1,186 @@
+"""KeyRing: the keys as this API process knows them. A lookup is in memory and takes the same work for all.
+
+1. Every POLL_EVERY seconds it asks for the keys' version, and loads all keys if that differs.
+2. While Redis cannot be reached, the known keys are accepted for at most `cache` seconds more.
+3. Keys that have been revoked, or whose time is over, are reported to `on_end`, so that their waits end.
+"""
+
+import asyncio
+import hmac
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import structlog
+
+from api.access.caller import Caller
+from jobs.access.api_key import ApiKey, digest
+from jobs.access.key_store import KeyStore
+from jobs.errors import QueueUnavailable
+from jobs.owners import Sender
+from jobs.store.outage import Outage
+
+log = structlog.get_logger(__name__)
+
+POLL_EVERY = 0.4
+"""Seconds between polls. A revocation must be effective within a second."""
+
+USES_EVERY = 60.0
+"""Seconds after which the time of a key's last use is stored again."""
+
+UNKNOWN = digest("")
+"""Compared with for a secret that no key has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a digest stands for."""
+
+    digest: str
+    key: ApiKey
+    until: float
+    """Unix milliseconds until which this digest is accepted: bounded after a rotation."""
+
+
+class KeyRing:
+    """All keys, and those of the environment (`fixed`), which are accepted without Redis too."""
+
+    def __init__(
+        self, store: KeyStore, *, cache: float, fixed: Callable[[], Iterable[ApiKey]] = tuple
+    ) -> None:
+        """`cache` is in seconds. `fixed` is called at each poll."""
+        self._store = store
+        self._cache = cache
+        self._fixed = fixed
+        self._fixed_keys: tuple[ApiKey, ...] = ()
+        self._stored: tuple[ApiKey, ...] = ()
+        self._version: str | None = None
+        self._entries: dict[str, _Entry] = {}
+        self._by_id: dict[str, ApiKey] = {}
+        self._callers: dict[str, Caller] = {}
+        self._confirmed = -math.inf
+        """When Redis last answered, by the monotonic clock."""
+        self._ahead = 0.0
+        """Milliseconds by which the server's clock is ahead of the monotonic one."""
+        self._usable: frozenset[str] = frozenset()
+        self._on_end: list[Callable[[str], object]] = []
+        self._used: dict[str, int] = {}
+        self._written: dict[str, float] = {}
+        self._install()
+
+    def by_secret(self, secret: str) -> ApiKey | None:
+        """Returns the key of a secret, or None if there is none that is accepted now.
+
+        Raises QueueUnavailable if the keys have not been confirmed for too long.
+        """
+        key, fault = self.judge(secret)
+        return key if fault is None else None
+
+    def judge(self, secret: str) -> tuple[ApiKey | None, str | None]:
+        """Returns the key of a secret, if there is one, and why it is not accepted: None if it is.
+
+        Raises as `by_secret`. Does the same work for a known, unknown, revoked or malformed secret.
+        """
+        given = digest(secret)
+        entry = self._entries.get(given)
+        same = hmac.compare_digest(given, UNKNOWN if entry is None else entry.digest)
+        key = entry.key if entry is not None and same else None
+        self._refuse_outdated(key)
+        now = self.now()
+        if entry is None or key is None:
+            return None, "unknown"
+        if entry.until <= now:
+            return key, "rotated"
+        return key, key.fault(now)
+
+    def by_id(self, key_id: str) -> ApiKey | None:
+        """Returns the key with this id, or None if there is none that is accepted. Raises as `by_secret`."""
+        key = self._by_id.get(key_id)
+        self._refuse_outdated(key)
+        return key if key is not None and key.fault(self.now()) is None else None
+
+    def caller(self, key: ApiKey) -> Caller:
+        """Returns the caller of a key that this ring returned; notes the use."""
+        self._used[key.id] = self.now()
+        return self._callers[key.id]
+
+    def on_end(self, callback: Callable[[str], object]) -> None:
+        """From now on `callback` gets the id of each key that is no longer accepted, within a second."""
+        self._on_end.append(callback)
+
+    def now(self) -> int:
+        """Returns the time by the server's clock, in Unix milliseconds, as far as known."""
+        return int(time.monotonic() * 1000 + self._ahead)
+
+    async def run(self) -> NoReturn:
+        """Keeps the keys current. Never returns."""
+        outage = Outage(log, "keys cannot be read, using known ones", "keys can be read again")
+        while True:
+            try:
+                await self.refresh()
+                outage.succeeded()
+            except QueueUnavailable as error:
+                outage.failed(error)
+            except Exception:  # after a bug, later changes must still be seen
+                log.exception("keys cannot be refreshed")
+            await asyncio.sleep(POLL_EVERY)
+
+    async def refresh(self) -> None:
+        """Loads the keys if they have changed, and stores when keys were used. Raises QueueUnavailable."""
+        if (fixed := tuple(self._fixed())) != self._fixed_keys:
+            self._fixed_keys = fixed
+            self._install()
+        try:
+            version, now = await self._store.version()
+            if version != self._version:
+                found = await self._store.snapshot()
+                self._stored, self._version, now = found.keys, found.version, found.now
+                self._install()
+            self._confirmed = time.monotonic()
+            self._ahead = now - self._confirmed * 1000
+        finally:
+            self._report_ended()
+        await self._store_uses()
+
+    def _install(self) -> None:
+        every = (*self._stored, *self._fixed_keys)
+        self._by_id = {key.id: key for key in every}
+        previous = [_Entry(key.previous, key, key.previous_until) for key in every if key.previous]
+        current = [_Entry(key.digest, key, math.inf) for key in every]
+        self._entries = {entry.digest: entry for entry in (*previous, *current)}
+        self._callers = {key.id: _caller(key) for key in every}
+
+    def _refuse_outdated(self, key: ApiKey | None) -> None:
+        outdated = time.monotonic() - self._confirmed > self._cache
+        if outdated and key not in self._fixed_keys:
+            raise QueueUnavailable("the keys cannot be read from Redis")
+
+    def _report_ended(self) -> None:
+        now = self.now()
+        usable = frozenset(key.id for key in self._by_id.values() if key.fault(now) is None)
+        for key_id in self._usable - usable:
+            for callback in self._on_end:
+                callback(key_id)
+        self._usable = usable
+
+    async def _store_uses(self) -> None:
+        """Writes each key's last use at most once in USES_EVERY seconds."""
+        at = time.monotonic()
+        due = {
+            key_id: used
+            for key_id, used in self._used.items()
+            if at - self._written.get(key_id, -math.inf) >= USES_EVERY
+        }
+        if due:
+            await self._store.note_uses(due)
+            for key_id in due:
+                self._written[key_id] = at
+                if self._used[key_id] == due[key_id]:
+                    del self._used[key_id]
+
+
+def _caller(key: ApiKey) -> Caller:
+    sender = Sender(owner=key.owner, key=key.id, weight=key.weight, limits=key.limits)
+    return Caller(sender, key.scopes, key.models)
