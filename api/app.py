@@ -44,6 +44,7 @@ from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.upkeep import Upkeep
+from jobs.monitoring.usage import Usage
 from jobs.settings import Settings
 from jobs.store.connection import cancel
 from jobs.store.store import open_store
@@ -181,6 +182,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         footprints=FootprintCache(ledger.shards),
         intake=Intake(ledger, waiting, subscriber.process, metrics),
         metrics=metrics,
+        usage=Usage(ledger.shards),
     )
 
 

@@ -19,6 +19,7 @@ from jobs.ledger.ledger import Ledger
 from jobs.models import ModelCatalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.usage import Usage
 from jobs.settings import Settings
 from jobs.store.store import Store
 
@@ -41,6 +42,7 @@ class Services:
     footprints: FootprintCache
     intake: Intake
     metrics: ApiMetrics
+    usage: Usage
 
 
 class State(TypedDict):

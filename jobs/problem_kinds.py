@@ -16,6 +16,7 @@ TITLES = {
     "request-timeout": "The request came too slowly",
     "payload-too-large": "The request is too large",
     "unsupported-media-type": "The request is not JSON",
+    "forbidden": "The API key does not allow this",
     "cross-site": "The request comes from another site's page",
     "unknown-host": "This host name is not served here",
     "unknown-model": "No such model",

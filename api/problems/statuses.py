@@ -6,6 +6,7 @@ STATUSES = {
     "request-timeout": 408,
     "payload-too-large": 413,
     "unsupported-media-type": 415,
+    "forbidden": 403,
     "cross-site": 403,
     "unknown-host": 421,
     "unknown-model": 404,

@@ -30,6 +30,7 @@ INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server ru
 - `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
 - An ended job can be read for its `result_ttl`; after that calls answer `job-gone`, or `unknown-job`.
 - `GET /v1/models` lists the models, each with a JSON Schema of its requests.
+- `GET /v1/usage` returns what the caller's jobs used, by model and hour.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
 - Requests may be compressed (`Content-Encoding: gzip`). Large answers are, if the client accepts it.
 """
@@ -232,6 +233,36 @@ MODELS: dict[str, Any] = {
     "responses": {
         200: {"description": "The models.", "content": _json("ModelList")},
         **_problems("invalid-request", "redis-unavailable"),
+    },
+}
+_USAGE_EXAMPLE = {
+    "from": "2026-11-28T10:00:00Z",
+    "to": "2026-11-29T10:00:00Z",
+    "by": "total",
+    "usage": [
+        {
+            "owner": "alice",
+            "model": "sentiment",
+            "from": "2026-11-28T10:00:00Z",
+            "to": "2026-11-29T10:00:00Z",
+            "jobs": {"succeeded": 412, "failed": 1, "cancelled": 2, "expired": 0},
+            "inputs": 9_610,
+            "failed_inputs": 3,
+            "tokens": 211_305,
+            "compute_seconds": 38.114211,
+        }
+    ],
+}
+USAGE: dict[str, Any] = {
+    "operation_id": "read_usage",
+    "responses": {
+        200: {
+            "description": "The usage.",
+            "content": {
+                "application/json": {**_json("UsageReport")["application/json"], "example": _USAGE_EXAMPLE}
+            },
+        },
+        **_problems("invalid-request", "forbidden", "redis-unavailable"),
     },
 }
 LIVE: dict[str, Any] = {
