@@ -42,6 +42,7 @@ from jobs.ledger.shards import Shards
 from jobs.models import ModelCatalog, load_catalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.owner_metrics import OwnerTotals
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.upkeep import Upkeep
 from jobs.monitoring.usage import Usage
@@ -183,6 +184,7 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         intake=Intake(ledger, waiting, subscriber.process, metrics),
         metrics=metrics,
         usage=Usage(ledger.shards),
+        owner_totals=OwnerTotals(ledger.shards),
     )
 
 

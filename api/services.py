@@ -19,6 +19,7 @@ from jobs.ledger.ledger import Ledger
 from jobs.models import ModelCatalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.owner_metrics import OwnerTotals
 from jobs.monitoring.usage import Usage
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -43,6 +44,7 @@ class Services:
     intake: Intake
     metrics: ApiMetrics
     usage: Usage
+    owner_totals: OwnerTotals
 
 
 class State(TypedDict):

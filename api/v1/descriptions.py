@@ -167,3 +167,22 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "expired": "Not started within their `expires_in`.",
     },
 }
+
+USAGE_EXAMPLE = {
+    "from": "2026-11-28T10:00:00Z",
+    "to": "2026-11-29T10:00:00Z",
+    "by": "total",
+    "usage": [
+        {
+            "owner": "alice",
+            "model": "sentiment",
+            "from": "2026-11-28T10:00:00Z",
+            "to": "2026-11-29T10:00:00Z",
+            "jobs": {"succeeded": 412, "failed": 1, "cancelled": 2, "expired": 0},
+            "inputs": 9_610,
+            "failed_inputs": 3,
+            "tokens": 211_305,
+            "compute_seconds": 38.114211,
+        }
+    ],
+}

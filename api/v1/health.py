@@ -12,6 +12,7 @@ from api.v1.openapi import LIVE, READY
 from api.v1.replies import reply
 from jobs.errors import QueueUnavailable
 from jobs.monitoring.metrics import LedgerCollector
+from jobs.monitoring.owner_metrics import OwnerCollector
 
 router = APIRouter(tags=["health"])
 
@@ -52,12 +53,14 @@ async def metrics(shared: Shared) -> Response:
             shards = shared.ledger.shards
             depths = await shards.depth()
             workers = await shared.roster.workers(fresh=True) if shards.first.available else None
+            owners = await shared.owner_totals.read() if shards.first.available else {}
         footprints = await shared.footprints.read()
         unavailable = len(shards.unavailable())
         ledger = LedgerCollector(depths, workers, shared.settings, footprints, unavailable)
     except (QueueUnavailable, TimeoutError):
-        ledger = LedgerCollector(None, None, shared.settings)
+        ledger, owners = LedgerCollector(None, None, shared.settings), {}
     scraped = CollectorRegistry()
     scraped.register(ledger)
+    scraped.register(OwnerCollector(owners))
     body = shared.metrics.exposition() + generate_latest(scraped)
     return Response(body, media_type=CONTENT_TYPE_LATEST)

@@ -11,7 +11,7 @@ import msgspec
 from api.problems.problem import Problem
 from api.problems.statuses import STATUSES
 from api.v1 import problems
-from api.v1.descriptions import DESCRIPTIONS
+from api.v1.descriptions import DESCRIPTIONS, USAGE_EXAMPLE
 from api.v1.known_results import NDJSON
 from api.v1.model_schemas import examples
 from api.v1.schemas import ANSWERS
@@ -235,31 +235,13 @@ MODELS: dict[str, Any] = {
         **_problems("invalid-request", "redis-unavailable"),
     },
 }
-_USAGE_EXAMPLE = {
-    "from": "2026-11-28T10:00:00Z",
-    "to": "2026-11-29T10:00:00Z",
-    "by": "total",
-    "usage": [
-        {
-            "owner": "alice",
-            "model": "sentiment",
-            "from": "2026-11-28T10:00:00Z",
-            "to": "2026-11-29T10:00:00Z",
-            "jobs": {"succeeded": 412, "failed": 1, "cancelled": 2, "expired": 0},
-            "inputs": 9_610,
-            "failed_inputs": 3,
-            "tokens": 211_305,
-            "compute_seconds": 38.114211,
-        }
-    ],
-}
 USAGE: dict[str, Any] = {
     "operation_id": "read_usage",
     "responses": {
         200: {
             "description": "The usage.",
             "content": {
-                "application/json": {**_json("UsageReport")["application/json"], "example": _USAGE_EXAMPLE}
+                "application/json": {**_json("UsageReport")["application/json"], "example": USAGE_EXAMPLE}
             },
         },
         **_problems("invalid-request", "forbidden", "redis-unavailable"),

@@ -139,6 +139,14 @@ USAGE_TOTALS = Key(
     "of an owner in the metrics, or of all others: <model>:<counter> -> number",
 )
 
+METERED_OWNERS = Key(
+    "batchline:metered-owners",
+    "zset",
+    "api",
+    "90 days after the newest change",
+    "owner with counters of its own in the metrics -> since when, Unix ms",
+)
+
 ALL = (
     JOB,
     RESULT,
@@ -167,6 +175,7 @@ ALL = (
     USAGE,
     USAGE_OWNERS,
     USAGE_TOTALS,
+    METERED_OWNERS,
 )
 
 

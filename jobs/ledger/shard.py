@@ -111,6 +111,7 @@ class Shard:
             "roster": self.key(keys.ROSTER),
             "shards": self.key(keys.SHARDS),
             "usage_owners": self.key(keys.USAGE_OWNERS),
+            "metered_owners": self.key(keys.METERED_OWNERS),
             "watched": self.key(keys.WATCHED),
             "payloads": self.key(keys.JOB),
             "results": self.key(keys.RESULT),

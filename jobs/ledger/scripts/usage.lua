@@ -37,7 +37,7 @@ local function write_usage(model)            -- a few commands for each owner, h
   local hour = math.floor(now / HOUR)
   for owner, counts in pairs(used) do
     add(ARGV.usage .. owner .. ':' .. hour, model, counts)
-    -- totals only exist for the owners that a scrape has seen, and for all others together (usage_metrics.py)
+    -- totals only exist for the owners that a scrape has seen, and for all others together (owner_metrics.py)
     for _, name in ipairs({owner, '_other'}) do
       if redis.call('EXISTS', ARGV.usage_totals .. name) == 1 then
         add(ARGV.usage_totals .. name, model, counts)

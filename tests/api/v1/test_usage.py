@@ -167,11 +167,11 @@ async def test_rows_are_of_hours_days_or_the_whole_time(
         return model, rfc(day + timedelta(hours=hours)), rfc(day + timedelta(hours=hours + 1)), inputs
 
     async with as_owner(settings, "alice") as client:
-        hours = of(await client.get(path + "hour"), *fields)
+        hourly = of(await client.get(path + "hour"), *fields)
         days = of(await client.get(path + "day"), *fields)
         total = of(await client.get(path + "total"), *fields)
     midnight = rfc(day + timedelta(days=1))
-    assert hours == [hour("other", 23, 7), *(hour("sentiment", each, 1) for each in (22, 23, 24))]
+    assert hourly == [hour("other", 23, 7), *(hour("sentiment", each, 1) for each in (22, 23, 24))]
     assert days == [
         ("other", rfc(begin), midnight, 7),
         ("sentiment", rfc(begin), midnight, 2),
