@@ -16,7 +16,7 @@ loading is retried after a pause (docs/decisions/022).
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +55,9 @@ waits for this time or twice as long, because an interrupted claim may have leas
 
 CLAIM_PAUSE = 0.02
 """Longest pause in seconds between claims while the engine is busy; it ends when the next batch is needed."""
+
+MAX_HELD = 8
+"""Times `window_bytes` that a worker may hold, one large job of each owner, before it claims no more."""
 
 BUSY_CLAIM = 2
 """After a claim of at least this many jobs, the next claim does not wait for the doorbell."""
@@ -226,15 +229,19 @@ class BatchWorker(Worker):
             while not self._closing.is_set():
                 # a claim that waits for the doorbell may find an empty window when it rings
                 trials = self._feeder.isolation
-                waiting = 0 if wait else len(self._batcher)
-                room = trials.room(self.settings.window_items, waiting, self.spec.max_batch_items)
+                if self._leases.bytes >= MAX_HELD * self.settings.window_bytes:
+                    await unless(self._closing, asyncio.sleep(CLAIM_PAUSE))
+                    continue
+                size = self.settings.window_items
+                waiting = 0 if wait else self._batcher.occupied(size)
+                room = trials.room(size, waiting, self.spec.max_batch_items)
                 if self._leases.bytes >= self.settings.window_bytes and (waiting or trials.jobs > 1):
                     room = 0
-                # more urgent jobs are claimed even if the window stays full for long
                 if room > 0:
-                    claimed, left = await self._claim(room, wait=wait)
-                else:
-                    before = self._batcher.head if len(self._batcher) else trials.head
+                    before = self._batcher.satisfied(size) if self._batcher.shared else {}
+                    claimed, left = await self._claim(room, before=before, wait=wait)
+                else:  # more urgent jobs, and those of other owners, even if the window stays full for long
+                    before = self._batcher.heads or trials.heads
                     claimed, left = await self._claim(self.spec.max_batch_items, before=before)
                 lost = self.shards.unavailable() if len(self.shards) > 1 else []
                 if self.burst and not left and not len(self._leases) and not lost:
@@ -251,7 +258,9 @@ class BatchWorker(Worker):
                 if claimed < BUSY_CLAIM and not left:
                     wait = DOORBELL_WAIT
 
-    async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
+    async def _claim(
+        self, inputs: int, *, before: Mapping[str, float] = {}, wait: float = 0.0
+    ) -> tuple[int, int]:
         """Claims jobs with about `inputs` inputs into the window; returns how many, and how many wait."""
         size = max(0, self.settings.window_bytes - self._leases.bytes)
         claim = partial(self.rounds.claim, size=size, before=before, wait=wait)

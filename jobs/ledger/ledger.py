@@ -67,6 +67,7 @@ class Ledger:
             parameters=job.parameters,
             expires_in=job.expires_in,
             owner=job.sender.owner,
+            weight=job.sender.weight if job.sender.weight != 1 else None,
             result_ttl=job.result_ttl,
             keep_inputs=job.keep_inputs,
         )
@@ -88,6 +89,7 @@ class Ledger:
                 fingerprint=fingerprint,
                 idempotency_key=digest,
                 watcher=watcher,
+                owner=job.sender.owner,
             )
         )
         failpoints.reach("after_submit")
