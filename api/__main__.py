@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from api.access.access import OPEN, is_open
 from api.app import create_app
 from api.edge import processes
 from api.edge.connections import raise_limit
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
         warn_of_unknown(log.warning)
+        warn_of_access(settings)
         create_app(settings)  # reports errors before the server listens
         asyncio.run(check(settings))
         listener = listen(settings.host, settings.port)
@@ -60,6 +62,18 @@ def _parser() -> argparse.ArgumentParser:
     # one of several processes on a port: see api/edge/processes.py
     parser.add_argument("--shared", nargs=2, type=int, metavar=("FD", "PID"), help=argparse.SUPPRESS)
     return parser
+
+
+def warn_of_access(settings: Settings) -> None:
+    """Logs settings that let in more, or fewer, than was probably meant."""
+    if is_open(settings):
+        log.warning(OPEN, host=settings.host)
+    if (
+        settings.auth == "off"
+        and not settings.owner_header
+        and (settings.admin_key or settings.admin_key_file)
+    ):
+        log.warning("the admin key is not used: BATCHLINE_AUTH is off")
 
 
 def serve(settings: Settings, listener: socket.socket) -> int:

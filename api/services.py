@@ -6,6 +6,7 @@ from typing import Annotated, TypedDict
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.access.access import Access
 from api.edge.memory_budget import Budget
 from api.edge.state import EdgeState
 from api.health.footprint_cache import FootprintCache
@@ -45,6 +46,7 @@ class Services:
     metrics: ApiMetrics
     usage: Usage
     owner_totals: OwnerTotals
+    access: Access
 
 
 class State(TypedDict):

@@ -4,6 +4,7 @@ Settings of a single model are in `models.toml` (`jobs/models.py`).
 """
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import ConfigurationError
+from jobs.process.redaction import SECRET
 
 MIB = 1024 * 1024
 
@@ -23,6 +25,8 @@ MONTH = 30 * 86_400
 """Seconds, the longest lifetime that a request may have (`LONGEST` in conclude.lua)."""
 
 PREFIX = "BATCHLINE_"
+
+MALFORMED_KEY = "the secret must be bl_ and 43 letters, digits, - or _; `batchline keys secret` prints one"
 
 SETTINGS_CHECKED = f"{PREFIX}SETTINGS_CHECKED"
 """Set for child processes: unknown variables have already been reported."""
@@ -60,6 +64,22 @@ class Settings(BaseSettings):
     cache_dir: Path | None = None
     """Where engines store measurements of their models; by default `batchline` in the user's cache folder
     (`XDG_CACHE_HOME`, or `~/.cache`). If it is not writable, each start takes a few seconds longer."""
+
+    # Access
+    auth: Literal["off", "keys"] = "off"
+    """`keys`: every request needs an API key, except health and the sign-in page."""
+    admin_key: SecretStr | None = None
+    """The secret of an admin key that exists without Redis, for the first steps; `bl_` and 43 characters."""
+    admin_key_file: Path | None = None
+    """A file with such a secret, for example a mounted one. It is read again when it changes."""
+    key_cache: Annotated[float, Field(ge=0)] = 300.0
+    """Seconds for which known keys are accepted while Redis cannot be reached. Then requests get 503."""
+    max_failed_attempts: Annotated[int, Field(ge=1)] = 60
+    """Wrong keys that one address may send in a minute to one process; further ones are answered 429."""
+    trusted_proxies: str | None = None
+    """Addresses and networks of proxies whose forwarded headers are believed, separated by commas."""
+    owner_header: str | None = None
+    """With `auth=off`: the header in which a trusted proxy names the owner, such as `x-forwarded-user`."""
 
     # Durability
     durable_submit: Literal["memory", "disk", "replica"] = "memory"
@@ -133,6 +153,45 @@ class Settings(BaseSettings):
     log_slow: Annotated[float, Field(gt=0)] = 30.0
     """Jobs that take at least this many seconds, from acceptance to end, are logged."""
 
+    @field_validator("admin_key", "admin_key_file", "trusted_proxies", "owner_header", mode="before")
+    @classmethod
+    def _unset_if_empty(cls, given: object) -> object:
+        return None if isinstance(given, str) and not given.strip() else given
+
+    @field_validator("admin_key")
+    @classmethod
+    def _secret(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not SECRET.fullmatch(given.get_secret_value()):
+            raise PydanticCustomError("secret", MALFORMED_KEY)
+        return given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, given: str | None) -> str | None:
+        for network in (given or "").split(","):
+            try:
+                ipaddress.ip_network(network.strip() or "::", strict=False)
+            except ValueError:
+                raise PydanticCustomError(
+                    "network", "give addresses and networks such as 10.0.0.7,10.1.0.0/16"
+                ) from None
+        return given
+
+    @field_validator("owner_header")
+    @classmethod
+    def _header(cls, given: str | None) -> str | None:
+        if given is not None and not re.fullmatch(r"[A-Za-z0-9-]+", given):
+            raise PydanticCustomError("header", "give the name of a header, such as x-forwarded-user")
+        return given
+
+    @model_validator(mode="after")
+    def _header_from_a_proxy(self) -> "Settings":
+        if self.owner_header and not self.trusted_proxies:
+            raise ValueError("BATCHLINE_OWNER_HEADER needs BATCHLINE_TRUSTED_PROXIES, which may send it")
+        if self.owner_header and self.auth == "keys":
+            raise ValueError("BATCHLINE_OWNER_HEADER cannot be used with BATCHLINE_AUTH=keys")
+        return self
+
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, given: str | None) -> str | None:
@@ -171,7 +230,8 @@ def load_settings() -> Settings:
         if not fault["loc"]:  # do not print the input: it is all settings, including a password
             raise ConfigurationError(str(fault["ctx"]["error"])) from None
         name = f"BATCHLINE_{fault['loc'][0]}".upper()
-        raise ConfigurationError(f"{name}: {fault['msg']}, not {fault['input']!r}") from None
+        given = "" if fault["loc"][0] == "admin_key" else f", not {fault['input']!r}"
+        raise ConfigurationError(f"{name}: {fault['msg']}{given}") from None
 
 
 def warn_of_unknown(warn: Callable[[str], object]) -> None:

@@ -67,6 +67,11 @@ async def admit(scope: Scope, resolver: Resolver) -> None:
     scope[_CALLER] = ANONYMOUS if scope["path"] in PUBLIC_PATHS else await resolver.resolve(scope)
 
 
+def admitted(scope: Scope) -> bool:
+    """Whether a caller of the request was resolved before."""
+    return _CALLER in scope
+
+
 def caller_of(scope: Scope) -> Caller:
     """The request's caller. A KeyError is a bug: a route was called without `admit`."""
     caller: Caller = scope[_CALLER]

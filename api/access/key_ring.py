@@ -9,15 +9,15 @@ import asyncio
 import hmac
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 
 from api.access.caller import Caller
 from jobs.access.api_key import ApiKey, digest
-from jobs.access.key_store import KeyStore
+from jobs.access.key_store import Snapshot
 from jobs.errors import QueueUnavailable
 from jobs.owners import Sender
 from jobs.store.outage import Outage
@@ -44,17 +44,38 @@ class _Entry:
     """Unix milliseconds until which this digest is accepted: bounded after a rotation."""
 
 
+class Keys(Protocol):
+    """Where keys are stored: a `KeyStore`."""
+
+    async def version(self) -> tuple[str, int]: ...
+
+    async def snapshot(self) -> Snapshot: ...
+
+    async def note_uses(self, uses: Mapping[str, int]) -> None: ...
+
+
+class NoKeys:
+    """Stores no keys: a server whose only keys are those of the environment."""
+
+    async def version(self) -> tuple[str, int]:
+        return "", int(time.time() * 1000)
+
+    async def snapshot(self) -> Snapshot:
+        return Snapshot("", int(time.time() * 1000), ())
+
+    async def note_uses(self, uses: Mapping[str, int]) -> None:
+        pass
+
+
 class KeyRing:
     """All keys, and those of the environment (`fixed`), which are accepted without Redis too."""
 
-    def __init__(
-        self, store: KeyStore, *, cache: float, fixed: Callable[[], Iterable[ApiKey]] = tuple
-    ) -> None:
+    def __init__(self, store: Keys, *, cache: float, fixed: Callable[[], Iterable[ApiKey]] = tuple) -> None:
         """`cache` is in seconds. `fixed` is called at each poll."""
         self._store = store
         self._cache = cache
         self._fixed = fixed
-        self._fixed_keys: tuple[ApiKey, ...] = ()
+        self._fixed_keys = tuple(fixed())
         self._stored: tuple[ApiKey, ...] = ()
         self._version: str | None = None
         self._entries: dict[str, _Entry] = {}
@@ -64,7 +85,8 @@ class KeyRing:
         """When Redis last answered, by the monotonic clock."""
         self._ahead = 0.0
         """Milliseconds by which the server's clock is ahead of the monotonic one."""
-        self._usable: frozenset[str] = frozenset()
+        self._usable: dict[str, str] = {}
+        """Digests that are accepted, with the ids of their keys."""
         self._on_end: list[Callable[[str], object]] = []
         self._used: dict[str, int] = {}
         self._written: dict[str, float] = {}
@@ -107,7 +129,10 @@ class KeyRing:
         return self._callers[key.id]
 
     def on_end(self, callback: Callable[[str], object]) -> None:
-        """From now on `callback` gets the id of each key that is no longer accepted, within a second."""
+        """From now on `callback` gets the id of each key of which a secret is no longer accepted.
+
+        It is called within a second.
+        """
         self._on_end.append(callback)
 
     def now(self) -> int:
@@ -159,11 +184,16 @@ class KeyRing:
 
     def _report_ended(self) -> None:
         now = self.now()
-        usable = frozenset(key.id for key in self._by_id.values() if key.fault(now) is None)
-        for key_id in self._usable - usable:
+        usable = {
+            entry.digest: entry.key.id
+            for entry in self._entries.values()
+            if entry.until > now and entry.key.fault(now) is None
+        }
+        ended = {key_id for hashed, key_id in self._usable.items() if hashed not in usable}
+        self._usable = usable
+        for key_id in ended:
             for callback in self._on_end:
                 callback(key_id)
-        self._usable = usable
 
     async def _store_uses(self) -> None:
         """Writes each key's last use at most once in USES_EVERY seconds."""

@@ -27,6 +27,7 @@ def config(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # uvicorn believes every process on this machine; see api/access/forwarding.py
         backlog=Limits.of_process().waiting,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -49,6 +49,11 @@ def page(name: str, status: int = 200, **context: Any) -> HTMLResponse:
     return HTMLResponse(_environment.get_template(name).render(context), status, headers=HEADERS)
 
 
+def show_open(is_open: bool) -> None:
+    """Whether every page of this process warns that nobody needs a key."""
+    _environment.globals["is_open"] = is_open
+
+
 def milliseconds(value: float | None) -> str:
     """`0.8 ms`, `12 ms`, `1.24 s`, `3.2 min`; a dash for None."""
     if value is None:
@@ -149,4 +154,4 @@ _environment.filters.update(
     bytes_in_words=bytes_in_words,
     duration=duration,
 )
-_environment.globals["assets"] = _fingerprint()
+_environment.globals.update(assets=_fingerprint(), is_open=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 from api.problems.statuses import STATUSES
 from jobs.problem_kinds import TITLES
+from jobs.process.redaction import redacted
 
 MAX_DETAIL = 500
 """Maximum characters of a detail, which may quote a long text that the client sent."""
@@ -25,7 +26,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "detail", self.detail[:MAX_DETAIL])
+        object.__setattr__(self, "detail", redacted(self.detail[:MAX_DETAIL]))
 
     @property
     def status(self) -> int:

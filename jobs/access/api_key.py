@@ -5,7 +5,6 @@ can be guessed.
 """
 
 import hashlib
-import re
 import secrets
 from typing import Literal, get_args
 
@@ -20,9 +19,6 @@ of all owners, the server's figures and metrics, and the page of owners; it incl
 SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 
 DEFAULT_SCOPES: frozenset[KeyScope] = frozenset({"submit", "read"})
-
-SECRET = re.compile(r"bl_[A-Za-z0-9_-]{43}")
-"""`bl_` and 256 bits as base64url."""
 
 ID_CHARACTERS = 10
 

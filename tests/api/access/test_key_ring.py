@@ -134,12 +134,15 @@ async def test_the_end_of_a_key_is_reported_once(store: KeyStore, ring: KeyRing)
     await ring.refresh()
     await store.revoke(revoked.id)
     await ring.refresh()
-    await store.rotate(stays.id, 0)
+    await store.rotate(stays.id, 60_000)
     await ring.refresh()
     assert ended == [revoked.id]
+    ring._ahead += 60_000
+    ring._report_ended()
+    assert ended == [revoked.id, stays.id], "its earlier secret"
     ring._ahead += 3_600_000
     ring._report_ended()
-    assert ended == [revoked.id, expires.id]
+    assert ended == [revoked.id, stays.id, expires.id]
 
 
 async def test_a_change_is_seen_within_a_second(store: KeyStore, ring: KeyRing) -> None:
