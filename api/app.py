@@ -117,6 +117,7 @@ def create_app(
     catalog = load_catalog(settings.models_file)
     admin_keys = AdminKeys(settings)
     rendering.show_open(is_open(settings))
+    rendering.show_owners(settings.auth == "keys" or bool(settings.owner_header))
     metrics = ApiMetrics(CollectorRegistry())
     metrics.expect(catalog.specs)
 

@@ -37,6 +37,8 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/fragments/recent"): "read",
     ("GET", "/fragments/served"): "read",
     ("GET", "/models/{name:path}"): "read",
+    ("GET", "/owners"): "admin",
+    ("GET", "/usage"): "read",
     ("GET", "/jobs"): "read",
     ("GET", "/jobs/{job_id}"): "read",
     ("GET", "/fragments/jobs/{job_id}"): "read",

@@ -12,6 +12,7 @@ from api.pages import (
     model_page,
     model_status,
     overview,
+    owners_page,
     reference,
     try_page,
 )
@@ -36,6 +37,7 @@ class Pages:
             job_page,
             try_page,
             model_status,
+            owners_page,
         )
     )
 

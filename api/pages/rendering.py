@@ -54,6 +54,11 @@ def show_open(is_open: bool) -> None:
     _environment.globals["is_open"] = is_open
 
 
+def show_owners(has_owners: bool) -> None:
+    """Whether every page of this process links to the figures of owners, because senders have names."""
+    _environment.globals["has_owners"] = has_owners
+
+
 def milliseconds(value: float | None) -> str:
     """`0.8 ms`, `12 ms`, `1.24 s`, `3.2 min`; a dash for None."""
     if value is None:
@@ -95,6 +100,14 @@ def age(since: datetime) -> str:
 def grouped(value: float) -> str:
     """`1,234`. A float below a hundred has one decimal."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def compact(value: int) -> str:
+    """`999`, `1.2 k`, `35 k`, `1.8 M`: for tables with many large numbers."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}" if value < 10 * size else f"{value / size:,.0f} {unit}"
+    return str(value)
 
 
 def rate(value: float) -> str:
@@ -150,6 +163,7 @@ _environment.filters.update(
     rate=rate,
     percent=percent,
     noun=noun,
+    compact=compact,
     counted=counted,
     bytes_in_words=bytes_in_words,
     duration=duration,

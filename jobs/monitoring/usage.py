@@ -103,6 +103,39 @@ class Usage:
         found = await self._each(read)
         return sorted({owner.decode("utf-8", "replace") for owners in found for owner in owners})
 
+    async def newest(self, most: int) -> dict[str, int]:
+        """Returns the owners with the newest endings, at most so many, and the hour of each."""
+
+        async def read(shard: Shard) -> list[tuple[bytes, float]]:
+            async with shard.integrity.intact():
+                found: list[tuple[bytes, float]] = await shard.redis.zrevrange(
+                    shard.key(keys.USAGE_OWNERS), 0, most - 1, withscores=True
+                )
+            return found
+
+        hours: dict[str, int] = {}
+        for name, hour in (pair for found in await self._each(read) for pair in found):
+            owner = name.decode("utf-8", "replace")
+            hours[owner] = max(int(hour), hours.get(owner, 0))
+        return dict(sorted(hours.items(), key=lambda each: (-each[1], each[0]))[:most])
+
+    async def waiting(self, owners: Sequence[str]) -> dict[str, int]:
+        """Returns how many jobs of each owner wait for a worker."""
+        models = self._shards.models
+
+        async def read(shard: Shard) -> list[Any]:
+            async with shard.integrity.intact(), shard.redis.pipeline(transaction=False) as pipe:
+                for owner in owners:
+                    for model in models:
+                        pipe.zcard(shard.key(keys.WAITING, f"{owner}:{model}"))
+                counts: list[Any] = await pipe.execute()
+            return counts
+
+        found = await self._each(read)
+        sums = [sum(counts) for counts in zip(*found, strict=True)]
+        step = len(models)
+        return {owner: sum(sums[at * step : (at + 1) * step]) for at, owner in enumerate(owners)}
+
     async def read(self, owners: Sequence[str], begin: int, end: int) -> dict[Place, Used]:
         """Returns what the owners used from the hour `begin` until before the hour `end`.
 
