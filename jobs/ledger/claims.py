@@ -63,9 +63,9 @@ class Claims:
 
         Stops at the first job that brings the payloads to `size` bytes or more, by default `window_bytes`.
         With several `workers` on the queue a claim takes its share, so that they finish a burst together.
-        Of the owners in `before` it takes only more urgent jobs, with a score below that; with `share` it does
-        so of all owners after that many inputs, with scores below `preferred`. With `wait` it first waits up
-        to that many seconds for a submit; Redis then runs the claim without another round trip.
+        Of the owners in `before` it takes only more urgent jobs, with a score below that; with `share`, of all
+        owners after that many inputs, with scores below `preferred`. With `wait` it first waits up to that
+        many seconds for a submit; Redis then runs the claim without another round trip.
         """
         token = new_token(self._worker)
         parameters = self.shard.parameters(

@@ -163,7 +163,7 @@ class Batcher(Generic[T]):
     def _span(self, anchor: Item[T]) -> list[Item[T]]:
         """Takes the anchor and its companions of the same priority."""
         view = self._view((anchor.group, anchor.rank), TURNS * self.limits.items, anchor)
-        at = bisect_left(view, _by_length(anchor), key=_by_length)
+        at = view.index(anchor, bisect_left(view, anchor.length, key=_length))
         reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
         first = max(0, at - reach)  # twice a batch's reach, so that the edges of the view matter little
         lengths = [item.length for item in view[first : at + reach]]
@@ -190,7 +190,7 @@ class Batcher(Generic[T]):
         """Returns waiting items of a kind: the line of its owner; of several owners their next `count`.
 
         Those of several owners are what their turns would be, with the anchor; in the order of their turns if
-        the model packs, otherwise by length, of each owner those nearest in length to the anchor or `near`.
+        the model packs, otherwise by length: of each owner those nearest in length to the anchor or `near`.
         """
         lines = self._lines.get(kind, {})
         if len(lines) == 1:
@@ -201,9 +201,12 @@ class Batcher(Generic[T]):
             items = iter(line) if self._packs else _outwards(line, near)
             turns.append((self._flows[owner].time, owner, items))
         heapq.heapify(turns)
+        latest = turns[0][0] + count * near if turns else 0.0
         view: list[Item[T]] = []
         while turns and len(view) < count:
             time, owner, items = turns[0]
+            if time > latest and len(view) >= self.limits.items:
+                break  # owners that are far ahead only fill a batch
             item = next(items, None)
             if item is None:
                 heapq.heappop(turns)
@@ -212,7 +215,7 @@ class Batcher(Generic[T]):
             heapq.heapreplace(turns, (time + item.length / item.weight, owner, items))
         if anchor is not None and anchor not in view:
             view.append(anchor)
-        return view if self._packs else sorted(view, key=_by_length)
+        return view if self._packs else sorted(view, key=_length)  # of equal length, in the order of turns
 
     def _highest_priority(self) -> Item[T] | None:
         """Returns the most urgent item of the highest priority; a lower one may be more urgent by now."""

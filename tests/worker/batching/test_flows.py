@@ -1,4 +1,4 @@
-"""Owners take turns in the window: by their weights, whatever each has sent, in batches that are still full."""
+"""Owners take turns in the window: by their weights, whatever each sent, and batches are still full."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def test_owners_get_equal_work(packs: bool, owners: int) -> None:
     window = batcher(packs=packs)
     names = [f"owner{i}" for i in range(owners)]
     served: Counter[str] = Counter()
-    waiting = Counter({name: 0 for name in names})
+    waiting = Counter(dict.fromkeys(names, 0))
     for _ in range(30 * owners):
         for i, name in enumerate(names):
             if waiting[name] == 0:
