@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from api.pages.charts import Trend, paths, rounded_up
+from api.pages.rendering import age
 from api.wording import bytes_in_words, counted
 from jobs.access.api_key import ApiKey
 from jobs.monitoring.usage import HOUR, NOTHING, Place, Used
@@ -33,8 +34,8 @@ class Figures(NamedTuple):
     models: list[tuple[str, Used, Used]]
     """For each model what was used today, and in the last DAYS days."""
     trend: Trend
-    newest: datetime | None
-    """The hour of its newest ending, if that was in the last DAYS days."""
+    last: str
+    """How long ago its newest job ended, to an hour; a dash if that was before the last DAYS days."""
 
 
 class KeyRow(NamedTuple):
@@ -104,8 +105,14 @@ def _of(
         sum((week for _, _, week in models), NOTHING),
         models,
         _trend(found, now),
-        None if newest is None else from_ms(newest * HOUR * 1000),
+        _ago(newest, now),
     )
+
+
+def _ago(hour: int | None, now: int) -> str:
+    if hour is None:
+        return "–"  # noqa: RUF001 - the dash is intended
+    return "this hour" if hour >= now else age(from_ms((hour + 1) * HOUR * 1000))
 
 
 def _trend(found: Mapping[Place, Used], now: int) -> Trend:

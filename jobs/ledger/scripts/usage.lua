@@ -29,8 +29,16 @@ local function charge(k, state)
 end
 
 local function add(key, model, counts)       -- pcall: another program's data there must not keep jobs from ending
-  for counter, number in pairs(counts) do redis.pcall('HINCRBY', key, model .. ':' .. counter, number) end
-  redis.pcall('PEXPIRE', key, KEPT)
+  local fields, sums = {}, {}
+  for counter in pairs(counts) do fields[#fields + 1] = model .. ':' .. counter end
+  local known = redis.pcall('HMGET', key, unpack(fields))   -- one command, where HINCRBY would be one for each counter
+  if known.err then return end
+  for i, field in ipairs(fields) do
+    local counter = string.sub(field, #model + 2)
+    sums[#sums + 1], sums[#sums + 2] = field, string.format('%.0f', whole(known[i], 0) + counts[counter])
+  end
+  redis.call('HSET', key, unpack(sums))
+  redis.call('PEXPIRE', key, KEPT)
 end
 
 local function write_usage(model)            -- a few commands for each owner, however many jobs ended
