@@ -12,6 +12,7 @@ import structlog
 from api.access.access import OPEN, is_open
 from api.app import create_app
 from api.edge import processes
+from api.edge.certificate import certificate_of
 from api.edge.connections import raise_limit
 from api.edge.server import Server, config, listen
 from jobs.errors import ConfigurationError
@@ -39,12 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         warn_of_unknown(log.warning)
         warn_of_access(settings)
         create_app(settings)  # reports errors before the server listens
+        certificate_of(settings)
         asyncio.run(check(settings))
         listener = listen(settings.host, settings.port)
     except ConfigurationError as error:
         print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for the operator, not a log line
         return 1
-    log.info("serving", url=f"http://{settings.host}:{settings.port}", processes=settings.api_processes)
+    log.info(
+        "serving",
+        url=f"{settings.scheme}://{settings.host}:{settings.port}",
+        processes=settings.api_processes,
+    )
     if settings.api_processes > 1:
         status = processes.serve(listener, settings.api_processes)
     else:
@@ -80,7 +86,8 @@ def serve(settings: Settings, listener: socket.socket) -> int:
     """Serves requests in this process."""
     traces.configure("api")
     raise_limit()
-    server = Server(config(create_app(settings)))
+    certificate = certificate_of(settings)
+    server = Server(config(create_app(settings), certificate), certificate)
     heap.return_large_blocks()
     heap.settle()
     # uvicorn installs its own handlers only when it runs

@@ -125,6 +125,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         services = _services(settings, catalog, metrics, admin_keys)
         app.resolver = resolver or services.access.resolver
+        if services.access.ring is not None:
+            services.access.ring.on_end(lambda _: services.subscriber.reread_all())
         background = [
             *await services.access.begin(),
             asyncio.create_task(services.subscriber.run()),

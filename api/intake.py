@@ -17,7 +17,7 @@ from api.access.caller import caller_of
 from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.waiting.waiting import Waiting
-from jobs.errors import QueueFull
+from jobs.errors import QueueFull, UnknownModel
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
 from jobs.monitoring.metrics import ApiMetrics
@@ -41,7 +41,8 @@ class Intake:
         job, context, wait, key = await call.parse(request)
         unsubmitted = [job]
         del job  # its inputs must not stay in memory during the wait
-        job_id = await self._ledger.new_id(key)
+        owner = caller_of(request.scope).owner
+        job_id = await (self._ledger.new_id() if key is None else self._ledger.id_of_key(key, owner))
         replayed = False
         watcher = self._process if wait > 0 else ""
 
@@ -64,9 +65,12 @@ class Intake:
         Returns the job and whether an earlier request with the same key submitted it.
         `key` may equal `job_id`, if the id is the same each time the request is sent.
 
-        Raises QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
+        Raises UnknownModel, QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
         """
-        sender = caller_of(request.scope).sender
+        caller = caller_of(request.scope)
+        if caller.models and job.model not in caller.models:  # whatever its dialect has checked
+            raise UnknownModel(f"no model named {job.model!r} is served", pointer="/model")
+        sender = caller.sender
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:
                 if sender.owner or trace:
@@ -77,6 +81,8 @@ class Intake:
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
             raise
+        if sender.owner and caller.sees is None:
+            found = msgspec.structs.replace(found, owner=sender.owner)
         # if a new id is known, redis-py sent the script twice because the first answer was lost
         replayed = known and (found.id != job_id or key == job_id)
         if replayed:

@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     """Host names that the API answers to, separated by commas; `*` allows all."""
     cors_origins: str | None = None
     """Origins whose pages may call the API, separated by commas; `*` allows all. By default none."""
+    tls_cert: Path | None = None
+    """PEM file with the API's certificate and its chain. With it the API serves HTTPS, and no plain HTTP. A
+    changed file is loaded again."""
+    tls_key: Path | None = None
+    """PEM file with the key of the certificate, not encrypted."""
     api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that share the API's port; each uses about one core under load."""
     data_dir: Path = Path(".data")
@@ -213,6 +218,17 @@ class Settings(BaseSettings):
         if "max_result_ttl" in self.model_fields_set and self.result_ttl > self.max_result_ttl:
             raise ValueError("BATCHLINE_RESULT_TTL must be at most BATCHLINE_MAX_RESULT_TTL")
         return self
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> "Settings":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("BATCHLINE_TLS_CERT and BATCHLINE_TLS_KEY must be set together")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the API's addresses."""
+        return "https" if self.tls_cert else "http"
 
     @property
     def longest_result_ttl(self) -> float:

@@ -11,6 +11,7 @@ from api.access.caller import Anonymous, Resolver
 from api.access.failed_attempts import FailedAttempts
 from api.access.key_ring import KeyRing, NoKeys
 from api.access.resolver import KeyResolver, OwnerHeader
+from api.access.sessions import Sessions, SignIn
 from jobs.access.key_store import KeyStore
 from jobs.errors import QueueUnavailable
 from jobs.ledger.shard import Shard
@@ -31,6 +32,8 @@ class Access:
     ring: KeyRing | None = None
     """None if no request needs a key."""
     audit: Audit | None = None
+    sign_in: SignIn | None = None
+    """None if pages need no key."""
 
     async def begin(self) -> list[asyncio.Task[None]]:
         """Loads the keys, if Redis answers soon; returns the tasks that keep them current."""
@@ -47,7 +50,9 @@ def access(settings: Settings, admin_keys: AdminKeys, first: Shard) -> Access:
     audit, attempts = Audit(), FailedAttempts(settings.max_failed_attempts)
     if settings.auth == "keys":
         ring = KeyRing(KeyStore(first), cache=settings.key_cache, fixed=admin_keys)
-        return Access(KeyResolver(ring, audit, attempts), ring, audit)
+        sessions = Sessions(ring)
+        resolver = KeyResolver(ring, audit, attempts, session=sessions.key)
+        return Access(resolver, ring, audit, SignIn(sessions, resolver.accept))
     if settings.owner_header:
         ring = KeyRing(NoKeys(), cache=float("inf"), fixed=admin_keys)
         return Access(OwnerHeader(settings.owner_header, ring, audit, attempts), ring, audit)

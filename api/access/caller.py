@@ -16,7 +16,8 @@ PUBLIC_PATHS = frozenset({"/health/live"})
 """Paths that are answered without resolving a caller: a liveness probe must not depend on keys."""
 
 _CALLER = "batchline.caller"
-"""The key of the caller in a request's scope."""
+_RESOLVER = "batchline.resolver"
+"""The keys of the caller in a request's scope, and of what resolved it."""
 
 
 EVERYTHING: frozenset[KeyScope] = frozenset(SCOPES)
@@ -65,11 +66,33 @@ class Anonymous:
 async def admit(scope: Scope, resolver: Resolver) -> None:
     """Resolves the request's caller and stores it in the scope. Raises what the resolver raises."""
     scope[_CALLER] = ANONYMOUS if scope["path"] in PUBLIC_PATHS else await resolver.resolve(scope)
+    scope[_RESOLVER] = resolver
+
+
+async def readmit(scope: Scope) -> None:
+    """Resolves the caller of a request that was admitted again, because it takes long (`api/waiting/`).
+
+    Raises what the resolver raises, so what is shown next depends on the key as it is now. A resolver that
+    counts refused attempts must not count this: the scope has the request's caller already.
+    """
+    scope[_CALLER] = await scope[_RESOLVER].resolve(scope)
 
 
 def admitted(scope: Scope) -> bool:
     """Whether a caller of the request was resolved before."""
     return _CALLER in scope
+
+
+def known_caller(scope: Scope) -> Caller | None:
+    """The request's caller, or None if the request was refused before it was known."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller
+
+
+def models_of(scope: Scope) -> frozenset[str] | None:
+    """Names of the models that the request's caller may use; None for all, and for a refused request."""
+    caller = known_caller(scope)
+    return caller.models or None if caller is not None else None
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -161,6 +161,8 @@ class KeyRing:
             version, now = await self._store.version()
             if version != self._version:
                 found = await self._store.snapshot()
+                if self._version is not None:
+                    _log_changes(self._stored, found.keys)
                 self._stored, self._version, now = found.keys, found.version, found.now
                 self._install()
             self._confirmed = time.monotonic()
@@ -209,6 +211,20 @@ class KeyRing:
                 self._written[key_id] = at
                 if self._used[key_id] == due[key_id]:
                     del self._used[key_id]
+
+
+def _log_changes(before: Iterable[ApiKey], after: Iterable[ApiKey]) -> None:
+    """Logs what was done with keys since they were last loaded, wherever the command ran."""
+    known = {key.id: key for key in before}
+    for key in after:
+        about = {"owner": key.owner, "key": key.id}
+        earlier = known.get(key.id)
+        if earlier is None:
+            log.info("key created", scopes=sorted(key.scopes), **about)
+        elif key.revoked is not None and earlier.revoked is None:
+            log.info("key revoked", **about)
+        elif key.digest != earlier.digest:
+            log.info("key rotated", **about)
 
 
 def _caller(key: ApiKey) -> Caller:

@@ -30,6 +30,9 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/metrics"): "admin",
     ("GET", "/openapi.json"): "key",
     # pages
+    ("GET", "/sign-in"): "public",
+    ("POST", "/sign-in"): "public",
+    ("POST", "/sign-out"): "key",
     ("GET", "/docs"): "key",
     ("GET", "/"): "read",
     ("GET", "/fragments/overview"): "read",

@@ -108,17 +108,25 @@ class KeyResolver:
         if secret is None:
             if (key := self._session(scope)) is not None:
                 return key
+            if admitted(scope):  # its session was accepted when the request began
+                raise Unauthorized(ENDED)
             self._audit.refused("no key", client_address(scope))
             raise Unauthorized("send an API key as `Authorization: Bearer bl_...`")
+        if admitted(scope) and self._ring.by_secret(secret) is None:  # it was accepted when the request began
+            raise Unauthorized(ENDED)
+        return self.accept(scope, secret)
+
+    def accept(self, scope: Scope, secret: str) -> ApiKey:
+        """The key of a secret that the request sent, also with the sign-in page. Notes wrong ones.
+
+        Raises Refusal, and QueueUnavailable if keys cannot be checked now.
+        """
         found, fault = self._ring.judge(secret)
         if found is not None and fault is None:
             return found
-        raise self.wrong_key(scope, fault or "unknown", found)
+        raise self._wrong_key(scope, fault or "unknown", found)
 
-    def wrong_key(self, scope: Scope, reason: str, key: ApiKey | None) -> Refusal:
-        """Notes a wrong key, also one that was sent to the sign-in page; returns the refusal to raise."""
-        if admitted(scope):  # it was accepted when the request began
-            return Unauthorized(ENDED)
+    def _wrong_key(self, scope: Scope, reason: str, key: ApiKey | None) -> Refusal:
         address = client_address(scope)
         self._audit.refused(reason, address, key)
         seconds = self._attempts.note(address)

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.pages import (
+    forms,
     fragments,
     job_page,
     jobs_page,
@@ -14,6 +15,7 @@ from api.pages import (
     overview,
     owners_page,
     reference,
+    sign_in,
     try_page,
 )
 from api.pages.rendering import page
@@ -29,6 +31,7 @@ class Pages:
     routers = tuple(
         module.router
         for module in (
+            sign_in,
             reference,
             overview,
             fragments,
@@ -46,6 +49,8 @@ class Pages:
 
         For an unknown host name always JSON, because the page's style would be refused as well.
         """
+        if problem.kind == "unauthorized" and (forms.by_htmx(request) or _browsing(request)):
+            return sign_in.required(request)
         if problem.kind == "unknown-host" or not _browsing(request):
             return problems.response(problem)
         answer = page("missing.html", problem.status, title=problem.title, detail=problem.detail, job_id="")

@@ -32,7 +32,7 @@ async def owners_page(request: Request, shared: Shared) -> Response:
         raise Refusal("not-found", f"{only[:60]!r} is not the name of an owner")
     async with redis_timeout():
         context = await _context(shared, only)
-    return page("owners.html", **context, may=caller.scopes, here="owners", only=only)
+    return page("owners.html", **context, here="owners", only=only)
 
 
 @router.get("/usage")
@@ -41,7 +41,7 @@ async def usage_page(request: Request, shared: Shared) -> Response:
     caller = caller_of(request.scope)
     async with redis_timeout():
         context = await _context(shared, caller.owner)
-    return page("owners.html", **context, may=caller.scopes, here="usage", only=caller.owner)
+    return page("owners.html", **context, here="usage", only=caller.owner)
 
 
 async def _context(shared: Services, only: str | None) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
-from starlette.responses import HTMLResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from api.access.sessions import may, session_of
 from api.wording import bytes_in_words, counted, duration, noun, time_of_day
 from jobs.monitoring.histograms import LATENCIES
+from jobs.process.redaction import redacted
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 STATIC = TEMPLATES / "static"
@@ -44,9 +47,26 @@ HEADERS = {
 }
 
 
-def page(name: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """Renders a page or a fragment of a page."""
-    return HTMLResponse(_environment.get_template(name).render(context), status, headers=HEADERS)
+class Page(Response):
+    """A page or a fragment, rendered when it is sent: every template may show who is signed in, and forms
+    have the session's token. It has no secrets of keys that a request had in a wrong place."""
+
+    media_type = "text/html"
+
+    def __init__(self, name: str, status: int, context: dict[str, Any]) -> None:
+        super().__init__(None, status, HEADERS)
+        self._template, self._context = _environment.get_template(name), context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        text = self._template.render(self._context, session=session_of(scope), may=may(scope))
+        self.body = self.render(redacted(text))
+        self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+def page(name: str, status: int = 200, **context: Any) -> Page:
+    """A page or a fragment of a page."""
+    return Page(name, status, context)
 
 
 def show_open(is_open: bool) -> None:
@@ -168,4 +188,4 @@ _environment.filters.update(
     bytes_in_words=bytes_in_words,
     duration=duration,
 )
-_environment.globals.update(assets=_fingerprint(), is_open=False)
+_environment.globals.update(assets=_fingerprint(), is_open=False, has_owners=False)

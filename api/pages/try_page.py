@@ -1,7 +1,7 @@
 """The page /try: a form for any model, with one input or one per line. Answers appear as they become known.
 
-A form has a nonce. The job's id is derived from it and the form's content, so sending the same form again
-creates no second job, whatever the result of the first attempt.
+A form has a nonce. The job's id is derived from it, the form's content and the job's owner, so sending the
+same form again creates no second job, whatever the result of the first attempt.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from api.access.caller import caller_of
 from api.pages import curl_lines, forms, job_page, model_status, try_form
 from api.pages.rendering import page
 from api.problems.exceptions import problem_of
@@ -42,9 +43,11 @@ async def submit(request: Request, shared: Shared) -> Response:
     form: dict[str, str] = {}
     try:
         form |= await forms.read(request, shared.settings.max_request_bytes)
+        forms.check_token(request, form)
         new, asked = try_form.job(form, shared.catalog)
         nonce = try_form.nonce(form) or await shared.ledger.new_id()
-        job_id = derived(nonce, msgspec.json.encode(new))
+        owner = caller_of(request.scope).owner
+        job_id = derived(nonce, msgspec.json.encode(new) + owner.encode())
         job, _ = await shared.intake.submit(request, new, job_id, key=job_id)
         if not forms.by_htmx(request):
             return RedirectResponse(job.urls["page"], 303)
@@ -60,7 +63,7 @@ async def _form_page(
 ) -> Response:
     context = try_form.context(shared.catalog, form)
     context["nonce"] = try_form.nonce(form) or await shared.ledger.new_id()
-    reason = await model_status.fault(shared, context["spec"].name)
+    reason = await model_status.fault(shared, context["spec"].name, caller_of(request.scope).sees)
     try:
         curl = curl_lines.submit(request, try_form.body(context["typed"], shared.catalog))
     except InvalidRequest:  # the form's content is not valid

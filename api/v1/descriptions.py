@@ -30,6 +30,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "batch": "Its micro-batches; null if it is not done or ran in none.",
         "first_error": "The error of its first failed input, with a shortened detail; null if none failed.",
         "worker": "The id of the worker that ended it; null if it is not done, or ended without a worker.",
+        "owner": "Who submitted it; only for admins, and only if it has an owner.",
         "urls": "Paths of the job (`self`), its `result`, its `events` and its HTML `page`.",
     },
     "Counts": {

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.responses import Response
 
-from api.health.condition import Level, level_of
-from api.services import Shared
+from api.health.reasons import Level, level_of
+from api.services import Asking, Shared
 from api.v1.openapi import LIVE, READY
 from api.v1.replies import reply
 from jobs.errors import QueueUnavailable
@@ -32,9 +32,9 @@ async def live() -> Response:
 
 
 @router.get("/health/ready", **READY)
-async def ready(shared: Shared) -> Response:
+async def ready(shared: Shared, caller: Asking) -> Response:
     """Reports whether jobs can be accepted and run, and what is wrong. The status page reports the same."""
-    condition = shared.observer.judged(await shared.observer.observe())
+    condition = shared.observer.judged(await shared.observer.observe(), sees=caller.sees)
     checks: dict[str, dict[str, bool | str]] = {}
     for name, reasons in condition.checks.items():
         level = level_of(reasons)

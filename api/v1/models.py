@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from api.services import Shared
+from api.services import Asking, Shared
 from api.v1 import query
 from api.v1.model_schemas import parameters_schema, request_schema
 from api.v1.openapi import MODELS
@@ -33,7 +33,7 @@ router = APIRouter(tags=["models"], dependencies=[Depends(query.check_declared)]
 
 
 @router.get("/v1/models", **MODELS)
-async def list_models(shared: Shared) -> Response:
+async def list_models(shared: Shared, caller: Asking) -> Response:
     """Lists the served models, the default one first, with what each accepts and which workers serve it."""
     depths = await shared.ledger.shards.depth()
     workers = await shared.roster.workers()
@@ -50,6 +50,7 @@ async def list_models(shared: Shared) -> Response:
                     depths[name],
                     [beat for beat in workers if beat.model == name],
                     shared.settings.longest_result_ttl,
+                    reasons=caller.sees is None,
                 )
                 for name, spec in catalog.specs.items()
             ],
@@ -67,8 +68,15 @@ def _modified(models_file: Path) -> int:
 
 
 def _described(
-    spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat], longest_result_ttl: float
+    spec: ModelSpec,
+    default: bool,
+    depth: Depth,
+    workers: list[Heartbeat],
+    longest_result_ttl: float,
+    *,
+    reasons: bool,
 ) -> Model:
+    """`reasons`: with the reasons why inputs failed recently, whoever submitted them."""
     return Model(
         name=spec.name,
         aliases=spec.aliases,
@@ -94,7 +102,7 @@ def _described(
                 reason.job,
                 from_ms(int(reason.at * 1000)),
             )
-            for reason in newest([reason for beat in workers for reason in beat.failures])
+            for reason in newest([reason for beat in workers for reason in beat.failures if reasons])
         ],
     )
 

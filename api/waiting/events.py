@@ -12,14 +12,17 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from api.access.caller import caller_of, readmit
 from api.edge.memory_budget import OverBudget
+from api.problems.problem import Refusal
 from api.waiting.job_json import around, parts
 from api.waiting.large_results import HeldResults, LargeResults
 from api.waiting.subscriber import Notice, Subscriber
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
-from jobs.ledger import views
+from jobs.ledger import ownership, views
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.reading import STATE_ONLY
 from jobs.ledger.wire import Event
@@ -43,13 +46,16 @@ class Events(NamedTuple):
     large: LargeResults
 
 
-async def stream(source: Events, job_id: str, last_id: str | None) -> Response:
-    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts."""
-    job = await source.ledger.read(job_id, STATE_ONLY)
+async def stream(source: Events, job_id: str, last_id: str | None, request: Request) -> Response:
+    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts.
+
+    If its caller is no longer admitted when the job is read again, the stream ends with the event `error`.
+    """
+    job = await source.ledger.read(job_id, STATE_ONLY, sees=caller_of(request.scope).sees)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
     return StreamingResponse(
-        _frames(source, job_id, last_id), headers=HEADERS, media_type="text/event-stream"
+        _frames(source, job_id, last_id, request), headers=HEADERS, media_type="text/event-stream"
     )
 
 
@@ -76,7 +82,12 @@ async def frame(job: Job, name: str, held: HeldResults | None, retry: bytes) -> 
             yield part
 
 
-async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
+def problem_event(refusal: Refusal) -> bytes:
+    """The event `error` with the problem, the last of a stream whose caller is no longer admitted."""
+    return b"event: error\ndata: " + msgspec.json.encode(refusal.problem.document()) + b"\n\n"
+
+
+async def _frames(source: Events, job_id: str, last_id: str | None, request: Request) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
     with source.subscriber.watching(job_id) as watch:
         watch.notify(Notice.MISSED)  # the job has not been read since the watch began
@@ -89,12 +100,15 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
                 yield b": keep-alive\n\n"
                 update = Notice.MISSED  # renews the registration, and makes up for a lost event
             try:
-                found = await _updated(update, job, source, job_id)
+                found = await _updated(update, job, source, job_id, request)
                 new = event_id(found) != last_id
                 held = await source.large.of(found) if new and found.results is msgspec.UNSET else None
             except (QueueUnavailable, OverBudget):
                 asyncio.get_running_loop().call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
                 continue
+            except Refusal as refusal:  # the caller's key is no longer accepted
+                yield problem_event(refusal)
+                return
             except (JobGone, JobNotFound):  # the job's lifetime ended without an event
                 return
             job = found
@@ -105,13 +119,19 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
                 retry = b""
 
 
-async def _updated(update: Event | Notice, known: Job | None, source: Events, job_id: str) -> Job:
+async def _updated(
+    update: Event | Notice, known: Job | None, source: Events, job_id: str, request: Request
+) -> Job:
     """The job after the event or notice: made from the event alone if possible, else read from Redis."""
     if isinstance(update, Event) and update.record is not None:
-        return views.terminal(job_id, update.record)
+        ended = ownership.shown(views.terminal(job_id, update.record), caller_of(request.scope).sees)
+        if ended is not None:
+            return ended
     if known is not None and isinstance(update, Event) and known.started_at and update.succeeded is not None:
         return views.progressed(known, update)
-    job = await source.ledger.read(job_id, watcher=source.subscriber.process)
+    await readmit(request.scope)
+    sees = caller_of(request.scope).sees
+    job = await source.ledger.read(job_id, sees=sees, watcher=source.subscriber.process)
     if known is None or not isinstance(update, Event) or job.status == update.state:
         return job
     state = JobState(update.state)

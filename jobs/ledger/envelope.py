@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from jobs.owners import NAME
 from jobs.schema import WEEK
 
 VERSION = 1
@@ -64,12 +65,18 @@ def envelope(keywords: dict[str, Any]) -> Envelope:
     return msgspec.convert(keywords, Envelope)
 
 
+def owner(keywords: Mapping[str, Any]) -> str:
+    """Returns the owner in the keywords of one of our payloads, as `outline.lua`: "" unless it is a name."""
+    name = keywords.get("owner", "")
+    return name if isinstance(name, str) and NAME.fullmatch(name) else ""
+
+
 def terms(keywords: Mapping[str, Any], usage: Sequence[int] = ()) -> bytes:
     """Returns a job's TERMS in the form that `finish.lua` expects; of a named owner also what it used.
 
     `usage`: inputs, failed inputs, tokens, and microseconds of the engine (`usage.lua`).
     """
     asked = {name: keywords[name] for name in TERMS if name in keywords}
-    if keywords.get("owner"):
-        asked |= {"owner": keywords["owner"], "usage": usage}
+    if name := owner(keywords):
+        asked |= {"owner": name, "usage": usage}
     return msgspec.msgpack.encode(asked) if asked else b""

@@ -118,6 +118,13 @@ IDEMPOTENCY = Key(
 )
 SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s", "that a process swept recently")
 RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
+RECENT_OF_OWNER = Key(
+    "batchline:recent:*",
+    "zset",
+    "jobs",
+    "30 days after the newest; the newest recent_jobs",
+    "id -> created, of the jobs of one owner; none for the anonymous one",
+)
 WATCHED = Key(
     "batchline:watched",
     "hash",
@@ -193,6 +200,7 @@ ALL = (
     SWEPT,
     IDEMPOTENCY,
     RECENT,
+    RECENT_OF_OWNER,
     WATCHED,
     OUTBOX,
     GROUP,

@@ -35,6 +35,9 @@ at least three. A killed worker is still on the roster then, so there is no time
 REFUSED_FOR = 5.0
 """Seconds for which new jobs go to other shards after a submit failed."""
 
+RECENT_MS = 30 * 86_400_000
+"""Milliseconds for which the list of an owner's jobs is kept after the newest: the longest life of a job."""
+
 WATCHED_MS = 3_600_000
 """Milliseconds for which the registration of a watcher is kept at least, unless the job ends."""
 
@@ -92,6 +95,10 @@ class Shard:
         """Returns the key of a job or model in this shard; without a name its prefix."""
         return kind.of(name, self.tag)
 
+    def listing(self, owner: str | None) -> str:
+        """Returns the key of the list of the owner's recent jobs; of all jobs for None and for ""."""
+        return self.key(keys.RECENT_OF_OWNER, owner) if owner else self.key(keys.RECENT)
+
     @property
     def takes_jobs(self) -> bool:
         """Whether new jobs should go to this shard rather than to others."""
@@ -123,6 +130,7 @@ class Shard:
             "deadlines_prefix": self.key(keys.DEADLINES),
             "bytes_prefix": self.key(keys.BYTES),
             "idempotency": self.key(keys.IDEMPOTENCY),
+            "recent_of_owner": self.key(keys.RECENT_OF_OWNER),
             "groups": self.key(keys.GROUP),
             "usage": self.key(keys.USAGE),
             "usage_totals": self.key(keys.USAGE_TOTALS),
@@ -130,6 +138,7 @@ class Shard:
             "result_ttl": int(self.settings.result_ttl * 1000),
             "idempotency_ttl": int(self.settings.idempotency_ttl * 1000),
             "recent_jobs": self.settings.recent_jobs,
+            "recent_lifetime": RECENT_MS,
             "inline": self.settings.inline_bytes,
             "watch_lifetime": WATCHED_MS,
             "lease": int(self.settings.lease * 1000),

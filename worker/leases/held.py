@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from jobs import problem_kinds
-from jobs.ledger.envelope import terms
+from jobs.ledger.envelope import owner, terms
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.records import Header, encode_head
 from jobs.ledger.wire import is_ours
@@ -114,6 +114,7 @@ class HeldJob:
 
     def _ending(self, state: JobState, results: bytes | None, work: Work = NO_WORK) -> Ending:
         first = self.failures[0] if self.failures else None
+        ours = is_ours(self.claimed.payload)  # a stock client names no owner
         header = Header(
             model=self.model,
             state=state[0],
@@ -128,10 +129,11 @@ class HeldJob:
             error=(first.kind, shortened(first.detail)) if first else None,
             worker=self.claimed.worker or None,
             order=work.order,
+            owner=owner(self._keywords) if ours else "",
         )
         inputs = 0 if state is JobState.EXPIRED else self.count
         usage = (inputs, len(self.failures), *self.spent) if self.owner else ()
-        asked = terms(self._keywords, usage) if is_ours(self.claimed.payload) else b""
+        asked = terms(self._keywords, usage) if ours else b""
         return Ending(self.id, self.claimed.token, state, encode_head(header), results or b"", asked)
 
 

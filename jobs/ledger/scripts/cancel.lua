@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Cancels a waiting or running job. A running batch continues, but its result is refused.
--- Returns the same as record_at; {} if there is no such job.
+-- Returns the same as record_at; {} if there is no such job, or if it has not ended and is another owner's.
 --@include clock.lua
 --@include codec.lua
 --@include values.lua
@@ -15,6 +15,7 @@
 --@arg waiting  prefix of the keys of an owner and a model
 --@arg deadlines_prefix
 --@arg bytes_prefix
+--@arg sees  '=' and the owner whose jobs the caller may end, or '*' for all
 --@each model  that the caller serves
 
 local key = ARGV.results .. ARGV.id
@@ -25,6 +26,11 @@ for at = EACH.first, #ARGV, EACH.size do
   local queue = ARGV.queue_prefix .. EACH.model
   local score = redis.pcall('ZSCORE', queue, ARGV.id)
   if type(score) == 'string' then
+    if ARGV.sees ~= '*' then
+--@include outline.lua
+      local _, _, owner = outline(ARGV.payloads .. ARGV.id)
+      if '=' .. (owner or '') ~= ARGV.sees then return {} end
+    end
     terminate(ARGV.id, EACH.model, 'cancelled')
     settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model, EACH.model)
     return {redis.call('GET', key)}

@@ -7,8 +7,8 @@
 --@include outline.lua
 
 -- Returns {number of inputs, creation or false, lease or false,
--- attempts, index of its model from 0, position among the waiting from 1 or 0, head of its progress or false}; {1} if it
--- is a job of another model; {} if there is no such job.
+-- attempts, index of its model from 0, position among the waiting from 1 or 0, head of its progress or false, owner};
+-- {1, owner} if it is a job of another model; {} if there is no such job.
 local function state()
   local payload, fault = ARGV.payloads .. ARGV.id, nil
   for at = EACH.first, #ARGV, EACH.size do
@@ -29,10 +29,12 @@ local function state()
       local lease = peek('GET', ARGV.leases .. ARGV.id)
       if lease and not whole(string.sub(lease, 33), nil) then lease = nil end   -- another program's data
       local tries = whole(peek('GET', ARGV.attempts .. ARGV.id), 0)
-      return {inputs, created or false, lease or false, tries, at - EACH.first, place, done}
+      return {inputs, created or false, lease or false, tries, at - EACH.first, place, done, owner}
     end
     fault = score or fault                   -- that queue holds another program's data; the job may have been in it
   end
   if redis.call('EXISTS', payload) == 0 then return {} end
-  return fault or {1}                        -- in no queue of these models
+  if fault then return fault end
+  local _, _, owner = outline(payload)
+  return {1, owner or ''}                    -- in no queue of these models
 end

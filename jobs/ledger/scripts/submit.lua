@@ -23,6 +23,8 @@
 --@arg most_bytes
 --@arg idempotency_ttl  ms
 --@arg recent_jobs  most recent jobs
+--@arg recent_of_owner  prefix of the lists of each owner's recent jobs
+--@arg recent_lifetime  of these lists after the newest job, ms
 --@each id
 --@each payload  without the value of its last field, the creation time
 --@each head_start  ms
@@ -34,6 +36,7 @@
 --@arg watch_lifetime  ms
 
 local answers, added, recent, watched = {}, {}, {}, {}
+local owned = {}                             -- owner -> members of its list of recent jobs
 local depth, before = redis.call('ZCARD', KEYS.queue), counter(KEYS.bytes)
 redis.call('ZCARD', KEYS.deadlines)          -- these fail on another program's data, before the script writes
 local tokens = redis.call('LLEN', KEYS.doorbell)
@@ -88,6 +91,10 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   recent[n + 1], recent[n + 2] = now, id
   if owner ~= '' then park(owner, score, id) else added[#added + 1], added[#added + 2] = score, id end
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
+  if owner ~= '' then
+    local list = owned[owner] or {}
+    owned[owner], list[#list + 1], list[#list + 2] = list, now, id
+  end
   depth, bytes = depth + 1, bytes + #payload
   return {'accepted', now, position(owner, score, lines[owner] or added)}
 end
@@ -103,6 +110,13 @@ if #recent > 0 then
   redis.call('INCRBY', KEYS.bytes, bytes - before)
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
+  for owner, list in pairs(owned) do
+    local key = ARGV.recent_of_owner .. owner   -- pcall: another program's data there must not refuse the job
+    if type(redis.pcall('ZADD', key, unpack(list))) == 'number' then
+      redis.call('ZREMRANGEBYRANK', key, 0, -1 - ARGV.recent_jobs)
+      redis.call('PEXPIRE', key, ARGV.recent_lifetime)
+    end
+  end
   if #watched > 0 then
     many('HSET', KEYS.watched, watched)
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)

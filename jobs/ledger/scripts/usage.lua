@@ -7,7 +7,9 @@
 local HOUR, KEPT = 3600000, 7776000000       -- ms; 90 days
 local used = {}                              -- owner -> counter -> number
 
-local function has_owner(k) return type(k.owner) == 'string' and k.owner ~= '' end
+local function has_owner(k)                  -- jobs/owners.py
+  return type(k.owner) == 'string' and #k.owner <= 64 and string.find(k.owner, '^%w[%w._@-]*$') ~= nil
+end
 
 local function noted_usage(progress)         -- what a job had used when its worker last noted its progress (progress.lua)
   local head = peek('LINDEX', progress, 0) or ''

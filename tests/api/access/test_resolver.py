@@ -52,7 +52,7 @@ async def test_without_a_key_only_the_public_paths_are_answered(settings: Settin
         for method, path in [*TABLE, ("GET", "/nowhere"), ("PUT", "/v1/jobs"), ("HEAD", "/metrics")]:
             answer = await edge.client.request(method, concrete(path))
             if path in PUBLIC:
-                assert answer.status_code in (200, 503), path
+                assert answer.status_code in (200, 400, 503), path  # 400: a sign-in form without its token
             else:
                 assert answer.status_code == 401, path
                 assert answer.headers["www-authenticate"] == "Bearer"

@@ -108,7 +108,7 @@ async def live(queue: JobQueue) -> None:
         await queue.sweep(MODEL)
         for job_id in ids:
             await queue.read(job_id)
-            await queue.inputs(job_id)
+            await queue.inputs_of(job_id)
         await queue.submit(new_job(), idempotency_key=f"{number}")
         await queue.depth()
         await queue.recent(5)
