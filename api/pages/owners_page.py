@@ -6,12 +6,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access.caller import caller_of
 from api.health.redis_timeout import redis_timeout
 from api.pages.owner_figures import DAYS, RECENT, figures, first_hour, key_row, recent
 from api.pages.rendering import page
 from api.problems.problem import Refusal
-from api.services import Services, Shared
+from api.services import Asking, Services, Shared
 from jobs.access.key_store import KeyStore
 from jobs.owners import NAME
 
@@ -22,9 +21,8 @@ SHOWN = 50
 
 
 @router.get("/owners")
-async def owners_page(request: Request, shared: Shared) -> Response:
+async def owners_page(request: Request, shared: Shared, caller: Asking) -> Response:
     """All owners; with `?owner=NAME` one of them, with its models."""
-    caller = caller_of(request.scope)
     if caller.sees is not None:
         raise Refusal("forbidden", "only an admin can see the owners")
     only = request.query_params.get("owner") or None
@@ -36,9 +34,8 @@ async def owners_page(request: Request, shared: Shared) -> Response:
 
 
 @router.get("/usage")
-async def usage_page(request: Request, shared: Shared) -> Response:
+async def usage_page(shared: Shared, caller: Asking) -> Response:
     """The caller's own figures."""
-    caller = caller_of(request.scope)
     async with redis_timeout():
         context = await _context(shared, caller.owner)
     return page("owners.html", **context, here="usage", only=caller.owner)

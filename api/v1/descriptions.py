@@ -175,7 +175,7 @@ USAGE_EXAMPLE = {
     "by": "total",
     "usage": [
         {
-            "owner": "alice",
+            "owner": "reporting",
             "model": "sentiment",
             "from": "2026-11-28T10:00:00Z",
             "to": "2026-11-29T10:00:00Z",

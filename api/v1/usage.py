@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access.caller import Caller, caller_of
+from api.access.caller import Caller
 from api.problems.problem import Refusal
-from api.services import Shared
+from api.services import Asking, Shared
 from api.v1 import query
 from api.v1.openapi import USAGE
 from api.v1.replies import reply
@@ -39,8 +38,8 @@ HOURS: dict[Period, int] = {"hour": 1, "day": 24}
 
 @router.get("/v1/usage", **USAGE)
 async def read_usage(
-    request: Request,
     shared: Shared,
+    caller: Asking,
     begin: Annotated[
         str | None,
         Query(
@@ -77,7 +76,7 @@ async def read_usage(
         raise _invalid("from", "'from' must be before 'to'")
     if last - first > KEPT_HOURS:
         raise _invalid("from", f"at most 90 days can be read at once, not {(last - first) / 24:.1f}")
-    wanted = _owner(caller_of(request.scope), owner)
+    wanted = _owner(caller, owner)
     # nothing was counted before the 90 days, or after this hour
     counted = range(max(first, now - KEPT_HOURS), min(last, now + 1))
     owners = await usage.owners(counted.start) if wanted is None else [wanted] if wanted else []
