@@ -59,6 +59,9 @@ CLAIM_PAUSE = 0.02
 MAX_HELD = 8
 """Times `window_bytes` that a worker may hold, one large job of each owner, before it claims no more."""
 
+LATEST_CLAIM = 0.5
+"""Longest pause in seconds after a batch was chosen, if the window is full."""
+
 BUSY_CLAIM = 2
 """After a claim of at least this many jobs, the next claim does not wait for the doorbell."""
 
@@ -252,6 +255,9 @@ class BatchWorker(Worker):
                     # one claim for each batch, so that other workers get their share
                     self._claim_due.clear()
                     await unless(self._closing, self._claim_due.wait())
+                    if room <= 0 and len(self._batcher) >= self.spec.max_batch_items:
+                        # as late as possible, so that what has come meanwhile is in the next batch
+                        await self._feeder.wait_until_needed(LATEST_CLAIM)
                     continue
                 if claimed:  # one claim for all jobs that arrive while the engine is busy
                     await self._feeder.wait_until_needed(CLAIM_PAUSE)
