@@ -89,6 +89,12 @@ def known_caller(scope: Scope) -> Caller | None:
     return caller
 
 
+def models_of(scope: Scope) -> frozenset[str] | None:
+    """Names of the models that the request's caller may use; None for all, and for a refused request."""
+    caller = known_caller(scope)
+    return caller.models or None if caller is not None else None
+
+
 def caller_of(scope: Scope) -> Caller:
     """The request's caller. A KeyError is a bug: a route was called without `admit`."""
     caller: Caller = scope[_CALLER]

@@ -202,9 +202,9 @@ class Ledger:
 
 
 def _digest(idempotency_key: str, owner: str) -> str:
-    """Returns a digest of the key that no key of another owner has, as no owner's name has a NUL."""
-    named = f"{owner}\0{idempotency_key}" if owner else idempotency_key
-    return hashlib.sha256(named.encode()).hexdigest()
+    """Returns a digest of the key that no key of another owner has: UTF-8 has no byte 0xff."""
+    key = idempotency_key.encode()
+    return hashlib.sha256(b"\xff%b\xff%b" % (owner.encode(), key) if owner else key).hexdigest()
 
 
 def _fingerprint(model: str, payload: bytes) -> str:

@@ -9,9 +9,6 @@ from msgspec.structs import replace
 
 from jobs.schema import Job
 
-ALL_OWNERS = "*"
-"""What scripts get for a `sees` of None; no owner has this name (`jobs/owners.py`)."""
-
 
 def shown(job: Job, sees: str | None) -> Job | None:
     """Returns the job as the caller may see it: with its owner if all owners are seen; None if not at all."""
@@ -23,5 +20,5 @@ def shown(job: Job, sees: str | None) -> Job | None:
 
 
 def argument(sees: str | None) -> str:
-    """Returns `sees` as an argument of a script."""
-    return ALL_OWNERS if sees is None else sees
+    """Returns `sees` as an argument of a script: `*` for all owners, `=alice` for one."""
+    return "*" if sees is None else f"={sees}"

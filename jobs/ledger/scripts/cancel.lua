@@ -14,7 +14,7 @@
 --@arg queue_prefix  of the keys of a model
 --@arg deadlines_prefix
 --@arg bytes_prefix
---@arg sees  owner whose jobs the caller may end, or '*' for all
+--@arg sees  '=' and the owner whose jobs the caller may end, or '*' for all
 --@each model  that the caller serves
 
 local key = ARGV.results .. ARGV.id
@@ -28,7 +28,7 @@ for at = EACH.first, #ARGV, EACH.size do
     if ARGV.sees ~= '*' then
 --@include outline.lua
       local _, _, owner = outline(ARGV.payloads .. ARGV.id)
-      if (owner or '') ~= ARGV.sees then return {} end
+      if '=' .. (owner or '') ~= ARGV.sees then return {} end
     end
     terminate(ARGV.id, EACH.model, 'cancelled')
     settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model)
