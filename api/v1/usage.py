@@ -60,7 +60,11 @@ async def read_usage(
         Period, Query(description="The time that one row covers: an hour, a day of UTC, or the whole time.")
     ] = "total",
     owner: Annotated[
-        str | None, Query(description="Only this owner. Other owners than the caller: for admins only.")
+        str | None,
+        Query(
+            description="Only this owner. Other owners than the caller: for admins only.",
+            json_schema_extra={"pattern": f"^{NAME.pattern}$"},
+        ),
     ] = None,
 ) -> Response:
     """Returns what ended jobs used, for each owner and model: of the caller, or of all owners for an admin.
