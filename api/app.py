@@ -46,8 +46,10 @@ from jobs.ledger.shards import Shards
 from jobs.models import ModelCatalog, load_catalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.owner_metrics import OwnerTotals
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.upkeep import Upkeep
+from jobs.monitoring.usage import Usage
 from jobs.settings import Settings
 from jobs.store.connection import cancel
 from jobs.store.store import open_store
@@ -115,6 +117,7 @@ def create_app(
     catalog = load_catalog(settings.models_file)
     admin_keys = AdminKeys(settings)
     rendering.show_open(is_open(settings))
+    rendering.show_owners(settings.auth == "keys" or bool(settings.owner_header))
     metrics = ApiMetrics(CollectorRegistry())
     metrics.expect(catalog.specs)
 
@@ -198,6 +201,8 @@ def _services(
         footprints=FootprintCache(ledger.shards),
         intake=Intake(ledger, waiting, subscriber.process, metrics),
         metrics=metrics,
+        usage=Usage(ledger.shards),
+        owner_totals=OwnerTotals(ledger.shards),
         access=access(settings, admin_keys, ledger.shards.first),
     )
 

@@ -21,6 +21,8 @@ from jobs.ledger.ledger import Ledger
 from jobs.models import ModelCatalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.owner_metrics import OwnerTotals
+from jobs.monitoring.usage import Usage
 from jobs.settings import Settings
 from jobs.store.store import Store
 
@@ -46,6 +48,8 @@ class Services:
     footprints: FootprintCache
     intake: Intake
     metrics: ApiMetrics
+    usage: Usage
+    owner_totals: OwnerTotals
     access: Access
     _limited: dict[frozenset[str], "Services"] = field(default_factory=dict)
 

@@ -148,6 +148,10 @@ class Settings(BaseSettings):
     shutdown_grace: Annotated[float, Field(gt=0)] = 30.0
     """Seconds that a worker has to finish its running batch after SIGTERM."""
 
+    # Metrics
+    metrics_owners: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """Most owners with counters of their own in `/metrics`; those of all others are added up. 0: none."""
+
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lines below this level are not written."""

@@ -24,6 +24,7 @@ TABLE: dict[tuple[str, str], Need] = {
     ("DELETE", "/v1/jobs/{job_id}"): "submit",
     # the server
     ("GET", "/v1/models"): "read",
+    ("GET", "/v1/usage"): "read",
     ("GET", "/health/live"): "public",
     ("GET", "/health/ready"): "public",
     ("GET", "/metrics"): "admin",
@@ -39,6 +40,8 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/fragments/recent"): "read",
     ("GET", "/fragments/served"): "read",
     ("GET", "/models/{name:path}"): "read",
+    ("GET", "/owners"): "admin",
+    ("GET", "/usage"): "read",
     ("GET", "/jobs"): "read",
     ("GET", "/jobs/{job_id}"): "read",
     ("GET", "/fragments/jobs/{job_id}"): "read",

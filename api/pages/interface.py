@@ -13,6 +13,7 @@ from api.pages import (
     model_page,
     model_status,
     overview,
+    owners_page,
     reference,
     sign_in,
     try_page,
@@ -39,6 +40,7 @@ class Pages:
             job_page,
             try_page,
             model_status,
+            owners_page,
         )
     )
 

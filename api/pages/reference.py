@@ -27,6 +27,7 @@ RESPONSE_SCHEMAS = (
     *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "ResultError"),
     *("KnownResults", "IndexedResult"),
     *("ModelList", "ModelObject", "Model", "ModelLimits", "ModelQueue", "ModelWorker", "ModelFailure"),
+    *("UsageReport", "UsageRow", "UsageJobs"),
     *("Health", "HealthCheck", "Problem"),
 )
 """Schemas of responses and of their parts, in the order of the page."""

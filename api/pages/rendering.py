@@ -74,6 +74,11 @@ def show_open(is_open: bool) -> None:
     _environment.globals["is_open"] = is_open
 
 
+def show_owners(has_owners: bool) -> None:
+    """Whether every page of this process links to the figures of owners, because senders have names."""
+    _environment.globals["has_owners"] = has_owners
+
+
 def milliseconds(value: float | None) -> str:
     """`0.8 ms`, `12 ms`, `1.24 s`, `3.2 min`; a dash for None."""
     if value is None:
@@ -115,6 +120,14 @@ def age(since: datetime) -> str:
 def grouped(value: float) -> str:
     """`1,234`. A float below a hundred has one decimal."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def compact(value: int) -> str:
+    """`999`, `1.2 k`, `35 k`, `1.8 M`: for tables with many large numbers."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}" if value < 10 * size else f"{value / size:,.0f} {unit}"
+    return str(value)
 
 
 def rate(value: float) -> str:
@@ -170,8 +183,9 @@ _environment.filters.update(
     rate=rate,
     percent=percent,
     noun=noun,
+    compact=compact,
     counted=counted,
     bytes_in_words=bytes_in_words,
     duration=duration,
 )
-_environment.globals.update(assets=_fingerprint(), is_open=False)
+_environment.globals.update(assets=_fingerprint(), is_open=False, has_owners=False)

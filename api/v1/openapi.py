@@ -12,7 +12,7 @@ from api.problems.problem import Problem
 from api.problems.statuses import STATUSES
 from api.v1 import problems
 from api.v1.caller_description import SECURITY_SCHEMES, submitted_body
-from api.v1.descriptions import DESCRIPTIONS
+from api.v1.descriptions import DESCRIPTIONS, USAGE_EXAMPLE
 from api.v1.known_results import NDJSON
 from api.v1.model_schemas import examples
 from api.v1.schemas import ANSWERS
@@ -31,6 +31,7 @@ INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server ru
 - `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
 - An ended job can be read for its `result_ttl`; after that calls answer `job-gone`, or `unknown-job`.
 - `GET /v1/models` lists the models, each with a JSON Schema of its requests.
+- `GET /v1/usage` returns what the caller's jobs used, by model and hour.
 - A server with keys needs one in each request: `Authorization: Bearer bl_...` or `X-API-Key: bl_...`.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
 - Requests may be compressed (`Content-Encoding: gzip`). Large answers are, if the client accepts it.
@@ -238,6 +239,18 @@ MODELS: dict[str, Any] = {
     "responses": {
         200: {"description": "The models.", "content": _json("ModelList")},
         **_problems("invalid-request", "redis-unavailable"),
+    },
+}
+USAGE: dict[str, Any] = {
+    "operation_id": "read_usage",
+    "responses": {
+        200: {
+            "description": "The usage.",
+            "content": {
+                "application/json": {**_json("UsageReport")["application/json"], "example": USAGE_EXAMPLE}
+            },
+        },
+        **_problems("invalid-request", "forbidden", "redis-unavailable"),
     },
 }
 _PUBLIC: dict[str, Any] = {"security": []}

@@ -28,6 +28,8 @@ OF_ALL = (
     keys.SHARDS,
     keys.API_KEYS,
     keys.API_KEY_USES,
+    keys.USAGE_OWNERS,
+    keys.METERED_OWNERS,
 )
 
 LOG_EVERY = 60.0

@@ -78,7 +78,8 @@ PROGRESS = Key(
     "list",
     "worker",
     "a day after the newest outcome; until the job ends",
-    "<inputs with an output> <inputs that failed>, then an outcome each, JSON, as they became known",
+    "<inputs with an output> <inputs that failed>, of a named owner <tokens> <microseconds>; then an outcome"
+    " each, JSON, as they became known",
 )
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
 QUEUE = Key(
@@ -152,6 +153,36 @@ SAMPLED = Key(
 )
 SAMPLING = Key("batchline:sampling:*", "string", "jobs", "4.5 s", "that a process adds a sample")
 
+USAGE = Key(
+    "batchline:usage:*",
+    "hash",
+    "who ends the job",
+    "90 days after the newest ending",
+    "of an owner in one hour (hours since 1970, UTC): <model>:<counter> -> number",
+)
+USAGE_OWNERS = Key(
+    "batchline:usage-owners",
+    "zset",
+    "who ends the job",
+    "90 days after the newest ending; members too",
+    "owner -> the hour of its newest ending",
+)
+USAGE_TOTALS = Key(
+    "batchline:usage-totals:*",
+    "hash",
+    "api, who ends the job",
+    "90 days after the newest ending",
+    "of an owner in the metrics, or of all others: <model>:<counter> -> number",
+)
+
+METERED_OWNERS = Key(
+    "batchline:metered-owners",
+    "zset",
+    "api",
+    "90 days after the newest change",
+    "owner with counters of its own in the metrics -> since when, Unix ms",
+)
+
 ALL = (
     JOB,
     RESULT,
@@ -181,6 +212,10 @@ ALL = (
     HISTORY,
     SAMPLED,
     SAMPLING,
+    USAGE,
+    USAGE_OWNERS,
+    USAGE_TOTALS,
+    METERED_OWNERS,
 )
 
 

@@ -56,7 +56,7 @@ async def served_by(port: int, made: Certificates) -> bool:
     try:
         with closing((await asyncio.to_thread(Client, port, made.trusted())).socket):
             return True
-    except (ssl.SSLError, ConnectionError):
+    except (ssl.SSLError, ConnectionError, TimeoutError):  # it may still be starting
         return False
 
 
