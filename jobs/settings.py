@@ -34,6 +34,9 @@ SETTINGS_CHECKED = f"{PREFIX}SETTINGS_CHECKED"
 INTERNAL_VARIABLES = frozenset({SETTINGS_CHECKED, f"{PREFIX}STARTED_AS", f"{PREFIX}CRASH_AT"})
 """Internal variables for our processes and tests; not settings for an operator."""
 
+CLIENT_VARIABLES = frozenset({f"{PREFIX}API_KEY"})
+"""Variables of `batchline top`, which is a client and does not read these settings."""
+
 _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)=|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?=")
 """Variables that Kubernetes sets in a pod for each Service, for example one named `batchline-api`."""
 
@@ -263,7 +266,11 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     sentences = []
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)
-        if name == variable.upper() or name in known or PREFIX + name in INTERNAL_VARIABLES:
+        if (
+            name == variable.upper()
+            or name in known
+            or PREFIX + name in INTERNAL_VARIABLES | CLIENT_VARIABLES
+        ):
             continue
         if _KUBERNETES.search(f"{name}="):
             continue

@@ -72,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         "--url",
         default=_default_url(),
         help="the server (default: %(default)s, from BATCHLINE_HOST and BATCHLINE_PORT); for https:// with a"
-        " certificate of your own authority, set SSL_CERT_FILE to that authority's certificate",
+        " certificate of your own authority, set SSL_CERT_FILE to that authority's certificate."
+        " For a server with keys, set BATCHLINE_API_KEY to an admin's key",
     )
     parser.add_argument(
         "--once", action="store_true", help="print once and exit; status 1 if something is wrong"

@@ -116,9 +116,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "defaults": "Values of omitted parameters.",
         "request": "JSON Schema of a whole request to this model, in addition to `JobRequest`.",
         "limits": "Limits of one job.",
-        "queue": "Numbers of its unfinished jobs.",
-        "workers": "The live workers that serve it.",
-        "failures": "Why inputs failed recently, the newest reason first.",
+        "ready": "Whether a worker can run its jobs now.",
+        "queue": "Numbers of its unfinished jobs, of all owners; null unless the caller is an admin.",
+        "workers": "The live workers that serve it; empty unless the caller is an admin.",
+        "failures": "Why inputs failed recently, the newest reason first; empty unless for an admin.",
     },
     "ModelLimits": {
         "max_inputs": "Inputs in one job.",

@@ -135,7 +135,8 @@ class Model(msgspec.Struct):
     defaults: dict[str, Any]
     request: dict[str, Any]
     limits: ModelLimits
-    queue: ModelQueue
+    ready: bool
+    queue: ModelQueue | None
     workers: list[ModelWorker]
     failures: list[ModelFailure]
 

@@ -65,6 +65,11 @@ def new_secret() -> str:
     return "bl_" + secrets.token_urlsafe(32)
 
 
+def raw_digest(secret: str) -> bytes:
+    """Returns the SHA-256 of any text."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
 def digest(secret: str) -> str:
     """Returns the SHA-256 of any text, hex digits."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    return raw_digest(secret).hex()

@@ -26,7 +26,7 @@ from jobs.owners import Sender
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
-from tests.ledger import MODEL, JobQueue, ending, first_shard, heartbeat
+from tests.ledger import MODEL, SHARDS, JobQueue, ending, first_shard, heartbeat
 
 SECRET = "no-one-elses-business"  # noqa: S105 - in all that is Alice's
 
@@ -73,6 +73,9 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("GET", "/openapi.json"): asks(""),
     ("GET", "/docs"): asks(""),
     ("GET", "/static"): asks("/style.css"),
+    ("GET", "/sign-in"): asks(""),
+    ("POST", "/sign-in"): [Ask("", {"data": {"key": "bl_x"}})],
+    ("POST", "/sign-out"): asks(""),
     ("GET", "/"): asks("", "?state=failed", f"?model={MODEL}", f"?charts={MODEL}"),
     ("GET", "/models/{name:path}"): asks("", "?state=failed", "?state=partial"),
     ("GET", "/jobs"): asks("", "?after={id}", "?id={id}", "?id={tail}", "?state=failed", f"?model={MODEL}"),
@@ -155,7 +158,7 @@ class Alices(NamedTuple):
 
 @pytest.fixture
 async def alices(settings: Settings, redis: ArqRedis) -> AsyncIterator[Alices]:
-    settings = settings.model_copy(update={"lease": 600.0})
+    settings = settings.model_copy(update={"lease": 600.0, "shards": SHARDS})
     queue = JobQueue(redis, settings, [MODEL, "shapes"], "host-1")
 
     async def submit(**how: Any) -> str:

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from api.access.forwarding import Proxies, client_address, from_trusted_proxy
 from jobs.settings import Settings
-from tests.api.access.keyed import ADMIN, bearer, keyed
-from tests.api.api_process import mounted
+from tests.api.access.keyed import ADMIN, bearer, keyed, with_keys
+from tests.api.api_process import mounted, serving
 
 PROXY = "10.0.0.1"
 
@@ -68,6 +68,16 @@ async def test_refused_attempts_are_counted_for_the_forwarded_address(settings: 
                 headers = {"x-api-key": "bl_x", "x-forwarded-for": address}
                 assert (await edge.client.get("/v1/jobs", headers=headers)).status_code == 401
         assert [line["address"] for line in logs] == ["192.0.2.1", "192.0.2.2"]
+
+
+async def test_a_process_on_this_machine_is_no_trusted_proxy(settings: Settings) -> None:
+    """uvicorn would believe it."""
+    async with serving(with_keys(settings)) as (client, _):
+        with capture_logs() as logs:
+            await client.get("/v1/jobs", headers={"x-forwarded-for": "192.0.2.1"})
+        page = await client.get("/docs", headers=bearer(ADMIN) | {"x-forwarded-proto": "https"})
+    assert [line["address"] for line in logs] == ["127.0.0.1"]
+    assert "https://127.0.0.1" not in page.text
 
 
 NAMED = {"auth": "off", "owner_header": "X-Forwarded-User", "trusted_proxies": "127.0.0.1"}

@@ -2,7 +2,8 @@
 
 from jobs.problem_kinds import TYPE
 from jobs.settings import Settings
-from tests.api.access.keyed import bearer, keyed
+from tests.api.access.keyed import ADMIN, bearer, keyed
+from tests.ledger import heartbeat
 
 SENTIMENT = frozenset({"sentiment"})
 
@@ -61,3 +62,15 @@ async def test_a_key_for_a_model_that_is_gone(settings: Settings) -> None:
         assert (await edge.client.get("/v1/models", headers=bearer(secret))).json()["models"] == []
         for path in ("/", "/try", "/jobs"):
             assert (await edge.client.get(path, headers=bearer(secret))).status_code in (200, 404), path
+
+
+async def test_the_servers_figures_are_for_admins(settings: Settings) -> None:
+    """Others see the models, and whether they are ready."""
+    async with keyed(settings) as edge:
+        await edge.services.roster._roster.write(heartbeat("host-1", "sentiment"))
+        _, secret = await edge.key()
+        for given, admin in ((secret, False), (ADMIN, True)):
+            models = (await edge.client.get("/v1/models", headers=bearer(given))).json()["models"]
+            assert [model["ready"] for model in models] == [True, False]
+            assert [model["queue"] is not None for model in models] == [admin] * 2
+            assert [len(model["workers"]) for model in models] == [int(admin), 0]

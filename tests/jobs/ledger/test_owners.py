@@ -193,6 +193,9 @@ async def test_the_anonymous_cursor_is_of_its_own_jobs(
         assert ([job.id for job in page], cursor) == ([new.id], new.id)
         assert [job.id for job in (await queue.recent(3, cursor, sees=""))[0]] == [old.id]
     assert cursor in (None, old.id, new.id)
+    for _ in range(4 * len(queue.shards)):
+        await queue.submit(of("alice"))
+    assert await queue.recent(3, sees="") == ([], None)
 
 
 async def test_the_list_of_an_owner_is_bounded_and_ends(redis: ArqRedis, settings: Settings) -> None:
@@ -262,15 +265,20 @@ async def test_payloads_of_0_1_have_no_owner(queue: JobQueue, redis: ArqRedis, n
     assert (await queue.read(job_id, sees="")).status == "cancelled"
 
 
-def payload(ours: bool, envelope: dict[str, object], text: str = "a") -> bytes:
-    order = ("t", "f", "k", "a", "et") if ours else ("t", "f", "a", "k", "et")
+OURS, STOCK, ODD = ("t", "f", "k", "a", "et"), ("t", "f", "a", "k", "et"), ("f", "t", "a", "k", "et")
+
+
+def payload(order: tuple[str, ...], envelope: dict[str, object], text: str = "a") -> bytes:
     fields = {"t": None, "f": "infer", "k": envelope, "a": [text], "et": 0}
     encoded = msgspec.msgpack.encode({name: fields[name] for name in order})
     return encoded[:-1] + b"\xcf" + (1_700_000_000_000).to_bytes(8)
 
 
-async def test_a_stock_client_names_no_owner(queue: JobQueue, redis: ArqRedis) -> None:
-    job_id = await put(redis, payload(False, {"owner": "alice"}))
+@pytest.mark.parametrize("order", [STOCK, ODD])
+async def test_a_stock_client_names_no_owner(
+    queue: JobQueue, redis: ArqRedis, order: tuple[str, ...]
+) -> None:
+    job_id = await put(redis, payload(order, {"owner": "alice"}))
     await like_unknown(queue, job_id, "alice")
     assert (await queue.cancel(job_id, sees="")).owner is msgspec.UNSET
 
@@ -279,7 +287,7 @@ async def test_a_stock_client_names_no_owner(queue: JobQueue, redis: ArqRedis) -
 async def test_an_owner_at_another_place_is_found(queue: JobQueue, redis: ArqRedis, length: int) -> None:
     """Of a newer release, which may add fields anywhere."""
     later = {"n": 1, "region": "x" * length, "owner": "alice", "priority": "normal"}
-    job_id = await put(redis, payload(True, later))
+    job_id = await put(redis, payload(OURS, later))
     await like_unknown(queue, job_id, "bob")
     assert (await queue.cancel(job_id, sees="alice")).status == "cancelled"
     assert (await queue.read(job_id)).owner == "alice"
@@ -287,7 +295,7 @@ async def test_an_owner_at_another_place_is_found(queue: JobQueue, redis: ArqRed
 
 @pytest.mark.parametrize("name", ["*", "x" * 65, 'a"b', "\u00e9", 7, ["alice"], None])
 async def test_what_is_no_name_is_no_owner(queue: JobQueue, redis: ArqRedis, name: object) -> None:
-    job_id = await put(redis, payload(True, {"n": 1, "owner": name, "priority": "normal"}))
+    job_id = await put(redis, payload(OURS, {"n": 1, "owner": name, "priority": "normal"}))
     assert (await queue.read(job_id, sees="")).owner is msgspec.UNSET
     assert (await queue.cancel(job_id, sees="")).status == "cancelled"
 
