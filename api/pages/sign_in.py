@@ -29,6 +29,7 @@ PATH = "/sign-in"
 _LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*")
 """A path and query of this server. Browsers read `//host`, `/\\host` and `/<tab>/host` as another server."""
 
+_NOT_ACCEPTED = "This key is not accepted: it is unknown, revoked or expired."
 _OLD_FORM = "This form is too old, or the browser does not accept cookies. Try again."
 
 
@@ -55,7 +56,8 @@ async def open_session(request: Request, shared: Shared) -> Response:
         value = shared.access.sign_in.open(request.scope, form.get("key", "").strip())
     except (Refusal, QueueUnavailable) as error:
         problem = problem_of(error)
-        answer = _form(request, next_page, problem.detail, problem.status)
+        told = _NOT_ACCEPTED if problem.kind == "unauthorized" else problem.detail
+        answer = _form(request, next_page, told, problem.status)
         answer.headers.update(problem.headers)
         return answer
     opened = RedirectResponse(next_page, 303)

@@ -3,8 +3,9 @@
 import pytest
 
 from api.access import sessions
+from jobs.settings import Settings
 from tests.api.access.browser import BROWSER, Browser, cookie, submitted, token
-from tests.api.access.keyed import Keyed
+from tests.api.access.keyed import Keyed, keyed
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -30,6 +31,13 @@ async def test_the_cookies_attributes(guarded: Keyed, scheme: str) -> None:
     assert cookie(await Browser(guarded, scheme).get("/sign-in"), name.replace("session", "sign-in"))[
         "httponly"
     ]
+
+
+@pytest.mark.parametrize(("proxies", "secure"), [("127.0.0.1", True), ("10.0.0.7", False)])
+async def test_a_trusted_proxy_reports_https(settings: Settings, proxies: str, secure: bool) -> None:
+    async with keyed(settings, trusted_proxies=proxies) as guarded:
+        answer = await guarded.client.get("/sign-in", headers={"x-forwarded-proto": "https"})
+    assert answer.headers["set-cookie"].endswith("; Secure") == secure
 
 
 async def test_a_cookie_without_tls_is_not_accepted_with_tls(guarded: Keyed, browser: Browser) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from api.edge import client_deadlines, connections, outgoing
 from api.edge.connections import Limits
@@ -90,6 +91,33 @@ async def test_an_upload_that_is_refused_gets_its_answer(edge: httpx.AsyncClient
     edge_context = ssl.create_default_context()
     edge_context.check_hostname, edge_context.verify_mode = False, ssl.CERT_NONE
     assert (await asyncio.to_thread(refused)).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_reader_that_stops_is_hung_up_on(
+    with_tls: Settings, first: Certificates, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without TLS: all unsent bytes are where the deadline looks for them."""
+    monkeypatch.setattr(client_deadlines, "RATE_PERIOD", 0.1)
+    monkeypatch.setattr(client_deadlines, "MAX_CREDIT", 1024)
+    async with serving(with_tls, verify=first.trusted()) as (edge, _):
+        path = (await edge.post("/v1/jobs", json={"inputs": "x"})).json()["urls"]["result"]
+        await run_one(queue, [{"output": "x" * 16 * MIB}])
+        client = await asyncio.to_thread(Client, edge.base_url.port or 0, first.trusted())
+        with closing(client.socket), capture_logs() as logs:
+            client.socket.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+
+            async def hung_up() -> bool:
+                return [entry["event"] for entry in logs] == ["client too slow"]
+
+            await until(hung_up, SOON)
+
+
+async def test_cookies_are_only_for_https(with_tls: Settings, first: Certificates) -> None:
+    settings = with_tls.model_copy(update={"auth": "keys"})
+    async with serving(settings, verify=first.trusted()) as (edge, _):
+        cookie = (await edge.get("/sign-in")).headers["set-cookie"]
+    assert cookie.startswith("__Host-")
+    assert cookie.endswith("; Secure")
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")

@@ -41,3 +41,13 @@ async def test_figures_of_all_owners_are_for_admins(guarded: Keyed, browser: Bro
     assert "charts.js" not in (await browser.get("/models/sentiment")).text
     assert "/fragments/charts" in (await admin.get("/models/sentiment")).text
     assert "/metrics" not in (await browser.get("/")).text
+
+
+async def test_a_key_that_only_submits_has_no_links_to_pages_that_it_may_not_read(guarded: Keyed) -> None:
+    browser = Browser(guarded)
+    await browser.sign_in((await guarded.key("alice", frozenset({"submit"})))[1], "/try")
+    page = await browser.get("/try")
+    assert page.status_code == 200
+    assert 'href="/try"' in page.text
+    assert 'href="/jobs"' not in page.text
+    assert "/fragments/" not in page.text

@@ -81,7 +81,7 @@ async def test_a_wrong_key_is_told_and_counted(settings: Settings) -> None:
         for _ in range(3):
             answer = await browser.sign_in(wrong := new_secret())
             assert answer.status_code == 401
-            assert "the API key is not accepted" in answer.text
+            assert "This key is not accepted" in answer.text
             assert wrong not in answer.text
         answer = await browser.sign_in(new_secret())
         assert answer.status_code == 429
