@@ -1,4 +1,4 @@
-"""Where the owner is in payloads and records: of this release, of 0.1, of a newer one and of stock clients."""
+"""The owner in payloads and records: of this release, of 0.1, of a newer one and of stock clients."""
 
 import msgspec
 import pytest
