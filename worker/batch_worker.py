@@ -16,7 +16,7 @@ loading is retried after a pause (docs/decisions/022).
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +55,12 @@ waits for this time or twice as long, because an interrupted claim may have leas
 
 CLAIM_PAUSE = 0.02
 """Longest pause in seconds between claims while the engine is busy; it ends when the next batch is needed."""
+
+MAX_HELD = 8
+"""Times `window_bytes` that a worker may hold, one large job of each owner, before it claims no more."""
+
+LATEST_CLAIM = 0.5
+"""Longest pause in seconds after a batch was chosen, if the window is full."""
 
 BUSY_CLAIM = 2
 """After a claim of at least this many jobs, the next claim does not wait for the doorbell."""
@@ -226,15 +232,19 @@ class BatchWorker(Worker):
             while not self._closing.is_set():
                 # a claim that waits for the doorbell may find an empty window when it rings
                 trials = self._feeder.isolation
-                waiting = 0 if wait else len(self._batcher)
-                room = trials.room(self.settings.window_items, waiting, self.spec.max_batch_items)
+                if self._leases.bytes >= MAX_HELD * self.settings.window_bytes:
+                    await unless(self._closing, asyncio.sleep(CLAIM_PAUSE))
+                    continue
+                size = self.settings.window_items
+                waiting = 0 if wait else self._batcher.occupied(size)
+                room = trials.room(size, waiting, self.spec.max_batch_items)
                 if self._leases.bytes >= self.settings.window_bytes and (waiting or trials.jobs > 1):
                     room = 0
-                # more urgent jobs are claimed even if the window stays full for long
                 if room > 0:
-                    claimed, left = await self._claim(room, wait=wait)
-                else:
-                    before = self._batcher.head if len(self._batcher) else trials.head
+                    before = self._batcher.satisfied(size) if self._batcher.shared else {}
+                    claimed, left = await self._claim(room, before=before, wait=wait)
+                else:  # more urgent jobs, and those of other owners, even if the window stays full for long
+                    before = self._batcher.heads or trials.heads
                     claimed, left = await self._claim(self.spec.max_batch_items, before=before)
                 lost = self.shards.unavailable() if len(self.shards) > 1 else []
                 if self.burst and not left and not len(self._leases) and not lost:
@@ -245,13 +255,18 @@ class BatchWorker(Worker):
                     # one claim for each batch, so that other workers get their share
                     self._claim_due.clear()
                     await unless(self._closing, self._claim_due.wait())
+                    if room <= 0 and len(self._batcher) >= self.spec.max_batch_items:
+                        # as late as possible, so that what has come meanwhile is in the next batch
+                        await self._feeder.wait_until_needed(LATEST_CLAIM)
                     continue
                 if claimed:  # one claim for all jobs that arrive while the engine is busy
                     await self._feeder.wait_until_needed(CLAIM_PAUSE)
                 if claimed < BUSY_CLAIM and not left:
                     wait = DOORBELL_WAIT
 
-    async def _claim(self, inputs: int, *, before: float | None = None, wait: float = 0.0) -> tuple[int, int]:
+    async def _claim(
+        self, inputs: int, *, before: Mapping[str, float] = {}, wait: float = 0.0
+    ) -> tuple[int, int]:
         """Claims jobs with about `inputs` inputs into the window; returns how many, and how many wait."""
         size = max(0, self.settings.window_bytes - self._leases.bytes)
         claim = partial(self.rounds.claim, size=size, before=before, wait=wait)

@@ -38,8 +38,8 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     traceparent: Any = None
     """W3C trace context of the parent of the job's spans."""
     version: int = VERSION
-    weight: Annotated[float, Meta(gt=0)] = 1.0
-    """The owner's share of the workers, relative to other owners with waiting jobs."""
+    weight: Annotated[float, Meta(gt=0)] | None = None
+    """The owner's share of the workers, relative to other owners with waiting jobs; 1 by default."""
     work: int = 0
     """Estimated tokens that the model computes for the job; not stored for the anonymous owner."""
     webhook: Any = None

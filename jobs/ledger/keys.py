@@ -22,6 +22,10 @@ RUNNING = 10**15
 the score is RUNNING + the lease's end in Unix ms. So a claimed job is outside the due range but still in its
 queue (as a stock client expects), and the score shows whether its lease has ended."""
 
+PARKED = 2 * 10**15
+"""From this value on the job of a named owner waits, and the score is PARKED + its due time. Its owner's own
+order (WAITING) has it too; claims take it from there, by shares (docs/decisions/037)."""
+
 EVENTS = "batchline:events"
 """Channel: msgpack list of [id, state, record or nil]; one message holds the transitions of many jobs. Each
 API process has a channel of its own, `batchline:events:<process>`; workers of release 0.1 use this one."""
@@ -77,7 +81,32 @@ PROGRESS = Key(
     "<inputs with an output> <inputs that failed>, then an outcome each, JSON, as they became known",
 )
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
-QUEUE = Key("batchline:queue:*", "zset", "jobs", "permanent", "id -> due time, or RUNNING + lease end", True)
+QUEUE = Key(
+    "batchline:queue:*",
+    "zset",
+    "jobs",
+    "permanent",
+    "id -> due time, RUNNING + lease end, or PARKED + due time",
+    True,
+)
+WAITING = Key(
+    "batchline:waiting:*", "zset", "jobs", "permanent", "<owner>:<model>; id -> due time of its jobs", True
+)
+TURNS = Key(
+    "batchline:turns:*",
+    "zset",
+    "jobs",
+    "permanent",
+    "owner with waiting jobs -> virtual start time of its next one",
+    True,
+)
+SHARES = Key(
+    "batchline:shares:*",
+    "hash",
+    "jobs",
+    "an hour after the newest claim",
+    ":now, or owner -> virtual time up to which it was served",
+)
 DEADLINES = Key("batchline:deadlines:*", "zset", "jobs", "permanent", "id -> latest start in Unix ms", True)
 BYTES = Key("batchline:bytes:*", "string", "jobs", "permanent", "bytes of the unfinished payloads", True)
 DOORBELL = Key(
@@ -131,6 +160,9 @@ ALL = (
     PROGRESS,
     ABORT,
     QUEUE,
+    WAITING,
+    TURNS,
+    SHARES,
     DEADLINES,
     BYTES,
     DOORBELL,

@@ -79,6 +79,7 @@ class Ledger:
             parameters=job.parameters,
             expires_in=job.expires_in,
             owner=owner,
+            weight=job.sender.weight if job.sender.weight != 1 else None,
             result_ttl=job.result_ttl,
             keep_inputs=job.keep_inputs,
         )

@@ -124,6 +124,7 @@ class Shard:
             "attempts": self.key(keys.ATTEMPTS),
             "progress": self.key(keys.PROGRESS),
             "queue_prefix": self.key(keys.QUEUE),
+            "waiting": self.key(keys.WAITING),
             "deadlines_prefix": self.key(keys.DEADLINES),
             "bytes_prefix": self.key(keys.BYTES),
             "idempotency": self.key(keys.IDEMPOTENCY),
@@ -142,6 +143,8 @@ class Shard:
     def _of_model(self, model: str) -> dict[str, Any]:
         kinds = {
             "queue": keys.QUEUE,
+            "turns": keys.TURNS,
+            "shares": keys.SHARES,
             "deadlines": keys.DEADLINES,
             "bytes": keys.BYTES,
             "doorbell": keys.DOORBELL,

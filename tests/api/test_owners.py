@@ -1,10 +1,9 @@
 """Every route as somebody else: nothing of another owner's job is shown, and nothing is done to it.
 
-The table WALK has every route of the application. A new route fails the test until it is there.
+`walk.py` has every route of the application. A new route fails the test until it is there.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 import httpx
@@ -26,6 +25,7 @@ from jobs.owners import Sender
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
+from tests.api.walk import ERRORS, FORM, WALK, WHOSE, Ask
 from tests.ledger import MODEL, SHARDS, JobQueue, ending, first_shard, heartbeat
 
 SECRET = "no-one-elses-business"  # noqa: S105 - in all that is Alice's
@@ -34,90 +34,6 @@ ERROR: dict[str, Any] = {
     "error": {"type": "urn:batchline:problem:input-failed", "title": "t", "detail": SECRET}
 }
 OUTPUT: dict[str, Any] = {"output": [{"label": SECRET, "score": 0.5}]}
-
-FORM = {"text": "b\nc", "mode": "lines", "model": MODEL}
-
-
-class Ask(NamedTuple):
-    """A query with `{id}` or `{tail}` of a job, and how the request is sent."""
-
-    query: str = ""
-    how: Mapping[str, Any] = MappingProxyType({})
-
-
-def asks(*queries: str) -> list[Ask]:
-    return [Ask(query) for query in queries]
-
-
-WALK: dict[tuple[str, str], list[Ask]] = {
-    ("POST", "/v1/jobs"): [
-        Ask("", {"json": {"inputs": "x"}}),
-        Ask("", {"json": {"inputs": "x"}, "headers": {"idempotency-key": "key"}}),
-        Ask("?wait=0.01", {"json": {"inputs": "x"}}),
-    ],
-    ("GET", "/v1/jobs"): asks(
-        "", "?limit=100", "?cursor={id}", "?state=failed,partial,cancelled", f"?model={MODEL}"
-    ),
-    ("GET", "/v1/jobs/{job_id}"): asks("", "?wait=0.01"),
-    ("DELETE", "/v1/jobs/{job_id}"): asks(""),
-    ("GET", "/v1/jobs/{job_id}/result"): asks("", "?wait=0.01"),
-    ("GET", "/v1/jobs/{job_id}/results"): [
-        *asks("", "?from=1"),
-        Ask("", {"headers": {"accept": "application/x-ndjson"}}),
-    ],
-    ("GET", "/v1/jobs/{job_id}/events"): [Ask(), Ask("", {"headers": {"last-event-id": "succeeded.1"}})],
-    ("GET", "/v1/models"): asks(""),
-    ("GET", "/health/live"): asks(""),
-    ("GET", "/health/ready"): asks(""),
-    ("GET", "/metrics"): asks(""),
-    ("GET", "/openapi.json"): asks(""),
-    ("GET", "/docs"): asks(""),
-    ("GET", "/static"): asks("/style.css"),
-    ("GET", "/sign-in"): asks(""),
-    ("POST", "/sign-in"): [Ask("", {"data": {"key": "bl_x"}})],
-    ("POST", "/sign-out"): asks(""),
-    ("GET", "/"): asks("", "?state=failed", f"?model={MODEL}", f"?charts={MODEL}"),
-    ("GET", "/models/{name:path}"): asks("", "?state=failed", "?state=partial"),
-    ("GET", "/jobs"): asks("", "?after={id}", "?id={id}", "?id={tail}", "?state=failed", f"?model={MODEL}"),
-    ("GET", "/jobs/{job_id}"): asks(""),
-    ("POST", "/jobs/{job_id}/cancel"): [Ask(), Ask("", {"headers": {"hx-request": "true"}})],
-    ("GET", "/try"): asks("", f"?model={MODEL}"),
-    ("POST", "/try"): [Ask("", {"data": FORM})],
-    ("POST", "/submit"): [
-        Ask("", {"data": FORM}),
-        Ask("", {"data": FORM, "headers": {"hx-request": "true"}}),
-        Ask("", {"data": FORM | {"nonce": "{id}"}}),
-    ],
-    ("GET", "/fragments/overview"): asks("", f"?model={MODEL}"),
-    ("GET", "/fragments/charts"): asks(f"?model={MODEL}"),
-    ("GET", "/fragments/recent"): asks("", "?state=failed", f"?model={MODEL}"),
-    ("GET", "/fragments/served"): asks("", f"?model={MODEL}"),
-    ("GET", "/fragments/jobs/{job_id}"): asks(""),
-    ("GET", "/fragments/answers/{job_id}"): asks(""),
-}
-
-WHOSE = {
-    ("GET", "/v1/jobs"),
-    ("GET", "/v1/jobs/{job_id}"),
-    ("GET", "/v1/jobs/{job_id}/result"),
-    ("GET", "/v1/jobs/{job_id}/events"),
-    ("GET", "/"),
-    ("GET", "/models/{name:path}"),
-    ("GET", "/jobs"),
-    ("GET", "/jobs/{job_id}"),
-    ("GET", "/fragments/recent"),
-    ("GET", "/fragments/jobs/{job_id}"),
-}
-"""Routes that show an admin whose a job is."""
-
-ERRORS = {
-    ("GET", "/v1/models"),
-    ("GET", "/health/ready"),
-    ("GET", "/"),
-    ("GET", "/models/{name:path}"),
-    ("GET", "/fragments/overview"),
-}
-"""Routes that show an admin the errors of workers, which may contain parts of a job."""
 
 
 class ByHeader:

@@ -16,9 +16,10 @@ from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.views import UNREADABLE, input_count
 from jobs.ledger.wire import FUNCTION, Payload, decode_payload
 from jobs.models import ModelSpec
+from jobs.owners import Sender
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobRequest, JobState, NewJob, validate_request
-from worker.batching.batcher import Item
+from worker.batching.flows import Item
 from worker.engine.protocol import Failure
 from worker.leases.held import HeldJob, Outcome, Unreadable, Work, outcome_json, results_json
 
@@ -44,6 +45,8 @@ class LeasedJob(HeldJob):
         self._parameters_key = msgspec.json.encode(job.parameters, order="deterministic")
         self.rank = priorities.rank(job.priority)
         """Its priority, 0 for the highest."""
+        self.weight = job.sender.weight
+        """Its owner's share."""
         self.start_by = 0
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
         if job.expires_in is not None and not claimed.attempts:
@@ -122,7 +125,7 @@ class LeasedJob(HeldJob):
         """The items of inputs that have no outcome yet; `lengths` has one length per input."""
         score, group = self.claimed.score, self.group
         return [
-            Item(self, index, score, length, group, self.rank)
+            Item(self, index, score, length, group, self.rank, self.claimed.owner, self.weight)
             for index, length in enumerate(lengths)
             if self._outcomes[index] is None
         ]
@@ -277,4 +280,7 @@ def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:
         priority=priorities.named(fields.priority),
         expires_in=UNSET if fields.expires_in is None else fields.expires_in,
     )
-    return validate_request(request, spec)
+    job = validate_request(request, spec)
+    if not fields.owner:
+        return job
+    return msgspec.structs.replace(job, sender=Sender(fields.owner, weight=fields.weight or 1.0))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.ledger.leasing import Ending
-from worker.batching.batcher import Batcher, Item
+from worker.batching.batcher import Batcher
+from worker.batching.flows import Item
 from worker.batching.lengths import LengthMeter
 from worker.leases.held import Outcome
 from worker.leases.leased_job import Batch, LeasedJob

@@ -12,6 +12,7 @@
 --@arg id
 --@arg most_bytes  of a record that is returned with its results
 --@arg queue_prefix  of the keys of a model
+--@arg waiting  prefix of the keys of an owner and a model
 --@arg deadlines_prefix
 --@arg bytes_prefix
 --@arg sees  '=' and the owner whose jobs the caller may end, or '*' for all

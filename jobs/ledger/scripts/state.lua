@@ -1,5 +1,6 @@
 -- Included by the scripts that read a job that has not ended: its state, atomically and without its inputs.
 --@arg queue_prefix
+--@arg waiting  prefix
 --@each model  that the caller serves
 --@include values.lua
 --@include payload.lua
@@ -16,7 +17,13 @@ local function state()
     if type(score) == 'string' then
       local inputs, created, owner = outline(payload)
       if not inputs then return {} end
-      local place = tonumber(score) < 1e15 and redis.call('ZRANK', queue, ARGV.id) + 1 or 0
+      local place = 0
+      if tonumber(score) < 1e15 then
+        place = redis.call('ZRANK', queue, ARGV.id) + 1
+      elseif tonumber(score) >= 2e15 then    -- among its owner's jobs
+        local rank = redis.pcall('ZRANK', ARGV.waiting .. owner .. ':' .. EACH.model, ARGV.id)
+        place = type(rank) == 'number' and rank + 1 or 0
+      end
       local done = inputs > 1 and redis.pcall('LINDEX', ARGV.progress .. ARGV.id, 0)
       if type(done) ~= 'string' then done = false end
       local lease = peek('GET', ARGV.leases .. ARGV.id)

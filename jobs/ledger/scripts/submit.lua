@@ -3,7 +3,6 @@
 -- Returns for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} | {'full', 'jobs'|'bytes'},
 -- and after them the unfinished jobs of this queue and their bytes.
 -- Refused when memory is full (no allow-oom flag): nothing is written and the clients get 503.
---@key queue
 --@key deadlines
 --@key bytes
 --@key doorbell
@@ -15,6 +14,8 @@
 --@include many.lua
 --@include ring.lua
 --@include counter.lua
+--@include lines.lua
+--@arg model
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
 --@arg idempotency
@@ -43,12 +44,21 @@ redis.call('ZCARD', KEYS.recent)
 for at = EACH.first, #ARGV, EACH.size do
   if EACH.watcher ~= '' then redis.call('HLEN', KEYS.watched) break end
 end
+for at = EACH.first, #ARGV, EACH.size do
+  if EACH.owner ~= '' then
+    redis.call('ZCARD', line_of(EACH.owner, ARGV.model))
+    redis.call('ZCARD', KEYS.turns)
+    redis.call('HLEN', KEYS.shares)
+  end
+end
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
-local ahead = {}                             -- score -> jobs with that score or less, including new ones
+local placed = {}                            -- owner -> score -> jobs with that score or less, including new ones
 
-local function position(score)
+local function position(owner, score, added)
+  local ahead = placed[owner] or {}
+  placed[owner] = ahead
   if not ahead[score] then
-    ahead[score] = redis.call('ZCOUNT', KEYS.queue, '-inf', score)
+    ahead[score] = redis.call('ZCOUNT', owner == '' and KEYS.queue or line_of(owner, ARGV.model), '-inf', score)
     for i = 1, #added - 2, 2 do              -- jobs of this call are not in the queue yet
       if added[i] <= score then ahead[score] = ahead[score] + 1 end
     end
@@ -74,18 +84,19 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   local payload = head .. uint(now)
   if bytes + #payload > most_bytes then return {'full', 'bytes'} end
 
-  local score, n = now - head_start, #added
+  local score, n = now - head_start, #recent
   redis.call('SET', payload_key, payload)
   if latest ~= '0' then redis.call('ZADD', KEYS.deadlines, now + latest, id) end
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
-  added[n + 1], added[n + 2], recent[n + 1], recent[n + 2] = score, id, now, id
+  recent[n + 1], recent[n + 2] = now, id
+  if owner ~= '' then park(owner, score, id) else added[#added + 1], added[#added + 2] = score, id end
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
   if owner ~= '' then
     local list = owned[owner] or {}
     owned[owner], list[#list + 1], list[#list + 2] = list, now, id
   end
   depth, bytes = depth + 1, bytes + #payload
-  return {'accepted', now, position(score)}
+  return {'accepted', now, position(owner, score, lines[owner] or added)}
 end
 
 for at = EACH.first, #ARGV, EACH.size do
@@ -93,8 +104,9 @@ for at = EACH.first, #ARGV, EACH.size do
     EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
     EACH.watcher, EACH.owner)
 end
-if #added > 0 then
+if #recent > 0 then
   many('ZADD', KEYS.queue, added)
+  settle_lines(ARGV.model)
   redis.call('INCRBY', KEYS.bytes, bytes - before)
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
@@ -109,7 +121,7 @@ if #added > 0 then
     many('HSET', KEYS.watched, watched)
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
   end
-  ring(KEYS.doorbell, #added / 2, tokens)
+  ring(KEYS.doorbell, #recent / 2, tokens)
 end
 answers[#answers + 1], answers[#answers + 2] = depth, bytes
 return answers

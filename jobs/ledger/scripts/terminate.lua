@@ -1,9 +1,10 @@
--- Included by the scripts that end jobs without running them, after conclude.lua and payload.lua.
+-- Included by the scripts that end jobs without running them, after conclude.lua and payload.lua; they declare `waiting`.
 
 -- Ends a job without running it. `detail`: the encoded fields of its header after the first seven, if there are any.
 local function terminate(id, model, state, detail, results)
 --@include outline.lua
   local n, created, owner = outline(ARGV.payloads .. id)
+  if owner and owner ~= '' then redis.pcall('ZREM', ARGV.waiting .. owner .. ':' .. model, id) end
   local lease = peek('GET', ARGV.leases .. id)
   local attempts = whole(peek('GET', ARGV.attempts .. id), 0)
   local started = lease and whole(string.sub(lease, 33), 0) or 0   -- 0: no start that counts
