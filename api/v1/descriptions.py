@@ -118,8 +118,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "limits": "Limits of one job.",
         "queue": "Numbers of its unfinished jobs.",
         "workers": "The live workers that serve it.",
-        "failures": "Why inputs failed recently, the newest reason first. Empty for callers who see only their own "
-        "jobs.",
+        "failures": "Why inputs failed recently, the newest reason first. Empty for callers who see only "
+        "their own jobs.",
     },
     "ModelLimits": {
         "max_inputs": "Inputs in one job.",
