@@ -17,7 +17,7 @@ from api.access.caller import caller_of
 from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.waiting.waiting import Waiting
-from jobs.errors import QueueFull
+from jobs.errors import QueueFull, UnknownModel
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
 from jobs.monitoring.metrics import ApiMetrics
@@ -65,9 +65,11 @@ class Intake:
         Returns the job and whether an earlier request with the same key submitted it.
         `key` may equal `job_id`, if the id is the same each time the request is sent.
 
-        Raises QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
+        Raises UnknownModel, QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
         """
         caller = caller_of(request.scope)
+        if caller.models and job.model not in caller.models:  # whatever its dialect has checked
+            raise UnknownModel(f"no model named {job.model!r} is served", pointer="/model")
         sender = caller.sender
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:

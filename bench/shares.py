@@ -1,9 +1,9 @@
 """`python -m bench.shares`: measures how owners share a worker, and what sharing costs a single owner.
 
-flood   One owner has many jobs of 1,000 inputs. Another sends one input at a time: its total time, unloaded and
-        beside the flood, as the ledger reports it.
-owners  2, 10 and 100 owners, each with large jobs or with many small ones: Jain's fairness index of the inputs
-        that the engine ran for each of them.
+flood   One owner has many jobs of 1,000 inputs. Another sends one input at a time: its total time, unloaded
+        and beside the flood, as the ledger reports it.
+owners  2, 10 and 100 owners, each with large jobs or with many small ones: Jain's fairness index of the
+        inputs that the engine ran for each of them.
 single  Inputs per second of the same flood by a named owner and by the anonymous one, in turn.
 
 The model sleeps COST seconds for each input, so a full batch takes BATCH x COST.
@@ -123,8 +123,8 @@ async def measure_owners(bench: Bench, number: int, inputs: int, seconds: float)
     index = sum(shares) ** 2 / (number * sum(each**2 for each in shares))
     batch = sum(shares) / max(1, len(bench.ran(since)))
     print(
-        f"{number:4} owners, every second one with jobs of one input: Jain's index {index:.3f} over {elapsed:.0f} s;"
-        f" inputs each {min(shares)} to {max(shares)}; batches of {batch:.1f}",
+        f"{number:4} owners, every second one with jobs of one input: Jain's index {index:.3f}"
+        f" over {elapsed:.0f} s; inputs each {min(shares)} to {max(shares)}; batches of {batch:.1f}",
         flush=True,
     )
     await bench.drop(ids)

@@ -34,6 +34,9 @@ MODEL = "sentiment"
 SHARDS = int(os.environ.get("TEST_SHARDS", "1"))
 """Shards of the queues that tests use, unless a test is about another number."""
 
+TOKENS, COMPUTE_US = 10, 1500
+"""What `ending` reports: tokens of each input, and microseconds of the engine of each job."""
+
 WATCHER = "0123456789abcdef"
 """The name of an API process."""
 
@@ -212,7 +215,8 @@ def _ending(
         batch=(inputs, 0.25),
         owner=owner(keywords),
     )
-    asked = terms(keywords)
+    usage = (inputs, failed, TOKENS * inputs, COMPUTE_US)
+    asked = terms(keywords, usage)
     return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked)
 
 

@@ -94,9 +94,8 @@ def status_of(
     """As `status`, from an observation and without trends; None if Redis cannot be reached."""
     specs = shared.catalog.specs if spec is None else {spec.name: spec}
     condition = shared.observer.judged(seen, sees=sees)
-    if spec is not None:
-        about = ("redis", f"model {spec.name}")
-        condition = Condition({name: condition.checks[name] for name in about if name in condition.checks})
+    about = {"redis", *(f"model {name}" for name in specs)}
+    condition = Condition({name: found for name, found in condition.checks.items() if name in about})
     lifetime = shared.settings.result_ttl
     return {
         "away": seen is None,

@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.access.caller import caller_of
-from api.pages import curl_lines, job_results, job_rows
-from api.pages.forms import by_htmx, refuse_cross_site
+from api.pages import curl_lines, forms, job_results, job_rows
 from api.pages.job_status import status
 from api.pages.output_rows import shortened
 from api.pages.rendering import page
@@ -51,9 +50,10 @@ async def answers_fragment(job_id: str, request: Request, shared: Shared) -> Res
 @router.post("/jobs/{job_id}/cancel")
 async def cancel(job_id: str, request: Request, shared: Shared, caller: Asking) -> Response:
     """Cancels the job: the cancel button, with and without JavaScript."""
-    refuse_cross_site(request)
+    forms.refuse_cross_site(request)
+    await forms.check(request, shared.settings.max_request_bytes)
     job = await shared.ledger.cancel(job_id, STATE_ONLY, sees=caller.sees)
-    if by_htmx(request):
+    if forms.by_htmx(request):
         return await _shown(request, shared, job_id, "fragments/job.html")
     return RedirectResponse(job.urls["page"], 303)
 

@@ -43,6 +43,7 @@ async def submit(request: Request, shared: Shared) -> Response:
     form: dict[str, str] = {}
     try:
         form |= await forms.read(request, shared.settings.max_request_bytes)
+        forms.check_token(request, form)
         new, asked = try_form.job(form, shared.catalog)
         nonce = try_form.nonce(form) or await shared.ledger.new_id()
         owner = caller_of(request.scope).owner

@@ -12,6 +12,7 @@ from api.v1.openapi import LIVE, READY
 from api.v1.replies import reply
 from jobs.errors import QueueUnavailable
 from jobs.monitoring.metrics import LedgerCollector
+from jobs.monitoring.owner_metrics import OwnerCollector
 
 router = APIRouter(tags=["health"])
 
@@ -45,19 +46,25 @@ async def ready(shared: Shared, caller: Asking) -> Response:
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(shared: Shared) -> Response:
-    """Metrics in Prometheus' text format: of the processes on this port, the queue and every live worker."""
+async def metrics(shared: Shared, caller: Asking) -> Response:
+    """Metrics in Prometheus' text format: of the processes on this port, the queue and every live worker.
+
+    Those of owners are for admins, also where another resolver than that of the keys lets others in.
+    """
+    admin = caller.sees is None
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
             shards = shared.ledger.shards
             depths = await shards.depth()
             workers = await shared.roster.workers(fresh=True) if shards.first.available else None
+            owners = await shared.owner_totals.read() if admin and shards.first.available else {}
         footprints = await shared.footprints.read()
         unavailable = len(shards.unavailable())
         ledger = LedgerCollector(depths, workers, shared.settings, footprints, unavailable)
     except (QueueUnavailable, TimeoutError):
-        ledger = LedgerCollector(None, None, shared.settings)
+        ledger, owners = LedgerCollector(None, None, shared.settings), {}
     scraped = CollectorRegistry()
     scraped.register(ledger)
+    scraped.register(OwnerCollector(owners))
     body = shared.metrics.exposition() + generate_latest(scraped)
     return Response(body, media_type=CONTENT_TYPE_LATEST)

@@ -49,8 +49,7 @@ class Events(NamedTuple):
 async def stream(source: Events, job_id: str, last_id: str | None, request: Request) -> Response:
     """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts.
 
-    The stream ends if its caller is no longer admitted when the job is read again. The client then reconnects
-    and receives the reason.
+    If its caller is no longer admitted when the job is read again, the stream ends with the event `error`.
     """
     job = await source.ledger.read(job_id, STATE_ONLY, sees=caller_of(request.scope).sees)
     if job.status.terminal and last_id == event_id(job):
@@ -83,6 +82,11 @@ async def frame(job: Job, name: str, held: HeldResults | None, retry: bytes) -> 
             yield part
 
 
+def problem_event(refusal: Refusal) -> bytes:
+    """The event `error` with the problem, the last of a stream whose caller is no longer admitted."""
+    return b"event: error\ndata: " + msgspec.json.encode(refusal.problem.document()) + b"\n\n"
+
+
 async def _frames(source: Events, job_id: str, last_id: str | None, request: Request) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
     with source.subscriber.watching(job_id) as watch:
@@ -102,7 +106,10 @@ async def _frames(source: Events, job_id: str, last_id: str | None, request: Req
             except (QueueUnavailable, OverBudget):
                 asyncio.get_running_loop().call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
                 continue
-            except (JobGone, JobNotFound, Refusal):  # the job's lifetime ended without an event
+            except Refusal as refusal:  # the caller's key is no longer accepted
+                yield problem_event(refusal)
+                return
+            except (JobGone, JobNotFound):  # the job's lifetime ended without an event
                 return
             job = found
             if new:

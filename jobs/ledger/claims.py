@@ -63,9 +63,9 @@ class Claims:
 
         Stops at the first job that brings the payloads to `size` bytes or more, by default `window_bytes`.
         With several `workers` on the queue a claim takes its share, so that they finish a burst together.
-        Of the owners in `before` it takes only more urgent jobs, with a score below that; with `share`, of all
-        owners after that many inputs, with scores below `preferred`. With `wait` it first waits up to that
-        many seconds for a submit; Redis then runs the claim without another round trip.
+        Of the owners in `before` it takes only more urgent jobs, with a score below that; with `share`, of
+        all owners after that many inputs, with scores below `preferred`. With `wait` it first waits up
+        to that many seconds for a submit; Redis then runs the claim without another round trip.
         """
         token = new_token(self._worker)
         parameters = self.shard.parameters(
@@ -113,7 +113,8 @@ class Claims:
         """
         each: list[Any] = []
         for job in progress:
-            each += (job.id, job.token, job.before, job.succeeded, job.failed, len(job.outcomes))
+            spent = " {} {}".format(*job.spent) if job.spent else ""
+            each += (job.id, job.token, job.before, job.succeeded, job.failed, spent, len(job.outcomes))
             each += job.outcomes
         deleted = await self.shard.run(script("progress"), "", each, lifetime=PROGRESS_TTL)
         failpoints.reach("after_note")
@@ -125,6 +126,16 @@ class Claims:
             key = self.shard.key(keys.PROGRESS, job_id)
             found: list[bytes] = await self.shard.redis.lrange(key, 1, -1)  # type: ignore[misc]
         return found
+
+    async def spent(self, job_id: str) -> tuple[int, int]:
+        """Returns the tokens and the microseconds that `note` stored, by any worker."""
+        async with self.shard.integrity.intact():
+            head = await self.shard.redis.lindex(self.shard.key(keys.PROGRESS, job_id), 0)  # type: ignore[misc]
+        try:
+            _, _, tokens, us = map(int, head.split())
+        except (AttributeError, ValueError):  # no progress, or that of an earlier release
+            return 0, 0
+        return tokens, us
 
     async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
         """Ends the jobs whose lease is still valid, in one step; returns the ids of the refused ones."""

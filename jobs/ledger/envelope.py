@@ -5,7 +5,7 @@ Readers ignore unknown fields, and payloads are never rewritten, so a newer rele
 older worker returns the job (docs/decisions/027).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -71,7 +71,12 @@ def owner(keywords: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) and NAME.fullmatch(name) else ""
 
 
-def terms(keywords: Mapping[str, Any]) -> bytes:
-    """Returns a job's TERMS in the form that `finish.lua` expects."""
+def terms(keywords: Mapping[str, Any], usage: Sequence[int] = ()) -> bytes:
+    """Returns a job's TERMS in the form that `finish.lua` expects; of a named owner also what it used.
+
+    `usage`: inputs, failed inputs, tokens, and microseconds of the engine (`usage.lua`).
+    """
     asked = {name: keywords[name] for name in TERMS if name in keywords}
+    if name := owner(keywords):
+        asked |= {"owner": name, "usage": usage}
     return msgspec.msgpack.encode(asked) if asked else b""

@@ -19,7 +19,18 @@ from jobs.store.connection import availability
 log = structlog.get_logger(__name__)
 
 OF_A_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL, keys.HISTORY, keys.SAMPLED)
-OF_ALL = (keys.RECENT, keys.ABORT, keys.ROSTER, keys.WATCHED, keys.OUTBOX, keys.SHARDS)
+OF_ALL = (
+    keys.RECENT,
+    keys.ABORT,
+    keys.ROSTER,
+    keys.WATCHED,
+    keys.OUTBOX,
+    keys.SHARDS,
+    keys.API_KEYS,
+    keys.API_KEY_USES,
+    keys.USAGE_OWNERS,
+    keys.METERED_OWNERS,
+)
 
 LOG_EVERY = 60.0
 """Seconds between log lines about the same key."""

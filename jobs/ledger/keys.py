@@ -78,7 +78,8 @@ PROGRESS = Key(
     "list",
     "worker",
     "a day after the newest outcome; until the job ends",
-    "<inputs with an output> <inputs that failed>, then an outcome each, JSON, as they became known",
+    "<inputs with an output> <inputs that failed>, of a named owner <tokens> <microseconds>; then an outcome"
+    " each, JSON, as they became known",
 )
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
 QUEUE = Key(
@@ -141,6 +142,8 @@ GROUP = Key(
     "30 days after the newest ending",
     "state -> ended jobs of the group in this shard",
 )
+API_KEYS = Key("batchline:keys", "hash", "keys command", "permanent", "key id -> record, JSON; version", True)
+API_KEY_USES = Key("batchline:keys:used", "hash", "api", "permanent", "key id -> last use in Unix ms", True)
 SHARDS = Key("batchline:shards", "hash", "jobs", "permanent", "number of shards -> Unix ms", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
@@ -149,6 +152,36 @@ SAMPLED = Key(
     "batchline:sampled:*", "hash", "jobs", "20 min", "at: of the newest sample; counts: that it has seen"
 )
 SAMPLING = Key("batchline:sampling:*", "string", "jobs", "4.5 s", "that a process adds a sample")
+
+USAGE = Key(
+    "batchline:usage:*",
+    "hash",
+    "who ends the job",
+    "90 days after the newest ending",
+    "of an owner in one hour (hours since 1970, UTC): <model>:<counter> -> number",
+)
+USAGE_OWNERS = Key(
+    "batchline:usage-owners",
+    "zset",
+    "who ends the job",
+    "90 days after the newest ending; members too",
+    "owner -> the hour of its newest ending",
+)
+USAGE_TOTALS = Key(
+    "batchline:usage-totals:*",
+    "hash",
+    "api, who ends the job",
+    "90 days after the newest ending",
+    "of an owner in the metrics, or of all others: <model>:<counter> -> number",
+)
+
+METERED_OWNERS = Key(
+    "batchline:metered-owners",
+    "zset",
+    "api",
+    "90 days after the newest change",
+    "owner with counters of its own in the metrics -> since when, Unix ms",
+)
 
 ALL = (
     JOB,
@@ -171,12 +204,18 @@ ALL = (
     WATCHED,
     OUTBOX,
     GROUP,
+    API_KEYS,
+    API_KEY_USES,
     SHARDS,
     HEARTBEAT,
     ROSTER,
     HISTORY,
     SAMPLED,
     SAMPLING,
+    USAGE,
+    USAGE_OWNERS,
+    USAGE_TOTALS,
+    METERED_OWNERS,
 )
 
 

@@ -79,6 +79,8 @@ class Progress(NamedTuple):
     """Total inputs with an output, and total inputs that failed."""
     outcomes: Sequence[bytes]
     """Each as JSON, an object with the input's `index`."""
+    spent: tuple[int, int] | None = None
+    """Tokens, and microseconds of the engine, so far; only for a job of a named owner."""
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -222,7 +222,7 @@ class Reading:
 
     def _unfinished(self, job_id: str, parts: Sequence[Any]) -> Job:
         inputs, created, lease, attempts, index, place, done, owner = parts
-        succeeded, failed = map(int, done.split()) if done else (0, 0)
+        succeeded, failed = map(int, done.split()[:2]) if done else (0, 0)
         return views.unfinished(
             job_id,
             self._models[index],

@@ -112,10 +112,13 @@ class Shard:
         """Returns the keys and arguments that are the same for every call of a script, by name."""
         return {
             "abort": self.key(keys.ABORT),
+            "api_keys": self.key(keys.API_KEYS),
             "outbox": self.key(keys.OUTBOX),
             "recent": self.key(keys.RECENT),
             "roster": self.key(keys.ROSTER),
             "shards": self.key(keys.SHARDS),
+            "usage_owners": self.key(keys.USAGE_OWNERS),
+            "metered_owners": self.key(keys.METERED_OWNERS),
             "watched": self.key(keys.WATCHED),
             "payloads": self.key(keys.JOB),
             "results": self.key(keys.RESULT),
@@ -129,6 +132,8 @@ class Shard:
             "idempotency": self.key(keys.IDEMPOTENCY),
             "recent_of_owner": self.key(keys.RECENT_OF_OWNER),
             "groups": self.key(keys.GROUP),
+            "usage": self.key(keys.USAGE),
+            "usage_totals": self.key(keys.USAGE_TOTALS),
             "events": keys.EVENTS,
             "result_ttl": int(self.settings.result_ttl * 1000),
             "idempotency_ttl": int(self.settings.idempotency_ttl * 1000),

@@ -38,15 +38,23 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ],
     ("GET", "/v1/jobs/{job_id}/events"): [Ask(), Ask("", {"headers": {"last-event-id": "succeeded.1"}})],
     ("GET", "/v1/models"): asks(""),
+    ("GET", "/v1/usage"): asks(
+        "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
+    ),
     ("GET", "/health/live"): asks(""),
     ("GET", "/health/ready"): asks(""),
     ("GET", "/metrics"): asks(""),
     ("GET", "/openapi.json"): asks(""),
     ("GET", "/docs"): asks(""),
     ("GET", "/static"): asks("/style.css"),
+    ("GET", "/sign-in"): asks(""),
+    ("POST", "/sign-in"): [Ask("", {"data": {"key": "bl_x"}})],
+    ("POST", "/sign-out"): asks(""),
     ("GET", "/"): asks("", "?state=failed", f"?model={MODEL}", f"?charts={MODEL}"),
     ("GET", "/models/{name:path}"): asks("", "?state=failed", "?state=partial"),
     ("GET", "/jobs"): asks("", "?after={id}", "?id={id}", "?id={tail}", "?state=failed", f"?model={MODEL}"),
+    ("GET", "/owners"): asks("", "?owner=alice"),
+    ("GET", "/usage"): asks("", "?owner=alice"),
     ("GET", "/jobs/{job_id}"): asks(""),
     ("POST", "/jobs/{job_id}/cancel"): [Ask(), Ask("", {"headers": {"hx-request": "true"}})],
     ("GET", "/try"): asks("", f"?model={MODEL}"),
@@ -75,8 +83,14 @@ WHOSE = {
     ("GET", "/jobs/{job_id}"),
     ("GET", "/fragments/recent"),
     ("GET", "/fragments/jobs/{job_id}"),
+    ("GET", "/v1/usage"),
+    ("GET", "/owners"),
+    ("GET", "/metrics"),
 }
-"""Routes that show an admin whose a job is."""
+"""Routes that show an admin whose a job is, or who used what."""
+
+OWN_NAME = {("GET", "/v1/usage"), ("GET", "/openapi.json")}
+"""Routes whose answers have an `owner` for everybody: the caller's own, or an example."""
 
 ERRORS = {
     ("GET", "/v1/models"),

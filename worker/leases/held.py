@@ -58,11 +58,25 @@ class HeldJob:
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._compute_ms = 0.0
+        self.used_tokens = 0.0
+        """Tokens that were computed for a named owner's job: its part of each batch."""
+        self.used_seconds = 0.0
+        """Seconds of the engine, in the same way."""
 
     @property
     def traceparent(self) -> object:
         """Its trace context, if any; unchecked."""
         return self._keywords.get("traceparent")
+
+    @property
+    def owner(self) -> object:
+        """Its owner, if it is a named one; unchecked."""
+        return self._keywords.get("owner")
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """Tokens, and microseconds of the engine, so far."""
+        return round(self.used_tokens), round(self.used_seconds * 1e6)
 
     @property
     def started(self) -> bool:
@@ -117,7 +131,9 @@ class HeldJob:
             order=work.order,
             owner=owner(self._keywords) if ours else "",
         )
-        asked = terms(self._keywords) if ours else b""
+        inputs = 0 if state is JobState.EXPIRED else self.count
+        usage = (inputs, len(self.failures), *self.spent) if self.owner else ()
+        asked = terms(self._keywords, usage) if ours else b""
         return Ending(self.id, self.claimed.token, state, encode_head(header), results or b"", asked)
 
 

@@ -130,8 +130,13 @@ class LeasedJob(HeldJob):
             if self._outcomes[index] is None
         ]
 
-    def resume(self, noted: Sequence[bytes]) -> None:
-        """Restores the progress that an earlier worker noted, unless some of it cannot be read."""
+    def resume(self, noted: Sequence[bytes], spent: tuple[int, int] = (0, 0)) -> None:
+        """Restores the progress that an earlier worker noted, unless some of it cannot be read.
+
+        `spent` are the tokens, and the microseconds of the engine, that it took until then.
+        """
+        self.used_tokens += spent[0]
+        self.used_seconds += spent[1] / 1e6
         try:
             entries = dict(map(_entry, noted))
         except (msgspec.MsgspecError, IndexError):
@@ -161,7 +166,8 @@ class LeasedJob(HeldJob):
             size += len(outcomes[-1])
         known = [self._outcomes[index] for index in self._order[: self.noted + len(outcomes)]]
         failed = sum(isinstance(outcome, Failure) for outcome in known)
-        return Progress(self.id, self.claimed.token, self.noted, len(known) - failed, failed, outcomes)
+        spent = self.spent if self.owner else None
+        return Progress(self.id, self.claimed.token, self.noted, len(known) - failed, failed, outcomes, spent)
 
     def killed(self, index: int) -> None:
         """Records that an engine died while this input ran alone."""
@@ -180,6 +186,11 @@ class LeasedJob(HeldJob):
         self._padded += padded
         self._compute_ms += milliseconds
         self._shared |= shared
+
+    def charge(self, share: float, tokens: int, seconds: float) -> None:
+        """Counts the job's share, between 0 and 1, of what a finished micro-batch used."""
+        self.used_tokens += share * tokens
+        self.used_seconds += share * seconds
 
     def finished(self) -> Ending:
         """The ending of a job whose inputs are all settled: failed if all of them failed."""

@@ -109,6 +109,8 @@ class Window:
         jobs = {item.job.id: item.job for item in batch}.values()
         if self.leases.traces:
             self.leases.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
+        if any(job.owner for job in jobs):
+            _charge(batch, result)
         for job in jobs:
             shared = len(jobs) > 1
             job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms, shared=shared)
@@ -137,3 +139,11 @@ class Window:
             job.over = True
             self.batcher.discard(job.items)
             self.leases.end(job, ending)
+
+
+def _charge(batch: Batch, result: BatchResult) -> None:
+    """Divides what a batch used among its jobs, in proportion to the lengths of their inputs."""
+    whole = sum(item.length for item in batch)
+    for item in batch:
+        share = item.length / whole if whole else 1 / len(batch)
+        item.job.charge(share, result.tokens, result.seconds)

@@ -32,7 +32,7 @@ for at = EACH.first, #ARGV, EACH.size do
       if '=' .. (owner or '') ~= ARGV.sees then return {} end
     end
     terminate(ARGV.id, EACH.model, 'cancelled')
-    settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model)
+    settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model, EACH.model)
     return {redis.call('GET', key)}
   end
   fault = score or fault                     -- that queue holds another program's data; the job may have been in it

@@ -113,7 +113,7 @@ for at, attempts in ipairs(strings(ARGV.attempts, ids)) do
   answer[5 + 6 * at - 2] = attempts and whole(attempts, 0)
 end
 many('ZADD', KEYS.queue, leased)
-settle(KEYS.queue, KEYS.deadlines, KEYS.bytes)
+settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, ARGV.model)
 answer[2], answer[4] = left, inputs
 if left > 0 then
   answer[3] = head or redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2] or false

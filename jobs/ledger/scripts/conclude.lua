@@ -2,6 +2,7 @@
 -- for all jobs of a queue.
 --@include job_keys.lua
 --@include notify.lua
+--@include usage.lua
 --@key abort
 --@key outbox
 --@arg groups  prefix
@@ -42,10 +43,11 @@ local function conclude(id, state, head, results, k, claimed)
     redis.pcall('HINCRBY', ARGV.groups .. k.group, state, 1)
     redis.pcall('PEXPIRE', ARGV.groups .. k.group, LONGEST)
   end
+  charge(k, state)
   tell(id, state, #record <= tonumber(ARGV.inline) and record or nil, true)
 end
 
-local function settle(queue, deadlines, bytes)
+local function settle(queue, deadlines, bytes, model)
   if #ended > 0 then
     many('ZREM', queue, ended)
     if deadlines then many('ZREM', deadlines, ended) end
@@ -53,5 +55,6 @@ local function settle(queue, deadlines, bytes)
   end
   for i = 1, #gone, 4000 do redis.call('DEL', unpack(gone, i, math.min(i + 3999, #gone))) end
   if freed > 0 then redis.call('DECRBY', bytes, freed) end
+  if next(used) then write_usage(model) end
   publish()
 end

@@ -10,6 +10,7 @@
 --@include strings.lua
 --@include counter.lua
 --@include conclude.lua
+--@arg model
 --@each id token state
 --@each head  of its record
 --@each results
@@ -37,5 +38,5 @@ for at = EACH.first, #ARGV, EACH.size do
     if written ~= head .. EACH.results then refused[#refused + 1] = id end
   end
 end
-settle(KEYS.queue, nil, KEYS.bytes)          -- none has a deadline: the claim removed it
+settle(KEYS.queue, nil, KEYS.bytes, ARGV.model)   -- none has a deadline: the claim removed it
 return refused

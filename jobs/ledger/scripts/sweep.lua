@@ -100,5 +100,5 @@ for _, id in ipairs(redis.pcall('HRANDFIELD', KEYS.watched, 8)) do
   if is_record(ARGV.results .. id) then redis.call('HDEL', KEYS.watched, id) end
 end
 
-settle(KEYS.queue, KEYS.deadlines, KEYS.bytes)
+settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, ARGV.model)
 return answer

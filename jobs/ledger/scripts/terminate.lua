@@ -15,5 +15,7 @@ local function terminate(id, model, state, detail, results)
   end
   local header = '\220\0' .. string.char(fields) .. str(model) .. str(string.sub(state, 1, 1)) .. uint(n or 1)
     .. uint(results and 1 or 0) .. uint(attempts) .. uint(created or now) .. uint(started) .. rest
-  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', terms_at(ARGV.payloads .. id))
+  local k = terms_at(ARGV.payloads .. id)
+  if has_owner(k) then k.usage = noted_usage(ARGV.progress .. id) end
+  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', k)
 end

@@ -124,7 +124,9 @@ async def test_operations_have_short_ids(client: httpx.AsyncClient) -> None:
     described = (await client.get("/openapi.json")).json()["paths"]
     ids = [call["operationId"] for path in described.values() for call in path.values()]
     of_jobs = ["submit_job", "list_jobs", "read_job", "read_results", "cancel_job", "follow_job"]
-    assert sorted(ids) == sorted([*of_jobs, "read_known_results", "list_models", "live", "ready"])
+    assert sorted(ids) == sorted(
+        [*of_jobs, "read_known_results", "list_models", "read_usage", "live", "ready"]
+    )
 
 
 async def test_times_and_states_are_described_as_such(client: httpx.AsyncClient) -> None:

@@ -6,6 +6,8 @@ from importlib.resources import files
 import pytest
 from arq.connections import ArqRedis
 
+from jobs.access.api_key import ApiKey
+from jobs.access.key_store import KeyStore
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Progress
@@ -117,6 +119,7 @@ async def live(queue: JobQueue) -> None:
     history = History(queue.shards)
     await history.record()
     await history.read()
+    await KeyStore(queue.shards.first).create(ApiKey(id="", owner="alice", digest=""))
 
 
 async def test_a_call_of_a_script_stays_in_its_shard(redis: ArqRedis, settings: Settings) -> None:
