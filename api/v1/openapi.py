@@ -104,7 +104,13 @@ _PREFER = _parameter(
 )
 _RETRY = {"Retry-After": _header("Seconds after which to retry.")}
 _APPLIED = {"Preference-Applied": _header("`wait=S`, if the job was done within the wait.")}
-_SUBMITTED = {
+_LIMITS = {
+    "RateLimit-Policy": _header(
+        "The limits of the key, if it has any: draft-ietf-httpapi-ratelimit-headers."
+    ),
+    "RateLimit": _header("What is left of them (`r`), and the seconds until there is more (`t`)."),
+}
+_SUBMITTED = _LIMITS | {
     "Location": _header("The job's path."),
     "Idempotency-Replayed": _header("`true` if an earlier request with the same key submitted the job."),
 }
@@ -138,6 +144,7 @@ SUBMIT: dict[str, Any] = {
             "payload-too-large",
             "unsupported-media-type",
             "queue-full",
+            "too-many-requests",
             "server-busy",
             "redis-unavailable",
         ),
