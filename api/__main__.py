@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from api.access.access import OPEN, is_open
 from api.app import create_app
 from api.edge import processes
+from api.edge.certificate import certificate_of
 from api.edge.connections import raise_limit
 from api.edge.server import Server, config, listen
 from jobs.errors import ConfigurationError
@@ -36,13 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format)
         warn_of_unknown(log.warning)
+        warn_of_access(settings)
         create_app(settings)  # reports errors before the server listens
+        certificate_of(settings)
         asyncio.run(check(settings))
         listener = listen(settings.host, settings.port)
     except ConfigurationError as error:
         print(f"batchline: {error}", file=sys.stderr)  # noqa: T201 - for the operator, not a log line
         return 1
-    log.info("serving", url=f"http://{settings.host}:{settings.port}", processes=settings.api_processes)
+    log.info(
+        "serving",
+        url=f"{settings.scheme}://{settings.host}:{settings.port}",
+        processes=settings.api_processes,
+    )
     if settings.api_processes > 1:
         status = processes.serve(listener, settings.api_processes)
     else:
@@ -62,11 +70,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def warn_of_access(settings: Settings) -> None:
+    """Logs settings that let in more, or fewer, than was probably meant."""
+    if is_open(settings):
+        log.warning(OPEN, host=settings.host)
+    if (
+        settings.auth == "off"
+        and not settings.owner_header
+        and (settings.admin_key or settings.admin_key_file)
+    ):
+        log.warning("the admin key is not used: BATCHLINE_AUTH is off")
+
+
 def serve(settings: Settings, listener: socket.socket) -> int:
     """Serves requests in this process."""
     traces.configure("api")
     raise_limit()
-    server = Server(config(create_app(settings)))
+    certificate = certificate_of(settings)
+    server = Server(config(create_app(settings), certificate), certificate)
     heap.return_large_blocks()
     heap.settle()
     # uvicorn installs its own handlers only when it runs

@@ -14,7 +14,10 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access.access import access, is_open
+from api.access.admin_keys import AdminKeys
 from api.access.caller import Anonymous, Resolver, admit
+from api.access.forwarding import Proxies
 from api.dialect import Dialect, Dialects
 from api.edge import cross_origin
 from api.edge.connections import Connections, Limits
@@ -28,6 +31,7 @@ from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
 from api.intake import Intake
 from api.openapi import describe
+from api.pages import rendering
 from api.pages.interface import Pages
 from api.pages.rendering import STATIC
 from api.problems.exceptions import EXPECTED
@@ -43,8 +47,10 @@ from jobs.ledger.shards import Shards
 from jobs.models import ModelCatalog, load_catalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.owner_metrics import OwnerTotals
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.upkeep import Upkeep
+from jobs.monitoring.usage import Usage
 from jobs.settings import Settings
 from jobs.store.connection import cancel
 from jobs.store.store import open_store
@@ -60,6 +66,8 @@ class App(FastAPI):
 
     hosts: Hosts
     resolver: Resolver
+    proxies: Proxies | None
+    """The proxies whose forwarded headers are believed."""
     refusals: Refusals
     lane: Express
     express: ASGIApp
@@ -72,6 +80,8 @@ class App(FastAPI):
             await super().__call__(scope, receive, send)
             return
         try:
+            if self.proxies is not None:
+                self.proxies.apply(scope)
             self.hosts.check(scope)
             await admit(scope, self.resolver)
         except Exception as error:
@@ -106,13 +116,20 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application. Raises ConfigurationError. Redis need not be running yet."""
     catalog = load_catalog(settings.models_file)
+    admin_keys = AdminKeys(settings)
+    rendering.show_open(is_open(settings))
+    rendering.show_owners(settings.auth == "keys" or bool(settings.owner_header))
     metrics = ApiMetrics(CollectorRegistry())
     metrics.expect(catalog.specs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        services = _services(settings, catalog, metrics)
+        services = _services(settings, catalog, metrics, admin_keys)
+        app.resolver = resolver or services.access.resolver
+        if services.access.ring is not None:
+            services.access.ring.on_end(lambda _: services.subscriber.reread_all())
         background = [
+            *await services.access.begin(),
             asyncio.create_task(services.subscriber.run()),
             asyncio.create_task(services.wait_limit.run()),
             asyncio.create_task(Upkeep(services.ledger.shards, log).run()),
@@ -141,6 +158,7 @@ def create_app(
     refusals = Refusals(known, metrics)
     refusals.install(app)
     app.hosts, app.resolver, app.refusals = Hosts(settings), resolver or Anonymous(), refusals
+    app.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
     app.lane = Express(known.routes, refusals.answer)
     app.edge = partial(Edge, metrics=metrics, refuse=refusals.answer)
     app.express = app.edge(app.lane)
@@ -160,12 +178,14 @@ def create_app(
     return app
 
 
-def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) -> Services:
+def _services(
+    settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics, admin_keys: AdminKeys
+) -> Services:
     store = open_store(settings)
     ledger = Ledger(Shards(store, settings, catalog.specs))
     subscriber = Subscriber(store.events, metrics.waiters)
     history, roster = History(ledger.shards), RosterCache(Roster(ledger.shards.first))
-    wait_limit = WaitLimit(ledger.shards.first, subscriber.process)
+    wait_limit = WaitLimit(ledger.shards.first, subscriber.process, metrics.limited)
     waiting = Waiting(ledger, subscriber, metrics.waits, wait_limit)
     memory = settings.memory_budget // settings.api_processes
     budget = Budget(memory - memory // 16, small=memory // 16)
@@ -185,6 +205,9 @@ def _services(settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics) ->
         footprints=FootprintCache(ledger.shards),
         intake=Intake(ledger, waiting, subscriber.process, metrics),
         metrics=metrics,
+        usage=Usage(ledger.shards),
+        owner_totals=OwnerTotals(ledger.shards),
+        access=access(settings, admin_keys, ledger.shards.first),
     )
 
 

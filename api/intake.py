@@ -19,7 +19,8 @@ from api.access.caller import caller_of
 from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.waiting.waiting import Waiting
-from jobs.errors import QueueFull
+from jobs.errors import JobTooLarge, LimitExceeded, QueueFull, UnknownModel
+from jobs.ledger import limiting
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
 from jobs.monitoring.metrics import ApiMetrics
@@ -37,6 +38,8 @@ class Intake:
         self._process = process
         self._waiting = waiting
         self._metrics = metrics
+        for policy in limiting.NAMES:  # from 0: Prometheus computes no rate for a series that begins later
+            metrics.limited.labels(policy)
 
     async def run(self, request: Request, call: Call[C]) -> Response:
         """Executes a call and returns its response. Raises what the call raises, and as `submit`."""
@@ -66,9 +69,13 @@ class Intake:
         Returns the job and whether an earlier request with the same key submitted it.
         `key` may equal `job_id`, if the id is the same each time the request is sent.
 
-        What is left of the caller's limits is noted for the answer. Raises as `Ledger.submit`.
+        What is left of the caller's limits is noted for the answer. Raises UnknownModel, and as
+        `Ledger.submit`.
         """
-        sender = caller_of(request.scope).sender
+        caller = caller_of(request.scope)
+        if caller.models and job.model not in caller.models:  # whatever its dialect has checked
+            raise UnknownModel(f"no model named {job.model!r} is served", pointer="/model")
+        sender = caller.sender
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:
                 if sender.owner or trace:
@@ -83,6 +90,11 @@ class Intake:
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
             raise
+        except (LimitExceeded, JobTooLarge) as error:
+            self._metrics.limited.labels(error.policy).inc()
+            raise
+        if sender.owner and caller.sees is None:
+            found = msgspec.structs.replace(found, owner=sender.owner)
         # if a new id is known, redis-py sent the script twice because the first answer was lost
         replayed = known and (found.id != job_id or key == job_id)
         if replayed:

@@ -13,8 +13,7 @@ from api.dialect import Dialects
 from api.problems.exceptions import EXPECTED, framework_problem, problem_of
 from api.problems.problem import Problem
 from api.services import services
-from jobs.errors import JobTooLarge, LimitExceeded, QueueFull
-from jobs.ledger import limiting
+from jobs.errors import QueueFull
 from jobs.monitoring.metrics import ApiMetrics
 
 RETRIED_SOON = ("redis-unavailable", "server-busy")
@@ -27,8 +26,6 @@ class Refusals:
     def __init__(self, dialects: Dialects, metrics: ApiMetrics) -> None:
         self._dialects = dialects
         self._metrics = metrics
-        for policy in limiting.NAMES:  # from 0: Prometheus computes no rate for a series that begins later
-            metrics.limited.labels(policy)
 
     def install(self, app: FastAPI) -> None:
         """Registers handlers for all expected exceptions. Others are handled in `api/edge/middleware.py`."""
@@ -41,8 +38,6 @@ class Refusals:
         """The response to an exception of Batchline, or to an unexpected one."""
         problem = problem_of(error)
         extensions, headers = dict(problem.extensions), dict(problem.headers)
-        if isinstance(error, LimitExceeded | JobTooLarge):
-            self._metrics.limited.labels(error.policy).inc()
         if isinstance(error, QueueFull):
             seconds = await services(request).roster.drain_seconds(error.model, error.depth)
             headers["retry-after"] = str(seconds)

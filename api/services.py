@@ -1,11 +1,13 @@
 """The services of the process, for handlers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Annotated, TypedDict
 
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.access.access import Access
+from api.access.caller import Caller, caller_of, models_of
 from api.edge.memory_budget import Budget
 from api.edge.state import EdgeState
 from api.health.footprint_cache import FootprintCache
@@ -20,8 +22,13 @@ from jobs.ledger.ledger import Ledger
 from jobs.models import ModelCatalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
+from jobs.monitoring.owner_metrics import OwnerTotals
+from jobs.monitoring.usage import Usage
 from jobs.settings import Settings
 from jobs.store.store import Store
+
+MAX_LIMITED = 1_000
+"""Maximum sets of models that keys are limited to and whose services are kept."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,21 @@ class Services:
     footprints: FootprintCache
     intake: Intake
     metrics: ApiMetrics
+    usage: Usage
+    owner_totals: OwnerTotals
+    access: Access
+    _limited: dict[frozenset[str], "Services"] = field(default_factory=dict)
+
+    def with_models(self, names: frozenset[str]) -> "Services":
+        """The same services for a caller who may use only these models, as if there were no others."""
+        found = self._limited.get(names)
+        if found is None:
+            if len(self._limited) >= MAX_LIMITED:
+                self._limited.clear()
+            specs = [spec for name, spec in self.catalog.specs.items() if name in names]
+            catalog = ModelCatalog(specs, self.catalog.base)
+            found = self._limited[names] = replace(self, catalog=catalog)
+        return found
 
 
 class State(TypedDict):
@@ -53,8 +75,10 @@ class State(TypedDict):
 
 
 def services(request: Request) -> Services:
+    """The services, with the models that the request's caller may use."""
     found: Services = request.scope["state"]["services"]
-    return found
+    models = models_of(request.scope)
+    return found if models is None else found.with_models(models)
 
 
 async def _services(request: Request) -> Services:
@@ -62,3 +86,11 @@ async def _services(request: Request) -> Services:
 
 
 Shared = Annotated[Services, Depends(_services)]
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request.scope)
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+"""The caller of the request. Pass `sees` on to whatever reads jobs."""

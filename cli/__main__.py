@@ -23,6 +23,7 @@ COMMANDS = {
     "worker": Command("worker.__main__", "worker", "serve models from their queues in Redis"),
     "api": Command("api.__main__", "api", "serve the HTTP interface and the pages"),
     "top": Command("top.__main__", "top", "show a live table of a running server"),
+    "keys": Command("cli.keys", "api", "create, list, revoke and rotate API keys"),
     "check-models": Command("cli.check_models", "serve", "check the models file and the files of its models"),
 }
 

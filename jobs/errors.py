@@ -10,6 +10,8 @@ BatchlineError
 ├── JobTooLarge             the job alone is more than a limit of the sender
 ├── JobNotFound             no such job; its id is too recent for its lifetime to be over
 ├── JobGone                 the job's lifetime is over
+├── KeyNotFound             no such API key, or it was revoked
+├── KeyChanged              the API key was changed by somebody else meanwhile
 ├── JobFailed               raised in a stock arq client for a job that failed or expired
 └── QueueUnavailable        Redis cannot be reached or cannot accept writes
     ├── WritesRefused       it answers, but accepts no writes now
@@ -74,6 +76,14 @@ class JobNotFound(BatchlineError):
 
 class JobGone(BatchlineError):
     """The job existed, but its lifetime is over."""
+
+
+class KeyNotFound(BatchlineError):
+    """No API key has that id, or it can no longer be used."""
+
+
+class KeyChanged(BatchlineError):
+    """The API key was changed by somebody else meanwhile."""
 
 
 class JobFailed(BatchlineError):

@@ -192,6 +192,8 @@ class ModelCatalog:
 
     @property
     def default(self) -> ModelSpec:
+        if not self.specs:  # a catalog with the models of a key that are no longer served
+            raise UnknownModel("no model that this API key may use is served", pointer="/model")
         return next(iter(self.specs.values()))
 
     def get(self, name: str) -> ModelSpec:

@@ -10,6 +10,9 @@ import msgspec
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 """Names of owners. They are part of Redis keys and metric labels: no braces, colons or spaces."""
 
+RULE = "1 to 64 letters, digits, dots, dashes, underscores and @, beginning with a letter or digit"
+"""NAME in words."""
+
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the senders of one key may use; None for no limit."""

@@ -176,8 +176,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The error of the first failed input; its detail may be shortened. Also in listings, without results."""
     worker: str | None = None
     """The worker that ended it."""
-    owner: str = ""
-    """Shown to admins only; "" for the anonymous owner."""
+    owner: str | UnsetType = UNSET
+    """UNSET for the anonymous owner, and for callers who may not see the jobs of all owners."""
     urls: dict[str, str]
 
     @property

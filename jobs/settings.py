@@ -4,6 +4,7 @@ Settings of a single model are in `models.toml` (`jobs/models.py`).
 """
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import ConfigurationError
+from jobs.process.redaction import SECRET
 
 MIB = 1024 * 1024
 
@@ -24,11 +26,16 @@ MONTH = 30 * 86_400
 
 PREFIX = "BATCHLINE_"
 
+MALFORMED_KEY = "the secret must be bl_ and 43 letters, digits, - or _; `batchline keys secret` prints one"
+
 SETTINGS_CHECKED = f"{PREFIX}SETTINGS_CHECKED"
 """Set for child processes: unknown variables have already been reported."""
 
 INTERNAL_VARIABLES = frozenset({SETTINGS_CHECKED, f"{PREFIX}STARTED_AS", f"{PREFIX}CRASH_AT"})
 """Internal variables for our processes and tests; not settings for an operator."""
+
+CLIENT_VARIABLES = frozenset({f"{PREFIX}API_KEY"})
+"""Variables of `batchline top`, which is a client and does not read these settings."""
 
 _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)=|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?=")
 """Variables that Kubernetes sets in a pod for each Service, for example one named `batchline-api`."""
@@ -53,6 +60,11 @@ class Settings(BaseSettings):
     """Host names that the API answers to, separated by commas; `*` allows all."""
     cors_origins: str | None = None
     """Origins whose pages may call the API, separated by commas; `*` allows all. By default none."""
+    tls_cert: Path | None = None
+    """PEM file with the API's certificate and its chain. With it the API serves HTTPS, and no plain HTTP. A
+    changed file is loaded again."""
+    tls_key: Path | None = None
+    """PEM file with the key of the certificate, not encrypted."""
     api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that share the API's port; each uses about one core under load."""
     data_dir: Path = Path(".data")
@@ -60,6 +72,22 @@ class Settings(BaseSettings):
     cache_dir: Path | None = None
     """Where engines store measurements of their models; by default `batchline` in the user's cache folder
     (`XDG_CACHE_HOME`, or `~/.cache`). If it is not writable, each start takes a few seconds longer."""
+
+    # Access
+    auth: Literal["off", "keys"] = "off"
+    """`keys`: every request needs an API key, except health and the sign-in page."""
+    admin_key: SecretStr | None = None
+    """The secret of an admin key that exists without Redis, for the first steps; `bl_` and 43 characters."""
+    admin_key_file: Path | None = None
+    """A file with such a secret, for example a mounted one. It is read again when it changes."""
+    key_cache: Annotated[float, Field(ge=0)] = 300.0
+    """Seconds for which known keys are accepted while Redis cannot be reached. Then requests get 503."""
+    max_failed_attempts: Annotated[int, Field(ge=1)] = 60
+    """Wrong keys that one address may send in a minute to one process; further ones are answered 429."""
+    trusted_proxies: str | None = None
+    """Addresses and networks of proxies whose forwarded headers are believed, separated by commas."""
+    owner_header: str | None = None
+    """With `auth=off`: the header in which a trusted proxy names the owner, such as `x-forwarded-user`."""
 
     # Durability
     durable_submit: Literal["memory", "disk", "replica"] = "memory"
@@ -122,6 +150,10 @@ class Settings(BaseSettings):
     shutdown_grace: Annotated[float, Field(gt=0)] = 30.0
     """Seconds that a worker has to finish its running batch after SIGTERM."""
 
+    # Metrics
+    metrics_owners: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """Most owners with counters of their own in `/metrics`; those of all others are added up. 0: none."""
+
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lines below this level are not written."""
@@ -130,6 +162,45 @@ class Settings(BaseSettings):
 
     log_slow: Annotated[float, Field(gt=0)] = 30.0
     """Jobs that take at least this many seconds, from acceptance to end, are logged."""
+
+    @field_validator("admin_key", "admin_key_file", "trusted_proxies", "owner_header", mode="before")
+    @classmethod
+    def _unset_if_empty(cls, given: object) -> object:
+        return None if isinstance(given, str) and not given.strip() else given
+
+    @field_validator("admin_key")
+    @classmethod
+    def _secret(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not SECRET.fullmatch(given.get_secret_value()):
+            raise PydanticCustomError("secret", MALFORMED_KEY)
+        return given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, given: str | None) -> str | None:
+        for network in (given or "").split(","):
+            try:
+                ipaddress.ip_network(network.strip() or "::", strict=False)
+            except ValueError:
+                raise PydanticCustomError(
+                    "network", "give addresses and networks such as 10.0.0.7,10.1.0.0/16"
+                ) from None
+        return given
+
+    @field_validator("owner_header")
+    @classmethod
+    def _header(cls, given: str | None) -> str | None:
+        if given is not None and not re.fullmatch(r"[A-Za-z0-9-]+", given):
+            raise PydanticCustomError("header", "give the name of a header, such as x-forwarded-user")
+        return given
+
+    @model_validator(mode="after")
+    def _header_from_a_proxy(self) -> "Settings":
+        if self.owner_header and not self.trusted_proxies:
+            raise ValueError("BATCHLINE_OWNER_HEADER needs BATCHLINE_TRUSTED_PROXIES, which may send it")
+        if self.owner_header and self.auth == "keys":
+            raise ValueError("BATCHLINE_OWNER_HEADER cannot be used with BATCHLINE_AUTH=keys")
+        return self
 
     @field_validator("cors_origins")
     @classmethod
@@ -153,6 +224,17 @@ class Settings(BaseSettings):
             raise ValueError("BATCHLINE_RESULT_TTL must be at most BATCHLINE_MAX_RESULT_TTL")
         return self
 
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> "Settings":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("BATCHLINE_TLS_CERT and BATCHLINE_TLS_KEY must be set together")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the API's addresses."""
+        return "https" if self.tls_cert else "http"
+
     @property
     def longest_result_ttl(self) -> float:
         """Most seconds that a request may ask for. An unset `max_result_ttl` is no less than `result_ttl`."""
@@ -169,7 +251,8 @@ def load_settings() -> Settings:
         if not fault["loc"]:  # do not print the input: it is all settings, including a password
             raise ConfigurationError(str(fault["ctx"]["error"])) from None
         name = f"BATCHLINE_{fault['loc'][0]}".upper()
-        raise ConfigurationError(f"{name}: {fault['msg']}, not {fault['input']!r}") from None
+        given = "" if fault["loc"][0] == "admin_key" else f", not {fault['input']!r}"
+        raise ConfigurationError(f"{name}: {fault['msg']}{given}") from None
 
 
 def warn_of_unknown(warn: Callable[[str], object]) -> None:
@@ -189,7 +272,11 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     sentences = []
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)
-        if name == variable.upper() or name in known or PREFIX + name in INTERNAL_VARIABLES:
+        if (
+            name == variable.upper()
+            or name in known
+            or PREFIX + name in INTERNAL_VARIABLES | CLIENT_VARIABLES
+        ):
             continue
         if _KUBERNETES.search(f"{name}="):
             continue

@@ -1,6 +1,7 @@
 """Waits until the server is ready and prints its address."""
 
 import asyncio
+import ssl
 import time
 
 from jobs.errors import QueueUnavailable
@@ -42,7 +43,7 @@ async def announce(settings: Settings, models: list[str]) -> None:
 def address(settings: Settings) -> str:
     """Returns the API's address for a browser on this machine."""
     host = ANY_ADDRESS.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 async def retired_models(settings: Settings) -> dict[str, str]:
@@ -63,7 +64,7 @@ async def is_ready(settings: Settings) -> bool:
     try:
         async with asyncio.timeout(5.0):
             reader, writer = await asyncio.open_connection(
-                ANY_ADDRESS.get(settings.host, settings.host), settings.port
+                ANY_ADDRESS.get(settings.host, settings.host), settings.port, ssl=_tls(settings)
             )
             writer.write(b"GET /health/ready HTTP/1.0\r\n\r\n")
             status = await reader.readline()
@@ -71,3 +72,13 @@ async def is_ready(settings: Settings) -> bool:
     except (OSError, TimeoutError):
         return False
     return b" 200 " in status
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS of the request; None without. It does not verify: our certificate names other hosts."""
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

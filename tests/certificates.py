@@ -4,6 +4,7 @@ The embedded Valkey is built without TLS. A `redis-server` of the machine usuall
 """
 
 import shutil
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ needs_tls = pytest.mark.skipif(
 )
 
 
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
 @dataclass(frozen=True)
 class Certificates:
     """A certificate for 127.0.0.1, signed by an authority that nobody else trusts."""
@@ -33,6 +37,15 @@ class Certificates:
     authority: Path
     certificate: Path
     key: Path
+
+    def trusted(self) -> ssl.SSLContext:
+        """A client's context that trusts only this authority."""
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    def install(self, files: tuple[Path, Path]) -> None:
+        """Copies the certificate and its key over these files."""
+        shutil.copy(self.certificate, files[0])
+        shutil.copy(self.key, files[1])
 
     def options(self, port: int) -> dict[str, str]:
         """A server's configuration; it also serves its plain port, for the tests themselves."""
@@ -58,6 +71,12 @@ def make(folder: Path) -> Certificates:
         made.key,
     )
     return made
+
+
+def encrypt(key: Path, encrypted: Path) -> None:
+    """Writes the key with a password."""
+    command = ["openssl", "pkey", "-in", str(key), "-out", str(encrypted), "-aes256", "-passout", "pass:word"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def _openssl(arguments: str, certificate: Path, key: Path) -> None:

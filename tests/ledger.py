@@ -10,17 +10,20 @@ from arq.connections import ArqRedis
 
 from jobs.ledger import keys, views
 from jobs.ledger.claims import Claims
-from jobs.ledger.envelope import terms
+from jobs.ledger.envelope import owner, terms
 from jobs.ledger.keys import Key
 from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.ledger import Ledger
+from jobs.ledger.listing import ALL, Filter
+from jobs.ledger.reading import INLINE_BYTES, SLICE, Outcomes
 from jobs.ledger.records import Header, encode_head
 from jobs.ledger.rounds import Rounds
 from jobs.ledger.shard import Depth, Shard
 from jobs.ledger.shards import Shards
+from jobs.ledger.views import JobInputs
 from jobs.ledger.wire import decode_payload
 from jobs.monitoring.roster import Heartbeat
-from jobs.schema import JobState
+from jobs.schema import Job, JobState
 from jobs.settings import Settings
 from jobs.store.store import Server, Store
 
@@ -30,6 +33,9 @@ MODEL = "sentiment"
 
 SHARDS = int(os.environ.get("TEST_SHARDS", "1"))
 """Shards of the queues that tests use, unless a test is about another number."""
+
+TOKENS, COMPUTE_US = 10, 1500
+"""What `ending` reports: tokens of each input, and microseconds of the engine of each job."""
 
 WATCHER = "0123456789abcdef"
 """The name of an API process."""
@@ -48,6 +54,38 @@ class JobQueue(Ledger):
         self._rounds: dict[str, Rounds] = {}
         self._claimed: dict[str, int] = {}
         """Claimed job -> its shard."""
+
+    # As a client it may see the jobs of all owners, unless a test says otherwise.
+
+    async def read(
+        self,
+        job_id: str,
+        inline: int = INLINE_BYTES,
+        *,
+        sees: str | None = None,
+        watcher: str = "",
+        endings_only: bool = False,
+    ) -> Job:
+        return await super().read(job_id, inline, sees=sees, watcher=watcher, endings_only=endings_only)
+
+    async def outcomes(
+        self, job_id: str, after: int, most: int = SLICE, *, sees: str | None = None
+    ) -> Outcomes:
+        return await super().outcomes(job_id, after, most, sees=sees)
+
+    async def cancel(self, job_id: str, inline: int = INLINE_BYTES, *, sees: str | None = None) -> Job:
+        return await super().cancel(job_id, inline, sees=sees)
+
+    async def recent(
+        self, limit: int, after: str | None = None, wanted: Filter = ALL, *, sees: str | None = None
+    ) -> tuple[list[Job], str | None]:
+        return await super().recent(limit, after, wanted, sees=sees)
+
+    async def find(self, end: str, limit: int, *, sees: str | None = None) -> dict[str, Job | None]:
+        return await super().find(end, limit, sees=sees)
+
+    async def inputs_of(self, job_id: str) -> JobInputs:
+        return await self.inputs(await self.read(job_id))
 
     async def shard(self, job_id: str) -> Shard:
         """The shard that the id names; ids of release 0.1 and of stock arq clients may name a wrong one."""
@@ -162,6 +200,7 @@ def _ending(
     error: tuple[str, str] | None = None,
     failed: int = 0,
 ) -> Ending:
+    keywords = decode_payload(claimed.payload).k
     header = Header(
         model=model,
         state=state[0],
@@ -174,17 +213,12 @@ def _ending(
         worker=claimed.worker or None,
         compute=1.5,
         batch=(inputs, 0.25),
+        owner=owner(keywords),
     )
-    keywords = decode_payload(claimed.payload).k
-    return Ending(
-        claimed.id,
-        claimed.token,
-        state,
-        encode_head(header),
-        results,
-        terms(keywords),
-        n if isinstance(n := keywords.get("n"), int) else inputs,
-    )
+    usage = (inputs, failed, TOKENS * inputs, COMPUTE_US)
+    asked = terms(keywords, usage)
+    total = n if isinstance(n := keywords.get("n"), int) else inputs
+    return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked, total)
 
 
 def first_shard(redis: ArqRedis, settings: Settings | None = None) -> Shard:

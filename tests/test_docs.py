@@ -10,6 +10,7 @@ from jobs.ledger import keys
 from jobs.ledger.shard import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
+from jobs.monitoring.owner_metrics import OwnerCollector
 from jobs.monitoring.roster import Heartbeat
 from jobs.settings import Settings
 
@@ -57,6 +58,7 @@ def test_every_metric_is_documented() -> None:
     ApiMetrics(registry)
     beat = Heartbeat(id="a", model="m", host="h", pid=1, started=0, engine="ready", jobs={"succeeded": 1})
     registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [beat], Settings()))
+    registry.register(OwnerCollector({}))
     told = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     families = [
         family for family in registry.collect() if not family.name.startswith("batchline_api_process")

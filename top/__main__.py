@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--url",
         default=_default_url(),
-        help="the server (default: %(default)s, from BATCHLINE_HOST and BATCHLINE_PORT)",
+        help="the server (default: %(default)s, from BATCHLINE_HOST and BATCHLINE_PORT); for https:// with a"
+        " certificate of your own authority, set SSL_CERT_FILE to that authority's certificate."
+        " For a server with keys, set BATCHLINE_API_KEY to an admin's key",
     )
     parser.add_argument(
         "--once", action="store_true", help="print once and exit; status 1 if something is wrong"
@@ -93,7 +95,8 @@ def _default_url() -> str:
     """Returns the URL of an API with this environment's settings."""
     host, port = os.environ.get("BATCHLINE_HOST", ""), os.environ.get("BATCHLINE_PORT", "8000")
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if os.environ.get("BATCHLINE_TLS_CERT") else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _seconds(given: str) -> float:

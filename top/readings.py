@@ -1,5 +1,6 @@
 """Readings: a server's state and metrics at one time, read over HTTP. `figures.py` compares two readings."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,9 @@ from typing import Any, Literal
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+KEY_VARIABLE = "BATCHLINE_API_KEY"
+"""The environment variable with the key for a server that requires keys."""
 
 TIMEOUT = 5.0
 """Seconds for each request."""
@@ -72,7 +76,8 @@ class Server:
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url.rstrip("/")
         self._clock = clock
-        self._client = httpx.Client(timeout=TIMEOUT)
+        key = os.environ.get(KEY_VARIABLE)
+        self._client = httpx.Client(timeout=TIMEOUT, headers={"x-api-key": key} if key else None)
         self._reasons: dict[str, str] = {}
 
     def close(self) -> None:
@@ -132,6 +137,8 @@ class Server:
         answer = self._client.get(self.url + path, params=params)
         if answer.status_code == 503 and 503 not in allowed:
             raise _RedisUnavailable
+        if answer.status_code in (401, 403):
+            raise NoServer(f"{self.url} needs an admin's API key: set {KEY_VARIABLE}")
         if answer.status_code not in (allowed or (200,)):
             raise ValueError(f"{path} answered {answer.status_code}")
         return answer

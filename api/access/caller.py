@@ -4,25 +4,23 @@ This file does not decide what a caller may do.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from starlette.types import Scope
 
 from jobs import owners
+from jobs.access.api_key import SCOPES, KeyScope
 from jobs.owners import Sender
 
 PUBLIC_PATHS = frozenset({"/health/live"})
 """Paths that are answered without resolving a caller: a liveness probe must not depend on keys."""
 
 _CALLER = "batchline.caller"
-"""The key of the caller in a request's scope."""
+_RESOLVER = "batchline.resolver"
+"""The keys of the caller in a request's scope, and of what resolved it."""
 
 
-Permission = Literal["submit", "read", "admin"]
-"""`submit`: submit and cancel jobs. `read`: read jobs, models and usage. `admin`: all jobs of all owners, the
-server's figures and metrics, and the page of owners; it includes the other two."""
-
-EVERYTHING: frozenset[Permission] = frozenset({"submit", "read", "admin"})
+EVERYTHING: frozenset[KeyScope] = frozenset(SCOPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Caller:
 
     sender: Sender = owners.ANONYMOUS
     """The owner of the jobs that the caller submits, with the limits and share of its key."""
-    permissions: frozenset[Permission] = EVERYTHING
+    scopes: frozenset[KeyScope] = EVERYTHING
     models: frozenset[str] = frozenset()
     """Names of the models that the caller may use; empty for all."""
 
@@ -42,7 +40,7 @@ class Caller:
     @property
     def sees(self) -> str | None:
         """The owner whose jobs the caller may read and end; None for all owners."""
-        return None if "admin" in self.permissions else self.owner
+        return None if "admin" in self.scopes else self.owner
 
 
 ANONYMOUS = Caller()
@@ -68,6 +66,33 @@ class Anonymous:
 async def admit(scope: Scope, resolver: Resolver) -> None:
     """Resolves the request's caller and stores it in the scope. Raises what the resolver raises."""
     scope[_CALLER] = ANONYMOUS if scope["path"] in PUBLIC_PATHS else await resolver.resolve(scope)
+    scope[_RESOLVER] = resolver
+
+
+async def readmit(scope: Scope) -> None:
+    """Resolves the caller of a request that was admitted again, because it takes long (`api/waiting/`).
+
+    Raises what the resolver raises, so what is shown next depends on the key as it is now. A resolver that
+    counts refused attempts must not count this: the scope has the request's caller already.
+    """
+    scope[_CALLER] = await scope[_RESOLVER].resolve(scope)
+
+
+def admitted(scope: Scope) -> bool:
+    """Whether a caller of the request was resolved before."""
+    return _CALLER in scope
+
+
+def known_caller(scope: Scope) -> Caller | None:
+    """The request's caller, or None if the request was refused before it was known."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller
+
+
+def models_of(scope: Scope) -> frozenset[str] | None:
+    """Names of the models that the request's caller may use; None for all, and for a refused request."""
+    caller = known_caller(scope)
+    return caller.models or None if caller is not None else None
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -20,7 +20,8 @@ PREFLIGHT_SECONDS = 600
 def with_cors(origins: str, app: ASGIApp) -> ASGIApp:
     """The application with CORS for these origins, separated by commas, or `*` for all.
 
-    A page may send any header, because many clients send their own. Cookies are not allowed: none are used.
+    A page may send any header, because many clients send their own. Cookies are not allowed: a session is for
+    our own pages.
     """
     return CORSMiddleware(
         app,

@@ -65,7 +65,11 @@ class OutgoingBuffer:
         if self.is_closing() or not self._sending():
             self.disconnect()
         else:
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # asyncio's transports raise it if the client has reset the connection
+                self.disconnect()
+                return
             self._transport.resume_reading()
             self._linger_timer = self._loop.call_later(LINGER_SECONDS, self.disconnect)
 

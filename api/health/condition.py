@@ -11,9 +11,10 @@ A client's input never causes the level bad: it must not remove the server from 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from api.health.failing import is_failing, message
+from api.health.reasons import Condition, Level, Reason, worst_first
 from api.health.roster_cache import SERVING
 from api.wording import counted, time_of_day
 from jobs.ledger.shard import Depth
@@ -39,20 +40,6 @@ RESTART_FACTOR = 2
 FIRST = 0
 """The shard with the roster and the history."""
 
-Level = Literal["good", "warn", "bad"]
-
-
-class Reason(NamedTuple):
-    """A reason for a level below good. `text` is a sentence without its full stop."""
-
-    level: Level
-    text: str
-    todo: str = ""
-    """What to do about it, unless that is obvious. Code is between backticks."""
-    isolated: bool = False
-    """Whether only one model is affected and its worker retries by itself."""
-
-
 START = (
     "Jobs are accepted and wait. `make run` restarts its worker automatically; elsewhere start one:"
     " `BATCHLINE_REDIS_URL=… python -m worker`."
@@ -65,30 +52,6 @@ UNWRITTEN = (
     "The newest jobs are only in Redis' memory. Free space on its disk; Redis then writes them by itself."
 )
 RETIRED = "Accepted jobs wait and run once the model can be loaded. Other models are not affected."
-
-
-class Condition(NamedTuple):
-    """The reasons for `redis` and for each `model NAME`, the worst first."""
-
-    checks: dict[str, list[Reason]]
-
-    @property
-    def reasons(self) -> list[Reason]:
-        """The reasons of all checks, the worst first."""
-        return _worst_first([reason for reasons in self.checks.values() for reason in reasons])
-
-    @property
-    def level(self) -> Level:
-        """Bad if any check is, except retired or restarting models while another model's jobs can be run."""
-        bad = [reasons[0] for reasons in self.checks.values() if reasons and reasons[0].level == "bad"]
-        if any(not reason.isolated for reason in bad) or len(bad) == len(self.checks) - 1 > 0:
-            return "bad"
-        return "warn" if self.reasons else "good"
-
-
-def level_of(reasons: Sequence[Reason]) -> Level:
-    """The level of one check; `reasons` has the worst first."""
-    return reasons[0].level if reasons else "good"
 
 
 _UNREACHABLE = "Redis cannot be reached: submits are refused or delayed by some seconds, accepted jobs wait"
@@ -108,21 +71,17 @@ def condition(
     for address, info in servers.items():
         name = f"Redis at {address}" if address else "Redis"
         reasons += [Reason("warn", f"{name} does not answer")] if info is None else _of_redis(name, info)
-    checks = {"redis": _worst_first(reasons)}
+    checks = {"redis": worst_first(reasons)}
     for model, depth in depths.items():
         reasons = _of_queue(settings, model, depth)
         if FIRST in unavailable:
-            checks[f"model {model}"] = _worst_first(reasons)
+            checks[f"model {model}"] = worst_first(reasons)
             continue
         reasons += _of_workers(settings, model, depth, [beat for beat in beats if beat.model == model])
         if reason := failing(model, work[model]):
             reasons.append(reason)
-        checks[f"model {model}"] = _worst_first(reasons)
+        checks[f"model {model}"] = worst_first(reasons)
     return Condition(checks)
-
-
-def _worst_first(reasons: list[Reason]) -> list[Reason]:
-    return sorted(reasons, key=lambda reason: reason.level != "bad")
 
 
 def failing(model: str, work: Work) -> Reason | None:
@@ -144,7 +103,8 @@ def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
     if not SERVING.isdisjoint(engines):
         return None
     if engines == {"retired"}:
-        return Reason("bad", f"{model} is retired: {_fault(alive)}", RETIRED, isolated=True)
+        text, public = (f"{model} is retired{why}" for why in _fault(alive))
+        return Reason("bad", text, RETIRED, isolated=True, public=public)
     restarting = [beat for beat in alive if beat.engine == "restarting"]
     if any(map(_in_time, restarting)):
         which = (
@@ -205,8 +165,9 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     jobs = depth.waiting + depth.deferred + depth.running
     reasons = []
     if depth.damage:
-        text = f"The queue of {model} cannot be used, because another program wrote to Redis: {depth.damage}"
-        reasons.append(Reason("bad", text, "Delete or rename that key."))
+        public = f"The queue of {model} cannot be used, because another program wrote to Redis"
+        todo = "Delete or rename that key."
+        reasons.append(Reason("bad", f"{public}: {depth.damage}", todo, public=public))
     for used, limit, what in (
         (jobs, settings.max_queued_jobs, "job"),
         (depth.bytes, settings.max_queued_bytes, "byte"),
@@ -242,7 +203,9 @@ def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[He
         if alive and beat not in alive
     ]
     if reason := unserved(model, beats):
-        return [*silent, reason._replace(text=reason.text + _affected_jobs(depth))]
+        affected = _affected_jobs(depth)
+        public = reason.public and reason.public + affected
+        return [*silent, reason._replace(text=reason.text + affected, public=public)]
     left = []
     if depth.late:
         seem = "seems to have lost its" if depth.late == 1 else "seem to have lost their"
@@ -253,11 +216,10 @@ def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[He
         for beat in alive
         if beat.engine == "restarting"
     ]
-    retired = [
-        Reason("warn", f"An engine of {model} is retired ({_name(beat)}): {_fault([beat])}")
-        for beat in alive
-        if beat.retired
-    ]
+    retired = []
+    for beat in (beat for beat in alive if beat.retired):
+        text, public = (f"An engine of {model} is retired ({_name(beat)}){why}" for why in _fault([beat]))
+        retired.append(Reason("warn", text, public=public))
     return silent + left + restarting + retired
 
 
@@ -275,10 +237,11 @@ def _affected_jobs(depth: Depth) -> str:
     return f"; {' and '.join(parts)}" if parts else ""
 
 
-def _fault(retired: Sequence[Heartbeat]) -> str:
-    """Why the model is retired, and when loading is retried, in words."""
+def _fault(retired: Sequence[Heartbeat]) -> tuple[str, str]:
+    """Why the model is retired, and when loading is retried, in words; and without the reason."""
     first = min(retired, key=lambda beat: beat.engine_retry)
-    return f"{first.engine_fault.rstrip('.')}; it is loaded again at {time_of_day(first.engine_retry)}"
+    again = f"; it is loaded again at {time_of_day(first.engine_retry)}"
+    return f": {first.engine_fault.rstrip('.')}{again}", again
 
 
 def _states(beats: Sequence[Heartbeat]) -> str:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from api.health.condition import FIRST, UNREACHABLE, Condition, condition
+from api.health.condition import FIRST, UNREACHABLE, condition
 from api.health.failing import SAMPLES, WINDOW
+from api.health.reasons import Condition
 from api.health.redis_timeout import redis_timeout
 from api.health.roster_cache import RosterCache
 from jobs.errors import QueueUnavailable
@@ -89,11 +90,12 @@ class Observer:
         found = await asyncio.gather(*map(_info, primaries.values()))
         return dict(zip(primaries, found, strict=True))
 
-    def judged(self, seen: Observation | None) -> Condition:
-        """The condition that the overview, /health/ready and `top` report."""
+    def judged(self, seen: Observation | None, *, sees: str | None) -> Condition:
+        """The condition that the overview, /health/ready and `top` report, for a caller that sees so much."""
         if seen is None:
             return UNREACHABLE
-        return condition(self.settings, seen.servers, seen.unavailable, seen.depths, seen.beats, seen.work)
+        found = condition(self.settings, seen.servers, seen.unavailable, seen.depths, seen.beats, seen.work)
+        return found.for_caller(sees)
 
 
 async def _info(redis: Redis) -> Mapping[str, Any] | None:

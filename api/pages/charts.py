@@ -160,7 +160,9 @@ def trend(samples: Sequence[tuple[float, int]], now: float, waiting: int) -> Tre
     return Trend(*paths(points, now, rounded_up(peak)), peak, summary)
 
 
-def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
+def paths(
+    points: Iterable[Point], now: float, top: float, span: float = SPAN, gap: float = GAP
+) -> tuple[str, str]:
     """SVG paths: one of points joined by lines, but not across a gap; one of short runs, as dots.
 
     A dot is a line of length 0 with round caps, because a circle would be stretched with the chart.
@@ -171,14 +173,14 @@ def paths(points: Iterable[Point], now: float, top: float) -> tuple[str, str]:
         if value is None:
             before = None
             continue
-        x = WIDTH * (1 - (now - at) / SPAN)
+        x = WIDTH * (1 - (now - at) / span)
         y = HEIGHT * (1 - min(value, top) / top)
-        if before is None or at - before > GAP:
+        if before is None or at - before > gap:
             runs.append([])
         runs[-1].append((at, f"{x:.1f} {y:.1f}"))
         before = at
     joined = "".join("M" + "L".join(place for _, place in run) for run in runs if len(run) > 1)
-    short = [run for run in runs if run[-1][0] - run[0][0] < GAP]
+    short = [run for run in runs if run[-1][0] - run[0][0] < gap]
     return joined, "".join(f"M{place}h0" for run in short for _, place in run)
 
 

@@ -1,9 +1,12 @@
 """Reads forms of the pages within limits, and refuses forms that another site's page sent."""
 
+import hmac
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
+from api.access.sessions import session_of
 from api.edge import bodies
 from api.problems.problem import Refusal
 from jobs.errors import InvalidRequest
@@ -33,6 +36,21 @@ def refuse_cross_site(request: Request) -> None:
         same = origin is None or origin.partition("://")[2] == request.headers.get("host")
     if not same:
         raise Refusal("cross-site", "this form may be sent from this server's own pages only")
+
+
+def check_token(request: Request, form: Mapping[str, str]) -> None:
+    """Raises Refusal unless the form has its session's token. Without a session no cookie was used."""
+    session = session_of(request.scope)
+    if session is None:
+        return
+    if not hmac.compare_digest(form.get("token", "").encode(), session.token.encode()):
+        raise Refusal("cross-site", "this form belongs to another session; load its page again")
+
+
+async def check(request: Request, max_bytes: int) -> None:
+    """As `check_token`, for a form without other fields. It is read only if there is a session."""
+    if session_of(request.scope) is not None:
+        check_token(request, await read(request, max_bytes))
 
 
 def by_htmx(request: Request) -> bool:

@@ -6,13 +6,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.pages import (
+    forms,
     fragments,
     job_page,
     jobs_page,
     model_page,
     model_status,
     overview,
+    owners_page,
     reference,
+    sign_in,
     try_page,
 )
 from api.pages.rendering import page
@@ -28,6 +31,7 @@ class Pages:
     routers = tuple(
         module.router
         for module in (
+            sign_in,
             reference,
             overview,
             fragments,
@@ -36,6 +40,7 @@ class Pages:
             job_page,
             try_page,
             model_status,
+            owners_page,
         )
     )
 
@@ -44,6 +49,8 @@ class Pages:
 
         For an unknown host name always JSON, because the page's style would be refused as well.
         """
+        if problem.kind == "unauthorized" and (forms.by_htmx(request) or _browsing(request)):
+            return sign_in.required(request)
         if problem.kind == "unknown-host" or not _browsing(request):
             return problems.response(problem)
         answer = page("missing.html", problem.status, title=problem.title, detail=problem.detail, job_id="")

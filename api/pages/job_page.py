@@ -10,13 +10,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.pages import curl_lines, job_results, job_rows
-from api.pages.forms import by_htmx, refuse_cross_site
+from api.access.caller import caller_of
+from api.pages import curl_lines, forms, job_results, job_rows
 from api.pages.job_status import status
 from api.pages.output_rows import shortened
 from api.pages.rendering import page
 from api.problems.exceptions import problem_of
-from api.services import Services, Shared
+from api.services import Asking, Services, Shared
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger.reading import STATE_ONLY
 from jobs.ledger.views import JobInputs
@@ -48,11 +48,12 @@ async def answers_fragment(job_id: str, request: Request, shared: Shared) -> Res
 
 
 @router.post("/jobs/{job_id}/cancel")
-async def cancel(job_id: str, request: Request, shared: Shared) -> Response:
+async def cancel(job_id: str, request: Request, shared: Shared, caller: Asking) -> Response:
     """Cancels the job: the cancel button, with and without JavaScript."""
-    refuse_cross_site(request)
-    job = await shared.ledger.cancel(job_id, STATE_ONLY)
-    if by_htmx(request):
+    forms.refuse_cross_site(request)
+    await forms.check(request, shared.settings.max_request_bytes)
+    job = await shared.ledger.cancel(job_id, STATE_ONLY, sees=caller.sees)
+    if forms.by_htmx(request):
         return await _shown(request, shared, job_id, "fragments/job.html")
     return RedirectResponse(job.urls["page"], 303)
 
@@ -78,10 +79,11 @@ async def _shown(
 
 async def context(request: Request, shared: Services, job: Job) -> dict[str, Any]:
     """The data of a job's page. Raises JobNotFound, JobGone or QueueUnavailable."""
-    job, results = await job_results.results(shared, job)
-    now = await status(shared, job)
+    sees = caller_of(request.scope).sees
+    job, results = await job_results.results(shared, job, sees)
+    now = await status(shared, job, sees)
     # last, so that the inputs are not in memory while the page waits for the rest
-    given = await shared.ledger.inputs(job.id)
+    given = await shared.ledger.inputs(job)
     return {
         "job": job,
         "done": job.counts.succeeded + job.counts.failed,

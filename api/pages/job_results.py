@@ -35,7 +35,7 @@ class _Known(msgspec.Struct):
 _known = msgspec.json.Decoder(_Known)
 
 
-async def results(shared: Services, job: Job) -> tuple[Job, Results]:
+async def results(shared: Services, job: Job, sees: str | None) -> tuple[Job, Results]:
     """The job's results that a page shows, and the job, which may have ended meanwhile.
 
     Raises JobNotFound, JobGone or QueueUnavailable.
@@ -43,7 +43,7 @@ async def results(shared: Services, job: Job) -> tuple[Job, Results]:
     if not job.status.terminal:
         if job.counts.succeeded + job.counts.failed == 0:
             return job, {}
-        found = await shared.ledger.outcomes(job.id, 0, MAX_KNOWN)
+        found = await shared.ledger.outcomes(job.id, 0, MAX_KNOWN, sees=sees)
         if found.known is not None:
             return found.job, dict(_decoded(found.known))
         job = found.job
@@ -53,7 +53,7 @@ async def results(shared: Services, job: Job) -> tuple[Job, Results]:
         start = bytes(job.results)
     else:
         try:
-            start = await shared.ledger.reading.first_results(job.id, MAX_RESULTS)
+            start = await shared.ledger.reading.first_results(job.id, MAX_RESULTS, sees=sees)
         except (JobNotFound, JobGone):
             return job, {}
     return job, dict(enumerate(_complete(start)))

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from api.health.condition import UNREACHABLE, Reason, lost
+from api.health.condition import UNREACHABLE, lost
+from api.health.reasons import Reason
 from api.health.redis_timeout import redis_timeout
 from api.pages.model_status import fault
 from api.services import Services
@@ -18,11 +19,11 @@ class Status(NamedTuple):
     worker: str | None
 
 
-async def status(shared: Services, job: Job) -> Status:
-    """The status of a job that was just read."""
+async def status(shared: Services, job: Job, sees: str | None) -> Status:
+    """The status of a job that was just read for a caller who `sees` the jobs of that owner, None for all."""
     if job.status.terminal:
         return Status(None, job.worker)
-    reason = await fault(shared, job.model)
+    reason = await fault(shared, job.model, sees)
     if job.status is not JobState.RUNNING or reason == UNREACHABLE.reasons[0]:
         return Status(reason, None)
     try:

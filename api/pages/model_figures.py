@@ -46,14 +46,17 @@ class Figures(NamedTuple):
     failing: bool
     """Whether too many failed."""
     failures: list[FailureReason]
-    """The latest reasons of jobs that can still be read, newest first."""
+    """The latest reasons of jobs that can still be read, newest first; for callers who see all jobs."""
 
 
-def figures(spec: ModelSpec, seen: Observation, result_ttl: float) -> Figures:
-    """The figures of one model. `result_ttl` is the number of seconds for which a job can be read."""
+def figures(spec: ModelSpec, seen: Observation, result_ttl: float, *, sees: str | None) -> Figures:
+    """The figures of one model. `result_ttl` is the number of seconds for which a job can be read.
+
+    `sees`: of whose jobs the caller may see errors, None for all.
+    """
     depth, beats, series = seen.depths[spec.name], seen.of(spec.name), seen.history[spec.name]
     (work, seconds), ended = series.lately(MINUTE, beats), seen.work[spec.name]
-    reasons = newest([reason for beat in beats for reason in beat.failures])
+    reasons = newest([reason for beat in beats for reason in beat.failures]) if sees is None else []
     return Figures(
         spec=spec,
         state=_state(beats),

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from api.pages.fragments import drawn, no_jobs, recent, status, status_of
 from api.pages.job_table import Filters, filters, state_links, url
 from api.pages.rendering import page
-from api.services import Shared
+from api.services import Asking, Shared
 from jobs.errors import QueueUnavailable
 
 router = APIRouter(include_in_schema=False)
@@ -23,7 +23,7 @@ def path_of(model: str) -> str:
 
 
 @router.get("/models/{name:path}")
-async def model_page(name: str, request: Request, shared: Shared) -> Response:
+async def model_page(name: str, request: Request, shared: Shared, caller: Asking) -> Response:
     """The page of a model; an alias leads to it. `?state=failed` filters the recent jobs."""
     state = filters(request.query_params, ()).state
     spec = shared.catalog[name]
@@ -31,12 +31,12 @@ async def model_page(name: str, request: Request, shared: Shared) -> Response:
     if name != spec.name:
         return RedirectResponse(url(path, Filters(state)), 303)
     links = [state_links(path, Filters(state), RECENT)]
-    context = await status(shared, spec)
+    context = await status(shared, spec, sees=caller.sees)
     try:
         if not context["away"]:
-            context |= await recent(shared, given)
+            context |= await recent(shared, given, sees=caller.sees)
             return page("model.html", **context, drawn=await drawn(shared, spec.name), spec=spec, links=links)
     except QueueUnavailable:  # Redis became unavailable after the first read
-        context = status_of(shared, None, spec)
+        context = status_of(shared, None, spec, sees=caller.sees)
     context |= no_jobs(given)
     return page("model.html", 503, **context, drawn=[], spec=spec, links=links)

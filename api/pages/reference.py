@@ -11,9 +11,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access.caller import models_of
 from api.pages.curl_lines import posted
 from api.pages.rendering import page
-from api.services import Shared
+from api.services import Services, Shared
+from api.v1.caller_description import of_models
 from api.v1.model_schemas import parameters_schema
 from api.v1.replies import reply
 from jobs.models import ModelCatalog
@@ -25,6 +27,7 @@ RESPONSE_SCHEMAS = (
     *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "ResultError"),
     *("KnownResults", "IndexedResult"),
     *("ModelList", "ModelObject", "Model", "ModelLimits", "ModelQueue", "ModelWorker", "ModelFailure"),
+    *("UsageReport", "UsageRow", "UsageJobs"),
     *("Health", "HealthCheck", "Problem"),
 )
 """Schemas of responses and of their parts, in the order of the page."""
@@ -44,14 +47,14 @@ class Member(NamedTuple):
 
 
 @router.get("/openapi.json")
-async def description(request: Request) -> Response:
+async def description(request: Request, shared: Shared) -> Response:
     """The OpenAPI description as JSON."""
-    return reply(request.app.openapi())
+    return reply(_described(request, shared))
 
 
 @router.get("/docs")
 async def docs(request: Request, shared: Shared) -> Response:
-    described = request.app.openapi()
+    described = _described(request, shared)
     schemas: Schemas = described["components"]["schemas"]
     calls = [
         {
@@ -70,6 +73,12 @@ async def docs(request: Request, shared: Shared) -> Response:
         (name, schemas[name]["description"], list(_members(name, schemas))) for name in RESPONSE_SCHEMAS
     ]
     return page("docs.html", info=described["info"], calls=calls, schemas=responses)
+
+
+def _described(request: Request, shared: Services) -> dict[str, Any]:
+    """The description, with the models that the caller may use."""
+    described: dict[str, Any] = request.app.openapi()
+    return described if models_of(request.scope) is None else of_models(described, shared.catalog)
 
 
 def _parameters(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:

@@ -12,10 +12,13 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
-from starlette.responses import HTMLResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from api.access.sessions import may, session_of
 from api.wording import bytes_in_words, counted, duration, noun, time_of_day
 from jobs.monitoring.histograms import LATENCIES
+from jobs.process.redaction import redacted
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 STATIC = TEMPLATES / "static"
@@ -44,9 +47,36 @@ HEADERS = {
 }
 
 
-def page(name: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """Renders a page or a fragment of a page."""
-    return HTMLResponse(_environment.get_template(name).render(context), status, headers=HEADERS)
+class Page(Response):
+    """A page or a fragment, rendered when it is sent: every template may show who is signed in, and forms
+    have the session's token. It has no secrets of keys that a request had in a wrong place."""
+
+    media_type = "text/html"
+
+    def __init__(self, name: str, status: int, context: dict[str, Any]) -> None:
+        super().__init__(None, status, HEADERS)
+        self._template, self._context = _environment.get_template(name), context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        text = self._template.render(self._context, session=session_of(scope), may=may(scope))
+        self.body = self.render(redacted(text))
+        self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+def page(name: str, status: int = 200, **context: Any) -> Page:
+    """A page or a fragment of a page."""
+    return Page(name, status, context)
+
+
+def show_open(is_open: bool) -> None:
+    """Whether every page of this process warns that nobody needs a key."""
+    _environment.globals["is_open"] = is_open
+
+
+def show_owners(has_owners: bool) -> None:
+    """Whether every page of this process links to the figures of owners, because senders have names."""
+    _environment.globals["has_owners"] = has_owners
 
 
 def milliseconds(value: float | None) -> str:
@@ -90,6 +120,14 @@ def age(since: datetime) -> str:
 def grouped(value: float) -> str:
     """`1,234`. A float below a hundred has one decimal."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def compact(value: int) -> str:
+    """`999`, `1.2 k`, `35 k`, `1.8 M`: for tables with many large numbers."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}" if value < 10 * size else f"{value / size:,.0f} {unit}"
+    return str(value)
 
 
 def rate(value: float) -> str:
@@ -145,8 +183,9 @@ _environment.filters.update(
     rate=rate,
     percent=percent,
     noun=noun,
+    compact=compact,
     counted=counted,
     bytes_in_words=bytes_in_words,
     duration=duration,
 )
-_environment.globals["assets"] = _fingerprint()
+_environment.globals.update(assets=_fingerprint(), is_open=False, has_owners=False)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.problems.statuses import STATUSES
-from jobs.problem_kinds import TITLES
+from jobs.problem_kinds import TITLES, TYPE
+from jobs.process.redaction import redacted
 
 MAX_DETAIL = 500
 """Maximum characters of a detail, which may quote a long text that the client sent."""
@@ -25,7 +26,12 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "detail", self.detail[:MAX_DETAIL])
+        object.__setattr__(self, "detail", redacted(self.detail[:MAX_DETAIL]))
+        shown = {
+            name: redacted(value) if isinstance(value, str) else value
+            for name, value in self.extensions.items()
+        }
+        object.__setattr__(self, "extensions", shown)
 
     @property
     def status(self) -> int:
@@ -34,6 +40,20 @@ class Problem:
     @property
     def title(self) -> str:
         return TITLES[self.kind]
+
+    def document(self) -> dict[str, Any]:
+        """As a JSON object (RFC 9457).
+
+        `message` repeats `detail`: many generic clients show only `message`.
+        """
+        fields = {
+            "type": TYPE + self.kind,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "message": self.detail,
+        }
+        return fields | {name: value for name, value in self.extensions.items() if value is not None}
 
 
 class Refusal(Exception):

@@ -30,6 +30,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "batch": "Its micro-batches; null if it is not done or ran in none.",
         "first_error": "The error of its first failed input, with a shortened detail; null if none failed.",
         "worker": "The id of the worker that ended it; null if it is not done, or ended without a worker.",
+        "owner": "Who submitted it; only for admins, and only if it has an owner.",
         "urls": "Paths of the job (`self`), its `result`, its `events` and its HTML `page`.",
     },
     "Counts": {
@@ -116,9 +117,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "defaults": "Values of omitted parameters.",
         "request": "JSON Schema of a whole request to this model, in addition to `JobRequest`.",
         "limits": "Limits of one job.",
-        "queue": "Numbers of its unfinished jobs.",
-        "workers": "The live workers that serve it.",
-        "failures": "Why inputs failed recently, the newest reason first.",
+        "ready": "Whether a worker can run its jobs now.",
+        "queue": "Numbers of its unfinished jobs, of all owners; null unless the caller is an admin.",
+        "workers": "The live workers that serve it; empty unless the caller is an admin.",
+        "failures": "Why inputs failed recently, the newest reason first; empty unless for an admin.",
     },
     "ModelLimits": {
         "max_inputs": "Inputs in one job.",
@@ -143,4 +145,47 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "job": "The newest job with such an input.",
         "at": "When that job ended.",
     },
+    "UsageReport": {
+        "from": "The first full hour of the usage.",
+        "to": "The end of its last hour.",
+        "by": "The time that one row covers, as requested.",
+        "usage": "The rows.",
+    },
+    "UsageRow": {
+        "owner": "The owner of the jobs.",
+        "model": "The model that they were for.",
+        "from": "The first hour of the row.",
+        "to": "The end of the row, at most that of the report.",
+        "jobs": "Numbers of jobs that ended in this time.",
+        "inputs": "Inputs with an output or an error.",
+        "failed_inputs": "Inputs with an error.",
+        "tokens": "Tokens that the model computed for them; 0 if tokens are not counted.",
+        "compute_seconds": "Computing time of the engines. The time of a batch with several jobs is divided "
+        "among them by the lengths of their inputs.",
+    },
+    "UsageJobs": {
+        "succeeded": "With at least one output.",
+        "failed": "With an error for each input.",
+        "cancelled": "Cancelled by a client.",
+        "expired": "Not started within their `expires_in`.",
+    },
+}
+
+USAGE_EXAMPLE = {
+    "from": "2026-11-28T10:00:00Z",
+    "to": "2026-11-29T10:00:00Z",
+    "by": "total",
+    "usage": [
+        {
+            "owner": "reporting",
+            "model": "sentiment",
+            "from": "2026-11-28T10:00:00Z",
+            "to": "2026-11-29T10:00:00Z",
+            "jobs": {"succeeded": 412, "failed": 1, "cancelled": 2, "expired": 0},
+            "inputs": 9_610,
+            "failed_inputs": 3,
+            "tokens": 211_305,
+            "compute_seconds": 38.114211,
+        }
+    ],
 }

@@ -6,12 +6,13 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.responses import Response
 
-from api.health.condition import Level, level_of
-from api.services import Shared
+from api.health.reasons import Level, level_of
+from api.services import Asking, Shared
 from api.v1.openapi import LIVE, READY
 from api.v1.replies import reply
 from jobs.errors import QueueUnavailable
 from jobs.monitoring.metrics import LedgerCollector
+from jobs.monitoring.owner_metrics import OwnerCollector
 
 router = APIRouter(tags=["health"])
 
@@ -31,9 +32,9 @@ async def live() -> Response:
 
 
 @router.get("/health/ready", **READY)
-async def ready(shared: Shared) -> Response:
+async def ready(shared: Shared, caller: Asking) -> Response:
     """Reports whether jobs can be accepted and run, and what is wrong. The status page reports the same."""
-    condition = shared.observer.judged(await shared.observer.observe())
+    condition = shared.observer.judged(await shared.observer.observe(), sees=caller.sees)
     checks: dict[str, dict[str, bool | str]] = {}
     for name, reasons in condition.checks.items():
         level = level_of(reasons)
@@ -45,19 +46,25 @@ async def ready(shared: Shared) -> Response:
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(shared: Shared) -> Response:
-    """Metrics in Prometheus' text format: of the processes on this port, the queue and every live worker."""
+async def metrics(shared: Shared, caller: Asking) -> Response:
+    """Metrics in Prometheus' text format: of the processes on this port, the queue and every live worker.
+
+    Those of owners are for admins, also where another resolver than that of the keys lets others in.
+    """
+    admin = caller.sees is None
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
             shards = shared.ledger.shards
             depths = await shards.depth()
             workers = await shared.roster.workers(fresh=True) if shards.first.available else None
+            owners = await shared.owner_totals.read() if admin and shards.first.available else {}
         footprints = await shared.footprints.read()
         unavailable = len(shards.unavailable())
         ledger = LedgerCollector(depths, workers, shared.settings, footprints, unavailable)
     except (QueueUnavailable, TimeoutError):
-        ledger = LedgerCollector(None, None, shared.settings)
+        ledger, owners = LedgerCollector(None, None, shared.settings), {}
     scraped = CollectorRegistry()
     scraped.register(ledger)
+    scraped.register(OwnerCollector(owners))
     body = shared.metrics.exposition() + generate_latest(scraped)
     return Response(body, media_type=CONTENT_TYPE_LATEST)

@@ -11,10 +11,9 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access.caller import caller_of
 from api.dialect import Accepted, Call, ParsedRequest
 from api.edge.express import Direct
-from api.services import Shared, services
+from api.services import Asking, Shared, services
 from api.v1 import known_results, query, replies, submission
 from api.v1.openapi import CANCEL, EVENTS, KNOWN_RESULTS, LIST, READ, RESULT, SUBMIT
 from api.v1.replies import job_reply, reply
@@ -73,18 +72,19 @@ async def create_job(request: Request) -> Response:
 @router.get("/v1/jobs", **LIST)
 async def list_jobs(
     shared: Shared,
+    caller: Asking,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Maximum jobs on the page.")] = 20,
     cursor: Annotated[str | None, Query(description="`next` of the previous page.")] = None,
     state: States = (),
     model: Models = (),
 ) -> Response:
-    """Lists jobs, the newest first, without their results. `state` and `model` filter the list.
+    """Lists the caller's jobs, the newest first, without results. `state` and `model` filter the list.
 
     A page examines at most the newest 300 jobs after its cursor. With a filter it may therefore be short or
     empty and still have a `next`: older jobs are on the next page.
     """
     wanted = query.listing_filter(state, model, shared.catalog)
-    found, after = await shared.ledger.recent(limit, cursor, wanted)
+    found, after = await shared.ledger.recent(limit, cursor, wanted, sees=caller.sees)
     return reply({"jobs": found, "next": after})
 
 
@@ -130,9 +130,9 @@ async def read_known_results(
 
 
 @router.delete("/v1/jobs/{job_id}", **CANCEL)
-async def cancel_job(job_id: str, shared: Shared) -> Response:
+async def cancel_job(job_id: str, shared: Shared, caller: Asking) -> Response:
     """Cancels the job unless it is done. A batch that is running continues, but its result is dropped."""
-    return await job_reply(shared.large, await shared.ledger.cancel(job_id))
+    return await job_reply(shared.large, await shared.ledger.cancel(job_id, sees=caller.sees))
 
 
 @router.get("/v1/jobs/{job_id}/events", response_class=Response, **EVENTS)
@@ -140,4 +140,4 @@ async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
     """Streams the job as Server-Sent Events: as it is, then after each change. Ends when the job is done."""
     last_id = request.headers.get("last-event-id")
     source = Events(shared.ledger, shared.subscriber, shared.large, shared.wait_limit)
-    return await events.stream(source, job_id, last_id, caller_of(request.scope).sender)
+    return await events.stream(source, job_id, last_id, request)

@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from api.access.caller import caller_of
 from api.services import Services
 from api.v1.replies import refuse_without_results
 from api.v1.schemas import KnownResults
@@ -28,7 +29,7 @@ async def response(shared: Services, job_id: str, after: int, request: Request) 
     Raises Refusal if the job ended without results, JobNotFound, JobGone, OverBudget or QueueUnavailable.
     """
     lines = NDJSON in request.headers.get("accept", "")
-    found = await shared.ledger.outcomes(job_id, after)
+    found = await shared.ledger.outcomes(job_id, after, sees=caller_of(request.scope).sees)
     if found.known is not None:
         return _whole(found.job, after, found.known, lines=lines)
     refuse_without_results(found.job)

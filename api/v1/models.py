@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from api.services import Shared
+from api.health.roster_cache import SERVING
+from api.services import Asking, Shared
 from api.v1 import query
 from api.v1.model_schemas import parameters_schema, request_schema
 from api.v1.openapi import MODELS
@@ -33,7 +34,7 @@ router = APIRouter(tags=["models"], dependencies=[Depends(query.check_declared)]
 
 
 @router.get("/v1/models", **MODELS)
-async def list_models(shared: Shared) -> Response:
+async def list_models(shared: Shared, caller: Asking) -> Response:
     """Lists the served models, the default one first, with what each accepts and which workers serve it."""
     depths = await shared.ledger.shards.depth()
     workers = await shared.roster.workers()
@@ -50,6 +51,7 @@ async def list_models(shared: Shared) -> Response:
                     depths[name],
                     [beat for beat in workers if beat.model == name],
                     shared.settings.longest_result_ttl,
+                    everything=caller.sees is None,
                 )
                 for name, spec in catalog.specs.items()
             ],
@@ -67,8 +69,16 @@ def _modified(models_file: Path) -> int:
 
 
 def _described(
-    spec: ModelSpec, default: bool, depth: Depth, workers: list[Heartbeat], longest_result_ttl: float
+    spec: ModelSpec,
+    default: bool,
+    depth: Depth,
+    workers: list[Heartbeat],
+    longest_result_ttl: float,
+    *,
+    everything: bool,
 ) -> Model:
+    """`everything`: with the figures of all owners' jobs, the workers, and why inputs failed."""
+    shown = workers if everything else []
     return Model(
         name=spec.name,
         aliases=spec.aliases,
@@ -80,10 +90,11 @@ def _described(
         defaults=_defaults(spec, workers),
         request=request_schema(spec, default=default, longest_result_ttl=longest_result_ttl),
         limits=ModelLimits(spec.max_inputs, spec.max_input_chars),
-        queue=ModelQueue(waiting=depth.waiting + depth.deferred, running=depth.running),
+        ready=any(beat.engine in SERVING for beat in workers),
+        queue=ModelQueue(depth.waiting + depth.deferred, depth.running) if everything else None,
         workers=[
             ModelWorker(beat.id, beat.engine, beat.device, beat.dtype, round(beat.items_per_second, 1))
-            for beat in workers
+            for beat in shown
         ],
         failures=[
             ModelFailure(
@@ -94,7 +105,7 @@ def _described(
                 reason.job,
                 from_ms(int(reason.at * 1000)),
             )
-            for reason in newest([reason for beat in workers for reason in beat.failures])
+            for reason in newest([reason for beat in shown for reason in beat.failures])
         ],
     )
 

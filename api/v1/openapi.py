@@ -11,7 +11,8 @@ import msgspec
 from api.problems.problem import Problem
 from api.problems.statuses import STATUSES
 from api.v1 import problems
-from api.v1.descriptions import DESCRIPTIONS
+from api.v1.caller_description import SECURITY_SCHEMES, submitted_body
+from api.v1.descriptions import DESCRIPTIONS, USAGE_EXAMPLE
 from api.v1.known_results import NDJSON
 from api.v1.model_schemas import examples
 from api.v1.schemas import ANSWERS
@@ -30,6 +31,8 @@ INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server ru
 - `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
 - An ended job can be read for its `result_ttl`; after that calls answer `job-gone`, or `unknown-job`.
 - `GET /v1/models` lists the models, each with a JSON Schema of its requests.
+- `GET /v1/usage` returns what the caller's jobs used, by model and hour.
+- A server with keys needs one in each request: `Authorization: Bearer bl_...` or `X-API-Key: bl_...`.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
 - Requests may be compressed (`Content-Encoding: gzip`). Large answers are, if the client accepts it.
 """
@@ -39,10 +42,14 @@ def _json(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": COMPONENT.format(name=name)}}}
 
 
-def _problems(*kinds: str, checks_host: bool = True) -> dict[int, Any]:
+_OF_CALLERS = ("unknown-host", "unauthorized", "forbidden", "too-many-attempts")
+"""Problems of every call that checks who calls: of all but health."""
+
+
+def _problems(*kinds: str, public: bool = False) -> dict[int, Any]:
     """The problems that a call may answer with, by status, including those of every call."""
     answers: dict[int, Any] = {}
-    for kind in (*kinds, *(("unknown-host",) if checks_host else ()), "internal-error"):
+    for kind in (*kinds, *(() if public else _OF_CALLERS), "internal-error"):
         status, title = STATUSES[kind], TITLES[kind]
         answer = answers.setdefault(
             status,
@@ -58,7 +65,7 @@ def _problems(*kinds: str, checks_host: bool = True) -> dict[int, Any]:
         )
         answer["description"] += f"; `{kind}`" if answer["description"] else f"`{kind}`"
         answer["content"][problems.MEDIA_TYPE]["examples"][kind] = {
-            "value": problems.document(Problem(kind, f"{title[0].lower()}{title[1:]}"))
+            "value": Problem(kind, f"{title[0].lower()}{title[1:]}").document()
         }
     return answers
 
@@ -97,13 +104,11 @@ _PREFER = _parameter(
 )
 _RETRY = {"Retry-After": _header("Seconds after which to retry.")}
 _APPLIED = {"Preference-Applied": _header("`wait=S`, if the job was done within the wait.")}
-_LIMITS = {
+_SUBMITTED = {
     "RateLimit-Policy": _header(
         "The limits of the key, if it has any: draft-ietf-httpapi-ratelimit-headers."
     ),
     "RateLimit": _header("What is left of them (`r`), and the seconds until there is more (`t`)."),
-}
-_SUBMITTED = _LIMITS | {
     "Location": _header("The job's path."),
     "Idempotency-Replayed": _header("`true` if an earlier request with the same key submitted the job."),
 }
@@ -156,14 +161,8 @@ SUBMIT: dict[str, Any] = {
         ],
     },
 }
-_READING = (
-    "unknown-job",
-    "job-gone",
-    "invalid-request",
-    "too-many-requests",
-    "server-busy",
-    "redis-unavailable",
-)
+_WAITING = ("unknown-job", "job-gone", "invalid-request", "too-many-requests", "redis-unavailable")
+_READING = (*_WAITING, "server-busy")
 """Problems of calls that answer with a job. Its results may be large."""
 
 LIST: dict[str, Any] = {
@@ -235,7 +234,7 @@ EVENTS: dict[str, Any] = {
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` is that of the final state: no event follows."},
-        **_problems("unknown-job", "job-gone", "invalid-request", "too-many-requests", "redis-unavailable"),
+        **_problems(*_WAITING),
     },
     "openapi_extra": {
         "parameters": [_parameter("Last-Event-ID", "The id of the last event received.", "running.0")]
@@ -248,12 +247,26 @@ MODELS: dict[str, Any] = {
         **_problems("invalid-request", "redis-unavailable"),
     },
 }
+USAGE: dict[str, Any] = {
+    "operation_id": "read_usage",
+    "responses": {
+        200: {
+            "description": "The usage.",
+            "content": {
+                "application/json": {**_json("UsageReport")["application/json"], "example": USAGE_EXAMPLE}
+            },
+        },
+        **_problems("invalid-request", "forbidden", "redis-unavailable"),
+    },
+}
+_PUBLIC: dict[str, Any] = {"security": []}
 LIVE: dict[str, Any] = {
     "operation_id": "live",
     "responses": {
         200: {"description": "The process responds.", "content": _json("Health")},
-        **_problems(checks_host=False),
+        **_problems(public=True),
     },
+    "openapi_extra": _PUBLIC,
 }
 READY: dict[str, Any] = {
     "operation_id": "ready",
@@ -263,14 +276,17 @@ READY: dict[str, Any] = {
             "content": _json("Health"),
         },
         503: {"description": "Jobs cannot be run; `checks` has the reasons.", "content": _json("Health")},
-        **_problems(checks_host=False),
+        **_problems(public=True),
     },
+    "openapi_extra": _PUBLIC,
 }
 
 
 def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
     """Completes FastAPI's description of the routes in `api/v1/`."""
     described["info"]["description"] = INTRODUCTION
+    described["components"]["securitySchemes"] = SECURITY_SCHEMES
+    described["security"] = [{}, *({name: []} for name in SECURITY_SCHEMES)]
     _, schemas = msgspec.json.schema_components([JobRequest, *ANSWERS], ref_template=COMPONENT)
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
     schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}
@@ -280,5 +296,4 @@ def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
         for field, description in fields.items():
             schemas[name]["properties"][field]["description"] = description
     described["components"]["schemas"].update(schemas)
-    body = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
-    body["examples"] = examples(catalog)
+    submitted_body(described)["examples"] = examples(catalog)

@@ -136,7 +136,8 @@ class Model(msgspec.Struct):
     defaults: dict[str, Any]
     request: dict[str, Any]
     limits: ModelLimits
-    queue: ModelQueue
+    ready: bool
+    queue: ModelQueue | None
     workers: list[ModelWorker]
     failures: list[ModelFailure]
 
@@ -149,5 +150,46 @@ class ModelList(msgspec.Struct):
     models: list[Model]
 
 
-ANSWERS: list[type[msgspec.Struct]] = [Job, JobPage, Results, KnownResults, ModelList, Health, Problem]
+class UsageJobs(msgspec.Struct):
+    """Ended jobs, by their state."""
+
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+
+
+class UsageRow(msgspec.Struct, rename={"begin": "from", "end": "to"}):
+    """What the jobs of one owner used of one model in some time."""
+
+    owner: str
+    model: str
+    begin: Moment
+    end: Moment
+    jobs: UsageJobs
+    inputs: int
+    failed_inputs: int
+    tokens: int
+    compute_seconds: float
+
+
+class UsageReport(msgspec.Struct, rename={"begin": "from", "end": "to"}):
+    """What ended jobs used, sorted by owner, model and time. Without a row, nothing was used."""
+
+    begin: Moment
+    end: Moment
+    by: Literal["hour", "day", "total"]
+    usage: list[UsageRow]
+
+
+ANSWERS: list[type[msgspec.Struct]] = [
+    Job,
+    JobPage,
+    Results,
+    KnownResults,
+    ModelList,
+    UsageReport,
+    Health,
+    Problem,
+]
 """The types of answers. Their parts are described with them."""

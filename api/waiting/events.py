@@ -13,19 +13,21 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from api.access.caller import caller_of, readmit
 from api.edge.memory_budget import OverBudget
+from api.problems.problem import Refusal
 from api.waiting.job_json import around, parts
 from api.waiting.large_results import HeldResults, LargeResults
 from api.waiting.subscriber import Notice, Subscriber
 from api.waiting.wait_limit import WaitLimit
 from jobs.errors import JobGone, JobNotFound, LimitExceeded, QueueUnavailable
-from jobs.ledger import views
+from jobs.ledger import ownership, views
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.reading import STATE_ONLY
 from jobs.ledger.wire import Event
-from jobs.owners import ANONYMOUS, Sender
 from jobs.schema import TRANSITIONS, Job, JobState
 
 KEEP_ALIVE = 15.0
@@ -47,17 +49,18 @@ class Events(NamedTuple):
     limit: WaitLimit
 
 
-async def stream(source: Events, job_id: str, last_id: str | None, sender: Sender = ANONYMOUS) -> Response:
-    """The stream as a response; it counts as a wait of the sender.
+async def stream(source: Events, job_id: str, last_id: str | None, request: Request) -> Response:
+    """The stream as a response; it counts as a wait of its caller.
 
-    Raises JobNotFound, JobGone, LimitExceeded or QueueUnavailable before the stream starts.
+    Raises JobNotFound, JobGone, LimitExceeded or QueueUnavailable before the stream starts. If its caller is
+    no longer admitted when the job is read again, the stream ends with the event `error`.
     """
-    source.limit.check(sender)
-    job = await source.ledger.read(job_id, STATE_ONLY)
+    job = await source.ledger.read(job_id, STATE_ONLY, sees=caller_of(request.scope).sees)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
+    source.limit.check(caller_of(request.scope).sender)
     return StreamingResponse(
-        _counted(source, job_id, last_id, sender), headers=HEADERS, media_type="text/event-stream"
+        _counted(source, job_id, last_id, request), headers=HEADERS, media_type="text/event-stream"
     )
 
 
@@ -84,14 +87,21 @@ async def frame(job: Job, name: str, held: HeldResults | None, retry: bytes) -> 
             yield part
 
 
-async def _counted(source: Events, job_id: str, last_id: str | None, sender: Sender) -> AsyncIterator[bytes]:
+async def _counted(
+    source: Events, job_id: str, last_id: str | None, request: Request
+) -> AsyncIterator[bytes]:
     """The frames, without any if another stream took the last wait since the check."""
-    with suppress(LimitExceeded), source.limit.hold(sender):
-        async for part in _frames(source, job_id, last_id):
+    with suppress(LimitExceeded), source.limit.hold(caller_of(request.scope).sender):
+        async for part in _frames(source, job_id, last_id, request):
             yield part
 
 
-async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIterator[bytes]:
+def problem_event(refusal: Refusal) -> bytes:
+    """The event `error` with the problem, the last of a stream whose caller is no longer admitted."""
+    return b"event: error\ndata: " + msgspec.json.encode(refusal.problem.document()) + b"\n\n"
+
+
+async def _frames(source: Events, job_id: str, last_id: str | None, request: Request) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
     with source.subscriber.watching(job_id) as watch:
         watch.notify(Notice.MISSED)  # the job has not been read since the watch began
@@ -104,12 +114,15 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
                 yield b": keep-alive\n\n"
                 update = Notice.MISSED  # renews the registration, and makes up for a lost event
             try:
-                found = await _updated(update, job, source, job_id)
+                found = await _updated(update, job, source, job_id, request)
                 new = event_id(found) != last_id
                 held = await source.large.of(found) if new and found.results is msgspec.UNSET else None
             except (QueueUnavailable, OverBudget):
                 asyncio.get_running_loop().call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
                 continue
+            except Refusal as refusal:  # the caller's key is no longer accepted
+                yield problem_event(refusal)
+                return
             except (JobGone, JobNotFound):  # the job's lifetime ended without an event
                 return
             job = found
@@ -120,13 +133,19 @@ async def _frames(source: Events, job_id: str, last_id: str | None) -> AsyncIter
                 retry = b""
 
 
-async def _updated(update: Event | Notice, known: Job | None, source: Events, job_id: str) -> Job:
+async def _updated(
+    update: Event | Notice, known: Job | None, source: Events, job_id: str, request: Request
+) -> Job:
     """The job after the event or notice: made from the event alone if possible, else read from Redis."""
     if isinstance(update, Event) and update.record is not None:
-        return views.terminal(job_id, update.record)
+        ended = ownership.shown(views.terminal(job_id, update.record), caller_of(request.scope).sees)
+        if ended is not None:
+            return ended
     if known is not None and isinstance(update, Event) and known.started_at and update.succeeded is not None:
         return views.progressed(known, update)
-    job = await source.ledger.read(job_id, watcher=source.subscriber.process)
+    await readmit(request.scope)
+    sees = caller_of(request.scope).sees
+    job = await source.ledger.read(job_id, sees=sees, watcher=source.subscriber.process)
     if known is None or not isinstance(update, Event) or job.status == update.state:
         return job
     state = JobState(update.state)

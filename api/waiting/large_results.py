@@ -84,7 +84,7 @@ class LargeResults:
         self._held: WeakValueDictionary[tuple[object, ...], HeldResults] = WeakValueDictionary()
 
     async def of(self, job: Job) -> HeldResults:
-        """The results of a job whose `results` are UNSET.
+        """The results of a job whose `results` are UNSET. That it was read shows that its caller may see it.
 
         Raises JobGone if their lifetime ends before they are read, OverBudget and QueueUnavailable.
         """
@@ -96,7 +96,7 @@ class LargeResults:
         return held
 
     async def _fetch(self, job_id: str) -> HeldResults:
-        stored = await self._reading.stored(job_id)
+        stored = await self._reading.stored(job_id, sees=None)
         with await self._budget.acquire(self._required_memory(stored.size), MEMORY_SECONDS) as share:
             share.resize(stored.size)
             return HeldResults(job_id, await self._reading.results(stored), self._budget, self._turns)

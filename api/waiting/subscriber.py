@@ -128,6 +128,13 @@ class Subscriber:
         if not watches:
             del self._watches[job_id]
 
+    def reread_all(self) -> None:
+        """Makes every wait and every event stream read its job again, and first resolve its caller again.
+
+        Call it when callers may have lost their rights: their waits end then.
+        """
+        self._notify_all(Notice.MISSED)
+
     def release_all(self) -> None:
         """Ends every wait and every event stream, and all later ones when they begin."""
         self._released = True

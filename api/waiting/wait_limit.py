@@ -5,13 +5,14 @@ them an owner may exceed its limit by what began within the last second. No wait
 """
 
 import asyncio
+import collections
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import structlog
+from prometheus_client import Counter
 
 from jobs.errors import LimitExceeded, QueueUnavailable
 from jobs.ledger import waits
@@ -36,18 +37,20 @@ RETRY_AFTER = 1
 class WaitLimit:
     """The waits of named owners in this process, and what is known of the other processes."""
 
-    def __init__(self, shard: Shard, process: str) -> None:
-        """`shard` is the first one, `process` as in `Subscriber.process`."""
+    def __init__(self, shard: Shard, process: str, limited: Counter) -> None:
+        """`shard` is the first one, `process` as in `Subscriber.process`, `limited` counts refusals."""
+        self._limited = limited
         self._shard = shard
         self._process = process
-        self._here: Counter[str] = Counter()
-        self._elsewhere: Counter[str] = Counter()
+        self._here: collections.Counter[str] = collections.Counter()
+        self._elsewhere: collections.Counter[str] = collections.Counter()
         self._used = -USED_FOR
 
     def check(self, sender: Sender) -> None:
         """Raises LimitExceeded if the owner may not begin another wait."""
         limit = sender.limits.waits
         if limit is not None and self._here[sender.owner] + self._elsewhere[sender.owner] >= limit:
+            self._limited.labels(WAITS.name).inc()
             raise LimitExceeded(
                 f"the limit of {limit:,} {WAITS.unit} is reached; retry in {RETRY_AFTER} s",
                 policy=WAITS.name,

@@ -9,12 +9,12 @@ from functools import partial
 from prometheus_client import Counter
 from starlette.requests import Request
 
-from api.access.caller import caller_of
+from api.access.caller import caller_of, readmit
 from api.waiting.single_flight import SingleFlight
 from api.waiting.subscriber import Notice, Subscriber, Watch
 from api.waiting.wait_limit import WaitLimit
 from jobs.errors import QueueUnavailable
-from jobs.ledger import views
+from jobs.ledger import ownership, views
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.wire import Event
 from jobs.schema import Job
@@ -46,9 +46,9 @@ class Waiting:
     async def read(self, job_id: str, seconds: float, request: Request) -> Job:
         """Returns a job that was submitted before, once it is terminal, or as it is after `seconds`.
 
-        Raises as `Ledger.read`.
+        Raises as `Ledger.read` for the request's caller, and as `follow`.
         """
-        start = self._reading(job_id) if seconds > 0 else partial(self._ledger.read, job_id)
+        start = self._reading(job_id, request, self._subscriber.process if seconds > 0 else "")
         return await self.follow(job_id, start, seconds, request)
 
     async def follow(
@@ -57,7 +57,8 @@ class Waiting:
         """Starts (submits or reads) the job and returns it once it is terminal, or as it is after `seconds`.
 
         `start` may return another job, if a submit found an earlier one by its idempotency key. Raises
-        LimitExceeded before the start if the caller's owner has too many waits.
+        LimitExceeded before the start if the caller's owner has too many waits, what `start` raises, and
+        Refusal if the caller is no longer admitted when the job is read again.
         """
         if seconds <= 0:
             return await start()
@@ -76,22 +77,24 @@ class Waiting:
                 return await self._wait(watch, job, seconds, request)
         finally:
             self._subscriber.unwatch(job_id, watch)
-        return await self._follow(job.id, self._reading(job.id), seconds, request)
+        start = self._reading(job.id, request, self._subscriber.process)
+        return await self._follow(job.id, start, seconds, request)
 
-    def _reading(self, job_id: str) -> Callable[[], Awaitable[Job]]:
-        return partial(self._ledger.read, job_id, watcher=self._subscriber.process, endings_only=True)
+    def _reading(self, job_id: str, request: Request, watcher: str) -> Callable[[], Awaitable[Job]]:
+        sees = caller_of(request.scope).sees
+        return partial(self._ledger.read, job_id, sees=sees, watcher=watcher, endings_only=True)
 
     async def _wait(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()
         listener = DisconnectListener(request, watch)
         timer = clock.call_later(LISTEN_AFTER, listener.listen)
         try:
-            return await self._wait_until(watch, job, clock.time() + seconds)
+            return await self._wait_until(watch, job, clock.time() + seconds, request)
         finally:
             timer.cancel()
             listener.close()
 
-    async def _wait_until(self, watch: Watch, job: Job, deadline: float) -> Job:
+    async def _wait_until(self, watch: Watch, job: Job, deadline: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()
         outcome = "terminal"
         while not job.status.terminal:
@@ -101,31 +104,36 @@ class Waiting:
                 update = Notice.MISSED
             match update:
                 case Event(record=bytes(record)):
-                    job = views.terminal(job.id, record)
+                    sees = caller_of(request.scope).sees
+                    job = ownership.shown(views.terminal(job.id, record), sees) or job
                 case Event() | Notice.MISSED as update:
                     seconds = min(left, LAST_READ_SECONDS)
-                    found = await self._read(job.id, seconds, ended=isinstance(update, Event))
+                    found = await self._read(job.id, seconds, request, ended=isinstance(update, Event))
                     if found is None:
                         clock.call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
                     job = found or job
                 case ending:
                     outcome = ENDINGS[ending]
                     if ending is not Notice.DISCONNECTED:
-                        job = await self._read(job.id, LAST_READ_SECONDS) or job
+                        job = await self._read(job.id, LAST_READ_SECONDS, request) or job
                     break
         self._waits.labels(outcome).inc()
         return job
 
-    async def _read(self, job_id: str, seconds: float, *, ended: bool = False) -> Job | None:
-        """The job, or None if Redis does not answer in time.
+    async def _read(
+        self, job_id: str, seconds: float, request: Request, *, ended: bool = False
+    ) -> Job | None:
+        """The job, or None if Redis does not answer in time. Raises Refusal as `follow`.
 
         With `ended` (an event without a record reported its end) the job is read once for all its waits.
         """
         watcher = "" if ended else self._subscriber.process
-        read = partial(self._ledger.read, job_id, watcher=watcher, endings_only=True)
         try:
             async with asyncio.timeout(seconds):
-                return await (self._final_reads.join(job_id, read) if ended else read())
+                await readmit(request.scope)
+                sees = caller_of(request.scope).sees
+                read = partial(self._ledger.read, job_id, sees=sees, watcher=watcher, endings_only=True)
+                return await (self._final_reads.join((job_id, sees), read) if ended else read())
         except (QueueUnavailable, TimeoutError):
             return None
 

@@ -3,9 +3,11 @@
 `rounds.py` chooses the shard of a claim.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
+
+import msgspec
 
 from jobs.ledger import doorbell, keys, records
 from jobs.ledger.leasing import Claimed, Ending, Progress, claims, new_token
@@ -33,6 +35,8 @@ class Answer(NamedTuple):
     """Score of the most urgent of them."""
     inputs: int
     """Inputs of the claimed jobs."""
+    owners: frozenset[str] = frozenset()
+    """Owners with jobs that still wait, if some of them are named."""
 
 
 class Claims:
@@ -50,7 +54,7 @@ class Claims:
         workers: int = 1,
         *,
         size: int | None = None,
-        before: float | None = None,
+        before: Mapping[str, float] = {},
         share: int | None = None,
         preferred: float = 0.0,
         wait: float = 0.0,
@@ -59,8 +63,8 @@ class Claims:
 
         Stops at the first job that brings the payloads to `size` bytes or more, by default `window_bytes`.
         With several `workers` on the queue a claim takes its share, so that they finish a burst together.
-        With `before` it takes only more urgent jobs, with a score below that. With `share` it does so after
-        that many inputs, with scores below `preferred`. With `wait` it first waits up
+        Of the owners in `before` it takes only more urgent jobs, with a score below that; with `share`, of
+        all owners after that many inputs, with scores below `preferred`. With `wait` it first waits up
         to that many seconds for a submit; Redis then runs the claim without another round trip.
         """
         token = new_token(self._worker)
@@ -73,7 +77,9 @@ class Claims:
             size=self.shard.settings.window_bytes if size is None else size,
             token=token,
             workers=workers,
-            before="+inf" if before is None else int(before),
+            before=msgspec.msgpack.encode({owner: int(score) for owner, score in before.items()})
+            if before
+            else b"",
             unreadable=UNREADABLE_DETAIL,
             unreadable_results=UNREADABLE_RESULTS,
         )
@@ -82,11 +88,12 @@ class Claims:
             call = partial(doorbell.answer, self.shard.redis, bell, wait, script("claim"), parameters)
         else:
             call = partial(script("claim").run, self.shard.redis, parameters)
-        now, left, head, taken, *rest = await self.shard.call(call)
+        now, left, head, taken, owners, *rest = await self.shard.call(call)
         if inputs:  # otherwise it leases nothing: `Rounds` looks for the next job
             failpoints.reach("after_claim")
         claimed = claims(rest, token, now, self._worker, self.shard.number)
-        return Answer(claimed, left, None if head is None else float(head), taken)
+        waiting = frozenset(owner.decode() for owner in owners)
+        return Answer(claimed, left, None if head is None else float(head), taken, waiting)
 
     async def start(self, model: str, jobs: Iterable[Claimed]) -> None:
         """Charges an attempt to jobs whose first batch starts."""
@@ -106,7 +113,8 @@ class Claims:
         """
         each: list[Any] = []
         for job in progress:
-            each += (job.id, job.token, job.before, job.succeeded, job.failed, len(job.outcomes))
+            spent = " {} {}".format(*job.spent) if job.spent else ""
+            each += (job.id, job.token, job.before, job.succeeded, job.failed, spent, len(job.outcomes))
             each += job.outcomes
         deleted = await self.shard.run(script("progress"), "", each, lifetime=PROGRESS_TTL)
         failpoints.reach("after_note")
@@ -118,6 +126,16 @@ class Claims:
             key = self.shard.key(keys.PROGRESS, job_id)
             found: list[bytes] = await self.shard.redis.lrange(key, 1, -1)  # type: ignore[misc]
         return found
+
+    async def spent(self, job_id: str) -> tuple[int, int]:
+        """Returns the tokens and the microseconds that `note` stored, by any worker."""
+        async with self.shard.integrity.intact():
+            head = await self.shard.redis.lindex(self.shard.key(keys.PROGRESS, job_id), 0)  # type: ignore[misc]
+        try:
+            _, _, tokens, us = map(int, head.split())
+        except (AttributeError, ValueError):  # no progress, or that of an earlier release
+            return 0, 0
+        return tokens, us
 
     async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
         """Ends the jobs whose lease is still valid, in one step; returns the ids of the refused ones."""
@@ -139,7 +157,14 @@ class Claims:
         each = [
             part
             for job, start_by in jobs
-            for part in (job.id, job.token, job.score, start_by, job.attempts if uncharged else "")
+            for part in (
+                job.id,
+                job.token,
+                job.score,
+                start_by,
+                job.attempts if uncharged else "",
+                job.owner,
+            )
         ]
         given_back: int = await self.shard.run(script("release"), model, each)
         return given_back

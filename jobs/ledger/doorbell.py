@@ -19,7 +19,7 @@ from jobs.ledger.shards import Shards
 from jobs.store.connection import availability, cancel
 from jobs.store.lua import Script
 
-NOTHING = 4
+NOTHING = 5
 """Number of parts in a claim's answer if it leased no job."""
 
 LIFETIME_MS = 60_000

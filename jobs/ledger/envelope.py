@@ -5,12 +5,13 @@ Readers ignore unknown fields, and payloads are never rewritten, so a newer rele
 older worker returns the job (docs/decisions/027).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from jobs.owners import NAME
 from jobs.schema import WEEK
 
 VERSION = 1
@@ -37,8 +38,8 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     traceparent: Any = None
     """W3C trace context of the parent of the job's spans."""
     version: int = VERSION
-    weight: Annotated[float, Meta(gt=0)] = 1.0
-    """The owner's share of the workers, relative to other owners with waiting jobs."""
+    weight: Annotated[float, Meta(gt=0)] | None = None
+    """The owner's share of the workers, relative to other owners with waiting jobs; 1 by default."""
     work: int = 0
     """Estimated tokens that the model computes for the job; not stored for the anonymous owner."""
     webhook: Any = None
@@ -58,18 +59,24 @@ KNOWN = frozenset(Envelope.__struct_fields__)
 TERMS = ("webhook", "group", "result_ttl", "keep_inputs")
 """The fields that say what happens when the job ends."""
 
-OWNED = ("owner", "n", "work")
-"""The fields of a named owner's job that are counted when it ends."""
-
 
 def envelope(keywords: dict[str, Any]) -> Envelope:
     """Converts keywords. Raises msgspec.ValidationError if a known field has a wrong type or value."""
     return msgspec.convert(keywords, Envelope)
 
 
-def terms(keywords: Mapping[str, Any]) -> bytes:
-    """Returns a job's TERMS, and of a named owner's also OWNED, in the form that `finish.lua` expects."""
+def owner(keywords: Mapping[str, Any]) -> str:
+    """Returns the owner in the keywords of one of our payloads, as `outline.lua`: "" unless it is a name."""
+    name = keywords.get("owner", "")
+    return name if isinstance(name, str) and NAME.fullmatch(name) else ""
+
+
+def terms(keywords: Mapping[str, Any], usage: Sequence[int] = ()) -> bytes:
+    """Returns a job's TERMS in the form that `finish.lua` expects; of a named owner also what it used.
+
+    `usage`: inputs, failed inputs, tokens, and microseconds of the engine (`usage.lua`).
+    """
     asked = {name: keywords[name] for name in TERMS if name in keywords}
-    if keywords.get("owner"):
-        asked |= {name: keywords[name] for name in OWNED if name in keywords}
+    if name := owner(keywords):
+        asked |= {"owner": name, "usage": usage}
     return msgspec.msgpack.encode(asked) if asked else b""

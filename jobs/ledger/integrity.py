@@ -29,6 +29,10 @@ OF_ALL = (
     keys.SHARDS,
     keys.OWNED,
     keys.WAITS,
+    keys.API_KEYS,
+    keys.API_KEY_USES,
+    keys.USAGE_OWNERS,
+    keys.METERED_OWNERS,
 )
 
 LOG_EVERY = 60.0

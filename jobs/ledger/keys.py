@@ -22,6 +22,10 @@ RUNNING = 10**15
 the score is RUNNING + the lease's end in Unix ms. So a claimed job is outside the due range but still in its
 queue (as a stock client expects), and the score shows whether its lease has ended."""
 
+PARKED = 2 * 10**15
+"""From this value on the job of a named owner waits, and the score is PARKED + its due time. Its owner's own
+order (WAITING) has it too; claims take it from there, by shares (docs/decisions/037)."""
+
 EVENTS = "batchline:events"
 """Channel: msgpack list of [id, state, record or nil]; one message holds the transitions of many jobs. Each
 API process has a channel of its own, `batchline:events:<process>`; workers of release 0.1 use this one."""
@@ -74,10 +78,36 @@ PROGRESS = Key(
     "list",
     "worker",
     "a day after the newest outcome; until the job ends",
-    "<inputs with an output> <inputs that failed>, then an outcome each, JSON, as they became known",
+    "<inputs with an output> <inputs that failed>, of a named owner <tokens> <microseconds>; then an outcome"
+    " each, JSON, as they became known",
 )
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
-QUEUE = Key("batchline:queue:*", "zset", "jobs", "permanent", "id -> due time, or RUNNING + lease end", True)
+QUEUE = Key(
+    "batchline:queue:*",
+    "zset",
+    "jobs",
+    "permanent",
+    "id -> due time, RUNNING + lease end, or PARKED + due time",
+    True,
+)
+WAITING = Key(
+    "batchline:waiting:*", "zset", "jobs", "permanent", "<owner>:<model>; id -> due time of its jobs", True
+)
+TURNS = Key(
+    "batchline:turns:*",
+    "zset",
+    "jobs",
+    "permanent",
+    "owner with waiting jobs -> virtual start time of its next one",
+    True,
+)
+SHARES = Key(
+    "batchline:shares:*",
+    "hash",
+    "jobs",
+    "an hour after the newest claim",
+    ":now, or owner -> virtual time up to which it was served",
+)
 DEADLINES = Key("batchline:deadlines:*", "zset", "jobs", "permanent", "id -> latest start in Unix ms", True)
 BYTES = Key("batchline:bytes:*", "string", "jobs", "permanent", "bytes of the unfinished payloads", True)
 INPUTS = Key("batchline:inputs:*", "string", "jobs", "permanent", "inputs of the unfinished jobs", True)
@@ -115,6 +145,13 @@ IDEMPOTENCY = Key(
 )
 SWEPT = Key("batchline:swept:*", "string", "jobs", "3 s", "that a process swept recently")
 RECENT = Key("batchline:recent", "zset", "jobs", "permanent; the newest recent_jobs", "id -> created", True)
+RECENT_OF_OWNER = Key(
+    "batchline:recent:*",
+    "zset",
+    "jobs",
+    "30 days after the newest; the newest recent_jobs",
+    "id -> created, of the jobs of one owner; none for the anonymous one",
+)
 WATCHED = Key(
     "batchline:watched",
     "hash",
@@ -132,6 +169,8 @@ GROUP = Key(
     "30 days after the newest ending",
     "state -> ended jobs of the group in this shard",
 )
+API_KEYS = Key("batchline:keys", "hash", "keys command", "permanent", "key id -> record, JSON; version", True)
+API_KEY_USES = Key("batchline:keys:used", "hash", "api", "permanent", "key id -> last use in Unix ms", True)
 SHARDS = Key("batchline:shards", "hash", "jobs", "permanent", "number of shards -> Unix ms", True)
 HEARTBEAT = Key("batchline:worker:*", "string", "worker", "5 s", "a worker's heartbeat, msgpack")
 ROSTER = Key("batchline:workers", "zset", "worker", "a minute", "worker id -> last heartbeat in Unix ms")
@@ -141,6 +180,36 @@ SAMPLED = Key(
 )
 SAMPLING = Key("batchline:sampling:*", "string", "jobs", "4.5 s", "that a process adds a sample")
 
+USAGE = Key(
+    "batchline:usage:*",
+    "hash",
+    "who ends the job",
+    "90 days after the newest ending",
+    "of an owner in one hour (hours since 1970, UTC): <model>:<counter> -> number",
+)
+USAGE_OWNERS = Key(
+    "batchline:usage-owners",
+    "zset",
+    "who ends the job",
+    "90 days after the newest ending; members too",
+    "owner -> the hour of its newest ending",
+)
+USAGE_TOTALS = Key(
+    "batchline:usage-totals:*",
+    "hash",
+    "api, who ends the job",
+    "90 days after the newest ending",
+    "of an owner in the metrics, or of all others: <model>:<counter> -> number",
+)
+
+METERED_OWNERS = Key(
+    "batchline:metered-owners",
+    "zset",
+    "api",
+    "90 days after the newest change",
+    "owner with counters of its own in the metrics -> since when, Unix ms",
+)
+
 ALL = (
     JOB,
     RESULT,
@@ -149,6 +218,9 @@ ALL = (
     PROGRESS,
     ABORT,
     QUEUE,
+    WAITING,
+    TURNS,
+    SHARES,
     DEADLINES,
     BYTES,
     INPUTS,
@@ -160,15 +232,22 @@ ALL = (
     SWEPT,
     IDEMPOTENCY,
     RECENT,
+    RECENT_OF_OWNER,
     WATCHED,
     OUTBOX,
     GROUP,
+    API_KEYS,
+    API_KEY_USES,
     SHARDS,
     HEARTBEAT,
     ROSTER,
     HISTORY,
     SAMPLED,
     SAMPLING,
+    USAGE,
+    USAGE_OWNERS,
+    USAGE_TOTALS,
+    METERED_OWNERS,
 )
 
 

@@ -34,10 +34,11 @@ class Claimed(msgspec.Struct, frozen=True):
     worker: str = ""
     """Id of this worker."""
     shard: int = 0
+    owner: str = ""
 
 
 def claims(answer: Sequence[Any], token: str, now: int, worker: str, shard: int) -> list[Claimed]:
-    """Converts the answer of `claim.lua`, five parts for each job."""
+    """Converts the answer of `claim.lua`, six parts for each job."""
     return [
         Claimed(
             id=job_id.decode(),
@@ -50,8 +51,9 @@ def claims(answer: Sequence[Any], token: str, now: int, worker: str, shard: int)
             known=known,
             worker=worker,
             shard=shard,
+            owner=owner.decode(),
         )
-        for job_id, payload, score, tries, known in zip(*[iter(answer)] * 5, strict=True)
+        for job_id, payload, score, tries, known, owner in zip(*[iter(answer)] * 6, strict=True)
     ]
 
 
@@ -77,6 +79,8 @@ class Progress(NamedTuple):
     """Total inputs with an output, and total inputs that failed."""
     outcomes: Sequence[bytes]
     """Each as JSON, an object with the input's `index`."""
+    spent: tuple[int, int] | None = None
+    """Tokens, and microseconds of the engine, so far; only for a job of a named owner."""
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -3,13 +3,14 @@
 import hashlib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
 
 from jobs import tasks
 from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull
-from jobs.ledger import limiting, views
+from jobs.ledger import limiting, ownership, views
 from jobs.ledger.admission import Admission
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import in_shard, new_id
@@ -34,7 +35,10 @@ FULL = {b"jobs": "jobs", b"bytes": "bytes of unfinished jobs", b"inputs": "input
 
 
 class Ledger:
-    """The jobs of all models: clients submit, read and cancel them here."""
+    """The jobs of all models: clients submit, read and cancel them here.
+
+    `sees` is the owner whose jobs the caller may see and end, or None for all (`ownership.py`).
+    """
 
     def __init__(self, shards: Shards) -> None:
         self.shards = shards
@@ -48,7 +52,7 @@ class Ledger:
     async def new_id(self, sender: Sender = ANONYMOUS, idempotency_key: str | None = None) -> str:
         """Returns an id for a job, which decides on its shard. Raises QueueUnavailable."""
         if idempotency_key is not None:
-            home = await self.shards.home_of_key(_digest(idempotency_key), sender.owner)
+            home = await self.shards.home_of_key(_digest(idempotency_key, sender.owner), sender.owner)
         elif limiting.submits_limited(sender.limits):
             home = await self.shards.home_of(sender.owner)
         else:
@@ -70,7 +74,7 @@ class Ledger:
         watcher: str = "",
         standing: Callable[[list[limiting.Standing]], object] | None = None,
     ) -> tuple[Job, bool]:
-        """Accepts a job, or finds the job that was accepted before with the same idempotency key.
+        """Accepts a job, or finds the job that its owner submitted before with the same idempotency key.
 
         `job_id` is from `new_id` with the same sender and key. The API process `watcher` is told of the job's
         end. `standing` is called with what is left of the sender's limits, if it has any, for any answer.
@@ -79,6 +83,7 @@ class Ledger:
         job's lifetime is over) and QueueUnavailable.
         """
         sender = job.sender
+        owner = sender.owner
         job_id = job_id or await self.new_id(sender, idempotency_key)
         shard = (await self.shards.of(job_id))[0]
         request = Envelope(
@@ -86,7 +91,7 @@ class Ledger:
             priority=job.priority,
             parameters=job.parameters,
             expires_in=job.expires_in,
-            owner=job.sender.owner,
+            owner=owner,
             result_ttl=job.result_ttl,
             keep_inputs=job.keep_inputs,
         )
@@ -96,14 +101,15 @@ class Ledger:
             if job.given is not None:  # the model's defaults may have changed since the first try
                 given = replace(request, parameters=job.given)
             fingerprint = _fingerprint(job.model, encode_payload(job.inputs, given))
-            digest = _digest(idempotency_key)
+            digest = _digest(idempotency_key, owner)
         if job.traceparent is not None:  # differs between retries: not in the fingerprint
             request = replace(request, traceparent=job.traceparent)
         inputs, work, about = job.inputs, 0, b""
         if sender.owner:  # weight and work may differ between retries too
             inputs = packed(inputs)
             work = tasks.of_model(job.task).work(len(memoryview(inputs)), job.count, job.parameters)
-            request = replace(request, weight=sender.weight, work=work)
+            weight = sender.weight if sender.weight != 1 else None
+            request = replace(request, weight=weight, work=work)
             about = limiting.sender(sender, job.count, work)
         answer = await self._submits_to(shard, job.model).accept(
             Submission(
@@ -114,6 +120,7 @@ class Ledger:
                 fingerprint=fingerprint,
                 idempotency_key=digest,
                 watcher=watcher,
+                owner=owner,
                 inputs=job.count,
                 sender=about,
             )
@@ -129,9 +136,9 @@ class Ledger:
                     log.debug("job accepted", job=job_id, model=job.model, inputs=job.count)
                 return views.accepted(job_id, job, created, self.shards.position(place)), False
             case [b"replayed", known]:
-                return await self._accepted_before(known.decode()), True
+                return await self._accepted_before(known.decode(), owner), True
             case [b"exists"]:  # accepted before: the script was sent again because its answer was lost
-                return await self.read(job_id), False
+                return await self.read(job_id, sees=owner), False
             case [b"mismatch"]:
                 raise IdempotencyMismatch("this idempotency key was used before with a different request")
             case [b"limited", policy, wait]:
@@ -156,66 +163,77 @@ class Ledger:
             known = self._submits[place] = Submits(shard, send, model, self._admission)
         return known
 
-    async def _accepted_before(self, job_id: str) -> Job:
-        """Like `read`, but a missing job raises JobGone, because it was accepted before."""
+    async def _accepted_before(self, job_id: str, owner: str) -> Job:
+        """Like `read`, but a missing job raises JobGone, because the owner submitted it before."""
         try:
-            return await self.read(job_id)
+            return await self.read(job_id, sees=owner)
         except JobNotFound:
             raise self.reading.gone(job_id) from None
 
     async def read(
-        self, job_id: str, inline: int = INLINE_BYTES, *, watcher: str = "", endings_only: bool = False
+        self,
+        job_id: str,
+        inline: int = INLINE_BYTES,
+        *,
+        sees: str | None,
+        watcher: str = "",
+        endings_only: bool = False,
     ) -> Job:
         """Returns the job as it is now. Raises JobNotFound, or JobGone if its lifetime is over.
 
         The results are UNSET if the record has more than `inline` bytes: use `reading` for those. The API
         process `watcher` is told of the job's changes from now on, or only of its end.
         """
-        return await self.reading.job(job_id, inline, watcher, endings_only=endings_only)
+        return await self.reading.job(job_id, inline, watcher, sees=sees, endings_only=endings_only)
 
-    async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
+    async def outcomes(self, job_id: str, after: int, most: int = SLICE, *, sees: str | None) -> Outcomes:
         """Like `read`, with the known outcomes of its inputs except the first `after`: see Reading."""
-        return await self.reading.outcomes(job_id, after, most)
+        return await self.reading.outcomes(job_id, after, most, sees=sees)
 
-    async def cancel(self, job_id: str, inline: int = INLINE_BYTES) -> Job:
+    async def cancel(self, job_id: str, inline: int = INLINE_BYTES, *, sees: str | None) -> Job:
         """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""
+        given: dict[str, Any] = {"id": job_id, "most_bytes": inline, "sees": ownership.argument(sees)}
         for shard in await self.shards.of(job_id):
-            answer = await shard.run(script("cancel"), "", self.models, id=job_id, most_bytes=inline)
-            if answer:
+            if answer := await shard.run(script("cancel"), "", self.models, **given):
                 record, *where = answer
+                job = ownership.shown(self.reading.ended(shard, job_id, record, results=not where), sees)
+                if job is None:  # another owner's, which had ended
+                    break
                 if logs.debugging():
                     log.debug("job cancelled, unless it had ended", job=job_id)
-                return self.reading.ended(shard, job_id, record, results=not where)
-        raise await self.reading.missing(job_id)
+                return job
+        raise await self.reading.missing(job_id, sees=sees)
 
-    async def inputs(self, job_id: str) -> views.JobInputs:
-        """Returns the inputs and parameters that a page shows of the job: see `Reading.inputs`."""
-        return await self.reading.inputs(job_id)
+    async def inputs(self, job: Job) -> views.JobInputs:
+        """Returns what a page shows of the inputs and parameters of a job that was read: see Reading."""
+        return await self.reading.inputs(job)
 
     async def lease(self, job: Job) -> Lease | None:
-        """Returns the job's lease; None if it is not running. Raises QueueUnavailable."""
+        """Returns the lease of a job that was read; None if it is not running. Raises QueueUnavailable."""
         for shard in await self.shards.of(job.id):
             if (found := await lease(shard, job.model, job.id)) is not None:
                 return found
         return None
 
     async def recent(
-        self, limit: int, after: str | None = None, wanted: Filter = ALL
+        self, limit: int, after: str | None = None, wanted: Filter = ALL, *, sees: str | None
     ) -> tuple[list[Job], str | None]:
         """Returns the newest jobs, or those after `after`, without results; and the next page's `after`.
 
         A filtered page may be short or empty although there is a next one (`Listing.page`).
         Raises InvalidRequest if `after` is not in the list, or no longer.
         """
-        return await self._listing.page(limit, after, wanted)
+        return await self._listing.page(limit, after, wanted, sees=sees)
 
-    async def find(self, end: str, limit: int) -> dict[str, Job | None]:
+    async def find(self, end: str, limit: int, *, sees: str | None) -> dict[str, Job | None]:
         """Returns the newest listed ids that end in `end`, each with its job: see `Listing.find`."""
-        return await self._listing.find(end, limit)
+        return await self._listing.find(end, limit, sees=sees)
 
 
-def _digest(idempotency_key: str) -> str:
-    return hashlib.sha256(idempotency_key.encode()).hexdigest()
+def _digest(idempotency_key: str, owner: str) -> str:
+    """Returns a digest of the key that no key of another owner has: UTF-8 has no byte 0xff."""
+    key = idempotency_key.encode()
+    return hashlib.sha256(b"\xff%b\xff%b" % (owner.encode(), key) if owner else key).hexdigest()
 
 
 def _fingerprint(model: str, payload: bytes) -> str:

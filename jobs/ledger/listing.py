@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from jobs.errors import InvalidRequest, JobNotFound, QueueDamaged
-from jobs.ledger import keys
+from jobs.ledger import keys, ownership
 from jobs.ledger.reading import Reading
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
@@ -62,56 +62,69 @@ class Listed(NamedTuple):
 
 
 class Listing:
-    """Reads the newest jobs of all shards without their results, which may be large."""
+    """Reads the newest jobs of all shards without their results, which may be large.
+
+    `sees` is as in `reading.py`. Each named owner has a list of its own jobs. Jobs without an owner are only
+    in the list of all jobs, which is filtered for a caller who may see only those.
+    """
 
     def __init__(self, shards: Shards, reading: Reading) -> None:
         self._shards = shards
         self._reading = reading
         self._ended: dict[str, tuple[Job, Shard]] = {}
 
-    async def page(self, limit: int, after: str | None, wanted: Filter = ALL) -> tuple[list[Job], str | None]:
+    async def page(
+        self, limit: int, after: str | None, wanted: Filter = ALL, *, sees: str | None
+    ) -> tuple[list[Job], str | None]:
         """Returns the newest jobs that match the filter, or those after `after`; and the next page's `after`.
 
         Examines at most SEARCHED jobs, so a filtered page may be short or empty although there is a next one.
-        Raises InvalidRequest if `after` is not in the list, or no longer.
+        For a caller without an owner, beside named ones, the list ends after SEARCHED jobs of these.
+        Raises InvalidRequest if `after` is not in the caller's list, or no longer.
         """
-        ids = await self._ids(SEARCHED + 1, after)
+        ids = await self._ids(SEARCHED + 1, after, sees)
         looked_at = ids[:SEARCHED]
-        step = limit if wanted == ALL else max(limit, CHUNK)
+        step = limit if wanted == ALL and sees != "" else max(limit, CHUNK)
         page: list[Job] = []
+        last = looked_at[-1] if looked_at and sees != "" else None
         for start in range(0, len(looked_at), step):
-            for job_id, job in await self._read(looked_at[start : start + step]):
+            for job_id, job in await self._read(looked_at[start : start + step], sees):
+                if sees == "":
+                    last = job_id  # a cursor must not reveal the id of a job that the caller may not see
                 if wanted.allows(job):
                     page.append(job)
                     if len(page) == limit:
                         return page, job_id if job_id != ids[-1] else None
-        return page, looked_at[-1] if len(ids) > len(looked_at) else None
+        return page, last if len(ids) > len(looked_at) else None
 
-    async def find(self, end: str, limit: int) -> dict[str, Job | None]:
+    async def find(self, end: str, limit: int, *, sees: str | None) -> dict[str, Job | None]:
         """Returns the newest listed ids that end in `end`, at most `limit`, each with its job.
 
         The job is None if its lifetime is over. Compares all ids in the list, at most `recent_jobs`.
         """
         if not _ID_CHARACTERS.fullmatch(end):
             return {}
-        found = [each for part in (await self._shards.each(partial(_search, end))).values() for each in part]
-        ids = [each.id for each in sorted(set(found), reverse=True)[:limit]]
-        there = dict(await self._read(ids))
-        return {job_id: there.get(job_id) for job_id in ids}
+        parts = await self._shards.each(partial(_search, end, sees))
+        ids = [each.id for each in sorted({each for part in parts.values() for each in part}, reverse=True)]
+        if sees == "":  # it is not known whose those were that are gone
+            return dict((await self._read(ids, sees))[:limit])
+        there = dict(await self._read(ids[:limit], sees))
+        return {job_id: there.get(job_id) for job_id in ids[:limit]}
 
-    async def _read(self, ids: Sequence[str]) -> list[tuple[str, Job]]:
-        """Returns the jobs that still exist, each with its id in the list."""
+    async def _read(self, ids: Sequence[str], sees: str | None) -> list[tuple[str, Job]]:
+        """Returns the jobs that still exist and that the caller may see, each with its id in the list."""
         await self._forget_those_gone(ids)
         found = []
         for job_id in ids:
             ended = self._ended.get(job_id)
-            if (job := ended[0] if ended else await self._look_up(job_id)) is not None:
+            job = ended[0] if ended else await self._look_up(job_id)
+            if job is not None and (job := ownership.shown(job, sees)) is not None:
                 found.append((job_id, job))
         return found
 
-    async def _ids(self, count: int, after: str | None) -> list[str]:
-        cursor = None if after is None else await self._cursor(after)
-        found = await self._shards.each(partial(_newest, count, cursor))
+    async def _ids(self, count: int, after: str | None, sees: str | None) -> list[str]:
+        cursor = None if after is None else await self._cursor(after, sees)
+        found = await self._shards.each(partial(_newest, count, cursor, sees))
         if len(found) == 1:
             [part] = found.values()
             return [each.id for each in part]
@@ -119,11 +132,11 @@ class Listing:
             :count
         ]
 
-    async def _cursor(self, job_id: str) -> Listed:
+    async def _cursor(self, job_id: str, sees: str | None) -> Listed:
         for shard in await self._shards.of(job_id):
             async with shard.integrity.intact():
-                created = await shard.redis.zscore(shard.key(keys.RECENT), job_id)
-            if created is not None:
+                created = await shard.redis.zscore(shard.listing(sees), job_id)
+            if created is not None and (sees != "" or await self._read([job_id], sees)):
                 return Listed(created, job_id)
         raise InvalidRequest("cursor: not one that this server gave out, or too old by now")
 
@@ -143,8 +156,9 @@ class Listing:
                     self._ended.pop(job_id, None)
 
     async def _look_up(self, job_id: str) -> Job | None:
+        """Returns the job, whoever may see it, because it may be cached for other callers."""
         try:
-            found = await self._reading.listed(job_id)
+            found = await self._reading.listed(job_id, sees=None)
         except JobNotFound:  # of a model that is not served
             return None
         except QueueDamaged as error:
@@ -161,9 +175,9 @@ class Listing:
         return job
 
 
-async def _newest(count: int, cursor: Listed | None, shard: Shard) -> list[Listed]:
+async def _newest(count: int, cursor: Listed | None, sees: str | None, shard: Shard) -> list[Listed]:
     """Returns the newest ids of a shard, or those after the cursor, which may be of another shard."""
-    key = shard.key(keys.RECENT)
+    key = shard.listing(sees)
     async with shard.integrity.intact():
         first = 0
         if cursor is not None:
@@ -176,8 +190,8 @@ async def _newest(count: int, cursor: Listed | None, shard: Shard) -> list[Liste
     return [Listed(created, member.decode()) for member, created in newest]
 
 
-async def _search(end: str, shard: Shard) -> list[Listed]:
+async def _search(end: str, sees: str | None, shard: Shard) -> list[Listed]:
     """Returns the ids of a shard that end in `end`; a scan may return one twice."""
     async with shard.integrity.intact():
-        scan = shard.redis.zscan_iter(shard.key(keys.RECENT), f"*{end}", SCANNED)
+        scan = shard.redis.zscan_iter(shard.listing(sees), f"*{end}", SCANNED)
         return [Listed(created, member.decode()) async for member, created in scan]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from jobs.errors import JobGone, JobNotFound, QueueDamaged, QueueUnavailable, WritesRefused
-from jobs.ledger import keys, views
+from jobs.ledger import keys, ownership, views
 from jobs.ledger.ids import created_ms
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
@@ -39,11 +39,11 @@ MAX_SLICES = 4
 """Most slices that a process requests at once; bounds what Redis buffers for it."""
 
 
-STATE_PARTS = 7
+STATE_PARTS = 8
 """Parts of the answer for a job that has not ended."""
 
-OF_ANOTHER_MODEL = 1
-"""The answer for a job that is in no queue of the served models."""
+PARTS_OF_ANOTHER_MODEL = 2
+"""Parts of the answer for a job that is in no queue of the served models; the second is its owner."""
 
 
 class Stored(NamedTuple):
@@ -68,8 +68,9 @@ class Outcomes(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The answer of read.lua for a job, and the shard that has it."""
+    """A job that the caller may see, the shard that has it, and the answer of read.lua for it."""
 
+    job: Job
     shard: Shard
     parts: list[Any]
 
@@ -79,7 +80,11 @@ class Found(NamedTuple):
 
 
 class Reading:
-    """Reads jobs of all models; writes nothing."""
+    """Reads jobs of all models; writes nothing.
+
+    `sees` is the owner whose jobs the caller may see, or None for all (`ownership.py`). A job of another
+    owner is answered exactly as one that never existed.
+    """
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
@@ -93,6 +98,7 @@ class Reading:
         inline: int = INLINE_BYTES,
         watcher: str = "",
         *,
+        sees: str | None,
         endings_only: bool = False,
     ) -> Job:
         """Returns the job as it is now; its results are UNSET if its record has more than `inline` bytes.
@@ -100,39 +106,37 @@ class Reading:
         The API process `watcher` is told of the job's changes from now on, or only of its end. Raises
         JobNotFound, or JobGone if its lifetime is over.
         """
-        if (found := await self._find(job_id, inline, watcher, endings_only)) is None:
-            raise await self.missing(job_id)
-        return self._job(job_id, found)
+        if (found := await self._find(job_id, inline, sees, watcher, endings_only)) is None:
+            raise await self.missing(job_id, sees=sees)
+        return found.job
 
-    async def listed(self, job_id: str) -> tuple[Job, Shard] | None:
+    async def listed(self, job_id: str, *, sees: str | None) -> tuple[Job, Shard] | None:
         """Returns a listed job without its results, and its shard; None if its lifetime is over.
 
         Raises JobNotFound if its model is not served.
         """
-        found = await self._find(job_id, STATE_ONLY)
-        return None if found is None else (replace(self._job(job_id, found), results=None), found.shard)
+        found = await self._find(job_id, STATE_ONLY, sees)
+        return None if found is None else (replace(found.job, results=None), found.shard)
 
-    async def outcomes(self, job_id: str, after: int, most: int = SLICE) -> Outcomes:
+    async def outcomes(self, job_id: str, after: int, most: int = SLICE, *, sees: str | None) -> Outcomes:
         """Returns the job and its known outcomes except the first `after`; stops after `most` bytes.
 
         Raises like `job`.
         """
-        if (found := await self._find(job_id, INLINE_BYTES)) is None:
-            raise await self.missing(job_id)
-        job = self._job(job_id, found)
+        if (found := await self._find(job_id, INLINE_BYTES, sees)) is None:
+            raise await self.missing(job_id, sees=sees)
         if found.ended:
-            return Outcomes(job, None, views.order(found.parts[0]))
+            return Outcomes(found.job, None, views.order(found.parts[0]))
         progress = found.shard.key(keys.PROGRESS, job_id)
         known = await found.shard.run(script("outcomes"), progress=progress, after=after, most_bytes=most)
-        return Outcomes(job, known, None)
+        return Outcomes(found.job, known, None)
 
-    async def stored(self, job_id: str) -> Stored:
+    async def stored(self, job_id: str, *, sees: str | None) -> Stored:
         """Returns where the results of a job are if they exceed STATE_ONLY bytes. Raises like `job`."""
-        match await self._find(job_id, STATE_ONLY):
-            case Found(shard, [record, offset, size]):
-                job = self.ended(shard, job_id, record, results=False)
+        match await self._find(job_id, STATE_ONLY, sees):
+            case Found(job, shard, [record, offset, size]):
                 return Stored(job, shard, offset, size, record)
-        raise await self.missing(job_id)
+        raise await self.missing(job_id, sees=sees)
 
     async def results(self, stored: Stored) -> bytearray:
         """Returns the results as JSON. Raises JobGone if their lifetime ends before they were all read."""
@@ -149,20 +153,20 @@ class Reading:
             raise self.gone(job_id)
         return results
 
-    async def first_results(self, job_id: str, most: int) -> bytes:
+    async def first_results(self, job_id: str, most: int, *, sees: str | None) -> bytes:
         """Returns the first `most` bytes of results that exceed STATE_ONLY bytes. Raises like `job`."""
-        stored = await self.stored(job_id)
+        stored = await self.stored(job_id, sees=sees)
         end = stored.offset + min(stored.size, most)
         return await self._slice(stored.shard, job_id, stored.offset, end - 1)
 
-    async def inputs(self, job_id: str) -> views.JobInputs:
-        """Returns the job's inputs and parameters for display; nothing if they are not kept.
+    async def inputs(self, job: Job) -> views.JobInputs:
+        """Returns the inputs and parameters of a job that was read; nothing if they are not kept.
 
         For a payload above MAX_PREVIEW bytes only its size is returned.
         """
-        own, *others = await self._shards.of(job_id)
+        own, *others = await self._shards.of(job.id)
         for shard in (own, *others):
-            payload = shard.key(keys.JOB, job_id)
+            payload = shard.key(keys.JOB, job.id)
             try:
                 answer = await shard.run(script("inputs"), payload=payload, most_bytes=MAX_PREVIEW)
             except QueueUnavailable:
@@ -183,19 +187,22 @@ class Reading:
             key = shard.key(keys.RESULT, job_id)
             raise shard.integrity.damaged(key, "holds no record of a job") from None
 
-    async def missing(self, job_id: str) -> JobGone | JobNotFound:
-        """Returns the error for a job that was not found.
+    async def missing(self, job_id: str, *, sees: str | None) -> JobGone | JobNotFound:
+        """Returns the error for a job that was not found, or that the caller may not see.
 
-        JobGone if it is still among the recent jobs, or its id is older than the default lifetime. A younger
-        job that asked for a short lifetime may be gone without a trace. Raises QueueUnavailable.
+        JobGone if it is still among the recent jobs of that owner, or its id is older than the default
+        lifetime, whether it existed or not. A younger job that asked for a short lifetime, or that had no
+        owner, may be gone without a trace. Raises QueueUnavailable.
         """
         created, now = created_ms(job_id), views.now_ms()
         if created is not None and created < now - self._lifetime_ms:
             return self.gone(job_id)
         for shard in await self._shards.of(job_id):
+            if sees == "":
+                break  # the list of all jobs does not show whose they were
             with suppress(QueueDamaged):  # the listing holds another program's data
                 async with availability():
-                    listed = await shard.redis.zscore(shard.key(keys.RECENT), job_id)
+                    listed = await shard.redis.zscore(shard.listing(sees), job_id)
                 if listed is not None:
                     return self.gone(job_id)
         if created is None or created > now + CLOCKS_MS:
@@ -207,15 +214,15 @@ class Reading:
     def gone(self, job_id: str) -> JobGone:
         return JobGone(f"job {job_id} ended and its lifetime is over")
 
-    def _job(self, job_id: str, found: Found) -> Job:
-        if not found.ended:
-            return self._unfinished(job_id, found.parts)
-        record, *where = found.parts
-        return self.ended(found.shard, job_id, record, results=not where)
+    def _job(self, shard: Shard, job_id: str, parts: Sequence[Any]) -> Job:
+        if len(parts) == STATE_PARTS:
+            return self._unfinished(job_id, parts)
+        record, *where = parts
+        return self.ended(shard, job_id, record, results=not where)
 
     def _unfinished(self, job_id: str, parts: Sequence[Any]) -> Job:
-        inputs, created, lease, attempts, index, place, done = parts
-        succeeded, failed = map(int, done.split()) if done else (0, 0)
+        inputs, created, lease, attempts, index, place, done, owner = parts
+        succeeded, failed = map(int, done.split()[:2]) if done else (0, 0)
         return views.unfinished(
             job_id,
             self._models[index],
@@ -224,24 +231,36 @@ class Reading:
             lease,
             attempts,
             self._shards.position(place) if place else None,
+            owner.decode(),
         )
 
     async def _find(
-        self, job_id: str, inline: int, watcher: str = "", endings_only: bool = False
+        self, job_id: str, inline: int, sees: str | None, watcher: str = "", endings_only: bool = False
     ) -> Found | None:
-        """Returns None if no shard has the job. Raises JobNotFound if its model is not served."""
-        kept_for_another = False
+        """Returns None if no shard has the job, or if the caller may not see it.
+
+        Raises JobNotFound if its model is not served.
+        """
+        kept_for_another_model = False
         for shard in await self._shards.of(job_id):
-            parts = await self._read(shard, job_id, inline, watcher, endings_only)
-            if parts and parts != [OF_ANOTHER_MODEL]:
-                return Found(shard, parts)
-            kept_for_another |= bool(parts)
-        if kept_for_another:
+            parts = await self._read(shard, job_id, inline, sees, watcher, endings_only)
+            if len(parts) == PARTS_OF_ANOTHER_MODEL:
+                kept_for_another_model |= sees is None or parts[1].decode() == sees
+            elif parts:
+                job = ownership.shown(self._job(shard, job_id, parts), sees)
+                return None if job is None else Found(job, shard, parts)
+        if kept_for_another_model:
             raise JobNotFound(f"job {job_id} is of a model that this server does not serve; it is kept")
         return None
 
     async def _read(
-        self, shard: Shard, job_id: str, inline: int, watcher: str, endings_only: bool
+        self,
+        shard: Shard,
+        job_id: str,
+        inline: int,
+        sees: str | None,
+        watcher: str,
+        endings_only: bool,
     ) -> list[Any]:
         if watcher:
             with suppress(WritesRefused):
@@ -253,6 +272,7 @@ class Reading:
                     most_bytes=inline,
                     process=watcher,
                     wanted="e" if endings_only else "a",
+                    sees=ownership.argument(sees),
                 )
         return await shard.run(script("read"), "", self._models, id=job_id, most_bytes=inline)  # type: ignore[no-any-return]
 

@@ -30,7 +30,7 @@ STATES = {state.value[0]: state for state in JobState if state.terminal}
 class Header(msgspec.Struct, array_like=True, kw_only=True):
     """What is known of an ended job, without its id (its key has it) and results.
 
-    Add fields at the end only. `conclude.lua` writes the first seven.
+    Add fields at the end only. `terminate.lua` writes the first seven, and knows the place of the owner.
     """
 
     model: str
@@ -57,6 +57,8 @@ class Header(msgspec.Struct, array_like=True, kw_only=True):
     """Id of the worker that ended it."""
     order: list[int] | None = None
     """Input indices in the order in which their outcomes became known; None for a job without progress."""
+    owner: str = ""
+    """The job's owner; not written for the anonymous one, so that its records are as small as before."""
 
 
 class Record(NamedTuple):
@@ -70,12 +72,17 @@ class Record(NamedTuple):
 
 
 _encoder = msgspec.msgpack.Encoder()
+_WITHOUT_OWNER = bytes([0x90 + len(Header.__struct_fields__) - 1])
+"""First byte of a header without its last field: msgpack's list of up to 15 members."""
+_NO_OWNER = _encoder.encode("")
 _headers = msgspec.msgpack.Decoder(Header)
 
 
 def encode_head(header: Header) -> bytes:
     """Encodes the header with its length: what precedes the results, after the finish time."""
     encoded = _encoder.encode(header)
+    if not header.owner:
+        encoded = _WITHOUT_OWNER + encoded[1 : -len(_NO_OWNER)]
     return len(encoded).to_bytes(2) + encoded
 
 

@@ -9,7 +9,7 @@ their next job at once, before the claim. A doorbell names its shard, which is t
 import asyncio
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -40,8 +40,16 @@ class View:
     left: int = 0
     head: float | None = None
     """Score of its most urgent waiting job."""
+    owners: frozenset[str] = frozenset()
+    """Owners with waiting jobs, if some of them are named."""
     asked: asyncio.Task[Answer] | None = None
     """A claim that has not been answered."""
+
+    def has_work(self, before: Mapping[str, float], now: float) -> bool:
+        """Whether it may have a job that a claim with this `before` takes."""
+        owners = self.owners or {""}
+        most = max(before.values()) if owners <= before.keys() else math.inf
+        return self.urgency(now) < most
 
     def urgency(self, now: float) -> float:
         """Returns the score of its next job: infinity if it is empty, the lowest if it must be asked."""
@@ -66,7 +74,7 @@ class Rounds:
         workers: int = 1,
         *,
         size: int | None = None,
-        before: float | None = None,
+        before: Mapping[str, float] = {},
         wait: float = 0.0,
     ) -> tuple[list[Claimed], int]:
         """Leases the most urgent jobs, as `Claims.claim`; returns them and how many jobs still wait.
@@ -98,20 +106,20 @@ class Rounds:
         inputs: int,
         workers: int,
         size: int,
-        before: float | None,
+        before: Mapping[str, float],
         only: Collection[int] = (),
     ) -> list[Claimed]:
         """Asks each shard once, or only some, until there are enough inputs or bytes."""
         claimed = self._answered_late()
         room = size - sum(len(job.payload) for job in claimed)
-        most = math.inf if before is None else before
         asked = {view.claims.shard.number for view in self._views} - set(only) if only else set()
         outcomes = await self._look(asked)
         while inputs > 0 and (room > 0 or not claimed):
             now = time.monotonic()
             views = [view for view in self._askable() if view.claims.shard.number not in asked]
+            views = [view for view in views if view.has_work(before, now)]
             view = min(views, key=lambda each: (each.urgency(now), each.looked), default=None)
-            if view is None or view.urgency(now) >= most:
+            if view is None:
                 break
             asked.add(view.claims.shard.number)
             heads = [each.head for each in views if each is not view and each.head is not None]
@@ -149,7 +157,7 @@ class Rounds:
         inputs: int,
         workers: int = 1,
         size: int | None = None,
-        before: float | None = None,
+        before: Mapping[str, float] = {},
         share: int | None = None,
         preferred: float = 0.0,
     ) -> list[Answer | QueueUnavailable]:
@@ -184,9 +192,9 @@ class Rounds:
         """Returns the answer of a claim that has ended. Raises QueueUnavailable."""
         assert view.asked is not None
         task, view.asked = view.asked, None
-        view.looked, view.left, view.head = time.monotonic(), 0, None
+        view.looked, view.left, view.head, view.owners = time.monotonic(), 0, None, frozenset()
         found = task.result()
-        view.left, view.head = found.left, found.head
+        view.left, view.head, view.owners = found.left, found.head, found.owners
         return found
 
     def _answered_late(self) -> list[Claimed]:

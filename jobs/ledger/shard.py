@@ -36,6 +36,9 @@ at least three. A killed worker is still on the roster then, so there is no time
 REFUSED_FOR = 5.0
 """Seconds for which new jobs go to other shards after a submit failed."""
 
+RECENT_MS = 30 * 86_400_000
+"""Milliseconds for which the list of an owner's jobs is kept after the newest: the longest life of a job."""
+
 WATCHED_MS = 3_600_000
 """Milliseconds for which the registration of a watcher is kept at least, unless the job ends."""
 
@@ -96,6 +99,10 @@ class Shard:
         """Returns the key of a job or model in this shard; without a name its prefix."""
         return kind.of(name, self.tag)
 
+    def listing(self, owner: str | None) -> str:
+        """Returns the key of the list of the owner's recent jobs; of all jobs for None and for ""."""
+        return self.key(keys.RECENT_OF_OWNER, owner) if owner else self.key(keys.RECENT)
+
     @property
     def takes_jobs(self) -> bool:
         """Whether new jobs should go to this shard rather than to others."""
@@ -109,10 +116,13 @@ class Shard:
         """Returns the keys and arguments that are the same for every call of a script, by name."""
         return {
             "abort": self.key(keys.ABORT),
+            "api_keys": self.key(keys.API_KEYS),
             "outbox": self.key(keys.OUTBOX),
             "recent": self.key(keys.RECENT),
             "roster": self.key(keys.ROSTER),
             "shards": self.key(keys.SHARDS),
+            "usage_owners": self.key(keys.USAGE_OWNERS),
+            "metered_owners": self.key(keys.METERED_OWNERS),
             "watched": self.key(keys.WATCHED),
             "payloads": self.key(keys.JOB),
             "results": self.key(keys.RESULT),
@@ -120,6 +130,7 @@ class Shard:
             "attempts": self.key(keys.ATTEMPTS),
             "progress": self.key(keys.PROGRESS),
             "queue_prefix": self.key(keys.QUEUE),
+            "waiting": self.key(keys.WAITING),
             "deadlines_prefix": self.key(keys.DEADLINES),
             "bytes_prefix": self.key(keys.BYTES),
             "inputs_prefix": self.key(keys.INPUTS),
@@ -128,11 +139,15 @@ class Shard:
             "owners": self.key(keys.OWNER),
             "rates": self.key(keys.RATES),
             "idempotency": self.key(keys.IDEMPOTENCY),
+            "recent_of_owner": self.key(keys.RECENT_OF_OWNER),
             "groups": self.key(keys.GROUP),
+            "usage": self.key(keys.USAGE),
+            "usage_totals": self.key(keys.USAGE_TOTALS),
             "events": keys.EVENTS,
             "result_ttl": int(self.settings.result_ttl * 1000),
             "idempotency_ttl": int(self.settings.idempotency_ttl * 1000),
             "recent_jobs": self.settings.recent_jobs,
+            "recent_lifetime": RECENT_MS,
             "inline": self.settings.inline_bytes,
             "watch_lifetime": WATCHED_MS,
             "lease": int(self.settings.lease * 1000),
@@ -141,6 +156,8 @@ class Shard:
     def _of_model(self, model: str) -> dict[str, Any]:
         kinds = {
             "queue": keys.QUEUE,
+            "turns": keys.TURNS,
+            "shares": keys.SHARES,
             "deadlines": keys.DEADLINES,
             "bytes": keys.BYTES,
             "queued_inputs": keys.INPUTS,

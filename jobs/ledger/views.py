@@ -56,6 +56,7 @@ def unfinished(
     lease: bytes | None,
     attempts: int,
     position: int | None,
+    owner: str,
 ) -> Job:
     """Returns the view of a waiting or leased job. `created` is 0 if the payload has no creation time."""
     started = int(lease[TOKEN:]) if lease else 0
@@ -69,6 +70,7 @@ def unfinished(
         position=position,
         counts=counts,
         timings=Timings(float(started - created) if started else None, None, None),
+        owner=owner or msgspec.UNSET,
         urls=urls(job_id),
     )
 
@@ -103,6 +105,7 @@ def terminal(job_id: str, data: bytes, *, results: bool = True) -> Job:
         batch=BatchSummary(*job.batch) if job.batch else None,
         first_error=ResultError(**failure(*job.error)) if job.error else None,
         worker=job.worker,
+        owner=job.owner or msgspec.UNSET,
         urls=urls(job_id),
     )
 

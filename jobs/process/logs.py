@@ -5,6 +5,8 @@ import sys
 
 import structlog
 
+from jobs.process.redaction import redacted
+
 QUIET_LIBRARIES = ("httpx", "httpx2", "httpcore", "asyncio", "uvicorn.error", "arq")
 """Libraries of which only warnings and errors are logged."""
 
@@ -38,7 +40,11 @@ def configure(level: str, layout: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *last,
+                lambda _logger, _method, line: redacted(str(line)),
+            ],
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -14,6 +14,7 @@ from arq.connections import ArqRedis
 from asgi_lifespan import LifespanManager
 
 from api.app import create_app
+from api.edge.certificate import certificate_of
 from api.edge.server import Server, config, listen
 from api.services import Services
 from jobs.ledger import keys
@@ -34,10 +35,12 @@ async def mounted(settings: Settings, **how: Any) -> AsyncIterator[Edge]:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Edge]:
+async def serving(settings: Settings, **client_options: Any) -> AsyncIterator[Edge]:
     """The application behind our uvicorn server, which is stopped as by SIGTERM at the end."""
     listener = listen("127.0.0.1", 0)
-    server = Server(config(create_app(settings)))
+    certificate = certificate_of(settings)
+    made = config(create_app(settings)) if certificate is None else config(create_app(settings), certificate)
+    server = Server(made, certificate)
     running = asyncio.create_task(server._serve([listener]))
 
     async def started() -> bool:
@@ -45,8 +48,8 @@ async def serving(settings: Settings) -> AsyncIterator[Edge]:
 
     try:
         await until(started)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        url = f"{settings.scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=url, timeout=30, **client_options) as client:
             yield client, server.lifespan.state["services"]
     finally:
         server.should_exit = True

@@ -8,6 +8,8 @@ import pytest
 import structlog
 
 from jobs.settings import Settings
+from tests.api.access.browser import Browser
+from tests.api.access.keyed import Keyed, keyed
 from tests.api.api_process import mounted
 
 MODELS = """
@@ -41,3 +43,19 @@ def settings(redis_url: str, tmp_path: Path) -> Settings:
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with mounted(settings) as (client, _):
         yield client
+
+
+@pytest.fixture
+async def guarded(settings: Settings) -> AsyncIterator[Keyed]:
+    """A server that requires keys."""
+    async with keyed(settings) as made:
+        yield made
+
+
+@pytest.fixture
+async def browser(guarded: Keyed) -> Browser:
+    """A browser that is signed in as alice."""
+    _, secret = await guarded.key("alice")
+    browser = Browser(guarded)
+    assert (await browser.sign_in(secret)).status_code == 303
+    return browser

@@ -14,7 +14,7 @@ from api.dialect import Accepted, Call, ParsedRequest
 from api.edge import bodies
 from api.edge.express import Direct
 from api.problems.problem import Problem, Refusal
-from api.services import Shared, services
+from api.services import Asking, Shared, services
 from jobs.models import ModelCatalog
 from jobs.schema import JobRequest, validate_request
 
@@ -53,9 +53,9 @@ async def label(request: Request) -> Response:
 
 
 @router.get("/{job_id}")
-async def status(job_id: str, shared: Shared) -> Response:
+async def status(job_id: str, shared: Shared, caller: Asking) -> Response:
     """A job's state as one word."""
-    return PlainTextResponse((await shared.ledger.read(job_id)).status)
+    return PlainTextResponse((await shared.ledger.read(job_id, sees=caller.sees)).status)
 
 
 class Labels:

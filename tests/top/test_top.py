@@ -14,6 +14,7 @@ from jobs.monitoring.histograms import LATENCIES, count, empty
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
 from tests import valkey
+from tests.api.access.keyed import ADMIN, with_keys
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
@@ -158,3 +159,17 @@ async def test_the_help_describes_the_columns() -> None:
 )
 def test_an_older_servers_checks_are_understood(check: dict[str, object], fault: Fault | None) -> None:
     assert faults({"model m": check}) == ({"model m": fault} if fault else {})
+
+
+async def test_a_key_is_sent_to_a_server_that_needs_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(with_keys(settings)) as (client, _):
+        monkeypatch.delenv("BATCHLINE_API_KEY", raising=False)
+        status, _, err = await top("--url", str(client.base_url), "--once")
+        assert status == 1
+        assert "needs an admin's API key: set BATCHLINE_API_KEY" in err
+        monkeypatch.setenv("BATCHLINE_API_KEY", ADMIN)
+        status, out, err = await top("--url", str(client.base_url), "--once")
+        assert "sentiment" in out, err
+        assert ADMIN not in out + err

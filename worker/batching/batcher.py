@@ -1,21 +1,22 @@
 """Batcher: selects the next micro-batch from a window of items. Pure: no I/O, no clock.
 
-The anchor of a batch is the most urgent item, so no item starves. Its companions have the same parameters and
-priority. If the model computes no padding, they are the next in line. Otherwise they are neighbours in
-length, as many as cost the least, see `partition.py`. Remaining room goes to other priorities if that adds
-little padding: then many high-priority items do not wait until each is the anchor, and a lone one does not
-run alone.
+The anchor of a batch is the most urgent item of the owner whose turn it is (`flows.py`), so no item and no
+owner starves. Its companions have the same parameters and priority. If the model computes no padding, they
+are the next in line. Otherwise they are neighbours in length, as many as cost the least, see `partition.py`.
+If several owners wait, the companions are selected from what their turns would be. Remaining room goes to
+other priorities if that adds little padding: then many high-priority items do not wait until each is the
+anchor, and a lone one does not run alone.
 """
 
 import heapq
 import itertools
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Generic, TypeVar
 
+from worker.batching.flows import Flows, Item
 from worker.batching.partition import Limits, cheapest, nearest
 
 T = TypeVar("T")
@@ -25,31 +26,18 @@ _by_length = attrgetter("length", "urgency", "sequence")
 _by_urgency = attrgetter("urgency", "sequence")
 
 SORT_FROM = 64
-"""From this many items on, sorting the whole group is cheaper than inserting each."""
+"""From this many items on, sorting the whole line is cheaper than inserting each."""
 
+TURNS = 4
+"""Batches' worth of turns from which a batch for several owners is formed: more give less padding, and let an
+owner wait longer for its share."""
 
-@dataclass(slots=True, eq=False)
-class Item(Generic[T]):
-    """One input in the window. The batcher ignores `job` and `index`, which identify the input."""
-
-    job: T
-    index: int
-    urgency: float
-    """The score of the job in its queue; a lower value is more urgent."""
-    length: int
-    """Tokens, or another measure of the cost."""
-    group: Hashable
-    """Only items of one group may share a batch: those with the same parameters."""
-    rank: int = 0
-    """Its priority, 0 for the highest."""
-    sequence: int = field(default=-1, init=False)
-    """Its position in the order of arrival; -1 before it is added."""
-    waiting: bool = field(default=False, init=False)
-    """Whether it is in the window."""
+Kind = tuple[Hashable, int]
+"""The group and rank of items that may share a batch."""
 
 
 class Batcher(Generic[T]):
-    """The window of claimed items: one order by urgency, and one in each group and rank for forming batches.
+    """The window of claimed items: owners in turn, and a line of each owner, group and rank to form batches.
 
     `budget` is the cost of a full batch: the sum of lengths if the model `packs`, otherwise longest x count.
     `slack` is the padding, in tokens, that costs as much as one more batch; infinite if unknown.
@@ -58,8 +46,9 @@ class Batcher(Generic[T]):
     def __init__(
         self, max_items: int, budget: float = math.inf, slack: float = math.inf, *, packs: bool = False
     ) -> None:
-        self._urgent: list[tuple[float, int, Item[T]]] = []
-        self._groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
+        self._flows: Flows[T] = Flows()
+        self._lines: dict[Kind, dict[str, list[Item[T]]]] = {}
+        """Items by kind and owner, each line sorted by `_order`."""
         self._ranks: set[int] = set()
         self._sequence = itertools.count()
         self._size = 0
@@ -81,42 +70,63 @@ class Batcher(Generic[T]):
         return self._size
 
     @property
-    def head(self) -> float | None:
-        """The urgency of the next batch's anchor; None if the window is empty."""
-        anchor = self.anchor()
-        return anchor.urgency if anchor else None
+    def shared(self) -> bool:
+        """Whether items of several owners wait."""
+        return len(self._flows) > 1
+
+    @property
+    def heads(self) -> dict[str, float]:
+        """The urgency of the most urgent item of each owner."""
+        return {flow.owner: flow.first.urgency for flow in self._flows}
+
+    def occupied(self, limit: int) -> int:
+        """Returns how many of `limit` places are taken, if each owner has an equal part of them.
+
+        So an owner whose job is larger than its part leaves room for the others.
+        """
+        if len(self._flows) < 2:
+            return self._size
+        part = max(1, limit // len(self._flows))
+        return sum(min(flow.waiting, part) for flow in self._flows)
+
+    def satisfied(self, limit: int) -> dict[str, float]:
+        """Returns the owners with no room in their part of `limit` places, each with its most urgent item's
+        urgency."""
+        part = max(1, limit // max(1, len(self._flows)))
+        return {flow.owner: flow.first.urgency for flow in self._flows if flow.waiting >= part}
 
     def anchor(self, *, cautious: bool = False) -> Item[T] | None:
         """Returns the item around which the next batch is formed; None if the window is empty."""
-        return self._highest_priority() if cautious else self._most_urgent()
+        if cautious:
+            return self._highest_priority()
+        flow = self._flows.next()
+        return flow.first if flow else None
 
     def add(self, items: Iterable[Item[T]]) -> None:
         """Adds items of one job to the window; items that were in it before regain their places."""
-        groups: dict[tuple[Hashable, int], list[Item[T]]] = {}
+        lines: dict[tuple[Kind, str], list[Item[T]]] = {}
         for item in items:
             if item.sequence < 0:
                 item.sequence = next(self._sequence)
             item.waiting = True
-            heapq.heappush(self._urgent, (item.urgency, item.sequence, item))
-            groups.setdefault((item.group, item.rank), []).append(item)
+            self._flows.add(item)
+            lines.setdefault(((item.group, item.rank), item.owner), []).append(item)
             self._ranks.add(item.rank)
             self._size += 1
-        for group, added in groups.items():
-            waiting = self._groups.setdefault(group, [])
+        for (kind, owner), added in lines.items():
+            line = self._lines.setdefault(kind, {}).setdefault(owner, [])
             if len(added) < SORT_FROM:
                 for item in added:
-                    insort(waiting, item, key=self._order)
+                    insort(line, item, key=self._order)
             else:
-                waiting += added
-                waiting.sort(key=self._order)
+                line += added
+                line.sort(key=self._order)
 
     def discard(self, items: Iterable[Item[T]]) -> None:
         """Removes those items that are still in the window."""
-        for item in items:
-            if item.waiting:
-                group = (item.group, item.rank)
-                at = bisect_left(self._groups[group], self._order(item), key=self._order)
-                self._take(group, at, at + 1)
+        gone = [item for item in items if item.waiting]
+        self._drop(gone)
+        self._flows.remove(gone, served=False)
 
     def next_batch(self, *, cautious: bool = False) -> list[Item[T]]:
         """Takes the next micro-batch out of the window, ordered by length; empty if the window is empty.
@@ -127,84 +137,139 @@ class Batcher(Generic[T]):
         anchor = self.anchor(cautious=cautious)
         if anchor is None:
             return []
-        group = (anchor.group, anchor.rank)
-        batch = self._next_in_line([], group) if self._packs else self._span(anchor)
+        self._flows.begin(anchor.owner)
+        kind = (anchor.group, anchor.rank)
+        batch = self._next_in_line([], kind, anchor) if self._packs else self._span(anchor)
         for rank in sorted(self._ranks - {anchor.rank}) if not cautious else ():
             fill = self._next_in_line if self._packs else self._fill
             batch += fill(batch, (anchor.group, rank))
         return sorted(batch, key=_by_length)
 
-    def _next_in_line(self, batch: list[Item[T]], group: tuple[Hashable, int]) -> list[Item[T]]:
-        """Takes the most urgent items that fit into the batch, and skips those that do not.
+    def _next_in_line(self, batch: list[Item[T]], kind: Kind, anchor: Item[T] | None = None) -> list[Item[T]]:
+        """Takes the next items that fit into the batch, and skips those that do not.
 
         The first item is always taken, so a skipped item soon becomes the anchor.
         """
         room, budget = self.limits.items - len(batch), self.limits.budget - sum(map(_length, batch))
-        waiting = self._groups.get(group, [])
         taken: list[Item[T]] = []
-        left: list[Item[T]] = []
-        for item in itertools.islice(waiting, self.limits.items):
+        for item in self._view(kind, self.limits.items, anchor)[: self.limits.items]:
             if len(taken) == room or budget <= 0:
                 break
             if item.length <= budget or not (batch or taken):
                 taken.append(item)
                 budget -= item.length
-            else:
-                left.append(item)
-        seen = len(taken) + len(left)
-        if left:  # move them to the front, so that the taken items are adjacent
-            waiting[:seen] = taken + left
-        return self._take(group, 0, len(taken)) if taken else []
+        return self._take(taken)
 
     def _span(self, anchor: Item[T]) -> list[Item[T]]:
         """Takes the anchor and its companions of the same priority."""
-        group = (anchor.group, anchor.rank)
-        waiting = self._groups[group]
-        at = bisect_left(waiting, _by_length(anchor), key=_by_length)
+        view = self._view((anchor.group, anchor.rank), TURNS * self.limits.items, anchor)
+        at = view.index(anchor, bisect_left(view, anchor.length, key=_length))
         reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
         first = max(0, at - reach)  # twice a batch's reach, so that the edges of the view matter little
-        lengths = [item.length for item in waiting[first : at + reach]]
+        lengths = [item.length for item in view[first : at + reach]]
         choose = nearest if math.isinf(self.limits.slack) else cheapest
         start, end = choose(lengths, at - first, self.limits)
-        return self._take(group, first + start, first + end)
+        return self._take(view[first + start : first + end])
 
-    def _fill(self, batch: list[Item[T]], others: tuple[Hashable, int]) -> list[Item[T]]:
+    def _fill(self, batch: list[Item[T]], kind: Kind) -> list[Item[T]]:
         """Takes items that fit into the batch, are not longer than its longest, and add the least padding."""
-        longest = max(map(_length, batch))
-        room = int(min(self.limits.items, self.limits.budget / longest)) - len(batch)
-        waiting = self._groups.get(others)
-        if waiting is None or room <= 0:
+        longest = max(batch, key=_length)
+        room = int(min(self.limits.items, self.limits.budget / longest.length)) - len(batch)
+        if room <= 0 or kind not in self._lines:
             return []
-        end = bisect_right(waiting, longest, key=_length)
-        first = max(end - room, bisect_left(waiting, longest - self.limits.slack, key=_length))
-        if first < end and waiting[first].length == waiting[end - 1].length:
+        view = self._view(kind, room, near=longest.length)
+        end = bisect_right(view, longest.length, key=_length)
+        first = max(end - room, bisect_left(view, longest.length - self.limits.slack, key=_length))
+        if first < end and view[first].length == view[end - 1].length:
             # among items of equal length, the most urgent come first
-            first = bisect_left(waiting, waiting[first].length, key=_length)
+            first = bisect_left(view, view[first].length, key=_length)
             end = min(end, first + room)
-        return self._take(others, first, max(first, end))
+        return self._take(view[first : max(first, end)])
 
-    def _most_urgent(self) -> Item[T] | None:
-        while self._urgent:
-            item = self._urgent[0][2]
-            if item.waiting:
-                return item
-            heapq.heappop(self._urgent)  # taken with an earlier batch, or discarded
-        return None
+    def _view(self, kind: Kind, count: int, anchor: Item[T] | None = None, near: int = 0) -> list[Item[T]]:
+        """Returns waiting items of a kind: the line of its owner; of several owners their next `count`.
+
+        Those of several owners are what their turns would be, with the anchor; in the order of their turns if
+        the model packs, otherwise by length: of each owner those nearest in length to the anchor or `near`.
+        """
+        lines = self._lines.get(kind, {})
+        if len(lines) == 1:
+            return next(iter(lines.values()))
+        near = near if anchor is None else anchor.length
+        turns = []
+        for owner, line in lines.items():
+            items = iter(line) if self._packs else _outwards(line, near)
+            turns.append((self._flows[owner].time, owner, items))
+        heapq.heapify(turns)
+        latest = turns[0][0] + count * near if turns else 0.0
+        view: list[Item[T]] = []
+        while turns and len(view) < count:
+            time, owner, items = turns[0]
+            if time > latest and len(view) >= self.limits.items:
+                break  # owners that are far ahead only fill a batch
+            item = next(items, None)
+            if item is None:
+                heapq.heappop(turns)
+                continue
+            view.append(item)
+            heapq.heapreplace(turns, (time + item.length / item.weight, owner, items))
+        if anchor is not None and anchor not in view:
+            view.append(anchor)
+        return view if self._packs else sorted(view, key=_length)  # of equal length, in the order of turns
 
     def _highest_priority(self) -> Item[T] | None:
         """Returns the most urgent item of the highest priority; a lower one may be more urgent by now."""
-        highest = min((rank for _, rank in self._groups), default=None)
-        candidates = (item for (_, rank), items in self._groups.items() if rank == highest for item in items)
+        highest = min((rank for _, rank in self._lines), default=None)
+        lines = [lines for (_, rank), lines in self._lines.items() if rank == highest]
+        owner = min({owner for each in lines for owner in each}, key=self._time, default=None)
+        candidates = (item for each in lines for item in each.get(owner or "", ()))
         return min(candidates, key=_by_urgency, default=None)
 
-    def _take(self, group: tuple[Hashable, int], first: int, end: int) -> list[Item[T]]:
-        waiting = self._groups[group]
-        taken = waiting[first:end]
-        for item in taken:
+    def _time(self, owner: str) -> float:
+        return self._flows[owner].time
+
+    def _take(self, items: list[Item[T]]) -> list[Item[T]]:
+        """Removes items of one kind that are run; in the order of their line if they have one owner."""
+        self._drop(items)
+        self._flows.remove(items)
+        return items
+
+    def _drop(self, items: Sequence[Item[T]]) -> None:
+        """Removes items from their lines."""
+        if not items:
+            return
+        if not self._drop_span(items):
+            for item in items:
+                self._drop_span([item])
+        for item in items:
             item.waiting = False
-        self._size -= len(taken)
-        if len(taken) == len(waiting):
-            del self._groups[group]
+        self._size -= len(items)
+
+    def _drop_span(self, items: Sequence[Item[T]]) -> bool:
+        """Removes items that are neighbours in one line; returns whether they are."""
+        first = items[0]
+        kind = (first.group, first.rank)
+        lines = self._lines[kind]
+        line = lines[first.owner]
+        at = bisect_left(line, self._order(first), key=self._order)
+        if line[at : at + len(items)] != items:
+            return False
+        del line[at : at + len(items)]
+        if not line:
+            del lines[first.owner]
+            if not lines:
+                del self._lines[kind]
+        return True
+
+
+def _outwards(line: Sequence[Item[T]], length: int) -> Iterator[Item[T]]:
+    """Yields the items of a line sorted by length, the nearest in length first."""
+    after = bisect_left(line, length, key=_length)
+    before = after - 1
+    while before >= 0 or after < len(line):
+        if before < 0 or (after < len(line) and line[after].length - length <= length - line[before].length):
+            yield line[after]
+            after += 1
         else:
-            del waiting[first:end]
-        return taken
+            yield line[before]
+            before -= 1

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from jobs import problem_kinds
-from jobs.ledger.envelope import terms
+from jobs.ledger.envelope import owner, terms
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.ledger.records import Header, encode_head
 from jobs.ledger.wire import is_ours
@@ -58,11 +58,25 @@ class HeldJob:
         self._claimed_at = time.monotonic()
         self._started: int | None = None
         self._compute_ms = 0.0
+        self.used_tokens = 0.0
+        """Tokens that were computed for a named owner's job: its part of each batch."""
+        self.used_seconds = 0.0
+        """Seconds of the engine, in the same way."""
 
     @property
     def traceparent(self) -> object:
         """Its trace context, if any; unchecked."""
         return self._keywords.get("traceparent")
+
+    @property
+    def owner(self) -> object:
+        """Its owner, if it is a named one; unchecked."""
+        return self._keywords.get("owner")
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """Tokens, and microseconds of the engine, so far."""
+        return round(self.used_tokens), round(self.used_seconds * 1e6)
 
     @property
     def started(self) -> bool:
@@ -100,6 +114,7 @@ class HeldJob:
 
     def _ending(self, state: JobState, results: bytes | None, work: Work = NO_WORK) -> Ending:
         first = self.failures[0] if self.failures else None
+        ours = is_ours(self.claimed.payload)  # a stock client names no owner
         header = Header(
             model=self.model,
             state=state[0],
@@ -114,8 +129,11 @@ class HeldJob:
             error=(first.kind, shortened(first.detail)) if first else None,
             worker=self.claimed.worker or None,
             order=work.order,
+            owner=owner(self._keywords) if ours else "",
         )
-        asked = terms(self._keywords) if is_ours(self.claimed.payload) else b""
+        inputs = 0 if state is JobState.EXPIRED else self.count
+        usage = (inputs, len(self.failures), *self.spent) if self.owner else ()
+        asked = terms(self._keywords, usage) if ours else b""
         return Ending(
             self.id, self.claimed.token, state, encode_head(header), results or b"", asked, self.count
         )

@@ -16,9 +16,10 @@ from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.views import UNREADABLE, input_count
 from jobs.ledger.wire import FUNCTION, Payload, decode_payload
 from jobs.models import ModelSpec
+from jobs.owners import Sender
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobRequest, JobState, NewJob, validate_request
-from worker.batching.batcher import Item
+from worker.batching.flows import Item
 from worker.engine.protocol import Failure
 from worker.leases.held import HeldJob, Outcome, Unreadable, Work, outcome_json, results_json
 
@@ -44,6 +45,8 @@ class LeasedJob(HeldJob):
         self._parameters_key = msgspec.json.encode(job.parameters, order="deterministic")
         self.rank = priorities.rank(job.priority)
         """Its priority, 0 for the highest."""
+        self.weight = job.sender.weight
+        """Its owner's share."""
         self.start_by = 0
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
         if job.expires_in is not None and not claimed.attempts:
@@ -122,13 +125,18 @@ class LeasedJob(HeldJob):
         """The items of inputs that have no outcome yet; `lengths` has one length per input."""
         score, group = self.claimed.score, self.group
         return [
-            Item(self, index, score, length, group, self.rank)
+            Item(self, index, score, length, group, self.rank, self.claimed.owner, self.weight)
             for index, length in enumerate(lengths)
             if self._outcomes[index] is None
         ]
 
-    def resume(self, noted: Sequence[bytes]) -> None:
-        """Restores the progress that an earlier worker noted, unless some of it cannot be read."""
+    def resume(self, noted: Sequence[bytes], spent: tuple[int, int] = (0, 0)) -> None:
+        """Restores the progress that an earlier worker noted, unless some of it cannot be read.
+
+        `spent` are the tokens, and the microseconds of the engine, that it took until then.
+        """
+        self.used_tokens += spent[0]
+        self.used_seconds += spent[1] / 1e6
         try:
             entries = dict(map(_entry, noted))
         except (msgspec.MsgspecError, IndexError):
@@ -158,7 +166,8 @@ class LeasedJob(HeldJob):
             size += len(outcomes[-1])
         known = [self._outcomes[index] for index in self._order[: self.noted + len(outcomes)]]
         failed = sum(isinstance(outcome, Failure) for outcome in known)
-        return Progress(self.id, self.claimed.token, self.noted, len(known) - failed, failed, outcomes)
+        spent = self.spent if self.owner else None
+        return Progress(self.id, self.claimed.token, self.noted, len(known) - failed, failed, outcomes, spent)
 
     def killed(self, index: int) -> None:
         """Records that an engine died while this input ran alone."""
@@ -177,6 +186,11 @@ class LeasedJob(HeldJob):
         self._padded += padded
         self._compute_ms += milliseconds
         self._shared |= shared
+
+    def charge(self, share: float, tokens: int, seconds: float) -> None:
+        """Counts the job's share, between 0 and 1, of what a finished micro-batch used."""
+        self.used_tokens += share * tokens
+        self.used_seconds += share * seconds
 
     def finished(self) -> Ending:
         """The ending of a job whose inputs are all settled: failed if all of them failed."""
@@ -277,4 +291,7 @@ def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:
         priority=priorities.named(fields.priority),
         expires_in=UNSET if fields.expires_in is None else fields.expires_in,
     )
-    return validate_request(request, spec)
+    job = validate_request(request, spec)
+    if not fields.owner:
+        return job
+    return msgspec.structs.replace(job, sender=Sender(fields.owner, weight=fields.weight or 1.0))

@@ -80,6 +80,11 @@ class Leases:
         keeper = self._of(job)
         return await keeper.retry(keeper.claims.noted, job.id)
 
+    async def spent(self, job: HeldJob) -> tuple[int, int]:
+        """Returns what earlier workers noted that it took. Raises QueueUnavailable only during a stop."""
+        keeper = self._of(job)
+        return await keeper.retry(keeper.claims.spent, job.id)
+
     def drop(self, job: LeasedJob) -> None:
         """Drops a job that cannot be run now; it is claimed again when its lease ends."""
         self._of(job).drop(job)

@@ -52,7 +52,8 @@ class Admission:
         if job.claimed.known:
             try:
                 async with asyncio.timeout(MAX_READ):
-                    job.resume(await self._leases.noted(job))
+                    spent = await self._leases.spent(job) if job.owner else (0, 0)
+                    job.resume(await self._leases.noted(job), spent)
             except TimeoutError:  # its shard was lost just now; jobs of others must not wait for it
                 self._leases.drop(job)
                 return

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
-from worker.batching.batcher import Item
+from worker.batching.flows import Item
 from worker.engine.protocol import Failure
 from worker.leases.leased_job import Batch, LeasedJob
 from worker.supervisor.engine import EngineDied
@@ -111,10 +111,14 @@ class Isolation:
         return max(free - sum(resting), minimum)
 
     @property
-    def head(self) -> float | None:
-        """The urgency of the most urgent item held here; None if there is none."""
-        tried = [trial.urgency[0] for trial in self._trials]
-        return min(tried + [job.claimed.score for job in self._rests], default=None)
+    def heads(self) -> dict[str, float]:
+        """The urgency of the most urgent item that is held here, of each owner."""
+        jobs = {item.job for trial in self._trials for item in trial.batch} | self._rests.keys()
+        heads: dict[str, float] = {}
+        for job in jobs:
+            owner, score = job.claimed.owner, job.claimed.score
+            heads[owner] = min(score, heads.get(owner, score))
+        return heads
 
     def due(self, anchor: Item[LeasedJob] | None, fatal_trial: Trial | None) -> Trial | None:
         """Returns the trial that goes before the window's next batch; None if the window goes first.

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.ledger.leasing import Ending
-from worker.batching.batcher import Batcher, Item
+from worker.batching.batcher import Batcher
+from worker.batching.flows import Item
 from worker.batching.lengths import LengthMeter
 from worker.leases.held import Outcome
 from worker.leases.leased_job import Batch, LeasedJob
@@ -108,6 +109,8 @@ class Window:
         jobs = {item.job.id: item.job for item in batch}.values()
         if self.leases.traces:
             self.leases.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
+        if any(job.owner for job in jobs):
+            _charge(batch, result)
         for job in jobs:
             shared = len(jobs) > 1
             job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms, shared=shared)
@@ -136,3 +139,11 @@ class Window:
             job.over = True
             self.batcher.discard(job.items)
             self.leases.end(job, ending)
+
+
+def _charge(batch: Batch, result: BatchResult) -> None:
+    """Divides what a batch used among its jobs, in proportion to the lengths of their inputs."""
+    whole = sum(item.length for item in batch)
+    for item in batch:
+        share = item.length / whole if whole else 1 / len(batch)
+        item.job.charge(share, result.tokens, result.seconds)

@@ -2,6 +2,7 @@
 -- for all jobs of a queue.
 --@include job_keys.lua
 --@include notify.lua
+--@include usage.lua
 --@include owned.lua
 --@key abort
 --@key outbox
@@ -47,10 +48,11 @@ local function conclude(id, state, head, results, k, inputs, claimed)
     redis.pcall('HINCRBY', ARGV.groups .. k.group, state, 1)
     redis.pcall('PEXPIRE', ARGV.groups .. k.group, LONGEST)
   end
+  charge(k, state)
   tell(id, state, #record <= tonumber(ARGV.inline) and record or nil, true)
 end
 
-local function settle(queue, deadlines, bytes, inputs)
+local function settle(queue, deadlines, bytes, inputs, model)
   if #ended > 0 then
     many('ZREM', queue, ended)
     if deadlines then many('ZREM', deadlines, ended) end
@@ -63,5 +65,6 @@ local function settle(queue, deadlines, bytes, inputs)
     if type(left) == 'number' and left < 0 then redis.call('SET', inputs, '0') end
   end
   settle_owners()
+  if next(used) then write_usage(model) end
   publish()
 end

@@ -20,9 +20,13 @@ local answer = {}
 local function oldest(queue)                 -- the last bytes of a payload are its creation time (wire.Payload)
   local first = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, NEXT)
   local since = now
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', queue, PARKED, '+inf', 'WITHSCORES', 'LIMIT', 0, NEXT)) do
+    first[#first + 1] = entry
+  end
   for i = 1, #first, 2 do
     local tail = peek('GETRANGE', ARGV.payloads .. first[i], -9, -1) or ''
     local due = tonumber(first[i + 1])
+    if due >= PARKED then due = due - PARKED end
     local created = #tail == 9 and string.sub(tail, 1, 1) == '\207' and struct.unpack('>I8', string.sub(tail, 2)) or due
     since = math.min(since, created >= due and created <= now and created or due)
   end
@@ -31,8 +35,9 @@ end
 
 for at = EACH.first, #ARGV, EACH.size do
   local queue = ARGV.queue_prefix .. EACH.model
-  local waiting = redis.call('ZCOUNT', queue, '-inf', now)
-  local running = redis.call('ZCOUNT', queue, RUNNING, '+inf')
+  local parked = redis.call('ZCOUNT', queue, PARKED, '+inf')
+  local waiting = redis.call('ZCOUNT', queue, '-inf', now) + parked
+  local running = redis.call('ZCOUNT', queue, RUNNING, '+inf') - parked
   local n = #answer
   answer[n + 1], answer[n + 2] = waiting, redis.call('ZCARD', queue) - waiting - running
   answer[n + 3] = running

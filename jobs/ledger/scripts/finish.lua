@@ -11,6 +11,7 @@
 --@include strings.lua
 --@include counter.lua
 --@include conclude.lua
+--@arg model
 --@each id token state
 --@each head  of its record
 --@each results
@@ -39,5 +40,5 @@ for at = EACH.first, #ARGV, EACH.size do
     if written ~= head .. EACH.results then refused[#refused + 1] = id end
   end
 end
-settle(KEYS.queue, nil, KEYS.bytes, KEYS.queued_inputs)         -- none has a deadline: the claim removed it
+settle(KEYS.queue, nil, KEYS.bytes, KEYS.queued_inputs, ARGV.model)   -- none has a deadline: the claim removed it
 return refused

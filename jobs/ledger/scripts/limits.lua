@@ -4,7 +4,7 @@
 -- arrival time). A rate is one number, the time at which all of its burst is available again. A charge of `cost` units
 -- moves it by `cost` intervals, and is refused if it would then be more than a burst ahead of the server's clock.
 --
--- `refusal` and `charge` are separate: a refused job changes nothing. All is written once, by `write_usage`.
+-- `refusal` and `charge` are separate: a refused job changes nothing. All is written once, by `write_rates`.
 --@key owned
 --@arg owners  prefix of the keys of owners
 --@arg rates  prefix of the keys of rates
@@ -100,7 +100,7 @@ local function standing(sender)
   return answer
 end
 
-local function write_usage()
+local function write_rates()
   for key, arrivals in pairs(rates) do
     if arrivals and arrivals.charged then    -- once the last time has passed, the key says the same as none
       local last = math.max(arrivals.requests, arrivals.inputs, arrivals.tokens)

@@ -12,6 +12,7 @@
 --@each id token
 --@each before  number of outcomes already stored
 --@each succeeded failed  inputs with an output, inputs that failed
+--@each spent  ' <tokens> <microseconds>' for a job of a named owner, otherwise ''
 --@each count  number of outcomes that follow, each outcome one argument
 
 local deleted, at = {}, EACH.first
@@ -27,7 +28,7 @@ while at <= #ARGV do
       for from = first, first + count - 1, 4000 do
         redis.call('RPUSH', key, unpack(ARGV, from, math.min(from + 3999, first + count - 1)))
       end
-      redis.call('LSET', key, 0, EACH.succeeded .. ' ' .. EACH.failed)
+      redis.call('LSET', key, 0, EACH.succeeded .. ' ' .. EACH.failed .. EACH.spent)
       redis.call('PEXPIRE', key, ARGV.lifetime)
       -- [id, 'running', nil, inputs with an output, inputs that failed]
       local counts = uint(EACH.succeeded) .. uint(EACH.failed)

@@ -4,7 +4,6 @@
 -- {'full', 'jobs'|'bytes'|'inputs'} | a refusal as in limits.lua, for a sender with limits with one more part, its
 -- standing; and after them the unfinished jobs of this queue, their bytes and their inputs.
 -- Refused when memory is full (no allow-oom flag): nothing is written and the clients get 503.
---@key queue
 --@key deadlines
 --@key bytes
 --@key queued_inputs
@@ -17,7 +16,9 @@
 --@include many.lua
 --@include ring.lua
 --@include counter.lua
+--@include lines.lua
 --@include limits.lua
+--@arg model
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
 --@arg idempotency
@@ -26,6 +27,8 @@
 --@arg most_inputs
 --@arg idempotency_ttl  ms
 --@arg recent_jobs  most recent jobs
+--@arg recent_of_owner  prefix of the lists of each owner's recent jobs
+--@arg recent_lifetime  of these lists after the newest job, ms
 --@each id
 --@each payload  without the value of its last field, the creation time
 --@each head_start  ms
@@ -33,11 +36,13 @@
 --@each fingerprint  or ''
 --@each idempotency_key  digest of the key that the client sent, or ''
 --@each watcher  API process that waits for the job's end, or ''
+--@each owner  or ''
 --@each inputs  number of inputs
 --@each sender  as in limiting.py, msgpack; '' for the anonymous owner
 --@arg watch_lifetime  ms
 
 local answers, added, recent, watched = {}, {}, {}, {}
+local of_owners = {}                         -- owner -> members of its list of recent jobs
 local depth, before, inputs = redis.call('ZCARD', KEYS.queue), counters(KEYS.bytes, KEYS.queued_inputs)
 if depth == 0 then inputs = 0 end            -- during an upgrade some jobs are counted only once, at their start or end
 redis.call('ZCARD', KEYS.deadlines)          -- these fail on another program's data, before the script writes
@@ -47,15 +52,22 @@ for at = EACH.first, #ARGV, EACH.size do
   if EACH.watcher ~= '' then redis.call('HLEN', KEYS.watched) break end
 end
 for at = EACH.first, #ARGV, EACH.size do
-  if EACH.sender ~= '' then redis.call('HLEN', KEYS.owned) break end
+  if EACH.owner ~= '' then
+    redis.call('ZCARD', line_of(EACH.owner, ARGV.model))
+    redis.call('ZCARD', KEYS.turns)
+    redis.call('HLEN', KEYS.shares)
+    redis.call('HLEN', KEYS.owned)
+  end
 end
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
 local most_inputs = tonumber(ARGV.most_inputs)
-local ahead = {}                             -- score -> jobs with that score or less, including new ones
+local placed = {}                            -- owner -> score -> jobs with that score or less, including new ones
 
-local function position(score)
+local function position(owner, score, added)
+  local ahead = placed[owner] or {}
+  placed[owner] = ahead
   if not ahead[score] then
-    ahead[score] = redis.call('ZCOUNT', KEYS.queue, '-inf', score)
+    ahead[score] = redis.call('ZCOUNT', owner == '' and KEYS.queue or line_of(owner, ARGV.model), '-inf', score)
     for i = 1, #added - 2, 2 do              -- jobs of this call are not in the queue yet
       if added[i] <= score then ahead[score] = ahead[score] + 1 end
     end
@@ -66,7 +78,7 @@ local function position(score)
   return ahead[score]
 end
 
-local function accept(id, head, head_start, latest, fingerprint, digest, watcher, count, sender)
+local function accept(id, head, head_start, latest, fingerprint, digest, watcher, owner, count, sender)
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
     local known = peek('GET', idempotency_key)
@@ -90,36 +102,49 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if bytes + #payload > most_bytes then return {'full', 'bytes'} end
   if inputs + count > most_inputs then return {'full', 'inputs'} end
 
-  local score, n = now - head_start, #added
+  local score, n = now - head_start, #recent
   redis.call('SET', payload_key, payload)
   if latest ~= '0' then redis.call('ZADD', KEYS.deadlines, now + latest, id) end
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
-  added[n + 1], added[n + 2], recent[n + 1], recent[n + 2] = score, id, now, id
+  recent[n + 1], recent[n + 2] = now, id
+  if owner ~= '' then park(owner, score, id) else added[#added + 1], added[#added + 2] = score, id end
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
+  if owner ~= '' then
+    local list = of_owners[owner] or {}
+    of_owners[owner], list[#list + 1], list[#list + 2] = list, now, id
+  end
   depth, bytes, inputs = depth + 1, bytes + #payload, inputs + count
   if sender then charge(sender, id, #payload) end
-  return {'accepted', now, position(score)}
+  return {'accepted', now, position(owner, score, lines[owner] or added)}
 end
 
 for at = EACH.first, #ARGV, EACH.size do
   local sender = EACH.sender ~= '' and cmsgpack.unpack(EACH.sender) or nil
   local answer = accept(
     EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
-    EACH.watcher, tonumber(EACH.inputs), sender)
+    EACH.watcher, EACH.owner, tonumber(EACH.inputs), sender)
   if sender and sender.limited then answer[#answer + 1] = standing(sender) end
   answers[#answers + 1] = answer
 end
-write_usage()
-if #added > 0 then
+write_rates()
+if #recent > 0 then
   many('ZADD', KEYS.queue, added)
+  settle_lines(ARGV.model)
   redis.call('MSET', KEYS.bytes, string.format('%d', bytes), KEYS.queued_inputs, string.format('%d', inputs))
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
+  for owner, list in pairs(of_owners) do
+    local key = ARGV.recent_of_owner .. owner   -- pcall: another program's data there must not refuse the job
+    if type(redis.pcall('ZADD', key, unpack(list))) == 'number' then
+      redis.call('ZREMRANGEBYRANK', key, 0, -1 - ARGV.recent_jobs)
+      redis.call('PEXPIRE', key, ARGV.recent_lifetime)
+    end
+  end
   if #watched > 0 then
     many('HSET', KEYS.watched, watched)
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
   end
-  ring(KEYS.doorbell, #added / 2, tokens)
+  ring(KEYS.doorbell, #recent / 2, tokens)
 end
 local n = #answers
 answers[n + 1], answers[n + 2], answers[n + 3] = depth, bytes, inputs

@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 -- Requeues jobs whose lease ended, expires overdue jobs, and ends jobs that a stock client aborted.
 -- Returns {requeued, expired, aborted}
---@key queue
 --@key deadlines
 --@key bytes
 --@key queued_inputs
@@ -14,6 +13,7 @@
 --@include outline.lua
 --@include many.lua
 --@include ring.lua
+--@include lines.lua
 --@include conclude.lua
 --@include terminate.lua
 --@arg model
@@ -47,7 +47,12 @@ local lapsed = redis.call('ZRANGEBYSCORE', KEYS.queue, RUNNING, string.format('%
 for i = 1, #lapsed, 2 do                     -- to the head of the queue: they have waited longest
   local id = lapsed[i]
   if not has_ended(id) then
-    redis.call('ZADD', KEYS.queue, string.format('%d', lapsed[i + 1] - RUNNING - 86400000), id)
+    local score, owner = math.max(0, lapsed[i + 1] - RUNNING - 86400000), owner_at(ARGV.payloads .. id)
+    if owner == '' then
+      redis.call('ZADD', KEYS.queue, string.format('%d', score), id)
+    else
+      park(owner, score, id)
+    end
     redis.call('DEL', ARGV.leases .. id)
     if whole(peek('GET', ARGV.attempts .. id), 0) == 0 then      -- never started, so its deadline is restored
       redis.call('SET', ARGV.attempts .. id, '0', 'EX', 86400)         -- shows the next worker that a worker was lost with it
@@ -59,6 +64,20 @@ for i = 1, #lapsed, 2 do                     -- to the head of the queue: they h
     answer[1] = answer[1] + 1
   end
 end
+
+-- Another program may have deleted an owner's line, or the owner's turn: then jobs would wait for ever.
+local parked, lined = redis.call('ZCOUNT', KEYS.queue, PARKED, '+inf'), 0
+for _, owner in ipairs(parked > 0 and redis.call('ZRANGE', KEYS.turns, 0, -1) or {}) do
+  lined = lined + redis.call('ZCARD', line_of(owner, ARGV.model))
+end
+if lined < parked then
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS.queue, PARKED, '+inf', 'LIMIT', 0, ARGV.most_jobs)) do
+    local owner = owner_at(ARGV.payloads .. id)
+    local score = redis.call('ZSCORE', KEYS.queue, id) - PARKED
+    if owner == '' then redis.call('ZADD', KEYS.queue, score, id) else park(owner, score, id) end
+  end
+end
+settle_lines(ARGV.model)
 if answer[1] > 0 then ring(KEYS.doorbell, answer[1]) end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS.deadlines, '-inf', now, 'LIMIT', 0, ARGV.most_jobs)) do
@@ -89,5 +108,5 @@ for _, id in ipairs(redis.pcall('HRANDFIELD', KEYS.owned, 8)) do
   if redis.call('PTTL', ARGV.payloads .. id) ~= -1 then disown(id) end
 end
 
-settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs)
+settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs, ARGV.model)
 return answer

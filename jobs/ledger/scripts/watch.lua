@@ -8,13 +8,14 @@
 --@arg wanted  'a' for all changes or 'e' for the end only (notify.lua)
 --@arg process  16 characters
 --@arg watch_lifetime  of all registrations after the newest, ms
+--@arg sees  '=' and the owner whose jobs the caller may see, or '*' for all
 
 local record = record_at(ARGV.results .. ARGV.id, tonumber(ARGV.most_bytes))
 if record then return record end             -- before the functions that an ended job does not need
 --@include state.lua
 
 local found = state()
-if #found == 7 then
+if #found == 8 and (ARGV.sees == '*' or ARGV.sees == '=' .. found[8]) then
   local known = redis.pcall('HGET', KEYS.watched, ARGV.id)
   if type(known) ~= 'table' then             -- a table: another program's data
     known = known or ''

@@ -52,7 +52,7 @@ async def test_a_compressed_request_is_as_a_plain_one(client: httpx.AsyncClient,
         headers = HEADERS | key | {"content-encoding": encoding}
         packed = await client.post("/v1/jobs", content=gzip.compress(TEXT), headers=headers)
         assert packed.json()["id"] == plain.json()["id"], "the same request has the same fingerprint"
-    assert (await queue.inputs(plain.json()["id"])).inputs == ["A wonderful film."]
+    assert (await queue.inputs_of(plain.json()["id"])).inputs == ["A wonderful film."]
 
 
 async def test_large_requests_and_several_members_are_read(

@@ -115,11 +115,11 @@ async def test_a_stock_clients_job_is_shown_as_well(
 ) -> None:
     job = await redis.enqueue_job("infer", note="x" * 20_000, _queue_name="batchline:queue:sentiment")
     assert job is not None
-    assert (await queue.inputs(job.job_id)).inputs == ()
+    assert (await queue.inputs_of(job.job_id)).inputs == ()
     for inputs in ("one", ["one", "two"], ["one"] * 20_000):
         job = await redis.enqueue_job("infer", inputs, _queue_name="batchline:queue:sentiment")
         assert job is not None
-        asked = await queue.inputs(job.job_id)
+        asked = await queue.inputs_of(job.job_id)
         expected = [inputs] if isinstance(inputs, str) else inputs
         assert list(asked.inputs) == expected[: len(asked.inputs)]
         assert len(asked.inputs) in (len(expected), 25)

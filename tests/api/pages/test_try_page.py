@@ -29,7 +29,7 @@ async def test_one_input_without_javascript_ends_at_its_jobs_page(
     answer = await client.post("/submit", data=form, headers=HERE)
     assert answer.status_code == 303
     assert (await client.get(answer.headers["location"])).status_code == 200
-    asked = await queue.inputs(answer.headers["location"].removeprefix("/jobs/"))
+    asked = await queue.inputs_of(answer.headers["location"].removeprefix("/jobs/"))
     assert (list(asked.inputs), asked.parameters) == (["Fine\nfilm"], {"top_k": 2})
 
 
@@ -94,7 +94,7 @@ async def test_the_form_sends_what_its_curl_line_sends(client: httpx.AsyncClient
     }
     assert curl_line(parsed((await client.post("/try", data=form)).text)) == asked
     address = (await client.post("/submit", data=form, headers=HERE)).headers["location"]
-    sent = await queue.inputs(address.removeprefix("/jobs/"))
+    sent = await queue.inputs_of(address.removeprefix("/jobs/"))
     assert (list(sent.inputs), sent.single, sent.parameters) == (["it's", "two"], False, {"top_k": 2})
     assert curl_line(parsed((await client.get(address)).text), "curl-again") == asked
     swapped = parsed((await client.post("/submit", data=form, headers=HTMX)).text)
@@ -237,5 +237,5 @@ async def test_a_line_that_is_a_list_is_one_input(
 ) -> None:
     answer = await client.post("/submit", data=form | {"model": "shapes"}, headers=HERE)
     shapes = JobQueue(redis, settings, ["shapes"])
-    job = await shapes.inputs(answer.headers["location"].removeprefix("/jobs/"))
+    job = await shapes.inputs_of(answer.headers["location"].removeprefix("/jobs/"))
     assert list(job.inputs) == inputs

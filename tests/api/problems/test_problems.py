@@ -15,9 +15,10 @@ def test_each_kind_is_a_refusal_with_a_status_or_a_failure_or_both() -> None:
 
 
 def test_each_exception_of_the_domain_that_a_request_may_meet_has_a_kind() -> None:
-    """Not those that end the process at its start, or that only a stock arq client sees."""
+    """Not those that end a command or the process at its start, or that only a stock arq client sees."""
     domain = {cls for cls in vars(errors).values() if isinstance(cls, type)}
     others = {errors.BatchlineError, errors.ConfigurationError, errors.JobFailed}
+    others |= {errors.KeyNotFound, errors.KeyChanged}
     assert {cls for cls in domain if issubclass(cls, tuple(KINDS))} == domain - others
 
 

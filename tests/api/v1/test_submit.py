@@ -92,7 +92,7 @@ async def test_a_job_for_a_named_model_with_everything_said(
     }
     job = (await client.post("/v1/jobs", json=body)).json()
     assert (job["model"], job["counts"]["total"]) == ("shapes", 2)
-    stored = await JobQueue(queue.redis, queue.settings, ["shapes"]).inputs(job["id"])
+    stored = await JobQueue(queue.redis, queue.settings, ["shapes"]).inputs_of(job["id"])
     assert stored.inputs == body["inputs"]
 
 

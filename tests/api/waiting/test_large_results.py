@@ -123,7 +123,7 @@ async def test_different_results_share_the_budget_in_turn(
     first, second = [await ended(queue) for _ in range(2)]
     async with mounted(settings.model_copy(update={"memory_budget": 4 * MIB})) as edge:
         client, services = edge
-        held = await services.large.of(await services.ledger.read(first))
+        held = await services.large.of(await services.ledger.read(first, sees=None))
         assert services.budget.held == held.size
         refused = await client.get(f"/v1/jobs/{second}")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
@@ -137,7 +137,7 @@ async def test_different_results_share_the_budget_in_turn(
 async def test_large_results_leave_room_for_request_bodies(settings: Settings, queue: JobQueue) -> None:
     ids = [await ended(queue) for _ in range(3)]
     async with mounted(settings.model_copy(update={"memory_budget": 10 * MIB})) as (client, services):
-        held = [await services.large.of(await services.ledger.read(job_id)) for job_id in ids[:2]]
+        held = [await services.large.of(await services.ledger.read(job_id, sees=None)) for job_id in ids[:2]]
         third = asyncio.create_task(client.get(f"/v1/jobs/{ids[2]}"))
         submitted = await client.post("/v1/jobs", json={"inputs": ["x" * 1000] * 900})
         assert submitted.status_code == 202

@@ -28,9 +28,9 @@ async def test_a_claim_may_ask_for_what_is_more_urgent(queue: JobQueue) -> None:
     first, _ = await queue.submit(new_job("first"))
     [held], _ = await queue.claim(MODEL, 1)
     await queue.submit(new_job("later"))
-    assert (await queue.claim(MODEL, 10, before=held.score))[0] == []
+    assert (await queue.claim(MODEL, 10, before={"": held.score}))[0] == []
     urgent, _ = await queue.submit(new_job("urgent", priority="high"))
-    claimed, left = await queue.claim(MODEL, 10, before=held.score)
+    claimed, left = await queue.claim(MODEL, 10, before={"": held.score})
     assert ([job.id for job in claimed], left) == ([urgent.id], 1)
     assert held.id == first.id
 
@@ -60,7 +60,7 @@ async def test_a_claim_returns_the_score_of_the_next_job(redis: ArqRedis, settin
     claims = Claims(queue.shards.first)
     high = await claims.claim(MODEL, 1)
     assert (high.left, high.head) == (2, normal)
-    none = await claims.claim(MODEL, 1, before=normal)
+    none = await claims.claim(MODEL, 1, before={"": normal})
     assert (none.claimed, none.left, none.head) == ([], 2, normal)
     last = await claims.claim(MODEL, 2)
     assert (len(last.claimed), last.left, last.head) == (2, 0, None)

@@ -171,7 +171,7 @@ async def test_it_is_read_and_cancelled(
     await spoil(redis, await queue.key(key, job.id), data)
     with contextlib.suppress(JobNotFound, JobGone, QueueUnavailable):
         await queue.read(job.id)
-    await queue.inputs(job.id)
+    await queue.inputs(job)
     assert other.id in [listed.id for listed in (await queue.recent(10))[0]]
     with contextlib.suppress(JobNotFound, JobGone, QueueUnavailable):
         await queue.cancel(job.id)

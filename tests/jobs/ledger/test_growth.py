@@ -185,7 +185,7 @@ async def test_jobs_of_release_0_1_are_found_in_the_first_shard(process: Of) -> 
     assert await ids(after) == set(random)
     for job_id in random:
         assert (await after.read(job_id)).status == "queued"
-        assert (await after.inputs(job_id)).inputs == ["A fine film."]
+        assert (await after.inputs_of(job_id)).inputs == ["A fine film."]
         assert list(await after.find(job_id[-7:], 2)) == [job_id]
         following = [[job.id for job in (await queue.recent(100, job_id))[0]] for queue in (before, after)]
         assert following[0] == following[1]

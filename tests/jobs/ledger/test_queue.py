@@ -168,7 +168,7 @@ async def test_inputs_outlive_their_job_only_if_asked(
         await queue.cancel(job.id)
     else:
         await ledger.run_one(queue)
-    assert bool((await queue.inputs(job.id)).inputs) == kept
+    assert bool((await queue.inputs(job)).inputs) == kept
     payload, record = await queue.key(keys.JOB, job.id), await queue.key(keys.RESULT, job.id)
     assert bool(await redis.exists(payload)) == kept
     assert not kept or 0 < await redis.pttl(payload) <= 60_000

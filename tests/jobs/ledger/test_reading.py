@@ -148,7 +148,7 @@ async def test_results_come_along_with_a_state_up_to_a_size(queue: JobQueue, red
 @pytest.mark.parametrize("size", [300_000, reading.SLICE, 3 * MIB + 17])
 async def test_large_results_come_in_slices(queue: JobQueue, size: int) -> None:
     job_id, results = await ended(queue, size)
-    stored = await queue.reading.stored(job_id)
+    stored = await queue.reading.stored(job_id, sees=None)
     assert msgspec.json.decode(await queue.reading.results(stored)) == results
 
 
@@ -156,7 +156,7 @@ async def test_results_whose_lifetime_ends_half_way_are_gone(
     queue: JobQueue, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id, _ = await ended(queue, 3 * MIB)
-    stored = await queue.reading.stored(job_id)
+    stored = await queue.reading.stored(job_id, sees=None)
     client = stored.shard.redis
     getrange = client.getrange
     slices: list[int] = []
@@ -177,7 +177,7 @@ async def test_results_of_another_job_under_the_same_id_are_not_mixed(
 ) -> None:
     """A stock client chooses its ids, and may use one again when the first job is gone."""
     job_id, results = await ended(queue, 3 * MIB)
-    stored = await queue.reading.stored(job_id)
+    stored = await queue.reading.stored(job_id, sees=None)
     await redis.delete(await queue.key(keys.RESULT, job_id))
     other = results[::-1]
     await queue.submit(new_job(), job_id=job_id)
@@ -191,7 +191,10 @@ async def test_results_of_another_job_under_the_same_id_are_not_mixed(
     await run_one(queue, other)
     with pytest.raises(JobGone):
         await queue.reading.results(stored)
-    assert msgspec.json.decode(await queue.reading.results(await queue.reading.stored(job_id))) == other
+    assert (
+        msgspec.json.decode(await queue.reading.results(await queue.reading.stored(job_id, sees=None)))
+        == other
+    )
 
 
 async def test_a_job_of_a_model_that_is_not_served_is_not_called_unknown(

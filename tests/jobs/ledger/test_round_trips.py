@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 
 from jobs.ledger import shards
 from jobs.ledger.leasing import Claimed
+from jobs.owners import Sender
 from jobs.settings import Settings
 from jobs.store.lua import script
 from tests.jobs.ledger.test_queue import MODEL, ending, new_job
@@ -44,11 +46,13 @@ def scripts(sent: list[Sent]) -> list[str]:
 
 @pytest.mark.parametrize("watcher", ["", WATCHER])
 @pytest.mark.parametrize("key", [None, "key"])
+@pytest.mark.parametrize("owner", ["", "alice"])
 async def test_a_submit_is_one_script_also_if_a_request_waits(
-    warm: JobQueue, redis: ArqRedis, watcher: str, key: str | None
+    warm: JobQueue, redis: ArqRedis, watcher: str, key: str | None, owner: str
 ) -> None:
+    job = replace(new_job(), sender=Sender(owner))
     async with monitored(redis) as sent:
-        await warm.submit(new_job(), watcher=watcher, idempotency_key=key)
+        await warm.submit(job, watcher=watcher, idempotency_key=key)
     assert scripts(sent) == ["submit"]
     await run_one(warm)
 
@@ -123,9 +127,10 @@ async def test_many_jobs_share_scripts(warm: JobQueue, redis: ArqRedis) -> None:
 
 
 @pytest.mark.parametrize("watcher", ["", WATCHER])
-async def test_a_read_is_one_script(warm: JobQueue, redis: ArqRedis, watcher: str) -> None:
-    job, _ = await warm.submit(new_job())
+@pytest.mark.parametrize("owner", ["", "alice"])
+async def test_a_read_is_one_script(warm: JobQueue, redis: ArqRedis, watcher: str, owner: str) -> None:
+    job, _ = await warm.submit(replace(new_job(), sender=Sender(owner)))
     async with monitored(redis) as sent:
-        await warm.read(job.id, watcher=watcher)
+        await warm.read(job.id, watcher=watcher, sees=owner)
     assert scripts(sent) == ["watch" if watcher else "read"]
     await run_one(warm)

@@ -105,9 +105,9 @@ async def test_a_claim_takes_hardly_less_urgent_jobs_of_one_shard_in_one_round_t
 
 async def test_a_claim_takes_what_is_more_urgent_in_any_shard(queue: JobQueue, worker: Rounds) -> None:
     made = await waiting(queue, (0, 5), (1, 1), (2, 9), (3, 2))
-    claimed, left = await worker.claim(10, before=4)
+    claimed, left = await worker.claim(10, before={"": 4})
     assert (set(of(claimed)), left) == ({made[1], made[3]}, 2)
-    assert (await worker.claim(10, before=4))[0] == []
+    assert (await worker.claim(10, before={"": 4}))[0] == []
 
 
 async def test_a_claim_stops_at_its_byte_limit_over_all_shards(queue: JobQueue, worker: Rounds) -> None:

@@ -258,7 +258,7 @@ async def test_a_lost_first_shard_hides_no_job_of_another(
     monkeypatch.setattr(four.shards.first, "available", False)
     assert [each.id for each in (await four.recent(1))[0]] == [job.id]
     assert set(await four.find(job.id[-6:], 1)) == {job.id}
-    assert (await four.inputs(job.id)).inputs == ()
+    assert (await four.inputs(job)).inputs == ()
 
 
 async def test_a_new_process_reads_from_a_server_that_accepts_no_writes(tmp_path: Path) -> None:

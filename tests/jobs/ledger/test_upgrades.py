@@ -42,7 +42,7 @@ async def test_a_job_of_0_1_is_read_and_claimed(queue: JobQueue, redis: ArqRedis
     job_id = await put(redis, release_0_1.PAYLOADS[name])
     job = await queue.read(job_id)
     assert (job.status, job.counts.total, job.created_at.year) == ("queued", len(inputs), 2026)
-    asked = await queue.inputs(job_id)
+    asked = await queue.inputs_of(job_id)
     assert (list(asked.inputs), asked.parameters) == (inputs, parameters)
     [claimed], _ = await queue.claim(MODEL, 1)
     read = envelope(decode_payload(claimed.payload).k)
@@ -93,7 +93,7 @@ async def test_a_key_that_0_1_kept_still_replays(queue: JobQueue, redis: ArqRedi
     again, replayed = await queue.submit(new, idempotency_key="key")
     assert (again.id, replayed) == (first.id, True)
     with pytest.raises(IdempotencyMismatch):
-        await queue.submit(replace(new, sender=Sender("somebody")), idempotency_key="key")
+        await queue.submit(new_job("A bad film."), idempotency_key="key")
 
 
 NEWER = {

@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.batching.batcher import Batcher, Item
+from worker.batching.batcher import Batcher
+from worker.batching.flows import Item
 
 
 def item(job: str, length: int, urgency: float = 0, group: str = "") -> Item[str]:

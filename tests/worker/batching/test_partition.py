@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.batching.batcher import Batcher, Item
+from worker.batching.batcher import Batcher
+from worker.batching.flows import Item
 from worker.batching.partition import Limits, cheapest, nearest
 
 lists = st.lists(st.integers(1, 40), min_size=1, max_size=12).map(sorted)

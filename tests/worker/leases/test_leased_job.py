@@ -5,8 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from jobs.errors import InvalidRequest
+from jobs.ledger.records import MARK, decode_record
+from jobs.owners import Sender
 from tests.jobs.ledger.test_queue import new_job
 from tests.ledger import JobQueue
 from tests.worker.conftest import MODEL, poison_spec
@@ -27,6 +30,21 @@ async def test_a_deadline_is_for_the_first_start(queue: JobQueue, started_before
     job = parse(claimed[0], poison_spec(), 1_000)
     assert isinstance(job, LeasedJob)
     assert (job.start_by > 0) is not started_before
+
+
+@pytest.mark.parametrize("owner", ["alice", ""])
+async def test_however_it_ends_it_keeps_its_owner(queue: JobQueue, owner: str) -> None:
+    """Also where it cannot be run."""
+    await queue.submit(replace(new_job("text"), sender=Sender(owner)))
+    [claimed], _ = await queue.claim(MODEL, 1)
+    job = parse(claimed, poison_spec(), 1_000)
+    unreadable = parse(claimed, poison_spec(input="json", max_input_chars=1), 1_000)
+    assert isinstance(job, LeasedJob)
+    assert isinstance(unreadable, Unreadable)
+    endings = [job.expired(), job.abandoned("engine-died", "x"), unreadable.ending()]
+    job.settle(0, b"1")
+    for ending in [*endings, job.finished()]:
+        assert decode_record(MARK + bytes(8) + ending.head + ending.results).header.owner == owner
 
 
 async def unpacked(queue: JobQueue, inputs: Any, **fields: Any) -> LeasedJob:

@@ -1,6 +1,7 @@
 """How a BatchWorker claims: behind the doorbell, with room for what it finds, and not once it stops."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -62,9 +63,9 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
     async with serving(max_batch_items=8, window_items=4) as worker:
         claim = worker.rounds.claim
 
-        async def late(*args: Any, before: float | None = None, **others: Any) -> Any:
+        async def late(*args: Any, before: Mapping[str, float] = {}, **others: Any) -> Any:
             answer = await claim(*args, before=before, **others)
-            if before is not None:
+            if before:
                 gate.open()
                 await until(emptied)
             return answer
@@ -82,7 +83,7 @@ async def test_payloads_count_by_their_bytes_too(queue: JobQueue, serving: Servi
     async with serving(max_batch_items=1, window_bytes=25_000) as worker:
 
         async def full() -> bool:
-            return worker._leases.bytes > 25_000 and not worker._claim_due.is_set()
+            return worker._leases.bytes > 25_000 and not worker._window.claim_due.is_set()
 
         await until(full)  # and it claims no more until a batch is taken
         assert len(worker._leases) <= 1 + 3

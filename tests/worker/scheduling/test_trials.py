@@ -10,7 +10,7 @@ from jobs.ledger.leasing import Claimed
 from jobs.priorities import Priority
 from jobs.schema import NewJob
 from tests.worker.conftest import poison_spec
-from worker.batching.batcher import Item
+from worker.batching.flows import Item
 from worker.leases.leased_job import Batch, LeasedJob
 from worker.scheduling.isolation import MAX_KILLS, MAX_KILLS_PER_JOB, Isolation, Trial
 from worker.supervisor.engine import EngineDied
@@ -136,7 +136,7 @@ def test_items_that_wait_for_a_suspect_count_too(isolation: Isolation, window: W
     window += third[1:]
     isolation.died(Trial([third[0], *new_items(1)]), DIED)
     assert isolation.room(100, waiting=0, batch=4) <= 0
-    assert isolation.head == 0.0
+    assert isolation.heads == {"": 0.0}
     run_all(isolation)
     assert isolation.room(100, waiting=0, batch=4) == 100
 

@@ -1,0 +1,254 @@
+"""KeyRing: the keys as this API process knows them. A lookup is in memory and takes the same work for all.
+
+1. Every POLL_EVERY seconds it asks for the keys' version, and loads all keys if that differs.
+2. While Redis cannot be reached, the known keys are accepted for at most `cache` seconds more.
+3. Keys that have been revoked, or whose time is over, are reported to `on_end`, so that their waits end.
+"""
+
+import asyncio
+import hmac
+import math
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import structlog
+
+from api.access.caller import Caller
+from jobs.access.api_key import ApiKey, raw_digest
+from jobs.access.key_store import Snapshot
+from jobs.errors import QueueUnavailable
+from jobs.owners import Sender
+from jobs.store.outage import Outage
+
+log = structlog.get_logger(__name__)
+
+POLL_EVERY = 0.4
+"""Seconds between polls. A revocation must be effective within a second."""
+
+USES_EVERY = 60.0
+"""Seconds after which the time of a key's last use is stored again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a digest stands for."""
+
+    digest: bytes
+    key: ApiKey
+    until: float
+    """Unix milliseconds until which this digest is accepted. Each entry has an own object for it, because a
+    shared one would be in the processor's cache more often than others."""
+
+
+NOBODY = _Entry(raw_digest(""), ApiKey(id="", owner="", digest=""), 0)
+"""Never accepted; so there is always an entry to compare with."""
+
+
+class Keys(Protocol):
+    """Where keys are stored: a `KeyStore`."""
+
+    async def version(self) -> tuple[str, int]: ...
+
+    async def snapshot(self) -> Snapshot: ...
+
+    async def note_uses(self, uses: Mapping[str, int]) -> None: ...
+
+
+class NoKeys:
+    """Stores no keys: a server whose only keys are those of the environment."""
+
+    async def version(self) -> tuple[str, int]:
+        return "", int(time.time() * 1000)
+
+    async def snapshot(self) -> Snapshot:
+        return Snapshot("", int(time.time() * 1000), ())
+
+    async def note_uses(self, uses: Mapping[str, int]) -> None:
+        pass
+
+
+class KeyRing:
+    """All keys, and those of the environment (`fixed`), which are accepted without Redis too."""
+
+    def __init__(self, store: Keys, *, cache: float, fixed: Callable[[], Iterable[ApiKey]] = tuple) -> None:
+        """`cache` is in seconds. `fixed` is called at each poll."""
+        self._store = store
+        self._cache = cache
+        self._fixed = fixed
+        self._fixed_keys = tuple(fixed())
+        self._stored: tuple[ApiKey, ...] = ()
+        self._version: str | None = None
+        self._entries = [NOBODY]
+        """In the order of digests."""
+        self._order: list[int] = []
+        """The first 64 bits of each entry's digest."""
+        self._by_id: dict[str, ApiKey] = {}
+        self._callers: dict[str, Caller] = {}
+        self._confirmed = -math.inf
+        """When Redis last answered, by the monotonic clock."""
+        self._ahead = 0.0
+        """Milliseconds by which the server's clock is ahead of the monotonic one."""
+        self._usable: dict[bytes, str] = {}
+        """Digests that are accepted, with the ids of their keys."""
+        self._on_end: list[Callable[[str], object]] = []
+        self._used: dict[str, int] = {}
+        self._written: dict[str, float] = {}
+        self._install()
+
+    def by_secret(self, secret: str) -> ApiKey | None:
+        """Returns the key of a secret, or None if there is none that is accepted now.
+
+        Raises QueueUnavailable if the keys have not been confirmed for too long.
+        """
+        entry, _, accepted = self._compared(secret)
+        return (None, entry.key)[accepted]
+
+    def judge(self, secret: str) -> tuple[ApiKey | None, str | None]:
+        """Returns the key of a secret, if there is one, and why it is not accepted: None if it is.
+
+        Raises as `by_secret`.
+        """
+        entry, same, accepted = self._compared(secret)
+        if accepted:
+            return entry.key, None
+        if not same:
+            return None, "unknown"
+        return entry.key, entry.key.fault(self.now()) or "rotated"
+
+    def _compared(self, secret: str) -> tuple[_Entry, bool, bool]:
+        """Returns an entry, whether it is that of the secret, and whether the secret is accepted.
+
+        Does the same work for all secrets, so that the time shows nothing: the nearest entry in the order of
+        digests is compared, which there is for each secret. `python -m bench.key_timing` measures it.
+        """
+        given = raw_digest(secret)
+        at = bisect_left(self._order, int.from_bytes(given[:8]))
+        entry = self._entries[at % len(self._entries)]
+        same = hmac.compare_digest(given, entry.digest)
+        accepted = same & (entry.until > time.monotonic() * 1000 + self._ahead)
+        if time.monotonic() - self._confirmed > self._cache:
+            self._refuse_outdated(entry.key if accepted else None)
+        return entry, same, accepted
+
+    def by_id(self, key_id: str) -> ApiKey | None:
+        """Returns the key with this id, or None if there is none that is accepted. Raises as `by_secret`."""
+        key = self._by_id.get(key_id)
+        if time.monotonic() - self._confirmed > self._cache:
+            self._refuse_outdated(key)
+        return key if key is not None and key.fault(self.now()) is None else None
+
+    def caller(self, key: ApiKey) -> Caller:
+        """Returns the caller of a key that this ring returned; notes the use."""
+        self._used[key.id] = self.now()
+        return self._callers[key.id]
+
+    def on_end(self, callback: Callable[[str], object]) -> None:
+        """From now on `callback` gets the id of each key of which a secret is no longer accepted.
+
+        It is called within a second.
+        """
+        self._on_end.append(callback)
+
+    def now(self) -> int:
+        """Returns the time by the server's clock, in Unix milliseconds, as far as known."""
+        return int(time.monotonic() * 1000 + self._ahead)
+
+    async def run(self) -> NoReturn:
+        """Keeps the keys current. Never returns."""
+        outage = Outage(log, "keys cannot be read, using known ones", "keys can be read again")
+        while True:
+            try:
+                await self.refresh()
+                outage.succeeded()
+            except QueueUnavailable as error:
+                outage.failed(error)
+            except Exception:  # after a bug, later changes must still be seen
+                log.exception("keys cannot be refreshed")
+            await asyncio.sleep(POLL_EVERY)
+
+    async def refresh(self) -> None:
+        """Loads the keys if they have changed, and stores when keys were used. Raises QueueUnavailable."""
+        if (fixed := tuple(self._fixed())) != self._fixed_keys:
+            self._fixed_keys = fixed
+            self._install()
+        try:
+            version, now = await self._store.version()
+            if version != self._version:
+                found = await self._store.snapshot()
+                if self._version is not None:
+                    _log_changes(self._stored, found.keys)
+                self._stored, self._version, now = found.keys, found.version, found.now
+                self._install()
+            self._confirmed = time.monotonic()
+            self._ahead = now - self._confirmed * 1000
+        finally:
+            self._report_ended()
+        await self._store_uses()
+
+    def _install(self) -> None:
+        every = (*self._stored, *self._fixed_keys)
+        self._by_id = {key.id: key for key in every}
+        self._callers = {key.id: _caller(key) for key in every}
+        entries = [entry for key in every for entry in _entries(key)]
+        self._entries = sorted((NOBODY, *entries), key=lambda entry: entry.digest)
+        self._order = [int.from_bytes(entry.digest[:8]) for entry in self._entries]
+
+    def _refuse_outdated(self, key: ApiKey | None) -> None:
+        if key not in self._fixed_keys:
+            raise QueueUnavailable("the keys cannot be read from Redis")
+
+    def _report_ended(self) -> None:
+        now = self.now()
+        usable = {entry.digest: entry.key.id for entry in self._entries if entry.until > now}
+        ended = {key_id for hashed, key_id in self._usable.items() if hashed not in usable}
+        self._usable = usable
+        for key_id in ended:
+            for callback in self._on_end:
+                callback(key_id)
+
+    async def _store_uses(self) -> None:
+        """Writes each key's last use at most once in USES_EVERY seconds."""
+        at = time.monotonic()
+        due = {
+            key_id: used
+            for key_id, used in self._used.items()
+            if at - self._written.get(key_id, -math.inf) >= USES_EVERY
+        }
+        if due:
+            await self._store.note_uses(due)
+            for key_id in due:
+                self._written[key_id] = at
+                if self._used[key_id] == due[key_id]:
+                    del self._used[key_id]
+
+
+def _entries(key: ApiKey) -> Iterator[_Entry]:
+    """The entries of a key: its digest, and the one before the last rotation."""
+    until = math.inf if key.expires is None else key.expires
+    if key.revoked is not None:
+        until = 0
+    yield _Entry(bytes.fromhex(key.digest), key, float(str(until)))
+    if key.previous:
+        yield _Entry(bytes.fromhex(key.previous), key, float(str(min(until, key.previous_until))))
+
+
+def _log_changes(before: Iterable[ApiKey], after: Iterable[ApiKey]) -> None:
+    """Logs what was done with keys since they were last loaded, wherever the command ran."""
+    known = {key.id: key for key in before}
+    for key in after:
+        about = {"owner": key.owner, "key": key.id}
+        earlier = known.get(key.id)
+        if earlier is None:
+            log.info("key created", scopes=sorted(key.scopes), **about)
+        elif key.revoked is not None and earlier.revoked is None:
+            log.info("key revoked", **about)
+        elif key.digest != earlier.digest:
+            log.info("key rotated", **about)
+
+
+def _caller(key: ApiKey) -> Caller:
+    sender = Sender(owner=key.owner, key=key.id, weight=key.weight, limits=key.limits)
+    return Caller(sender, key.scopes, key.models)

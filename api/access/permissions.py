@@ -1,0 +1,102 @@
+"""The scope that each route needs. A route that is not in TABLE is refused while keys are required.
+
+Paths are written as in the routes. A test fails if a route is not declared here.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+from api.access.caller import Caller
+from api.problems.problem import Refusal
+from jobs.access.api_key import KeyScope
+
+Need = KeyScope | Literal["key", "public"]
+"""A scope; `key`: any key is enough; `public`: no key is needed."""
+
+TABLE: dict[tuple[str, str], Need] = {
+    # jobs
+    ("POST", "/v1/jobs"): "submit",
+    ("GET", "/v1/jobs"): "read",
+    ("GET", "/v1/jobs/{job_id}"): "read",
+    ("GET", "/v1/jobs/{job_id}/result"): "read",
+    ("GET", "/v1/jobs/{job_id}/results"): "read",
+    ("GET", "/v1/jobs/{job_id}/events"): "read",
+    ("DELETE", "/v1/jobs/{job_id}"): "submit",
+    # the server
+    ("GET", "/v1/models"): "read",
+    ("GET", "/v1/usage"): "read",
+    ("GET", "/health/live"): "public",
+    ("GET", "/health/ready"): "public",
+    ("GET", "/metrics"): "admin",
+    ("GET", "/openapi.json"): "key",
+    # pages
+    ("GET", "/sign-in"): "public",
+    ("POST", "/sign-in"): "public",
+    ("POST", "/sign-out"): "key",
+    ("GET", "/docs"): "key",
+    ("GET", "/"): "read",
+    ("GET", "/fragments/overview"): "read",
+    ("GET", "/fragments/charts"): "admin",
+    ("GET", "/fragments/recent"): "read",
+    ("GET", "/fragments/served"): "read",
+    ("GET", "/models/{name:path}"): "read",
+    ("GET", "/owners"): "admin",
+    ("GET", "/usage"): "read",
+    ("GET", "/jobs"): "read",
+    ("GET", "/jobs/{job_id}"): "read",
+    ("GET", "/fragments/jobs/{job_id}"): "read",
+    ("GET", "/fragments/answers/{job_id}"): "read",
+    ("POST", "/jobs/{job_id}/cancel"): "submit",
+    ("GET", "/try"): "submit",
+    ("POST", "/try"): "submit",
+    ("POST", "/submit"): "submit",
+    ("GET", "/static/{path:path}"): "public",
+}
+
+
+class _Pattern(NamedTuple):
+    path: "re.Pattern[str]"
+    needs: dict[str, Need]
+    """By method."""
+
+
+class Permissions:
+    """What each request needs, by its method and path."""
+
+    def __init__(self, table: dict[tuple[str, str], Need] = TABLE) -> None:
+        plain: dict[str, dict[str, Need]] = {}
+        for (method, path), need in table.items():
+            plain.setdefault(path, {})[method] = need
+        self._patterns = [_Pattern(_pattern(path), needs) for path, needs in plain.items() if "{" in path]
+        self._plain = {path: needs for path, needs in plain.items() if "{" not in path}
+
+    def need(self, method: str, path: str) -> Need:
+        """What the request needs. Raises Refusal if no such route is declared."""
+        needs = self._plain.get(path)
+        if needs is None:
+            needs = next((each.needs for each in self._patterns if each.path.fullmatch(path)), None)
+        if needs is None:
+            raise Refusal("not-found", f"the path {path} does not exist")
+        found = needs.get("GET" if method == "HEAD" else method)
+        if found is None:
+            allowed = ", ".join(sorted(needs))
+            raise Refusal("method-not-allowed", f"{path} does not allow {method}", headers={"allow": allowed})
+        return found
+
+
+def allows(caller: Caller, need: Need) -> bool:
+    """Whether the caller's key is enough."""
+    return need in caller.scopes or "admin" in caller.scopes or need in ("key", "public")
+
+
+def _pattern(path: str) -> "re.Pattern[str]":
+    """The regular expression of a route's path, as Starlette reads it."""
+    escaped = re.sub(r"\{\w+:path\}", "\0", path)
+    parts = re.split(r"(\{\w+\}|\0)", escaped)
+    return re.compile("".join(_part(part) for part in parts))
+
+
+def _part(part: str) -> str:
+    if part == "\0":
+        return ".*"
+    return "[^/]+" if part.startswith("{") else re.escape(part)

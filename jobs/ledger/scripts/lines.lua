@@ -1,0 +1,33 @@
+-- Included by the scripts that put jobs of named owners in line, after clock.lua and many.lua. Each owner's waiting jobs of
+-- a model have their own order; in the queue itself they have scores from PARKED on. An owner with waiting jobs is in
+-- `turns`, with its virtual start time (claim.lua).
+--@key queue
+--@key turns
+--@key shares
+--@arg waiting  prefix
+
+local lines = {}                             -- owner -> {score, id, ...}
+
+local function line_of(owner, model) return ARGV.waiting .. owner .. ':' .. model end
+
+local function park(owner, score, id)        -- puts the job in its owner's line, once `settle_lines` is called
+  local line = lines[owner] or {}
+  lines[owner], line[#line + 1], line[#line + 2] = line, score, id
+end
+
+local function enter(owner)                  -- an owner that was idle has no claim to the time since then
+  if redis.call('ZSCORE', KEYS.turns, owner) then return end
+  local first = redis.call('ZRANGE', KEYS.turns, 0, 0, 'WITHSCORES')[2]
+  local marks = redis.call('HMGET', KEYS.shares, ':now', owner)
+  local start = math.max(tonumber(marks[1]) or tonumber(first) or 0, tonumber(marks[2]) or 0)
+  redis.call('ZADD', KEYS.turns, string.format('%.17g', start), owner)
+end
+
+local function settle_lines(model)
+  for owner, line in pairs(lines) do
+    many('ZADD', line_of(owner, model), line)
+    for i = 1, #line, 2 do line[i] = string.format('%.17g', PARKED + line[i]) end
+    many('ZADD', KEYS.queue, line)
+    enter(owner)
+  end
+end

@@ -1,0 +1,155 @@
+"""Keys with real processes: a revocation reaches all of them, and a lost Redis stops none at once."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobs.settings import Settings
+from tests import valkey
+from tests.api.access.keyed import ADMIN, bearer
+from tests.cli.test_command import batchline
+from tests.ledger import MODEL
+from tests.processes import alive, logging_to
+from tests.waiting import until
+
+PROMISED = 1.0
+"""Seconds within which a revocation is effective."""
+TOLERANCE = 4.0
+"""More seconds for a busy machine; a wait would last a minute."""
+
+
+@asynccontextmanager
+async def processes(
+    settings: Settings, redis_url: str, log: Path, count: int, **given: object
+) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """Clients of API processes that each have a port, and that require keys."""
+    with ExitStack() as stack:
+        file = stack.enter_context(log.open("wb"))
+        clients = []
+        for _ in range(count):
+            port = valkey.free_port()
+            url = f"http://127.0.0.1:{port}"
+            settings_of_process = {
+                "redis_url": redis_url,
+                "models_file": settings.models_file,
+                "port": port,
+                "auth": "keys",
+                "admin_key": ADMIN,
+                "log_level": "debug",
+                **given,
+            }
+            stack.enter_context(logging_to(file, "api", **settings_of_process))
+            clients.append(httpx.AsyncClient(base_url=url, timeout=90))
+        for client in clients:
+            await until(lambda client=client: alive(str(client.base_url)))  # type: ignore[misc]
+        try:
+            yield clients
+        finally:
+            for client in clients:
+                await client.aclose()
+
+
+async def keys(redis_url: str, *arguments: str) -> tuple[str, str]:
+    """What `batchline keys` writes to stdout and stderr."""
+    variables = {"BATCHLINE_REDIS_URL": redis_url, "BATCHLINE_LOG_FORMAT": "json"}
+    status, out, err = await asyncio.to_thread(batchline, "keys", *arguments, variables=variables)
+    assert status == 0, err
+    return out.strip(), err
+
+
+async def created(redis_url: str) -> tuple[str, str]:
+    """The id and the secret of a new key."""
+    secret, line = await keys(redis_url, "create", "alice")
+    return json.loads(line)["key"], secret
+
+
+async def test_a_revocation_reaches_every_process_within_a_second(
+    settings: Settings, redis_url: str, tmp_path: Path
+) -> None:
+    async with processes(settings, redis_url, tmp_path / "log", 2) as clients:
+        key_id, secret = await created(redis_url)
+
+        async def accepted() -> bool:
+            answers = [await each.get("/v1/models", headers=bearer(secret)) for each in clients]
+            return all(answer.status_code == 200 for answer in answers)
+
+        await until(accepted)
+        job = {"model": MODEL, "inputs": "x"}
+        submitted = await clients[0].post("/v1/jobs", json=job, headers=bearer(secret))
+        path = submitted.json()["urls"]["self"]
+        waits = [
+            asyncio.create_task(each.get(f"{path}{rest}", headers=bearer(secret)))
+            for each in clients
+            for rest in ("?wait=60", "/events")
+        ]
+
+        async def waiting() -> bool:
+            texts = [(await each.get("/metrics", headers=bearer(ADMIN))).text for each in clients]
+            return all("batchline_waiters 2.0" in text for text in texts)
+
+        await until(waiting)
+        await keys(redis_url, "revoke", key_id)
+        began = time.monotonic()
+        ended = await asyncio.wait_for(asyncio.gather(*waits), PROMISED + TOLERANCE)
+        assert time.monotonic() - began < PROMISED + TOLERANCE
+        assert [answer.status_code for answer in ended] == [401, 200] * 2
+        assert [answer.text.count("event: error") for answer in ended] == [0, 1] * 2
+        for each in clients:
+            assert (await each.get("/v1/models", headers=bearer(secret))).status_code == 401
+        read = await clients[0].get(path, headers=bearer(ADMIN))
+        assert read.json()["status"] == "queued", "its job goes on"
+        log = (tmp_path / "log").read_text()
+        assert log.count('"key revoked"') == 2
+        assert secret not in log
+        assert ADMIN not in log
+
+
+async def test_keys_work_without_redis_for_a_bounded_time(settings: Settings, tmp_path: Path) -> None:
+    """Long enough for a short outage; a revoked key must not work for ever."""
+    with valkey.running(tmp_path) as server:
+        url = server.url()
+        async with (
+            processes(settings, url, tmp_path / "log", 1) as [patient],
+            processes(settings, url, tmp_path / "log2", 1, key_cache=1) as [strict],
+        ):
+            _, secret = await created(url)
+
+            async def accepted() -> bool:
+                answers = [await each.get("/docs", headers=bearer(secret)) for each in (patient, strict)]
+                return all(answer.status_code == 200 for answer in answers)
+
+            await until(accepted)
+            server.kill()
+
+            async def refused() -> bool:
+                return (await strict.get("/docs", headers=bearer(secret))).status_code == 503
+
+            await until(refused)
+            answer = await strict.get("/docs", headers=bearer(secret))
+            assert answer.headers["retry-after"] == "1"
+            assert (await strict.get("/docs", headers=bearer(ADMIN))).status_code == 200
+            assert (await patient.get("/docs", headers=bearer(secret))).status_code == 200
+            assert (await patient.get("/docs", headers=bearer("bl_wrong"))).status_code == 401
+            server.start()
+            await until(accepted)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_an_open_server_warns_at_the_start_and_on_every_page(
+    settings: Settings, redis_url: str, tmp_path: Path, host: str
+) -> None:
+    open_to_all = {"auth": "off", "host": host, "admin_key": ""}
+    async with processes(settings, redis_url, tmp_path / "log", 1, **open_to_all) as [client]:
+        pages = [
+            (await client.get(path)).text for path in ("/", "/jobs", "/try", "/docs", "/models/sentiment")
+        ]
+    log = (tmp_path / "log").read_text()
+    warned = host == "0.0.0.0"
+    assert log.count("everybody who reaches this server") == warned
+    assert [page.count('class="notice"') for page in pages] == [warned] * 5

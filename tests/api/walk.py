@@ -1,0 +1,102 @@
+"""WALK: requests for every route of the application, for the test that sends them as somebody else."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from tests.ledger import MODEL
+
+FORM = {"text": "b\nc", "mode": "lines", "model": MODEL}
+
+
+class Ask(NamedTuple):
+    """A query with `{id}` or `{tail}` of a job, and how the request is sent."""
+
+    query: str = ""
+    how: Mapping[str, Any] = MappingProxyType({})
+
+
+def asks(*queries: str) -> list[Ask]:
+    return [Ask(query) for query in queries]
+
+
+WALK: dict[tuple[str, str], list[Ask]] = {
+    ("POST", "/v1/jobs"): [
+        Ask("", {"json": {"inputs": "x"}}),
+        Ask("", {"json": {"inputs": "x"}, "headers": {"idempotency-key": "key"}}),
+        Ask("?wait=0.01", {"json": {"inputs": "x"}}),
+    ],
+    ("GET", "/v1/jobs"): asks(
+        "", "?limit=100", "?cursor={id}", "?state=failed,partial,cancelled", f"?model={MODEL}"
+    ),
+    ("GET", "/v1/jobs/{job_id}"): asks("", "?wait=0.01"),
+    ("DELETE", "/v1/jobs/{job_id}"): asks(""),
+    ("GET", "/v1/jobs/{job_id}/result"): asks("", "?wait=0.01"),
+    ("GET", "/v1/jobs/{job_id}/results"): [
+        *asks("", "?from=1"),
+        Ask("", {"headers": {"accept": "application/x-ndjson"}}),
+    ],
+    ("GET", "/v1/jobs/{job_id}/events"): [Ask(), Ask("", {"headers": {"last-event-id": "succeeded.1"}})],
+    ("GET", "/v1/models"): asks(""),
+    ("GET", "/v1/usage"): asks(
+        "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
+    ),
+    ("GET", "/health/live"): asks(""),
+    ("GET", "/health/ready"): asks(""),
+    ("GET", "/metrics"): asks(""),
+    ("GET", "/openapi.json"): asks(""),
+    ("GET", "/docs"): asks(""),
+    ("GET", "/static"): asks("/style.css"),
+    ("GET", "/sign-in"): asks(""),
+    ("POST", "/sign-in"): [Ask("", {"data": {"key": "bl_x"}})],
+    ("POST", "/sign-out"): asks(""),
+    ("GET", "/"): asks("", "?state=failed", f"?model={MODEL}", f"?charts={MODEL}"),
+    ("GET", "/models/{name:path}"): asks("", "?state=failed", "?state=partial"),
+    ("GET", "/jobs"): asks("", "?after={id}", "?id={id}", "?id={tail}", "?state=failed", f"?model={MODEL}"),
+    ("GET", "/owners"): asks("", "?owner=alice"),
+    ("GET", "/usage"): asks("", "?owner=alice"),
+    ("GET", "/jobs/{job_id}"): asks(""),
+    ("POST", "/jobs/{job_id}/cancel"): [Ask(), Ask("", {"headers": {"hx-request": "true"}})],
+    ("GET", "/try"): asks("", f"?model={MODEL}"),
+    ("POST", "/try"): [Ask("", {"data": FORM})],
+    ("POST", "/submit"): [
+        Ask("", {"data": FORM}),
+        Ask("", {"data": FORM, "headers": {"hx-request": "true"}}),
+        Ask("", {"data": FORM | {"nonce": "{id}"}}),
+    ],
+    ("GET", "/fragments/overview"): asks("", f"?model={MODEL}"),
+    ("GET", "/fragments/charts"): asks(f"?model={MODEL}"),
+    ("GET", "/fragments/recent"): asks("", "?state=failed", f"?model={MODEL}"),
+    ("GET", "/fragments/served"): asks("", f"?model={MODEL}"),
+    ("GET", "/fragments/jobs/{job_id}"): asks(""),
+    ("GET", "/fragments/answers/{job_id}"): asks(""),
+}
+
+WHOSE = {
+    ("GET", "/v1/jobs"),
+    ("GET", "/v1/jobs/{job_id}"),
+    ("GET", "/v1/jobs/{job_id}/result"),
+    ("GET", "/v1/jobs/{job_id}/events"),
+    ("GET", "/"),
+    ("GET", "/models/{name:path}"),
+    ("GET", "/jobs"),
+    ("GET", "/jobs/{job_id}"),
+    ("GET", "/fragments/recent"),
+    ("GET", "/fragments/jobs/{job_id}"),
+    ("GET", "/v1/usage"),
+    ("GET", "/owners"),
+    ("GET", "/metrics"),
+}
+"""Routes that show an admin whose a job is, or who used what."""
+
+OWN_NAME = {("GET", "/v1/usage"), ("GET", "/openapi.json")}
+"""Routes whose answers have an `owner` for everybody: the caller's own, or an example."""
+
+ERRORS = {
+    ("GET", "/v1/models"),
+    ("GET", "/health/ready"),
+    ("GET", "/"),
+    ("GET", "/models/{name:path}"),
+    ("GET", "/fragments/overview"),
+}
+"""Routes that show an admin the errors of workers, which may contain parts of a job."""

@@ -1,0 +1,145 @@
+"""Signing in with a key in a real browser, and what ends that."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from jobs.access.api_key import ApiKey, new_secret
+from jobs.access.key_store import KeyStore
+from jobs.ledger.shards import Shards
+from jobs.store.store import open_store
+from tests.browser import chromium
+from tests.browser.conftest import SOON, Site, Watched, running
+from tests.waiting import until
+
+REFUSED = "Failed to load resource: the server responded with a status of 401"
+"""What Chromium's console says about a page or fragment that was refused."""
+
+NO_ICON = "Failed to load resource: the server responded with a status of 404"
+"""Chromium asks for an icon of the JSON document."""
+
+
+class Keys(NamedTuple):
+    store: KeyStore
+    url: str
+
+    async def create(self, owner: str) -> tuple[ApiKey, str]:
+        """A key that the API knows."""
+        made, secret = await self.store.create(ApiKey(id="", owner=owner, digest=""))
+
+        async def known() -> bool:
+            async with httpx.AsyncClient(headers={"authorization": f"Bearer {secret}"}) as client:
+                return (await client.get(f"{self.url}/v1/models")).status_code == 200
+
+        await until(known)
+        return made, secret
+
+
+@pytest.fixture
+async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """A site that requires keys."""
+    site = Site(redis_url, tmp_path)
+    site.settings |= {"auth": "keys", "admin_key": new_secret()}
+    async with running(site) as made:
+        yield made
+
+
+@pytest.fixture
+async def keys(site: Site) -> AsyncIterator[Keys]:
+    store = open_store(site.queue_settings)
+    yield Keys(KeyStore(Shards(store, site.queue_settings, ["sentiment"]).first), site.url)
+    await store.aclose()
+
+
+async def sign_in(page: Page, secret: str) -> None:
+    await page.get_by_label("API key").fill(secret)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def test_sign_in_submit_cancel_and_sign_out(site: Site, keys: Keys, view: Watched) -> None:
+    view.pardoned = (NO_ICON,)
+    _, secret = await keys.create("alice")
+    page = view.page
+    with site.worker():
+        await page.goto("/try")
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await expect(page.get_by_role("link", name="Overview")).to_have_count(0)
+        await sign_in(page, secret)
+        await expect(page.get_by_role("heading", name="Try it")).to_be_visible()
+        await expect(page.locator(".session")).to_contain_text("alice")
+        assert await page.evaluate("document.cookie") == "", "no script reads it"
+        await page.get_by_label("one input", exact=True).check()
+        await page.get_by_role("textbox", name="Input").fill("a film")
+        await page.get_by_role("button", name="Submit").click()
+        await expect(page.locator("#row-1")).to_contain_text("A FILM", timeout=SOON)
+        await page.get_by_role("textbox", name="Input").fill(site.gated("gate"))
+        await page.get_by_role("button", name="Submit").click()
+        await expect(page.locator("#answers .pill")).to_have_text("running", timeout=SOON)
+        await page.locator("#job-link").click()
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.locator("#job h1 .pill")).to_have_text("cancelled", timeout=SOON)
+        site.open_gate("gate")
+    await page.get_by_role("link", name="This job as JSON").click()
+    await expect(page.locator("body")).to_contain_text('"status":"cancelled"')
+    await page.goto("/jobs")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_a_revoked_key_leads_to_the_sign_in_page(site: Site, keys: Keys, view: Watched) -> None:
+    view.pardoned = (REFUSED,)
+    key, secret = await keys.create("alice")
+    _, other = await keys.create("alice")
+    page = view.page
+    await page.goto("/models/sentiment")
+    await sign_in(page, secret)
+    await expect(page.get_by_role("heading", name="sentiment")).to_be_visible()
+    await keys.store.revoke(key.id)
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=SOON)
+    await sign_in(page, secret)
+    await expect(page.get_by_role("alert")).to_contain_text("not accepted")
+    await sign_in(page, other)
+    await expect(page.get_by_role("heading", name="sentiment")).to_be_visible()
+
+
+async def test_a_link_on_another_site(site: Site, keys: Keys, browser: Browser) -> None:
+    """The browser leaves out the cookie of the first request, and sends it with the second."""
+    _, secret = await keys.create("alice")
+    context = await browser.new_context()
+    page = await context.new_page()
+    async with elsewhere(f"{site.url}/jobs?state=failed") as url:
+        await page.goto(f"{site.url}/jobs")
+        await sign_in(page, secret)
+        await expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+        await page.goto(url)
+        await page.get_by_role("link").click()
+        await expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+        assert page.url == f"{site.url}/jobs?state=failed"
+        await context.clear_cookies()
+        await page.goto(url)
+        await page.get_by_role("link").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await chromium.within_a_minute(context.close())
+
+
+@asynccontextmanager
+async def elsewhere(link: str) -> AsyncIterator[str]:
+    """The address of a page of another site, which has the link. For browsers `localhost` is another site."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        text = f'<a href="{link}">a link</a>'.encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {len(text)}\r\n"
+        writer.write(f"{head}connection: close\r\n\r\n".encode() + text)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://localhost:{server.sockets[0].getsockname()[1]}"
