@@ -197,6 +197,17 @@ async def test_two_processes_and_all_shards_together_allow_exactly_the_limit(
     assert len(homes) == 1
 
 
+async def test_jobs_with_idempotency_keys_have_the_same_limits(queue: JobQueue) -> None:
+    """With several shards too, where a key's digest would spread them."""
+    new = sent_by(inputs_per_minute=5)
+    for number in range(3):
+        await queue.submit(new, idempotency_key=f"key {number}")
+    for _ in range(2):
+        await queue.submit(new)
+    for number in range(3, 12):
+        await refused(queue, new, idempotency_key=f"key {number}")
+
+
 async def test_a_senders_idempotency_key_is_found_again_after_its_limits_changed(queue: JobQueue) -> None:
     for owner in ("ann", "bob", "cy", "di"):
         changes: list[dict[str, Any]] = [{}, {"queued_jobs": 5}, {"inputs_per_minute": 50}]
