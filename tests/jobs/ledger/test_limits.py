@@ -4,13 +4,15 @@ The windows are so long, or the rates so low, that no test depends on the time t
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any
 
 import pytest
+from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from jobs.errors import IdempotencyMismatch, JobTooLarge, LimitExceeded, QueueDamaged
+from jobs.errors import IdempotencyMismatch, JobTooLarge, LimitExceeded, QueueDamaged, QueueFull
 from jobs.ledger import keys
 from jobs.ledger.limiting import Standing
 from jobs.owners import Limits, Sender
@@ -255,3 +257,26 @@ async def test_a_named_senders_submit_is_one_script_too(queue: JobQueue) -> None
     async with monitored(queue.redis) as sent:
         await queue.submit(new)
     assert [each.name for each in sent] in (["EVALSHA"], ["EVALSHA"] * 5), "with the count of four shards"
+
+
+async def test_an_owner_that_fills_the_queue_keeps_nobody_out(redis: ArqRedis, settings: Settings) -> None:
+    """A full queue takes jobs of owners that have less than their part, up to twice its limit in all."""
+    queue = JobQueue(redis, settings.model_copy(update={"max_queued_jobs": 40}), [MODEL])
+    accepted: Counter[str] = Counter()
+    with contextlib.suppress(QueueFull):
+        for _ in range(100):
+            await queue.submit(sent_by("flood"))
+    assert (await queue.depth())[MODEL].unfinished == 40
+    for owner in ("ann", "bob", "flood", *(f"owner{i}" for i in range(100))):
+        with contextlib.suppress(QueueFull):
+            for _ in range(50):
+                await queue.submit(sent_by(owner))
+                accepted[owner] += 1
+    assert accepted["ann"] >= 2
+    assert accepted["bob"] >= 1
+    assert accepted["flood"] == 0
+    depth = (await queue.depth())[MODEL].unfinished
+    assert 40 < depth <= 80
+    with pytest.raises(QueueFull):
+        await queue.submit(new_job())
+    await queue.close()
