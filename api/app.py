@@ -40,6 +40,7 @@ from api.services import Services, State
 from api.v1.interface import OwnInterface
 from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
+from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
@@ -130,6 +131,7 @@ def create_app(
         background = [
             *await services.access.begin(),
             asyncio.create_task(services.subscriber.run()),
+            asyncio.create_task(services.wait_limit.run()),
             asyncio.create_task(Upkeep(services.ledger.shards, log).run()),
         ]
         try:
@@ -183,7 +185,8 @@ def _services(
     ledger = Ledger(Shards(store, settings, catalog.specs))
     subscriber = Subscriber(store.events, metrics.waiters)
     history, roster = History(ledger.shards), RosterCache(Roster(ledger.shards.first))
-    waiting = Waiting(ledger, subscriber, metrics.waits)
+    wait_limit = WaitLimit(ledger.shards.first, subscriber.process, metrics.limited)
+    waiting = Waiting(ledger, subscriber, metrics.waits, wait_limit)
     memory = settings.memory_budget // settings.api_processes
     budget = Budget(memory - memory // 16, small=memory // 16)
     return Services(
@@ -195,6 +198,7 @@ def _services(
         roster=roster,
         subscriber=subscriber,
         waiting=waiting,
+        wait_limit=wait_limit,
         budget=budget,
         large=LargeResults(ledger.reading, budget),
         observer=Observer(settings, store, ledger, roster, history),

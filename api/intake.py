@@ -7,17 +7,20 @@
 5. The dialect presents the job.
 """
 
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access import rate_limits
 from api.access.caller import caller_of
 from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.waiting.waiting import Waiting
-from jobs.errors import QueueFull, UnknownModel
+from jobs.errors import JobTooLarge, LimitExceeded, QueueFull, UnknownModel
+from jobs.ledger import limiting
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
 from jobs.monitoring.metrics import ApiMetrics
@@ -35,14 +38,15 @@ class Intake:
         self._process = process
         self._waiting = waiting
         self._metrics = metrics
+        for policy in limiting.NAMES:  # from 0: Prometheus computes no rate for a series that begins later
+            metrics.limited.labels(policy)
 
     async def run(self, request: Request, call: Call[C]) -> Response:
         """Executes a call and returns its response. Raises what the call raises, and as `submit`."""
         job, context, wait, key = await call.parse(request)
         unsubmitted = [job]
         del job  # its inputs must not stay in memory during the wait
-        owner = caller_of(request.scope).owner
-        job_id = await (self._ledger.new_id() if key is None else self._ledger.id_of_key(key, owner))
+        job_id = await self._ledger.new_id(caller_of(request.scope).sender, key)
         replayed = False
         watcher = self._process if wait > 0 else ""
 
@@ -65,7 +69,8 @@ class Intake:
         Returns the job and whether an earlier request with the same key submitted it.
         `key` may equal `job_id`, if the id is the same each time the request is sent.
 
-        Raises UnknownModel, QueueFull, IdempotencyMismatch, JobGone and QueueUnavailable, as `Ledger.submit`.
+        What is left of the caller's limits is noted for the answer. Raises UnknownModel, and as
+        `Ledger.submit`.
         """
         caller = caller_of(request.scope)
         if caller.models and job.model not in caller.models:  # whatever its dialect has checked
@@ -76,10 +81,17 @@ class Intake:
                 if sender.owner or trace:
                     job = msgspec.structs.replace(job, sender=sender, traceparent=trace)
                 found, known = await self._ledger.submit(
-                    job, idempotency_key=key, job_id=job_id, watcher=watcher
+                    job,
+                    idempotency_key=key,
+                    job_id=job_id,
+                    watcher=watcher,
+                    standing=partial(rate_limits.note, request.scope),
                 )
         except QueueFull as error:
             self._metrics.admissions_refused.labels(error.model, error.reason).inc()
+            raise
+        except (LimitExceeded, JobTooLarge) as error:
+            self._metrics.limited.labels(error.policy).inc()
             raise
         if sender.owner and caller.sees is None:
             found = msgspec.structs.replace(found, owner=sender.owner)

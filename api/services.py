@@ -16,6 +16,7 @@ from api.health.roster_cache import RosterCache
 from api.intake import Intake
 from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
+from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
 from jobs.ledger.ledger import Ledger
 from jobs.models import ModelCatalog
@@ -42,6 +43,7 @@ class Services:
     roster: RosterCache
     subscriber: Subscriber
     waiting: Waiting
+    wait_limit: WaitLimit
     budget: Budget
     large: LargeResults
     observer: Observer

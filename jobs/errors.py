@@ -6,6 +6,8 @@ BatchlineError
 │   └── UnknownModel
 ├── IdempotencyMismatch     the idempotency key was used before with another request
 ├── QueueFull               admission refused the job; it was not accepted
+├── LimitExceeded           a limit of the sender is used up for now; the job was not accepted
+├── JobTooLarge             the job alone is more than a limit of the sender
 ├── JobNotFound             no such job; its id is too recent for its lifetime to be over
 ├── JobGone                 the job's lifetime is over
 ├── KeyNotFound             no such API key, or it was revoked
@@ -42,13 +44,30 @@ class IdempotencyMismatch(BatchlineError):
 
 
 class QueueFull(BatchlineError):
-    """The queue's limit on jobs or bytes is reached. `reason` is `jobs` or `bytes`."""
+    """The queue's limit is reached. `reason` is `jobs`, `bytes` or `inputs`."""
 
     def __init__(self, message: str, *, model: str, reason: str, depth: int) -> None:
         super().__init__(message)
         self.model = model
         self.reason = reason
         self.depth = depth
+
+
+class LimitExceeded(BatchlineError):
+    """A limit of the sender is used up. `policy` names it, `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, policy: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.policy = policy
+        self.retry_after = retry_after
+
+
+class JobTooLarge(BatchlineError):
+    """The job alone is more than a limit of the sender, so it would be refused at any time."""
+
+    def __init__(self, message: str, *, policy: str) -> None:
+        super().__init__(message)
+        self.policy = policy
 
 
 class JobNotFound(BatchlineError):

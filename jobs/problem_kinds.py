@@ -28,6 +28,7 @@ TITLES = {
     "job-expired": "The job was not started in time",
     "job-failed": "The job failed",
     "queue-full": "The queue is full",
+    "too-many-requests": "A limit of your key is reached",
     "server-busy": "The server is busy",
     "redis-unavailable": "The queue cannot be reached",
     "not-found": "Not found",

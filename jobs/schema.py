@@ -86,6 +86,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """Seconds for which the ended job can be read; None for the default."""
     keep_inputs: bool = False
     """Whether the inputs are kept with the results."""
+    task: str = ""
+    """The model's task, by which the work for the job is estimated."""
     given: dict[str, Any] | None = None
     """The client's own parameters, if the model has defaults. A repeated request is recognised by these,
     because the defaults may have changed since."""
@@ -104,6 +106,7 @@ def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
         expires_in=None if request.expires_in is UNSET else request.expires_in,
         result_ttl=None if request.result_ttl is UNSET else request.result_ttl,
         keep_inputs=request.keep_inputs,
+        task=spec.task,
         given={name: parameters[name] for name in request.parameters} if spec.defaults else None,
     )
 

@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     """Most unfinished jobs per model."""
     max_queued_bytes: Annotated[int, Field(ge=1)] = 256 * MIB
     """Most bytes of their payloads, per model."""
+    max_queued_inputs: Annotated[int, Field(ge=1)] = 1_000_000
+    """Most inputs of unfinished jobs, per model: jobs of many small inputs take long, but few bytes."""
     max_request_bytes: Annotated[int, Field(ge=1)] = 8 * MIB
     """Most bytes of one request's decompressed body; a larger one is answered 413."""
     memory_budget: Annotated[int, Field(ge=1)] = 512 * MIB

@@ -217,7 +217,8 @@ def _ending(
     )
     usage = (inputs, failed, TOKENS * inputs, COMPUTE_US)
     asked = terms(keywords, usage)
-    return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked)
+    total = n if isinstance(n := keywords.get("n"), int) else inputs
+    return Ending(claimed.id, claimed.token, state, encode_head(header), results, asked, total)
 
 
 def first_shard(redis: ArqRedis, settings: Settings | None = None) -> Shard:

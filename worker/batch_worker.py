@@ -16,7 +16,7 @@ loading is retried after a pause (docs/decisions/022).
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -42,28 +42,12 @@ from worker.leases.leased_job import LeasedJob
 from worker.leases.leases import Leases
 from worker.leases.redis_retry import RedisRetry
 from worker.loops import beside, unless
-from worker.scheduling.admission import Admission
+from worker.scheduling.claimer import DOORBELL_WAIT, Claimer
 from worker.scheduling.feeder import Feeder
 from worker.scheduling.window import Window
 from worker.statistics import WorkerStatistics
 from worker.supervisor.engine import Engine, EngineDied, EngineLost
 from worker.supervisor.guard import EngineGuard
-
-DOORBELL_WAIT = 0.5
-"""Seconds between checks of the queue without a doorbell ring: a stock arq client does not ring it. A stop
-waits for this time or twice as long, because an interrupted claim may have leased jobs."""
-
-CLAIM_PAUSE = 0.02
-"""Longest pause in seconds between claims while the engine is busy; it ends when the next batch is needed."""
-
-MAX_HELD = 8
-"""Times `window_bytes` that a worker may hold, one large job of each owner, before it claims no more."""
-
-LATEST_CLAIM = 0.5
-"""Longest pause in seconds after a batch was chosen, if the window is full."""
-
-BUSY_CLAIM = 2
-"""After a claim of at least this many jobs, the next claim does not wait for the doorbell."""
 
 
 async def infer(ctx: dict[str, object], *args: object, **kwargs: object) -> None:
@@ -122,7 +106,6 @@ class BatchWorker(Worker):
         self._upkeep = Upkeep(self.shards, self._log)
         self._window = Window(self._batcher, self._leases, self.statistics, self._claim_due)
         self._feeder = Feeder(self.engine, self._window, self._log)
-        self._admission = Admission(settings, self._leases, self._window, lambda: self._feeder.filled())
 
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
@@ -194,7 +177,7 @@ class BatchWorker(Worker):
                 self._closing.set()
 
         async with asyncio.TaskGroup() as loops:
-            claiming = loops.create_task(self._claim_forever())
+            claiming = loops.create_task(self._claimer().run(self._drained))
             running = loops.create_task(feed())
             await self._closing.wait()
             until = time.monotonic() + self.settings.shutdown_grace
@@ -206,6 +189,24 @@ class BatchWorker(Worker):
         if lost is not None:
             raise lost
         await self._leases.wait_until_written(max(1.0, until - time.monotonic()))
+
+    def _claimer(self) -> Claimer:
+        return Claimer(
+            self.rounds,
+            self.settings,
+            self._loaded_spec,
+            self._leases,
+            self._window,
+            self._feeder,
+            self._retry,
+            lambda: self._peers,
+            self._closing,
+        )
+
+    def _drained(self) -> None:
+        """Ends a worker in burst mode, unless a shard that it cannot reach may have jobs."""
+        if self.burst and not (len(self.shards) > 1 and self.shards.unavailable()):
+            self.stop()
 
     async def _retire(self, fault: BatchlineError) -> None:
         """Releases the claimed jobs, so that other workers can run them, and waits until the next try."""
@@ -224,66 +225,12 @@ class BatchWorker(Worker):
         self._closing.clear()
         await unless(self._stopping, asyncio.sleep(pause))
 
-    # 1. claim
-
-    async def _claim_forever(self) -> None:
-        wait = 0.0
-        with contextlib.suppress(QueueUnavailable):  # raised only during a stop
-            while not self._closing.is_set():
-                # a claim that waits for the doorbell may find an empty window when it rings
-                trials = self._feeder.isolation
-                if self._leases.bytes >= MAX_HELD * self.settings.window_bytes:
-                    await unless(self._closing, asyncio.sleep(CLAIM_PAUSE))
-                    continue
-                size = self.settings.window_items
-                waiting = 0 if wait else self._batcher.occupied(size)
-                room = trials.room(size, waiting, self.spec.max_batch_items)
-                if self._leases.bytes >= self.settings.window_bytes and (waiting or trials.jobs > 1):
-                    room = 0
-                if room > 0:
-                    before = self._batcher.satisfied(size) if self._batcher.shared else {}
-                    claimed, left = await self._claim(room, before=before, wait=wait)
-                else:  # more urgent jobs, and those of other owners, even if the window stays full for long
-                    before = self._batcher.heads or trials.heads
-                    claimed, left = await self._claim(self.spec.max_batch_items, before=before)
-                lost = self.shards.unavailable() if len(self.shards) > 1 else []
-                if self.burst and not left and not len(self._leases) and not lost:
-                    self.stop()
-                wait = 0.0
-                held = len(self._batcher) or (room <= 0 and len(trials))  # otherwise no batch would be taken
-                if held and (left or room <= 0):
-                    # one claim for each batch, so that other workers get their share
-                    self._claim_due.clear()
-                    await unless(self._closing, self._claim_due.wait())
-                    if room <= 0 and len(self._batcher) >= self.spec.max_batch_items:
-                        # as late as possible, so that what has come meanwhile is in the next batch
-                        await self._feeder.wait_until_needed(LATEST_CLAIM)
-                    continue
-                if claimed:  # one claim for all jobs that arrive while the engine is busy
-                    await self._feeder.wait_until_needed(CLAIM_PAUSE)
-                if claimed < BUSY_CLAIM and not left:
-                    wait = DOORBELL_WAIT
-
-    async def _claim(
-        self, inputs: int, *, before: Mapping[str, float] = {}, wait: float = 0.0
-    ) -> tuple[int, int]:
-        """Claims jobs with about `inputs` inputs into the window; returns how many, and how many wait."""
-        size = max(0, self.settings.window_bytes - self._leases.bytes)
-        claim = partial(self.rounds.claim, size=size, before=before, wait=wait)
-        claimed, left = await self._retry(claim, inputs, self._peers)
-        leased = await self._admission.admit(claimed, self._loaded_spec)
-        if self._closing.is_set():
-            await self._leases.release_claimed(leased)
-        return len(claimed), left
-
     def _forget(self, job: LeasedJob) -> None:
         """Drops a job whose lease is lost; its remaining inputs are not run."""
         job.over = True
         self._batcher.discard(job.items)
         self._feeder.dropped()
         self._claim_due.set()
-
-    # 3. beat
 
     async def _beat_forever(self) -> None:
         while True:

@@ -8,7 +8,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 METHODS = ("GET", "POST", "DELETE", "HEAD")
-EXPOSED_HEADERS = ("location", "retry-after", "preference-applied", "idempotency-replayed")
+EXPOSED_HEADERS = (
+    *("location", "retry-after", "preference-applied", "idempotency-replayed"),
+    *("ratelimit", "ratelimit-policy"),
+)
 """Headers of answers that a page may read, in addition to those that CORS always allows."""
 PREFLIGHT_SECONDS = 600
 """Seconds for which a browser may cache the answer to a preflight request."""

@@ -7,6 +7,7 @@ from prometheus_client import Histogram
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import rate_limits
 from api.edge import bodies
 from api.edge.express import Refuse
 from api.edge.memory_budget import CutOff
@@ -39,7 +40,7 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), NO_SNIFFING]
+                message["headers"] = [*message.get("headers", ()), NO_SNIFFING, *rate_limits.noted(scope)]
                 self._observe(scope, message["status"], time.perf_counter() - start)
             await send(message)
 

@@ -171,6 +171,7 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     for used, limit, what in (
         (jobs, settings.max_queued_jobs, "job"),
         (depth.bytes, settings.max_queued_bytes, "byte"),
+        (depth.inputs, settings.max_queued_inputs, "input"),
     ):
         if used >= NEARLY_FULL * limit:
             full = "full: submits are refused" if used >= limit else "nearly full"

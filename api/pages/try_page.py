@@ -45,9 +45,10 @@ async def submit(request: Request, shared: Shared) -> Response:
         form |= await forms.read(request, shared.settings.max_request_bytes)
         forms.check_token(request, form)
         new, asked = try_form.job(form, shared.catalog)
-        nonce = try_form.nonce(form) or await shared.ledger.new_id()
-        owner = caller_of(request.scope).owner
-        job_id = derived(nonce, msgspec.json.encode(new) + owner.encode())
+        sender = caller_of(request.scope).sender
+        nonce = try_form.nonce(form) or await shared.ledger.new_id(sender)
+        job_id = derived(nonce, msgspec.json.encode(new) + sender.owner.encode())
+        job_id = await shared.ledger.at_home(job_id, sender)
         job, _ = await shared.intake.submit(request, new, job_id, key=job_id)
         if not forms.by_htmx(request):
             return RedirectResponse(job.urls["page"], 303)
@@ -55,14 +56,19 @@ async def submit(request: Request, shared: Shared) -> Response:
     except (BatchlineError, Refusal) as error:
         return await _refused(request, shared, form, error)
     curl = curl_lines.submit(request, asked)
-    return page("fragments/sent.html", curl=curl, nonce=await shared.ledger.new_id(), **context)
+    return page(
+        "fragments/sent.html",
+        curl=curl,
+        nonce=await shared.ledger.new_id(caller_of(request.scope).sender),
+        **context,
+    )
 
 
 async def _form_page(
     request: Request, shared: Services, form: Mapping[str, str], status: int = 200, **more: Any
 ) -> Response:
     context = try_form.context(shared.catalog, form)
-    context["nonce"] = try_form.nonce(form) or await shared.ledger.new_id()
+    context["nonce"] = try_form.nonce(form) or await shared.ledger.new_id(caller_of(request.scope).sender)
     reason = await model_status.fault(shared, context["spec"].name, caller_of(request.scope).sees)
     try:
         curl = curl_lines.submit(request, try_form.body(context["typed"], shared.catalog))
@@ -84,7 +90,7 @@ async def _refused(request: Request, shared: Services, form: dict[str, str], err
         return answer
     text = {"fault": problem.detail, "again": isinstance(error, QueueUnavailable)}
     if isinstance(error, JobGone):
-        form["nonce"] = await shared.ledger.new_id()
+        form["nonce"] = await shared.ledger.new_id(caller_of(request.scope).sender)
         text["fault"] = "This was sent before, and its results are no longer kept. Send it again to rerun it."
     if forms.by_htmx(request):
         # a form that was not read keeps the nonce that it has in the browser

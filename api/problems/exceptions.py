@@ -18,6 +18,8 @@ KINDS: dict[type[Exception], str] = {
     errors.InvalidRequest: "invalid-request",
     errors.IdempotencyMismatch: "idempotency-mismatch",
     errors.QueueFull: "queue-full",
+    errors.LimitExceeded: "too-many-requests",
+    errors.JobTooLarge: "payload-too-large",  # not 429, which clients would retry
     errors.JobNotFound: "unknown-job",
     errors.JobGone: "job-gone",
     errors.QueueUnavailable: "redis-unavailable",
@@ -38,8 +40,13 @@ def problem_of(error: Exception) -> Problem:
     kind = next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), None)
     if kind is None:
         return Problem("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description)
-    pointer = getattr(error, "pointer", None)
-    return Problem(kind, _detail(error), {} if pointer is None else {"pointer": pointer})
+    extensions = {} if (pointer := getattr(error, "pointer", None)) is None else {"pointer": pointer}
+    headers = {}
+    if isinstance(error, errors.LimitExceeded | errors.JobTooLarge):
+        extensions["policy"] = error.policy
+    if isinstance(error, errors.LimitExceeded):
+        headers["retry-after"] = str(error.retry_after)
+    return Problem(kind, _detail(error), extensions, headers)
 
 
 def framework_problem(request: Request, error: Exception) -> Problem:

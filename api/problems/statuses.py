@@ -18,6 +18,7 @@ STATUSES = {
     "job-expired": 410,
     "job-failed": 500,
     "queue-full": 503,
+    "too-many-requests": 429,
     "server-busy": 503,
     "redis-unavailable": 503,
     "not-found": 404,

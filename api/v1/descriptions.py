@@ -84,6 +84,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "pointer": "JSON pointer to the invalid part of the body.",
         "parameter": "The name of the invalid query parameter.",
         "max_bytes": "The maximum size of a request, if this one is too large.",
+        "policy": "The name of the limit that refused the request, as in `RateLimit-Policy`.",
     },
     "Health": {
         "status": "`live`; or `ready`, `degraded` (jobs run, but an operator should check) or `not ready`.",

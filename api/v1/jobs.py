@@ -139,5 +139,5 @@ async def cancel_job(job_id: str, shared: Shared, caller: Asking) -> Response:
 async def follow_job(job_id: str, request: Request, shared: Shared) -> Response:
     """Streams the job as Server-Sent Events: as it is, then after each change. Ends when the job is done."""
     last_id = request.headers.get("last-event-id")
-    source = Events(shared.ledger, shared.subscriber, shared.large)
+    source = Events(shared.ledger, shared.subscriber, shared.large, shared.wait_limit)
     return await events.stream(source, job_id, last_id, request)

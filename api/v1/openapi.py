@@ -105,6 +105,10 @@ _PREFER = _parameter(
 _RETRY = {"Retry-After": _header("Seconds after which to retry.")}
 _APPLIED = {"Preference-Applied": _header("`wait=S`, if the job was done within the wait.")}
 _SUBMITTED = {
+    "RateLimit-Policy": _header(
+        "The limits of the key, if it has any: draft-ietf-httpapi-ratelimit-headers."
+    ),
+    "RateLimit": _header("What is left of them (`r`), and the seconds until there is more (`t`)."),
     "Location": _header("The job's path."),
     "Idempotency-Replayed": _header("`true` if an earlier request with the same key submitted the job."),
 }
@@ -138,6 +142,7 @@ SUBMIT: dict[str, Any] = {
             "payload-too-large",
             "unsupported-media-type",
             "queue-full",
+            "too-many-requests",
             "server-busy",
             "redis-unavailable",
         ),
@@ -156,7 +161,8 @@ SUBMIT: dict[str, Any] = {
         ],
     },
 }
-_READING = ("unknown-job", "job-gone", "invalid-request", "server-busy", "redis-unavailable")
+_WAITING = ("unknown-job", "job-gone", "invalid-request", "too-many-requests", "redis-unavailable")
+_READING = (*_WAITING, "server-busy")
 """Problems of calls that answer with a job. Its results may be large."""
 
 LIST: dict[str, Any] = {
@@ -228,7 +234,7 @@ EVENTS: dict[str, Any] = {
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` is that of the final state: no event follows."},
-        **_problems("unknown-job", "job-gone", "invalid-request", "redis-unavailable"),
+        **_problems(*_WAITING),
     },
     "openapi_extra": {
         "parameters": [_parameter("Last-Event-ID", "The id of the last event received.", "running.0")]

@@ -23,6 +23,7 @@ class Problem(msgspec.Struct):
     pointer: str | UnsetType = UNSET
     parameter: str | UnsetType = UNSET
     max_bytes: int | UnsetType = UNSET
+    policy: str | UnsetType = UNSET
 
 
 class Result(msgspec.Struct):

@@ -9,6 +9,7 @@ receive that state again. With the id of a terminal state it receives 204, which
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +22,8 @@ from api.problems.problem import Refusal
 from api.waiting.job_json import around, parts
 from api.waiting.large_results import HeldResults, LargeResults
 from api.waiting.subscriber import Notice, Subscriber
-from jobs.errors import JobGone, JobNotFound, QueueUnavailable
+from api.waiting.wait_limit import WaitLimit
+from jobs.errors import JobGone, JobNotFound, LimitExceeded, QueueUnavailable
 from jobs.ledger import ownership, views
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.reading import STATE_ONLY
@@ -44,18 +46,21 @@ class Events(NamedTuple):
     ledger: Ledger
     subscriber: Subscriber
     large: LargeResults
+    limit: WaitLimit
 
 
 async def stream(source: Events, job_id: str, last_id: str | None, request: Request) -> Response:
-    """The stream as a response. Raises JobNotFound, JobGone or QueueUnavailable before the stream starts.
+    """The stream as a response; it counts as a wait of its caller.
 
-    If its caller is no longer admitted when the job is read again, the stream ends with the event `error`.
+    Raises JobNotFound, JobGone, LimitExceeded or QueueUnavailable before the stream starts. If its caller is
+    no longer admitted when the job is read again, the stream ends with the event `error`.
     """
     job = await source.ledger.read(job_id, STATE_ONLY, sees=caller_of(request.scope).sees)
     if job.status.terminal and last_id == event_id(job):
         return Response(status_code=204)
+    source.limit.check(caller_of(request.scope).sender)
     return StreamingResponse(
-        _frames(source, job_id, last_id, request), headers=HEADERS, media_type="text/event-stream"
+        _counted(source, job_id, last_id, request), headers=HEADERS, media_type="text/event-stream"
     )
 
 
@@ -79,6 +84,15 @@ async def frame(job: Job, name: str, held: HeldResults | None, retry: bytes) -> 
     else:
         before, after = around(job)
         async for part in parts(start + before, held, after + b"\n\n"):
+            yield part
+
+
+async def _counted(
+    source: Events, job_id: str, last_id: str | None, request: Request
+) -> AsyncIterator[bytes]:
+    """The frames, without any if another stream took the last wait since the check."""
+    with suppress(LimitExceeded), source.limit.hold(caller_of(request.scope).sender):
+        async for part in _frames(source, job_id, last_id, request):
             yield part
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api.access.caller import caller_of, readmit
 from api.waiting.single_flight import SingleFlight
 from api.waiting.subscriber import Notice, Subscriber, Watch
+from api.waiting.wait_limit import WaitLimit
 from jobs.errors import QueueUnavailable
 from jobs.ledger import ownership, views
 from jobs.ledger.ledger import Ledger
@@ -35,8 +36,9 @@ ENDINGS = {None: "deadline", Notice.RELEASED: "shutdown", Notice.DISCONNECTED: "
 class Waiting:
     """Waits for jobs on behalf of requests."""
 
-    def __init__(self, ledger: Ledger, subscriber: Subscriber, waits: Counter) -> None:
+    def __init__(self, ledger: Ledger, subscriber: Subscriber, waits: Counter, limit: WaitLimit) -> None:
         self._ledger = ledger
+        self._limit = limit
         self._subscriber = subscriber
         self._waits = waits
         self._final_reads: SingleFlight[Job] = SingleFlight()
@@ -46,21 +48,26 @@ class Waiting:
 
         Raises as `Ledger.read` for the request's caller, and as `follow`.
         """
-        watcher = self._subscriber.process if seconds > 0 else ""
-        sees = caller_of(request.scope).sees
-        read = partial(self._ledger.read, job_id, sees=sees, watcher=watcher, endings_only=True)
-        return await self.follow(job_id, read, seconds, request)
+        start = self._reading(job_id, request, self._subscriber.process if seconds > 0 else "")
+        return await self.follow(job_id, start, seconds, request)
 
     async def follow(
         self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
     ) -> Job:
         """Starts (submits or reads) the job and returns it once it is terminal, or as it is after `seconds`.
 
-        `start` may return another job, if a submit found an earlier one by its idempotency key. Raises what
-        `start` raises, and Refusal if the caller is no longer admitted when the job is read again.
+        `start` may return another job, if a submit found an earlier one by its idempotency key. Raises
+        LimitExceeded before the start if the caller's owner has too many waits, what `start` raises, and
+        Refusal if the caller is no longer admitted when the job is read again.
         """
         if seconds <= 0:
             return await start()
+        with self._limit.hold(caller_of(request.scope).sender):
+            return await self._follow(job_id, start, seconds, request)
+
+    async def _follow(
+        self, job_id: str, start: Callable[[], Awaitable[Job]], seconds: float, request: Request
+    ) -> Job:
         watch = self._subscriber.watch(job_id, endings_only=True)
         try:
             job = await start()
@@ -70,7 +77,12 @@ class Waiting:
                 return await self._wait(watch, job, seconds, request)
         finally:
             self._subscriber.unwatch(job_id, watch)
-        return await self.read(job.id, seconds, request)
+        start = self._reading(job.id, request, self._subscriber.process)
+        return await self._follow(job.id, start, seconds, request)
+
+    def _reading(self, job_id: str, request: Request, watcher: str) -> Callable[[], Awaitable[Job]]:
+        sees = caller_of(request.scope).sees
+        return partial(self._ledger.read, job_id, sees=sees, watcher=watcher, endings_only=True)
 
     async def _wait(self, watch: Watch, job: Job, seconds: float, request: Request) -> Job:
         clock = asyncio.get_running_loop()

@@ -21,16 +21,20 @@ COUNT_EVERY = 1.0
 
 
 class Used(NamedTuple):
-    """A model's unfinished jobs in one shard, and the bytes of their payloads."""
+    """A model's unfinished jobs in one shard, the bytes of their payloads, and their inputs."""
 
     jobs: int
     bytes: int
+    inputs: int
 
-    def plus(self, jobs: int, size: int) -> "Used":
-        return Used(self.jobs + jobs, self.bytes + size)
+    def __add__(self, other: "Used") -> "Used":  # type: ignore[override]
+        return Used(self.jobs + other.jobs, self.bytes + other.bytes, self.inputs + other.inputs)
+
+    def __sub__(self, other: "Used") -> "Used":
+        return Used(self.jobs - other.jobs, self.bytes - other.bytes, self.inputs - other.inputs)
 
 
-NONE = Used(0, 0)
+NONE = Used(0, 0, 0)
 
 
 class Admission:
@@ -46,25 +50,26 @@ class Admission:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
-    async def limits(self, model: str, shard: Shard, jobs: int, size: int) -> AsyncIterator[tuple[int, int]]:
-        """The most jobs and bytes of the model that the shard may hold, while so many are sent to it."""
+    async def limits(self, model: str, shard: Shard, sent: Used) -> AsyncIterator[Used]:
+        """The most that the shard may hold of the model, while so much is sent to it."""
         settings = self._shards.settings
+        most = Used(settings.max_queued_jobs, settings.max_queued_bytes, settings.max_queued_inputs)
         if len(self._shards) == 1:
-            yield settings.max_queued_jobs, settings.max_queued_bytes
+            yield most
             return
         async with self._locks[model]:
             if time.monotonic() - self._counted.get(model, -COUNT_EVERY) >= COUNT_EVERY:
                 await self._count(model)
         others, place = self._others(model, shard), (model, shard.number)
-        self._sending[place] = self._sending.get(place, NONE).plus(jobs, size)
+        self._sending[place] = self._sending.get(place, NONE) + sent
         try:
-            yield settings.max_queued_jobs - others.jobs, settings.max_queued_bytes - others.bytes
+            yield most - others
         finally:
-            self._sending[place] = self._sending[place].plus(-jobs, -size)
+            self._sending[place] -= sent
 
-    def learn(self, model: str, shard: Shard, jobs: int, size: int) -> None:
+    def learn(self, model: str, shard: Shard, used: Used) -> None:
         """Notes what a submit found in its shard."""
-        self._used[model, shard.number] = Used(jobs, size)
+        self._used[model, shard.number] = used
         self._learned[model, shard.number] = time.monotonic()
 
     def depth(self, model: str) -> int:
@@ -73,8 +78,9 @@ class Admission:
 
     def _others(self, model: str, shard: Shard) -> Used:
         places = [(model, each.number) for each in self._shards if each is not shard]
-        used = [known.get(place, NONE) for place in places for known in (self._used, self._sending)]
-        return Used(sum(each.jobs for each in used), sum(each.bytes for each in used))
+        return sum(
+            (known.get(place, NONE) for place in places for known in (self._used, self._sending)), NONE
+        )
 
     async def _count(self, model: str) -> None:
         began = time.monotonic()
@@ -88,4 +94,5 @@ class Admission:
         for number, depths in found.items():
             if self._learned.get((model, number), began) > began:
                 continue  # a submit was answered since
-            self._used[model, number] = Used(depths[model].unfinished, depths[model].bytes)
+            depth = depths[model]
+            self._used[model, number] = Used(depth.unfinished, depth.bytes, depth.inputs)

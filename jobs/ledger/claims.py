@@ -140,7 +140,9 @@ class Claims:
     async def finish(self, model: str, endings: Sequence[Ending]) -> set[str]:
         """Ends the jobs whose lease is still valid, in one step; returns the ids of the refused ones."""
         failpoints.reach("before_finish")
-        each = [part for e in endings for part in (e.id, e.token, e.state, e.head, e.results, e.terms)]
+        each = [
+            part for e in endings for part in (e.id, e.token, e.state, e.head, e.results, e.terms, e.inputs)
+        ]
         refused = await self.shard.run(script("finish"), model, each, many_jobs=True)
         failpoints.reach("after_finish")
         return {job_id.decode() for job_id in refused}

@@ -51,6 +51,11 @@ def derived(nonce: str, content: bytes) -> str:
     return str(uuid.UUID(int=uuid.UUID(nonce).int >> 64 << 64 | noise))
 
 
+def in_shard(job_id: str, shard: int) -> str:
+    """Returns the id with another shard."""
+    return f"{job_id[:-5]}{shard:02x}{job_id[-3:]}"
+
+
 def _marked(noise: int, shard: int) -> int:
     """Returns 64 bits with the variant of RFC 9562 and the shard."""
     return noise & ~(0xC000 << 48) & ~_SHARD | 0x8000 << 48 | shard << _SHARD_BIT

@@ -18,7 +18,8 @@ from jobs.store.connection import availability
 
 log = structlog.get_logger(__name__)
 
-OF_A_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL, keys.HISTORY, keys.SAMPLED)
+COUNTERS = (keys.BYTES, keys.INPUTS)
+OF_A_MODEL = (keys.QUEUE, keys.DEADLINES, *COUNTERS, keys.DOORBELL, keys.HISTORY, keys.SAMPLED)
 OF_ALL = (
     keys.RECENT,
     keys.ABORT,
@@ -26,6 +27,8 @@ OF_ALL = (
     keys.WATCHED,
     keys.OUTBOX,
     keys.SHARDS,
+    keys.OWNED,
+    keys.WAITS,
     keys.API_KEYS,
     keys.API_KEY_USES,
     keys.USAGE_OWNERS,
@@ -100,13 +103,13 @@ class Integrity:
         async with availability(), self._redis.pipeline(transaction=False) as pipe:
             for name, key in self._kinds.items():
                 pipe.type(name)
-                if key is keys.BYTES:
+                if key in COUNTERS:
                     pipe.get(name)
             answers = iter(await pipe.execute(raise_on_error=False))
         found = []
         for name, key in self._kinds.items():
             kind = next(answers).decode()
-            value = next(answers) if key is keys.BYTES else None
+            value = next(answers) if key in COUNTERS else None
             if kind not in (key.type, "none"):
                 found.append(Damage(name, f"holds a {kind} where a {key.type} belongs"))
             elif isinstance(value, bytes) and not value.removeprefix(b"-").isdigit():

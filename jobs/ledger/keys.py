@@ -110,6 +110,33 @@ SHARES = Key(
 )
 DEADLINES = Key("batchline:deadlines:*", "zset", "jobs", "permanent", "id -> latest start in Unix ms", True)
 BYTES = Key("batchline:bytes:*", "string", "jobs", "permanent", "bytes of the unfinished payloads", True)
+INPUTS = Key("batchline:inputs:*", "string", "jobs", "permanent", "inputs of the unfinished jobs", True)
+OWNED = Key(
+    "batchline:owned",
+    "hash",
+    "jobs",
+    "permanent; each field until its job ends",
+    "id of an unfinished job of a named owner -> <inputs> <bytes> <owner>",
+    True,
+)
+OWNER = Key(
+    "batchline:owner:*",
+    "hash",
+    "jobs",
+    "until the owner has no unfinished job",
+    "jobs, inputs, bytes: of the owner's unfinished jobs in this shard",
+    True,
+)
+RATES = Key(
+    "batchline:rates:*",
+    "hash",
+    "api",
+    "until the key's limits are whole again",
+    "requests, inputs, tokens -> theoretical arrival time, Unix ms (limits.lua)",
+)
+WAITS = Key(
+    "batchline:waits", "hash", "api", "5 s", "API process -> <Unix ms, 8 bytes><owner -> waits, msgpack>"
+)
 DOORBELL = Key(
     "batchline:doorbell:*", "list", "jobs", "a minute", "a token for each waiting claim, at most 16"
 )
@@ -196,6 +223,11 @@ ALL = (
     SHARES,
     DEADLINES,
     BYTES,
+    INPUTS,
+    OWNED,
+    OWNER,
+    RATES,
+    WAITS,
     DOORBELL,
     SWEPT,
     IDEMPOTENCY,

@@ -95,6 +95,7 @@ class Ending(msgspec.Struct, frozen=True):
     """JSON; empty if it never ran."""
     terms: bytes = b""
     """As `envelope.terms` returns them."""
+    inputs: int = 1
 
 
 class Lease(NamedTuple):

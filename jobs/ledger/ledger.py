@@ -2,23 +2,26 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from msgspec.structs import replace
 
+from jobs import tasks
 from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull
-from jobs.ledger import ownership, views
+from jobs.ledger import limiting, ownership, views
 from jobs.ledger.admission import Admission
 from jobs.ledger.envelope import Envelope
-from jobs.ledger.ids import new_id
+from jobs.ledger.ids import in_shard, new_id
 from jobs.ledger.leasing import Lease, lease
 from jobs.ledger.listing import ALL, Filter, Listing
 from jobs.ledger.reading import INLINE_BYTES, SLICE, Outcomes, Reading
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
 from jobs.ledger.submitting import Submission, Submits
-from jobs.ledger.wire import encode_payload
+from jobs.ledger.wire import encode_payload, packed
+from jobs.owners import ANONYMOUS, Sender
 from jobs.priorities import head_starts
 from jobs.process import failpoints, logs
 from jobs.schema import Job, NewJob
@@ -27,7 +30,8 @@ from jobs.store.lua import script
 
 log = structlog.get_logger(__name__)
 
-_DEFAULTS = Envelope()
+FULL = {b"jobs": "jobs", b"bytes": "bytes of unfinished jobs", b"inputs": "inputs of unfinished jobs"}
+"""What a queue holds its limit of, by the script's answer."""
 
 
 class Ledger:
@@ -45,13 +49,21 @@ class Ledger:
         self._admission = Admission(shards)
         self._submits: dict[tuple[str, int], Submits] = {}
 
-    async def new_id(self) -> str:
+    async def new_id(self, sender: Sender = ANONYMOUS, idempotency_key: str | None = None) -> str:
         """Returns an id for a job, which decides on its shard. Raises QueueUnavailable."""
-        return new_id((await self.shards.home()).number)
+        if idempotency_key is not None:
+            home = await self.shards.home_of_key(_digest(idempotency_key, sender.owner), sender.owner)
+        elif limiting.submits_limited(sender.limits):
+            home = await self.shards.home_of(sender.owner)
+        else:
+            home = await self.shards.home()
+        return new_id(home.number)
 
-    async def id_of_key(self, idempotency_key: str, owner: str) -> str:
-        """As `new_id`, for a job with an idempotency key: its shard is that of earlier jobs with the key."""
-        return new_id((await self.shards.home_of_key(_digest(idempotency_key, owner))).number)
+    async def at_home(self, job_id: str, sender: Sender) -> str:
+        """Returns an id whose shard a client may have chosen, in the one that counts the sender's limits."""
+        if not limiting.submits_limited(sender.limits):
+            return job_id
+        return in_shard(job_id, (await self.shards.home_of(sender.owner)).number)
 
     async def submit(
         self,
@@ -60,18 +72,19 @@ class Ledger:
         idempotency_key: str | None = None,
         job_id: str | None = None,
         watcher: str = "",
+        standing: Callable[[list[limiting.Standing]], object] | None = None,
     ) -> tuple[Job, bool]:
         """Accepts a job, or finds the job that its owner submitted before with the same idempotency key.
 
-        `job_id` is from `new_id`, or from `id_of_key` with the same key and owner. The API process `watcher`
-        is told of the job's end.
-        Returns the job and whether it is a replay. Raises QueueFull, IdempotencyMismatch (the key was used
-        with another request), JobGone (the earlier job's lifetime is over) and QueueUnavailable.
+        `job_id` is from `new_id` with the same sender and key. The API process `watcher` is told of the job's
+        end. `standing` is called with what is left of the sender's limits, if it has any, for any answer.
+        Returns the job and whether it is a replay. Raises QueueFull, LimitExceeded, JobTooLarge (for the
+        sender's limits), IdempotencyMismatch (the key was used with another request), JobGone (the earlier
+        job's lifetime is over) and QueueUnavailable.
         """
-        owner = job.sender.owner
-        if not job_id:
-            key = idempotency_key
-            job_id = await (self.new_id() if key is None else self.id_of_key(key, owner))
+        sender = job.sender
+        owner = sender.owner
+        job_id = job_id or await self.new_id(sender, idempotency_key)
         shard = (await self.shards.of(job_id))[0]
         request = Envelope(
             n=job.count,
@@ -79,7 +92,6 @@ class Ledger:
             parameters=job.parameters,
             expires_in=job.expires_in,
             owner=owner,
-            weight=job.sender.weight if job.sender.weight != 1 else None,
             result_ttl=job.result_ttl,
             keep_inputs=job.keep_inputs,
         )
@@ -88,25 +100,36 @@ class Ledger:
             given = request
             if job.given is not None:  # the model's defaults may have changed since the first try
                 given = replace(request, parameters=job.given)
-            if owner:  # the share and the estimate of the work may have changed too
-                given = replace(given, weight=_DEFAULTS.weight, work=_DEFAULTS.work)
             fingerprint = _fingerprint(job.model, encode_payload(job.inputs, given))
             digest = _digest(idempotency_key, owner)
         if job.traceparent is not None:  # differs between retries: not in the fingerprint
             request = replace(request, traceparent=job.traceparent)
+        inputs, work, about = job.inputs, 0, b""
+        if sender.owner:  # weight and work may differ between retries too
+            inputs = packed(inputs)
+            work = tasks.of_model(job.task).work(len(memoryview(inputs)), job.count, job.parameters)
+            weight = sender.weight if sender.weight != 1 else None
+            request = replace(request, weight=weight, work=work)
+            about = limiting.sender(sender, job.count, work)
         answer = await self._submits_to(shard, job.model).accept(
             Submission(
                 id=job_id,
-                payload=encode_payload(job.inputs, request),
+                payload=encode_payload(inputs, request),
                 head_start=int(self.settings.head_start * 1000) * head_starts(job.priority),
                 latest_start=math.ceil((job.expires_in or 0) * 1000),
                 fingerprint=fingerprint,
                 idempotency_key=digest,
                 watcher=watcher,
                 owner=owner,
+                inputs=job.count,
+                sender=about,
             )
         )
         failpoints.reach("after_submit")
+        if about and limiting.submits_limited(sender.limits):
+            *answer, left = answer
+            if standing is not None:
+                standing(limiting.standings(sender.limits, left))
         match answer:
             case [b"accepted", created, place]:
                 if logs.debugging():
@@ -118,10 +141,15 @@ class Ledger:
                 return await self.read(job_id, sees=owner), False
             case [b"mismatch"]:
                 raise IdempotencyMismatch("this idempotency key was used before with a different request")
+            case [b"limited", policy, wait]:
+                raise limiting.exceeded(policy.decode(), wait, sender.limits)
+            case [b"never", policy]:
+                raise limiting.too_large(policy.decode(), job.count, work, sender.limits)
+            case [b"damaged", key]:
+                raise shard.integrity.damaged(key.decode(), "holds another program's data")
             case [b"full", reason]:
-                what = "jobs" if reason == b"jobs" else "bytes of unfinished jobs"
                 raise QueueFull(
-                    f"the queue of {job.model!r} holds its limit of {what}",
+                    f"the queue of {job.model!r} holds its limit of {FULL[reason]}",
                     model=job.model,
                     reason=reason.decode(),
                     depth=self._admission.depth(job.model),

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from jobs.errors import QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.ledger import keys
@@ -55,6 +56,8 @@ class Depth(msgspec.Struct, frozen=True):
     """Running jobs whose lease renewal is late."""
     damage: str = ""
     """If another program's data prevents counting: the key and what it holds."""
+    inputs: int = 0
+    """Inputs of the unfinished jobs."""
 
     def __add__(self, other: "Depth") -> "Depth":
         return Depth(
@@ -65,6 +68,7 @@ class Depth(msgspec.Struct, frozen=True):
             max(self.oldest_ms, other.oldest_ms),
             self.late + other.late,
             self.damage or other.damage,
+            self.inputs + other.inputs,
         )
 
     @property
@@ -129,6 +133,11 @@ class Shard:
             "waiting": self.key(keys.WAITING),
             "deadlines_prefix": self.key(keys.DEADLINES),
             "bytes_prefix": self.key(keys.BYTES),
+            "inputs_prefix": self.key(keys.INPUTS),
+            "owned": self.key(keys.OWNED),
+            "waits": self.key(keys.WAITS),
+            "owners": self.key(keys.OWNER),
+            "rates": self.key(keys.RATES),
             "idempotency": self.key(keys.IDEMPOTENCY),
             "recent_of_owner": self.key(keys.RECENT_OF_OWNER),
             "groups": self.key(keys.GROUP),
@@ -151,6 +160,7 @@ class Shard:
             "shares": keys.SHARES,
             "deadlines": keys.DEADLINES,
             "bytes": keys.BYTES,
+            "queued_inputs": keys.INPUTS,
             "doorbell": keys.DOORBELL,
             "swept": keys.SWEPT,
         }
@@ -203,7 +213,11 @@ class Shard:
             if len(models) == 1:
                 return {models[0]: Depth(0, 0, 0, 0, damage=str(error))}
             return {model: (await self.depth(model))[model] for model in models}
-        return {model: Depth(*counts[6 * i : 6 * i + 6]) for i, model in enumerate(models)}
+        each = [counts[7 * i : 7 * i + 7] for i in range(len(models))]
+        return {
+            model: replace(Depth(*found), inputs=inputs)
+            for model, (*found, inputs) in zip(models, each, strict=True)
+        }
 
     async def sweep(self, model: str) -> tuple[int, int, int]:
         """Requeues jobs whose lease ended, expires overdue jobs, ends aborted jobs; returns how many of each.

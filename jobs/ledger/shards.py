@@ -5,6 +5,7 @@ it within a second. It cannot be reduced.
 """
 
 import asyncio
+import hashlib
 import math
 import os
 import time
@@ -33,7 +34,15 @@ LEARN_EVERY = 1.0
 PATIENCE = 1.0
 """Most seconds that a shard's answer is waited for after another's."""
 
+SPREAD = 15
+"""Hex digits of a digest from which a shard is computed."""
+
 T = TypeVar("T")
+
+
+def spread(owner: str) -> str:
+    """Returns the digits from which an owner's shard is computed."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:SPREAD]
 
 
 class Growth(NamedTuple):
@@ -97,15 +106,29 @@ class Shards:
                 return shard
         return self._all[turn % size]
 
-    async def home_of_key(self, digest: str) -> Shard:
+    async def home_of(self, owner: str) -> Shard:
+        """Returns the shard for the jobs of an owner with limits: the same in every process.
+
+        So one script sees all that the limits count. While that shard takes no jobs, it is the next one.
+        """
+        await self._learn()
+        number, size = int(spread(owner), 16), self._settled(time.monotonic())
+        for step in range(size):
+            shard = self._all[(number + step) % size]
+            if shard.takes_jobs:
+                return shard
+        return self._all[number % size]
+
+    async def home_of_key(self, digest: str, owner: str = "") -> Shard:
         """Returns the shard for a job with an idempotency key, from the key's SHA-256 digest (hex digits).
 
-        It is computed from the digest. After a growth, keys that were used before are still found where they
-        are, as long as they are kept. Raises QueueUnavailable.
+        It is computed from the digest, or for a named owner from the owner, whether it has limits or not:
+        they may change between two tries. After a growth, keys that were used before are still found where
+        they are, as long as they are kept. Raises QueueUnavailable.
         """
         if not self._learned:
             await self.grow()
-        now, number = time.monotonic(), int(digest[:15], 16)
+        now, number = time.monotonic(), int(spread(owner) if owner else digest[:SPREAD], 16)
         sizes = [1, *(growth.number for growth in self._growths)]
         ends = [growth.at + SETTLED for growth in self._growths]
         current = self._settled(now)

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from jobs.errors import QueueUnavailable
-from jobs.ledger.admission import Admission
+from jobs.ledger.admission import Admission, Used
 from jobs.ledger.shard import Shard
 from jobs.store.durability import Send
 
@@ -39,6 +39,10 @@ class Submission(NamedTuple):
     watcher: str
     """API process that waits for the job's end; otherwise ''."""
     owner: str = ""
+    inputs: int = 1
+    """Number of its inputs."""
+    sender: bytes = b""
+    """What `limiting.sender` returns; empty for the anonymous owner."""
 
 
 class Submits:
@@ -97,13 +101,18 @@ class Submits:
         outcomes: list[Any]
         try:
             size = sum(len(submission.payload) + STAMP for submission, _ in batch)
-            admission = self._admission.limits(self._model, self._shard, len(batch), size)
-            async with admission as (most_jobs, most_bytes):
+            sent = Used(len(batch), size, sum(submission.inputs for submission, _ in batch))
+            async with self._admission.limits(self._model, self._shard, sent) as most:
                 parameters = self._shard.parameters(
-                    self._send.script, self._model, each, most_jobs=most_jobs, most_bytes=most_bytes
+                    self._send.script,
+                    self._model,
+                    each,
+                    most_jobs=most.jobs,
+                    most_bytes=most.bytes,
+                    most_inputs=most.inputs,
                 )
-                *outcomes, jobs, held = await self._shard.call(lambda: self._send(parameters))
-                self._admission.learn(self._model, self._shard, jobs, held)
+                *outcomes, jobs, held, inputs = await self._shard.call(lambda: self._send(parameters))
+                self._admission.learn(self._model, self._shard, Used(jobs, held, inputs))
         except asyncio.CancelledError:  # the process is stopping
             for _, answer in batch:
                 answer.cancel()

@@ -94,6 +94,11 @@ def encode_payload(inputs: Any, envelope: Envelope) -> bytes:
     return _encoder.encode(Payload(a=[inputs], k=envelope, et=_SOME_TIME))[:-_UINT64]
 
 
+def packed(inputs: Any) -> msgspec.Raw:
+    """Returns the inputs as they are in a payload, so that they are encoded once."""
+    return inputs if isinstance(inputs, msgspec.Raw) else msgspec.Raw(_encoder.encode(inputs))
+
+
 def decode_payload(data: bytes, *, packed: bool = False) -> Payload[dict[str, Any]]:
     """Decodes a payload. Raises msgspec.MsgspecError if it is not one, such as a stock client's pickle.
 

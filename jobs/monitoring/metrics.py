@@ -51,10 +51,11 @@ class ApiMetrics:
         )
         self.admissions_refused = Counter(
             "batchline_admissions_refused",
-            "Jobs refused because their queue was full, by limit: jobs or bytes",
+            "Jobs refused because their queue was full, by limit: jobs, bytes or inputs",
             ["model", "reason"],
             registry=registry,
         )
+        self.limited = Counter("batchline_limited", "Refusals by a limit", ["policy"], registry=registry)
         self.waits = Counter(
             "batchline_waits",
             "Waits for a job, by how they ended: terminal, deadline, shutdown or hung_up",
@@ -94,7 +95,7 @@ class ApiMetrics:
         return generate_latest(registry)
 
 
-ADMISSION_LIMITS = ("jobs", "bytes")
+ADMISSION_LIMITS = ("jobs", "bytes", "inputs")
 
 DEPTHS = ("waiting", "deferred", "running")
 

@@ -36,6 +36,7 @@ __all__ = [
     "custom_parameters",
     "custom_task",
     "find",
+    "of_model",
     "validate",
     "without_required",
 ]
@@ -66,6 +67,14 @@ SUGGESTIONS = {
 """Names that are not tasks -> the task to suggest in the error message."""
 
 _names = TASKS | {alias: task for task in TASKS.values() for alias in task.aliases}
+
+
+_OTHER = custom_task("json", {})
+
+
+def of_model(name: str) -> Task:
+    """Returns the task of that name, or one that describes any model with a class of its own."""
+    return TASKS.get(name, _OTHER)
 
 
 def find(name: str) -> Task | None:

@@ -28,5 +28,6 @@ IMAGE_CLASSIFICATION = Task(
     parameters=ImageClassification,
     example={"inputs": LANDSCAPE, "parameters": {"top_k": 3}},
     output="labels",
+    input_tokens=197,  # of a ViT at its usual 224 x 224 pixels; images are resized
     pipeline="worker.engine.pipelines.image_classification:ImageClassification",
 )

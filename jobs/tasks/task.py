@@ -16,6 +16,17 @@ def once(parameters: Mapping[str, Any]) -> int:
     return 1
 
 
+def nothing(parameters: Mapping[str, Any]) -> int:
+    """Returns 0: no tokens are generated for any parameters."""
+    return 0
+
+
+BYTES_PER_TOKEN = 4
+"""Of a text, on average. A token of English has about four characters, of other languages fewer."""
+SPECIAL_TOKENS = 2
+"""Tokens that a tokenizer adds to a text."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One task. `pipeline` computes its answers; only the engine imports it."""
@@ -34,3 +45,16 @@ class Task:
     """Other names of the task, which `models.toml` may use."""
     passes: Callable[[Mapping[str, Any]], int] = once
     """Returns how many times each input is run with the given parameters."""
+    generates: Callable[[Mapping[str, Any]], int] = nothing
+    """Returns how many tokens are generated at most for each input with the given parameters."""
+    input_tokens: int = 0
+    """Tokens of each input, if they do not depend on its size; otherwise 0."""
+
+    def work(self, size: int, inputs: int, parameters: Mapping[str, Any]) -> int:
+        """Returns an estimate of the tokens that the model computes for a job, at least 1.
+
+        `size`: the bytes of all its inputs. The estimate is cheap, so it can be made for each submit: it does
+        not tokenize, and does not know the length at which the model truncates.
+        """
+        read = inputs * self.input_tokens or size // BYTES_PER_TOKEN + inputs * SPECIAL_TOKENS
+        return max(1, read * self.passes(parameters) + inputs * self.generates(parameters))

@@ -1,6 +1,7 @@
 """text-generation: prompts and their continuations."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -19,6 +20,15 @@ class TextGeneration(Parameters, frozen=True):
     return_full_text: bool | UnsetType = UNSET
 
 
+USUAL_NEW_TOKENS = 16
+"""Assumed if a job does not say how many; the model's own configuration may have another default."""
+
+
+def new_tokens(parameters: Mapping[str, Any]) -> int:
+    """Returns the most tokens of a continuation."""
+    return int(parameters.get("max_new_tokens", USUAL_NEW_TOKENS))
+
+
 TEXT_GENERATION = Task(
     name="text-generation",
     help="Each prompt gets its continuation.",
@@ -26,5 +36,6 @@ TEXT_GENERATION = Task(
     parameters=TextGeneration,
     example={"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20}},
     output="texts",
+    generates=new_tokens,
     pipeline="worker.engine.pipelines.generation:TextGeneration",
 )

@@ -48,8 +48,8 @@ UNTOLD = re.compile(
     "|parameters/[a-z_]+: give a whole number.*, not a number with a point"
     "|query parameter '(from|to)': .*(before 'to'|at most 90 days|not between 1970|no such date)"
 )
-"""Refusals whose values no schema can name: a cursor was a job's id once; 1e20 and 2.0 are integers to it;
-two times that are valid are no period."""
+"""Refusals whose values no schema can name: a cursor was a job's id once; 1e20 and 2.0 are integers; two
+times that are valid are no period."""
 
 
 @schemathesis.hook

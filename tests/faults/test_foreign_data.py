@@ -121,7 +121,7 @@ STOCK: dict[str, object] = {
     "a": ["a stock client's"],
     "et": 1_700_000_000_123,
 }
-OF_THE_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.DOORBELL)
+OF_THE_MODEL = (keys.QUEUE, keys.DEADLINES, keys.BYTES, keys.INPUTS, keys.DOORBELL)
 
 
 @pytest.mark.attack(

@@ -134,7 +134,9 @@ class HeldJob:
         inputs = 0 if state is JobState.EXPIRED else self.count
         usage = (inputs, len(self.failures), *self.spent) if self.owner else ()
         asked = terms(self._keywords, usage) if ours else b""
-        return Ending(self.id, self.claimed.token, state, encode_head(header), results or b"", asked)
+        return Ending(
+            self.id, self.claimed.token, state, encode_head(header), results or b"", asked, self.count
+        )
 
 
 class Unreadable(HeldJob):

@@ -16,6 +16,7 @@
 --@arg deadlines_prefix
 --@arg bytes_prefix
 --@arg sees  '=' and the owner whose jobs the caller may end, or '*' for all
+--@arg inputs_prefix
 --@each model  that the caller serves
 
 local key = ARGV.results .. ARGV.id
@@ -32,7 +33,8 @@ for at = EACH.first, #ARGV, EACH.size do
       if '=' .. (owner or '') ~= ARGV.sees then return {} end
     end
     terminate(ARGV.id, EACH.model, 'cancelled')
-    settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model, EACH.model)
+    settle(queue, ARGV.deadlines_prefix .. EACH.model, ARGV.bytes_prefix .. EACH.model, ARGV.inputs_prefix .. EACH.model,
+      EACH.model)
     return {redis.call('GET', key)}
   end
   fault = score or fault                     -- that queue holds another program's data; the job may have been in it

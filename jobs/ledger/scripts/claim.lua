@@ -11,6 +11,7 @@
 -- false instead of attempts means that no worker was lost while it held the job.
 --@key deadlines
 --@key bytes
+--@key queued_inputs
 --@key recent
 --@include clock.lua
 --@include codec.lua
@@ -80,6 +81,7 @@ local function take(id, score, owner)
     if lifetime >= 0 then                    -- enqueued by a stock client: count and list it from now on
       redis.call('PERSIST', job_key)
       redis.call('INCRBY', KEYS.bytes, #payload)
+      redis.call('INCRBY', KEYS.queued_inputs, whole(extras(payload).n, 1))
       redis.call('ZADD', KEYS.recent, 'NX', now, id)
       redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
     end
@@ -113,7 +115,7 @@ for at, attempts in ipairs(strings(ARGV.attempts, ids)) do
   answer[5 + 6 * at - 2] = attempts and whole(attempts, 0)
 end
 many('ZADD', KEYS.queue, leased)
-settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, ARGV.model)
+settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs, ARGV.model)
 answer[2], answer[4] = left, inputs
 if left > 0 then
   answer[3] = head or redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2] or false

@@ -3,35 +3,40 @@
 --@include job_keys.lua
 --@include notify.lua
 --@include usage.lua
+--@include owned.lua
 --@key abort
 --@key outbox
 --@arg groups  prefix
 --@arg result_ttl  ms
 --@arg inline  most bytes of a record that is sent in the message
 
-local ended, gone, freed = {}, {}, 0
+local ended, gone, freed, freed_inputs = {}, {}, 0, 0
 local forgotten = {}                         -- ids that `forget` has seen: their payloads are only deleted by `settle`
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
 local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days
 
 -- Deletes the payload, or keeps it for so many ms. `claimed`: a claim has counted it, whoever enqueued it.
-local function forget(id, lifetime, claimed)
+local function forget(id, inputs, lifetime, claimed)
   local payload = ARGV.payloads .. id
-  local size = redis.pcall('STRLEN', payload)
-  if forgotten[id] or type(size) ~= 'number' then return end   -- not a number: another program's data, not deleted
+  if forgotten[id] then return end
   forgotten[id] = true
-  if claimed or redis.call('PTTL', payload) == -1 then freed = freed + size end   -- one with a lifetime was never counted
+  local size = redis.pcall('STRLEN', payload)
+  if claimed or redis.call('PTTL', payload) == -1 then   -- one with a lifetime was never counted
+    freed, freed_inputs = freed + (tonumber(size) or 0), freed_inputs + inputs
+  end
+  if type(size) ~= 'number' then return end  -- another program's data, not deleted
   if lifetime then redis.call('PEXPIRE', payload, lifetime) else gone[#gone + 1] = payload end
 end
 
 -- k: the job's envelope, or the fields of it that are used here. head and results: as in jobs/ledger/records.py
-local function conclude(id, state, head, results, k, claimed)
+local function conclude(id, state, head, results, k, inputs, claimed)
   local record = '\193' .. struct.pack('>I8', now) .. head .. results
   local seconds = tonumber(k.result_ttl)       -- unchecked: a stock client may write anything
   local lifetime = seconds and seconds > 0 and math.min(math.ceil(seconds * 1000), LONGEST) or ARGV.result_ttl
   redis.call('SET', ARGV.results .. id, record, 'PX', lifetime)
-  forget(id, k.keep_inputs and lifetime, claimed)
+  forget(id, inputs, k.keep_inputs and lifetime, claimed)
+  if k.owner or not claimed then disown(id) end   -- a claimed job's envelope comes from its worker, and was readable
   ended[#ended + 1] = id
   local n = #gone
   gone[n + 1], gone[n + 2], gone[n + 3] = ARGV.leases .. id, ARGV.attempts .. id, ARGV.progress .. id
@@ -47,7 +52,7 @@ local function conclude(id, state, head, results, k, claimed)
   tell(id, state, #record <= tonumber(ARGV.inline) and record or nil, true)
 end
 
-local function settle(queue, deadlines, bytes, model)
+local function settle(queue, deadlines, bytes, inputs, model)
   if #ended > 0 then
     many('ZREM', queue, ended)
     if deadlines then many('ZREM', deadlines, ended) end
@@ -55,6 +60,11 @@ local function settle(queue, deadlines, bytes, model)
   end
   for i = 1, #gone, 4000 do redis.call('DEL', unpack(gone, i, math.min(i + 3999, #gone))) end
   if freed > 0 then redis.call('DECRBY', bytes, freed) end
+  if freed_inputs > 0 then                   -- jobs of an older release were not counted; pcall: foreign data, as above
+    local left = redis.pcall('DECRBY', inputs, freed_inputs)
+    if type(left) == 'number' and left < 0 then redis.call('SET', inputs, '0') end
+  end
+  settle_owners()
   if next(used) then write_usage(model) end
   publish()
 end

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- Counts each model's jobs and returns how long the oldest has waited.
 -- Returns for each model, in order: waiting, deferred, running, bytes, ms that the oldest has waited, or 0, and the
--- number of running jobs whose renewal is late
+-- number of running jobs whose renewal is late, inputs
 --@key watched
 --@include clock.lua
 --@include values.lua
@@ -9,6 +9,7 @@
 --@arg payloads  prefixes
 --@arg queue_prefix
 --@arg bytes_prefix
+--@arg inputs_prefix
 --@arg late  remaining ms of a lease at or below which its renewal is late
 --@each model
 
@@ -39,7 +40,8 @@ for at = EACH.first, #ARGV, EACH.size do
   local running = redis.call('ZCOUNT', queue, RUNNING, '+inf') - parked
   local n = #answer
   answer[n + 1], answer[n + 2] = waiting, redis.call('ZCARD', queue) - waiting - running
-  answer[n + 3], answer[n + 4] = running, counter(ARGV.bytes_prefix .. EACH.model)
+  answer[n + 3] = running
+  answer[n + 4], answer[n + 7] = counters(ARGV.bytes_prefix .. EACH.model, ARGV.inputs_prefix .. EACH.model)
   answer[n + 5] = oldest(queue)
   answer[n + 6] = redis.call('ZCOUNT', queue, RUNNING, string.format('%d', RUNNING + now + ARGV.late))
 end

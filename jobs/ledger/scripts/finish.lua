@@ -3,6 +3,7 @@
 -- Returns the ids that were refused. A batch that is sent again because the answer was lost is not refused.
 --@key queue
 --@key bytes
+--@key queued_inputs
 --@include clock.lua
 --@include codec.lua
 --@include values.lua
@@ -15,6 +16,7 @@
 --@each head  of its record
 --@each results
 --@each terms  fields of its envelope for `conclude`, msgpack; '' if nothing is asked
+--@each inputs  number of inputs
 
 local function asked(terms)                   -- a stock client may have sent what cannot be decoded here
   if terms == '' then return NOTHING end
@@ -23,7 +25,7 @@ local function asked(terms)                   -- a stock client may have sent wh
 end
 
 redis.call('ZCARD', KEYS.queue)              -- fails on another program's data before the script writes
-counter(KEYS.bytes)
+counters(KEYS.bytes, KEYS.queued_inputs)
 
 local ids, refused = {}, {}
 for at = EACH.first, #ARGV, EACH.size do ids[#ids + 1] = EACH.id end
@@ -32,11 +34,11 @@ for at = EACH.first, #ARGV, EACH.size do
   local id, head = EACH.id, EACH.head
   local lease = leases[(at - EACH.first) / EACH.size + 1]
   if lease and string.sub(lease, 1, 32) == EACH.token then
-    conclude(id, EACH.state, head, EACH.results, asked(EACH.terms), true)
+    conclude(id, EACH.state, head, EACH.results, asked(EACH.terms), whole(EACH.inputs, 1), true)
   else
     local written = peek('GETRANGE', ARGV.results .. id, 9, -1)
     if written ~= head .. EACH.results then refused[#refused + 1] = id end
   end
 end
-settle(KEYS.queue, nil, KEYS.bytes, ARGV.model)   -- none has a deadline: the claim removed it
+settle(KEYS.queue, nil, KEYS.bytes, KEYS.queued_inputs, ARGV.model)   -- none has a deadline: the claim removed it
 return refused

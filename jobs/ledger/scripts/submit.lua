@@ -1,10 +1,12 @@
 #!lua
 -- Accepts jobs of one model: idempotency, admission, payload, queue entry, doorbell. Each job completely or not at all.
--- Returns for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} | {'full', 'jobs'|'bytes'},
--- and after them the unfinished jobs of this queue and their bytes.
+-- Returns for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} |
+-- {'full', 'jobs'|'bytes'|'inputs'} | a refusal as in limits.lua, for a sender with limits with one more part, its
+-- standing; and after them the unfinished jobs of this queue, their bytes and their inputs.
 -- Refused when memory is full (no allow-oom flag): nothing is written and the clients get 503.
 --@key deadlines
 --@key bytes
+--@key queued_inputs
 --@key doorbell
 --@key recent
 --@key watched
@@ -15,12 +17,14 @@
 --@include ring.lua
 --@include counter.lua
 --@include lines.lua
+--@include limits.lua
 --@arg model
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
 --@arg idempotency
 --@arg most_jobs
 --@arg most_bytes
+--@arg most_inputs
 --@arg idempotency_ttl  ms
 --@arg recent_jobs  most recent jobs
 --@arg recent_of_owner  prefix of the lists of each owner's recent jobs
@@ -33,11 +37,14 @@
 --@each idempotency_key  digest of the key that the client sent, or ''
 --@each watcher  API process that waits for the job's end, or ''
 --@each owner  or ''
+--@each inputs  number of inputs
+--@each sender  as in limiting.py, msgpack; '' for the anonymous owner
 --@arg watch_lifetime  ms
 
 local answers, added, recent, watched = {}, {}, {}, {}
-local owned = {}                             -- owner -> members of its list of recent jobs
-local depth, before = redis.call('ZCARD', KEYS.queue), counter(KEYS.bytes)
+local of_owners = {}                         -- owner -> members of its list of recent jobs
+local depth, before, inputs = redis.call('ZCARD', KEYS.queue), counters(KEYS.bytes, KEYS.queued_inputs)
+if depth == 0 then inputs = 0 end            -- during an upgrade some jobs are counted only once, at their start or end
 redis.call('ZCARD', KEYS.deadlines)          -- these fail on another program's data, before the script writes
 local tokens = redis.call('LLEN', KEYS.doorbell)
 redis.call('ZCARD', KEYS.recent)
@@ -49,9 +56,11 @@ for at = EACH.first, #ARGV, EACH.size do
     redis.call('ZCARD', line_of(EACH.owner, ARGV.model))
     redis.call('ZCARD', KEYS.turns)
     redis.call('HLEN', KEYS.shares)
+    redis.call('HLEN', KEYS.owned)
   end
 end
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
+local most_inputs = tonumber(ARGV.most_inputs)
 local placed = {}                            -- owner -> score -> jobs with that score or less, including new ones
 
 local function position(owner, score, added)
@@ -69,20 +78,29 @@ local function position(owner, score, added)
   return ahead[score]
 end
 
-local function accept(id, head, head_start, latest, fingerprint, digest, watcher, owner)
+local function accept(id, head, head_start, latest, fingerprint, digest, watcher, owner, count, sender)
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
     local known = peek('GET', idempotency_key)
     if known then
+      local first = string.sub(known, 33)
+      if sender and first ~= id then         -- equal if this submit was sent again because its answer was lost
+        local refused = refusal(sender, 0, true)
+        if refused then return refused end
+        charge(sender)
+      end
       if string.sub(known, 1, 32) ~= fingerprint then return {'mismatch'} end
-      return {'replayed', string.sub(known, 33)}
+      return {'replayed', first}
     end
   end
   if redis.call('EXISTS', payload_key, ARGV.results .. id) > 0 then return {'exists'} end
 
-  if depth >= most_jobs then return {'full', 'jobs'} end
   local payload = head .. uint(now)
+  local refused = sender and refusal(sender, #payload)
+  if refused then return refused end
+  if depth >= most_jobs then return {'full', 'jobs'} end
   if bytes + #payload > most_bytes then return {'full', 'bytes'} end
+  if inputs + count > most_inputs then return {'full', 'inputs'} end
 
   local score, n = now - head_start, #recent
   redis.call('SET', payload_key, payload)
@@ -92,25 +110,30 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if owner ~= '' then park(owner, score, id) else added[#added + 1], added[#added + 2] = score, id end
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
   if owner ~= '' then
-    local list = owned[owner] or {}
-    owned[owner], list[#list + 1], list[#list + 2] = list, now, id
+    local list = of_owners[owner] or {}
+    of_owners[owner], list[#list + 1], list[#list + 2] = list, now, id
   end
-  depth, bytes = depth + 1, bytes + #payload
+  depth, bytes, inputs = depth + 1, bytes + #payload, inputs + count
+  if sender then charge(sender, id, #payload) end
   return {'accepted', now, position(owner, score, lines[owner] or added)}
 end
 
 for at = EACH.first, #ARGV, EACH.size do
-  answers[#answers + 1] = accept(
+  local sender = EACH.sender ~= '' and cmsgpack.unpack(EACH.sender) or nil
+  local answer = accept(
     EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
-    EACH.watcher, EACH.owner)
+    EACH.watcher, EACH.owner, tonumber(EACH.inputs), sender)
+  if sender and sender.limited then answer[#answer + 1] = standing(sender) end
+  answers[#answers + 1] = answer
 end
+write_rates()
 if #recent > 0 then
   many('ZADD', KEYS.queue, added)
   settle_lines(ARGV.model)
-  redis.call('INCRBY', KEYS.bytes, bytes - before)
+  redis.call('MSET', KEYS.bytes, string.format('%d', bytes), KEYS.queued_inputs, string.format('%d', inputs))
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
-  for owner, list in pairs(owned) do
+  for owner, list in pairs(of_owners) do
     local key = ARGV.recent_of_owner .. owner   -- pcall: another program's data there must not refuse the job
     if type(redis.pcall('ZADD', key, unpack(list))) == 'number' then
       redis.call('ZREMRANGEBYRANK', key, 0, -1 - ARGV.recent_jobs)
@@ -123,5 +146,6 @@ if #recent > 0 then
   end
   ring(KEYS.doorbell, #recent / 2, tokens)
 end
-answers[#answers + 1], answers[#answers + 2] = depth, bytes
+local n = #answers
+answers[n + 1], answers[n + 2], answers[n + 3] = depth, bytes, inputs
 return answers

@@ -3,6 +3,7 @@
 -- Returns {requeued, expired, aborted}
 --@key deadlines
 --@key bytes
+--@key queued_inputs
 --@key doorbell
 --@key swept
 --@include clock.lua
@@ -26,7 +27,8 @@ local function has_ended(id)                 -- a stock client's abort may reque
   if not is_record(ARGV.results .. id) then return false end
   redis.call('ZREM', KEYS.queue, id)
   redis.call('ZREM', KEYS.deadlines, id)
-  forget(id)                                 -- it is gone already, unless the record is another program's data
+  forget(id, outline(ARGV.payloads .. id) or 1)   -- it is gone already, unless the record is another program's data
+  disown(id)
   return true
 end
 
@@ -100,5 +102,11 @@ for _, id in ipairs(redis.pcall('HRANDFIELD', KEYS.watched, 8)) do
   if is_record(ARGV.results .. id) then redis.call('HDEL', KEYS.watched, id) end
 end
 
-settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, ARGV.model)
+-- Counts back jobs that ended without their owner: a worker of an older release knows of none, and another program may have
+-- deleted a job. The payload of an unfinished job has no lifetime.
+for _, id in ipairs(redis.pcall('HRANDFIELD', KEYS.owned, 8)) do
+  if redis.call('PTTL', ARGV.payloads .. id) ~= -1 then disown(id) end
+end
+
+settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs, ARGV.model)
 return answer

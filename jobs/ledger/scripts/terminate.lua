@@ -17,5 +17,5 @@ local function terminate(id, model, state, detail, results)
     .. uint(results and 1 or 0) .. uint(attempts) .. uint(created or now) .. uint(started) .. rest
   local k = terms_at(ARGV.payloads .. id)
   if has_owner(k) then k.usage = noted_usage(ARGV.progress .. id) end
-  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', k)
+  conclude(id, state, struct.pack('>I2', #header) .. header, results or '', k, n or 1)
 end

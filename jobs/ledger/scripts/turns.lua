@@ -4,6 +4,9 @@ local CHUNK = 32                             -- jobs of an owner that are read a
 local OWNERS = 128                           -- most that take turns in one claim: those with the lowest times
 local anonymous = waiting > 0
 
+-- Estimated tokens of a job without an owner, as `Task.work`: its payload has about 76 bytes besides the inputs.
+local function estimate(count, size) return math.max(0, size - 76) / 4 + 2 * count end
+
 local function tag_of(owner) return tonumber(redis.call('HGET', KEYS.shares, owner)) or 0 end
 
 -- An owner's jobs, the most urgent first. `key` is its line, or the queue for the anonymous owner.
@@ -61,7 +64,7 @@ local function claim_by_turns()
         if type(count) == 'number' then
           inputs, used = inputs + count, used + math.min(count, part)
           local work = whole(envelope.work, 0)
-          if work == 0 then work = count + size / 4 end   -- about four bytes are a token
+          if work == 0 then work = estimate(count, size) end
           local weight = tonumber(envelope.weight) or 1
           last = math.max(last, turn.tag)
           turn.tag = turn.tag + math.max(1, work) / (weight > 0 and weight or 1)

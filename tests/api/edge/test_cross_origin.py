@@ -33,7 +33,8 @@ def is_readable(answer: httpx.Response) -> bool:
     """Whether a browser hands the answer on to a page of APP."""
     allowed = answer.headers.get("access-control-allow-origin") in (APP, "*")
     exposed = set(answer.headers.get("access-control-expose-headers", "").split(", "))
-    return allowed and exposed == {"location", "retry-after", "preference-applied", "idempotency-replayed"}
+    ours = {"location", "retry-after", "preference-applied", "idempotency-replayed"}
+    return allowed and exposed == ours | {"ratelimit", "ratelimit-policy"}
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/some-id", "/v1/models", "/anything"])

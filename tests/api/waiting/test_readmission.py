@@ -78,6 +78,22 @@ async def test_a_stream_ends_when_the_caller_is_no_longer_admitted(
         await parked(services, 0)
 
 
+async def test_the_end_that_an_event_reports_does_not_name_the_owner(
+    settings: Settings, queue: JobQueue
+) -> None:
+    async with mounted(settings, resolver=Revocable()) as (client, services):
+        job_id = await submitted(client)
+        paths = [f"/v1/jobs/{job_id}?wait=60", f"/v1/jobs/{job_id}/events"]
+        waits = [asyncio.create_task(client.get(path)) for path in paths]
+        await parked(services, 2)
+        await run_one(queue)
+        async with asyncio.timeout(15):
+            answers = await asyncio.gather(*waits)
+        for answer in answers:
+            assert '"status":"succeeded"' in answer.text
+            assert "alice" not in answer.text
+
+
 async def test_a_wait_goes_on_while_the_keys_cannot_be_read(settings: Settings, queue: JobQueue) -> None:
     resolver = Revocable()
     alice = resolver.now

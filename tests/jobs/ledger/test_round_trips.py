@@ -57,6 +57,31 @@ async def test_a_submit_is_one_script_also_if_a_request_waits(
     await run_one(warm)
 
 
+OF_A_SUBMIT = {
+    **{"evalsha": 1, "time": 1, "zcard": 3, "mget": 1, "llen": 1, "exists": 1, "set": 1, "zcount": 1},
+    **{"zadd": 2, "mset": 1, "zremrangebyrank": 1, "pexpire": 1},
+}
+OF_A_FINISH = {
+    **{"evalsha": 1, "time": 1, "zcard": 2, "mget": 2, "set": 1, "strlen": 1, "hmget": 1, "zrem": 1},
+    **{"del": 1, "decrby": 2},
+}
+
+
+async def test_limits_cost_the_anonymous_owner_no_command(warm: JobQueue, redis: ArqRedis) -> None:
+    """The commands within the scripts. A finish has one more than without the limit of a queue's inputs."""
+
+    async def commands(step: Callable[[], Awaitable[object]]) -> dict[str, int]:
+        await redis.config_resetstat()
+        await step()
+        stats = await redis.info("commandstats")
+        found = {name.removeprefix("cmdstat_"): each["calls"] for name, each in stats.items()}
+        return {name: calls for name, calls in found.items() if not name.startswith("config")}
+
+    assert await commands(lambda: warm.submit(new_job())) == OF_A_SUBMIT
+    claimed, _ = await warm.claim(MODEL, 1)
+    assert await commands(lambda: warm.finish(MODEL, [ending(claimed[0])])) == OF_A_FINISH
+
+
 async def test_a_job_takes_a_claim_a_start_and_a_finish(warm: JobQueue, redis: ArqRedis) -> None:
     """A claim of several shards first looks at those that it has not seen lately."""
     await warm.submit(new_job(), watcher=WATCHER)

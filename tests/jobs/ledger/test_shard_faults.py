@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from jobs.errors import WritesRefused
 from jobs.ledger import keys
-from jobs.ledger.admission import Admission
+from jobs.ledger.admission import Admission, Used
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.rounds import Rounds
@@ -225,7 +225,7 @@ async def test_a_standstill_delays_submits_to_many_shards_no_longer_than_to_one(
     admission = Admission(shards)
 
     async def limits(shard: Shard) -> None:
-        async with admission.limits(MODEL, shard, 1, 1):
+        async with admission.limits(MODEL, shard, Used(1, 1, 1)):
             pass
 
     async with asyncio.timeout(10):

@@ -37,7 +37,7 @@ class Sent:
         if self.error:
             raise self.error
         answers = [QueueUnavailable("not on disk") if each in self.refused else each for each in ids]
-        return [*answers, len(ids), 0]
+        return [*answers, len(ids), 0, 0]
 
 
 def submission(job_id: str, size: int = 1) -> Submission:

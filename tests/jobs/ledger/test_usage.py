@@ -18,7 +18,7 @@ from tests.jobs.ledger.test_endings import End, claim, every_way, finished, put
 from tests.ledger import COMPUTE_US, MODEL, TOKENS, JobQueue, ending
 
 NUMBER = 4
-MOST = 8
+MOST = 11
 """Most commands that a named owner costs, for all jobs that end at once; three more with metrics."""
 
 DAY_MS = 86_400_000

@@ -165,7 +165,7 @@ async def test_what_was_submitted_survives_the_servers_death(own: Own) -> None:
 @on_disk
 @pytest.mark.usefixtures("impatient")
 async def test_what_is_not_synced_is_not_accepted(own: Own) -> None:
-    job_id = await own.queue("disk").id_of_key("once", "")
+    job_id = await own.queue("disk").new_id(idempotency_key="once")
     own.stop_syncing()
     with pytest.raises(QueueUnavailable, match="has not synced"):
         await own.queue("disk").submit(new_job("text"), idempotency_key="once", job_id=job_id)
@@ -212,7 +212,7 @@ async def test_a_server_that_keeps_no_file_any_more_accepts_nothing(own: Own) ->
 async def test_without_a_replica_nothing_is_accepted(own: Own, attach: Callable[[], Redis]) -> None:
     await check(own.settings("replica"))
     queue = own.queue("replica")
-    job_id = await queue.id_of_key("once", "")
+    job_id = await queue.new_id(idempotency_key="once")
     for _ in range(2):
         with pytest.raises(QueueUnavailable, match="no replica has the job"):
             await queue.submit(new_job("text"), idempotency_key="once", job_id=job_id)

@@ -5,14 +5,17 @@ from importlib.resources import files
 
 import pytest
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 
 from jobs.access.api_key import ApiKey
 from jobs.access.key_store import KeyStore
-from jobs.ledger import keys
+from jobs.ledger import keys, waits
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Progress
 from jobs.monitoring.history import History
+from jobs.monitoring.owner_metrics import OwnerTotals
 from jobs.monitoring.roster import Roster
+from jobs.owners import Limits, Sender
 from jobs.settings import Settings
 from jobs.store import lua
 from jobs.store.lua import Script, script
@@ -84,14 +87,11 @@ def test_names_stand_for_positions(monkeypatch: pytest.MonkeyPatch) -> None:
 async def live(queue: JobQueue) -> None:
     """All that is done with jobs, in each shard."""
     for number in range(NUMBER):
-        ids = [
-            (
-                await queue.submit(
-                    new_job(f"{number} {i}", expires_in=600.0), job_id=new_id(number), watcher=WATCHER
-                )
-            )[0].id
-            for i in range(6)
-        ]
+        ids = []
+        for i in range(6):
+            new = new_job(f"{number} {i}", expires_in=600.0)
+            new = replace(new, sender=Sender("alice", limits=Limits(queued_jobs=9))) if i % 2 else new
+            ids.append((await queue.submit(new, job_id=new_id(number), watcher=WATCHER))[0].id)
         for job_id in ids:
             await queue.read(job_id, watcher=WATCHER)
         claimed, _ = await queue.claim(MODEL, 5)
@@ -119,6 +119,8 @@ async def live(queue: JobQueue) -> None:
     history = History(queue.shards)
     await history.record()
     await history.read()
+    await OwnerTotals(queue.shards).read()
+    await waits.exchange(queue.shards.first, WATCHER, {"alice": 1})
     await KeyStore(queue.shards.first).create(ApiKey(id="", owner="alice", digest=""))
 
 

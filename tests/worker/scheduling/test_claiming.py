@@ -83,7 +83,7 @@ async def test_payloads_count_by_their_bytes_too(queue: JobQueue, serving: Servi
     async with serving(max_batch_items=1, window_bytes=25_000) as worker:
 
         async def full() -> bool:
-            return worker._leases.bytes > 25_000 and not worker._claim_due.is_set()
+            return worker._leases.bytes > 25_000 and not worker._window.claim_due.is_set()
 
         await until(full)  # and it claims no more until a batch is taken
         assert len(worker._leases) <= 1 + 3
