@@ -67,6 +67,7 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
         expires_in=None if envelope.expires_in is UNSET else envelope.expires_in,
         result_ttl=None if envelope.result_ttl is UNSET else envelope.result_ttl,
         keep_inputs=envelope.keep_inputs,
+        task=spec.task,
         given={name: parameters[name] for name in given} if spec.defaults else None,
     )
 
