@@ -66,7 +66,8 @@ async def test_every_change_has_a_new_version(store: KeyStore) -> None:
     assert len({version for version, _ in versions}) == 4
     assert (await store.snapshot()).version == versions[-1][0]
     again, now = await store.revoke(key.id)
-    assert again.revoked and not now
+    assert again.revoked
+    assert not now
     assert (await store.version())[0] == versions[-1][0], "nothing has changed"
 
 
