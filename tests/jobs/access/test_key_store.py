@@ -147,10 +147,10 @@ async def test_a_record_that_no_key_can_have_is_none(
 @pytest.mark.parametrize("data", [b'{"id":"\xff"}', b'{"x":' + b"[" * 100_000, b"\xff", b""])
 async def test_a_record_that_is_no_text_is_none(store: KeyStore, redis: ArqRedis, data: bytes) -> None:
     key, _ = await store.create(ALICE)
-    await redis.hset(keys.API_KEYS.of(), "k_odd", data)  # type: ignore[misc]
+    await redis.hset(keys.API_KEYS.of(), mapping={"k_odd": data})  # type: ignore[misc]
     admin = json.dumps(RECORD | {"id": "admin_01234567"})
     for name in (b"\xff", b"admin_01234567"):
-        await redis.hset(keys.API_KEYS.of(), name, admin)  # type: ignore[misc]
+        await redis.hset(keys.API_KEYS.of(), mapping={name: admin})  # type: ignore[misc]
     assert await store.list() == [key]
 
 
