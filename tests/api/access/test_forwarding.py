@@ -122,7 +122,7 @@ async def test_a_name_that_breaks_the_rule_is_refused(settings: Settings, name: 
 @pytest.mark.parametrize("name", [b"alice\xa0", b"\x85alice", b"alice\xc2\xa0"])
 async def test_a_name_is_not_made_another_one(settings: Settings, name: bytes) -> None:
     """Only the space that belongs to no header's value is removed (RFC 9110, section 5.5)."""
-    headers = [("x-forwarded-user", name)]
+    headers = [(b"x-forwarded-user", name)]
     settings = settings.model_copy(
         update={"owner_header": "X-Forwarded-User", "trusted_proxies": "127.0.0.1"}
     )
