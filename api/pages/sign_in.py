@@ -29,7 +29,7 @@ PATH = "/sign-in"
 _LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*")
 """A path and query of this server. Browsers read `//host`, `/\\host` and `/<tab>/host` as another server."""
 
-_NOT_ACCEPTED = "This key is not accepted: it is unknown, revoked or expired."
+_NOT_ACCEPTED = "This key is not accepted: it is unknown, revoked, rotated or expired."
 _OLD_FORM = "This form is too old, or the browser does not accept cookies. Try again."
 
 
