@@ -36,7 +36,8 @@
 --@arg unreadable_results
 
 local waiting = redis.call('ZCOUNT', KEYS.queue, '-inf', now)
-local shared = redis.call('EXISTS', KEYS.turns) == 1
+local turns = redis.pcall('ZCARD', KEYS.turns)
+local shared = type(turns) == 'number' and turns > 0    -- not if it holds another program's data
 local left = waiting + (shared and redis.call('ZCOUNT', KEYS.queue, PARKED, '+inf') or 0)
 local most = math.min(ARGV.inputs, math.ceil(left / ARGV.workers))
 local before = ARGV.before == '' and NOTHING or cmsgpack.unpack(ARGV.before)

@@ -51,13 +51,9 @@ redis.call('ZCARD', KEYS.recent)
 for at = EACH.first, #ARGV, EACH.size do
   if EACH.watcher ~= '' then redis.call('HLEN', KEYS.watched) break end
 end
+local owned                                  -- whether the key of that name can be used
 for at = EACH.first, #ARGV, EACH.size do
-  if EACH.owner ~= '' then
-    redis.call('ZCARD', line_of(EACH.owner, ARGV.model))
-    redis.call('ZCARD', KEYS.turns)
-    redis.call('HLEN', KEYS.shares)
-    redis.call('HLEN', KEYS.owned)
-  end
+  if EACH.owner ~= '' then owned = type(redis.pcall('HLEN', KEYS.owned)) == 'number' break end
 end
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
 local most_inputs = tonumber(ARGV.most_inputs)
@@ -96,6 +92,8 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if redis.call('EXISTS', payload_key, ARGV.results .. id) > 0 then return {'exists'} end
 
   local payload = head .. uint(now)
+  local damaged = owner ~= '' and (not owned and KEYS.owned or damage_of(owner, ARGV.model))   -- others go on
+  if damaged then return {'damaged', damaged} end
   local refused = sender and refusal(sender, #payload)
   if refused then return refused end
   if depth >= most_jobs then return {'full', 'jobs'} end
