@@ -1,4 +1,5 @@
-"""`batchline keys`: creates, lists, revokes and rotates API keys. They are stored in Redis.
+"""`batchline keys`: creates, lists, revokes and rotates API keys. They are stored in Redis, by default in the
+embedded one of a running `batchline serve`.
 
 A secret is printed once, alone on stdout. Everything else, also the log lines for audits, goes to stderr.
 """
@@ -22,6 +23,7 @@ from jobs.ledger.shards import Shards
 from jobs.models import ModelCatalog, load_catalog
 from jobs.process import logs
 from jobs.settings import Settings, load_settings
+from jobs.store.embedded import with_embedded
 from jobs.store.store import open_store
 
 log = structlog.get_logger("keys")
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 1 if Redis cannot be reached or there is no such key. Wrong arguments: 2."""
     arguments = key_arguments.parser().parse_args(argv)
     try:
-        settings = load_settings()
+        settings = with_embedded(load_settings())
         logs.configure("info", settings.log_format)
         asyncio.run(COMMANDS[arguments.command](settings, arguments))
     except BatchlineError as error:

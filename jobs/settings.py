@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     """The models that are served."""
     host: str = "127.0.0.1"
     """The address that the API listens on."""
+    published_host: str | None = None
+    """The address at which a container's port is published; by default `host`. The warning that everybody may
+    use a server without keys depends on it."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8000
     """The port that the API listens on."""
     allowed_hosts: str = "auto"

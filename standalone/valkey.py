@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
+from jobs.store import embedded
 from jobs.store.connection import UNREACHABLE, connect
 from standalone.child import Child
 from standalone.terminal import say
@@ -21,7 +22,7 @@ from standalone.terminal import say
 LOCK_WAIT = 3.0
 """Seconds to wait for an ending instance to release its folder."""
 
-CONFIGURATION = """\
+_SETTINGS = """\
 # Generated at each start; changes are lost.
 bind 127.0.0.1
 port {port}
@@ -55,7 +56,7 @@ class EmbeddedValkey:
     def _take_folder(self) -> int:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            lock = os.open(self.folder / embedded.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(
                 f"BATCHLINE_DATA_DIR: cannot write to {self.folder}: {error.strerror}"
@@ -76,11 +77,9 @@ class EmbeddedValkey:
 
     def child(self) -> Child:
         """Writes the configuration and returns the server as a child."""
-        path = self.folder / "valkey.conf"
+        path = self.folder / embedded.CONFIGURATION
         folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
-        text = CONFIGURATION.format(
-            port=self._port, password=self._password, folder=folder, fsync=self._fsync
-        )
+        text = _SETTINGS.format(port=self._port, password=self._password, folder=folder, fsync=self._fsync)
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
         self._log.write_bytes(b"")

@@ -61,7 +61,8 @@ def access(settings: Settings, admin_keys: AdminKeys, first: Shard) -> Access:
 
 def is_open(settings: Settings) -> bool:
     """Whether other machines may reach the server and nobody needs a key."""
-    return settings.auth == "off" and not settings.owner_header and not _is_loopback(settings.host)
+    address = settings.published_host or settings.host
+    return settings.auth == "off" and not settings.owner_header and not _is_loopback(address)
 
 
 def _is_loopback(host: str) -> bool:

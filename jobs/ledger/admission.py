@@ -33,8 +33,21 @@ class Used(NamedTuple):
     def __sub__(self, other: "Used") -> "Used":
         return Used(self.jobs - other.jobs, self.bytes - other.bytes, self.inputs - other.inputs)
 
+    def named(self, what: str) -> dict[str, int]:
+        """Returns the numbers as arguments of a script."""
+        return {f"{what}_{name}": number for name, number in zip(self._fields, self, strict=True)}
+
 
 NONE = Used(0, 0, 0)
+
+
+class Room(NamedTuple):
+    """What a shard may hold of a model."""
+
+    most: Used
+    """What the other shards leave of the queue's limits."""
+    part: Used
+    """The shard's equal part of them, of which each owner has its own part (`has_part` in submit.lua)."""
 
 
 class Admission:
@@ -50,12 +63,12 @@ class Admission:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
-    async def limits(self, model: str, shard: Shard, sent: Used) -> AsyncIterator[Used]:
-        """The most that the shard may hold of the model, while so much is sent to it."""
-        settings = self._shards.settings
+    async def limits(self, model: str, shard: Shard, sent: Used) -> AsyncIterator[Room]:
+        """What the shard may hold of the model, while so much is sent to it."""
+        settings, shards = self._shards.settings, len(self._shards)
         most = Used(settings.max_queued_jobs, settings.max_queued_bytes, settings.max_queued_inputs)
-        if len(self._shards) == 1:
-            yield most
+        if shards == 1:
+            yield Room(most, most)
             return
         async with self._locks[model]:
             if time.monotonic() - self._counted.get(model, -COUNT_EVERY) >= COUNT_EVERY:
@@ -63,7 +76,7 @@ class Admission:
         others, place = self._others(model, shard), (model, shard.number)
         self._sending[place] = self._sending.get(place, NONE) + sent
         try:
-            yield most - others
+            yield Room(most - others, Used(*(limit // shards for limit in most)))
         finally:
             self._sending[place] -= sent
 

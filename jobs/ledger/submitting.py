@@ -102,14 +102,13 @@ class Submits:
         try:
             size = sum(len(submission.payload) + STAMP for submission, _ in batch)
             sent = Used(len(batch), size, sum(submission.inputs for submission, _ in batch))
-            async with self._admission.limits(self._model, self._shard, sent) as most:
+            async with self._admission.limits(self._model, self._shard, sent) as room:
                 parameters = self._shard.parameters(
                     self._send.script,
                     self._model,
                     each,
-                    most_jobs=most.jobs,
-                    most_bytes=most.bytes,
-                    most_inputs=most.inputs,
+                    **room.most.named("most"),
+                    **room.part.named("part"),
                 )
                 *outcomes, jobs, held, inputs = await self._shard.call(lambda: self._send(parameters))
                 self._admission.learn(self._model, self._shard, Used(jobs, held, inputs))

@@ -25,6 +25,9 @@
 --@arg most_jobs
 --@arg most_bytes
 --@arg most_inputs
+--@arg part_jobs  of this shard in the limits of the queue
+--@arg part_bytes
+--@arg part_inputs
 --@arg idempotency_ttl  ms
 --@arg recent_jobs  most recent jobs
 --@arg recent_of_owner  prefix of the lists of each owner's recent jobs
@@ -74,6 +77,16 @@ local function position(owner, score, added)
   return ahead[score]
 end
 
+-- A full queue still accepts jobs of a named owner that has less than its part of it, until it holds twice its limits.
+-- Otherwise an owner that floods the queue would keep all others out.
+local function has_part(sender, size)
+  local held, owners = work_of(sender), redis.call('ZCARD', KEYS.turns) + 1
+  local function fits(all, own, more, most, part) return all + more <= most + part and own + more <= part / owners end
+  return fits(depth, held.jobs, 1, most_jobs, tonumber(ARGV.part_jobs))
+    and fits(bytes, held.bytes, size, most_bytes, tonumber(ARGV.part_bytes))
+    and fits(inputs, held.inputs, sender.inputs, most_inputs, tonumber(ARGV.part_inputs))
+end
+
 local function accept(id, head, head_start, latest, fingerprint, digest, watcher, owner, count, sender)
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
@@ -96,9 +109,9 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if damaged then return {'damaged', damaged} end
   local refused = sender and refusal(sender, #payload)
   if refused then return refused end
-  if depth >= most_jobs then return {'full', 'jobs'} end
-  if bytes + #payload > most_bytes then return {'full', 'bytes'} end
-  if inputs + count > most_inputs then return {'full', 'inputs'} end
+  local full = depth >= most_jobs and 'jobs' or bytes + #payload > most_bytes and 'bytes'
+    or inputs + count > most_inputs and 'inputs'
+  if full and not (sender and has_part(sender, #payload)) then return {'full', full} end
 
   local score, n = now - head_start, #recent
   redis.call('SET', payload_key, payload)

@@ -133,6 +133,8 @@ def test_the_secret_is_not_in_the_settings_text() -> None:
         ({"host": "::1"}, False),
         ({"host": "0.0.0.0"}, True),
         ({"host": "batchline.example.org"}, True),
+        ({"host": "0.0.0.0", "published_host": "127.0.0.1"}, False),
+        ({"host": "0.0.0.0", "published_host": "0.0.0.0"}, True),
         ({"host": "0.0.0.0", "auth": "keys"}, False),
         ({"host": "0.0.0.0", "owner_header": "x-user", "trusted_proxies": "::1"}, False),
     ],

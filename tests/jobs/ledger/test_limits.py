@@ -4,13 +4,15 @@ The windows are so long, or the rates so low, that no test depends on the time t
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any
 
 import pytest
+from arq.connections import ArqRedis
 from msgspec.structs import replace
 
-from jobs.errors import IdempotencyMismatch, JobTooLarge, LimitExceeded, QueueDamaged
+from jobs.errors import IdempotencyMismatch, JobTooLarge, LimitExceeded, QueueDamaged, QueueFull
 from jobs.ledger import keys
 from jobs.ledger.limiting import Standing
 from jobs.owners import Limits, Sender
@@ -197,6 +199,17 @@ async def test_two_processes_and_all_shards_together_allow_exactly_the_limit(
     assert len(homes) == 1
 
 
+async def test_jobs_with_idempotency_keys_have_the_same_limits(queue: JobQueue) -> None:
+    """With several shards too, where a key's digest would spread them."""
+    new = sent_by(inputs_per_minute=5)
+    for number in range(3):
+        await queue.submit(new, idempotency_key=f"key {number}")
+    for _ in range(2):
+        await queue.submit(new)
+    for number in range(3, 12):
+        await refused(queue, new, idempotency_key=f"key {number}")
+
+
 async def test_a_senders_idempotency_key_is_found_again_after_its_limits_changed(queue: JobQueue) -> None:
     for owner in ("ann", "bob", "cy", "di"):
         changes: list[dict[str, Any]] = [{}, {"queued_jobs": 5}, {"inputs_per_minute": 50}]
@@ -274,3 +287,26 @@ async def test_foreign_numbers_lose_no_job(queue: JobQueue, number: str) -> None
     job, _ = await queue.submit(sent_by(inputs_per_minute=50, queued_jobs=10))
     assert job.status == "queued"
     assert 0 < await queue.redis.pttl(key) <= 60_000
+
+
+async def test_an_owner_that_fills_the_queue_keeps_nobody_out(redis: ArqRedis, settings: Settings) -> None:
+    """A full queue takes jobs of owners that have less than their part, up to twice its limit in all."""
+    queue = JobQueue(redis, settings.model_copy(update={"max_queued_jobs": 40}), [MODEL])
+    accepted: Counter[str] = Counter()
+    with contextlib.suppress(QueueFull):
+        for _ in range(100):
+            await queue.submit(sent_by("flood"))
+    assert (await queue.depth())[MODEL].unfinished == 40
+    for owner in ("ann", "bob", "flood", *(f"owner{i}" for i in range(100))):
+        with contextlib.suppress(QueueFull):
+            for _ in range(50):
+                await queue.submit(sent_by(owner))
+                accepted[owner] += 1
+    assert accepted["ann"] >= 2
+    assert accepted["bob"] >= 1
+    assert accepted["flood"] == 0
+    depth = (await queue.depth())[MODEL].unfinished
+    assert 40 < depth <= 80
+    with pytest.raises(QueueFull):
+        await queue.submit(new_job())
+    await queue.close()
