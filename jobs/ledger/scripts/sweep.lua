@@ -29,7 +29,7 @@ local function has_ended(id)                 -- a stock client's abort may reque
   redis.call('ZREM', KEYS.queue, id)
   redis.call('ZREM', KEYS.deadlines, id)
   forget(id, outline(ARGV.payloads .. id) or 1)   -- it is gone already, unless the record is another program's data
-  disown(id)
+  leaving[#leaving + 1] = id
   return true
 end
 
@@ -121,7 +121,7 @@ end
 -- Counts back jobs that ended without their owner: a worker of an older release knows of none, and another program may have
 -- deleted a job. The payload of an unfinished job has no lifetime.
 for _, id in ipairs(redis.pcall('HRANDFIELD', KEYS.owned, 8)) do
-  if redis.call('PTTL', ARGV.payloads .. id) ~= -1 then disown(id) end
+  if redis.call('PTTL', ARGV.payloads .. id) ~= -1 then leaving[#leaving + 1] = id end
 end
 
 settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs, ARGV.model)

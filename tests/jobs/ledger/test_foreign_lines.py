@@ -1,4 +1,4 @@
-"""Another program's data under the keys of owners' lines and turns: jobs of others are run, and none is lost."""
+"""Foreign data under the keys of owners' lines and turns: jobs of others are run, and none is lost."""
 
 import asyncio
 from collections import Counter
