@@ -84,13 +84,16 @@ class KeyStore:
             raise KeyChanged(f"the id {key.id} is in use; try again")
         return key, secret
 
-    async def revoke(self, key_id: str) -> ApiKey:
-        """Revokes the key for ever; a key that is revoked already stays as it is. Raises KeyNotFound."""
+    async def revoke(self, key_id: str) -> tuple[ApiKey, bool]:
+        """Revokes the key for ever; returns it, and whether it was not revoked before. Raises KeyNotFound."""
+        fresh = False
 
         def revoked(key: ApiKey, now: int) -> ApiKey:
-            return key if key.revoked is not None else msgspec.structs.replace(key, revoked=now)
+            nonlocal fresh
+            fresh = key.revoked is None
+            return msgspec.structs.replace(key, revoked=now) if fresh else key
 
-        return await self._change(key_id, revoked)
+        return await self._change(key_id, revoked), fresh
 
     async def rotate(self, key_id: str, grace: int) -> tuple[ApiKey, str]:
         """Gives the key a new secret. The present one is accepted for `grace` more milliseconds.

@@ -13,6 +13,7 @@ from arq.connections import ArqRedis
 
 from api.access import key_ring
 from api.access.key_ring import KeyRing
+from api.access.key_table import WIDTH
 from jobs.access.api_key import ApiKey, digest, new_secret
 from jobs.access.key_store import KeyStore
 from jobs.errors import QueueUnavailable
@@ -75,7 +76,7 @@ async def test_the_earlier_secret_is_accepted_for_the_grace(store: KeyStore, rin
 async def test_all_secrets_take_the_same_work(
     store: KeyStore, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One hash and one comparison, of the same length."""
+    """The same hashes, and comparisons with all places of a bucket, each of the same length."""
     _, secret = await store.create(ALICE)
     revoked, revoked_secret = await store.create(ALICE)
     await store.revoke(revoked.id)
@@ -83,20 +84,21 @@ async def test_all_secrets_take_the_same_work(
     work: list[object] = []
 
     def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any) -> Any:
+        def call(*given: Any, **how: Any) -> Any:
             work.append((name, *map(len, given)))
-            return function(*given)
+            return function(*given, **how)
 
         return call
 
     monkeypatch.setattr(hashlib, "sha256", noted("hash", hashlib.sha256))
+    monkeypatch.setattr(hashlib, "blake2b", noted("bucket", hashlib.blake2b))
     monkeypatch.setattr(hmac, "compare_digest", noted("compare", hmac.compare_digest))
     done = []
     for given in (secret, revoked_secret, new_secret(), "bl_" + "?" * 43, digest(secret)[:46]):
         work.clear()
         ring.by_secret(given)
         done.append(list(work))
-    assert done == [[("hash", 46), ("compare", 32, 32)]] * 5
+    assert done == [[("hash", 46), ("bucket", 32), *[("compare", 32, 32)] * WIDTH]] * 5
 
 
 async def test_known_keys_are_accepted_without_redis_for_a_while(

@@ -65,8 +65,9 @@ async def test_every_change_has_a_new_version(store: KeyStore) -> None:
     assert versions[0][0] == ""
     assert len({version for version, _ in versions}) == 4
     assert (await store.snapshot()).version == versions[-1][0]
-    again = await store.revoke(key.id)
+    again, now = await store.revoke(key.id)
     assert again.revoked
+    assert not now
     assert (await store.version())[0] == versions[-1][0], "nothing has changed"
 
 
