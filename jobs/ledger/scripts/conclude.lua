@@ -10,7 +10,7 @@
 
 local ended, gone, freed, freed_inputs = {}, {}, 0, 0
 local forgotten = {}                         -- ids that `forget` has seen: their payloads are only deleted by `settle`
-local leaving, owed = {}, {}                 -- for owned.lua: ids; for usage.lua: what `conclude` got of named owners' jobs
+local leaving, owed = {}, {}                 -- for owned.lua: ids; for usage.lua: `k` and `state`
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
 local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days

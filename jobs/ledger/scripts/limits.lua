@@ -38,7 +38,7 @@ local function interval(limit, window) return limit > 0 and window / limit or ma
 -- ms by which a rate is ahead of the clock: a burst at most, also after the clock was set back or the limit changed.
 local function ahead(arrival, burst, step) return math.max(0, math.min((arrival or 0) - now, burst * step)) end
 
-local function burst_of(i, limit) return i == 1 and math.max(limit, 1) or limit end   -- a request counts as 1, however low its rate
+local function burst_of(i, limit) return i == 1 and math.max(limit, 1) or limit end   -- a request always counts as 1
 
 -- The first reason why the sender's job is refused, or nil: {'limited', policy, ms to retry after or 0 if unknown},
 -- {'never', policy} if the job alone is more than the limit, {'damaged', key}. `replay`: only the request is counted.

@@ -1,4 +1,4 @@
--- Included by conclude.lua, which knows the jobs that are `leaving`: what a job's end takes from the unfinished work of its owner (limits.lua).
+-- Included by conclude.lua, which has the `leaving` jobs: what an end takes from the unfinished work of the owner (limits.lua).
 --
 -- A submit writes for each job of a named owner what it counted, and an end counts back exactly that, once: whoever ends
 -- the job, how often the end is sent, and whatever its payload holds by then.

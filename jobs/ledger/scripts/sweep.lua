@@ -21,7 +21,7 @@
 --@arg unswept  time without a sweep after which leases are extended, ms
 --@arg extension  ms
 
-local OWNERS, CHECKED = 128, 64              -- owners whose lines are counted; parked jobs of which a sweep looks for the place
+local OWNERS, CHECKED = 128, 64              -- owners whose lines are counted; parked jobs that a sweep looks for
 local answer = {0, 0, 0}
 
 local function has_ended(id)                 -- a stock client's abort may requeue a job that had just ended
