@@ -70,8 +70,9 @@ class KeyRing:
         self._callers: dict[str, Caller] = {}
         self._confirmed = -math.inf
         """When Redis last answered, by the monotonic clock."""
-        self._ahead = 0.0
-        """Milliseconds by which the server's clock is ahead of the monotonic one."""
+        self._ahead = (time.time() - time.monotonic()) * 1000
+        """Milliseconds by which the server's clock is ahead of the monotonic one. Before its first answer, by
+        which this machine's is: a session must not last longer without Redis."""
         self._usable: dict[bytes, str] = {}
         """Digests that are accepted, with the ids of their keys."""
         self._on_end: list[Callable[[str], object]] = []
@@ -148,8 +149,9 @@ class KeyRing:
                 found = await self._store.snapshot()
                 if self._version is not None:
                     _log_changes(self._stored, found.keys)
-                self._stored, self._version, now = found.keys, found.version, found.now
+                self._stored, now = found.keys, found.now
                 self._install()
+                self._version = found.version  # last: after an error, the keys are loaded again
             self._confirmed = time.monotonic()
             self._ahead = now - self._confirmed * 1000
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import json
 import math
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from api.access.key_table import WIDTH
 from jobs.access.api_key import ApiKey, digest, new_secret
 from jobs.access.key_store import KeyStore
 from jobs.errors import QueueUnavailable
+from jobs.ledger import keys
 from jobs.ledger.shards import Shards
 from jobs.owners import Limits, Sender
 from jobs.settings import Settings
@@ -62,6 +64,38 @@ async def test_keys_that_are_not_accepted(store: KeyStore, ring: KeyRing) -> Non
     assert [ring.by_id(key.id) is None for key in (revoked, expired, rotated)] == [True, True, False]
     for secret in (revoked_secret, expired_secret, old_secret, "", "bl_", "\udcff", rotated.digest):
         assert ring.by_secret(secret) is None
+
+
+async def test_a_malformed_record_does_not_keep_a_revocation_from_taking_effect(
+    store: KeyStore, ring: KeyRing, redis: ArqRedis
+) -> None:
+    key, secret = await store.create(ALICE)
+    await ring.refresh()
+    odd = json.dumps({"id": "k_odd", "owner": "mallory", "digest": "zz"})
+    await redis.hset(keys.API_KEYS.of(), "k_odd", odd)  # type: ignore[misc]
+    await store.revoke(key.id)
+    await ring.refresh()
+    assert ring.by_secret(secret) is None
+
+
+async def test_keys_that_could_not_be_installed_are_loaded_again(
+    store: KeyStore, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a bug would hide a revocation until the next change."""
+    key, secret = await store.create(ALICE)
+    await ring.refresh()
+    await store.revoke(key.id)
+    with monkeypatch.context() as broken:
+        broken.setattr(key_ring, "_entries", lambda key: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await ring.refresh()
+    await ring.refresh()
+    assert ring.by_secret(secret) is None
+
+
+def test_before_redis_has_answered_the_time_is_that_of_this_machine(store: KeyStore) -> None:
+    """The age of an admin key's session is computed from it."""
+    assert abs(KeyRing(store, cache=300).now() - time.time() * 1000) < 5000
 
 
 async def test_the_earlier_secret_is_accepted_for_the_grace(store: KeyStore, ring: KeyRing) -> None:
