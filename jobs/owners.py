@@ -14,6 +14,10 @@ RULE = "1 to 64 letters, digits, dots, dashes, underscores and @, beginning with
 """NAME in words."""
 
 
+LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
+"""Shares beyond these count as these: the sums of virtual times must stay finite (as in `turns.lua`)."""
+
+
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the senders of one key may use; None for no limit."""
 

@@ -16,7 +16,7 @@ from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.views import UNREADABLE, input_count
 from jobs.ledger.wire import FUNCTION, Payload, decode_payload
 from jobs.models import ModelSpec
-from jobs.owners import Sender
+from jobs.owners import LEAST_WEIGHT, MOST_WEIGHT, Sender
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobRequest, JobState, NewJob, validate_request
 from worker.batching.flows import Item
@@ -45,7 +45,9 @@ class LeasedJob(HeldJob):
         self._parameters_key = msgspec.json.encode(job.parameters, order="deterministic")
         self.rank = priorities.rank(job.priority)
         """Its priority, 0 for the highest."""
-        self.weight = job.sender.weight
+        # a stock client may send any weight; its jobs are the anonymous owner's
+        share = job.sender.weight if claimed.owner else 1.0
+        self.weight = min(max(share, LEAST_WEIGHT), MOST_WEIGHT)
         """Its owner's share."""
         self.start_by = 0
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""

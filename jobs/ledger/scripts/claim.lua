@@ -18,10 +18,9 @@
 --@include values.lua
 --@include payload.lua
 --@include many.lua
---@include lines.lua
 --@include strings.lua
---@include conclude.lua
---@include terminate.lua
+--@include job_keys.lua
+--@include notify.lua
 --@arg model
 --@arg inputs  most inputs
 --@arg share  inputs after which only jobs with a score below `preferred` are taken
@@ -35,12 +34,16 @@
 --@arg unreadable  what the record of a job with an invalid payload says: the last fields of its header, and its results
 --@arg unreadable_results
 
+local NOTHING = {}
 local waiting = redis.call('ZCOUNT', KEYS.queue, '-inf', now)
-local shared = redis.call('EXISTS', KEYS.turns) == 1
+local aborting = redis.call('ZCARD', KEYS.abort) > 0
+local turns = redis.pcall('ZCARD', KEYS.turns)
+local shared = type(turns) == 'number' and turns > 0    -- not if it holds another program's data
 local left = waiting + (shared and redis.call('ZCOUNT', KEYS.queue, PARKED, '+inf') or 0)
 local most = math.min(ARGV.inputs, math.ceil(left / ARGV.workers))
 local before = ARGV.before == '' and NOTHING or cmsgpack.unpack(ARGV.before)
 local answer, leased, ids, inputs, bytes = {now, 0, false, 0, NOTHING}, {}, {}, 0, 0
+local settle_ended                           -- once a job was ended
 local head                                   -- score of the most urgent job that stays, if known
 
 local until_then = string.format('%d', RUNNING + now + ARGV.lease)
@@ -61,6 +64,17 @@ local function lease(id, score, payload, envelope, owner)
   return count
 end
 
+local end_job                                -- the functions that end jobs exist once the first one is ended
+
+local function finish_unrun(...)
+  if not end_job then
+--@include conclude.lua
+--@include terminate.lua
+    end_job, settle_ended = terminate, settle
+  end
+  end_job(...)
+end
+
 -- Takes a waiting job out of the queue: leases it, or ends it if it cannot be run. Returns the number of its inputs and its
 -- envelope if it was leased, 'stays' if the sweep is to end it.
 local function take(id, score, owner)
@@ -74,9 +88,9 @@ local function take(id, score, owner)
   elseif aborting and redis.call('ZSCORE', KEYS.abort, id) then   -- the sweep ends it
     return 'stays'
   elseif lifetime == -2 then                 -- a stock client's payload expired while its job waited
-    terminate(id, ARGV.model, 'expired')
+    finish_unrun(id, ARGV.model, 'expired')
   elseif not payload then                    -- the key holds another program's data
-    terminate(id, ARGV.model, 'failed', ARGV.unreadable, ARGV.unreadable_results)
+    finish_unrun(id, ARGV.model, 'failed', ARGV.unreadable, ARGV.unreadable_results)
   else
     if lifetime >= 0 then                    -- enqueued by a stock client: count and list it from now on
       redis.call('PERSIST', job_key)
@@ -106,6 +120,7 @@ local function claim_in_order()              -- of a queue without named owners
 end
 
 if shared then
+--@include lines.lua
 --@include turns.lua
   claim_by_turns()
 elseif most > 0 then
@@ -115,7 +130,8 @@ for at, attempts in ipairs(strings(ARGV.attempts, ids)) do
   answer[5 + 6 * at - 2] = attempts and whole(attempts, 0)
 end
 many('ZADD', KEYS.queue, leased)
-settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs, ARGV.model)
+if settle_ended then settle_ended(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs, ARGV.model) end
+publish()
 answer[2], answer[4] = left, inputs
 if left > 0 then
   answer[3] = head or redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2] or false

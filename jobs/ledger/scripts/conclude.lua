@@ -2,8 +2,6 @@
 -- for all jobs of a queue.
 --@include job_keys.lua
 --@include notify.lua
---@include usage.lua
---@include owned.lua
 --@key abort
 --@key outbox
 --@arg groups  prefix
@@ -12,6 +10,7 @@
 
 local ended, gone, freed, freed_inputs = {}, {}, 0, 0
 local forgotten = {}                         -- ids that `forget` has seen: their payloads are only deleted by `settle`
+local leaving, owed = {}, {}                 -- for owned.lua: ids; for usage.lua: `k` and `state`
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
 local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days
@@ -36,7 +35,7 @@ local function conclude(id, state, head, results, k, inputs, claimed)
   local lifetime = seconds and seconds > 0 and math.min(math.ceil(seconds * 1000), LONGEST) or ARGV.result_ttl
   redis.call('SET', ARGV.results .. id, record, 'PX', lifetime)
   forget(id, inputs, k.keep_inputs and lifetime, claimed)
-  if k.owner or not claimed then disown(id) end   -- a claimed job's envelope comes from its worker, and was readable
+  if k.owner or not claimed then leaving[#leaving + 1] = id end   -- a claimed job's envelope comes from its worker
   ended[#ended + 1] = id
   local n = #gone
   gone[n + 1], gone[n + 2], gone[n + 3] = ARGV.leases .. id, ARGV.attempts .. id, ARGV.progress .. id
@@ -48,7 +47,7 @@ local function conclude(id, state, head, results, k, inputs, claimed)
     redis.pcall('HINCRBY', ARGV.groups .. k.group, state, 1)
     redis.pcall('PEXPIRE', ARGV.groups .. k.group, LONGEST)
   end
-  charge(k, state)
+  if k.owner then owed[#owed + 1], owed[#owed + 2] = k, state end
   tell(id, state, #record <= tonumber(ARGV.inline) and record or nil, true)
 end
 
@@ -64,7 +63,13 @@ local function settle(queue, deadlines, bytes, inputs, model)
     local left = redis.pcall('DECRBY', inputs, freed_inputs)
     if type(left) == 'number' and left < 0 then redis.call('SET', inputs, '0') end
   end
-  settle_owners()
-  if next(used) then write_usage(model) end
+  if #leaving > 0 then                       -- what only named owners need costs others nothing, not even its functions
+--@include owned.lua
+    settle_owners()
+  end
+  if #owed > 0 then
+--@include usage.lua
+    write_usage(model)
+  end
   publish()
 end

@@ -22,7 +22,10 @@ local function usage(known, prefix, name, ...)   -- the numbers of a hash, read 
   if known[name] == nil then
     local found, fields = redis.pcall('HMGET', prefix .. name, ...), {...}
     known[name] = not found.err and {}
-    for i, field in ipairs(found.err and {} or fields) do known[name][field] = math.max(0, tonumber(found[i]) or 0) end
+    for i, field in ipairs(found.err and {} or fields) do
+      local number = tonumber(found[i]) or 0
+      known[name][field] = number > 0 and number < 2^53 and number or 0   -- else another program's data
+    end
   end
   return known[name] or nil
 end
@@ -31,6 +34,11 @@ local function rates_of(sender) return usage(rates, ARGV.rates, sender.key, 'req
 local function work_of(sender) return usage(owners, ARGV.owners, sender.owner, 'jobs', 'inputs', 'bytes') end
 
 local function interval(limit, window) return limit > 0 and window / limit or math.huge end
+
+-- ms by which a rate is ahead of the clock: a burst at most, also after the clock was set back or the limit changed.
+local function ahead(arrival, burst, step) return math.max(0, math.min((arrival or 0) - now, burst * step)) end
+
+local function burst_of(i, limit) return i == 1 and math.max(limit, 1) or limit end   -- a request always counts as 1
 
 -- The first reason why the sender's job is refused, or nil: {'limited', policy, ms to retry after or 0 if unknown},
 -- {'never', policy} if the job alone is more than the limit, {'damaged', key}. `replay`: only the request is counted.
@@ -42,10 +50,10 @@ local function refusal(sender, size, replay)
   for i = 1, replay and 1 or #RATES do
     local name, limit, window = RATES[i][1], sender[RATES[i][2]], RATES[i][3]
     if limit then
-      local burst = i == 1 and math.max(limit, 1) or limit   -- a request counts as 1, however low its rate
+      local burst = burst_of(i, limit)
       if costs[name] > burst then return {'never', name} end
       local step = interval(limit, window)
-      local wait = math.max(now, arrivals[name]) + costs[name] * step - now - burst * step
+      local wait = ahead(arrivals[name], burst, step) + costs[name] * step - burst * step
       -- inf - inf is no number: a limit of 0 refuses everything
       if limit <= 0 or wait > EXACT * step then
         wait = limit > 0 and math.min(math.ceil(wait), LONG) or LONG
@@ -65,10 +73,11 @@ end
 local function charge(sender, id, size)      -- without an id, a replay
   local arrivals = rates_of(sender)
   local costs = {requests = 1, inputs = id and sender.inputs or 0, tokens = id and sender.work or 0}
-  for _, rate in ipairs(RATES) do
+  for i, rate in ipairs(RATES) do
     local name, limit = rate[1], sender[rate[2]]
     if limit and costs[name] > 0 then
-      arrivals[name] = math.max(now, arrivals[name]) + costs[name] * interval(limit, rate[3])
+      local step = interval(limit, rate[3])
+      arrivals[name] = now + ahead(arrivals[name], burst_of(i, limit), step) + costs[name] * step
       arrivals.charged = true
     end
   end
@@ -86,8 +95,8 @@ local function standing(sender)
   for i, rate in ipairs(RATES) do
     local name, limit, n = rate[1], sender[rate[2]], #answer
     if limit then
-      local burst, step = i == 1 and math.max(limit, 1) or limit, interval(limit, rate[3])
-      local free = limit > 0 and burst - (math.max(now, arrivals[name] or 0) - now) / step or 0
+      local burst, step = burst_of(i, limit), interval(limit, rate[3])
+      local free = limit > 0 and burst - ahead(arrivals[name], burst, step) / step or 0
       local whole_units = math.floor(free + EXACT)
       answer[n + 1] = math.max(0, whole_units)
       answer[n + 2] = whole_units < math.floor(burst) and math.min(math.ceil((whole_units + 1 - free) * step), LONG) or 0

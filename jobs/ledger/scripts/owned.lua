@@ -1,26 +1,22 @@
--- Included by conclude.lua: what a job's end takes from the unfinished work of its owner (limits.lua).
+-- Included by conclude.lua, which has the `leaving` jobs: what an end takes from the unfinished work of the owner (limits.lua).
 --
 -- A submit writes for each job of a named owner what it counted, and an end counts back exactly that, once: whoever ends
 -- the job, how often the end is sent, and whatever its payload holds by then.
 --@key owned
 --@arg owners
 
-local leaving, asked_for = {}, {}            -- ids
-
-local function disown(id)
-  if not asked_for[id] then leaving[#leaving + 1], asked_for[id] = id, true end
-end
-
 local function settle_owners()
-  local less, known = {}, {}
+  local less, known, counted = {}, {}, {}
   for first = 1, #leaving, 4000 do
     local last = math.min(first + 3999, #leaving)
     local entries = redis.pcall('HMGET', KEYS.owned, unpack(leaving, first, last))
     if entries.err then return end           -- another program's data must not keep a job from ending
     for i = 1, last - first + 1 do
       local inputs, bytes, owner = string.match(entries[i] or '', '^(%d+) (%d+) (.+)$')
-      if entries[i] then known[#known + 1] = leaving[first + i - 1] end
-      if owner then
+      local id = leaving[first + i - 1]
+      if entries[i] then known[#known + 1] = id end
+      if owner and not counted[id] then
+        counted[id] = true
         local sum = less[owner] or {0, 0, 0}
         less[owner] = {sum[1] + 1, sum[2] + inputs, sum[3] + bytes}
       end

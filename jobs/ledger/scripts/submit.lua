@@ -16,8 +16,6 @@
 --@include many.lua
 --@include ring.lua
 --@include counter.lua
---@include lines.lua
---@include limits.lua
 --@arg model
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
@@ -25,9 +23,6 @@
 --@arg most_jobs
 --@arg most_bytes
 --@arg most_inputs
---@arg part_jobs  of this shard in the limits of the queue
---@arg part_bytes
---@arg part_inputs
 --@arg idempotency_ttl  ms
 --@arg recent_jobs  most recent jobs
 --@arg recent_of_owner  prefix of the lists of each owner's recent jobs
@@ -54,23 +49,28 @@ redis.call('ZCARD', KEYS.recent)
 for at = EACH.first, #ARGV, EACH.size do
   if EACH.watcher ~= '' then redis.call('HLEN', KEYS.watched) break end
 end
-for at = EACH.first, #ARGV, EACH.size do
-  if EACH.owner ~= '' then
-    redis.call('ZCARD', line_of(EACH.owner, ARGV.model))
-    redis.call('ZCARD', KEYS.turns)
-    redis.call('HLEN', KEYS.shares)
-    redis.call('HLEN', KEYS.owned)
-  end
-end
 local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.most_bytes), before
 local most_inputs = tonumber(ARGV.most_inputs)
+local named                                  -- what only named owners need; costs others nothing, not even its functions
+for at = EACH.first, #ARGV, EACH.size do
+  if EACH.owner ~= '' and not named then
+--@include lines.lua
+--@include limits.lua
+--@include parts.lua
+    named = {
+      owned = type(redis.pcall('HLEN', KEYS.owned)) == 'number',   -- whether that key can be used
+      line_of = line_of, lines = lines, park = park, damage_of = damage_of, settle_lines = settle_lines,
+      refusal = refusal, charge = charge, standing = standing, has_part = has_part, write_rates = write_rates,
+    }
+  end
+end
 local placed = {}                            -- owner -> score -> jobs with that score or less, including new ones
 
 local function position(owner, score, added)
   local ahead = placed[owner] or {}
   placed[owner] = ahead
   if not ahead[score] then
-    ahead[score] = redis.call('ZCOUNT', owner == '' and KEYS.queue or line_of(owner, ARGV.model), '-inf', score)
+    ahead[score] = redis.call('ZCOUNT', owner == '' and KEYS.queue or named.line_of(owner, ARGV.model), '-inf', score)
     for i = 1, #added - 2, 2 do              -- jobs of this call are not in the queue yet
       if added[i] <= score then ahead[score] = ahead[score] + 1 end
     end
@@ -81,16 +81,6 @@ local function position(owner, score, added)
   return ahead[score]
 end
 
--- A full queue still accepts jobs of a named owner that has less than its part of it, until it holds twice its limits.
--- Otherwise an owner that floods the queue would keep all others out.
-local function has_part(sender, size)
-  local held, owners = work_of(sender), redis.call('ZCARD', KEYS.turns) + 1
-  local function fits(all, own, more, most, part) return all + more <= most + part and own + more <= part / owners end
-  return fits(depth, held.jobs, 1, most_jobs, tonumber(ARGV.part_jobs))
-    and fits(bytes, held.bytes, size, most_bytes, tonumber(ARGV.part_bytes))
-    and fits(inputs, held.inputs, sender.inputs, most_inputs, tonumber(ARGV.part_inputs))
-end
-
 local function accept(id, head, head_start, latest, fingerprint, digest, watcher, owner, count, sender)
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
@@ -98,9 +88,9 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
     if known then
       local first = string.sub(known, 33)
       if sender and first ~= id then         -- equal if this submit was sent again because its answer was lost
-        local refused = refusal(sender, 0, true)
+        local refused = named.refusal(sender, 0, true)
         if refused then return refused end
-        charge(sender)
+        named.charge(sender)
       end
       if string.sub(known, 1, 32) ~= fingerprint then return {'mismatch'} end
       return {'replayed', first}
@@ -109,26 +99,28 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if redis.call('EXISTS', payload_key, ARGV.results .. id) > 0 then return {'exists'} end
 
   local payload = head .. uint(now)
-  local refused = sender and refusal(sender, #payload)
+  local damaged = owner ~= '' and (not named.owned and KEYS.owned or named.damage_of(owner, ARGV.model))   -- others go on
+  if damaged then return {'damaged', damaged} end
+  local refused = sender and named.refusal(sender, #payload)
   if refused then return refused end
   local full = depth >= most_jobs and 'jobs' or bytes + #payload > most_bytes and 'bytes'
     or inputs + count > most_inputs and 'inputs'
-  if full and not (sender and has_part(sender, #payload)) then return {'full', full} end
+  if full and not (sender and named.has_part(sender, #payload)) then return {'full', full} end
 
   local score, n = now - head_start, #recent
   redis.call('SET', payload_key, payload)
   if latest ~= '0' then redis.call('ZADD', KEYS.deadlines, now + latest, id) end
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
   recent[n + 1], recent[n + 2] = now, id
-  if owner ~= '' then park(owner, score, id) else added[#added + 1], added[#added + 2] = score, id end
+  if owner ~= '' then named.park(owner, score, id) else added[#added + 1], added[#added + 2] = score, id end
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
   if owner ~= '' then
     local list = of_owners[owner] or {}
     of_owners[owner], list[#list + 1], list[#list + 2] = list, now, id
   end
   depth, bytes, inputs = depth + 1, bytes + #payload, inputs + count
-  if sender then charge(sender, id, #payload) end
-  return {'accepted', now, position(owner, score, lines[owner] or added)}
+  if sender then named.charge(sender, id, #payload) end
+  return {'accepted', now, position(owner, score, owner == '' and added or named.lines[owner])}
 end
 
 for at = EACH.first, #ARGV, EACH.size do
@@ -136,13 +128,13 @@ for at = EACH.first, #ARGV, EACH.size do
   local answer = accept(
     EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
     EACH.watcher, EACH.owner, tonumber(EACH.inputs), sender)
-  if sender and sender.limited then answer[#answer + 1] = standing(sender) end
+  if sender and sender.limited then answer[#answer + 1] = named.standing(sender) end
   answers[#answers + 1] = answer
 end
-write_rates()
+if named then named.write_rates() end
 if #recent > 0 then
   many('ZADD', KEYS.queue, added)
-  settle_lines(ARGV.model)
+  if named then named.settle_lines(ARGV.model) end
   redis.call('MSET', KEYS.bytes, string.format('%d', bytes), KEYS.queued_inputs, string.format('%d', inputs))
   many('ZADD', KEYS.recent, recent)
   redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)

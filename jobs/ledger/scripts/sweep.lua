@@ -21,6 +21,7 @@
 --@arg unswept  time without a sweep after which leases are extended, ms
 --@arg extension  ms
 
+local OWNERS, CHECKED = 128, 64              -- owners whose lines are counted; parked jobs that a sweep looks for
 local answer = {0, 0, 0}
 
 local function has_ended(id)                 -- a stock client's abort may requeue a job that had just ended
@@ -28,7 +29,7 @@ local function has_ended(id)                 -- a stock client's abort may reque
   redis.call('ZREM', KEYS.queue, id)
   redis.call('ZREM', KEYS.deadlines, id)
   forget(id, outline(ARGV.payloads .. id) or 1)   -- it is gone already, unless the record is another program's data
-  disown(id)
+  leaving[#leaving + 1] = id
   return true
 end
 
@@ -65,16 +66,31 @@ for i = 1, #lapsed, 2 do                     -- to the head of the queue: they h
   end
 end
 
--- Another program may have deleted an owner's line, or the owner's turn: then jobs would wait for ever.
-local parked, lined = redis.call('ZCOUNT', KEYS.queue, PARKED, '+inf'), 0
-for _, owner in ipairs(parked > 0 and redis.call('ZRANGE', KEYS.turns, 0, -1) or {}) do
-  lined = lined + redis.call('ZCARD', line_of(owner, ARGV.model))
-end
-if lined < parked then
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS.queue, PARKED, '+inf', 'LIMIT', 0, ARGV.most_jobs)) do
+-- Another program may have deleted an owner's line, or the owner's turn: then jobs would wait for ever. A sweep looks at
+-- some of the parked jobs, each second at others: at many if it is known that some have no place.
+local parked = redis.call('ZCOUNT', KEYS.queue, PARKED, '+inf')
+if parked > 0 then
+  local owners, lined = redis.pcall('ZCARD', KEYS.turns), 0
+  if type(owners) == 'number' and owners <= OWNERS then
+    for _, owner in ipairs(redis.call('ZRANGE', KEYS.turns, 0, -1)) do
+      local length = redis.pcall('ZCARD', line_of(owner, ARGV.model))
+      lined = lined + (type(length) == 'number' and length or 0)
+    end
+  else
+    lined = parked                           -- unknown
+  end
+  local part = lined < parked and tonumber(ARGV.most_jobs) or CHECKED
+  local first = math.floor(now / 1000) % math.ceil(parked / part) * part - parked
+  local some = redis.call('ZRANGE', KEYS.queue, first, math.min(first + part - 1, -1), 'WITHSCORES')
+  for i = 1, #some, 2 do
+    local id, score = some[i], string.format('%.17g', some[i + 1] - PARKED)
     local owner = owner_at(ARGV.payloads .. id)
-    local score = redis.call('ZSCORE', KEYS.queue, id) - PARKED
-    if owner == '' then redis.call('ZADD', KEYS.queue, score, id) else park(owner, score, id) end
+    if owner == '' then
+      redis.call('ZADD', KEYS.queue, score, id)
+    elseif damage_of(owner, ARGV.model) or not redis.call('ZSCORE', line_of(owner, ARGV.model), id)
+      or not redis.call('ZSCORE', KEYS.turns, owner) then
+      park(owner, score, id)
+    end
   end
 end
 settle_lines(ARGV.model)
@@ -105,7 +121,7 @@ end
 -- Counts back jobs that ended without their owner: a worker of an older release knows of none, and another program may have
 -- deleted a job. The payload of an unfinished job has no lifetime.
 for _, id in ipairs(redis.pcall('HRANDFIELD', KEYS.owned, 8)) do
-  if redis.call('PTTL', ARGV.payloads .. id) ~= -1 then disown(id) end
+  if redis.call('PTTL', ARGV.payloads .. id) ~= -1 then leaving[#leaving + 1] = id end
 end
 
 settle(KEYS.queue, KEYS.deadlines, KEYS.bytes, KEYS.queued_inputs, ARGV.model)

@@ -16,6 +16,10 @@ local function terminate(id, model, state, detail, results)
   local header = '\220\0' .. string.char(fields) .. str(model) .. str(string.sub(state, 1, 1)) .. uint(n or 1)
     .. uint(results and 1 or 0) .. uint(attempts) .. uint(created or now) .. uint(started) .. rest
   local k = terms_at(ARGV.payloads .. id)
-  if has_owner(k) then k.usage = noted_usage(ARGV.progress .. id) end
+  if k.owner then                            -- what it had used when its worker last noted its progress (progress.lua)
+    local noted = peek('LINDEX', ARGV.progress .. id, 0) or ''
+    local succeeded, failed, tokens, us = string.match(noted, '^(%d+) (%d+) (%d+) (%d+)$')
+    k.usage = succeeded and {succeeded + failed, failed, tokens, us} or NOTHING
+  end
   conclude(id, state, struct.pack('>I2', #header) .. header, results or '', k, n or 1)
 end

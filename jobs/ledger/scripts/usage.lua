@@ -11,15 +11,8 @@ local function has_owner(k)                  -- jobs/owners.py
   return type(k.owner) == 'string' and #k.owner <= 64 and string.find(k.owner, '^%w[%w._@-]*$') ~= nil
 end
 
-local function noted_usage(progress)         -- what a job had used when its worker last noted its progress (progress.lua)
-  local head = peek('LINDEX', progress, 0) or ''
-  local succeeded, failed, tokens, us = string.match(head, '^(%d+) (%d+) (%d+) (%d+)$')
-  return succeeded and {succeeded + failed, failed, tokens, us} or {}
-end
-
 -- k: as for `conclude`. Its `usage` is what a worker reports: inputs, failed inputs, tokens, microseconds of the engine.
 local function charge(k, state)
-  if not has_owner(k) then return end
   local counts = used[k.owner] or {}
   used[k.owner] = counts
   counts[state] = (counts[state] or 0) + 1
@@ -44,6 +37,8 @@ local function add(key, model, counts)       -- pcall: another program's data th
 end
 
 local function write_usage(model)            -- a few commands for each owner, however many jobs ended
+  for i = 1, #owed, 2 do if has_owner(owed[i]) then charge(owed[i], owed[i + 1]) end end
+  if not next(used) then return end
   local hour = math.floor(now / HOUR)
   for owner, counts in pairs(used) do
     add(ARGV.usage .. owner .. ':' .. hour, model, counts)

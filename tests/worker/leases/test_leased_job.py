@@ -47,6 +47,21 @@ async def test_however_it_ends_it_keeps_its_owner(queue: JobQueue, owner: str) -
         assert decode_record(MARK + bytes(8) + ending.head + ending.results).header.owner == owner
 
 
+@pytest.mark.parametrize(
+    ("owner", "weight", "share"),
+    [("alice", 2.5, 2.5), ("alice", 1e-308, 0.001), ("alice", float("inf"), 1000.0), ("", 1e-308, 1.0)],
+)
+async def test_a_share_is_bounded_and_none_of_a_stock_clients(
+    queue: JobQueue, owner: str, weight: float, share: float
+) -> None:
+    """Otherwise virtual times become infinite, and owners take no turns any more."""
+    await queue.submit(replace(new_job("text"), sender=Sender("alice", weight=weight)))
+    [claimed], _ = await queue.claim(MODEL, 1)
+    job = parse(replace(claimed, owner=owner), poison_spec(), 1_000)
+    assert isinstance(job, LeasedJob)
+    assert job.weight == share
+
+
 async def unpacked(queue: JobQueue, inputs: Any, **fields: Any) -> LeasedJob:
     await queue.submit(of_inputs(inputs))
     claimed, _ = await queue.claim(MODEL, 1)
