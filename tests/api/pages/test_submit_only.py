@@ -61,3 +61,21 @@ async def test_a_fragment_that_is_refused_ends_the_polling(guarded: Keyed, secre
     _, reader = await guarded.key("bob")
     missing = await guarded.client.get("/fragments/answers/x", headers=HTMX | bearer(reader))
     assert (missing.status_code, "hx-get" in missing.text) == (404, False)
+
+
+async def test_the_first_page_is_the_form(guarded: Keyed, secret: str) -> None:
+    browser = Browser(guarded)
+    assert (await browser.sign_in(secret)).headers["location"] == "/try"
+    assert (await browser.get("/sign-in")).headers["location"] == "/try"
+    reader = Browser(guarded)
+    assert (await reader.sign_in((await guarded.key("bob"))[1])).headers["location"] == "/"
+
+
+async def test_a_page_that_is_refused_leads_to_one_that_is_not(submitter: Browser) -> None:
+    for path in ("/", "/jobs", "/nix"):
+        refused = await submitter.get(path)
+        assert refused.status_code in (403, 404)
+        links = {link["href"] for link in parsed(refused.text).all("a")} - {"#main"}
+        assert links == {"/try", "/docs"}
+        for link in links:
+            assert (await submitter.get(link)).status_code == 200
