@@ -118,7 +118,10 @@ def _form(request: Request, next_page: str, fault: str | None = None, status: in
     name = sessions.name(request.scope, sessions.SIGN_IN_NAME)
     value = next(sessions.cookies(request.scope, name), "")
     fresh = value if re.fullmatch(r"[\w-]{43}", value) else secrets.token_urlsafe(32)
-    answer = page("sign_in.html", status, token=sessions.form_token(fresh), next=next_page, fault=fault)
+    # the browser still sends a cookie, which is no longer accepted
+    ended = any(sessions.cookies(request.scope, sessions.name(request.scope, sessions.NAME)))
+    token = sessions.form_token(fresh)
+    answer = page("sign_in.html", status, token=token, next=next_page, fault=fault, ended=ended)
     _set(request, answer, sessions.SIGN_IN_NAME, fresh)
     return answer
 

@@ -104,6 +104,7 @@ async def test_a_revoked_key_leads_to_the_sign_in_page(site: Site, keys: Keys, v
     await expect(page.get_by_role("heading", name="sentiment")).to_be_visible()
     await keys.store.revoke(key.id)
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=SOON)
+    await expect(page.get_by_role("status").first).to_have_text("Your session has ended. Sign in again.")
     await sign_in(page, secret)
     await expect(page.get_by_role("alert")).to_contain_text("not accepted")
     await sign_in(page, other)
