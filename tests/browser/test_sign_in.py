@@ -21,6 +21,11 @@ from tests.waiting import until
 REFUSED = "Failed to load resource: the server responded with a status of 401"
 """What Chromium's console says about a page or fragment that was refused."""
 
+CUT = """() => [...document.querySelectorAll(".jobs :is(.state, .number)")]
+  .filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth)
+  .map((part) => `${part.textContent.trim()}: ${part.scrollWidth} > ${part.clientWidth}`)"""
+"""The cells of the table of jobs whose content is cut off."""
+
 NO_ICON = "Failed to load resource: the server responded with a status of 404"
 """Chromium asks for an icon of the JSON document."""
 
@@ -109,6 +114,30 @@ async def test_a_revoked_key_leads_to_the_sign_in_page(site: Site, keys: Keys, v
     await expect(page.get_by_role("alert")).to_contain_text("not accepted")
     await sign_in(page, other)
     await expect(page.get_by_role("heading", name="sentiment")).to_be_visible()
+
+
+async def test_an_admins_table_of_jobs_on_a_phone(site: Site, keys: Keys, view: Watched) -> None:
+    """Whose each job is, and its whole state."""
+    page = view.page
+    await page.set_viewport_size({"width": 360, "height": 800})
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
+        with site.worker():
+            for owner in ("alice", "research-department"):
+                _, secret = await keys.create(owner)
+                for text in ("x", "raise"):
+                    headers = {"authorization": f"Bearer {secret}"}
+                    await client.post("/v1/jobs?wait=30", json={"inputs": [text, "y"]}, headers=headers)
+    await page.goto("/jobs")
+    await sign_in(page, str(site.settings["admin_key"]))
+    for path in ("/jobs", "/"):
+        await page.goto(path)
+        rows = page.locator(".jobs tbody tr:not(.why)")
+        await expect(rows).to_have_count(4)
+        await expect(page.get_by_role("cell", name="alice")).to_have_count(2)
+        await expect(page.get_by_role("cell", name="research-department")).to_have_count(2)
+        await expect(rows.get_by_text("succeeded")).to_have_count(4)
+        assert await page.evaluate(CUT) == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 async def test_a_link_on_another_site(site: Site, keys: Keys, browser: Browser) -> None:
