@@ -44,7 +44,7 @@ class KeyRow(NamedTuple):
     id: str
     owner: str
     state: str
-    """`active`, `revoked` or `expired`."""
+    """As `ApiKey.state`."""
     scopes: list[str]
     models: list[str]
     """Empty for all."""
@@ -131,7 +131,7 @@ def key_row(key: ApiKey, used: int | None, now: int) -> KeyRow:
     return KeyRow(
         key.id,
         key.owner,
-        key.fault(now) or "active",
+        key.state(now),
         sorted(key.scopes),
         sorted(key.models),
         limits_in_words(key.limits),

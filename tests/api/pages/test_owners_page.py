@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import msgspec
 import pytest
 
 from api.pages.owner_figures import limits_in_words
+from cli import key_table
 from jobs.access.api_key import ApiKey
 from jobs.monitoring.usage import HOUR, Usage
 from jobs.owners import Limits, Sender
@@ -75,10 +77,16 @@ async def test_an_admin_sees_every_key_but_no_secret(site: Keyed) -> None:
     await site.store.note_uses({active.id: active.created})
     answer = await site.client.get("/owners", headers=bearer(ADMIN))
     assert all(text not in answer.text for text in (secret, active.digest, ADMIN))
+    rotating, _ = await site.key("dave")
+    await site.store.rotate(rotating.id, 3_600_000)
     page = parsed(answer.text)
-    rows = {key.owner: f"key-{key.id}" for key in (active, revoked, expired)}
+    rows = {key.owner: f"key-{key.id}" for key in (active, revoked, expired, rotating)}
     states = [cell(page, row, "State") for row in rows.values()]
-    assert states == ["active", "revoked", "expired"]
+    assert states == ["active", "revoked", "expired", "rotating"]
+    snapshot = await site.store.snapshot()
+    printed = msgspec.json.decode(key_table.as_json(snapshot.keys, {}, snapshot.now))
+    told = {row["owner"]: row["state"] for row in printed}
+    assert [told[owner] for owner in rows] == states, "as `batchline keys list` says"
     assert cell(page, rows["alice"], "Scopes") == "read, submit"
     assert cell(page, rows["alice"], "Models") == "sentiment"
     assert cell(page, rows["alice"], "Limits").startswith("2.5 requests/s, 1,000 inputs/min, 1 job queued")
