@@ -56,7 +56,7 @@ async def _context(shared: Services, only: str | None) -> dict[str, Any]:
     )
     shown = known[:SHOWN]
     found = await usage.read(shown, first_hour(now), now + 1) if shown else {}
-    # the share is one of all owners, also where only one is shown
+    # the part is one of all owners, also where only one is shown
     others = [owner for owner in newest if owner not in shown]
     everything = recent(found, now)
     if others:
