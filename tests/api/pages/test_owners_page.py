@@ -13,6 +13,7 @@ from jobs.monitoring.usage import HOUR, Usage
 from jobs.owners import Limits, Sender
 from jobs.settings import Settings
 from tests.api.access.keyed import ADMIN, Keyed, bearer, keyed
+from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
 from tests.api.v1.test_usage import counted
 from tests.jobs.ledger.test_endings import finished, put
@@ -116,6 +117,18 @@ async def test_an_owner_sees_itself_only(site: Keyed, queue: JobQueue) -> None:
     assert page.one("tr", id=f"key-{mine.id}")
     assert all(word not in answer.text for word in ("bob", theirs.id, "Last 2 h"))
     assert cell(page, "owner-alice", "Share") == "1"
+
+
+async def test_a_job_without_an_owner_says_so(settings: Settings, site: Keyed) -> None:
+    """It was submitted while no key was needed."""
+    _, secret = await site.key("alice")
+    async with mounted(settings) as (client, _):
+        await client.post("/v1/jobs", json={"inputs": "x"})
+    await site.client.post("/v1/jobs", json={"inputs": "x"}, headers=bearer(secret))
+    table = (await shown(site, "/jobs")).one(id="jobs").one("tbody")
+    named, nobody = (row.all("td")[1] for row in table.all("tr"))
+    assert (named.text, named["title"]) == ("alice", "alice")
+    assert nobody.one(class_="faint").text == "none"
 
 
 async def test_without_keys_the_pages_say_so(client: httpx.AsyncClient) -> None:
