@@ -131,6 +131,14 @@ async def test_a_job_without_an_owner_says_so(settings: Settings, site: Keyed) -
     assert nobody.one(class_="faint").text == "none"
 
 
+async def test_an_admin_is_led_from_anothers_usage_to_that_owner(site: Keyed) -> None:
+    answer = await site.client.get("/usage?owner=alice", headers=bearer(ADMIN))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/owners?owner=alice")
+    answer = await site.client.get("/usage", params={"owner": "a b&c"}, headers=bearer(ADMIN))
+    assert answer.headers["location"] == "/owners?owner=a+b%26c"
+    assert (await site.client.get("/usage", headers=bearer(ADMIN))).status_code == 200
+
+
 async def test_without_keys_the_pages_say_so(client: httpx.AsyncClient) -> None:
     owners, usage = await client.get("/owners"), await client.get("/usage")
     assert "No named owner has sent a job, and there are no keys." in owners.text
