@@ -29,8 +29,12 @@ class Arrivals(msgspec.Struct):
     bodies: list[str]
     """Bodies of the requests, used in turn."""
     host: str = "127.0.0.1"
+    requests: list[str] = []
+    """Whole requests, used in turn; if there are any, `path` and `bodies` are not used."""
     status: int = 200
     """Status of a correct answer."""
+    also: int = 0
+    """Another status of a correct answer."""
     contains: str = ""
     """Text that a correct answer contains."""
     seed: int = 1
@@ -40,6 +44,8 @@ class Arrivals(msgspec.Struct):
     """Most seconds to wait for the last answers."""
     keep: int = 0
     """Characters of each answer to return."""
+    times: bool = True
+    """Whether to return `took`."""
 
 
 class Arrived(msgspec.Struct):
@@ -101,7 +107,9 @@ class OpenLoop:
 
     def __init__(self, plan: Arrivals) -> None:
         self.plan = plan
-        self.requests = [post(plan.path, body.encode()) for body in plan.bodies]
+        self.requests = [each.encode() for each in plan.requests] or [
+            post(plan.path, body.encode()) for body in plan.bodies
+        ]
         self.contains = plan.contains.encode()
         self.waiting: deque[int] = deque()
         self.idle: list[Kept] = []
@@ -163,7 +171,7 @@ class OpenLoop:
         return Request(number, self.requests[number % len(self.requests)])
 
     def answered(self, request: Request, status: int, body: bytes, seconds: float) -> None:
-        if status != self.plan.status or self.contains not in body:
+        if status not in (self.plan.status, self.plan.also) or self.contains not in body:
             self.failed(request, f"{status}: {body[:300].decode(errors='replace')}")
             return
         if self.plan.keep:
@@ -189,7 +197,7 @@ async def generate(plan: Arrivals) -> Arrived:
     return Arrived(
         sent=len(source.sent_late),
         elapsed=elapsed,
-        took=source.took,
+        took=source.took if plan.times else [],
         overrun=source.overrun,
         errors=source.errors,
         error=source.error,

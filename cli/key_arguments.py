@@ -11,6 +11,12 @@ from jobs.owners import NAME, RULE, Limits
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
+LONGEST = 36_500 * 86_400
+"""Seconds; a hundred years."""
+
+RESERVED = {"anonymous"}
+"""Pages and documents call the owner of jobs without a key so."""
+
 
 class _Limit(NamedTuple):
     option: str
@@ -65,12 +71,12 @@ def parser() -> argparse.ArgumentParser:
     for limit in LIMITS:
         create.add_argument(
             limit.option,
-            type=_number(int, 1, 2**53),
+            type=_number(int, 1, 10**12),
             metavar="N",
             help=f"{limit.meaning} (default: no limit)",
         )
     create.add_argument(
-        "--expires", type=_duration, metavar="TIME", help="lifetime such as 90d, 12h, 30m (default: no end)"
+        "--expires", type=_lifetime, metavar="TIME", help="lifetime such as 90d, 12h, 30m (default: no end)"
     )
     listing = commands.add_parser("list", help="list all keys", description="List all keys, without secrets.")
     listing.add_argument("--json", action="store_true", help="as JSON")
@@ -115,6 +121,8 @@ def limits(arguments: argparse.Namespace) -> Limits:
 def _owner(text: str) -> str:
     if not NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name of an owner: {RULE}")
+    if text in RESERVED:
+        raise argparse.ArgumentTypeError(f"{text!r} is the owner of jobs that were submitted without a key")
     return text
 
 
@@ -139,7 +147,8 @@ def _number(kind: Callable[[str], float], least: float, most: float) -> Callable
         except ValueError:
             found = math.nan
         if not least <= found <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} must be a number from {least:g} to {most:g}")
+            whole = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"{text!r} must be a {whole} from {least:,.15g} to {most:,.15g}")
         return found
 
     return number
@@ -147,7 +156,17 @@ def _number(kind: Callable[[str], float], least: float, most: float) -> Callable
 
 def _duration(text: str) -> int:
     """Milliseconds."""
-    found = re.fullmatch(r"(\d{1,6})([smhd])|0", text)
+    found = re.fullmatch(r"(\d{1,20})([smhd])|0", text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; give one such as 45s, 30m, 12h or 90d")
-    return 0 if found[1] is None else int(found[1]) * UNITS[found[2]] * 1000
+    seconds = 0 if found[1] is None else int(found[1]) * UNITS[found[2]]
+    if seconds > LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long; give at most {LONGEST // UNITS['d']}d")
+    return seconds * 1000
+
+
+def _lifetime(text: str) -> int:
+    """Milliseconds, at least a second."""
+    if not (found := _duration(text)):
+        raise argparse.ArgumentTypeError("a key that has ended is of no use; give a time such as 90d")
+    return found

@@ -17,7 +17,7 @@ from cli import key_arguments, key_table
 from jobs.access.api_key import ApiKey, new_secret
 from jobs.access.key_store import KeyStore
 from jobs.access.revocation import cancel_jobs
-from jobs.errors import BatchlineError, ConfigurationError
+from jobs.errors import BatchlineError, ConfigurationError, QueueUnavailable
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
 from jobs.models import ModelCatalog, load_catalog
@@ -36,12 +36,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = key_arguments.parser().parse_args(argv)
     try:
         settings = with_embedded(load_settings())
-        logs.configure("info", settings.log_format)
-        asyncio.run(COMMANDS[arguments.command](settings, arguments))
     except BatchlineError as error:
         print(f"batchline: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    try:
+        logs.configure("info", settings.log_format)
+        asyncio.run(COMMANDS[arguments.command](settings, arguments))
+    except BatchlineError as error:
+        hint = _without_address(settings) if isinstance(error, QueueUnavailable) else ""
+        print(f"batchline: {error}{hint}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
+
+
+def _without_address(settings: Settings) -> str:
+    if "redis_url" in settings.model_fields_set:
+        return ""
+    return (
+        f" (no embedded server runs on {settings.data_dir}: start `batchline serve`,"
+        " or set BATCHLINE_DATA_DIR or BATCHLINE_REDIS_URL)"
+    )
 
 
 async def _create(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -71,8 +85,8 @@ async def _list(settings: Settings, arguments: argparse.Namespace) -> None:
 
 async def _revoke(settings: Settings, arguments: argparse.Namespace) -> None:
     async with _shards(settings) as shards:  # without the models file, which may be broken
-        key = await KeyStore(shards.first).revoke(arguments.id)
-    log.info("key revoked", owner=key.owner, key=key.id)
+        key, now = await KeyStore(shards.first).revoke(arguments.id)
+    log.info("key revoked" if now else "key was revoked before", owner=key.owner, key=key.id)
     if not arguments.cancel_jobs:
         return
     catalog = _catalog(settings)

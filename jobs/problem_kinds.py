@@ -16,7 +16,7 @@ TITLES = {
     "request-timeout": "The request came too slowly",
     "payload-too-large": "The request is too large",
     "unsupported-media-type": "The request is not JSON",
-    "unauthorized": "An API key is required",
+    "unauthorized": "The API key is missing or not accepted",
     "forbidden": "The API key does not allow this",
     "too-many-attempts": "Too many wrong API keys",
     "cross-site": "The request comes from another site's page",

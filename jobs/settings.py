@@ -199,10 +199,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _header_from_a_proxy(self) -> "Settings":
-        if self.owner_header and not self.trusted_proxies:
-            raise ValueError("BATCHLINE_OWNER_HEADER needs BATCHLINE_TRUSTED_PROXIES, which may send it")
         if self.owner_header and self.auth == "keys":
             raise ValueError("BATCHLINE_OWNER_HEADER cannot be used with BATCHLINE_AUTH=keys")
+        if self.owner_header and not self.trusted_proxies:
+            raise ValueError("BATCHLINE_OWNER_HEADER needs BATCHLINE_TRUSTED_PROXIES, which may send it")
         return self
 
     @field_validator("cors_origins")

@@ -138,7 +138,7 @@ class Server:
         if answer.status_code == 503 and 503 not in allowed:
             raise _RedisUnavailable
         if answer.status_code in (401, 403):
-            raise NoServer(f"{self.url} needs an admin's API key: set {KEY_VARIABLE}")
+            raise NoServer(f"{self.url} needs an API key with the scope admin: set {KEY_VARIABLE} to one")
         if answer.status_code not in (allowed or (200,)):
             raise ValueError(f"{path} answered {answer.status_code}")
         return answer

@@ -49,7 +49,7 @@ def _state(file: Path) -> tuple[int, ...] | None:
         found = os.stat(file)  # noqa: PTH116 - a stat in memory, each 0.4 s
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size  # ctime: also permissions
 
 
 def _read(file: Path) -> ApiKey:

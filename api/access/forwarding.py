@@ -15,6 +15,10 @@ MAX_CACHED = 10_000
 """Most addresses whose verdict is cached."""
 
 
+MAX_HOPS = 32
+"""Most elements of X-Forwarded-For that are read; a client of a trusted network could send thousands."""
+
+
 class Proxies:
     """The trusted proxies."""
 
@@ -41,7 +45,7 @@ class Proxies:
             ):
                 scope["scheme"] = scheme
         client = peer[0]
-        for text in reversed(forwarded):
+        for text in reversed(forwarded[-MAX_HOPS:]):
             address = _address(text)
             if address is None:  # the hops before it cannot be known
                 break

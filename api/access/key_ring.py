@@ -6,18 +6,16 @@
 """
 
 import asyncio
-import hmac
 import math
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 import structlog
 
 from api.access.caller import Caller
-from jobs.access.api_key import ApiKey, raw_digest
+from api.access.key_table import Entry, Found, KeyTable
+from jobs.access.api_key import ApiKey
 from jobs.access.key_store import Snapshot
 from jobs.errors import QueueUnavailable
 from jobs.owners import Sender
@@ -30,21 +28,6 @@ POLL_EVERY = 0.4
 
 USES_EVERY = 60.0
 """Seconds after which the time of a key's last use is stored again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What a digest stands for."""
-
-    digest: bytes
-    key: ApiKey
-    until: float
-    """Unix milliseconds until which this digest is accepted. Each entry has an own object for it, because a
-    shared one would be in the processor's cache more often than others."""
-
-
-NOBODY = _Entry(raw_digest(""), ApiKey(id="", owner="", digest=""), 0)
-"""Never accepted; so there is always an entry to compare with."""
 
 
 class Keys(Protocol):
@@ -81,16 +64,15 @@ class KeyRing:
         self._fixed_keys = tuple(fixed())
         self._stored: tuple[ApiKey, ...] = ()
         self._version: str | None = None
-        self._entries = [NOBODY]
-        """In the order of digests."""
-        self._order: list[int] = []
-        """The first 64 bits of each entry's digest."""
+        self._entries: list[Entry] = []
+        self._table = KeyTable(())
         self._by_id: dict[str, ApiKey] = {}
         self._callers: dict[str, Caller] = {}
         self._confirmed = -math.inf
         """When Redis last answered, by the monotonic clock."""
-        self._ahead = 0.0
-        """Milliseconds by which the server's clock is ahead of the monotonic one."""
+        self._ahead = (time.time() - time.monotonic()) * 1000
+        """Milliseconds by which the server's clock is ahead of the monotonic one. Before its first answer, by
+        which this machine's is: a session must not last longer without Redis."""
         self._usable: dict[bytes, str] = {}
         """Digests that are accepted, with the ids of their keys."""
         self._on_end: list[Callable[[str], object]] = []
@@ -103,35 +85,22 @@ class KeyRing:
 
         Raises QueueUnavailable if the keys have not been confirmed for too long.
         """
-        entry, _, accepted = self._compared(secret)
-        return (None, entry.key)[accepted]
+        found = self._find(secret)
+        return (None, found.key)[found.accepted]
 
     def judge(self, secret: str) -> tuple[ApiKey | None, str | None]:
         """Returns the key of a secret, if there is one, and why it is not accepted: None if it is.
 
         Raises as `by_secret`.
         """
-        entry, same, accepted = self._compared(secret)
-        if accepted:
-            return entry.key, None
-        if not same:
-            return None, "unknown"
-        return entry.key, entry.key.fault(self.now()) or "rotated"
+        found = self._find(secret)
+        return (None, found.key)[found.same], (found.fault, None)[found.accepted]
 
-    def _compared(self, secret: str) -> tuple[_Entry, bool, bool]:
-        """Returns an entry, whether it is that of the secret, and whether the secret is accepted.
-
-        Does the same work for all secrets, so that the time shows nothing: the nearest entry in the order of
-        digests is compared, which there is for each secret. `python -m bench.key_timing` measures it.
-        """
-        given = raw_digest(secret)
-        at = bisect_left(self._order, int.from_bytes(given[:8]))
-        entry = self._entries[at % len(self._entries)]
-        same = hmac.compare_digest(given, entry.digest)
-        accepted = same & (entry.until > time.monotonic() * 1000 + self._ahead)
+    def _find(self, secret: str) -> Found:
+        found = self._table.find(secret, time.monotonic() * 1000 + self._ahead)
         if time.monotonic() - self._confirmed > self._cache:
-            self._refuse_outdated(entry.key if accepted else None)
-        return entry, same, accepted
+            self._refuse_outdated(found.key if found.accepted else None)
+        return found
 
     def by_id(self, key_id: str) -> ApiKey | None:
         """Returns the key with this id, or None if there is none that is accepted. Raises as `by_secret`."""
@@ -180,8 +149,9 @@ class KeyRing:
                 found = await self._store.snapshot()
                 if self._version is not None:
                     _log_changes(self._stored, found.keys)
-                self._stored, self._version, now = found.keys, found.version, found.now
+                self._stored, now = found.keys, found.now
                 self._install()
+                self._version = found.version  # last: after an error, the keys are loaded again
             self._confirmed = time.monotonic()
             self._ahead = now - self._confirmed * 1000
         finally:
@@ -192,9 +162,8 @@ class KeyRing:
         every = (*self._stored, *self._fixed_keys)
         self._by_id = {key.id: key for key in every}
         self._callers = {key.id: _caller(key) for key in every}
-        entries = [entry for key in every for entry in _entries(key)]
-        self._entries = sorted((NOBODY, *entries), key=lambda entry: entry.digest)
-        self._order = [int.from_bytes(entry.digest[:8]) for entry in self._entries]
+        self._entries = [entry for key in every for entry in _entries(key)]
+        self._table = KeyTable(self._entries)
 
     def _refuse_outdated(self, key: ApiKey | None) -> None:
         if key not in self._fixed_keys:
@@ -225,14 +194,16 @@ class KeyRing:
                     del self._used[key_id]
 
 
-def _entries(key: ApiKey) -> Iterator[_Entry]:
+def _entries(key: ApiKey) -> Iterator[Entry]:
     """The entries of a key: its digest, and the one before the last rotation."""
-    until = math.inf if key.expires is None else key.expires
+    until, fault = (math.inf, "") if key.expires is None else (key.expires, "expired")
     if key.revoked is not None:
-        until = 0
-    yield _Entry(bytes.fromhex(key.digest), key, float(str(until)))
+        until, fault = 0, "revoked"
+    yield Entry(bytes.fromhex(key.digest), key, until, fault)
     if key.previous:
-        yield _Entry(bytes.fromhex(key.previous), key, float(str(min(until, key.previous_until))))
+        if key.previous_until < until:
+            until, fault = key.previous_until, "rotated"
+        yield Entry(bytes.fromhex(key.previous), key, until, fault)
 
 
 def _log_changes(before: Iterable[ApiKey], after: Iterable[ApiKey]) -> None:

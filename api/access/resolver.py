@@ -160,7 +160,11 @@ class OwnerHeader(KeyResolver):
             return super()._caller(scope)
         if not from_trusted_proxy(scope):
             return UNNAMED
-        names = {value.decode("latin-1").strip() for name, value in scope["headers"] if name == self._header}
+        names = {
+            value.decode("latin-1").strip(" \t")  # other space is a part of the name, which is refused
+            for name, value in scope["headers"]
+            if name == self._header
+        }
         if not names:
             return UNNAMED
         name = names.pop()

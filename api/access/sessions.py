@@ -15,7 +15,8 @@ from starlette.types import Scope
 
 from api.access.caller import EVERYTHING, known_caller
 from api.access.key_ring import KeyRing
-from jobs.access.api_key import ApiKey, KeyScope
+from api.problems.problem import Refusal
+from jobs.access.api_key import ApiKey, KeyScope, digest
 
 LIFETIME = 12 * 3600
 """Seconds after which a person must sign in again."""
@@ -99,8 +100,13 @@ class SignIn:
         self._accept = accept
 
     def open(self, scope: Scope, secret: str) -> Session:
-        """A new session. Raises as `KeyResolver.accept`."""
+        """A new session. Raises as `KeyResolver.accept`.
+
+        A secret from before the key's rotation opens none, because the session would outlast it.
+        """
         key = self._accept(scope, secret)
+        if digest(secret) != key.digest:
+            raise Refusal("unauthorized", "the API key was rotated")
         return Session(key, self.sessions.issue(key))
 
 

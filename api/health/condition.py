@@ -69,8 +69,9 @@ def condition(
     """The condition, from what `Observation` describes; `work` is each model's of `failing.WINDOW`."""
     reasons = _of_shards(unavailable)
     for address, info in servers.items():
-        name = f"Redis at {address}" if address else "Redis"
-        reasons += [Reason("warn", f"{name} does not answer")] if info is None else _of_redis(name, info)
+        public = _of_redis("A Redis server" if address else "Redis", info)
+        named = _of_redis(f"Redis at {address}", info) if address else public
+        reasons += [each._replace(public=other.text) for each, other in zip(named, public, strict=True)]
     checks = {"redis": worst_first(reasons)}
     for model, depth in depths.items():
         reasons = _of_queue(settings, model, depth)
@@ -86,7 +87,8 @@ def condition(
 
 def failing(model: str, work: Work) -> Reason | None:
     """A reason if too many of the model's inputs failed recently, else None."""
-    return Reason("warn", message(model, work)) if is_failing(work) else None
+    public = f"Many inputs of {model} failed lately"
+    return Reason("warn", message(model, work), public=public) if is_failing(work) else None
 
 
 def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
@@ -98,7 +100,8 @@ def unserved(model: str, beats: Sequence[Heartbeat]) -> Reason | None:
         silent = min(beat.age for beat in beats)
         which = f"Worker {_name(beats[0])}" if len(beats) == 1 else "Each worker"
         level: Level = "bad" if silent >= LOST_AFTER else "warn"
-        return Reason(level, f"{which} of {model} has sent no heartbeat for {silent:.0f} s", SILENT_WORKER)
+        late = f"of {model} has sent no heartbeat for {silent:.0f} s"
+        return Reason(level, f"{which} {late}", SILENT_WORKER, public=f"Each worker {late}")
     engines = {beat.engine for beat in alive}
     if not SERVING.isdisjoint(engines):
         return None
@@ -138,7 +141,9 @@ def _of_shards(unavailable: Sequence[int]) -> list[Reason]:
     return [Reason("warn", text)]
 
 
-def _of_redis(name: str, info: Mapping[str, Any]) -> list[Reason]:
+def _of_redis(name: str, info: Mapping[str, Any] | None) -> list[Reason]:
+    if info is None:
+        return [Reason("warn", f"{name} does not answer")]
     reasons = []
     if info.get("role", "master") != "master":
         reasons.append(Reason("bad", f"{name} is a replica and accepts no writes: submits are refused"))
@@ -175,8 +180,9 @@ def _of_queue(settings: Settings, model: str, depth: Depth) -> list[Reason]:
     ):
         if used >= NEARLY_FULL * limit:
             full = "full: submits are refused" if used >= limit else "nearly full"
-            text = f"The queue of {model} is {full} ({used:,} of {counted(limit, what)})"
-            reasons.append(Reason("warn", text))
+            public = f"The queue of {model} is {full}"
+            text = f"{public} ({used:,} of {counted(limit, what)})"
+            reasons.append(Reason("warn", text, public=public))
     return reasons
 
 
@@ -197,29 +203,30 @@ def _rerun(settings: Settings, jobs: int) -> str:
 
 def _of_workers(settings: Settings, model: str, depth: Depth, beats: Sequence[Heartbeat]) -> list[Reason]:
     alive = responding(beats)
-    silent = [
-        Reason("warn", f"Worker {_name(beat)} of {model} has sent no heartbeat for {beat.age:.0f} s")
-        for beat in beats
-        if alive and beat not in alive
-    ]
+    silent = []
+    for beat in (beat for beat in beats if alive and beat not in alive):
+        late = f"of {model} has sent no heartbeat for {beat.age:.0f} s"
+        silent.append(Reason("warn", f"Worker {_name(beat)} {late}", public=f"A worker {late}"))
     if reason := unserved(model, beats):
         affected = _affected_jobs(depth)
-        public = reason.public and reason.public + affected
-        return [*silent, reason._replace(text=reason.text + affected, public=public)]
+        return [*silent, reason._replace(text=reason.text + affected, public=reason.public or reason.text)]
     left = []
     if depth.late:
         seem = "seems to have lost its" if depth.late == 1 else "seem to have lost their"
         text = f"{counted(depth.late, 'job')} of {model} {seem} worker: {_rerun(settings, depth.late)}"
-        left.append(Reason("warn", text))
+        public = f"Jobs of {model} seem to have lost their worker: {_rerun(settings, 2)}"
+        left.append(Reason("warn", text, public=public))
+    public = f"An engine of {model} is restarting"
     restarting = [
-        Reason("warn", f"An engine of {model} is restarting ({_name(beat)})")
+        Reason("warn", f"{public} ({_name(beat)})", public=public)
         for beat in alive
         if beat.engine == "restarting"
     ]
     retired = []
     for beat in (beat for beat in alive if beat.retired):
-        text, public = (f"An engine of {model} is retired ({_name(beat)}){why}" for why in _fault([beat]))
-        retired.append(Reason("warn", text, public=public))
+        why, again = _fault([beat])
+        text = f"An engine of {model} is retired"
+        retired.append(Reason("warn", f"{text} ({_name(beat)}){why}", public=f"{text}{again}"))
     return silent + left + restarting + retired
 
 

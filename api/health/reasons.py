@@ -16,10 +16,11 @@ class Reason(NamedTuple):
     isolated: bool = False
     """Whether only one model is affected and its worker retries by itself."""
     public: str = ""
-    """The text without errors, which may contain parts of a job; empty if `text` has none."""
+    """The text without errors, which may contain parts of a job, without figures of all owners' jobs, and
+    without names of workers and servers; empty if `text` has none of these."""
 
     def for_caller(self, sees: str | None) -> "Reason":
-        """The reason as a caller may see it: with errors only if the jobs of all owners are seen (None)."""
+        """The reason as a caller may see it: whole only if the jobs of all owners are seen (None)."""
         return self if sees is None or not self.public else self._replace(text=self.public, public="")
 
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.access.caller import caller_of
+from api.access.permissions import allows
 from api.pages import curl_lines, forms, job_results, job_rows
 from api.pages.job_status import status
 from api.pages.output_rows import shortened
@@ -53,7 +54,7 @@ async def cancel(job_id: str, request: Request, shared: Shared, caller: Asking) 
     forms.refuse_cross_site(request)
     await forms.check(request, shared.settings.max_request_bytes)
     job = await shared.ledger.cancel(job_id, STATE_ONLY, sees=caller.sees)
-    if forms.by_htmx(request):
+    if forms.by_htmx(request) and allows(caller, "read"):
         return await _shown(request, shared, job_id, "fragments/job.html")
     return RedirectResponse(job.urls["page"], 303)
 

@@ -29,7 +29,7 @@ PATH = "/sign-in"
 _LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*")
 """A path and query of this server. Browsers read `//host`, `/\\host` and `/<tab>/host` as another server."""
 
-_NOT_ACCEPTED = "This key is not accepted: it is unknown, revoked or expired."
+_NOT_ACCEPTED = "This key is not accepted: it is unknown, revoked, rotated or expired."
 _OLD_FORM = "This form is too old, or the browser does not accept cookies. Try again."
 
 
@@ -92,22 +92,29 @@ def local(path: str) -> str:
 def required(request: Request) -> Response:
     """The answer to a page's request without a session: the sign-in page, which leads back afterwards."""
     if forms.by_htmx(request):  # the fragment belongs to a page, which htmx leaves
-        parts = urlsplit(request.headers.get("hx-current-url", "/"))
-        return Response(None, 401, {"hx-redirect": _leading_to(parts.path, parts.query)})
-    url = request.url
+        return Response(None, 401, {"hx-redirect": _leading_to(_page_of_fragment(request))})
     if request.method != "GET":
         return RedirectResponse(PATH, 303)
-    if request.headers.get("sec-fetch-site") == "cross-site":
+    wanted = _path(request.url.path, request.url.query)
+    if request.headers.get("sec-fetch-site") == "cross-site" and _LOCAL.fullmatch(wanted):
         # a link on another site: the browser sends the cookie only when a page of ours begins the request
-        return page("arriving.html", here_again=_path(url.path, url.query))
-    return RedirectResponse(_leading_to(url.path, url.query), 303)
+        return page("arriving.html", here_again=wanted)
+    return RedirectResponse(_leading_to(wanted), 303)
 
 
-def _leading_to(path: str, query: str) -> str:
-    wanted = _path(path, query)
+def _leading_to(wanted: str) -> str:
     if wanted == "/" or not _LOCAL.fullmatch(wanted) or redacted(wanted) != wanted:
         return PATH
     return f"{PATH}?next={quote(wanted)}"
+
+
+def _page_of_fragment(request: Request) -> str:
+    """The path and query of the page that htmx names; "/" if that is no address."""
+    try:
+        parts = urlsplit(request.headers.get("hx-current-url", "/"))
+    except ValueError:
+        return "/"
+    return _path(parts.path, parts.query)
 
 
 def _path(path: str, query: str) -> str:

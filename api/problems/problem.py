@@ -26,7 +26,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "detail", redacted(self.detail[:MAX_DETAIL]))
+        object.__setattr__(self, "detail", redacted(self.detail)[:MAX_DETAIL])
         shown = {
             name: redacted(value) if isinstance(value, str) else value
             for name, value in self.extensions.items()

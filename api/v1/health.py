@@ -67,4 +67,4 @@ async def metrics(shared: Shared, caller: Asking) -> Response:
     scraped.register(ledger)
     scraped.register(OwnerCollector(owners))
     body = shared.metrics.exposition() + generate_latest(scraped)
-    return Response(body, media_type=CONTENT_TYPE_LATEST)
+    return Response(body, headers={"cache-control": "no-store"}, media_type=CONTENT_TYPE_LATEST)

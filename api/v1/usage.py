@@ -79,7 +79,7 @@ async def read_usage(
     if first >= last:
         raise _invalid("from", "'from' must be before 'to'")
     if last - first > KEPT_HOURS:
-        raise _invalid("from", f"at most 90 days can be read at once, not {(last - first) / 24:.1f}")
+        raise _invalid("from", f"at most 90 days can be read at once, not {(last - first) // 24:,}")
     wanted = _owner(caller, owner)
     # nothing was counted before the 90 days, or after this hour
     counted = range(max(first, now - KEPT_HOURS), min(last, now + 1))

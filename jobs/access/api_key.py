@@ -6,11 +6,11 @@ can be guessed.
 
 import hashlib
 import secrets
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from jobs.owners import UNLIMITED, Limits
+from jobs.owners import NAME, UNLIMITED, Limits
 
 KeyScope = Literal["submit", "read", "admin"]
 """What a key allows. `submit`: submit and cancel jobs. `read`: read jobs, models and usage. `admin`: all jobs
@@ -20,29 +20,37 @@ SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 
 DEFAULT_SCOPES: frozenset[KeyScope] = frozenset({"submit", "read"})
 
+ID_PREFIX = "k_"
+"""Begins the ids of stored keys; no key of the environment has it."""
 ID_CHARACTERS = 10
+
+Moment = Annotated[int, msgspec.Meta(ge=0, lt=10**14)]
+"""Unix milliseconds, within the years that a date can have."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A key as it is stored. Times are Unix milliseconds by the clock of the server that stores it."""
+    """A key as it is stored. Times are Unix milliseconds by the clock of the server that stores it.
 
-    id: str
+    The patterns and bounds are checked when a record is read: another program may have written it.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_]{1,64}\Z")]
     """Names the key in commands, logs and usage; it is not secret."""
-    owner: str
-    digest: str
+    owner: Annotated[str, msgspec.Meta(pattern=rf"\A(?:{NAME.pattern})\Z")]
+    digest: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     """SHA-256 of the secret, hex digits."""
     scopes: frozenset[KeyScope] = DEFAULT_SCOPES
     models: frozenset[str] = frozenset()
     """Names of the models that the key may use; empty for all."""
     limits: Limits = UNLIMITED
-    weight: float = 1.0
+    weight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
     """The owner's share of the workers, relative to other owners."""
-    created: int = 0
-    expires: int | None = None
-    revoked: int | None = None
-    previous: str = ""
+    created: Moment = 0
+    expires: Moment | None = None
+    revoked: Moment | None = None
+    previous: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")] = ""
     """The digest before the last rotation."""
-    previous_until: int = 0
+    previous_until: Moment = 0
     """Until when a secret with the previous digest is accepted."""
 
     def fault(self, now: int) -> str | None:
@@ -59,9 +67,9 @@ class ApiKey(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 def new_id() -> str:
-    """Returns a new key's id: `k_` and 10 random characters, about 2**50 possible ids."""
+    """Returns a new key's id: ID_PREFIX and 10 random characters, about 2**50 possible ids."""
     alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
-    return "k_" + "".join(secrets.choice(alphabet) for _ in range(ID_CHARACTERS))
+    return ID_PREFIX + "".join(secrets.choice(alphabet) for _ in range(ID_CHARACTERS))
 
 
 def new_secret() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import structlog
 
-from jobs.access.api_key import ApiKey, digest, new_id, new_secret
+from jobs.access.api_key import ID_PREFIX, ApiKey, digest, new_id, new_secret
 from jobs.errors import KeyChanged, KeyNotFound
 from jobs.ledger import keys
 from jobs.ledger.shard import Shard
@@ -20,7 +20,10 @@ from jobs.store.lua import script
 log = structlog.get_logger(__name__)
 
 VERSION = "version"
-"""The field of the version. Ids of keys begin with `k_`."""
+"""The field of the version. Ids of stored keys begin with ID_PREFIX."""
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""Errors raised for data that is not the record of a key."""
 
 TRIES = 5
 """Attempts of a change while others change the same key."""
@@ -84,13 +87,16 @@ class KeyStore:
             raise KeyChanged(f"the id {key.id} is in use; try again")
         return key, secret
 
-    async def revoke(self, key_id: str) -> ApiKey:
-        """Revokes the key for ever; a key that is revoked already stays as it is. Raises KeyNotFound."""
+    async def revoke(self, key_id: str) -> tuple[ApiKey, bool]:
+        """Revokes the key for ever; returns it, and whether it was not revoked before. Raises KeyNotFound."""
+        fresh = False
 
         def revoked(key: ApiKey, now: int) -> ApiKey:
-            return key if key.revoked is not None else msgspec.structs.replace(key, revoked=now)
+            nonlocal fresh
+            fresh = key.revoked is None
+            return msgspec.structs.replace(key, revoked=now) if fresh else key
 
-        return await self._change(key_id, revoked)
+        return await self._change(key_id, revoked), fresh
 
     async def rotate(self, key_id: str, grace: int) -> tuple[ApiKey, str]:
         """Gives the key a new secret. The present one is accepted for `grace` more milliseconds.
@@ -119,7 +125,7 @@ class KeyStore:
         """Returns when each key was last used, to about a minute, in Unix milliseconds by id."""
         async with self._shard.integrity.intact():
             stored = await self._redis.hgetall(self._uses)  # type: ignore[misc]
-        return {name.decode(): int(at) for name, at in stored.items() if at.isdigit()}
+        return {name.decode(errors="replace"): int(at) for name, at in stored.items() if at.isdigit()}
 
     async def _change(self, key_id: str, change: Callable[[ApiKey, int], ApiKey]) -> ApiKey:
         for _ in range(TRIES):
@@ -149,7 +155,10 @@ class KeyStore:
 def _decoded(name: bytes, data: bytes) -> ApiKey | None:
     """Returns the key, or None if another program or a later release wrote the record."""
     try:
-        return msgspec.json.decode(data, type=ApiKey)
-    except msgspec.MsgspecError:
+        key = msgspec.json.decode(data, type=ApiKey)
+    except UNREADABLE:
+        key = None
+    if key is None or key.id.encode() != name or not key.id.startswith(ID_PREFIX):
         log.warning("record of a key cannot be read", key=name.decode(errors="replace")[:40])
         return None
+    return key

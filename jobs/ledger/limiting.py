@@ -86,7 +86,7 @@ def exceeded(name: str, wait: int, limits: Limits) -> LimitExceeded:
     policy = _POLICY[name]
     seconds = max(1, math.ceil(wait / 1000)) if wait else RETRY_HELD
     return LimitExceeded(
-        f"the limit of {getattr(limits, policy.limit):,} {policy.unit} is reached; retry in {seconds} s",
+        f"the limit of {getattr(limits, policy.limit):,.15g} {policy.unit} is reached; retry in {seconds} s",
         policy=name,
         retry_after=seconds,
     )
@@ -101,7 +101,7 @@ def too_large(name: str, inputs: int, work: int, limits: Limits) -> JobTooLarge:
         "tokens": f"about {work:,} tokens",
     }.get(name, "this size")
     return JobTooLarge(
-        f"a job of {size} can never be accepted: the limit is {getattr(limits, policy.limit):,}"
+        f"a job of {size} can never be accepted: the limit is {getattr(limits, policy.limit):,.15g}"
         f" {policy.unit}; send smaller jobs",
         policy=name,
     )

@@ -39,6 +39,12 @@ checks.use_after_free.enabled = false
 SERVER = "FUZZED_SERVER"
 """The environment variable that has the server's URL."""
 
+ADMIN_KEY = "FUZZED_ADMIN_KEY"
+"""A key that reads the models, if the server requires one."""
+
+SCOPES = "FUZZED_SCOPES"
+"""The scopes of the sent key, `none` if no accepted one is sent; not set for a server without keys."""
+
 STATE = {TYPE + kind for kind in ("idempotency-mismatch", "job-gone", "job-expired")}
 """Refusals for what happened before."""
 
@@ -55,7 +61,8 @@ times that are valid are no period."""
 @schemathesis.hook
 def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:
     """What each model takes is not in the description, but in `GET /v1/models`."""
-    models = httpx.get(f"{os.environ[SERVER]}/v1/models").json()["models"]
+    headers = {"x-api-key": os.environ[ADMIN_KEY]} if ADMIN_KEY in os.environ else {}
+    models = httpx.get(f"{os.environ[SERVER]}/v1/models", headers=headers).json()["models"]
     request = raw_schema["components"]["schemas"]["JobRequest"]
     request["anyOf"] = [model["request"] for model in models]
 
@@ -65,6 +72,31 @@ def valid_data_is_accepted(ctx: CheckContext, response: Response, case: Case[Any
     """Schemathesis' own positive_data_acceptance, less the refusals that a description cannot foresee."""
     if response.headers.get("content-type") == ["application/problem+json"]:
         problem = response.json()
+        if SCOPES in os.environ and response.status_code in REFUSED:
+            return None  # `each_call_needs_its_scope` checks these
         if problem["type"] in STATE or UNTOLD.match(problem["detail"]):
             return None
     return positive_data_acceptance(ctx, response, case)
+
+
+REFUSED = {401, 403, 429}
+CALLS = {"POST": "submit", "DELETE": "submit", "GET": "read"}
+"""What a call needs."""
+
+
+@schemathesis.check
+def each_call_needs_its_scope(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
+    """A call is refused if, and only if, the sent key does not allow it."""
+    sent = os.environ.get(SCOPES)
+    if sent is None or case.method not in CALLS or case.path.startswith("/health/"):
+        return None
+    allowed = sent == "admin" or CALLS[case.method] in sent.split(",")
+    status = response.status_code
+    if sent == "none":
+        assert status in (401, 429), f"{status} without an accepted key"
+    elif not allowed:  # or there is no such route
+        assert status in (403, 404, 405), f"{status} with a key for {sent}"
+    else:
+        others = case.path == "/v1/usage" and sent != "admin"
+        assert status not in REFUSED or (others and status == 403), f"{status} with a key for {sent}"
+    return None

@@ -12,8 +12,9 @@ from tests.bench.test_http import Answer, close_connection, good, nothing, refus
 
 async def arrivals(answer: Answer, **changed: object) -> Arrived:
     fields: dict[str, object] = {"path": "/", "rate": 2000.0, "count": 100, "bodies": ["a"], "patience": 5.0}
+    fields |= {"contains": "hello", **changed}
     async with serving(answer) as (_, port):
-        plan = Arrivals(port=port, contains="hello", **{**fields, **changed})  # type: ignore[arg-type]
+        plan = Arrivals(port=port, **fields)  # type: ignore[arg-type]
         return await generate(plan)
 
 
@@ -66,3 +67,11 @@ def test_a_percentile_is_one_of_the_values() -> None:
     assert percentile([float(value) for value in range(1, 101)], 99) == 99
     assert percentile([7.0], 99) == 7
     assert percentile([3.0, 1.0, 2.0], 50) == 2
+
+
+async def test_whole_requests_with_two_correct_statuses() -> None:
+    """Also without a body, and without a status of success."""
+    given: dict[str, object] = {"requests": ["GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"]}
+    expected: dict[str, object] = {"status": 401, "also": 503, "contains": "", "count": 10}
+    arrived = await arrivals(refusal, bodies=[], **given, **expected)
+    assert (len(arrived.took), arrived.errors) == (10, 0)

@@ -168,7 +168,7 @@ async def test_a_key_is_sent_to_a_server_that_needs_one(
         monkeypatch.delenv("BATCHLINE_API_KEY", raising=False)
         status, _, err = await top("--url", str(client.base_url), "--once")
         assert status == 1
-        assert "needs an admin's API key: set BATCHLINE_API_KEY" in err
+        assert "needs an API key with the scope admin: set BATCHLINE_API_KEY" in err
         monkeypatch.setenv("BATCHLINE_API_KEY", ADMIN)
         status, out, err = await top("--url", str(client.base_url), "--once")
         assert "sentiment" in out, err

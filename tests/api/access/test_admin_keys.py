@@ -67,6 +67,23 @@ def test_the_key_of_a_file_that_is_gone_or_malformed_is_no_longer_accepted(
     assert digests(keys) == [digest(OTHER)]
 
 
+def test_the_key_of_a_file_that_may_no_longer_be_read_is_not_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its contents and its time stay the same."""
+    file = tmp_path / "key"
+    file.write_text(ONE)
+    keys = AdminKeys(Settings(admin_key_file=file))
+
+    def refused(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refused)  # root may read every file
+    assert digests(keys) == [digest(ONE)]
+    file.chmod(0o000)
+    assert digests(keys) == []
+
+
 def test_a_file_that_cannot_be_used_at_the_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"BATCHLINE_ADMIN_KEY_FILE: cannot read .*: No such file"):
         AdminKeys(Settings(admin_key_file=tmp_path / "none"))

@@ -119,6 +119,22 @@ async def test_a_name_that_breaks_the_rule_is_refused(settings: Settings, name: 
     assert (answer.status_code, owner) == (400, "refused")
 
 
+@pytest.mark.parametrize("name", [b"alice\xa0", b"\x85alice", b"alice\xc2\xa0"])
+async def test_a_name_is_not_made_another_one(settings: Settings, name: bytes) -> None:
+    """Only the space that belongs to no header's value is removed (RFC 9110, section 5.5)."""
+    headers = [(b"x-forwarded-user", name)]
+    settings = settings.model_copy(
+        update={"owner_header": "X-Forwarded-User", "trusted_proxies": "127.0.0.1"}
+    )
+    async with mounted(settings) as (client, _):
+        assert (await client.get("/v1/jobs", headers=headers)).status_code == 400
+
+
+def test_only_the_last_hops_are_read() -> None:
+    forwarded = ", ".join(["10.1.1.1", *["10.2.2.2"] * 3000])
+    assert client_address(applied(PROXY, ("x-forwarded-for", forwarded))) == "10.2.2.2"
+
+
 async def test_two_names_are_refused(settings: Settings) -> None:
     answer, _ = await answered(settings, ("x-forwarded-user", "a"), ("x-forwarded-user", "b"))
     assert answer.status_code == 400

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import json
 import math
 import time
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from arq.connections import ArqRedis
 
 from api.access import key_ring
 from api.access.key_ring import KeyRing
+from api.access.key_table import WIDTH
 from jobs.access.api_key import ApiKey, digest, new_secret
 from jobs.access.key_store import KeyStore
 from jobs.errors import QueueUnavailable
+from jobs.ledger import keys
 from jobs.ledger.shards import Shards
 from jobs.owners import Limits, Sender
 from jobs.settings import Settings
@@ -63,6 +66,38 @@ async def test_keys_that_are_not_accepted(store: KeyStore, ring: KeyRing) -> Non
         assert ring.by_secret(secret) is None
 
 
+async def test_a_malformed_record_does_not_keep_a_revocation_from_taking_effect(
+    store: KeyStore, ring: KeyRing, redis: ArqRedis
+) -> None:
+    key, secret = await store.create(ALICE)
+    await ring.refresh()
+    odd = json.dumps({"id": "k_odd", "owner": "mallory", "digest": "zz"})
+    await redis.hset(keys.API_KEYS.of(), "k_odd", odd)  # type: ignore[misc]
+    await store.revoke(key.id)
+    await ring.refresh()
+    assert ring.by_secret(secret) is None
+
+
+async def test_keys_that_could_not_be_installed_are_loaded_again(
+    store: KeyStore, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a bug would hide a revocation until the next change."""
+    key, secret = await store.create(ALICE)
+    await ring.refresh()
+    await store.revoke(key.id)
+    with monkeypatch.context() as broken:
+        broken.setattr(key_ring, "_entries", lambda key: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await ring.refresh()
+    await ring.refresh()
+    assert ring.by_secret(secret) is None
+
+
+def test_before_redis_has_answered_the_time_is_that_of_this_machine(store: KeyStore) -> None:
+    """The age of an admin key's session is computed from it."""
+    assert abs(KeyRing(store, cache=300).now() - time.time() * 1000) < 5000
+
+
 async def test_the_earlier_secret_is_accepted_for_the_grace(store: KeyStore, ring: KeyRing) -> None:
     key, old = await store.create(ALICE)
     _, new = await store.rotate(key.id, 60_000)
@@ -75,7 +110,7 @@ async def test_the_earlier_secret_is_accepted_for_the_grace(store: KeyStore, rin
 async def test_all_secrets_take_the_same_work(
     store: KeyStore, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One hash and one comparison, of the same length."""
+    """The same hashes, and comparisons with all places of a bucket, each of the same length."""
     _, secret = await store.create(ALICE)
     revoked, revoked_secret = await store.create(ALICE)
     await store.revoke(revoked.id)
@@ -83,20 +118,21 @@ async def test_all_secrets_take_the_same_work(
     work: list[object] = []
 
     def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any) -> Any:
+        def call(*given: Any, **how: Any) -> Any:
             work.append((name, *map(len, given)))
-            return function(*given)
+            return function(*given, **how)
 
         return call
 
     monkeypatch.setattr(hashlib, "sha256", noted("hash", hashlib.sha256))
+    monkeypatch.setattr(hashlib, "blake2b", noted("bucket", hashlib.blake2b))
     monkeypatch.setattr(hmac, "compare_digest", noted("compare", hmac.compare_digest))
     done = []
     for given in (secret, revoked_secret, new_secret(), "bl_" + "?" * 43, digest(secret)[:46]):
         work.clear()
         ring.by_secret(given)
         done.append(list(work))
-    assert done == [[("hash", 46), ("compare", 32, 32)]] * 5
+    assert done == [[("hash", 46), ("bucket", 32), *[("compare", 32, 32)] * WIDTH]] * 5
 
 
 async def test_known_keys_are_accepted_without_redis_for_a_while(

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jobs.ledger.listing import SEARCHED
 from jobs.settings import Settings
 from tests import valkey
 from tests.api.access.keyed import ADMIN, bearer
@@ -55,9 +56,9 @@ async def processes(
                 await client.aclose()
 
 
-async def keys(redis_url: str, *arguments: str) -> tuple[str, str]:
+async def keys(redis_url: str, *arguments: str, **variables: str) -> tuple[str, str]:
     """What `batchline keys` writes to stdout and stderr."""
-    variables = {"BATCHLINE_REDIS_URL": redis_url, "BATCHLINE_LOG_FORMAT": "json"}
+    variables = {"BATCHLINE_REDIS_URL": redis_url, "BATCHLINE_LOG_FORMAT": "json", **variables}
     status, out, err = await asyncio.to_thread(batchline, "keys", *arguments, variables=variables)
     assert status == 0, err
     return out.strip(), err
@@ -88,18 +89,23 @@ async def test_a_revocation_reaches_every_process_within_a_second(
             for each in clients
             for rest in ("?wait=60", "/events")
         ]
+        waits.append(
+            asyncio.create_task(clients[1].post("/v1/jobs?wait=60", json=job, headers=bearer(secret)))
+        )
+
+        both = [True, True]
 
         async def waiting() -> bool:
             texts = [(await each.get("/metrics", headers=bearer(ADMIN))).text for each in clients]
-            return all("batchline_waiters 2.0" in text for text in texts)
+            return [f"batchline_waiters {n}.0" in text for n, text in zip((2, 3), texts, strict=True)] == both
 
         await until(waiting)
         await keys(redis_url, "revoke", key_id)
         began = time.monotonic()
         ended = await asyncio.wait_for(asyncio.gather(*waits), PROMISED + TOLERANCE)
         assert time.monotonic() - began < PROMISED + TOLERANCE
-        assert [answer.status_code for answer in ended] == [401, 200] * 2
-        assert [answer.text.count("event: error") for answer in ended] == [0, 1] * 2
+        assert [answer.status_code for answer in ended] == [401, 200, 401, 200, 401]
+        assert [answer.text.count("event: error") for answer in ended] == [0, 1, 0, 1, 0]
         for each in clients:
             assert (await each.get("/v1/models", headers=bearer(secret))).status_code == 401
         read = await clients[0].get(path, headers=bearer(ADMIN))
@@ -108,6 +114,51 @@ async def test_a_revocation_reaches_every_process_within_a_second(
         assert log.count('"key revoked"') == 2
         assert secret not in log
         assert ADMIN not in log
+
+
+@pytest.mark.parametrize("option", [[], ["--cancel-jobs"]], ids=["jobs go on", "jobs are cancelled"])
+async def test_the_queued_jobs_of_a_revoked_key(
+    settings: Settings, redis_url: str, tmp_path: Path, option: list[str]
+) -> None:
+    """More than one page of the listing examines. A wait of the owner's other key sees their end."""
+    async with processes(settings, redis_url, tmp_path / "log", 1) as [client]:
+        key_id, secret = await created(redis_url)
+        _, other = await created(redis_url)
+
+        async def accepted() -> bool:
+            answers = [await client.get("/v1/models", headers=bearer(each)) for each in (secret, other)]
+            return all(answer.status_code == 200 for answer in answers)
+
+        await until(accepted)
+        job = {"model": MODEL, "inputs": "x"}
+
+        async def submit(headers: dict[str, str]) -> str:
+            answer = await client.post("/v1/jobs", json=job, headers=headers)
+            return str(answer.json()["urls"]["self"])
+
+        others = await submit(bearer(ADMIN))
+        paths = await asyncio.gather(*(submit(bearer(secret)) for _ in range(SEARCHED + 20)))
+        ends, goes_on = [
+            asyncio.create_task(client.get(f"{paths[0]}?wait=60", headers=bearer(each)))
+            for each in (secret, other)
+        ]
+
+        async def waiting() -> bool:
+            return "batchline_waiters 2.0" in (await client.get("/metrics", headers=bearer(ADMIN))).text
+
+        await until(waiting)
+        await keys(redis_url, "revoke", key_id, *option, BATCHLINE_MODELS_FILE=str(settings.models_file))
+        ended = await asyncio.wait_for(ends, PROMISED + TOLERANCE)
+        assert ended.status_code in ((401, 200) if option else (401,)), "the job may end before the wait"
+        expected = "cancelled" if option else "queued"
+        reads = await asyncio.gather(*(client.get(path, headers=bearer(ADMIN)) for path in paths))
+        assert {read.json()["status"] for read in reads} == {expected}
+        assert (await client.get(others, headers=bearer(ADMIN))).json()["status"] == "queued"
+        if option:
+            assert (await goes_on).json()["status"] == expected
+        else:
+            assert not goes_on.done()
+            goes_on.cancel()
 
 
 async def test_keys_work_without_redis_for_a_bounded_time(settings: Settings, tmp_path: Path) -> None:

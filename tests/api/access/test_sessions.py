@@ -119,3 +119,15 @@ async def test_safe_requests_of_the_json_interface_accept_the_cookie(browser: Br
     """Pages link to them."""
     path = await submitted(browser)
     assert (await browser.get(f"/v1{path}")).json()["status"] == "queued"
+
+
+async def test_the_secret_before_a_rotation_opens_no_session(guarded: Keyed) -> None:
+    """The session would last longer than the secret, which may have been rotated because it leaked."""
+    key, old = await guarded.key("alice")
+    _, new = await guarded.store.rotate(key.id, 60_000)
+    await guarded.ring.refresh()
+    browser = Browser(guarded)
+    answer = await browser.sign_in(old)
+    assert (answer.status_code, browser.session()) == (401, None)
+    assert "rotated" in answer.text
+    assert (await browser.sign_in(new)).status_code == 303

@@ -134,22 +134,6 @@ def test_health_has_a_reason_whenever_it_is_not_green(
         assert word in reason.text
 
 
-@pytest.mark.parametrize("retired", [1, 2])
-def test_errors_are_for_callers_who_see_all_jobs(retired: int) -> None:
-    """They may contain parts of a job; the level and what is affected are for everybody."""
-    engines = ["retired"] * retired + ["ready"] * (2 - retired)
-    beats = [heartbeat(f"w{i}", "m", engine=each, engine_fault="why") for i, each in enumerate(engines)]
-    queue = depths(damage="this key", waiting=3)
-    found = condition(Settings(), {"": FINE}, (), queue, beats, {"m": Work()})
-    shown = {sees: found.for_caller(sees) for sees in (None, "", "alice")}
-    texts = {sees: "; ".join(reason.text for reason in each.reasons) for sees, each in shown.items()}
-    for word in ("why", "this key"):
-        assert [word in text for text in texts.values()] == [True, False, False]
-    for word in ("retired", "loaded again at", "another program wrote", *["3 jobs wait"] * (retired == 2)):
-        assert all(word in text for text in texts.values())
-    assert len({each.level for each in shown.values()}) == 1
-
-
 async def test_a_model_whose_worker_is_silent_is_silent(client: httpx.AsyncClient, redis: ArqRedis) -> None:
     await Roster(first_shard(redis)).write(heartbeat(engine="busy"))
     await fell_silent(redis, "host-1", 4)

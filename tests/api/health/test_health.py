@@ -20,6 +20,7 @@ async def scraped(client: httpx.AsyncClient) -> dict[str, float]:
     """`name{label="value",...}` -> value."""
     answer = await client.get("/metrics")
     assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
     return {
         "{}{{{}}}".format(sample.name, ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))): (
             sample.value

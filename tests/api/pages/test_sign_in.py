@@ -65,6 +65,13 @@ async def test_a_fragment_sends_its_page_to_the_sign_in(guarded: Keyed) -> None:
     assert answer.headers["hx-redirect"] == "/sign-in"
 
 
+@pytest.mark.parametrize("address", ["http://[", "http://[::1]x/", "//[/jobs", "mailto:a", ""])
+async def test_a_fragment_of_no_page_leads_to_the_sign_in(guarded: Keyed, address: str) -> None:
+    asked = {"hx-request": "true", "hx-current-url": address}
+    answer = await guarded.client.get("/fragments/overview", headers=asked)
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/sign-in")
+
+
 async def test_other_clients_get_no_sign_in_page(guarded: Keyed) -> None:
     assert (await guarded.client.get("/v1/jobs", headers=BROWSER)).status_code == 401
     assert (await guarded.client.get("/jobs")).json()["type"].endswith(":unauthorized")
@@ -140,6 +147,18 @@ async def test_a_link_on_another_site_leads_to_its_page(browser: Browser) -> Non
     assert '<meta http-equiv="refresh" content="0; url=/jobs?state=failed">' in answer.text
     assert session
     assert (await browser.get("/jobs", **{"sec-fetch-site": "same-origin"})).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example", "//evil.example/jobs?a=b", "/%2Fevil.example", "/%09/evil.example"]
+)
+async def test_a_link_on_another_site_does_not_lead_to_other_servers(guarded: Keyed, path: str) -> None:
+    """A browser reads `//host/path` in our answer as an address of that host."""
+    for whence in ("cross-site", "none"):
+        asked = BROWSER | {"sec-fetch-site": whence}
+        answer = await guarded.client.get(httpx.URL(f"http://edge{path}"), headers=asked)
+        assert (answer.status_code, answer.headers.get("location")) == (303, "/sign-in"), whence
+        assert "evil" not in answer.text
 
 
 async def test_without_keys_there_is_nothing_of_it(client: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ from api.problems.exceptions import KINDS, problem_of
 from api.problems.problem import MAX_DETAIL, Problem, Refusal
 from api.problems.statuses import STATUSES
 from jobs import errors
+from jobs.access.api_key import new_secret
 from jobs.problem_kinds import FAILURES, TITLES
 
 
@@ -45,6 +46,12 @@ def test_a_detail_is_cut_and_a_pointer_is_an_extension() -> None:
     problem = problem_of(errors.InvalidRequest("x" * 1_000, pointer="/inputs"))
     assert (len(problem.detail), problem.extensions) == (MAX_DETAIL, {"pointer": "/inputs"})
     assert problem_of(errors.InvalidRequest("x")).extensions == {}
+
+
+def test_a_cut_detail_has_no_part_of_a_secret() -> None:
+    secret = new_secret()
+    for before in (MAX_DETAIL - 45, MAX_DETAIL - 20):
+        assert secret[:12] not in Problem("not-found", "x" * before + secret).detail
 
 
 def test_a_refusal_has_headers_and_extensions_of_its_own() -> None:

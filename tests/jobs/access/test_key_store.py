@@ -1,6 +1,8 @@
 """Keys in Redis: created, rotated and revoked by one, seen by all; the secret is not there."""
 
 import asyncio
+import json
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
@@ -65,8 +67,9 @@ async def test_every_change_has_a_new_version(store: KeyStore) -> None:
     assert versions[0][0] == ""
     assert len({version for version, _ in versions}) == 4
     assert (await store.snapshot()).version == versions[-1][0]
-    again = await store.revoke(key.id)
+    again, now = await store.revoke(key.id)
     assert again.revoked
+    assert not now
     assert (await store.version())[0] == versions[-1][0], "nothing has changed"
 
 
@@ -107,6 +110,48 @@ async def test_a_record_of_another_program_does_not_hide_the_other_keys(
 ) -> None:
     key, _ = await store.create(ALICE)
     await redis.hset(keys.API_KEYS.of(), "k_odd", "?")  # type: ignore[misc]
+    assert await store.list() == [key]
+
+
+RECORD: dict[str, Any] = {"id": "k_odd", "owner": "mallory", "digest": digest("bl_odd")}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"digest": "zz"},
+        {"digest": ""},
+        {"digest": digest("bl_odd").upper()},
+        {"previous": "zz"},
+        {"id": "k_other"},
+        {"owner": ""},
+        {"owner": "x}:{y"},
+        {"weight": 0},
+        {"weight": -1},
+        {"expires": 10**400},
+        {"created": 10**15},
+        {"revoked": -1},
+        {"scopes": ["all"]},
+    ],
+    ids=str,
+)
+async def test_a_record_that_no_key_can_have_is_none(
+    store: KeyStore, redis: ArqRedis, changed: dict[str, Any]
+) -> None:
+    key, _ = await store.create(ALICE)
+    await redis.hset(keys.API_KEYS.of(), "k_odd", json.dumps(RECORD))  # type: ignore[misc]
+    assert {each.id for each in await store.list()} == {"k_odd", key.id}
+    await redis.hset(keys.API_KEYS.of(), "k_odd", json.dumps(RECORD | changed))  # type: ignore[misc]
+    assert await store.list() == [key]
+
+
+@pytest.mark.parametrize("data", [b'{"id":"\xff"}', b'{"x":' + b"[" * 100_000, b"\xff", b""])
+async def test_a_record_that_is_no_text_is_none(store: KeyStore, redis: ArqRedis, data: bytes) -> None:
+    key, _ = await store.create(ALICE)
+    await redis.hset(keys.API_KEYS.of(), mapping={"k_odd": data})  # type: ignore[misc]
+    admin = json.dumps(RECORD | {"id": "admin_01234567"})
+    for name in (b"\xff", b"admin_01234567"):
+        await redis.hset(keys.API_KEYS.of(), mapping={name: admin})  # type: ignore[misc]
     assert await store.list() == [key]
 
 
