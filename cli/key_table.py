@@ -39,7 +39,6 @@ def as_table(keys: Sequence[ApiKey], uses: Mapping[str, int], now: int) -> str:
 
 
 def _row(key: ApiKey, uses: Mapping[str, int], now: int) -> dict[str, Any]:
-    state = key.fault(now) or ("rotating" if key.previous_until > now else "active")
     found = about(key)
     values = (
         key.id,
@@ -51,7 +50,7 @@ def _row(key: ApiKey, uses: Mapping[str, int], now: int) -> dict[str, Any]:
         _time(key.created),
         _time(key.expires),
         _time(uses.get(key.id)),
-        state,
+        key.state(now),
     )
     return dict(zip(COLUMNS, values, strict=True))
 

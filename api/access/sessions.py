@@ -99,15 +99,15 @@ class SignIn:
         self.sessions = sessions
         self._accept = accept
 
-    def open(self, scope: Scope, secret: str) -> str:
-        """The value of a new session's cookie. Raises as `KeyResolver.accept`.
+    def open(self, scope: Scope, secret: str) -> Session:
+        """A new session. Raises as `KeyResolver.accept`.
 
         A secret from before the key's rotation opens none, because the session would outlast it.
         """
         key = self._accept(scope, secret)
         if digest(secret) != key.digest:
             raise Refusal("unauthorized", "the API key was rotated")
-        return self.sessions.issue(key)
+        return Session(key, self.sessions.issue(key))
 
 
 def session_of(scope: Scope) -> Session | None:
@@ -119,7 +119,15 @@ def session_of(scope: Scope) -> Session | None:
 def may(scope: Scope) -> frozenset[KeyScope]:
     """What the caller may do, so that a page shows nothing else. Nothing without a key while keys are on."""
     caller, session = known_caller(scope), session_of(scope)
-    scopes = caller.scopes if caller else session.key.scopes if session else frozenset[KeyScope]()
+    return _all_of(caller.scopes if caller else session.key.scopes if session else frozenset())
+
+
+def home(scopes: frozenset[KeyScope]) -> str:
+    """The path of the first page: the overview, or the form for a caller who may only submit."""
+    return "/try" if _all_of(scopes) == {"submit"} else "/"
+
+
+def _all_of(scopes: frozenset[KeyScope]) -> frozenset[KeyScope]:
     return EVERYTHING if "admin" in scopes else scopes
 
 

@@ -23,6 +23,9 @@ from api.problems.problem import Problem
 from api.v1 import problems
 from jobs.models import ModelCatalog
 
+FINAL = (403, 404)
+"""Statuses of problems that do not end while a page polls."""
+
 
 class Pages:
     """A `Dialect`. It refuses requests for all paths that belong to no other dialect."""
@@ -51,9 +54,14 @@ class Pages:
         """
         if problem.kind == "unauthorized" and (forms.by_htmx(request) or _browsing(request)):
             return sign_in.required(request)
+        text = {"title": problem.title, "detail": problem.detail, "job_id": ""}
+        if forms.by_htmx(request) and request.method == "GET" and problem.status in FINAL:
+            answer = page("fragments/missing.html", problem.status, **text)
+            answer.headers["hx-reswap"] = "outerHTML"  # replaces the part that polls, which ends that
+            return answer
         if problem.kind == "unknown-host" or not _browsing(request):
             return problems.response(problem)
-        answer = page("missing.html", problem.status, title=problem.title, detail=problem.detail, job_id="")
+        answer = page("missing.html", problem.status, **text)
         answer.headers.update(problem.headers)
         return answer
 

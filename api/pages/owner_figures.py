@@ -1,4 +1,4 @@
-"""An owner's figures: its waiting jobs, its share of the engines, and what its jobs used; its keys."""
+"""An owner's figures: its waiting jobs, its share, its part of the engines, its usage, and its keys."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from jobs.schema import from_ms
 DAYS = 7
 """Days of usage that are shown, today included."""
 RECENT = 2
-"""Hours, this one included, over which the shares of the engines are measured."""
+"""Hours, this one included, over which the owners' parts of the engines are measured."""
 CHARTED = 24
 """Hours of the chart, this one included."""
 
@@ -25,9 +25,9 @@ class Figures(NamedTuple):
 
     owner: str
     waiting: int
-    weight: float | None
-    """The largest of its keys; None without a key."""
-    share: float | None
+    weights: list[float]
+    """The smallest and the largest share of its keys; one if they are equal, none without a key."""
+    part: float | None
     """Its part of the engines' time for named owners in the RECENT hours; None if there was none."""
     today: Used
     week: Used
@@ -44,7 +44,7 @@ class KeyRow(NamedTuple):
     id: str
     owner: str
     state: str
-    """`active`, `revoked` or `expired`."""
+    """As `ApiKey.state`."""
     scopes: list[str]
     models: list[str]
     """Empty for all."""
@@ -94,12 +94,12 @@ def _of(
         its = {place.hour: used for place, used in found.items() if place.model == model}
         today = sum((used for hour, used in its.items() if hour >= midnight), NOTHING)
         models.append((model, today, sum(its.values(), NOTHING)))
-    weights = [key.weight for key in keys if key.owner == owner and key.revoked is None]
+    weights = {key.weight for key in keys if key.owner == owner and key.revoked is None}
     newest = max((place.hour for place in found), default=None)
     return Figures(
         owner,
         waiting,
-        max(weights, default=None),
+        sorted({min(weights), max(weights)}) if weights else [],
         recent(found, now).compute_us / everything.compute_us if everything.compute_us else None,
         sum((today for _, today, _ in models), NOTHING),
         sum((week for _, _, week in models), NOTHING),
@@ -131,7 +131,7 @@ def key_row(key: ApiKey, used: int | None, now: int) -> KeyRow:
     return KeyRow(
         key.id,
         key.owner,
-        key.fault(now) or "active",
+        key.state(now),
         sorted(key.scopes),
         sorted(key.models),
         limits_in_words(key.limits),

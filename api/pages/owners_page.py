@@ -1,10 +1,11 @@
 """The pages /owners, for admins: all owners; and /usage: the caller's own figures and keys."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from api.health.redis_timeout import redis_timeout
 from api.pages.owner_figures import DAYS, RECENT, figures, first_hour, key_row, recent
@@ -34,8 +35,10 @@ async def owners_page(request: Request, shared: Shared, caller: Asking) -> Respo
 
 
 @router.get("/usage")
-async def usage_page(shared: Shared, caller: Asking) -> Response:
-    """The caller's own figures."""
+async def usage_page(request: Request, shared: Shared, caller: Asking) -> Response:
+    """The caller's own figures. An admin who names another owner is led to that owner's."""
+    if caller.sees is None and (owner := request.query_params.get("owner")):
+        return RedirectResponse(f"/owners?{urlencode({'owner': owner})}", 303)
     async with redis_timeout():
         context = await _context(shared, caller.owner)
     return page("owners.html", **context, here="usage", only=caller.owner)
@@ -56,7 +59,7 @@ async def _context(shared: Services, only: str | None) -> dict[str, Any]:
     )
     shown = known[:SHOWN]
     found = await usage.read(shown, first_hour(now), now + 1) if shown else {}
-    # the share is one of all owners, also where only one is shown
+    # the part is one of all owners, also where only one is shown
     others = [owner for owner in newest if owner not in shown]
     everything = recent(found, now)
     if others:

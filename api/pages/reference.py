@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.caller import models_of
-from api.pages.curl_lines import posted
+from api.access.permissions import TABLE
+from api.pages import curl_lines
 from api.pages.rendering import page
 from api.services import Services, Shared
 from api.v1.caller_description import of_models
@@ -72,7 +73,8 @@ async def docs(request: Request, shared: Shared) -> Response:
     responses = [
         (name, schemas[name]["description"], list(_members(name, schemas))) for name in RESPONSE_SCHEMAS
     ]
-    return page("docs.html", info=described["info"], calls=calls, schemas=responses)
+    has_keys = shared.settings.auth == "keys"
+    return page("docs.html", info=described["info"], calls=calls, schemas=responses, keys=has_keys)
 
 
 def _described(request: Request, shared: Services) -> dict[str, Any]:
@@ -144,12 +146,16 @@ def _default(schema: dict[str, Any]) -> str:
 
 def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> list[str]:
     """curl commands for a shell. The reader replaces the braces in a path."""
-    url = f"{str(request.base_url).rstrip('/')}{path}"
     if method != "post":
         verb = "" if method == "get" else f"-X {method.upper()} "
-        return [f"curl -s {verb}'{url}'"]
+        url = f"{str(request.base_url).rstrip('/')}{path}"
+        key = "" if TABLE.get((method.upper(), path)) == "public" else curl_lines.key(request)
+        return [f"curl -s {verb}'{url}'{key}"]
     examples = _json(call).get("examples", {}).values()
-    return [posted(url, msgspec.json.encode(example["value"]).decode()) for example in examples]
+    return [
+        curl_lines.posted(request, path, msgspec.json.encode(example["value"]).decode())
+        for example in examples
+    ]
 
 
 def _json(call: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access.sessions import may, session_of
+from api.access.sessions import home, may, session_of
 from api.wording import bytes_in_words, counted, duration, noun, time_of_day
 from jobs.monitoring.histograms import LATENCIES
 from jobs.process.redaction import redacted
@@ -58,7 +58,8 @@ class Page(Response):
         self._template, self._context = _environment.get_template(name), context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        text = self._template.render(self._context, session=session_of(scope), may=may(scope))
+        scopes = may(scope)
+        text = self._template.render(self._context, session=session_of(scope), may=scopes, home=home(scopes))
         self.body = self.render(redacted(text))
         self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)

@@ -37,8 +37,10 @@ _OLD_FORM = "This form is too old, or the browser does not accept cookies. Try a
 async def sign_in_page(request: Request, shared: Shared) -> Response:
     next_page = local(request.query_params.get("next", "/"))
     sign_in = shared.access.sign_in
-    if sign_in is None or sign_in.sessions.find(request.scope):
+    if sign_in is None:
         return RedirectResponse(next_page, 303)
+    if session := sign_in.sessions.find(request.scope):
+        return RedirectResponse(_first(session, next_page), 303)
     return _form(request, next_page)
 
 
@@ -53,15 +55,15 @@ async def open_session(request: Request, shared: Shared) -> Response:
     if not _is_ours(request, form.get("token", "")):
         return _form(request, next_page, _OLD_FORM, 400)
     try:
-        value = shared.access.sign_in.open(request.scope, form.get("key", "").strip())
+        session = shared.access.sign_in.open(request.scope, form.get("key", "").strip())
     except (Refusal, QueueUnavailable) as error:
         problem = problem_of(error)
         told = _NOT_ACCEPTED if problem.kind == "unauthorized" else problem.detail
         answer = _form(request, next_page, told, problem.status)
         answer.headers.update(problem.headers)
         return answer
-    opened = RedirectResponse(next_page, 303)
-    _set(request, opened, sessions.NAME, value)
+    opened = RedirectResponse(_first(session, next_page), 303)
+    _set(request, opened, sessions.NAME, session.value)
     _set(request, opened, sessions.SIGN_IN_NAME, "")
     return opened
 
@@ -73,6 +75,11 @@ async def sign_out(request: Request, shared: Shared) -> Response:
     answer = RedirectResponse(PATH, 303)
     _set(request, answer, sessions.NAME, "")
     return answer
+
+
+def _first(session: sessions.Session, next_page: str) -> str:
+    """The page after the sign-in. The overview is the default, and not every key may read it."""
+    return sessions.home(session.key.scopes) if next_page == "/" else next_page
 
 
 def local(path: str) -> str:
@@ -118,7 +125,10 @@ def _form(request: Request, next_page: str, fault: str | None = None, status: in
     name = sessions.name(request.scope, sessions.SIGN_IN_NAME)
     value = next(sessions.cookies(request.scope, name), "")
     fresh = value if re.fullmatch(r"[\w-]{43}", value) else secrets.token_urlsafe(32)
-    answer = page("sign_in.html", status, token=sessions.form_token(fresh), next=next_page, fault=fault)
+    # the browser still sends a cookie, which is no longer accepted
+    ended = any(sessions.cookies(request.scope, sessions.name(request.scope, sessions.NAME)))
+    token = sessions.form_token(fresh)
+    answer = page("sign_in.html", status, token=token, next=next_page, fault=fault, ended=ended)
     _set(request, answer, sessions.SIGN_IN_NAME, fresh)
     return answer
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.access.caller import caller_of
+from api.access.sessions import may
 from api.pages import curl_lines, forms, job_page, model_status, try_form
 from api.pages.rendering import page
 from api.problems.exceptions import problem_of
@@ -38,7 +39,7 @@ async def choose_model(request: Request, shared: Shared) -> Response:
 
 @router.post("/submit")
 async def submit(request: Request, shared: Shared) -> Response:
-    """Submits the form's job. Without JavaScript it redirects to the job's page."""
+    """Submits the form's job. Without JavaScript it redirects to the job's page, if the key may read it."""
     forms.refuse_cross_site(request)
     form: dict[str, str] = {}
     try:
@@ -50,9 +51,13 @@ async def submit(request: Request, shared: Shared) -> Response:
         job_id = derived(nonce, msgspec.json.encode(new) + sender.owner.encode())
         job_id = await shared.ledger.at_home(job_id, sender)
         job, _ = await shared.intake.submit(request, new, job_id, key=job_id)
+        can_read = "read" in may(request.scope)
         if not forms.by_htmx(request):
-            return RedirectResponse(job.urls["page"], 303)
-        context = await job_page.context(request, shared, job)
+            if can_read:
+                return RedirectResponse(job.urls["page"], 303)
+            form["nonce"] = await shared.ledger.new_id(sender)
+            return await _form_page(request, shared, form, job=job)
+        context = await job_page.context(request, shared, job) if can_read else {"job": job}
     except (BatchlineError, Refusal) as error:
         return await _refused(request, shared, form, error)
     curl = curl_lines.submit(request, asked)
@@ -74,7 +79,7 @@ async def _form_page(
         curl = curl_lines.submit(request, try_form.body(context["typed"], shared.catalog))
     except InvalidRequest:  # the form's content is not valid
         curl = None
-    return page("try.html", status, **context | more, reason=reason, curl=curl)
+    return page("try.html", status, **{"job": None} | context | more, reason=reason, curl=curl)
 
 
 async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:

@@ -61,6 +61,10 @@ class ApiKey(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             return "expired"
         return None
 
+    def state(self, now: int) -> str:
+        """Returns a word for people: the fault, or `rotating` while two secrets are accepted, or `active`."""
+        return self.fault(now) or ("rotating" if self.previous_until > now else "active")
+
 
 def new_id() -> str:
     """Returns a new key's id: ID_PREFIX and 10 random characters, about 2**50 possible ids."""

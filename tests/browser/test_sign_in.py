@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from jobs.access.api_key import ApiKey, new_secret
+from jobs.access.api_key import DEFAULT_SCOPES, ApiKey, KeyScope, new_secret
 from jobs.access.key_store import KeyStore
 from jobs.ledger.shards import Shards
 from jobs.store.store import open_store
@@ -21,6 +21,13 @@ from tests.waiting import until
 REFUSED = "Failed to load resource: the server responded with a status of 401"
 """What Chromium's console says about a page or fragment that was refused."""
 
+CUT = """() => [...document.querySelectorAll(".jobs :is(.state, .number)")]
+  .filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth)
+  .map((part) => `${part.textContent.trim()}: ${part.scrollWidth} > ${part.clientWidth}`)"""
+"""The cells of the table of jobs whose content is cut off."""
+
+FORBIDDEN = "Failed to load resource: the server responded with a status of 403"
+
 NO_ICON = "Failed to load resource: the server responded with a status of 404"
 """Chromium asks for an icon of the JSON document."""
 
@@ -29,13 +36,13 @@ class Keys(NamedTuple):
     store: KeyStore
     url: str
 
-    async def create(self, owner: str) -> tuple[ApiKey, str]:
+    async def create(self, owner: str, scopes: frozenset[KeyScope] = DEFAULT_SCOPES) -> tuple[ApiKey, str]:
         """A key that the API knows."""
-        made, secret = await self.store.create(ApiKey(id="", owner=owner, digest=""))
+        made, secret = await self.store.create(ApiKey(id="", owner=owner, digest="", scopes=scopes))
 
         async def known() -> bool:
             async with httpx.AsyncClient(headers={"authorization": f"Bearer {secret}"}) as client:
-                return (await client.get(f"{self.url}/v1/models")).status_code == 200
+                return (await client.get(f"{self.url}/v1/models")).status_code != 401
 
         await until(known)
         return made, secret
@@ -104,10 +111,64 @@ async def test_a_revoked_key_leads_to_the_sign_in_page(site: Site, keys: Keys, v
     await expect(page.get_by_role("heading", name="sentiment")).to_be_visible()
     await keys.store.revoke(key.id)
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=SOON)
+    await expect(page.get_by_role("status").first).to_have_text("Your session has ended. Sign in again.")
     await sign_in(page, secret)
     await expect(page.get_by_role("alert")).to_contain_text("not accepted")
     await sign_in(page, other)
     await expect(page.get_by_role("heading", name="sentiment")).to_be_visible()
+
+
+async def test_a_page_stops_polling_what_its_key_may_not_read(site: Site, keys: Keys, view: Watched) -> None:
+    """Another tab signs in with a key that only submits; the cookie is that of both."""
+    view.pardoned = (FORBIDDEN,)
+    _, reader = await keys.create("alice")
+    _, submitter = await keys.create("alice", frozenset({"submit"}))
+    page = view.page
+    await page.goto("/models/sentiment")
+    await sign_in(page, reader)
+    await expect(page.locator("#recent")).to_be_visible()
+    await page.context.clear_cookies()
+    other = await page.context.new_page()
+    await other.goto("/sign-in")
+    await sign_in(other, submitter)
+    await expect(other.get_by_role("heading", name="Try it")).to_be_visible()
+    await page.bring_to_front()
+    await expect(page.locator("main [hx-get]")).to_have_count(0, timeout=SOON)
+    await expect(page.get_by_text("lacks the scope 'read'").first).to_be_visible()
+
+    asked: list[str] = []
+    other.on("request", lambda request: asked.append(request.url))
+    await other.bring_to_front()
+    for number in (1, 2):
+        await other.get_by_role("textbox", name="Input").fill(f"film {number}")
+        async with other.expect_response("**/submit"):
+            await other.get_by_role("button", name="Submit").click()
+        await expect(other.locator("#answers")).to_contain_text("your key lacks the scope read")
+    assert [url for url in asked if "/fragments/" in url] == []
+
+
+async def test_an_admins_table_of_jobs_on_a_phone(site: Site, keys: Keys, view: Watched) -> None:
+    """Whose each job is, and its whole state."""
+    page = view.page
+    await page.set_viewport_size({"width": 360, "height": 800})
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
+        with site.worker():
+            for owner in ("alice", "research-department"):
+                _, secret = await keys.create(owner)
+                for text in ("x", "raise"):
+                    headers = {"authorization": f"Bearer {secret}"}
+                    await client.post("/v1/jobs?wait=30", json={"inputs": [text, "y"]}, headers=headers)
+    await page.goto("/jobs")
+    await sign_in(page, str(site.settings["admin_key"]))
+    for path in ("/jobs", "/"):
+        await page.goto(path)
+        rows = page.locator(".jobs tbody tr:not(.why)")
+        await expect(rows).to_have_count(4)
+        await expect(page.get_by_role("cell", name="alice")).to_have_count(2)
+        await expect(page.get_by_role("cell", name="research-department")).to_have_count(2)
+        await expect(rows.get_by_text("succeeded")).to_have_count(4)
+        assert await page.evaluate(CUT) == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 async def test_a_link_on_another_site(site: Site, keys: Keys, browser: Browser) -> None:

@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import msgspec
 import pytest
 
 from api.pages.owner_figures import limits_in_words
+from cli import key_table
 from jobs.access.api_key import ApiKey
 from jobs.monitoring.usage import HOUR, Usage
 from jobs.owners import Limits, Sender
 from jobs.settings import Settings
 from tests.api.access.keyed import ADMIN, Keyed, bearer, keyed
+from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
 from tests.api.v1.test_usage import counted
 from tests.jobs.ledger.test_endings import finished, put
@@ -49,25 +52,34 @@ async def test_an_admin_sees_what_every_owner_used(site: Keyed, queue: JobQueue)
     assert cell(page, "owner-alice", "Failed") == "3 3"
     assert cell(page, "owner-alice", "Tokens") == "35 k 35 k"
     assert cell(page, "owner-alice", "Computing") == "3 s 10 s"
-    assert cell(page, "owner-bob", "Share") in ("25 %", "9 %"), "the hour before may be yesterday's last"
+    assert cell(page, "owner-bob", "Last 2 h") in ("25 %", "9 %"), "the hour before may be yesterday's last"
     assert "at most 1,500 inputs" in page.one("tr", id="owner-alice").one("svg")["aria-label"]
     assert page.one("a", href="/owners?owner=alice").text == "alice"
     one = await shown(site, "/owners?owner=bob")
     assert not one.all("tr", id="owner-alice")
-    assert cell(one, "owner-bob", "Share") == cell(page, "owner-bob", "Share")
+    assert cell(one, "owner-bob", "Last 2 h") == cell(page, "owner-bob", "Last 2 h")
     assert one.one("section", aria_labelledby="models-heading").one("td", class_="name").text == "sentiment"
 
 
-async def test_waiting_jobs_and_weights(site: Keyed) -> None:
-    _, secret = await site.key("alice", weight=2.5)
+async def test_waiting_jobs_and_shares(site: Keyed) -> None:
+    key, secret = await site.key("alice", weight=2.5)
+    await site.key("bob")
+    await site.key("bob", weight=3.0)
+    revoked, _ = await site.key("bob", weight=9.0)
+    await site.store.revoke(revoked.id)
     for _ in range(3):
         await site.client.post("/v1/jobs", json={"inputs": "x"}, headers=bearer(secret))
     page = await shown(site, "/owners")
-    assert (cell(page, "owner-alice", "Waiting"), cell(page, "owner-alice", "Weight")) == ("3", "2.5")
+    assert (cell(page, "owner-alice", "Waiting"), cell(page, "owner-alice", "Share")) == ("3", "2.5")
+    assert cell(page, "owner-bob", "Share") == "1 to 3", "a job has the share of its key"
+    assert cell(page, f"key-{key.id}", "Share") == "2.5"
+    assert "Last 2 h: part of the time" in page.text
     assert cell(page, "owner-alice", "Last job") == "–"  # noqa: RUF001 - the dash is intended
 
 
 async def test_an_admin_sees_every_key_but_no_secret(site: Keyed) -> None:
+    rotating, _ = await site.key("dave")
+    await site.store.rotate(rotating.id, 3_600_000)
     active, secret = await site.key("alice", limits=LIMITS, models=frozenset({"sentiment"}))
     revoked, _ = await site.key("bob", lifetime=86_400_000)
     await site.store.revoke(revoked.id)
@@ -76,9 +88,13 @@ async def test_an_admin_sees_every_key_but_no_secret(site: Keyed) -> None:
     answer = await site.client.get("/owners", headers=bearer(ADMIN))
     assert all(text not in answer.text for text in (secret, active.digest, ADMIN))
     page = parsed(answer.text)
-    rows = {key.owner: f"key-{key.id}" for key in (active, revoked, expired)}
+    rows = {key.owner: f"key-{key.id}" for key in (active, revoked, expired, rotating)}
     states = [cell(page, row, "State") for row in rows.values()]
-    assert states == ["active", "revoked", "expired"]
+    assert states == ["active", "revoked", "expired", "rotating"]
+    snapshot = await site.store.snapshot()
+    printed = msgspec.json.decode(key_table.as_json(snapshot.keys, {}, snapshot.now))
+    told = {row["owner"]: row["state"] for row in printed}
+    assert [told[owner] for owner in rows] == states, "as `batchline keys list` says"
     assert cell(page, rows["alice"], "Scopes") == "read, submit"
     assert cell(page, rows["alice"], "Models") == "sentiment"
     assert cell(page, rows["alice"], "Limits").startswith("2.5 requests/s, 1,000 inputs/min, 1 job queued")
@@ -99,7 +115,28 @@ async def test_an_owner_sees_itself_only(site: Keyed, queue: JobQueue) -> None:
     page = parsed(answer.text)
     assert cell(page, "owner-alice", "Jobs") == "1 1"
     assert page.one("tr", id=f"key-{mine.id}")
-    assert all(word not in answer.text for word in ("bob", theirs.id, "Share"))
+    assert all(word not in answer.text for word in ("bob", theirs.id, "Last 2 h"))
+    assert cell(page, "owner-alice", "Share") == "1"
+
+
+async def test_a_job_without_an_owner_says_so(settings: Settings, site: Keyed) -> None:
+    """It was submitted while no key was needed."""
+    _, secret = await site.key("alice")
+    async with mounted(settings) as (client, _):
+        await client.post("/v1/jobs", json={"inputs": "x"})
+    await site.client.post("/v1/jobs", json={"inputs": "x"}, headers=bearer(secret))
+    table = (await shown(site, "/jobs")).one(id="jobs").one("tbody")
+    named, nobody = (row.all("td")[1] for row in table.all("tr"))
+    assert (named.text, named["title"]) == ("alice", "alice")
+    assert nobody.one(class_="faint").text == "none"
+
+
+async def test_an_admin_is_led_from_anothers_usage_to_that_owner(site: Keyed) -> None:
+    answer = await site.client.get("/usage?owner=alice", headers=bearer(ADMIN))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/owners?owner=alice")
+    answer = await site.client.get("/usage", params={"owner": "a b&c"}, headers=bearer(ADMIN))
+    assert answer.headers["location"] == "/owners?owner=a+b%26c"
+    assert (await site.client.get("/usage", headers=bearer(ADMIN))).status_code == 200
 
 
 async def test_without_keys_the_pages_say_so(client: httpx.AsyncClient) -> None:

@@ -34,6 +34,26 @@ async def test_without_a_session_a_page_leads_to_the_sign_in_and_back(guarded: K
     assert (await browser.get("/sign-in")).headers["location"] == "/"
 
 
+@pytest.mark.parametrize("how", ["rotated", "revoked", "signed out"])
+async def test_a_session_that_has_ended_is_told(guarded: Keyed, how: str) -> None:
+    key, secret = await guarded.key("alice")
+    browser = Browser(guarded)
+    assert "session has ended" not in (await browser.get("/sign-in")).text
+    await browser.sign_in(secret)
+    if how == "rotated":
+        _, secret = await guarded.store.rotate(key.id, 0)
+    elif how == "revoked":
+        await guarded.store.revoke(key.id)
+    else:
+        await browser.http.post("/sign-out", data={"token": await browser.token()})
+    await guarded.ring.refresh()
+    page = await browser.get((await browser.get("/jobs")).headers["location"])
+    assert ("Your session has ended. Sign in again." in page.text) is (how != "signed out")
+    if how == "rotated":
+        assert (await browser.sign_in(secret)).status_code == 303
+        assert (await browser.get("/jobs")).status_code == 200
+
+
 async def test_a_fragment_sends_its_page_to_the_sign_in(guarded: Keyed) -> None:
     asked = {"hx-request": "true", "hx-current-url": "http://edge/models/sentiment?state=failed"}
     answer = await guarded.client.get("/fragments/overview", headers=asked)
