@@ -51,7 +51,8 @@ class Script:
         for line in source(name).splitlines():
             if found := _DECLARATION.match(line):
                 names = _NAMES.match(found[2])
-                declared[found[1]] += names[0].split() if names else []
+                known = declared[found[1]]  # two parts of a script may declare the same name
+                known += [name for name in names[0].split() if name not in known] if names else []
             else:
                 lines.append(line)
         self.keys, self.arguments, self.each = (tuple(names) for names in declared.values())

@@ -105,13 +105,17 @@ class Batcher(Generic[T]):
     def add(self, items: Iterable[Item[T]]) -> None:
         """Adds items of one job to the window; items that were in it before regain their places."""
         lines: dict[tuple[Kind, str], list[Item[T]]] = {}
+        last: Item[T] | None = None
         for item in items:
             if item.sequence < 0:
                 item.sequence = next(self._sequence)
             item.waiting = True
             self._flows.add(item)
-            lines.setdefault(((item.group, item.rank), item.owner), []).append(item)
-            self._ranks.add(item.rank)
+            if last is None or item.job is not last.job or item.group is not last.group:  # for another line
+                line = lines.setdefault(((item.group, item.rank), item.owner), [])
+                self._ranks.add(item.rank)
+                last = item
+            line.append(item)
             self._size += 1
         for (kind, owner), added in lines.items():
             line = self._lines.setdefault(kind, {}).setdefault(owner, [])

@@ -93,6 +93,14 @@ if parked > 0 then
     end
   end
 end
+-- Owners that have nothing waiting, and whose time has passed, need not be remembered.
+for _, owner in ipairs(redis.pcall('HRANDFIELD', KEYS.shares, 8)) do
+  local marks = redis.pcall('HMGET', KEYS.shares, owner, ':now')
+  local time, virtual_now = tonumber(marks[1] or nil), tonumber(marks[2] or nil)
+  if owner ~= ':now' and time and virtual_now and time <= virtual_now and not redis.call('ZSCORE', KEYS.turns, owner) then
+    redis.call('HDEL', KEYS.shares, owner)
+  end
+end
 settle_lines(ARGV.model)
 if answer[1] > 0 then ring(KEYS.doorbell, answer[1]) end
 

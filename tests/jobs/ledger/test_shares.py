@@ -184,3 +184,17 @@ async def test_waiting_jobs_of_owners_are_counted_and_found(queue: JobQueue) -> 
     assert (len(claimed), left) == (2, 1)
     depth = (await queue.depth())[MODEL]
     assert (depth.waiting, depth.running, depth.deferred) == (1, 2, 0)
+
+
+async def test_owners_whose_time_has_passed_are_forgotten(queue: JobQueue, redis: ArqRedis) -> None:
+    """Else a server whose proxy names the owners would remember all of them."""
+    for i in range(30):
+        await sent(queue, f"owner{i}")
+    assert len(await claimed_owners(queue, 30)) == 30
+    for _ in range(40):
+        await sent(queue, "busy")
+    await queue.claim(MODEL, 20)
+    for _ in range(60):
+        await queue.sweep(MODEL)
+    left = {name.decode() for name in await redis.hkeys(keys.SHARES.of(MODEL))}  # type: ignore[misc]
+    assert left == {":now", "busy"}

@@ -51,7 +51,7 @@ def test_all_that_a_script_declares_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_name_is_declared_twice(name: str) -> None:
+def test_no_name_is_passed_twice(name: str) -> None:
     loaded = Script(name)
     for names in (loaded.keys, loaded.arguments, loaded.each):
         assert len(names) == len(set(names))
