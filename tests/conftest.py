@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from arq.connections import ArqRedis
+from redis import Redis
 
 from jobs.ledger import keys
 from jobs.ledger.wire import deserialize, serialize
@@ -81,8 +82,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
 
 @pytest.fixture
 def redis_url(server: valkey.Server) -> str:
-    """A database that no other test uses."""
-    return server.url(next(_databases) % valkey.DATABASES)
+    """A database that no other test uses, and that is empty: with many tests the numbers come again."""
+    url = server.url(next(_databases) % valkey.DATABASES)
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    return url
 
 
 @pytest.fixture
