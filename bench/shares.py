@@ -147,7 +147,12 @@ async def measure_single(bench: Bench, seconds: float, rounds: int) -> None:
 
 
 async def measure(running: stack.Stack, record: Path, given: argparse.Namespace) -> None:
-    settings = Settings(redis_url=running.redis_url, max_queued_jobs=ROOMY, max_queued_bytes=ROOMY)
+    settings = Settings(
+        redis_url=running.redis_url,
+        max_queued_jobs=ROOMY,
+        max_queued_bytes=ROOMY,
+        max_queued_inputs=ROOMY,
+    )
     redis = connect(settings)
     bench = Bench(JobQueue(redis, settings, [MODEL]), record)
     try:
