@@ -67,7 +67,9 @@ def envelope(keywords: dict[str, Any]) -> Envelope:
 
 def owner(keywords: Mapping[str, Any]) -> str:
     """Returns the owner in the keywords of one of our payloads, as `outline.lua`: "" unless it is a name."""
-    name = keywords.get("owner", "")
+    name = keywords.get("owner")
+    if name is None:
+        return ""
     return name if isinstance(name, str) and NAME.fullmatch(name) else ""
 
 
