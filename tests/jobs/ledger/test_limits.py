@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from jobs.errors import IdempotencyMismatch, JobTooLarge, LimitExceeded, QueueDamaged, QueueFull
 from jobs.ledger import keys
+from jobs.ledger.ids import new_id
 from jobs.ledger.limiting import Standing
 from jobs.owners import Limits, Sender
 from jobs.schema import NewJob
@@ -260,18 +261,22 @@ async def test_a_named_senders_submit_is_one_script_too(queue: JobQueue) -> None
 
 
 async def test_an_owner_that_fills_the_queue_keeps_nobody_out(redis: ArqRedis, settings: Settings) -> None:
-    """A full queue takes jobs of owners that have less than their part, up to twice its limit in all."""
+    """A full queue takes jobs of owners that have less than their part, up to twice its limit in all.
+
+    All jobs go to one shard, because an owner has a part of each.
+    """
+    last = settings.shards - 1
     queue = JobQueue(redis, settings.model_copy(update={"max_queued_jobs": 40}), [MODEL])
     accepted: Counter[str] = Counter()
     with contextlib.suppress(QueueFull):
         for _ in range(100):
-            await queue.submit(sent_by("flood"))
+            await queue.submit(sent_by("flood"), job_id=new_id(last))
     full = (await queue.depth())[MODEL].unfinished
     assert full <= 40
     for owner in ("ann", "bob", "flood", *(f"owner{i}" for i in range(100))):
         with contextlib.suppress(QueueFull):
             for _ in range(50):
-                await queue.submit(sent_by(owner))
+                await queue.submit(sent_by(owner), job_id=new_id(last))
                 accepted[owner] += 1
     assert accepted["ann"] >= 2
     assert accepted["bob"] >= 1
@@ -279,5 +284,5 @@ async def test_an_owner_that_fills_the_queue_keeps_nobody_out(redis: ArqRedis, s
     depth = (await queue.depth())[MODEL].unfinished
     assert full < depth <= 80
     with pytest.raises(QueueFull):
-        await queue.submit(new_job())
+        await queue.submit(new_job(), job_id=new_id(last))
     await queue.close()
