@@ -50,13 +50,8 @@ async def _context(shared: Services, only: str | None) -> dict[str, Any]:
     snapshot, uses, now = await store.snapshot(), await store.uses(), await usage.hour()
     keys = sorted(snapshot.keys, key=lambda key: (key.owner, key.revoked is not None, key.created, key.id))
     newest = await usage.newest(SHOWN)
-    known = (
-        [only]
-        if only
-        else list(dict.fromkeys((*newest, *(key.owner for key in keys))))
-        if only is None
-        else []
-    )
+    every = dict.fromkeys((*newest, *(key.owner for key in keys)))
+    known = list(every) if only is None else [only] if only else []
     shown = known[:SHOWN]
     found = await usage.read(shown, first_hour(now), now + 1) if shown else {}
     # the part is one of all owners, also where only one is shown

@@ -120,7 +120,6 @@ class Ledger:
                 fingerprint=fingerprint,
                 idempotency_key=digest,
                 watcher=watcher,
-                owner=owner,
                 inputs=job.count,
                 sender=about,
             )

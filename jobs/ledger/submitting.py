@@ -38,7 +38,6 @@ class Submission(NamedTuple):
     """SHA-256 digest of the key; otherwise ''."""
     watcher: str
     """API process that waits for the job's end; otherwise ''."""
-    owner: str = ""
     inputs: int = 1
     """Number of its inputs."""
     sender: bytes = b""

@@ -177,13 +177,13 @@ class Batcher(Generic[T]):
 
     def _fill(self, batch: list[Item[T]], kind: Kind) -> list[Item[T]]:
         """Takes items that fit into the batch, are not longer than its longest, and add the least padding."""
-        longest = max(batch, key=_length)
-        room = int(min(self.limits.items, self.limits.budget / longest.length)) - len(batch)
+        longest = max(map(_length, batch))
+        room = int(min(self.limits.items, self.limits.budget / longest)) - len(batch)
         if room <= 0 or kind not in self._lines:
             return []
-        view = self._view(kind, room, near=longest.length)
-        end = bisect_right(view, longest.length, key=_length)
-        first = max(end - room, bisect_left(view, longest.length - self.limits.slack, key=_length))
+        view = self._view(kind, room, near=longest)
+        end = bisect_right(view, longest, key=_length)
+        first = max(end - room, bisect_left(view, longest - self.limits.slack, key=_length))
         if first < end and view[first].length == view[end - 1].length:
             # among items of equal length, the most urgent come first
             first = bisect_left(view, view[first].length, key=_length)

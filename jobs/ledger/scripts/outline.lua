@@ -23,9 +23,7 @@ local function terms_at(key)                 -- the keywords of one of our paylo
   return {}
 end
 
-local function name_of(owner)                -- jobs/owners.py; '' for the anonymous owner and for what is no name
-  return type(owner) == 'string' and #owner <= 64 and string.match(owner, '^%w[%w._@-]*$') or ''
-end
+--@include owner_name.lua
 
 local function first_fields(head)            -- number of inputs and owner, from the first bytes of one of our payloads;
   local at = #OURS + (string.byte(head, #OURS + 1) == 222 and 3 or 1)   -- nil if not in them. 222: more than 15 fields

@@ -34,7 +34,6 @@
 --@each fingerprint  or ''
 --@each idempotency_key  digest of the key that the client sent, or ''
 --@each watcher  API process that waits for the job's end, or ''
---@each owner  or ''
 --@each inputs  number of inputs
 --@each sender  as in limiting.py, msgpack; '' for the anonymous owner
 --@arg watch_lifetime  ms
@@ -53,7 +52,7 @@ local most_jobs, most_bytes, bytes = tonumber(ARGV.most_jobs), tonumber(ARGV.mos
 local most_inputs = tonumber(ARGV.most_inputs)
 local named                                  -- what only named owners need; costs others nothing, not even its functions
 for at = EACH.first, #ARGV, EACH.size do
-  if EACH.owner ~= '' and not named then
+  if EACH.sender ~= '' and not named then
 --@include lines.lua
 --@include limits.lua
 --@include parts.lua
@@ -81,7 +80,8 @@ local function position(owner, score, added)
   return ahead[score]
 end
 
-local function accept(id, head, head_start, latest, fingerprint, digest, watcher, owner, count, sender)
+local function accept(id, head, head_start, latest, fingerprint, digest, watcher, count, sender)
+  local owner = sender and sender.owner or ''
   local payload_key, idempotency_key = ARGV.payloads .. id, ARGV.idempotency .. digest
   if fingerprint ~= '' then
     local known = peek('GET', idempotency_key)
@@ -99,7 +99,7 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if redis.call('EXISTS', payload_key, ARGV.results .. id) > 0 then return {'exists'} end
 
   local payload = head .. uint(now)
-  local damaged = owner ~= '' and (not named.owned and KEYS.owned or named.damage_of(owner, ARGV.model))   -- others go on
+  local damaged = sender and (not named.owned and KEYS.owned or named.damage_of(owner, ARGV.model))   -- others go on
   if damaged then return {'damaged', damaged} end
   local refused = sender and named.refusal(sender, #payload)
   if refused then return refused end
@@ -112,22 +112,24 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if latest ~= '0' then redis.call('ZADD', KEYS.deadlines, now + latest, id) end
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
   recent[n + 1], recent[n + 2] = now, id
-  if owner ~= '' then named.park(owner, score, id) else added[#added + 1], added[#added + 2] = score, id end
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
-  if owner ~= '' then
-    local list = of_owners[owner] or {}
-    of_owners[owner], list[#list + 1], list[#list + 2] = list, now, id
-  end
   depth, bytes, inputs = depth + 1, bytes + #payload, inputs + count
-  if sender then named.charge(sender, id, #payload) end
-  return {'accepted', now, position(owner, score, owner == '' and added or named.lines[owner])}
+  if not sender then
+    added[#added + 1], added[#added + 2] = score, id
+    return {'accepted', now, position('', score, added)}
+  end
+  named.park(owner, score, id)
+  named.charge(sender, id, #payload)
+  local list = of_owners[owner] or {}
+  of_owners[owner], list[#list + 1], list[#list + 2] = list, now, id
+  return {'accepted', now, position(owner, score, named.lines[owner])}
 end
 
 for at = EACH.first, #ARGV, EACH.size do
   local sender = EACH.sender ~= '' and cmsgpack.unpack(EACH.sender) or nil
   local answer = accept(
     EACH.id, EACH.payload, EACH.head_start, EACH.latest_start, EACH.fingerprint, EACH.idempotency_key,
-    EACH.watcher, EACH.owner, tonumber(EACH.inputs), sender)
+    EACH.watcher, tonumber(EACH.inputs), sender)
   if sender and sender.limited then answer[#answer + 1] = named.standing(sender) end
   answers[#answers + 1] = answer
 end

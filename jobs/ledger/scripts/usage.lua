@@ -1,4 +1,4 @@
--- Included by conclude.lua: counts what the ended jobs of named owners used, by owner, model and hour (jobs/ledger/usage.py).
+-- Included by conclude.lua: counts what the ended jobs of named owners used, by owner, model and hour (jobs/monitoring/usage.py).
 -- Jobs of the anonymous owner are not counted and cost nothing here.
 --@key usage_owners
 --@arg usage  prefix of the hours of an owner
@@ -7,9 +7,7 @@
 local HOUR, KEPT = 3600000, 7776000000       -- ms; 90 days
 local used = {}                              -- owner -> counter -> number
 
-local function has_owner(k)                  -- jobs/owners.py
-  return type(k.owner) == 'string' and #k.owner <= 64 and string.find(k.owner, '^%w[%w._@-]*$') ~= nil
-end
+--@include owner_name.lua
 
 -- k: as for `conclude`. Its `usage` is what a worker reports: inputs, failed inputs, tokens, microseconds of the engine.
 local function charge(k, state)
@@ -37,7 +35,7 @@ local function add(key, model, counts)       -- pcall: another program's data th
 end
 
 local function write_usage(model)            -- a few commands for each owner, however many jobs ended
-  for i = 1, #owed, 2 do if has_owner(owed[i]) then charge(owed[i], owed[i + 1]) end end
+  for i = 1, #owed, 2 do if name_of(owed[i].owner) ~= '' then charge(owed[i], owed[i + 1]) end end
   if not next(used) then return end
   local hour = math.floor(now / HOUR)
   for owner, counts in pairs(used) do

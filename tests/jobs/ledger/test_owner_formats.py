@@ -7,11 +7,10 @@ from msgspec.structs import replace
 
 from jobs.errors import JobGone, JobNotFound
 from jobs.ledger import keys
-from jobs.ledger.ids import new_id
 from jobs.ledger.records import Header, decode_record, encode_head
 from tests.jobs.ledger import release_0_1
 from tests.jobs.ledger.test_owners import like_unknown, of
-from tests.jobs.ledger.test_queue import MODEL
+from tests.jobs.ledger.test_upgrades import put
 from tests.ledger import JobQueue
 
 
@@ -23,13 +22,6 @@ async def test_records_of_0_1_have_no_owner(queue: JobQueue, redis: ArqRedis, na
     assert (await queue.read(job_id, sees="")) == (await queue.read(job_id, sees=None))
     with pytest.raises((JobNotFound, JobGone)):
         await queue.read(job_id, sees="alice")
-
-
-async def put(redis: ArqRedis, payload: bytes) -> str:
-    job_id = new_id()
-    await redis.set(keys.JOB.of(job_id), payload)
-    await redis.zadd(keys.queue_name(MODEL), {job_id: 1})
-    return job_id
 
 
 @pytest.mark.parametrize("name", release_0_1.PAYLOADS)
