@@ -42,9 +42,9 @@ from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
+from jobs.catalog import ModelCatalog, load_catalog
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
-from jobs.models import ModelCatalog, load_catalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
 from jobs.monitoring.owner_metrics import OwnerTotals

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from api.problems.problem import Problem
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 from jobs.schema import Job, NewJob
 
 C = TypeVar("C")

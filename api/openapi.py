@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.dialect import Dialect
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 
 
 def describe(app: FastAPI, dialects: Iterable[Dialect], catalog: ModelCatalog) -> dict[str, Any]:

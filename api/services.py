@@ -18,8 +18,8 @@ from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
+from jobs.catalog import ModelCatalog
 from jobs.ledger.ledger import Ledger
-from jobs.models import ModelCatalog
 from jobs.monitoring.history import History
 from jobs.monitoring.metrics import ApiMetrics
 from jobs.monitoring.owner_metrics import OwnerTotals

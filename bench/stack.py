@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.ceiling import model_folder
 from bench.errors import BenchError
-from jobs.models import load_catalog
+from jobs.catalog import load_catalog
 from tests import processes, valkey
 
 MODELS = """\

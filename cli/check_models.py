@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from jobs import checkpoints
+from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import ConfigurationError
-from jobs.models import ModelCatalog, ModelSpec, load_catalog
+from jobs.models import ModelSpec
 from jobs.process.programs import find_modules_in_current_folder
 from jobs.settings import load_settings
 

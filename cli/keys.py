@@ -17,10 +17,10 @@ from cli import key_arguments, key_table
 from jobs.access.api_key import ApiKey, new_secret
 from jobs.access.key_store import KeyStore
 from jobs.access.revocation import cancel_jobs
+from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import BatchlineError, ConfigurationError, QueueUnavailable
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
-from jobs.models import ModelCatalog, load_catalog
 from jobs.process import logs
 from jobs.settings import Settings, load_settings
 from jobs.store.embedded import with_embedded

@@ -13,15 +13,11 @@ MODULES = "modules.json"
 """The file that sentence-transformers adds to a model that returns sentence vectors."""
 
 _HEADS = {
-    "ForSequenceClassification": ("text-classification", "zero-shot-classification", "text-ranking"),
-    "ForTokenClassification": ("token-classification",),
-    "ForMaskedLM": ("fill-mask",),
-    "ForCausalLM": ("text-generation",),
-    "LMHeadModel": ("text-generation",),
-    "ForImageClassification": ("image-classification",),
-    "ForImageClassificationWithTeacher": ("image-classification",),
+    head: [task.name for task in tasks.TASKS.values() if head in task.heads]
+    for head in sorted({head for task in tasks.TASKS.values() for head in task.heads}, key=len, reverse=True)
 }
-"""Suffix of an architecture's name -> the tasks it may be trained for. Every text model has features."""
+"""End of an architecture's name -> the tasks it may be trained for, the longest end first. Every text model
+has features."""
 
 
 def fault(folder: Path) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from jobs.errors import InvalidRequest
 from jobs.tasks import Task
+from jobs.tasks.inputs import InputLimits
 
 
 class Limits(Protocol):
@@ -15,7 +16,7 @@ class Limits(Protocol):
     @property
     def max_inputs(self) -> int: ...
     @property
-    def max_input_chars(self) -> int: ...
+    def limits(self) -> InputLimits: ...
 
 
 def check_inputs(inputs: Any, spec: Limits) -> int:
@@ -26,10 +27,25 @@ def check_inputs(inputs: Any, spec: Limits) -> int:
     many = isinstance(inputs, list)
     items = inputs if many else [inputs]
     check_count(len(items), spec)
-    if not spec.definition.input.accepts_all(items, spec.max_input_chars):
+    if not spec.definition.input.accepts_all(items, spec.limits):
         for index, item in enumerate(items):
             check_input(item, spec, f"/inputs/{index}" if many else "/inputs")
     return len(items)
+
+
+def admit_inputs(inputs: Any, spec: Limits) -> tuple[Any, int]:
+    """Checks all inputs; returns them in the form in which their job carries them, and their number.
+
+    Raises InvalidRequest.
+    """
+    kind = spec.definition.input
+    if not kind.has_media:
+        return inputs, check_inputs(inputs, spec)
+    if not isinstance(inputs, list):
+        return kind.admit(inputs, spec.limits, "/inputs"), 1
+    check_count(len(inputs), spec)
+    admitted = [kind.admit(item, spec.limits, f"/inputs/{index}") for index, item in enumerate(inputs)]
+    return admitted, len(admitted)
 
 
 def check_count(count: int, spec: Limits) -> None:
@@ -44,7 +60,7 @@ def check_count(count: int, spec: Limits) -> None:
 
 def check_input(item: Any, spec: Limits, pointer: str) -> None:
     """Raises InvalidRequest for an input of the wrong kind or above the model's size limit."""
-    spec.definition.input.accept(item, spec.max_input_chars, pointer)
+    spec.definition.input.accept(item, spec.limits, pointer)
 
 
 def check_json(value: Any, of: str) -> None:

@@ -1,28 +1,18 @@
-"""Reads `models.toml`, the served models. The API uses names and limits, the worker everything else."""
+"""ModelSpec: one entry of `models.toml`. The API uses names and limits, the worker everything else."""
 
-import contextlib
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from keyword import iskeyword
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from jobs import sentence_transformers, tasks
-from jobs.errors import ConfigurationError, InvalidRequest, UnknownModel
+from jobs import tasks
+from jobs.errors import InvalidRequest
 from jobs.inputs import check_inputs, check_json
+from jobs.tasks.inputs import InputLimits
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
 """Matches hub ids. Excludes characters with a meaning in Redis keys (colon, brace, asterisk), characters
@@ -53,7 +43,8 @@ class ModelSpec(BaseModel):
     """Parameters for each job that does not set them."""
     example: Any = None
     """Sample `inputs` of a request, shown to people and used for the model's first run; None if not set."""
-    input: Literal["text", "json"] = "text"
+    input: Literal["text", "json", "image", "audio"] = "text"
+    """For a custom pipeline: the kind of its inputs."""
     source: str | None = None
     """A local folder or file (relative to `models.toml`), or a hub id with a `revision`."""
     revision: str | None = None
@@ -71,7 +62,17 @@ class ModelSpec(BaseModel):
     max_input_chars: Annotated[int, Field(ge=1)] = Field(
         default_factory=lambda valid: _input(valid).max_chars
     )
-    """Largest input, in the units of its kind: characters of texts or base64, or bytes of JSON."""
+    """Most characters of an input's texts, or bytes of its JSON."""
+    max_input_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Most bytes of a medium as it was sent; by default the kind's. None for a model without media."""
+    max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    """Most pixels of an image, or of one frame of a video."""
+    max_frames: Annotated[int, Field(ge=1)] = 10_000
+    """Most frames of a video or an animated image."""
+    max_seconds: Annotated[float, Field(gt=0)] = 3_600.0
+    """Longest sound or video."""
+    max_sample_rate: Annotated[int, Field(ge=1)] = 384_000
+    """Highest sample rate of a sound, in Hz."""
     max_batch_items: Annotated[int, Field(ge=1, le=4_096)] = Field(
         default_factory=lambda valid: 32 if valid.get("pipeline") else _input(valid).max_batch_items
     )
@@ -115,7 +116,7 @@ class ModelSpec(BaseModel):
         if known := tasks.find(task):
             return known.name
         names = [name for each in tasks.TASKS.values() for name in (each.name, *each.aliases)]
-        suggestion = tasks.SUGGESTIONS.get(task.lower()) or _closest(task, names)
+        suggestion = tasks.SUGGESTIONS.get(task.lower()) or closest(task, names)
         raise ValueError(
             f"unknown task {task!r}; "
             + (f"did you mean {suggestion!r}? " if suggestion else "")
@@ -139,8 +140,8 @@ class ModelSpec(BaseModel):
                 f'dtype = "{self.dtype}" is allowed only with task; a custom pipeline sets its own dtype'
             )
         kind = self.definition.input
-        if self.max_input_chars < kind.least_chars:
-            raise ValueError(f"max_input_chars must be at least {kind.least_chars} for {self.task}")
+        if self.max_input_bytes is not None and not kind.has_media:
+            raise ValueError("max_input_bytes limits media, which this model does not accept")
         if self.dtype == "auto" and not kind.has_texts:
             raise ValueError(f'dtype = "auto" compares answers to texts, which {self.task} does not accept')
         if self.held_out is not None and self.dtype != "auto":
@@ -166,6 +167,18 @@ class ModelSpec(BaseModel):
             return tasks.custom_task(self.input, dict(self.parameters))
         return tasks.TASKS[self.task]
 
+    @cached_property
+    def limits(self) -> InputLimits:
+        """The largest input that the model accepts."""
+        return InputLimits(
+            max_input_chars=self.max_input_chars,
+            max_input_bytes=self.max_input_bytes or self.definition.input.max_bytes,
+            max_pixels=self.max_pixels,
+            max_frames=self.max_frames,
+            max_seconds=self.max_seconds,
+            max_sample_rate=self.max_sample_rate,
+        )
+
     @property
     def parameter_type(self) -> type[tasks.Parameters]:
         """The type of the parameters that a job for this model may have."""
@@ -182,119 +195,6 @@ def _input(valid: Mapping[str, Any]) -> tasks.Input:
     return (task or tasks.custom_task(valid.get("input", "text"), {})).input
 
 
-class ModelCatalog:
-    """The models of one `models.toml`, in file order; the first is the default."""
-
-    def __init__(self, specs: list[ModelSpec], base: Path) -> None:
-        self.specs = {spec.name: spec for spec in specs}
-        self.base = base
-        self._named = {name: spec for spec in specs for name in (spec.name, *spec.aliases)}
-
-    @property
-    def default(self) -> ModelSpec:
-        if not self.specs:  # a catalog with the models of a key that are no longer served
-            raise UnknownModel("no model that this API key may use is served", pointer="/model")
-        return next(iter(self.specs.values()))
-
-    def get(self, name: str) -> ModelSpec:
-        """Returns the model with that name or alias; otherwise the default model."""
-        return self._named.get(name, self.default)
-
-    def __getitem__(self, name: str) -> ModelSpec:
-        """Returns the model with that name or alias. Raises UnknownModel."""
-        try:
-            return self._named[name]
-        except KeyError:
-            known = ", ".join(self.specs)
-            raise UnknownModel(
-                f"no model named {name!r} is served; known: {known}", pointer="/model"
-            ) from None
-
-    def local_source(self, spec: ModelSpec) -> Path | None:
-        """Returns the path of the model's files on this machine, or None if `source` is a hub id or not set.
-
-        Raises ConfigurationError if `source` is neither a path nor a hub id.
-        """
-        if spec.source is None:
-            return None
-        path = (self.base / Path(spec.source).expanduser()).resolve()
-        if path.exists():
-            return path
-        if spec.revision is not None and spec.pipeline is None:
-            return None
-        hint = "" if spec.pipeline else "; a model from the hub needs a revision = ..."
-        raise ConfigurationError(f"model {spec.name!r}: {path} does not exist{hint}")
-
-
-def load_catalog(path: Path) -> ModelCatalog:
-    """Reads `models.toml`. Raises ConfigurationError with one sentence if it is invalid."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        slash = isinstance(error, tomllib.TOMLDecodeError) and _UNQUOTED_SLASH.search(text)
-        hint = f'; a name with a slash needs quotes: [models."{slash[1]}"]' if slash else ""
-        raise ConfigurationError(f"{path} is not valid TOML: {error}{hint}") from None
-    models = tables.get("models")
-    if set(tables) != {"models"} or not isinstance(models, dict) or not models:
-        raise ConfigurationError(f"{path} must contain only [models.NAME] tables, one for each model")
-    specs = []
-    for name, table in models.items():
-        try:
-            spec = ModelSpec.model_validate({"name": name, **table})
-        except (ValidationError, TypeError) as error:
-            raise ConfigurationError(f"{path}: [models.{name}]: {_first_fault(error, name, table)}") from None
-        if spec.held_out is not None:
-            held_out = path.resolve().parent / Path(spec.held_out).expanduser()
-            spec = spec.model_copy(update={"held_out": str(held_out)})
-        specs.append(spec)
-    _check_names(path, specs)
-    catalog = ModelCatalog(specs, path.resolve().parent)
-    for spec in specs:
-        with contextlib.suppress(
-            ConfigurationError, sentence_transformers.Unsupported
-        ):  # the worker reports it
-            if spec.task == "feature-extraction" and (folder := catalog.local_source(spec)):
-                spec.trained_defaults.update(sentence_transformers.read(folder, spec.defaults).defaults)
-    return catalog
-
-
-_UNQUOTED_SLASH = re.compile(r"^\s*\[models\.([\w.-]+/[\w./-]+)\]", re.MULTILINE)
-
-
-def _check_names(path: Path, specs: list[ModelSpec]) -> None:
-    """Raises ConfigurationError if a name or alias is used by more than one model."""
-    used = {spec.name: f"the name of [models.{spec.name}]" for spec in specs}
-    for spec in specs:
-        for alias in spec.aliases:
-            if alias in used:
-                raise ConfigurationError(
-                    f"{path}: [models.{spec.name}]: aliases: {alias!r} is already {used[alias]}"
-                )
-            used[alias] = f"an alias of [models.{spec.name}]"
-
-
-def _first_fault(error: Exception, name: str, table: Any) -> str:
-    if not isinstance(error, ValidationError):
-        return "must be a table"
-    fault = error.errors()[0]
-    if fault["type"] == "extra_forbidden":
-        return _unknown(str(fault["loc"][-1]), name, table)
-    where = ".".join(str(part) for part in fault["loc"])
-    what = fault["msg"].removeprefix("Value error, ")
-    return f"{where}: {what}" if where else what
-
-
-def _unknown(key: str, name: str, table: dict[str, Any]) -> str:
-    known = [field for field in ModelSpec.model_fields if field != "name"]
-    if suggestion := _closest(key, known):
-        return f"unknown key {key}; did you mean {suggestion}?"
-    if isinstance(table[key], dict):  # TOML reads [models.bge-v1.5] as nested tables
-        return f'unknown key {key}; a name with a dot needs quotes, as in [models."{name}.{key}"]'
-    return f"unknown key {key}; known: {', '.join(known)}"
-
-
-def _closest(word: str, known: list[str]) -> str | None:
+def closest(word: str, known: list[str]) -> str | None:
+    """Returns the known word that is most similar, if one is."""
     return next(iter(difflib.get_close_matches(word, known, 1)), None)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from jobs.errors import InvalidRequest
-from jobs.inputs import check_inputs
+from jobs.inputs import admit_inputs
 from jobs.models import ModelSpec
 from jobs.owners import ANONYMOUS, Sender
 from jobs.priorities import Priority
@@ -73,7 +73,8 @@ class NewJob(msgspec.Struct, frozen=True):
 
     model: str
     inputs: Any
-    """The request's inputs; or msgspec.Raw, which holds them in the queue's format."""
+    """The request's inputs; or msgspec.Raw, which holds them in the queue's format. Media are bytes, or have
+    one of the other forms in `jobs/media/values.py`."""
     count: int
     parameters: dict[str, Any]
     """The request's parameters, with the model's defaults for the rest."""
@@ -86,6 +87,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """Seconds for which the ended job can be read; None for the default."""
     keep_inputs: bool = False
     """Whether the inputs are kept with the results."""
+    has_media: bool = False
+    """Whether the inputs contain media."""
     task: str = ""
     """The model's task, by which the work for the job is estimated."""
     given: dict[str, Any] | None = None
@@ -95,17 +98,18 @@ class NewJob(msgspec.Struct, frozen=True):
 
 def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
     """Checks the request against its model. Raises InvalidRequest with a pointer to the wrong part."""
-    count = check_inputs(request.inputs, spec)
+    inputs, count = admit_inputs(request.inputs, spec)
     parameters = spec.effective(request.parameters)
     return NewJob(
         model=spec.name,
-        inputs=request.inputs,
+        inputs=inputs,
         count=count,
         parameters=parameters,
         priority=request.priority,
         expires_in=None if request.expires_in is UNSET else request.expires_in,
         result_ttl=None if request.result_ttl is UNSET else request.result_ttl,
         keep_inputs=request.keep_inputs,
+        has_media=spec.definition.input.has_media,
         task=spec.task,
         given={name: parameters[name] for name in request.parameters} if spec.defaults else None,
     )

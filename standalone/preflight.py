@@ -7,8 +7,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import ConfigurationError
-from jobs.models import ModelCatalog, load_catalog
 from jobs.settings import Settings
 
 API = ("fastapi", "jinja2", "uvicorn")

@@ -4,8 +4,9 @@ import contextlib
 import os
 from pathlib import Path
 
+from jobs.catalog import ModelCatalog
 from jobs.errors import ConfigurationError
-from jobs.models import ModelCatalog, ModelSpec
+from jobs.models import ModelSpec
 from jobs.process import programs
 from jobs.settings import Settings
 from jobs.store.check import check

@@ -16,10 +16,11 @@ from functools import partial
 import structlog
 import uvloop
 
+from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import BatchlineError, ConfigurationError
 from jobs.ledger.ids import MAX_SHARDS
 from jobs.ledger.shard import Shard
-from jobs.models import ModelCatalog, ModelSpec, load_catalog
+from jobs.models import ModelSpec
 from jobs.monitoring import traces
 from jobs.monitoring.roster import Roster
 from jobs.process import heap, logs

@@ -21,7 +21,7 @@ from api.pages import (
 from api.pages.rendering import page
 from api.problems.problem import Problem
 from api.v1 import problems
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 
 FINAL = (403, 404)
 """Statuses of problems that do not end while a page polls."""

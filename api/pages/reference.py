@@ -19,7 +19,7 @@ from api.services import Services, Shared
 from api.v1.caller_description import of_models
 from api.v1.model_schemas import parameters_schema
 from api.v1.replies import reply
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 from jobs.validation import wanted, without_null
 
 router = APIRouter(include_in_schema=False)

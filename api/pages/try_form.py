@@ -12,9 +12,10 @@ import msgspec
 from api.pages import parameter_fields
 from api.v1 import submission
 from api.v1.model_schemas import example
+from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest, UnknownModel
 from jobs.ledger.ids import created_ms
-from jobs.models import ModelCatalog, ModelSpec
+from jobs.models import ModelSpec
 from jobs.schema import JobRequest, NewJob
 
 

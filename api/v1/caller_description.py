@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from api.v1.model_schemas import examples
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `bl_...`."},

@@ -124,7 +124,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     },
     "ModelLimits": {
         "max_inputs": "Inputs in one job.",
-        "max_input_chars": "Characters of one text, or bytes of one JSON input.",
+        "max_input_chars": "Characters of an input's texts, or bytes of its JSON.",
+        "max_input_bytes": "Bytes of one image, sound or video; absent for a model without media.",
+        "max_pixels": "Pixels of one image, or of one frame of a video; absent as above.",
+        "max_seconds": "Seconds of one sound or video; absent as above.",
     },
     "ModelQueue": {
         "waiting": "Jobs that no worker has claimed.",

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from api.problems.problem import Problem
 from api.v1 import health, jobs, models, openapi, problems, usage
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 
 
 class OwnInterface:

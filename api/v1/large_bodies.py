@@ -13,9 +13,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.edge.json_shape import check_shape, check_structure
+from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.inputs import check_count, check_input
-from jobs.models import ModelCatalog, ModelSpec
+from jobs.models import ModelSpec
 from jobs.priorities import Priority
 from jobs.schema import WEEK, JobRequest, NewJob
 
@@ -54,19 +55,17 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
     is_list = memoryview(envelope.inputs)[0] == ord("[")
     raw = _split_list(envelope.inputs, spec) if is_list else [envelope.inputs]
     check_count(len(raw), spec)
-    packed = bytearray(_pack([None] * len(raw))[: -len(raw)] if is_list else b"")
-    for item in _decoded(raw, spec, is_list):
-        packed += item
     parameters = spec.effective(given)
     return NewJob(
         model=spec.name,
-        inputs=msgspec.Raw(packed),
+        inputs=_media(raw, spec, is_list) if spec.definition.input.has_media else _packed(raw, spec, is_list),
         count=len(raw),
         parameters=parameters,
         priority=envelope.priority,
         expires_in=None if envelope.expires_in is UNSET else envelope.expires_in,
         result_ttl=None if envelope.result_ttl is UNSET else envelope.result_ttl,
         keep_inputs=envelope.keep_inputs,
+        has_media=spec.definition.input.has_media,
         task=spec.task,
         given={name: parameters[name] for name in given} if spec.defaults else None,
     )
@@ -97,8 +96,22 @@ def _members(count: int) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Members", fields, array_like=True))
 
 
-def _decoded(given: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Iterator[bytes]:
-    """Each input in the queue's format."""
+def _packed(raw: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> msgspec.Raw:
+    """The inputs in the queue's format."""
+    packed = bytearray(_pack([None] * len(raw))[: -len(raw)] if is_list else b"")
+    for item in _admitted(raw, spec, is_list):
+        packed += _pack(item)
+    return msgspec.Raw(packed)
+
+
+def _media(raw: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Any:
+    """The inputs with their media as bytes, which take less memory than their JSON."""
+    admitted = list(_admitted(raw, spec, is_list))
+    return admitted if is_list else admitted[0]
+
+
+def _admitted(given: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Iterator[Any]:
+    """Each input in the form in which its job carries it."""
     kind = spec.definition.input
     for index, raw in enumerate(given):
         pointer = f"/inputs/{index}" if is_list else "/inputs"
@@ -108,13 +121,12 @@ def _decoded(given: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Iterat
             _check_structure(bytes(raw), spec, pointer)
         item = _any.decode(raw)
         check_shape(item, pointer)
-        check_input(item, spec, pointer)
-        yield _pack(item)
+        yield kind.admit(item, spec.limits, pointer)
 
 
 def _check_structure(data: bytes, spec: ModelSpec, pointer: str) -> None:
     """Raises InvalidRequest if the JSON would take too long to decode."""
-    limit = MAX_JSON_FACTOR * spec.max_input_chars
+    limit = MAX_JSON_FACTOR * spec.max_input_chars + 2 * spec.limits.max_input_bytes
     if len(data) > limit:
         raise InvalidRequest(
             f"inputs: {len(data)} bytes of JSON exceed this model's limit of {limit}", pointer=pointer

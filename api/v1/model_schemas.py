@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from jobs.models import ModelCatalog, ModelSpec
+from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 from jobs.validation import properties
 
 
@@ -49,7 +50,7 @@ def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
 
 def request_schema(spec: ModelSpec, *, default: bool, longest_result_ttl: float) -> dict[str, Any]:
     """JSON Schema of a request to the model, beside JobRequest's. It cannot limit depth or integers."""
-    item = spec.definition.input.describe(spec.max_input_chars)
+    item = spec.definition.input.describe(spec.limits)
     single = item or {"not": {"type": "array"}}
     many = {"type": "array", "items": item, "minItems": 1, "maxItems": spec.max_inputs}
     parameters = parameters_schema(spec)

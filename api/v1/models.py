@@ -89,7 +89,7 @@ def _described(
         parameters=parameters_schema(spec),
         defaults=_defaults(spec, workers),
         request=request_schema(spec, default=default, longest_result_ttl=longest_result_ttl),
-        limits=ModelLimits(spec.max_inputs, spec.max_input_chars),
+        limits=_limits(spec),
         ready=any(beat.engine in SERVING for beat in workers),
         queue=ModelQueue(depth.waiting + depth.deferred, depth.running) if everything else None,
         workers=[
@@ -114,3 +114,11 @@ def _defaults(spec: ModelSpec, workers: list[Heartbeat]) -> dict[str, Any]:
     """Parameters of a job that gives none: from the model's files, overridden by `models.toml`."""
     trained = next((beat.defaults for beat in workers if beat.defaults), spec.trained_defaults)
     return {**trained, **spec.defaults}
+
+
+def _limits(spec: ModelSpec) -> ModelLimits:
+    chars = spec.max_input_chars
+    if not spec.definition.input.has_media:
+        return ModelLimits(spec.max_inputs, chars)
+    limits = spec.limits
+    return ModelLimits(spec.max_inputs, chars, limits.max_input_bytes, limits.max_pixels, limits.max_seconds)

@@ -16,7 +16,7 @@ from api.v1.descriptions import DESCRIPTIONS, USAGE_EXAMPLE
 from api.v1.known_results import NDJSON
 from api.v1.model_schemas import examples
 from api.v1.schemas import ANSWERS
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 from jobs.problem_kinds import TITLES
 from jobs.schema import JobRequest, JobState
 from jobs.validation import properties

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable
 from starlette.requests import Request
 
 from api.problems.problem import Refusal
+from jobs.catalog import ModelCatalog
 from jobs.errors import UnknownModel
 from jobs.ledger.listing import STATES, Filter
-from jobs.models import ModelCatalog
 
 
 async def check_declared(request: Request) -> None:

@@ -93,6 +93,9 @@ class ModelLimits(msgspec.Struct):
 
     max_inputs: int
     max_input_chars: int
+    max_input_bytes: int | UnsetType = UNSET
+    max_pixels: int | UnsetType = UNSET
+    max_seconds: float | UnsetType = UNSET
 
 
 class ModelQueue(msgspec.Struct):

@@ -15,8 +15,8 @@ from api.edge import bodies
 from api.edge.json_shape import MAX_DEPTH, check_shape
 from api.problems.problem import Refusal
 from api.v1 import large_bodies
+from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
-from jobs.models import ModelCatalog
 from jobs.schema import JobRequest, NewJob, check_lifetime, validate_request
 from jobs.settings import Settings
 from jobs.validation import explained
@@ -44,7 +44,8 @@ async def read_job(request: Request, catalog: ModelCatalog, settings: Settings) 
     if _heavy(body):
         async with _one_at_a_time:  # decoding holds the GIL: several at once would block the event loop
             new = await asyncio.to_thread(parse_large, body, catalog)
-        bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
+        if isinstance(new.inputs, msgspec.Raw):
+            bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
     else:
         new = parse(body, catalog)
     check_lifetime(new, settings.longest_result_ttl)

@@ -5,6 +5,7 @@ A stock arq client can use it with `serialize` and `deserialize`:
     from arq import create_pool
     from arq.connections import RedisSettings
     from jobs.ledger.keys import queue_name
+from jobs.media import values
     from jobs.ledger.wire import deserialize, serialize
 
     address = RedisSettings.from_dsn("redis://127.0.0.1:6379/0")
@@ -23,6 +24,7 @@ from jobs.errors import JobFailed
 from jobs.ledger import records
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.keys import queue_name
+from jobs.media import values
 from jobs.schema import JobState
 
 FUNCTION = "infer"
@@ -73,8 +75,8 @@ class Event(msgspec.Struct, array_like=True):
 _OURS = b"\x85\xa1t\xc0\xa1f\xa5infer\xa1k"
 """Start of the payloads that `submit` wrote, as in `payload.lua`."""
 
-_encoder = msgspec.msgpack.Encoder()
-_payloads = msgspec.msgpack.Decoder(Payload[dict[str, Any]])
+_encoder = msgspec.msgpack.Encoder(enc_hook=values.to_ext)
+_payloads = msgspec.msgpack.Decoder(Payload[dict[str, Any]], ext_hook=values.from_ext)
 _events = msgspec.msgpack.Decoder(list[Event])
 
 _packed_payloads = msgspec.msgpack.Decoder(PackedPayload)

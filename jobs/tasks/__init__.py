@@ -1,17 +1,14 @@
 """Tasks: their definitions and their registry. `docs/adding-a-task.md` shows how to add one.
 
 task        Task: the definition of a task outside the engine
-inputs      kinds of inputs: check, measure, describe, show; images in `images`
+inputs      kinds of inputs: check, measure, describe, show
 parameters  the base of every task's parameters, and their validation
 custom      the task of a model with its own pipeline class
-others      one task each, or a few similar tasks
+text, vision, audio, multimodal: the tasks, by what their models read
 """
 
-from jobs.tasks.classification import TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, ZERO_SHOT_CLASSIFICATION
+from jobs.tasks import audio, multimodal, text, vision
 from jobs.tasks.custom import CUSTOM, custom_task
-from jobs.tasks.feature_extraction import FEATURE_EXTRACTION
-from jobs.tasks.fill_mask import FILL_MASK
-from jobs.tasks.image_classification import IMAGE_CLASSIFICATION
 from jobs.tasks.inputs import Input
 from jobs.tasks.parameters import (
     PARAMETER_TYPES,
@@ -21,8 +18,6 @@ from jobs.tasks.parameters import (
     without_required,
 )
 from jobs.tasks.task import Output, Task
-from jobs.tasks.text_generation import TEXT_GENERATION
-from jobs.tasks.text_ranking import TEXT_RANKING
 
 __all__ = [
     "CUSTOM",
@@ -42,17 +37,7 @@ __all__ = [
 ]
 
 TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        TEXT_CLASSIFICATION,
-        TOKEN_CLASSIFICATION,
-        FEATURE_EXTRACTION,
-        ZERO_SHOT_CLASSIFICATION,
-        FILL_MASK,
-        TEXT_GENERATION,
-        TEXT_RANKING,
-        IMAGE_CLASSIFICATION,
-    )
+    task.name: task for task in (*text.TASKS, *vision.TASKS, *audio.TASKS, *multimodal.TASKS)
 }
 """Name -> task."""
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from jobs.tasks.inputs import Input, Json, Text
+from jobs.tasks.examples import LANDSCAPE, TONE
+from jobs.tasks.inputs import Audio, Image, Input, Json, Text
 from jobs.tasks.parameters import custom_parameters
 from jobs.tasks.task import Task
 
@@ -11,6 +12,8 @@ CUSTOM = "custom"
 _KINDS: dict[str, tuple[Input, Any]] = {
     "text": (Text(), "A text."),
     "json": (Json(), [{"feature": 1.5}]),
+    "image": (Image(), LANDSCAPE),
+    "audio": (Audio(), TONE),
 }
 """Kinds of input that such a class may accept, each with an example."""
 

@@ -7,7 +7,23 @@ from typing import Any, Literal
 from jobs.tasks.inputs import Input
 from jobs.tasks.parameters import Parameters
 
-Output = Literal["labels", "entities", "words", "texts", "vectors", "ranking", "any"]
+Output = Literal[
+    "labels",
+    "entities",
+    "words",
+    "texts",
+    "vectors",
+    "ranking",
+    "scores",
+    "answers",
+    "boxes",
+    "masks",
+    "picture",
+    "keypoints",
+    "transcript",
+    "sound",
+    "any",
+]
 """How pages show an output: `api/pages/output_rows.py` and `visuals.py`. `any`: depends on its structure."""
 
 
@@ -41,6 +57,11 @@ class Task:
     output: Output
     pipeline: str
     """The engine's class, as `module:Class`."""
+    heads: tuple[str, ...] = ()
+    """Ends of the names of the architectures that are trained for the task, as in a `config.json`; empty if
+    any model will do. Of several tasks with the same head, `jobs/checkpoints.py` finds the right one."""
+    writes_files: bool = False
+    """Whether an output may contain files, such as pictures (`worker/engine/pipelines/files.py`)."""
     aliases: tuple[str, ...] = ()
     """Other names of the task, which `models.toml` may use."""
     passes: Callable[[Mapping[str, Any]], int] = once

@@ -15,7 +15,7 @@ from api.edge import bodies
 from api.edge.express import Direct
 from api.problems.problem import Problem, Refusal
 from api.services import Asking, Shared, services
-from jobs.models import ModelCatalog
+from jobs.catalog import ModelCatalog
 from jobs.schema import JobRequest, validate_request
 
 router = APIRouter(prefix="/labels", tags=["labels"])

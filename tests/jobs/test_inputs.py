@@ -10,8 +10,8 @@ from jobs.errors import InvalidRequest
 from jobs.inputs import check_input
 from jobs.models import ModelSpec
 from jobs.tasks import TASKS
-from jobs.tasks.image_classification import LANDSCAPE
-from jobs.tasks.text_ranking import MAX_DOCUMENTS
+from jobs.tasks.examples import LANDSCAPE
+from jobs.tasks.text.ranking import MAX_DOCUMENTS
 
 TEXT = ModelSpec(name="m", task="text-classification", source="here")
 RANK = ModelSpec(name="m", task="text-ranking", source="here")
@@ -64,13 +64,18 @@ def test_what_a_kind_accepts(spec: ModelSpec, given: Any) -> None:
             "1001000 characters exceed this model's limit of 1000000",
             "/inputs/3",
         ),
-        (LOOK, {"image": LANDSCAPE}, "expected an image or a list of images, each as base64", "/inputs/3"),
-        (LOOK, "", "not an image in a supported format; supported: JPEG, PNG", "/inputs/3"),
+        (LOOK, {"image": LANDSCAPE}, "expected an image or a list of them, each as base64", "/inputs/3"),
+        (LOOK, "", "the image is empty: it has 0 bytes", "/inputs/3"),
         (LOOK, "Not an image, but a text.", "this is not base64", "/inputs/3"),
         (LOOK, "https://example.org/a.png", "not fetched from URLs", "/inputs/3"),
         (LOOK, "data:image/png," + JPEG, "must look like data:image/png;base64", "/inputs/3"),
-        (LOOK, base64.b64encode(b"%PDF-1.7" * 9).decode(), "not an image in a supported format", "/inputs/3"),
-        (LOOK, JPEG * 2, "raise max_input_chars in models.toml", "/inputs/3"),
+        (
+            LOOK,
+            base64.b64encode(b"%PDF-1.7" * 9).decode(),
+            "not image data in a supported format: its first bytes are of none",
+            "/inputs/3",
+        ),
+        (LOOK, JPEG * 7, "raise max_input_bytes in models.toml", "/inputs/3"),
     ],
 )
 def test_what_a_kind_refuses(spec: ModelSpec, given: Any, reason: str, pointer: str | None) -> None:
@@ -92,8 +97,8 @@ def test_a_kind_shows_an_input_to_people() -> None:
 
 
 def test_a_kind_describes_what_it_accepts() -> None:
-    forms = RANK.definition.input.describe(9)["anyOf"]
+    forms = RANK.definition.input.describe(RANK.limits)["anyOf"]
     assert [form["required"] for form in forms] == [["query", "documents"], ["query", "document"]]
     assert forms[0]["properties"]["documents"]["maxItems"] == MAX_DOCUMENTS
-    assert LOOK.definition.input.describe(900)["maxLength"] == 900
+    assert LOOK.definition.input.describe(LOOK.limits)["maxLength"] == 26_666_668
     assert msgspec.json.encode(forms)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import ConfigurationError, InvalidRequest, UnknownModel
-from jobs.models import ModelCatalog, ModelSpec, load_catalog
+from jobs.models import ModelSpec
 
 IMAGES = 'task = "image-classification"\nsource = "here"'
 TASK = 'task = "fill-mask"\nsource = "here"'
@@ -34,7 +35,7 @@ def test_a_task_knows_more_of_its_batches_than_a_class(tmp_path: Path, table: st
     [
         ("sentiment-analysis", "text-classification", 100_000, 256),
         ("rerank", "text-ranking", 1_000_000, 256),
-        ("image-classification", "image-classification", 8_000_000, 32),
+        ("image-classification", "image-classification", 100_000, 32),
     ],
 )
 def test_a_task_has_its_own_limits_and_aliases(
@@ -72,7 +73,7 @@ def test_held_out_texts_are_beside_the_file(tmp_path: Path) -> None:
             f'{IMAGES}\ndtype = "auto"',
             'dtype = "auto" compares answers to texts, which image-',
         ),
-        (f"{IMAGES}\nmax_input_chars = 9", "max_input_chars must be at least 256 for image-classification"),
+        (f"{TASK}\nmax_input_bytes = 9", "max_input_bytes limits media, which this model does not accept"),
         ('task = "nix"\nsource = "here"', "unknown task 'nix'; known: text-classification, "),
         (f"{TASK}\nthreads = 0", "threads: Input should be greater"),
         (f"{TASK}\ntoken_budget = 0", "token_budget: Input should be greater"),

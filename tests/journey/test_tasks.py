@@ -7,7 +7,7 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.tasks.image_classification import LANDSCAPE
+from jobs.tasks.examples import LANDSCAPE
 from tests.api.markup import parsed
 from tests.journey.conftest import Running
 from tests.journey.test_story import submit
@@ -26,6 +26,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file.write_text(
         '[models.rank]\ntask = "rerank"\nsource = "text-ranking"\ndevice = "cpu"\n'
         '[models.look]\ntask = "image-classification"\nsource = "image-classification"\ndevice = "cpu"\n'
+        "max_input_bytes = 4_000_000\n"
     )
     return file
 
@@ -40,7 +41,7 @@ async def test_both_are_served(batchline: Running, redis: ArqRedis, models: Path
 async def documents_are_ranked(client: httpx.AsyncClient) -> None:
     models = {model["name"]: model for model in (await client.get("/v1/models")).json()["models"]}
     assert (models["rank"]["task"], models["rank"]["input"]) == ("text-ranking", "record")
-    assert (models["look"]["input"], models["look"]["limits"]["max_input_chars"]) == ("image", 8_000_000)
+    assert (models["look"]["input"], models["look"]["limits"]["max_input_bytes"]) == ("image", 4_000_000)
 
     [whole] = (await submit(client, RANK))["results"]
     assert [entry["index"] for entry in whole["output"]] == [0, 1, 2]
@@ -78,9 +79,9 @@ async def images_are_labelled(client: httpx.AsyncClient) -> None:
     assert (await submit(client, photo, model="look"))["status"] == "failed", "accepted, though large"
     refused = await client.post("/v1/jobs", json={"model": "look", "inputs": "https://example.org/a.png"})
     assert (refused.status_code, refused.json()["pointer"]) == (422, "/inputs")
-    too_large = await client.post("/v1/jobs", json={"model": "look", "inputs": photo * 2 + "AAAA"})
+    too_large = await client.post("/v1/jobs", json={"model": "look", "inputs": photo * 2})
     assert too_large.status_code == 422
-    assert "raise max_input_chars in models.toml" in too_large.json()["detail"]
+    assert "raise max_input_bytes in models.toml" in too_large.json()["detail"]
 
 
 async def pages_show_both(client: httpx.AsyncClient) -> None:

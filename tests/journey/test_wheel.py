@@ -71,7 +71,7 @@ def test_it_holds_what_running_needs_and_nothing_else(wheel: Path) -> None:
         "templates/static/style.css",
         "templates/static/vendor/htmx-2.0.11.min.js",
         "jobs/ledger/scripts/submit.lua",
-        "worker/engine/pipelines/held_out.txt",
+        "worker/engine/pipelines/text/held_out.txt",
     ):
         assert needed in inside
 

@@ -6,8 +6,8 @@ import pytest
 
 from examples import train_spam_filter
 from jobs import tasks
+from jobs.catalog import load_catalog
 from jobs.errors import InvalidRequest
-from jobs.models import load_catalog
 from worker.engine import pipelines
 
 CATALOG = load_catalog(Path(__file__).parents[2] / "examples" / "models.toml")

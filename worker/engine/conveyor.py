@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NoReturn, Protocol
 
@@ -26,10 +26,12 @@ from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import InvalidRequest
 from worker.engine import forks, pipelines, threads
+from worker.engine.pipelines.files import FileLinks
 from worker.engine.protocol import (
     HEADER,
     MAX_FRAME,
     Failure,
+    OutputFile,
     Raised,
     Ran,
     Reply,
@@ -68,6 +70,9 @@ class PipelinedBatch:
     count: int
     product: Any
     """The result of the last step."""
+    links: list[str] = field(default_factory=list)
+    """For each input the start of the addresses of its files."""
+    files: dict[int, list[OutputFile]] = field(default_factory=dict)
     tokens: int | None = None
     padded: int | None = None
     alone: bool = False
@@ -172,11 +177,13 @@ class Conveyor:
                 batch.tokens,
                 batch.padded,
                 batch.steps,
+                batch.files,
             ),
         )
 
     def _prepare(self, batch: PipelinedBatch) -> pipelines.Prepared:
         request: Run = batch.product
+        batch.links = request.links
         prepared = self._pipeline.prepare([_decode(item) for item in request.inputs], request.parameters)
         batch.tokens, batch.padded = prepared.tokens, prepared.padded
         return prepared
@@ -193,8 +200,17 @@ class Conveyor:
         outputs = self._pipeline.answer(batch.product)
         if len(outputs) != batch.count:
             raise ValueError(f"the pipeline returned {len(outputs)} outputs for {batch.count} inputs")
-        encoded = [encode_one(output, self._max_output) for output in outputs]
-        if sum(len(each) for each in encoded if isinstance(each, bytes)) > 2 * self._max_output:
+        encoded = []
+        total = 0
+        for index, output in enumerate(outputs):
+            files = FileLinks(batch.links[index]) if batch.links else None
+            encoded.append(encode_one(output, self._max_output, files))
+            if isinstance(encoded[-1], bytes):
+                total += len(encoded[-1])
+                if files and files.files:
+                    batch.files[index] = files.files
+                    total += files.bytes
+        if total > 2 * self._max_output:
             raise ValueError("the outputs of this batch are too large in total")  # so that it is halved
         return encoded
 
@@ -213,19 +229,21 @@ class Conveyor:
             forks.exit_if_forked()  # if the class forked, its child must not continue here
 
 
-def encode_one(output: object, limit: int = MAX_FRAME // 2) -> bytes | Failure:
+def encode_one(
+    output: object, limit: int = MAX_FRAME // 2, files: FileLinks | None = None
+) -> bytes | Failure:
+    """Returns the output's JSON, or why it has none. Its files count towards the limit."""
     if isinstance(output, InvalidRequest):
         return Failure("input-failed", str(output)[:MAX_DETAIL])
     try:
-        encoded = pipelines.encode_output(output)
+        encoded = pipelines.encode_output(output, files)
     except MemoryError:  # usually not caused by the output
         raise
     except Exception as error:
         return Failure("output-not-encodable", f"{type(error).__name__}: {error}"[:MAX_DETAIL])
-    if len(encoded) > limit:
-        return Failure(
-            "result-too-large", f"the output has {len(encoded)} bytes, more than the limit of {limit}"
-        )
+    size = len(encoded) + (files.bytes if files else 0)
+    if size > limit:
+        return Failure("result-too-large", f"the output has {size} bytes, more than the limit of {limit}")
     return encoded
 
 

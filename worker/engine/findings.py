@@ -25,7 +25,7 @@ from worker.engine.protocol import Cost
 
 logger = logging.getLogger(__name__)
 
-SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "held_out.txt"
+SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "text" / "held_out.txt"
 
 FORMAT = 2
 """Part of every key; to be increased when what is measured, or how, changes."""

@@ -83,6 +83,8 @@ class Run(msgspec.Struct, tag=True):
     parameters: dict[str, Any]
     alone: bool = False
     """Whether no other batch is sent until this one is answered."""
+    links: list[str] = []
+    """For each input the start of the addresses of its files, if the task writes files."""
 
 
 class Failure(msgspec.Struct):
@@ -90,6 +92,15 @@ class Failure(msgspec.Struct):
 
     kind: FailureKind
     detail: str
+
+
+class OutputFile(msgspec.Struct):
+    """A file that belongs to an output."""
+
+    name: str
+    """The last part of its address."""
+    content_type: str
+    content: bytes
 
 
 class Ran(msgspec.Struct, tag=True):
@@ -105,6 +116,8 @@ class Ran(msgspec.Struct, tag=True):
     """Tokens that were run, without and with padding; None if the pipeline has no tokens."""
     steps: int = 0
     """Steps that generated a token for all texts; 0 if the task generates nothing."""
+    files: dict[int, list[OutputFile]] = {}
+    """Files of the outputs that have some, by the output's index."""
 
 
 class Raised(msgspec.Struct, tag=True):

@@ -4,8 +4,10 @@ import logging
 from typing import Any
 
 from jobs.errors import ConfigurationError, InvalidRequest
+from jobs.inputs import admit_inputs
 from jobs.models import ModelSpec
 from worker.engine import pipelines
+from worker.engine.pipelines.files import FileLinks
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +19,8 @@ def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
     """
     inputs, parameters = pipeline.warm_up() or ([], {})
     if spec.example is not None:
-        inputs = spec.example if isinstance(spec.example, list) else [spec.example]
+        example, _ = admit_inputs(spec.example, spec)
+        inputs = example if isinstance(example, list) else [example]
     if not inputs:
         return
     try:
@@ -25,7 +28,7 @@ def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
         for output in outputs:
             if isinstance(output, InvalidRequest):
                 raise output
-            pipelines.encode_output(output)
+            pipelines.encode_output(output, FileLinks("/"))
     except MemoryError:
         raise
     except Exception as error:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from api.edge import json_shape
 from api.v1.submission import parse, parse_large
+from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import InvalidRequest
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.wire import encode_payload
-from jobs.models import ModelCatalog, load_catalog
 from jobs.settings import MIB
 from tests.api import floods
 from tests.api.conftest import MODELS

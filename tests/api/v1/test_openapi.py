@@ -52,10 +52,7 @@ def test_examples_keep_to_the_limits() -> None:
     for limit in (1, 5, 20, 30):
         specs = [
             spec(limit, **own),
-            *(
-                spec(max(limit, task.input.least_chars), task=name, source="x")
-                for name, task in tasks.TASKS.items()
-            ),
+            *(spec(limit, task=name, source="x") for name in tasks.TASKS),
         ]
         for each in specs:
             validate_request(msgspec.convert(model_schemas.example(each), JobRequest), each)

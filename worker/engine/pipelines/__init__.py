@@ -9,20 +9,13 @@ encoding        an output -> plain Python -> JSON bytes
 checkpoint      a model's files -> model, processor, limits; all safety rules
 hub             whether a hub's model is in the cache, and why the hub did not provide it
 quantized       linear layers in 8-bit integers
-padding         rows of different lengths -> one rectangle
-packing         rows of different lengths, concatenated, through a model without padding
-parallel        several passes at once, each on one core
-text            shared by the tasks on text: checks, the three steps, the check that batches are harmless
-encoder         all tasks on text except generation: rows of tokens -> forward passes -> rows of numbers
-classification  text-classification, token-classification, zero-shot-classification
-features        feature-extraction
-fill_mask       fill-mask
-ranking         text-ranking
-image_decoding  an image's base64 -> pixels, within limits
-image_classification  image-classification
-generation      text-generation
-held_out.txt    our own texts, by which `worker/engine/dtypes.py` judges a faster dtype
+files           files in outputs
+staged          inputs that are decoded and preprocessed one by one, as images and sounds
 custom          a class of the operator
+text            tasks whose models read rows of tokens: packing, padding, passes on several cores
+vision          tasks on images and videos
+audio           tasks on sounds
+multimodal      tasks on a medium together with a text
 """
 
 from importlib import import_module

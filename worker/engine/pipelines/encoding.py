@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from worker.engine.pipelines.files import FileLinks
+
 _ENCODER = msgspec.json.Encoder()
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _STRINGS = frozenset({str})
@@ -77,19 +79,30 @@ def _parts(value: Any) -> Iterable[Any]:
     return [getattr(value, name) for name in getattr(value, "__struct_fields__", ())]
 
 
-def encode_output(output: Any) -> bytes:
-    """Returns the output as JSON. Raises ValueError, in one sentence, if JSON cannot express it."""
+def encode_output(output: Any, files: FileLinks | None = None) -> bytes:
+    """Returns the output as JSON. Raises ValueError, in one sentence, if JSON cannot express it.
+
+    With `files`, a File becomes a link, and `files` has its content.
+    """
     if isinstance(output, NotJson):
         raise output
     try:
-        encoded = _ENCODER.encode(output)
+        encoded = _ENCODER.encode(output) if files is None else _encode_with_files(output, files)
         # msgspec writes NaN and Infinity as null; only a result with a null is searched for them.
-        finite = b"null" not in encoded or _is_finite(msgspec.to_builtins(output))
+        finite = b"null" not in encoded or _is_finite(msgspec.to_builtins(output, enc_hook=_nothing))
     except Exception as error:
         raise ValueError(f"the output is not JSON: {error}") from error
     if not finite:
         raise ValueError("the output contains NaN or Infinity, which JSON cannot express")
     return encoded
+
+
+def _encode_with_files(output: Any, files: FileLinks) -> bytes:
+    return msgspec.json.encode(output, enc_hook=files.link)
+
+
+def _nothing(value: Any) -> None:
+    """`enc_hook` for a File, which contains no numbers."""
 
 
 def _is_finite(value: Any) -> bool:

@@ -1,0 +1,8 @@
+"""Media: pictures, sounds and videos as bytes, from a request to the engine. Nothing here decodes them.
+
+formats   recognises a format by its first bytes
+encoded   base64 and data URLs in JSON -> bytes
+values    the forms that a medium has within a job's inputs: bytes, a Link, a Stored reference
+
+A medium is never base64 in the queue. Only the engine decodes pixels and samples.
+"""

@@ -1,0 +1,70 @@
+"""The forms that a medium has within a job's inputs.
+
+bytes    the medium itself
+Link     its address; the API fetches it before the job is submitted, so no queue ever holds one
+Stored   a reference to bytes beside the payload of the same job, which the worker replaces after its claim
+
+A reference names no job: it is looked up beside the payload that contains it. So nobody can refer to the
+media of somebody else's job.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+CODE = 2
+"""msgpack extension code of a Stored reference."""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """The address of a medium."""
+
+    url: str
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True):
+    """A medium beside the payload."""
+
+    index: int
+    """Its field in the job's media."""
+    size: int
+    """Its bytes."""
+    digest: bytes
+    """Its SHA-256, by which a repeated request is recognised, and a damaged medium."""
+    start: bytes
+    """Its first bytes, which name its format."""
+
+
+Medium = bytes | Link | Stored
+
+
+def digest(data: bytes) -> bytes:
+    """Returns the SHA-256 of a medium."""
+    return hashlib.sha256(data).digest()
+
+
+def changed(value: Any, change: Callable[[Medium], Any]) -> Any:
+    """Returns the inputs with each medium replaced by what `change` returns for it, in order."""
+    if isinstance(value, bytes | Link | Stored):
+        return change(value)
+    if isinstance(value, list):
+        return [changed(entry, change) for entry in value]
+    if isinstance(value, dict):
+        return {name: changed(entry, change) for name, entry in value.items()}
+    return value
+
+
+def to_ext(value: Any) -> msgspec.msgpack.Ext:
+    """`enc_hook` of the queue's format."""
+    if isinstance(value, Stored):
+        return msgspec.msgpack.Ext(CODE, msgspec.msgpack.encode(value))
+    raise NotImplementedError(f"cannot encode {type(value).__name__}")
+
+
+def from_ext(code: int, data: memoryview) -> Any:
+    """`ext_hook` of the queue's format. Raises msgspec.MsgspecError for a damaged reference."""
+    if code == CODE:
+        return msgspec.msgpack.decode(data, type=Stored)
+    return msgspec.msgpack.Ext(code, bytes(data))

@@ -1,0 +1,144 @@
+"""Kinds of media: Image, Audio and Video, given as base64, a data URL or a link, or as bytes of an upload.
+
+Only the engine decodes them. Here only their first bytes are read, so a medium that is accepted may still be
+damaged; then its input alone fails.
+"""
+
+from typing import Any, ClassVar
+
+from jobs.errors import InvalidRequest
+from jobs.media import encoded
+from jobs.media.formats import Kind, of_kind, recognise
+from jobs.media.values import Link, Medium, Stored
+from jobs.tasks.inputs.base import Input, InputLimits
+
+
+class Media(Input):
+    """One medium."""
+
+    kind: ClassVar[Kind]
+    has_texts = False
+    has_media = True
+    max_bytes = 20_000_000
+    max_batch_items = 32
+
+    def __init__(self) -> None:
+        self.formats = [each.name for each in of_kind(self.kind)]
+
+    def accept(self, item: Any, limits: InputLimits, pointer: str) -> None:
+        """See Input."""
+        self.admit(item, limits, pointer)
+
+    def admit(self, item: Any, limits: InputLimits, pointer: str) -> Medium:
+        """See Input. What was admitted before is returned as it is, after the same checks."""
+        if isinstance(item, Link):
+            return item
+        if isinstance(item, Stored):
+            self._check(item.start, item.size, limits, pointer)
+            return item
+        data = item if isinstance(item, bytes) else self._read(item, limits, pointer)
+        if isinstance(data, Link):
+            return data
+        self._check(data, len(data), limits, pointer)
+        return data
+
+    def check(self, item: Any, pointer: str) -> None:
+        """See Input."""
+        if not isinstance(item, str | bytes | Link | Stored):
+            a = "an" if self.kind != "video" else "a"
+            raise InvalidRequest(
+                f"inputs: expected {a} {self.kind} or a list of them, each as base64, a data URL or a link",
+                pointer=pointer,
+            )
+
+    def measure(self, item: Any) -> int:
+        """See Input. Media have limits of their own."""
+        return 0
+
+    def describe(self, limits: InputLimits) -> dict[str, Any]:
+        """See Input."""
+        longest = -(-limits.max_input_bytes // 3) * 4
+        return {"type": "string", "contentEncoding": "base64", "maxLength": longest}
+
+    def show(self, item: Any) -> str:
+        """See Input."""
+        try:
+            match item:
+                case Link(url=url):
+                    return url
+                case Stored(start=start, size=size):
+                    pass
+                case bytes():
+                    start, size = item, len(item)
+                case _:
+                    start = encoded.decode(item)
+                    size = len(start)
+        except (TypeError, AttributeError, ValueError):  # a stock client may have sent anything
+            return f"no {self.kind}"
+        found = recognise(start)
+        name = f"{found.name} {found.kind}" if found else "unknown format"
+        return f"{name}, {size / 1000:,.1f} kB"
+
+    def cut(self, item: Any, limit: int) -> Any:
+        """See Input."""
+        return item
+
+    def _read(self, item: Any, limits: InputLimits, pointer: str) -> bytes | Link:
+        """Returns the bytes of base64 or a data URL, or the link. Raises InvalidRequest."""
+        self.check(item, pointer)
+        if encoded.is_url(item):
+            raise InvalidRequest(
+                f"inputs: {self.kind} data is not fetched from URLs; send it as base64 or a data URL",
+                pointer=pointer,
+            )
+        if encoded.size(item) > limits.max_input_bytes + 1_000:  # before it is decoded
+            self._refuse_size(encoded.size(item), limits, pointer)
+        try:
+            return encoded.decode(item)
+        except ValueError as error:
+            raise InvalidRequest(f"inputs: {error}", pointer=pointer) from None
+
+    def _check(self, start: bytes, size: int, limits: InputLimits, pointer: str) -> None:
+        """Raises InvalidRequest for a medium that is empty, too large, or in an unknown format."""
+        if not size:
+            raise InvalidRequest(f"inputs: the {self.kind} is empty: it has 0 bytes", pointer=pointer)
+        if size > limits.max_input_bytes:
+            self._refuse_size(size, limits, pointer)
+        found = recognise(start)
+        if found is None or found.name not in self.formats:
+            what = f"this is {found.name} ({found.kind})" if found else "its first bytes are of none"
+            raise InvalidRequest(
+                f"inputs: not {self.kind} data in a supported format: {what}; supported:"
+                f" {', '.join(self.formats)}",
+                pointer=pointer,
+            )
+
+    def _refuse_size(self, size: int, limits: InputLimits, pointer: str) -> None:
+        raise InvalidRequest(
+            f"inputs: the {self.kind} has {size:,} bytes, more than this model's limit of"
+            f" {limits.max_input_bytes:,}; send a smaller one, or raise max_input_bytes in models.toml",
+            pointer=pointer,
+        )
+
+
+class Image(Media):
+    """One image."""
+
+    name = "image"
+    kind = "image"
+
+
+class Audio(Media):
+    """One recording of sound."""
+
+    name = "audio"
+    kind = "audio"
+
+
+class Video(Media):
+    """One video."""
+
+    name = "video"
+    kind = "video"
+    max_bytes = 100_000_000
+    max_batch_items = 8

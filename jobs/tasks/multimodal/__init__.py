@@ -1,0 +1,5 @@
+"""Tasks whose inputs combine a medium and a text."""
+
+from jobs.tasks.task import Task
+
+TASKS: tuple[Task, ...] = ()

@@ -1,0 +1,17 @@
+"""Tasks whose inputs are texts."""
+
+from jobs.tasks.text.classification import TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, ZERO_SHOT_CLASSIFICATION
+from jobs.tasks.text.feature_extraction import FEATURE_EXTRACTION
+from jobs.tasks.text.fill_mask import FILL_MASK
+from jobs.tasks.text.generation import TEXT_GENERATION
+from jobs.tasks.text.ranking import TEXT_RANKING
+
+TASKS = (
+    TEXT_CLASSIFICATION,
+    TOKEN_CLASSIFICATION,
+    FEATURE_EXTRACTION,
+    ZERO_SHOT_CLASSIFICATION,
+    FILL_MASK,
+    TEXT_GENERATION,
+    TEXT_RANKING,
+)

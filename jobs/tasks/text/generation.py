@@ -1,0 +1,42 @@
+"""text-generation: prompts and their continuations."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from jobs.tasks.inputs import Text
+from jobs.tasks.parameters import Parameters, TopK
+from jobs.tasks.task import Task
+
+
+class TextGeneration(Parameters, frozen=True):
+    max_new_tokens: Annotated[int, Meta(ge=1, le=4_096)] | UnsetType = UNSET
+    do_sample: bool | UnsetType = UNSET
+    temperature: Annotated[float, Meta(gt=0, le=100)] | UnsetType = UNSET
+    top_k: TopK | UnsetType = UNSET
+    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
+    repetition_penalty: Annotated[float, Meta(gt=0, le=100)] | UnsetType = UNSET
+    return_full_text: bool | UnsetType = UNSET
+
+
+USUAL_NEW_TOKENS = 16
+"""Assumed if a job does not say how many; the model's own configuration may have another default."""
+
+
+def new_tokens(parameters: Mapping[str, Any]) -> int:
+    """Returns the most tokens of a continuation."""
+    return int(parameters.get("max_new_tokens", USUAL_NEW_TOKENS))
+
+
+TEXT_GENERATION = Task(
+    name="text-generation",
+    help="Each prompt gets its continuation.",
+    input=Text(),
+    parameters=TextGeneration,
+    example={"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20}},
+    output="texts",
+    generates=new_tokens,
+    heads=("ForCausalLM", "LMHeadModel"),
+    pipeline="worker.engine.pipelines.text.generation:TextGeneration",
+)

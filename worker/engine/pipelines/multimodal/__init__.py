@@ -1,0 +1,1 @@
+"""Tasks on a medium together with a text."""

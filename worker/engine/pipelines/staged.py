@@ -1,0 +1,202 @@
+"""StagedPipeline: tasks whose inputs are not rows of tokens, as images and sounds.
+
+Each input is decoded and preprocessed by itself, several at once in threads of low priority, while the batch
+before computes. Rows of the same shape then share a forward pass, so no row is padded for its neighbours and
+a batch cannot change an answer. The steps are those of `transformers.pipeline`: preprocess, forward,
+postprocess.
+"""
+
+import contextlib
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+
+from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+from worker.engine import threads
+from worker.engine.pipelines.checkpoint import Architecture, Checkpoint, open_checkpoint
+from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
+
+Tensors = dict[str, torch.Tensor]
+
+NICENESS = 5
+"""Added to the threads that preprocess, so that they take the time that the model leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a forward pass. An input has one, or several, such as the windows of a long recording."""
+
+    tensors: Tensors
+    """The model's inputs, [1, ...] each."""
+    about: Any = None
+    """What the output needs besides the model's answer, such as the size of the picture."""
+    units: int = 1
+    """What the row costs the model, in the units of the budget."""
+
+    @property
+    def shape(self) -> Hashable:
+        return tuple((name, tensor.shape[1:], tensor.dtype) for name, tensor in self.tensors.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Rows that go through the model together."""
+
+    places: list[int]
+    """Their positions among all rows of the batch."""
+    tensors: Tensors
+    """[rows, ...] each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One micro-batch."""
+
+    rows: list[list[Row] | InvalidRequest]
+    """For each input its rows, or why it cannot be run."""
+    passes: list[Pass]
+    options: Any
+    """What `_options` returned."""
+
+
+class StagedPipeline(LoadedPipeline, ABC):
+    """A LoadedPipeline with rows of fixed shapes. A bad input fails alone; the others do not run again."""
+
+    architecture: ClassVar[Architecture]
+    """What its checkpoints must have."""
+
+    @classmethod
+    def open(cls, spec: ModelSpec, source: Path | None) -> Self:
+        """See PipelineClass."""
+        return cls(spec, open_checkpoint(spec, source, cls.architecture))
+
+    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
+        self.spec = spec
+        self.limits = spec.limits
+        self.model, self.processor, self.device = checkpoint.model, checkpoint.processor, checkpoint.device
+        self.info = PipelineInfo(str(checkpoint.device), spec.dtype, max_length=None, tokenizer_file=None)
+        self._pool = ThreadPoolExecutor(threads.cores(), "preprocess", initializer=_begin_preprocessing)
+
+    def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
+        """See LoadedPipeline."""
+        options = self._options(parameters)
+        if len(inputs) == 1:
+            found = [self._rows_or_refusal(inputs[0], options)]
+        else:
+            found = list(self._pool.map(lambda one: self._rows_or_refusal(one, options), inputs))
+        rows = [row for each in found if isinstance(each, list) for row in each]
+        return Prepared(Batch(found, self._passes(rows), options))
+
+    def compute(self, prepared: Prepared) -> tuple[Batch, list[Any]]:
+        """See LoadedPipeline. Returns the model's answer for each row, with [1, ...] in each tensor."""
+        batch: Batch = prepared.work
+        answers: dict[int, Any] = {}
+        with torch.inference_mode():
+            for one in batch.passes:
+                output = _moved(self._forward(self._on_device(one.tensors), batch.options), "cpu")
+                for at, place in enumerate(one.places):
+                    answers[place] = row_of(output, at, len(one.places))
+        return batch, [answers[place] for place in range(len(answers))]
+
+    def answer(self, computed: tuple[Batch, list[Any]]) -> list[Any]:
+        """See LoadedPipeline."""
+        batch, answers = computed
+        outputs: list[Any] = []
+        used = 0
+        with torch.inference_mode():
+            for rows in batch.rows:
+                if isinstance(rows, InvalidRequest):
+                    outputs.append(rows)
+                    continue
+                outputs.append(self._output(rows, answers[used : used + len(rows)], batch.options))
+                used += len(rows)
+        return outputs
+
+    def units(self, inputs: list[Any]) -> int:
+        """See LoadedPipeline."""
+        return len(inputs)
+
+    def _options(self, parameters: dict[str, Any]) -> Any:
+        """Returns the parameters in the form that the steps need. Raises InvalidRequest."""
+        return parameters
+
+    @abstractmethod
+    def _rows(self, one: Any, options: Any) -> list[Row]:
+        """Decodes and preprocesses one input, at least to one row. Raises InvalidRequest.
+
+        Runs in several threads at once.
+        """
+
+    def _forward(self, tensors: Tensors, options: Any) -> Any:
+        """Runs rows of one shape through the model; the tensors of the answer have one entry for each row."""
+        return self.model(**tensors)
+
+    @abstractmethod
+    def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Any) -> Any:
+        """Returns the output of one input from the model's answers for its rows, which are on the CPU."""
+
+    def _rows_or_refusal(self, one: Any, options: Any) -> list[Row] | InvalidRequest:
+        try:
+            with torch.inference_mode():
+                return self._rows(one, options)
+        except InvalidRequest as error:
+            return error
+
+    def _passes(self, rows: Sequence[Row]) -> list[Pass]:
+        """Rows of one shape, in parts that fit into the budget."""
+        parts: list[list[int]] = []
+        open_parts: dict[Hashable, tuple[list[int], int]] = {}
+        for place, row in enumerate(rows):
+            part, used = open_parts.get(row.shape, ([], 0))
+            full = self.budget is not None and used + row.units > self.budget
+            if not part or full or len(part) >= self.spec.max_batch_items:
+                part, used = [], 0
+                parts.append(part)
+            part.append(place)
+            open_parts[row.shape] = part, used + row.units
+        return [Pass(part, _joined([rows[place].tensors for place in part])) for part in parts]
+
+    def _on_device(self, tensors: Tensors) -> Tensors:
+        return {
+            name: tensor.to(self.device, self.model.dtype if tensor.is_floating_point() else tensor.dtype)
+            for name, tensor in tensors.items()
+        }
+
+
+def row_of(value: Any, at: int, count: int) -> Any:
+    """Returns one row of a model's answer for `count` rows; what does not have so many entries is shared."""
+    if isinstance(value, torch.Tensor):
+        return value[at : at + 1] if value.ndim and value.shape[0] == count else value
+    if isinstance(value, Mapping):
+        return type(value)({name: row_of(part, at, count) for name, part in value.items()})  # type: ignore[call-arg]
+    if isinstance(value, tuple | list):
+        return type(value)(row_of(part, at, count) for part in value)
+    return value
+
+
+def _moved(value: Any, device: str) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return type(value)({name: _moved(part, device) for name, part in value.items()})  # type: ignore[call-arg]
+    if isinstance(value, tuple | list):
+        return type(value)(_moved(part, device) for part in value)
+    return value
+
+
+def _joined(rows: Sequence[Tensors]) -> Tensors:
+    return {name: torch.cat([one[name] for one in rows]) for name in rows[0]} if len(rows) > 1 else rows[0]
+
+
+def _begin_preprocessing() -> None:
+    threads.use_one_thread()
+    with contextlib.suppress(OSError, AttributeError):  # only Linux has a niceness for each thread
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

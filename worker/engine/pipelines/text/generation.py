@@ -1,0 +1,195 @@
+"""Text generation: continues prompts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import transformers
+
+from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
+from worker.engine.pipelines.interface import Prepared
+from worker.engine.pipelines.text.base import Layout, TextPipeline
+from worker.engine.pipelines.text.padding import pad_left
+
+_DEFAULT_NEW_TOKENS = 256
+"""As in transformers, if neither the request nor the model sets it."""
+
+_DEPENDS_ON_PADDING = ("min_length", "no_repeat_ngram_size", "bad_words_ids", "sequence_bias")
+"""Settings in a model's generation_config.json that also act on the padded prompt."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts that share a forward pass, padded on the left, and the maximum of new tokens for each."""
+
+    texts: list[str]
+    tokens: list[list[int]]
+    limits: list[int]
+    ids: torch.Tensor
+    mask: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Continued:
+    """For each of `prompts`, its sequences with prompt and padding: [sequences, tokens]."""
+
+    prompts: Prompts
+    sequences: list[Any]
+
+    @property
+    def steps(self) -> int:
+        """Number of tokens generated for each prompt, one after the other."""
+        return int(self.sequences[0].shape[-1]) - self.prompts.ids.shape[1]
+
+
+class TextGeneration(TextPipeline):
+    """Returns a continuation of each prompt.
+
+    Sampled continuations differ between runs, because the whole batch shares one random sequence; with
+    `do_sample: false` they do not.
+    """
+
+    architecture = Architecture(transformers.AutoModelForCausalLM)
+    postprocessing = "text-generation"
+    warm_up_parameters: ClassVar[dict[str, Any]] = {"max_new_tokens": 4, "do_sample": False}
+    compared_with: ClassVar[dict[str, Any]] = {
+        "max_new_tokens": 16,
+        "do_sample": False,
+        "return_full_text": False,
+    }
+    compared_texts = 32  # more texts would take too long
+
+    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
+        fitted = [self._fit(ids, parameters) for ids in self._tokens(texts)]
+        parts = []
+        for rows in self._together(len(texts)):
+            tokens = [fitted[row][0] for row in rows]
+            ids, mask = map(self._staged, pad_left(tokens))
+            limits = [fitted[row][1] for row in rows]
+            parts.append(Prompts([texts[row] for row in rows], tokens, limits, ids, mask))
+        lengths = sum(len(prompt) for prompt, _ in fitted)
+        return Prepared((parts, parameters), lengths, sum(part.ids.numel() for part in parts))
+
+    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
+        super().__init__(spec, checkpoint)
+        self.new_tokens = self._new_tokens([], {})
+
+    def _compute(self, work: tuple[list[Prompts], dict[str, Any]]) -> tuple[list[Continued], dict[str, Any]]:
+        parts, parameters = work
+        continued = [Continued(part, self._continue(part, parameters)) for part in parts]
+        self.steps = max(part.steps for part in continued)
+        return continued, parameters
+
+    def _continue(self, part: Prompts, parameters: dict[str, Any]) -> list[Any]:
+        _, forward, _ = self.pipeline._sanitize_parameters(**parameters)
+        batch = {
+            "input_ids": self._on_device(part.ids),
+            "attention_mask": self._on_device(part.mask),
+            "prompt_text": part.texts,
+        }
+        ours = {"max_new_tokens": max(part.limits), "pad_token_id": self._padding_token()}
+        generated = self.pipeline.forward(batch, **{**self.pipeline._forward_params, **forward, **ours})
+        return list(generated["generated_sequence"])
+
+    def _answer(self, computed: tuple[list[Continued], dict[str, Any]]) -> list[Any]:
+        parts, parameters = computed
+        options = self._postprocess_parameters(parameters)
+        return [output for part in parts for output in self._records(part, options)]
+
+    def compared(self, output: Any) -> Any:
+        """See ComparablePipeline."""
+        return [entry["generated_text"] for entry in output]
+
+    def _records(self, part: Continued, options: dict[str, Any]) -> Iterator[list[Any]]:
+        given, start = part.prompts, part.prompts.ids.shape[1]
+        for text, prompt, limit, sequences in zip(
+            given.texts, given.tokens, given.limits, part.sequences, strict=True
+        ):
+            records: list[Any] = []
+            for sequence in sequences:
+                new = self._until_end(sequence[start:].tolist()[:limit])
+                result = {
+                    "generated_sequence": torch.tensor([[[*prompt, *new]]]),
+                    "input_ids": torch.tensor([prompt]),
+                    "prompt_text": text,
+                }
+                records += self.pipeline.postprocess(result, **options)
+            yield records
+
+    def _predict(self, texts: list[str]) -> list[torch.Tensor]:
+        one = {"max_new_tokens": 1}
+        ids, mask = pad_left([self._fit(ids, one)[0] for ids in self._tokens(texts)])
+        output = self.model.generate(
+            self._on_device(ids),
+            attention_mask=self._on_device(mask),
+            pad_token_id=self._padding_token(),
+            return_dict_in_generate=True,
+            output_logits=True,
+            do_sample=False,
+            num_beams=1,
+            num_return_sequences=1,
+            **one,
+        )
+        return list(output.logits[0].cpu())
+
+    def _layouts(self) -> Iterator[Layout]:
+        config = self.model.generation_config
+        if not any(getattr(config, name, None) for name in _DEPENDS_ON_PADDING):
+            yield "padded"
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        prefix = self.pipeline._preprocess_params.get("prefix") or ""
+        rows: list[list[int]] = self.tokenizer([prefix + text for text in texts])["input_ids"]
+        if not all(rows):
+            raise InvalidRequest("the tokenizer finds no tokens in the text")
+        return rows
+
+    def _fit(self, prompt: list[int], parameters: dict[str, Any]) -> tuple[list[int], int]:
+        """Returns the end of the prompt that leaves room for the new tokens, and their number."""
+        new, room = self._new_tokens(prompt, parameters), self.info.max_length
+        if room is None or len(prompt) + new <= room:
+            return prompt, new
+        if new >= room and "max_new_tokens" in parameters:
+            raise InvalidRequest(
+                f"max_new_tokens is {new}, but prompt and continuation share {room} tokens",
+                pointer="/parameters/max_new_tokens",
+            )
+        new = new if new < room else room // 2
+        start = prompt[:1] if prompt[0] == self.tokenizer.bos_token_id and room - new > 1 else []
+        return [*start, *prompt[len(prompt) - (room - new - len(start)) :]], new
+
+    def _new_tokens(self, prompt: list[int], parameters: dict[str, Any]) -> int:
+        config = self.model.generation_config
+        wanted = parameters.get("max_new_tokens", config.max_new_tokens)
+        if wanted is not None:
+            return int(wanted)
+        if config.max_length is None:
+            return _DEFAULT_NEW_TOKENS
+        if len(prompt) >= config.max_length:
+            raise InvalidRequest(
+                f"the prompt has {len(prompt)} tokens, and the model's max_length is {config.max_length}; "
+                "give max_new_tokens"
+            )
+        return int(config.max_length) - len(prompt)
+
+    def _until_end(self, tokens: list[int]) -> list[int]:
+        """Returns the tokens up to the end-of-text token; those after it are the batch's padding."""
+        ends = _as_set(self.model.generation_config.eos_token_id)
+        for i, token in enumerate(tokens):
+            if token in ends:
+                return tokens[: i + 1]
+        return tokens
+
+    def _padding_token(self) -> int:
+        ends = sorted(_as_set(self.model.generation_config.eos_token_id))
+        token = self.tokenizer.pad_token_id
+        return int(token) if token is not None else (ends or [0])[0]
+
+
+def _as_set(token: int | list[int] | None) -> set[int]:
+    if token is None:
+        return set()
+    return {token} if isinstance(token, int) else set(token)
