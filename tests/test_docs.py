@@ -16,6 +16,7 @@ from jobs.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+TASKS_PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
 MAP = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
@@ -31,8 +32,8 @@ def test_every_key_of_the_models_file_is_in_the_configuration_page(name: str) ->
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)
-def test_every_parameter_is_in_the_configuration_page(task: str) -> None:
-    [row] = [line for line in CONFIGURATION.splitlines() if line.startswith(f"| {task} |")]
+def test_every_parameter_is_in_the_page_of_tasks(task: str) -> None:
+    [row] = [line for line in TASKS_PAGE.splitlines() if line.startswith(f"| {task} |")]
     for parameter in tasks.TASKS[task].parameters.__struct_fields__:
         assert f"`{parameter}`" in row
 
