@@ -1,4 +1,4 @@
-"""The form of /try for models of media and records: files with and without JavaScript, and a field for each name."""
+"""The form of /try for models of media and records: files, and a field for each name of a record."""
 
 import shlex
 from collections.abc import AsyncIterator

@@ -118,7 +118,13 @@ def test_an_answer_is_marked_in_its_context() -> None:
     pieces = visual({"output": output | {"start": 5_000, "end": 5_004}}, long, "answers").pieces
     assert [piece.text[:3] for piece in pieces] == ["… x", "191", "yyy"]
     assert sum(len(piece.text) for piece in pieces) < 1_000
-    for odd in (output | {"end": 99}, output | {"start": -1}, output | {"start": "x"}, {"answer": 7}, []):
+    odds: list[object] = [
+        output | {"end": 99},
+        output | {"start": -1},
+        output | {"start": "x"},
+        {"answer": 7},
+    ]
+    for odd in [*odds, []]:
         assert visual({"output": odd}, given, "answers").pieces == []
     assert view_of({"output": [{"answer": "red", "score": 0.5}]}, "answers").rows == [Row("red", 0.5)]
 
