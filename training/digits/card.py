@@ -26,8 +26,9 @@ to 32 x 32 pixels.
 
 ## Accuracy
 
-{share:.1f} % of {test_images} held-out images get the right digit, and {training:.1f} % of the {training_images:,} for
-training. The images of one writer may be in both sets. `metrics.json` has the figures.
+{share:.1f} % of {test_images} held-out images get the right digit, and {training:.1f} % of the
+{training_images:,} for training. The images of one writer may be in both sets. `metrics.json` has the
+figures.
 
 ## Data
 
