@@ -22,7 +22,8 @@ DEMUXERS = {"MP4": "mp4", "WEBM": "matroska", "AVI": "avi", "GIF": "gif"}
 """Format -> FFmpeg's name of what reads it."""
 
 SLACK = 2
-"""A decoder may allocate a frame of this many times the allowed pixels, because it rounds their size up."""
+"""FFmpeg refuses frames of more than this many times the allowed pixels by itself, before it has memory for
+them: also in the first frames, which it decodes to find out what a header does not say."""
 
 
 def read_frames(data: bytes, indices: Sequence[int], limits: InputLimits) -> list[np.ndarray]:
@@ -42,7 +43,7 @@ def read_frames(data: bytes, indices: Sequence[int], limits: InputLimits) -> lis
             io.BytesIO(data),
             "r",
             format=DEMUXERS[found.name],
-            options={"max_pixels": str(SLACK * limits.max_pixels)},
+            options=_options(limits),
             io_open=_refuse_files,
         ) as container:
             return _decoded(container, indices, limits)
@@ -60,6 +61,7 @@ def _decoded(
         raise InvalidRequest("the file has no video, only sound or other data")
     stream = container.streams.video[0]
     _check_header(container, stream, limits)
+    stream.codec_context.options = _options(limits)
     stream.codec_context.thread_count = 1  # the cores are for the model, and for other videos
     wanted, frames, count = set(indices), [], 0
     for frame in _frames(container):
@@ -78,11 +80,22 @@ def _frames(container: av.container.InputContainer) -> Iterator[Any]:
     return container.decode(video=0)
 
 
+def _options(limits: InputLimits) -> dict[str, str]:
+    """FFmpeg's options for every decoder."""
+    return {"max_pixels": str(SLACK * limits.max_pixels)}
+
+
 def _check_header(container: av.container.InputContainer, stream: Any, limits: InputLimits) -> None:
     _check_seconds((container.duration or 0) / av.time_base, limits)
     if stream.frames > limits.max_frames:
         _refuse("frames", f"{stream.frames:,}", f"{limits.max_frames:,}", "max_frames")
-    _check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if not width or not height:
+        raise InvalidRequest(
+            f"the video is damaged, or its frames have more than {SLACK * limits.max_pixels:,} pixels;"
+            f" this model's limit is {limits.max_pixels:,} (max_pixels in models.toml)"
+        )
+    _check_pixels(width, height, limits)
 
 
 def _check_seconds(seconds: float, limits: InputLimits) -> None:
