@@ -52,6 +52,11 @@ class MediaRecord(Record):
             {name: self._shown(name, value) if name in self.media else value for name, value in item.items()}
         )
 
+    def cut(self, item: Any, limit: int) -> Any:
+        """See Input."""
+        parts = super().cut(item, limit).items()
+        return {name: item[name] if name in self.media else part for name, part in parts}
+
     def texts(self, item: Any) -> list[str]:
         """See Input. Its cost is that of its media."""
         return []
