@@ -69,6 +69,7 @@ def load(
         step_ms,
         pipeline.new_tokens,
         dict(pipeline.defaults),
+        info.unit_seconds,
     )
 
 

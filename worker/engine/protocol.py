@@ -68,6 +68,8 @@ class Loaded(msgspec.Struct, tag=True):
     """Maximum new tokens per text if the job does not set it."""
     defaults: dict[str, Any] = {}
     """Parameters from the model's own files."""
+    unit_seconds: float | None = None
+    """The seconds of sound that count as one in costs; None if lengths are not seconds."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):

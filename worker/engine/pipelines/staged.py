@@ -12,7 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -40,6 +40,8 @@ class Row:
     """What the output needs besides the model's answer, such as the size of the picture."""
     units: int = 1
     """What the row costs the model, in the units of the budget."""
+    alone: bool = False
+    """Whether other rows of its pass could change the model's answer."""
 
     @property
     def shape(self) -> Hashable:
@@ -84,6 +86,9 @@ class StagedPipeline(LoadedPipeline, ABC):
         self.model, self.processor, self.device = checkpoint.model, checkpoint.processor, checkpoint.device
         self.info = PipelineInfo(str(checkpoint.device), spec.dtype, max_length=None, tokenizer_file=None)
         self._pool = ThreadPoolExecutor(threads.cores(), "preprocess", initializer=_begin_preprocessing)
+
+    def _set_info(self, **changes: Any) -> None:
+        self.info = replace(self.info, **changes)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline."""
@@ -157,11 +162,12 @@ class StagedPipeline(LoadedPipeline, ABC):
         for place, row in enumerate(rows):
             part, used = open_parts.get(row.shape, ([], 0))
             full = self.budget is not None and used + row.units > self.budget
-            if not part or full or len(part) >= self.spec.max_batch_items:
+            if row.alone or not part or full or len(part) >= self.spec.max_batch_items:
                 part, used = [], 0
                 parts.append(part)
             part.append(place)
-            open_parts[row.shape] = part, used + row.units
+            if not row.alone:
+                open_parts[row.shape] = part, used + row.units
         return [Pass(part, _joined([rows[place].tensors for place in part])) for part in parts]
 
     def _on_device(self, tensors: Tensors) -> Tensors:
