@@ -39,10 +39,10 @@ class LengthMeter:
             self._tokenizer.no_truncation()
 
     async def measure(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[int]:
-        """Returns the cost of each input in tokens as the model reads them; 1 for all if one has no text."""
+        """Returns the cost of each input: tokens as the model reads them, or runs if one has no text."""
         texts = self._texts(inputs)
         if texts is None:
-            return [1] * len(inputs)
+            return [self._passes(parameters)] * len(inputs)
         rows, numbers = texts
         if sum(map(len, rows)) <= INLINE_CHARS:
             counts = self._count(rows)
