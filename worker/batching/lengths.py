@@ -42,15 +42,15 @@ class LengthMeter:
             self._tokenizer.no_truncation()
 
     async def measure(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[int]:
-        """Returns the cost of each input in tokens as the model reads them, or in units of seconds.
+        """Returns the cost of each input: tokens as the model reads them, or units of seconds.
 
-        If an input has neither, each input costs 1.
+        If an input has neither, each input costs as many as its runs.
         """
         if self._unit_seconds is not None:
             return await asyncio.to_thread(self._weigh, inputs)
         texts = self._texts(inputs)
         if texts is None:
-            return [1] * len(inputs)
+            return [self._passes(parameters)] * len(inputs)
         rows, numbers = texts
         if sum(map(len, rows)) <= INLINE_CHARS:
             counts = self._count(rows)

@@ -3,6 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.worker.engine.pipelines.tiny import audio, text, vision
+from tests.worker.engine.pipelines.tiny import audio, multimodal, text, vision
 
-BUILDERS: dict[str, Callable[[Path], None]] = {**text.BUILDERS, **vision.BUILDERS, **audio.BUILDERS}
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    **text.BUILDERS,
+    **vision.BUILDERS,
+    **audio.BUILDERS,
+    **multimodal.BUILDERS,
+}
