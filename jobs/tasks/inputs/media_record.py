@@ -58,13 +58,6 @@ class MediaRecord(Record):
 
     def cut(self, item: Any, limit: int) -> Any:
         """See Input."""
-        return {
-            name: item[name] if name in self.media else part
-            for name, part in super().cut(item, limit).items()
-        }
-
-    def cut(self, item: Any, limit: int) -> Any:
-        """See Input."""
         parts = super().cut(item, limit).items()
         return {name: item[name] if name in self.media else part for name, part in parts}
 
