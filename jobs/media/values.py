@@ -73,6 +73,13 @@ def changed(value: Any, change: Callable[[Medium], Any]) -> Any:
     return value
 
 
+def media_bytes(inputs: Any) -> int:
+    """Returns the bytes of all media that are within inputs themselves."""
+    sizes: list[int] = []
+    changed(inputs, lambda medium: sizes.append(len(medium)) if isinstance(medium, bytes) else None)
+    return sum(sizes)
+
+
 def to_ext(value: Any) -> msgspec.msgpack.Ext:
     """`enc_hook` of the queue's format."""
     if isinstance(value, Stored):

@@ -25,7 +25,7 @@ class Pictures:
     writes_files = True
     warm_up = (picture("warm", 10),)
 
-    def __init__(self, source: Path | None = None) -> None:
+    def __init__(self, source: Path | None = None, **options: object) -> None:
         self._poison = Poison()
 
     def __call__(self, inputs: list[bytes], factor: float = 1.0) -> list[Any]:

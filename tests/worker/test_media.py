@@ -218,6 +218,19 @@ async def test_files_of_a_cancelled_or_refused_job_are_gone(
     assert await count(queue, keys.FILES) == 0
 
 
+async def test_an_input_that_kills_the_engine_has_no_files_and_the_others_have_theirs(
+    queue: JobQueue, serving: Serving
+) -> None:
+    given = [picture("a"), picture("die"), picture("c")]
+    job_id = await submit(queue, *given)
+    async with serving(**IMAGES):
+        [job] = await ended(queue, job_id)
+    assert (job.counts.succeeded, job.counts.failed) == (2, 1)
+    kept = await files_of(queue, job_id)
+    assert set(kept) == {"0-0.png", "0-1.wav", "2-0.png", "2-1.wav"}
+    assert kept["2-0.png"] == shown(given[2])
+
+
 async def test_a_class_that_does_not_declare_its_files_is_told(queue: JobQueue, serving: Serving) -> None:
     job_id = await submit(queue, picture("a"))
     async with serving(**IMAGES | {"pipeline": "tests.worker.pictures:Undeclared"}):
