@@ -21,6 +21,8 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("LlamaForCausalLM", "text-generation"),
         ("GPT2LMHeadModel", "text-generation"),
         ("BertModel", "feature-extraction"),
+        ("RobertaForQuestionAnswering", "question-answering"),
+        ("XLNetForQuestionAnsweringSimple", "question-answering"),
     ],
 )
 def test_the_architecture_says_the_task(architecture: str, task: str) -> None:
