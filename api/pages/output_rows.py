@@ -40,6 +40,8 @@ def view_of(result: dict[str, Any], how: Output = "any", given: object = None) -
     output = result.get("output")
     if how == "ranking":
         rows = _ranking(output, given)
+    elif how == "scores":
+        rows = _scores(output, given)
     else:
         readers = list(_ROWS.values()) if how == "any" else [_ROWS[how]] if how in _ROWS else []
         rows = _rows(output, readers)
@@ -89,8 +91,17 @@ def _words(output: Any) -> list[Row]:
 
 def _texts(output: Any) -> list[Row]:
     match output:
-        case {"generated_text": str(text)}:
+        case {"generated_text": str(text)} | {"summary_text": str(text)} | {"translation_text": str(text)}:
             return [Row(shortened(text), None)]
+    return []
+
+
+def _answers(output: Any) -> list[Row]:
+    match output:
+        case {"answer": str(answer), "score": score}:
+            return [Row(shortened(answer) or "no answer", _score(score))]
+        case {"answer": str(answer)}:
+            return [Row(shortened(answer) or "no answer", None)]
     return []
 
 
@@ -99,6 +110,7 @@ _ROWS: dict[Output, Reader] = {
     "words": _words,
     "labels": _labels,
     "texts": _texts,
+    "answers": _answers,
 }
 
 
@@ -119,6 +131,17 @@ def _ranking(output: Any, given: Any) -> list[Row]:
                 return []
     best = sorted(rows, key=lambda row: -row[0])[:MAX_ROWS]
     return [Row(shortened(text), _score(score), _note(score)) for score, text in best]
+
+
+def _scores(output: Any, given: Any) -> list[Row]:
+    """The sentences of the input with their scores, the best first."""
+    match output, given:
+        case [[*scores], {"sentences": [*sentences]}] if all(
+            isinstance(each, int | float) for each in scores
+        ):
+            best = sorted(zip(scores, map(str, sentences), strict=False), key=lambda row: -row[0])
+            return [Row(shortened(text), _score(score), _note(score)) for score, text in best]
+    return []
 
 
 def _note(score: float) -> str:

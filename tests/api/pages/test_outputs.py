@@ -15,6 +15,11 @@ from api.pages.visuals import HEIGHT, WIDTH, Continuation, Piece, visual
         ([{"entity_group": "PER", "word": "Ada", "score": 0.9}], [Row("Ada", 0.9, "PER")], ""),
         ([{"token_str": "t", "sequence": "a t", "score": 0.9}], [Row("t", 0.9, "a t")], ""),
         ([{"generated_text": "once"}], [Row("once", None)], ""),
+        ({"summary_text": "short"}, [Row("short", None)], ""),
+        ({"translation_text": "court"}, [Row("court", None)], ""),
+        ({"answer": "Ada", "score": 0.5, "start": 0, "end": 3}, [Row("Ada", 0.5)], ""),
+        ({"answer": "SUM > 1, 2", "cells": ["1", "2"]}, [Row("SUM > 1, 2", None)], ""),
+        ({"answer": "", "score": 0.9, "start": 0, "end": 0}, [Row("no answer", 0.9)], ""),
         ({"label": "A", "score": 17}, [Row("A", None)], ""),
         ([0.1] * 384, [], "384 numbers: 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, …"),
         ([[[0.1, 2]]], [], "1 row: 1 row: 2 numbers: 0.1, 2"),
@@ -44,6 +49,19 @@ def test_documents_are_shown_best_first() -> None:
         assert view_of({"output": output}, "ranking", unknown).rows[0].label == "document 3"
     for odd in ("text", [], [7], {"score": "high"}, [{"index": 0}]):
         assert view_of({"output": odd}, "ranking", given).rows == []
+
+
+def test_sentences_are_shown_with_their_scores() -> None:
+    given = {"source_sentence": "s", "sentences": ["one", "two"]}
+    assert view_of({"output": [-0.25, 0.5]}, "scores", given).rows == [
+        Row("two", 0.5),
+        Row("one", None, "score -0.25"),
+    ]
+    unknowns: list[object] = [None, "text", {"sentences": 7}]
+    for unknown in unknowns:
+        assert view_of({"output": [0.5]}, "scores", unknown).text == "1 number: 0.5"
+    for odd in ("text", ["high"], {"score": 0.5}):
+        assert view_of({"output": odd}, "scores", given).rows == []
 
 
 def test_a_task_says_how_its_outputs_are_shown() -> None:

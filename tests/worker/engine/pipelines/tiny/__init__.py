@@ -3,6 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.worker.engine.pipelines.tiny import tables, text, vision
+from tests.worker.engine.pipelines.tiny import tables, text, text_to_text, vision
 
-BUILDERS: dict[str, Callable[[Path], None]] = {**text.BUILDERS, **tables.BUILDERS, **vision.BUILDERS}
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    **text.BUILDERS,
+    **tables.BUILDERS,
+    **text_to_text.BUILDERS,
+    **vision.BUILDERS,
+}

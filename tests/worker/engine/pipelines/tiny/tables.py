@@ -29,7 +29,7 @@ def _tapas(**config: Any) -> Callable[[Path], None]:
             type_vocab_sizes=[3, COLUMNS, 32, 2, 64, 64, 10],
             **{**SIZES, **config},
         )
-        built = transformers.TapasForQuestionAnswering(configuration).eval()
+        built: Any = transformers.TapasForQuestionAnswering(configuration)
         for parameter in built.parameters():
             parameter.data += 0.05 * torch.randn_like(parameter)
         # as few cells as a trained model would choose, instead of all or none
