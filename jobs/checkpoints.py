@@ -16,8 +16,8 @@ _HEADS = {
     head: [task.name for task in tasks.TASKS.values() if head in task.heads]
     for head in sorted({head for task in tasks.TASKS.values() for head in task.heads}, key=len, reverse=True)
 }
-"""End of an architecture's name -> the tasks it may be trained for, the longest end first. Every text model
-has features."""
+"""End of an architecture's name -> the tasks it may be trained for, the longest end first. Every model has
+features."""
 
 
 GENERAL = "text2text-generation"
@@ -77,7 +77,7 @@ def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
     elif candidates:
         [task] = candidates
     else:
-        task = "feature-extraction" if architecture.endswith("Model") else ""
+        task = _features(config) if architecture.endswith("Model") else ""
     if task not in tasks.TASKS:
         raise ConfigurationError(f"it is a {architecture}, which no task supports")
     return task
@@ -111,6 +111,12 @@ def _text_to_text(config: Mapping[str, Any], candidates: Sequence[str]) -> str:
     settings = config.get("task_specific_params")
     tasks_named = {str(name).partition("_")[0] for name in settings} if isinstance(settings, dict) else set()
     return tasks_named.pop() if len(tasks_named) == 1 and tasks_named < TEXT_TO_TEXT_TASKS else GENERAL
+
+
+def _features(config: Mapping[str, Any]) -> str:
+    """Returns the task of a model without a head, by what it reads."""
+    sees = "num_channels" in config and "vocab_size" not in config
+    return "image-feature-extraction" if sees else "feature-extraction"
 
 
 def _classification(config: Mapping[str, Any]) -> str:

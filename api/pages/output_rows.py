@@ -98,10 +98,19 @@ def _texts(output: Any) -> list[Row]:
 
 def _answers(output: Any) -> list[Row]:
     match output:
-        case {"answer": str(answer), "score": score}:
-            return [Row(shortened(answer) or "no answer", _score(score))]
-        case {"answer": str(answer)}:
-            return [Row(shortened(answer) or "no answer", None)]
+        case {"answer": str(answer), **rest}:
+            return [Row(shortened(answer) or "no answer", _score(rest.get("score")))]
+    return []
+
+
+def _keypoints(output: Any) -> list[Row]:
+    match output:
+        case {
+            "keypoint_image_0": {"x": int() | float() as x0, "y": int() | float() as y0},
+            "keypoint_image_1": {"x": int() | float() as x1, "y": int() | float() as y1},
+            **rest,
+        }:
+            return [Row(f"({x0:g}, {y0:g}) and ({x1:g}, {y1:g})", _score(rest.get("score")))]
     return []
 
 
@@ -111,7 +120,24 @@ _ROWS: dict[Output, Reader] = {
     "labels": _labels,
     "texts": _texts,
     "answers": _answers,
+    "keypoints": _keypoints,
 }
+
+
+def _scores(output: Any, given: Any) -> list[Row]:
+    """A score for each of the sentences in the input, in their order; [] for anything else."""
+    if not isinstance(output, list) or not all(type(score) in (int, float) for score in output):
+        return []
+    lists = [value for value in given.values() if isinstance(value, list)] if isinstance(given, dict) else []
+    sentences = next((value for value in lists if len(value) == len(output)), None)
+    return [
+        Row(
+            f"sentence {i + 1}" if sentences is None else shortened(str(sentences[i])),
+            _score(score),
+            _note(score),
+        )
+        for i, score in enumerate(output[:MAX_ROWS])
+    ]
 
 
 def _ranking(output: Any, given: Any) -> list[Row]:
@@ -131,17 +157,6 @@ def _ranking(output: Any, given: Any) -> list[Row]:
                 return []
     best = sorted(rows, key=lambda row: -row[0])[:MAX_ROWS]
     return [Row(shortened(text), _score(score), _note(score)) for score, text in best]
-
-
-def _scores(output: Any, given: Any) -> list[Row]:
-    """The sentences of the input with their scores, the best first."""
-    match output, given:
-        case [[*scores], {"sentences": [*sentences]}] if all(
-            isinstance(each, int | float) for each in scores
-        ):
-            best = sorted(zip(scores, map(str, sentences), strict=False), key=lambda row: -row[0])
-            return [Row(shortened(text), _score(score), _note(score)) for score, text in best]
-    return []
 
 
 def _note(score: float) -> str:

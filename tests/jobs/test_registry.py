@@ -21,28 +21,7 @@ REMOVED = {
 }
 """Tasks of transformers 4 that release 5 no longer has."""
 
-IN_WORK = {
-    "any-to-any",
-    "audio-classification",
-    "automatic-speech-recognition",
-    "decision",
-    "depth-estimation",
-    "document-question-answering",
-    "image-feature-extraction",
-    "image-segmentation",
-    "image-text-to-text",
-    "image-to-text",
-    "keypoint-matching",
-    "mask-generation",
-    "object-detection",
-    "text-to-audio",
-    "text-to-speech",
-    "video-classification",
-    "visual-question-answering",
-    "zero-shot-audio-classification",
-    "zero-shot-image-classification",
-    "zero-shot-object-detection",
-}
+IN_WORK = {"any-to-any", "decision"}
 """Tasks that are not served yet."""
 
 

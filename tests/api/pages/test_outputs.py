@@ -51,19 +51,6 @@ def test_documents_are_shown_best_first() -> None:
         assert view_of({"output": odd}, "ranking", given).rows == []
 
 
-def test_sentences_are_shown_with_their_scores() -> None:
-    given = {"source_sentence": "s", "sentences": ["one", "two"]}
-    assert view_of({"output": [-0.25, 0.5]}, "scores", given).rows == [
-        Row("two", 0.5),
-        Row("one", None, "score -0.25"),
-    ]
-    unknowns: list[object] = [None, "text", {"sentences": 7}]
-    for unknown in unknowns:
-        assert view_of({"output": [0.5]}, "scores", unknown).text == "1 number: 0.5"
-    for odd in ("text", ["high"], {"score": 0.5}):
-        assert view_of({"output": odd}, "scores", given).rows == []
-
-
 def test_a_task_says_how_its_outputs_are_shown() -> None:
     output = [{"entity_group": "PER", "word": "Ada", "score": 0.9}]
     assert view_of({"output": output}, "entities").rows == [Row("Ada", 0.9, "PER")]

@@ -15,7 +15,7 @@ class Translation(TextToText):
     """Returns the translation of each text.
 
     `src_lang` and `tgt_lang` choose languages of a tokenizer with codes for them (NLLB, M2M100, mBART), or
-    the prefix that the model's files have for the pair (T5). Models of one pair ignore them, as in transformers.
+    the prefix that the model's files have for the pair (T5). Models of one pair ignore them.
     """
 
     output = "translation_text"

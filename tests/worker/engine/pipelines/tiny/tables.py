@@ -30,6 +30,7 @@ def _tapas(**config: Any) -> Callable[[Path], None]:
             **{**SIZES, **config},
         )
         built: Any = transformers.TapasForQuestionAnswering(configuration)
+        built.eval()
         for parameter in built.parameters():
             parameter.data += 0.05 * torch.randn_like(parameter)
         # as few cells as a trained model would choose, instead of all or none
