@@ -100,8 +100,8 @@ def test_one_label_may_be_the_score_of_a_pair() -> None:
         ({"architectures": "BertModel"}, "names no architecture"),
         ({"architectures": ["T5ForSomethingElse"]}, "it is a T5ForSomethingElse, which no task"),
         (
-            {"architectures": ["WhisperForConditionalGeneration"], "model_type": "unknown"},
-            "it is a WhisperForConditionalGeneration, which no task",
+            {"architectures": ["NewForConditionalGeneration"], "model_type": "new"},
+            "it is a NewForConditionalGeneration, which no task",
         ),
     ],
 )
