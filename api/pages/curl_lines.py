@@ -1,7 +1,9 @@
 """Makes curl commands for a shell, which send the same requests as a page."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
@@ -29,6 +31,39 @@ def posted(request: Request, path: str, body: str, wait: int = 10) -> str:
         f"curl -s {shlex.quote(_url(request, path))}{key(request)}"
         f" -H 'Content-Type: application/json' -H 'Prefer: wait={wait}' -d {shlex.quote(body)}"
     )
+
+
+def of_file(request: Request, model: str, filename: str, content_type: str, wait: int = 10) -> str:
+    """A command that submits one file as it is. The file `-` is what the shell pipes to it."""
+    path = f"/v1/jobs?{urlencode({'model': model})}"
+    return (
+        f"curl -s {shlex.quote(_url(request, path))}{key(request)}"
+        f" -H {shlex.quote(f'Content-Type: {content_type}')} -H 'Prefer: wait={wait}'"
+        f" --data-binary {shlex.quote(f'@{filename}')}"
+    )
+
+
+def again(request: Request, model: str, path: str, content_type: str) -> str:
+    """A command that reads a medium of a job and submits it again."""
+    return f"{fetch(request, path)} |\n{of_file(request, model, '-', content_type)}"
+
+
+def of_parts(request: Request, parts: Sequence[tuple[str, str, bool]], wait: int = 10) -> str:
+    """A command that submits a multipart form. Each part has a name, a value, and whether that is a file."""
+    sent = " ".join(
+        f"-F {shlex.quote(f'{name}=@{_quoted(value)}')}"
+        if is_file
+        else f"--form-string {shlex.quote(f'{name}={value}')}"
+        for name, value, is_file in parts
+    )
+    return f"curl -s {shlex.quote(_url(request, '/v1/jobs'))}{key(request)} -H 'Prefer: wait={wait}' {sent}"
+
+
+def _quoted(filename: str) -> str:
+    """The name of a file as curl reads it: quoted if it has characters that end a name there."""
+    if not any(each in filename for each in ',;"\\'):
+        return filename
+    return '"' + filename.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def key(request: Request) -> str:

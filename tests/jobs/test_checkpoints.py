@@ -31,6 +31,8 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("DepthAnythingForDepthEstimation", "depth-estimation"),
         ("LightGlueForKeypointMatching", "keypoint-matching"),
         ("VideoMAEForVideoClassification", "video-classification"),
+        ("RobertaForQuestionAnswering", "question-answering"),
+        ("XLNetForQuestionAnsweringSimple", "question-answering"),
     ],
 )
 def test_the_architecture_says_the_task(architecture: str, task: str) -> None:

@@ -142,7 +142,7 @@ def _check_architecture(
 
 
 def _trained(spec: ModelSpec, source: Path | None, *, cached: bool) -> Trained:
-    if spec.task != "feature-extraction":
+    if spec.task not in sentence_transformers.TASKS:
         return Trained()
     folder = source if source is not None else hub.sentence_transformers_files(spec, cached=cached)
     return sentence_transformers.read(folder, spec.defaults) if folder is not None else Trained()

@@ -29,6 +29,7 @@ class CustomPipeline(LoadedPipeline):
             raise ConfigurationError(
                 f"model {spec.name!r}: {spec.pipeline} cannot be called; it needs __call__(self, inputs, ...)"
             )
+        self.writes_files = bool(getattr(self._instance, "writes_files", False))
         # the dtype is known only to the class
         self.info = PipelineInfo(spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None)
 

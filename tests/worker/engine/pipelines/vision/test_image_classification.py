@@ -57,7 +57,7 @@ def png(width: int, height: int, data: bytes) -> bytes:
 
 
 BAD = {
-    "another format": (b"II*\0" * 50, "the image is damaged, or none of JPEG, PNG"),
+    "another format": (b"\0\0\0\x0cjP  " * 50, "the image is damaged, or none of JPEG, PNG"),
     "nothing": (b"", "the image is damaged, or none of JPEG, PNG"),
     "its first bytes": (encoded(picture(9, 9))[:16], "the image is damaged"),
     "half of it": (encoded(picture(300, 300))[:4_000], "the image is damaged: "),
