@@ -21,6 +21,8 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("LlamaForCausalLM", "text-generation"),
         ("GPT2LMHeadModel", "text-generation"),
         ("BertModel", "feature-extraction"),
+        ("RobertaForQuestionAnswering", "question-answering"),
+        ("XLNetForQuestionAnsweringSimple", "question-answering"),
         ("ViTForImageClassification", "image-classification"),
         ("DetrForObjectDetection", "object-detection"),
         ("SegformerForSemanticSegmentation", "image-segmentation"),
@@ -31,8 +33,6 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("DepthAnythingForDepthEstimation", "depth-estimation"),
         ("LightGlueForKeypointMatching", "keypoint-matching"),
         ("VideoMAEForVideoClassification", "video-classification"),
-        ("RobertaForQuestionAnswering", "question-answering"),
-        ("XLNetForQuestionAnsweringSimple", "question-answering"),
     ],
 )
 def test_the_architecture_says_the_task(architecture: str, task: str) -> None:

@@ -14,7 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -96,6 +96,9 @@ class StagedPipeline(LoadedPipeline, ABC):
         self.shares_passes = True
         """Whether rows of one shape may share a pass."""
         self._pool = ThreadPoolExecutor(threads.cores(), "preprocess", initializer=_begin_preprocessing)
+
+    def _set_info(self, **changes: Any) -> None:
+        self.info = replace(self.info, **changes)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline."""
