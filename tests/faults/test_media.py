@@ -86,6 +86,7 @@ async def _send(
         found.refusals[refused.name] = body["detail"]
         found.at_submit.add(refused.name)
     assert answer.status_code == 200, body
+    assert body["results"][0].get("output"), str(body["results"][0]) + str(body.get("error"))
     first, *results, last = body["results"]
     found.good += [first["output"], last["output"]]
     found.batches.append(body["batch"]["size"])
