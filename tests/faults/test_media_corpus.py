@@ -16,11 +16,12 @@ from arq.connections import ArqRedis
 
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
-from tests.faults.media import corpus, pictures
+from tests.faults.media import corpus, pictures, recordings
 from tests.faults.media.sample import Sample
 from tests.journey.conftest import Running, batchline, shards
 from tests.ledger import JobQueue, first_shard
 from tests.processes import ROOT
+from tests.worker.engine.pipelines import tiny
 
 __all__ = ["batchline", "shards"]
 
@@ -38,6 +39,14 @@ source = "{ROOT}/models/digits"
 device = "cpu"
 token_budget = 32
 max_pixels = {MAX_PIXELS}
+defaults = {{ top_k = 1 }}
+
+[models.sounds]
+task = "audio-classification"
+source = "sounds"
+device = "cpu"
+token_budget = 32
+max_seconds = {corpus.SECONDS}
 defaults = {{ top_k = 1 }}
 """
 
@@ -110,12 +119,16 @@ def check(samples: Sequence[Sample], found: Outcomes) -> None:
     assert len(found.outputs) + len(found.refusals) == len(samples)
     assert {name: text for name, text in found.refusals.items() if not is_a_sentence(text)} == {}
     assert min(found.batches) > 1, "files and good inputs share batches"
+    labels = {output[0]["label"] for output in found.good}
+    scores = [output[0]["score"] for output in found.good]
+    assert len(labels) == 1
+    assert max(scores) - min(scores) < 1e-5, "good inputs beside them have their own answers"
 
 
-def summary(found: Outcomes, grown: dict[int, int]) -> str:
+def summary(found: Outcomes) -> str:
     return (
         f"{len(found.outputs)} answered, {len(found.refusals)} refused, {len(found.at_submit)} of them by the"
-        f" API, batches of up to {max(found.batches):.0f}, the engine grew by {sum(grown.values())} MiB"
+        f" API, batches of up to {max(found.batches):.0f}"
     )
 
 
@@ -167,21 +180,26 @@ async def undisturbed(
 
 
 @pytest.mark.attack(
-    "images: bombs, truncations, changed bits, polyglots, other formats, and every unusual form of a picture",
-    held="each is answered or refused alone, the engine lives and does not grow",
+    "images and sounds: bombs, truncations, changed bits, polyglots, other formats, and every unusual form",
+    held="each is answered or refused alone, the engines live and do not grow",
 )
-async def test_images(
+async def test_hostile_media(
     batchline: Running, redis: ArqRedis, settings: Settings, tmp_path: Path, tried: Any, figure: Any
 ) -> None:
+    tiny.BUILDERS["audio-classification"](tmp_path / "sounds")
     file = tmp_path / "models.toml"
     file.write_text(MODELS)
-    samples = corpus.images()
-    async with batchline(file) as client, undisturbed(redis, settings, ["images"]) as grown:
-        found = await send_all(client, "images", samples, pictures.encoded(pictures.digit(), "PNG"))
-    check(samples, found)
-    [label] = {output[0]["label"] for output in found.good}
-    assert label == str(pictures.DIGIT)
-    scores = [output[0]["score"] for output in found.good]
-    assert max(scores) - min(scores) < 1e-5
-    tried(len(samples), "images")
-    figure(summary(found, grown))
+    images, sounds = corpus.images(), corpus.sounds()
+    digit, tone = pictures.encoded(pictures.digit(), "PNG"), recordings.encoded(recordings.tone())
+    async with batchline(file) as client, undisturbed(redis, settings, ["images", "sounds"]) as grown:
+        seen, heard = await asyncio.gather(
+            send_all(client, "images", images, digit), send_all(client, "sounds", sounds, tone)
+        )
+    check(images, seen)
+    check(sounds, heard)
+    assert {output[0]["label"] for output in seen.good} == {str(pictures.DIGIT)}
+    tried(len(images), "images")
+    tried(len(sounds), "sounds")
+    figure(f"images: {summary(seen)}")
+    figure(f"sounds: {summary(heard)}")
+    figure(f"the engines grew by {' and '.join(map(str, grown.values()))} MiB")
