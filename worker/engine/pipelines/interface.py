@@ -57,6 +57,9 @@ class LoadedPipeline(Protocol):
     steps: int = 0
     """Tokens that the last `compute` generated for the longest continuation; 0 if the task generates none."""
 
+    writes_files: bool = False
+    """Whether outputs may contain files although the task does not say so."""
+
     new_tokens: int = 0
     """Maximum new tokens per text if the job does not set it."""
 
