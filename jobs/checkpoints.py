@@ -58,7 +58,10 @@ def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
         raise ConfigurationError(f"its {CONFIG} names no architecture, so its task is unknown")
     candidates = next((candidates for head, candidates in _HEADS.items() if architecture.endswith(head)), ())
     if len(candidates) > 1:
-        task = _classification(config)
+        task = _classification(config) if "text-classification" in candidates else ""
+        if not task:
+            names = f"{', '.join(candidates[:-1])} or {candidates[-1]}"
+            raise ConfigurationError(f"it is a {architecture}, which may be for {names}")
     elif candidates:
         [task] = candidates
     else:

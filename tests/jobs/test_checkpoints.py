@@ -21,6 +21,12 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("LlamaForCausalLM", "text-generation"),
         ("GPT2LMHeadModel", "text-generation"),
         ("BertModel", "feature-extraction"),
+        ("ChineseCLIPModel", "zero-shot-image-classification"),
+        ("OwlViTForObjectDetection", "zero-shot-object-detection"),
+        ("ViltForQuestionAnswering", "visual-question-answering"),
+        ("LayoutLMForQuestionAnswering", "document-question-answering"),
+        ("LlavaForConditionalGeneration", "image-text-to-text"),
+        ("GitForCausalLM", "image-text-to-text"),
     ],
 )
 def test_the_architecture_says_the_task(architecture: str, task: str) -> None:
@@ -59,6 +65,10 @@ def test_one_label_may_be_the_score_of_a_pair() -> None:
         (
             {"architectures": ["T5ForConditionalGeneration"]},
             "it is a T5ForConditionalGeneration, which no task",
+        ),
+        (
+            {"architectures": ["VisionEncoderDecoderModel"]},
+            "which may be for document-question-answering or image-text-to-text",
         ),
     ],
 )

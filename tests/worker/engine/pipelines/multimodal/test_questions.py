@@ -66,7 +66,7 @@ def answers_of(folder: Path, one: dict[str, Any], **parameters: Any) -> list[dic
     images = processor.image_processor(images=opened(one["image"]), return_tensors="pt")
     with torch.inference_mode():
         if model.can_generate():
-            written = model.generate(**text, **images, **{"max_new_tokens": 47, **parameters})
+            written = model.generate(**text, **images, **{"max_new_tokens": 23, **parameters})
             return [
                 {"answer": processor.tokenizer.decode(each, skip_special_tokens=True)} for each in written
             ]
@@ -152,7 +152,7 @@ def test_a_bad_input_fails_alone(
     [
         (VISUAL, {"max_new_tokens": 3}, "this one chooses from its labels"),
         ("blip-answers", {"top_k": 3}, "this one writes its answer"),
-        ("blip-answers", {"max_new_tokens": 4_000}, "share 48 tokens"),
+        ("blip-answers", {"max_new_tokens": 4_000}, "share 24 tokens"),
         (DOCUMENT, {"max_new_tokens": 3}, "this model chooses words of the page"),
         (DOCUMENT, {"max_seq_len": 49}, "reads at most 48 tokens"),
         ("donut", {"top_k": 3}, "this model writes its answer"),
