@@ -86,7 +86,7 @@ def test_a_question_about_a_picture_is_answered_as_alone(
     folder = model_folder(model)
     outputs = load(folder, VISUAL).run(MORE, parameters)
     assert_same(outputs, [answers_of(folder, one, **parameters) for one in MORE])
-    assert len({str(output) for output in outputs}) > 2
+    assert len({str(output) for output in outputs}) > 1
 
 
 @pytest.mark.parametrize("parameters", [{}, {"top_k": 4, "max_answer_len": 3, "doc_stride": 5}])
