@@ -157,6 +157,7 @@ class BatchWorker(Worker):
         self._window.meter = LengthMeter(self.spec.definition, loaded)
         self._feeder.cost_model = CostModel(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
+        self._feeder.writes_files = loaded.writes_files
         self._batcher.set_costs(loaded.cost.budget, self._feeder.cost_model.slack, packs=loaded.packs)
         self.load_attempted.set()
         self.statistics.loaded(loaded)
@@ -201,6 +202,7 @@ class BatchWorker(Worker):
             self._retry,
             lambda: self._peers,
             self._closing,
+            self._log,
         )
 
     def _drained(self) -> None:

@@ -17,6 +17,7 @@ from api.problems.problem import Refusal
 from api.v1 import large_bodies
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
+from jobs.media.values import media_bytes
 from jobs.schema import JobRequest, NewJob, check_lifetime, validate_request
 from jobs.settings import Settings
 from jobs.validation import explained
@@ -46,6 +47,8 @@ async def read_job(request: Request, catalog: ModelCatalog, settings: Settings) 
             new = await asyncio.to_thread(parse_large, body, catalog)
         if isinstance(new.inputs, msgspec.Raw):
             bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
+        elif new.has_media:  # the base64 is gone; each medium is copied once more when it is sent
+            bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * media_bytes(new.inputs))
     else:
         new = parse(body, catalog)
     check_lifetime(new, settings.longest_result_ttl)

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jobs.ledger import doorbell, keys, records
+from jobs.ledger import beside, doorbell, keys, records
 from jobs.ledger.leasing import Claimed, Ending, Progress, claims, new_token
 from jobs.ledger.shard import Shard
+from jobs.media.values import Stored
 from jobs.process import failpoints
 from jobs.store.lua import script
 
@@ -22,7 +23,7 @@ UNREADABLE_DETAIL = records.detail_of_unread(UNREADABLE)
 UNREADABLE_RESULTS = records.results_of_unread(UNREADABLE)
 
 PROGRESS_TTL = 86_400_000
-"""ms"""
+"""ms; of the outcomes of a running job, and of their files"""
 
 
 class Answer(NamedTuple):
@@ -119,6 +120,16 @@ class Claims:
         deleted = await self.shard.run(script("progress"), "", each, lifetime=PROGRESS_TTL)
         failpoints.reach("after_note")
         return {job_id.decode() for job_id in deleted}
+
+    async def store(self, files: Iterable[tuple[Claimed, str, bytes]]) -> None:
+        """Writes files of outputs, by job and name, of jobs whose lease is still valid."""
+        each = [part for job, name, content in files for part in (job.id, job.token, name, content)]
+        await self.shard.run(script("files"), "", each, lifetime=PROGRESS_TTL)
+        failpoints.reach("after_files")
+
+    async def media(self, wanted: Mapping[str, Sequence[Stored]]) -> dict[str, list[bytes | None]]:
+        """Returns media beside the payloads of jobs, by job id; None for one that is gone."""
+        return await beside.read(self.shard, wanted)
 
     async def noted(self, job_id: str) -> list[bytes]:
         """Returns the outcomes that `note` appended, by any worker, in that order."""

@@ -52,11 +52,13 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Seconds for which the ended job can be read; by default BATCHLINE_RESULT_TTL."""
     keep_inputs: bool = False
     """Whether the inputs are kept as long as the results."""
+    media: int = 0
+    """Bytes of the media beside the payload (`beside.py`)."""
 
 
 KNOWN = frozenset(Envelope.__struct_fields__)
 
-TERMS = ("webhook", "group", "result_ttl", "keep_inputs")
+TERMS = ("webhook", "group", "result_ttl", "keep_inputs", "media")
 """The fields that say what happens when the job ends."""
 
 
@@ -73,12 +75,15 @@ def owner(keywords: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) and NAME.fullmatch(name) else ""
 
 
-def terms(keywords: Mapping[str, Any], usage: Sequence[int] = ()) -> bytes:
+def terms(keywords: Mapping[str, Any], usage: Sequence[int] = (), files: bool | None = None) -> bytes:
     """Returns a job's TERMS in the form that `finish.lua` expects; of a named owner also what it used.
 
-    `usage`: inputs, failed inputs, tokens, and microseconds of the engine (`usage.lua`).
+    `usage`: inputs, failed inputs, tokens, and microseconds of the engine (`usage.lua`). `files`: whether the
+    files of its outputs are kept with its record, or deleted; None if it cannot have any.
     """
     asked = {name: keywords[name] for name in TERMS if name in keywords}
+    if files is not None:
+        asked["files"] = files
     if name := owner(keywords):
         asked |= {"owner": name, "usage": usage}
     return msgspec.msgpack.encode(asked) if asked else b""

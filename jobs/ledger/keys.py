@@ -81,6 +81,21 @@ PROGRESS = Key(
     "<inputs with an output> <inputs that failed>, of a named owner <tokens> <microseconds>; then an outcome"
     " each, JSON, as they became known",
 )
+MEDIA = Key(
+    "batchline:media:*",
+    "hash",
+    "api",
+    "none while waiting or running; with `keep_inputs` then result_ttl",
+    "number of a medium in the inputs -> the medium (beside.py)",
+)
+UPLOAD = Key("batchline:upload:*", "hash", "api", "ten minutes; until the submit", "media of a job to come")
+FILES = Key(
+    "batchline:files:*",
+    "hash",
+    "worker",
+    "a day after the newest file; then result_ttl",
+    "name -> a file of an output",
+)
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
 QUEUE = Key(
     "batchline:queue:*",
@@ -216,6 +231,9 @@ ALL = (
     LEASE,
     ATTEMPTS,
     PROGRESS,
+    MEDIA,
+    UPLOAD,
+    FILES,
     ABORT,
     QUEUE,
     WAITING,

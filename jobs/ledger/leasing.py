@@ -16,6 +16,10 @@ HOLDER = 16
 """Hex digits of a token that name its worker. Tokens of other versions may name no worker."""
 
 
+PARTS = 6
+"""Parts of the answer of `claim.lua` for each job."""
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """A job leased to this worker."""
 
@@ -35,10 +39,19 @@ class Claimed(msgspec.Struct, frozen=True):
     """Id of this worker."""
     shard: int = 0
     owner: str = ""
+    media: int = 0
+    """Bytes of the media beside the payload."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload and of the media beside it."""
+        return len(self.payload) + self.media
 
 
 def claims(answer: Sequence[Any], token: str, now: int, worker: str, shard: int) -> list[Claimed]:
-    """Converts the answer of `claim.lua`, six parts for each job."""
+    """Converts the answer of `claim.lua`, six parts for each job, and one if some have media."""
+    *jobs, held = answer if len(answer) % PARTS else (*answer, ())
+    media = dict(zip(*[iter(held)] * 2, strict=True))
     return [
         Claimed(
             id=job_id.decode(),
@@ -52,8 +65,9 @@ def claims(answer: Sequence[Any], token: str, now: int, worker: str, shard: int)
             worker=worker,
             shard=shard,
             owner=owner.decode(),
+            media=media.get(job_id, 0),
         )
-        for job_id, payload, score, tries, known, owner in zip(*[iter(answer)] * 6, strict=True)
+        for job_id, payload, score, tries, known, owner in zip(*[iter(jobs)] * PARTS, strict=True)
     ]
 
 

@@ -9,9 +9,10 @@ import structlog
 from msgspec.structs import replace
 
 from jobs import tasks
-from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull
-from jobs.ledger import limiting, ownership, views
+from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull, QueueUnavailable
+from jobs.ledger import beside, limiting, ownership, views
 from jobs.ledger.admission import Admission
+from jobs.ledger.attachments import Attachments
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import in_shard, new_id
 from jobs.ledger.leasing import Lease, lease
@@ -45,6 +46,7 @@ class Ledger:
         self.models = shards.models
         self.settings = shards.settings
         self.reading = Reading(shards)
+        self.attachments = Attachments(self.reading)
         self._listing = Listing(shards, self.reading)
         self._admission = Admission(shards)
         self._submits: dict[tuple[str, int], Submits] = {}
@@ -86,6 +88,10 @@ class Ledger:
         owner = sender.owner
         job_id = job_id or await self.new_id(sender, idempotency_key)
         shard = (await self.shards.of(job_id))[0]
+        inputs, media = job.inputs, list[bytes]()
+        if job.has_media:
+            inputs, media = await beside.split(job.inputs)
+        media_bytes = sum(map(len, media))
         request = Envelope(
             n=job.count,
             priority=job.priority,
@@ -94,23 +100,27 @@ class Ledger:
             owner=owner,
             result_ttl=job.result_ttl,
             keep_inputs=job.keep_inputs,
+            media=media_bytes,
         )
         fingerprint = digest = ""
         if idempotency_key is not None:
             given = request
             if job.given is not None:  # the model's defaults may have changed since the first try
                 given = replace(request, parameters=job.given)
-            fingerprint = _fingerprint(job.model, encode_payload(job.inputs, given))
+            fingerprint = _fingerprint(job.model, encode_payload(inputs, given))
             digest = _digest(idempotency_key, owner)
         if job.traceparent is not None:  # differs between retries: not in the fingerprint
             request = replace(request, traceparent=job.traceparent)
-        inputs, work, about = job.inputs, 0, b""
+        work, about = 0, b""
         if sender.owner:  # weight and work may differ between retries too
             inputs = packed(inputs)
-            work = tasks.of_model(job.task).work(len(memoryview(inputs)), job.count, job.parameters)
+            size = len(memoryview(inputs)) + media_bytes
+            work = tasks.of_model(job.task).work(size, job.count, job.parameters)
             weight = sender.weight if sender.weight != 1 else None
             request = replace(request, weight=weight, work=work)
             about = limiting.sender(sender, job.count, work)
+        upload = await beside.upload(shard, media) if media else None
+        failpoints.reach("after_upload")
         answer = await self._submits_to(shard, job.model).accept(
             Submission(
                 id=job_id,
@@ -122,9 +132,12 @@ class Ledger:
                 watcher=watcher,
                 inputs=job.count,
                 sender=about,
-            )
+            ),
+            upload,
         )
         failpoints.reach("after_submit")
+        if upload and answer[0] != b"accepted":
+            await beside.discard(shard, upload)
         if about and limiting.submits_limited(sender.limits):
             *answer, left = answer
             if standing is not None:
@@ -146,6 +159,8 @@ class Ledger:
                 raise limiting.too_large(policy.decode(), job.count, work, sender.limits)
             case [b"damaged", key]:
                 raise shard.integrity.damaged(key.decode(), "holds another program's data")
+            case [b"lost"]:
+                raise QueueUnavailable("the job's media are gone from Redis before it was accepted; retry")
             case [b"full", reason]:
                 raise QueueFull(
                     f"the queue of {job.model!r} holds its limit of {FULL[reason]}",

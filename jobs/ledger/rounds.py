@@ -111,7 +111,7 @@ class Rounds:
     ) -> list[Claimed]:
         """Asks each shard once, or only some, until there are enough inputs or bytes."""
         claimed = self._answered_late()
-        room = size - sum(len(job.payload) for job in claimed)
+        room = size - sum(job.size for job in claimed)
         asked = {view.claims.shard.number for view in self._views} - set(only) if only else set()
         outcomes = await self._look(asked)
         while inputs > 0 and (room > 0 or not claimed):
@@ -131,7 +131,7 @@ class Rounds:
                 if isinstance(found, Answer):
                     claimed += found.claimed
                     inputs -= found.inputs
-                    room -= sum(len(job.payload) for job in found.claimed)
+                    room -= sum(job.size for job in found.claimed)
         failures = [outcome for outcome in outcomes if isinstance(outcome, QueueUnavailable)]
         if failures and not claimed and len(failures) == len(outcomes):
             raise failures[-1]

@@ -7,8 +7,11 @@ import asyncio
 from collections import deque
 from typing import Any, NamedTuple
 
+import msgspec
+
 from jobs.errors import QueueUnavailable
 from jobs.ledger.admission import Admission, Used
+from jobs.ledger.beside import Upload
 from jobs.ledger.shard import Shard
 from jobs.store.durability import Send
 
@@ -44,6 +47,20 @@ class Submission(NamedTuple):
     """What `limiting.sender` returns; empty for the anonymous owner."""
 
 
+class Waiting(NamedTuple):
+    """A job that is to be sent."""
+
+    submission: Submission
+    answer: asyncio.Future[Any]
+    upload: Upload | None
+    """The media beside its payload."""
+
+    @property
+    def bytes(self) -> int:
+        """What the job counts in its queue."""
+        return len(self.submission.payload) + STAMP + (self.upload.bytes if self.upload else 0)
+
+
 class Submits:
     """Sends the submitted jobs of one model to one shard."""
 
@@ -52,16 +69,16 @@ class Submits:
         self._send = send
         self._model = model
         self._admission = admission
-        self._waiting: deque[tuple[Submission, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._sending: asyncio.Task[None] | None = None
 
-    async def accept(self, submission: Submission) -> Any:
+    async def accept(self, submission: Submission, upload: Upload | None = None) -> Any:
         """Sends the job and returns the script's answer for it. Raises QueueUnavailable.
 
         After a cancellation the job may or may not have been accepted.
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((submission, answer))
+        self._waiting.append(Waiting(submission, answer, upload))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_all())
         return await answer
@@ -75,50 +92,49 @@ class Submits:
                     fault = await self._send_batch(batch)
                     # jobs that waited meanwhile fail too: the delays of further tries would add up
                     for _ in range(behind if fault else 0):
-                        _, answer = self._waiting.popleft()
-                        _tell(answer, fault)
+                        _tell(self._waiting.popleft().answer, fault)
         finally:
             self._sending = None
 
-    def _next(self) -> list[tuple[Submission, asyncio.Future[Any]]]:
-        batch: list[tuple[Submission, asyncio.Future[Any]]] = []
+    def _next(self) -> list[Waiting]:
+        batch: list[Waiting] = []
         size = 0
         while self._waiting and len(batch) < MAX_JOBS and size < MAX_BYTES:
-            submission, answer = self._waiting.popleft()
-            if not answer.cancelled():  # cancelled: its caller left before the job was sent
-                batch.append((submission, answer))
-                size += len(submission.payload)
+            one = self._waiting.popleft()
+            if not one.answer.cancelled():  # cancelled: its caller left before the job was sent
+                batch.append(one)
+                size += len(one.submission.payload)
         return batch
 
-    async def _send_batch(
-        self, batch: list[tuple[Submission, asyncio.Future[Any]]]
-    ) -> QueueUnavailable | None:
+    async def _send_batch(self, batch: list[Waiting]) -> QueueUnavailable | None:
         """Sends one script. Returns the error if the queue was unavailable."""
         each: list[Any] = []
-        for submission, _ in batch:
+        for submission, _, _ in batch:
             each += submission
+        uploaded = {one.submission.id: one.upload for one in batch if one.upload}
         outcomes: list[Any]
         try:
-            size = sum(len(submission.payload) + STAMP for submission, _ in batch)
-            sent = Used(len(batch), size, sum(submission.inputs for submission, _ in batch))
+            size = sum(one.bytes for one in batch)
+            sent = Used(len(batch), size, sum(one.submission.inputs for one in batch))
             async with self._admission.limits(self._model, self._shard, sent) as room:
                 parameters = self._shard.parameters(
                     self._send.script,
                     self._model,
                     each,
+                    uploaded=msgspec.msgpack.encode(uploaded) if uploaded else b"",
                     **room.most.named("most"),
                     **room.part.named("part"),
                 )
                 *outcomes, jobs, held, inputs = await self._shard.call(lambda: self._send(parameters))
                 self._admission.learn(self._model, self._shard, Used(jobs, held, inputs))
         except asyncio.CancelledError:  # the process is stopping
-            for _, answer in batch:
-                answer.cancel()
+            for one in batch:
+                one.answer.cancel()
             raise
         except Exception as error:
             outcomes = [error] * len(batch)
-        for (_, answer), outcome in zip(batch, outcomes, strict=True):
-            _tell(answer, outcome)
+        for one, outcome in zip(batch, outcomes, strict=True):
+            _tell(one.answer, outcome)
         last = outcomes[-1]
         if not isinstance(last, QueueUnavailable):
             return None

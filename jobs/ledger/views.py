@@ -8,7 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from jobs.ledger.records import STATES, decode_record
-from jobs.ledger.wire import LISTS, TEXTS, Event, begins, decode_payload
+from jobs.ledger.wire import BYTES, LISTS, TEXTS, Event, begins, decode_payload
+from jobs.media import values
 from jobs.problem_kinds import failure
 from jobs.schema import BatchSummary, Counts, Job, JobState, NewJob, ResultError, Timings, from_ms, urls
 
@@ -21,6 +22,9 @@ MAX_SHOWN = 25
 
 STRUCTURE = 16 * 1024
 """Most bytes of lists, objects and numbers that are decoded for display; texts do not count."""
+
+MAX_RECORD = 256 * 1024
+"""Most bytes of a record whose fields are looked at, to find its texts and media."""
 
 RAN = "sf"
 """States, as in a record, of jobs that have an outcome for each input."""
@@ -170,7 +174,8 @@ _some = msgspec.msgpack.Decoder(
         "Some", [(f"input{i}", msgspec.Raw, None) for i in range(MAX_SHOWN + 1)], array_like=True
     )
 )
-_any = msgspec.msgpack.Decoder()
+_any = msgspec.msgpack.Decoder(ext_hook=values.from_ext)
+_fields = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 
 
 def preview(payload: bytes) -> JobInputs:
@@ -188,7 +193,7 @@ def preview(payload: bytes) -> JobInputs:
         members = [each for each in msgspec.structs.astuple(_some.decode(given)) if each] if many else [given]
         left, inputs = STRUCTURE, list[object]()
         for raw in [outline.k, *members[:MAX_SHOWN]]:
-            size = 0 if begins(raw, TEXTS) else len(memoryview(raw))
+            size = _structure(raw)
             inputs.append(_any.decode(raw) if size <= left else msgspec.UNSET)
             left -= size if size <= left else 0
     except (*UNREADABLE, IndexError):
@@ -196,6 +201,20 @@ def preview(payload: bytes) -> JobInputs:
     extras = inputs.pop(0)
     partial = len(members) > MAX_SHOWN or extras is msgspec.UNSET or msgspec.UNSET in inputs
     return JobInputs(inputs, _parameters(extras), not many, partial, keep=_keep(extras))
+
+
+def _structure(raw: msgspec.Raw) -> int:
+    """Returns the bytes of a value that are neither texts nor media, of a record of them too."""
+    size = len(memoryview(raw))
+    if begins(raw, TEXTS) or begins(raw, BYTES):
+        return 0
+    if not STRUCTURE < size <= MAX_RECORD:
+        return size
+    try:
+        fields = _fields.decode(raw).values()
+    except msgspec.MsgspecError:
+        return size
+    return size - sum(len(memoryview(one)) for one in fields if begins(one, TEXTS) or begins(one, BYTES))
 
 
 def input_count(args: list[object]) -> int:

@@ -5,7 +5,6 @@ A stock arq client can use it with `serialize` and `deserialize`:
     from arq import create_pool
     from arq.connections import RedisSettings
     from jobs.ledger.keys import queue_name
-from jobs.media import values
     from jobs.ledger.wire import deserialize, serialize
 
     address = RedisSettings.from_dsn("redis://127.0.0.1:6379/0")
@@ -83,8 +82,9 @@ _packed_payloads = msgspec.msgpack.Decoder(PackedPayload)
 _lists = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 TEXTS = {*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB}
+BYTES = {0xC4, 0xC5, 0xC6}
 LISTS = {*range(0x90, 0xA0), 0xDC, 0xDD}
-"""First bytes of msgpack's texts and lists."""
+"""First bytes of msgpack's texts, bytes and lists."""
 
 _UINT64 = 9
 """Bytes of a msgpack uint64; every Unix time in ms is encoded as one."""

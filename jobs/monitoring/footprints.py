@@ -26,6 +26,9 @@ MOST_SHARDS = 8
 SAMPLED = 16
 """Most jobs of one model in a sample of one shard."""
 
+KEPT = (keys.RESULT, keys.JOB, keys.MEDIA, keys.FILES)
+"""Keys that an ended job may have; the first is its record."""
+
 HEAD = 192
 """First bytes of a record, which contain the name of its model."""
 
@@ -38,7 +41,7 @@ class Footprint(NamedTuple):
     """What a finished job of a model takes, the mean of a sample."""
 
     bytes: float
-    """Of its record, and of its inputs if they are kept."""
+    """Of its record, of the files of its outputs, and of its inputs if they are kept."""
     seconds: float
     """For which it is kept, weighted by the bytes: `bytes * seconds` is the mean product."""
 
@@ -123,17 +126,15 @@ async def _sizes(shard: Shard, kept: Sequence[_Kept]) -> list[int]:
         return []
     async with shard.redis.pipeline(transaction=False) as pipe:
         for job in kept:
-            pipe.memory_usage(shard.key(keys.RESULT, job.id))
-            pipe.memory_usage(shard.key(keys.JOB, job.id))
+            for kind in KEPT:
+                pipe.memory_usage(shard.key(kind, job.id))
         sizes = await _answers(pipe)
     if errors := [size for size in sizes if isinstance(size, RedisError)]:
         if not is_forbidden(errors[0]):
             raise errors[0]
         return [0] * len(kept)
-    pairs = zip(sizes[::2], sizes[1::2], strict=True)
-    return [
-        record + ENTRY + (payload + ENTRY if payload else 0) if record else 0 for record, payload in pairs
-    ]
+    jobs = zip(*[iter(sizes)] * len(KEPT), strict=True)
+    return [sum(size + ENTRY for size in each if size) if each[0] else 0 for each in jobs]
 
 
 async def _answers(pipe: Pipeline) -> list[Any]:

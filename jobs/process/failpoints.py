@@ -9,7 +9,15 @@ import os
 import signal
 from typing import Literal, get_args
 
-Place = Literal["after_submit", "after_claim", "before_finish", "after_finish", "after_note"]
+Place = Literal[
+    "after_upload",
+    "after_submit",
+    "after_claim",
+    "before_finish",
+    "after_finish",
+    "after_note",
+    "after_files",
+]
 
 _place, _, _times = os.environ.get("BATCHLINE_CRASH_AT", "").partition(":")
 _left = int(_times or 1)

@@ -17,7 +17,8 @@ from tests.worker.conftest import MODEL, Serving, poison_spec
 from tests.worker.engine.pipelines import tiny
 from tests.worker.test_arq_contract import QUEUE
 from tests.worker.test_batch_worker import ended, submit
-from worker.leases.leased_job import LeasedJob, parse
+from worker.leases.leased_job import LeasedJob
+from worker.leases.parsing import parse
 
 
 async def enqueue(redis: ArqRedis, *inputs: Any, **keywords: Any) -> str:

@@ -69,6 +69,8 @@ def load(
         step_ms,
         pipeline.new_tokens,
         dict(pipeline.defaults),
+        spec.definition.writes_files or pipeline.writes_files,
+        info.unit_seconds,
     )
 
 

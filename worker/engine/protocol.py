@@ -68,6 +68,10 @@ class Loaded(msgspec.Struct, tag=True):
     """Maximum new tokens per text if the job does not set it."""
     defaults: dict[str, Any] = {}
     """Parameters from the model's own files."""
+    writes_files: bool = False
+    """Whether outputs may contain files."""
+    unit_seconds: float | None = None
+    """The seconds of sound that count as one in costs; None if lengths are not seconds."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):
@@ -84,7 +88,7 @@ class Run(msgspec.Struct, tag=True):
     alone: bool = False
     """Whether no other batch is sent until this one is answered."""
     links: list[str] = []
-    """For each input the start of the addresses of its files, if the task writes files."""
+    """For each input the start of the addresses of its files, if the model writes files."""
 
 
 class Failure(msgspec.Struct):

@@ -34,6 +34,8 @@ class Work(msgspec.Struct, frozen=True):
     """As in records.Header."""
 
 
+UNKNOWN_MEDIA: Mapping[str, Any] = {"media": 0}
+
 NO_WORK = Work()
 """For a job that ended before its inputs ran."""
 
@@ -74,6 +76,11 @@ class HeldJob:
         return self._keywords.get("owner")
 
     @property
+    def may_have_files(self) -> bool:
+        """Whether files of its outputs may be in Redis."""
+        return self.claimed.returned or self.claimed.known > 0
+
+    @property
     def spent(self) -> tuple[int, int]:
         """Tokens, and microseconds of the engine, so far."""
         return round(self.used_tokens), round(self.used_seconds * 1e6)
@@ -106,13 +113,15 @@ class HeldJob:
     def failed(self, kind: FailureKind, detail: str) -> Ending:
         """The ending of a job none of whose inputs can be run."""
         self.failures = [Failure(kind, detail)] * self.count
-        return self._ending(JobState.FAILED, results_json(self.failures))
+        return self._ending(JobState.FAILED, results_json(self.failures), keeps_files=False)
 
     def expired(self) -> Ending:
         """The ending of a job that did not start in time."""
-        return self._ending(JobState.EXPIRED, None)
+        return self._ending(JobState.EXPIRED, None, keeps_files=False)
 
-    def _ending(self, state: JobState, results: bytes | None, work: Work = NO_WORK) -> Ending:
+    def _ending(
+        self, state: JobState, results: bytes | None, work: Work = NO_WORK, *, keeps_files: bool
+    ) -> Ending:
         first = self.failures[0] if self.failures else None
         ours = is_ours(self.claimed.payload)  # a stock client names no owner
         header = Header(
@@ -132,8 +141,10 @@ class HeldJob:
             owner=owner(self._keywords) if ours else "",
         )
         inputs = 0 if state is JobState.EXPIRED else self.count
+        files = keeps_files if self.may_have_files else None
         usage = (inputs, len(self.failures), *self.spent) if self.owner else ()
-        asked = terms(self._keywords, usage) if ours else b""
+        # what another program put in the payload's place does not say whether there are media beside it
+        asked = terms(self._keywords if ours else UNKNOWN_MEDIA, usage if ours else (), files)
         return Ending(
             self.id, self.claimed.token, state, encode_head(header), results or b"", asked, self.count
         )

@@ -16,6 +16,7 @@ from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Claimed, Ending
 from jobs.monitoring import traces
 from jobs.schema import JobState
+from worker.leases.files import write_files
 from worker.leases.held import HeldJob
 from worker.leases.job_log import JobLog
 from worker.leases.job_traces import JobTraces
@@ -58,7 +59,7 @@ class LeaseKeeper:
         self.progress = ProgressWriter(claims, self.holds)
         self._held: dict[str, LeasedJob] = {}
         self.bytes = 0
-        """Total payload bytes of the held jobs."""
+        """Total bytes of the held jobs: of their payloads, and of the media beside them."""
         self._endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._ending: dict[str, HeldJob] = {}
         """Jobs being written back, by token and id: a lease that ends because of the write is not lost."""
@@ -79,7 +80,7 @@ class LeaseKeeper:
             if (before := self._held.get(job.id)) is not None:
                 self.drop(before)  # its lease ended unnoticed and was claimed again
             self._held[job.id] = job
-            self.bytes += len(job.claimed.payload)
+            self.bytes += job.claimed.size
 
     async def start(self, jobs: Sequence[LeasedJob]) -> None:
         """Charges these jobs, which start now; in general soon, and without delaying their batch.
@@ -139,7 +140,11 @@ class LeaseKeeper:
 
     async def _write(self, endings: list[Ending]) -> None:
         began = time.monotonic()
+        ending_jobs = [self._ending[ending.token + ending.id] for ending in endings]
+        with_files = [job for job in ending_jobs if isinstance(job, LeasedJob) and job.unwritten]
         try:
+            if with_files:  # before anybody can read the records that name them
+                await self.retry(write_files, self.claims, with_files, insist=True)
             refused = await self.retry(self.claims.finish, self.model, endings, insist=True)
         except ResponseError as error:  # Redis refuses one of them, it is unknown which
             about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
@@ -192,7 +197,7 @@ class LeaseKeeper:
 
     def _remove(self, job: LeasedJob) -> None:
         del self._held[job.id]
-        self.bytes -= len(job.claimed.payload)
+        self.bytes -= job.claimed.size
 
     async def release_claimed(self, jobs: Sequence[LeasedJob]) -> None:
         """Releases jobs claimed during a stop at once, so that others can run them sooner."""

@@ -1,7 +1,4 @@
-"""LeasedJob: a claimed job that can be run, with its state in the worker. No I/O.
-
-`parse` turns a claim into a LeasedJob, or into an Unreadable with the reason.
-"""
+"""LeasedJob: a claimed job that can be run, with its state in the worker. No I/O. `parsing.py` makes it."""
 
 from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Annotated, Any
@@ -10,18 +7,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from jobs import priorities, problem_kinds
-from jobs.errors import InvalidRequest
-from jobs.ledger.envelope import KNOWN, envelope
 from jobs.ledger.leasing import Claimed, Ending, Progress
-from jobs.ledger.views import UNREADABLE, input_count
-from jobs.ledger.wire import FUNCTION, Payload, decode_payload
-from jobs.models import ModelSpec
-from jobs.owners import LEAST_WEIGHT, MOST_WEIGHT, Sender
+from jobs.owners import LEAST_WEIGHT, MOST_WEIGHT
 from jobs.problem_kinds import FailureKind
-from jobs.schema import JobRequest, JobState, NewJob, validate_request
+from jobs.schema import JobState, NewJob
 from worker.batching.flows import Item
-from worker.engine.protocol import Failure
-from worker.leases.held import HeldJob, Outcome, Unreadable, Work, outcome_json, results_json
+from worker.engine.protocol import Failure, OutputFile
+from worker.leases.held import HeldJob, Outcome, Work, outcome_json, results_json
 
 NO_KEYWORDS: Mapping[str, Any] = {}
 
@@ -43,6 +35,10 @@ class LeasedJob(HeldJob):
         self.inputs = job.inputs if isinstance(job.inputs, list) else [job.inputs]
         self.parameters = job.parameters
         self._parameters_key = msgspec.json.encode(job.parameters, order="deterministic")
+        self.has_media = job.has_media
+        self.unwritten: list[OutputFile] = []
+        """Files of its outputs that are not in Redis yet."""
+        self._has_files = False
         self.rank = priorities.rank(job.priority)
         """Its priority, 0 for the highest."""
         # a stock client may send any weight; its jobs are the anonymous owner's
@@ -114,14 +110,31 @@ class LeasedJob(HeldJob):
             self._started = self.now()
         return first
 
-    def settle(self, index: int, outcome: Outcome) -> None:
-        """Sets the outcome of one input. The first outcome is final, because clients may have read it."""
+    @property
+    def may_have_files(self) -> bool:
+        """See HeldJob."""
+        return self._has_files or super().may_have_files
+
+    def settle(self, index: int, outcome: Outcome, files: Sequence[OutputFile] = ()) -> None:
+        """Sets the outcome of one input. The first outcome is final, because clients may have read it.
+
+        `files` are those that the outcome names.
+        """
         if self._outcomes[index] is not None:
             return
         self._missing -= 1
         self._order.append(index)
         self._bytes += len(outcome) if isinstance(outcome, bytes) else len(outcome.detail)
         self._outcomes[index] = outcome
+        if files:
+            self.unwritten += files
+            self._has_files = True
+            self._bytes += sum(len(one.content) for one in files)
+
+    def failed(self, kind: FailureKind, detail: str) -> Ending:
+        """See HeldJob. Nobody will see the outputs, so their files are not written."""
+        self.unwritten.clear()
+        return super().failed(kind, detail)
 
     def open_items(self, lengths: Sequence[int]) -> "Batch":
         """The items of inputs that have no outcome yet; `lengths` has one length per input."""
@@ -209,7 +222,7 @@ class LeasedJob(HeldJob):
             batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else None)
         order = self._order if self._published else None
         work = Work(round(self._compute_ms, 2), batch, self._own_tokens(), order)
-        return self._ending(state, results_json(outcomes), work)
+        return self._ending(state, results_json(outcomes), work, keeps_files=True)
 
     def abandoned(self, kind: FailureKind, detail: str) -> Ending:
         """The ending of a job that is not run further; outcomes that clients may have read are kept."""
@@ -254,46 +267,3 @@ def _entry(data: bytes) -> tuple[int, Outcome]:
 
 
 Batch = list[Item[LeasedJob]]
-
-
-def parse(claimed: Claimed, spec: ModelSpec, max_bytes: int) -> LeasedJob | Unreadable:
-    """Returns the claimed job, checked against its model, or why it cannot be run. Never raises.
-
-    `max_bytes` limits the size of its results.
-    """
-    try:
-        payload = decode_payload(claimed.payload, packed=spec.definition.input.is_packed)
-    except UNREADABLE as error:
-        reason = f"the payload cannot be read: {error}"
-        return Unreadable(claimed, spec.name, claimed.claimed_ms, 1, NO_KEYWORDS, reason)
-    created = payload.et
-    try:
-        job = LeasedJob(claimed, _runnable(payload, spec), created, max_bytes, payload.k)
-    except (InvalidRequest, msgspec.ValidationError) as error:
-        reason = str(error)
-    except Exception as error:  # anything a stock client enqueues must affect only this job
-        reason = f"{type(error).__name__}: {error}"
-    else:
-        if not KNOWN.issuperset(payload.k):
-            job.unknown = payload.k.keys() - KNOWN
-        return job
-    return Unreadable(claimed, spec.name, created, input_count(payload.a), payload.k, reason)
-
-
-def _runnable(payload: Payload[dict[str, Any]], spec: ModelSpec) -> NewJob:
-    """Raises InvalidRequest or msgspec.ValidationError."""
-    if payload.f != FUNCTION:
-        raise InvalidRequest(f"unknown function {payload.f!r}; this queue runs {FUNCTION!r}")
-    if len(payload.a) != 1:
-        raise InvalidRequest(f"{FUNCTION} takes one argument, the inputs, not {len(payload.a)}")
-    fields = envelope(payload.k)
-    request = JobRequest(
-        inputs=payload.a[0],
-        parameters=fields.parameters or {},
-        priority=priorities.named(fields.priority),
-        expires_in=UNSET if fields.expires_in is None else fields.expires_in,
-    )
-    job = validate_request(request, spec)
-    if not fields.owner:
-        return job
-    return msgspec.structs.replace(job, sender=Sender(fields.owner, weight=fields.weight or 1.0))

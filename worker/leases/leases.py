@@ -1,7 +1,7 @@
 """Leases: all jobs that a worker holds. Each shard has a LeaseKeeper, so that none waits for another."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Ending
 from jobs.ledger.shards import Shards
+from jobs.media.values import Stored
 from worker.leases.held import HeldJob
 from worker.leases.job_traces import JobTraces
 from worker.leases.keeper import LeaseKeeper
@@ -85,6 +86,16 @@ class Leases:
         keeper = self._of(job)
         return await keeper.retry(keeper.claims.spent, job.id)
 
+    async def media(
+        self, shard: int, wanted: Mapping[str, Sequence[Stored]]
+    ) -> dict[str, list[bytes | None]]:
+        """Returns the media beside the payloads of jobs of one shard; None for one that is gone.
+
+        Raises QueueUnavailable only during a stop.
+        """
+        keeper = self._keepers[shard]
+        return await keeper.retry(keeper.claims.media, wanted)
+
     def drop(self, job: LeasedJob) -> None:
         """Drops a job that cannot be run now; it is claimed again when its lease ends."""
         self._of(job).drop(job)
@@ -128,7 +139,7 @@ class Leases:
 
     @property
     def bytes(self) -> int:
-        """Total payload bytes of the held jobs."""
+        """Total bytes of the held jobs: of their payloads, and of the media beside them."""
         return sum(keeper.bytes for keeper in self._keepers)
 
     def _by_keeper(self, jobs: Sequence[LeasedJob]) -> list[tuple[LeaseKeeper, list[LeasedJob]]]:

@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from jobs.errors import QueueUnavailable
 from jobs.ledger.claims import Claims
 from jobs.ledger.leasing import Progress
+from worker.leases.files import write_files
 from worker.leases.leased_job import LeasedJob
 
 NOTE_EVERY = 0.1
@@ -82,6 +83,8 @@ class ProgressWriter:
                     room -= sum(map(len, progress.outcomes))
             if not notes:
                 return
+            if with_files := [job for job, _ in notes if job.unwritten]:
+                await write_files(self._claims, with_files)
             again = await self._claims.note([progress for _, progress in notes])
             for job, progress in notes:
                 job.noted = 0 if job.id in again else progress.before + len(progress.outcomes)

@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from structlog.typing import FilteringBoundLogger
+
 from jobs.ledger.leasing import Claimed
 from jobs.models import ModelSpec
 from jobs.settings import Settings
 from worker.leases.held import Unreadable
-from worker.leases.leased_job import LeasedJob, parse
+from worker.leases.leased_job import LeasedJob
 from worker.leases.leases import Leases
+from worker.leases.parsing import parse
+from worker.scheduling import media
 from worker.scheduling.window import Window
 
 MAX_READ = 5.0
@@ -27,11 +31,13 @@ class Admission:
         leases: Leases,
         window: Window,
         filled: Callable[[], None],
+        log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
         self._leases = leases
         self._window = window
         self._filled = filled
+        self._log = log
 
     async def admit(self, claimed: Sequence[Claimed], spec: ModelSpec) -> list[LeasedJob]:
         """Takes over the claimed jobs of this model; returns those that can be run."""
@@ -41,9 +47,13 @@ class Admission:
         for job in parsed:
             if isinstance(job, Unreadable):
                 self._leases.end(job, job.ending())
+        if with_media := [job for job in leased if job.has_media]:
+            await media.fetch(with_media, self._leases, self._log)
         for job in leased:
+            if job.has_media and not self._leases.holds(job):
+                continue  # dropped, because its media could not be read
             await self._admit(job)
-            if len(job.claimed.payload) > LARGE_PAYLOAD:
+            if job.claimed.size > LARGE_PAYLOAD:
                 await asyncio.sleep(0)
         return leased
 

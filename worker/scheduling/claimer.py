@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from structlog.typing import FilteringBoundLogger
+
 from jobs.errors import QueueUnavailable
 from jobs.ledger.rounds import Rounds
 from jobs.models import ModelSpec
@@ -52,6 +54,7 @@ class Claimer:
         retry: RedisRetry,
         peers: Callable[[], int],
         closing: asyncio.Event,
+        log: FilteringBoundLogger,
     ) -> None:
         """`spec` has the defaults of the loaded model. `peers` counts the workers of the model."""
         self._rounds = rounds
@@ -64,7 +67,7 @@ class Claimer:
         self._retry = retry
         self._peers = peers
         self._closing = closing
-        self._admission = Admission(settings, leases, window, feeder.filled)
+        self._admission = Admission(settings, leases, window, feeder.filled, log)
 
     async def run(self, drained: Callable[[], None]) -> None:
         """Claims until `closing`. Calls `drained` when no job waits and none is held."""

@@ -21,7 +21,7 @@ from worker.engine.protocol import Raised, Ran, Withdrawn
 from worker.leases.leased_job import Batch
 from worker.loops import unless
 from worker.scheduling.isolation import Isolation, Trial
-from worker.scheduling.sent_batch import SentBatch, charging_on_error, inputs
+from worker.scheduling.sent_batch import SentBatch, charging_on_error, inputs, links
 from worker.scheduling.window import BatchResult, Window
 from worker.supervisor.engine import Engine, EngineDied, EngineLost
 from worker.supervisor.restarts import MAX_FAILURES
@@ -47,6 +47,8 @@ class Feeder:
         self.engine = engine
         self.cost_model: CostModel
         self.deadlines: Deadlines
+        self.writes_files = False
+        """Whether outputs may contain files."""
         self._window = window
         self._log = log
         self.isolation = Isolation(window.hold, window.put_back, log)
@@ -184,7 +186,11 @@ class Feeder:
         expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
         deadline = self.deadlines.seconds(len(batch), parameters, expected)
         answered = self.engine.send(
-            inputs(batch), parameters, alone=first and expected <= TINY_BATCH, seconds=deadline
+            inputs(batch),
+            parameters,
+            alone=first and expected <= TINY_BATCH,
+            seconds=deadline,
+            links=links(batch) if self.writes_files else (),
         )
         sent = SentBatch(trial, answered, padded, self._wanted or not first)
         self._sent.append(sent)
@@ -245,7 +251,7 @@ class Feeder:
         tokens, padded = reply.tokens or 0, reply.padded or 0
         self.isolation.ran(sent.trial)
         result = BatchResult(
-            reply.outputs, tokens, padded, now - sent.began, reply.compute_ms, starved, tokens
+            reply.outputs, tokens, padded, now - sent.began, reply.compute_ms, starved, tokens, reply.files
         )
         self._window.settle(sent.batch, result)
 

@@ -4,6 +4,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.media.files import link_start
 from worker.leases.leased_job import Batch
 from worker.scheduling.isolation import Trial
 from worker.supervisor.engine import Answered
@@ -45,3 +46,8 @@ async def charging_on_error(batch: Batch, work: Coroutine[Any, Any, None]) -> No
 
 def inputs(batch: Batch) -> list[Any]:
     return [item.job.inputs[item.index] for item in batch]
+
+
+def links(batch: Batch) -> list[str]:
+    """The start of the addresses of each input's files."""
+    return [link_start(item.job.id, item.index) for item in batch]

@@ -1,13 +1,14 @@
 """Window: a worker's claimed items; forms batches from them and applies the outcomes to their jobs."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from jobs.ledger.leasing import Ending
 from worker.batching.batcher import Batcher
 from worker.batching.flows import Item
 from worker.batching.lengths import LengthMeter
+from worker.engine.protocol import OutputFile
 from worker.leases.held import Outcome
 from worker.leases.leased_job import Batch, LeasedJob
 from worker.leases.leases import Leases
@@ -31,6 +32,8 @@ class BatchResult:
     """Seconds before it in which the engine had nothing to compute although inputs waited."""
     counted: int = 0
     """`tokens` if they cover all its inputs, otherwise 0."""
+    files: Mapping[int, Sequence[OutputFile]] = field(default_factory=dict)
+    """Files of the outputs that have some, by their place in the batch."""
 
 
 class Window:
@@ -100,8 +103,8 @@ class Window:
 
     def settle(self, batch: Batch, result: BatchResult) -> None:
         """Applies a batch's outcomes; jobs with all their outcomes are queued for writing back."""
-        for item, outcome in zip(batch, result.outcomes, strict=True):
-            item.job.settle(item.index, outcome)
+        for place, (item, outcome) in enumerate(zip(batch, result.outcomes, strict=True)):
+            item.job.settle(item.index, outcome, result.files.get(place, ()))
         if result.counted and self.meter.estimates:
             inputs = [item.job.inputs[item.index] for item in batch]
             self.meter.adjust(inputs, batch[0].job.parameters, result.counted)

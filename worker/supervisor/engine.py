@@ -6,7 +6,7 @@ The child's side is `worker/engine/__main__.py`; `worker/scheduling/isolation.py
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -177,6 +177,7 @@ class Engine:
         *,
         alone: bool = False,
         seconds: float | None = None,
+        links: Sequence[str] = (),
     ) -> Answered:
         """Sends the engine a micro-batch, to be computed after earlier ones; `alone`: none follows it yet.
 
@@ -185,7 +186,7 @@ class Engine:
         that died is answered Withdrawn.
         """
         self.state = "busy"
-        return self._send(Run(inputs, parameters, alone), seconds or self.spec.batch_timeout)
+        return self._send(Run(inputs, parameters, alone, list(links)), seconds or self.spec.batch_timeout)
 
     def interrupt(self, why: str) -> None:
         """Kills the child; the running batch is answered EngineDied."""

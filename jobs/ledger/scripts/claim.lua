@@ -8,7 +8,8 @@
 --
 -- Returns {now, jobs left waiting, score of the most urgent of them or false, leased inputs, owners with jobs left, then
 -- for each leased job id, payload, score, attempts so far or false, outcomes in its progress, owner};
--- false instead of attempts means that no worker was lost while it held the job.
+-- false instead of attempts means that no worker was lost while it held the job. If some of the jobs have media beside
+-- their payload, a last part has the id and the media's bytes of each.
 --@key deadlines
 --@key bytes
 --@key queued_inputs
@@ -43,6 +44,7 @@ local left = waiting + (shared and redis.call('ZCOUNT', KEYS.queue, PARKED, '+in
 local most = math.min(ARGV.inputs, math.ceil(left / ARGV.workers))
 local before = ARGV.before == '' and NOTHING or cmsgpack.unpack(ARGV.before)
 local answer, leased, ids, inputs, bytes = {now, 0, false, 0, NOTHING}, {}, {}, 0, 0
+local with_media                             -- once a leased job has some
 local settle_ended                           -- once a job was ended
 local head                                   -- score of the most urgent job that stays, if known
 
@@ -61,6 +63,12 @@ local function lease(id, score, payload, envelope, owner)
   answer[n + 5] = type(known) == 'number' and math.max(0, known - 1) or 0
   answer[n + 6] = owner
   bytes = bytes + #payload
+  if envelope.media and is_ours(payload) then
+    local beside = whole(envelope.media, 0)
+    with_media = with_media or {}
+    with_media[#with_media + 1], with_media[#with_media + 2] = id, beside
+    bytes = bytes + beside
+  end
   return count
 end
 
@@ -100,7 +108,8 @@ local function take(id, score, owner)
       redis.call('ZREMRANGEBYRANK', KEYS.recent, 0, -1 - ARGV.recent_jobs)
     end
     local envelope = extras(payload)
-    return lease(id, score, payload, envelope, owner), envelope, #payload
+    local before_it = bytes
+    return lease(id, score, payload, envelope, owner), envelope, bytes - before_it
   end
 end
 
@@ -136,4 +145,5 @@ answer[2], answer[4] = left, inputs
 if left > 0 then
   answer[3] = head or redis.call('ZRANGEBYSCORE', KEYS.queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2] or false
 end
+if with_media then answer[#answer + 1] = with_media end
 return answer

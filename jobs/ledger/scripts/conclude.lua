@@ -5,6 +5,8 @@
 --@key abort
 --@key outbox
 --@arg groups  prefix
+--@arg media  prefixes of the keys of jobs
+--@arg files
 --@arg result_ttl  ms
 --@arg inline  most bytes of a record that is sent in the message
 
@@ -15,15 +17,18 @@ local aborting = redis.call('ZCARD', KEYS.abort) > 0
 local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days
 
--- Deletes the payload, or keeps it for so many ms. `claimed`: a claim has counted it, whoever enqueued it.
-local function forget(id, inputs, lifetime, claimed)
+-- Deletes the payload, or keeps it for so many ms. `claimed`: a claim has counted it, whoever enqueued it. `beside`: bytes of
+-- the media beside it, which share its fate; nil if there are none.
+local function forget(id, inputs, lifetime, claimed, beside)
   local payload = ARGV.payloads .. id
   if forgotten[id] then return end
   forgotten[id] = true
   local size = redis.pcall('STRLEN', payload)
   if claimed or redis.call('PTTL', payload) == -1 then   -- one with a lifetime was never counted
-    freed, freed_inputs = freed + (tonumber(size) or 0), freed_inputs + inputs
+    freed, freed_inputs = freed + (tonumber(size) or 0) + (beside or 0), freed_inputs + inputs
   end
+  if beside and lifetime then redis.call('PEXPIRE', ARGV.media .. id, lifetime)
+  elseif beside then gone[#gone + 1] = ARGV.media .. id end
   if type(size) ~= 'number' then return end  -- another program's data, not deleted
   if lifetime then redis.call('PEXPIRE', payload, lifetime) else gone[#gone + 1] = payload end
 end
@@ -34,11 +39,13 @@ local function conclude(id, state, head, results, k, inputs, claimed)
   local seconds = tonumber(k.result_ttl)       -- unchecked: a stock client may write anything
   local lifetime = seconds and seconds > 0 and math.min(math.ceil(seconds * 1000), LONGEST) or ARGV.result_ttl
   redis.call('SET', ARGV.results .. id, record, 'PX', lifetime)
-  forget(id, inputs, k.keep_inputs and lifetime, claimed)
+  forget(id, inputs, k.keep_inputs and lifetime, claimed, k.media and whole(k.media, 0))
   if k.owner or not claimed then leaving[#leaving + 1] = id end   -- a claimed job's envelope comes from its worker
   ended[#ended + 1] = id
   local n = #gone
   gone[n + 1], gone[n + 2], gone[n + 3] = ARGV.leases .. id, ARGV.attempts .. id, ARGV.progress .. id
+  if k.files then redis.call('PEXPIRE', ARGV.files .. id, lifetime)   -- nil for a job that cannot have any
+  elseif k.files == false then gone[n + 4] = ARGV.files .. id end
 
   if k.webhook then
     redis.call('XADD', KEYS.outbox, '*', 'id', id, 'state', state, 'webhook', cmsgpack.pack(k.webhook))

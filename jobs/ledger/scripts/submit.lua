@@ -1,7 +1,7 @@
 #!lua
 -- Accepts jobs of one model: idempotency, admission, payload, queue entry, doorbell. Each job completely or not at all.
 -- Returns for each {'accepted', now, position} | {'replayed', id} | {'mismatch'} | {'exists'} |
--- {'full', 'jobs'|'bytes'|'inputs'} | a refusal as in limits.lua, for a sender with limits with one more part, its
+-- {'full', 'jobs'|'bytes'|'inputs'} | {'lost'} if its uploaded media are gone | a refusal as in limits.lua, for a sender with limits with one more part, its
 -- standing; and after them the unfinished jobs of this queue, their bytes and their inputs.
 -- Refused when memory is full (no allow-oom flag): nothing is written and the clients get 503.
 --@key deadlines
@@ -19,6 +19,9 @@
 --@arg model
 --@arg payloads  prefixes of the keys of jobs
 --@arg results
+--@arg media
+--@arg uploads  prefix
+--@arg uploaded  msgpack map of the jobs with media beside their payload: id -> name of the upload, bytes; '' if there are none
 --@arg idempotency
 --@arg most_jobs
 --@arg most_bytes
@@ -39,6 +42,7 @@
 --@arg watch_lifetime  ms
 
 local answers, added, recent, watched = {}, {}, {}, {}
+local uploaded = ARGV.uploaded ~= '' and cmsgpack.unpack(ARGV.uploaded) or {}
 local of_owners = {}                         -- owner -> members of its list of recent jobs
 local depth, before, inputs = redis.call('ZCARD', KEYS.queue), counters(KEYS.bytes, KEYS.queued_inputs)
 if depth == 0 then inputs = 0 end            -- during an upgrade some jobs are counted only once, at their start or end
@@ -98,14 +102,20 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   end
   if redis.call('EXISTS', payload_key, ARGV.results .. id) > 0 then return {'exists'} end
 
-  local payload = head .. uint(now)
+  local payload, upload = head .. uint(now), uploaded[id]
+  local size = #payload + (upload and upload[2] or 0)
   local damaged = sender and (not named.owned and KEYS.owned or named.damage_of(owner, ARGV.model))   -- others go on
   if damaged then return {'damaged', damaged} end
-  local refused = sender and named.refusal(sender, #payload)
+  local refused = sender and named.refusal(sender, size)
   if refused then return refused end
-  local full = depth >= most_jobs and 'jobs' or bytes + #payload > most_bytes and 'bytes'
+  local full = depth >= most_jobs and 'jobs' or bytes + size > most_bytes and 'bytes'
     or inputs + count > most_inputs and 'inputs'
-  if full and not (sender and named.has_part(sender, #payload)) then return {'full', full} end
+  if full and not (sender and named.has_part(sender, size)) then return {'full', full} end
+  if upload then                             -- its lifetime may have ended, or another program has deleted it
+    if redis.call('EXISTS', ARGV.uploads .. upload[1]) == 0 then return {'lost'} end
+    redis.call('RENAME', ARGV.uploads .. upload[1], ARGV.media .. id)
+    redis.call('PERSIST', ARGV.media .. id)
+  end
 
   local score, n = now - head_start, #recent
   redis.call('SET', payload_key, payload)
@@ -113,13 +123,13 @@ local function accept(id, head, head_start, latest, fingerprint, digest, watcher
   if fingerprint ~= '' then redis.call('SET', idempotency_key, fingerprint .. id, 'PX', ARGV.idempotency_ttl) end
   recent[n + 1], recent[n + 2] = now, id
   if watcher ~= '' then watched[#watched + 1], watched[#watched + 2] = id, 'e' .. watcher end
-  depth, bytes, inputs = depth + 1, bytes + #payload, inputs + count
+  depth, bytes, inputs = depth + 1, bytes + size, inputs + count
   if not sender then
     added[#added + 1], added[#added + 2] = score, id
     return {'accepted', now, position('', score, added)}
   end
   named.park(owner, score, id)
-  named.charge(sender, id, #payload)
+  named.charge(sender, id, size)
   local list = of_owners[owner] or {}
   of_owners[owner], list[#list + 1], list[#list + 2] = list, now, id
   return {'accepted', now, position(owner, score, named.lines[owner])}

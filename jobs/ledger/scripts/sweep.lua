@@ -28,7 +28,8 @@ local function has_ended(id)                 -- a stock client's abort may reque
   if not is_record(ARGV.results .. id) then return false end
   redis.call('ZREM', KEYS.queue, id)
   redis.call('ZREM', KEYS.deadlines, id)
-  forget(id, outline(ARGV.payloads .. id) or 1)   -- it is gone already, unless the record is another program's data
+  local payload = ARGV.payloads .. id          -- it is gone already, unless the record is another program's data
+  forget(id, outline(payload) or 1, nil, nil, whole(terms_at(payload).media, nil))
   leaving[#leaving + 1] = id
   return true
 end

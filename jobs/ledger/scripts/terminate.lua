@@ -16,6 +16,9 @@ local function terminate(id, model, state, detail, results)
   local header = '\220\0' .. string.char(fields) .. str(model) .. str(string.sub(state, 1, 1)) .. uint(n or 1)
     .. uint(results and 1 or 0) .. uint(attempts) .. uint(created or now) .. uint(started) .. rest
   local k = terms_at(ARGV.payloads .. id)
+  if not next(k) then k.media = 0 end        -- its payload is gone, or is not ours: it may still have media
+  k.files = nil
+  if lease or attempts > 0 then k.files = false end   -- it may have files: nobody will see the outputs
   if k.owner then                            -- what it had used when its worker last noted its progress (progress.lua)
     local noted = peek('LINDEX', ARGV.progress .. id, 0) or ''
     local succeeded, failed, tokens, us = string.match(noted, '^(%d+) (%d+) (%d+) (%d+)$')

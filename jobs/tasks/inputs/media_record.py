@@ -58,10 +58,8 @@ class MediaRecord(Record):
 
     def cut(self, item: Any, limit: int) -> Any:
         """See Input."""
-        return {
-            name: item[name] if name in self.media else part
-            for name, part in super().cut(item, limit).items()
-        }
+        parts = super().cut(item, limit).items()
+        return {name: item[name] if name in self.media else part for name, part in parts}
 
     def texts(self, item: Any) -> list[str]:
         """See Input. Its cost is that of its media."""

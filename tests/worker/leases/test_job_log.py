@@ -17,7 +17,8 @@ from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving, poison_spec
 from worker.leases.job_log import MAX_LINES, JobLog
-from worker.leases.leased_job import LeasedJob, parse
+from worker.leases.leased_job import LeasedJob
+from worker.leases.parsing import parse
 from worker.statistics import Times
 
 Lines = list[Any]

@@ -15,7 +15,8 @@ from tests.ledger import JobQueue
 from tests.worker.conftest import MODEL, poison_spec
 from tests.worker.test_batch_worker import new_job as of_inputs
 from worker.leases.held import Unreadable
-from worker.leases.leased_job import LeasedJob, parse
+from worker.leases.leased_job import LeasedJob
+from worker.leases.parsing import parse
 
 
 @pytest.mark.parametrize("started_before", [False, True])

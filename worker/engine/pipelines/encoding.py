@@ -8,9 +8,17 @@ from typing import Any
 
 import msgspec
 
-from worker.engine.pipelines.files import FileLinks
+from worker.engine.pipelines.files import File, FileLinks
 
-_ENCODER = msgspec.json.Encoder()
+
+def _no_files(value: Any) -> Any:
+    """`enc_hook` without links. Raises NotImplementedError with a sentence."""
+    if isinstance(value, File):
+        raise NotImplementedError("a class that returns files must have the attribute writes_files = True")
+    raise NotImplementedError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_no_files)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _STRINGS = frozenset({str})
 
@@ -102,7 +110,7 @@ def _encode_with_files(output: Any, files: FileLinks) -> bytes:
 
 
 def _nothing(value: Any) -> None:
-    """`enc_hook` for a File, which contains no numbers."""
+    """`enc_hook` for a File, which contains no numbers, when an output is searched for them."""
 
 
 def _is_finite(value: Any) -> bool:

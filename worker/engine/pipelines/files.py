@@ -7,22 +7,21 @@ A pipeline puts a File anywhere into an output. In the output's JSON it becomes
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.media.files import EXTENSIONS
 from worker.engine.protocol import OutputFile
 
-EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "audio/wav": "wav", "application/octet-stream": "bin"}
-"""Content types that a file may have -> the end of its name."""
 
-
-@dataclass(frozen=True, slots=True)
 class File:
-    """A part of an output that clients download."""
+    """A part of an output that clients download. No dataclass: those are encoded as objects of JSON."""
 
-    content: bytes
-    content_type: str
+    __slots__ = ("content", "content_type")
 
-    def __post_init__(self) -> None:
-        if self.content_type not in EXTENSIONS:
-            raise ValueError(f"a file of type {self.content_type}; known: {', '.join(EXTENSIONS)}")
+    def __init__(self, content: bytes, content_type: str) -> None:
+        """Raises ValueError for an unknown content type."""
+        if content_type not in EXTENSIONS:
+            raise ValueError(f"a file of type {content_type}; known: {', '.join(EXTENSIONS)}")
+        self.content = content
+        self.content_type = content_type
 
 
 @dataclass(slots=True)

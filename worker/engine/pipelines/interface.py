@@ -26,6 +26,8 @@ class PipelineInfo:
     """Whether texts of different lengths share a forward pass without padding."""
     lanes: int = 1
     """Number of forward passes that a large batch is divided into."""
+    unit_seconds: float | None = None
+    """The seconds of sound that count as one in costs; None if lengths are not seconds."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class LoadedPipeline(Protocol):
 
     steps: int = 0
     """Tokens that the last `compute` generated for the longest continuation; 0 if the task generates none."""
+
+    writes_files: bool = False
+    """Whether outputs may contain files although the task does not say so."""
 
     new_tokens: int = 0
     """Maximum new tokens per text if the job does not set it."""

@@ -3,6 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.worker.engine.pipelines.tiny import multimodal, text, vision
+from tests.worker.engine.pipelines.tiny import audio, multimodal, tables, text, vision
 
-BUILDERS: dict[str, Callable[[Path], None]] = {**text.BUILDERS, **vision.BUILDERS, **multimodal.BUILDERS}
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    **text.BUILDERS,
+    **tables.BUILDERS,
+    **vision.BUILDERS,
+    **audio.BUILDERS,
+    **multimodal.BUILDERS,
+}
