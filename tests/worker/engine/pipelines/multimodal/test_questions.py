@@ -90,11 +90,14 @@ def test_a_question_about_a_picture_is_answered_as_alone(
 
 
 @pytest.mark.parametrize("parameters", [{}, {"top_k": 4, "max_answer_len": 3, "doc_stride": 5}])
+@pytest.mark.parametrize("model", [DOCUMENT, "layoutlmv3"])
 def test_a_question_about_a_page_is_answered_as_alone(
-    model_folder: ModelFolder, parameters: dict[str, Any]
+    model_folder: ModelFolder, model: str, parameters: dict[str, Any]
 ) -> None:
-    folder = model_folder(DOCUMENT)
+    folder = model_folder(model)
     plain = plain_pipeline(folder, DOCUMENT)
+    if plain.image_processor is not None:
+        plain.image_processor.apply_ocr = False
     expected = [plain({**one, "image": opened(one["image"])}, **parameters) for one in PAGES]
     pipeline: Any = load(folder, DOCUMENT)
     assert_same(pipeline.run(PAGES, parameters), expected)

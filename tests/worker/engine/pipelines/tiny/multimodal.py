@@ -124,6 +124,18 @@ def _layoutlm() -> tuple[Any, ...]:
     return _library.LayoutLMForQuestionAnswering(config), words
 
 
+def _layoutlmv3() -> tuple[Any, ...]:
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *map(chr, range(33, 127)), "Ġ"]
+    words = _library.LayoutLMv3Tokenizer(
+        vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], model_max_length=126
+    )
+    reads = {**_reads(words, 128), "hidden_size": 24, "coordinate_size": 4, "shape_size": 4}
+    ends = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+    config = _library.LayoutLMv3Config(**reads, **ends, input_size=32, patch_size=8)
+    images = _library.LayoutLMv3ImageProcessor(size=_SIDE)  # recognises characters, unless told not to
+    return _library.LayoutLMv3ForQuestionAnswering(config), words, images
+
+
 def _donut() -> tuple[Any, ...]:
     words = word_pieces(model_max_length=64)
     tags = ["<s_docvqa>", "<s_question>", "</s_question>", "<s_answer>", "</s_answer>"]
@@ -158,13 +170,13 @@ def _donut() -> tuple[Any, ...]:
 
 
 def _llama(words: Any, **config: Any) -> Any:
-    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": words.pad_token_id}
+    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": words.pad_token_id or 0}
     return _library.LlamaConfig(**_reads(words, 256, **{**ends, **config}))
 
 
 def _llava(template: str | None = _TEMPLATE, **config: Any) -> tuple[Any, ...]:
     words = words_only(model_max_length=256)
-    words.add_special_tokens({"additional_special_tokens": ["<image>"], "pad_token": "<pad>"})
+    words.add_special_tokens({"additional_special_tokens": ["<image>"]})
     model = _library.LlavaForConditionalGeneration(
         _library.LlavaConfig(
             vision_config=_library.CLIPVisionConfig(**_SEES),
@@ -240,6 +252,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "visual-question-answering": _saved(_vilt),
     "blip-answers": _saved(lambda: _blip(_library.BlipForQuestionAnswering)),
     "document-question-answering": _saved(_layoutlm),
+    "layoutlmv3": _saved(_layoutlmv3),
     "donut": _saved(_donut),
     "image-text-to-text": _saved(_llava),
     "llava-that-ends": _saved(lambda: _llava(eos_token_id=list(range(2, 20)))),
