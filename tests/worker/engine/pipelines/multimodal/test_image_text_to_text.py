@@ -95,6 +95,18 @@ def test_a_prompt_is_continued_as_alone(
     assert pipeline.steps <= 9
 
 
+def test_a_row_that_ends_first_is_not_padded(model_folder: ModelFolder) -> None:
+    """The model's padding is a word, since its tokenizer has no token for it."""
+    pipeline: Any = load(model_folder("llava-that-ends"), TASK)
+    words = ("bridge", "paper", "town", "river", "house")
+    inputs = [{"image": data, "text": f"<image> {word}"} for data in PICTURES for word in words]
+    parameters = {"max_new_tokens": 12, "do_sample": False, "return_full_text": False}
+    assert len(pipeline.prepare(inputs, parameters).work.passes) == 1
+    outputs = pipeline.run(inputs, parameters)
+    assert len({len(output[0]["generated_text"].split()) for output in outputs}) > 1
+    assert_same(outputs, [pipeline.run([one], parameters)[0] for one in inputs])
+
+
 def captions(folder: Path, new: int) -> list[str]:
     """What the image-to-text pipeline of transformers 4 returned."""
     library: Any = transformers

@@ -255,7 +255,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "layoutlmv3": _saved(_layoutlmv3),
     "donut": _saved(_donut),
     "image-text-to-text": _saved(_llava),
-    "llava-that-ends": _saved(lambda: _llava(eos_token_id=list(range(2, 20)))),
+    "llava-that-ends": _saved(lambda: _llava(eos_token_id=list(range(2, 20)), pad_token_id=2)),
     "llava-without-template": _saved(lambda: _llava(template=None)),
     "idefics3": _saved(_idefics3),
     "qwen2-vl": _saved(_qwen2_vl),
