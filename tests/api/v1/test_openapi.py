@@ -77,7 +77,7 @@ async def test_every_problem_is_described_with_an_example(client: httpx.AsyncCli
                 assert example["value"]["type"] == TYPE + kind
                 assert example["value"]["status"] == STATUSES[kind] == int(status)
                 documented.add(kind)
-    undocumented = {"method-not-allowed", "bad-request", "cross-site", "job-failed"}
+    undocumented = {"method-not-allowed", "bad-request", "job-failed"}
     assert documented == set(STATUSES) - undocumented
 
 
