@@ -50,11 +50,13 @@ async def test_every_recipe_is_served(batchline: Running, redis: ArqRedis, model
             if name != "thumbnail":
                 assert others == [first] * 2
             outputs[name] = first
+        file = await client.get(outputs["thumbnail"]["thumbnail"]["url"])
+        assert (file.status_code, file.headers["content-type"]) == (200, "image/png")
+        assert file.content.startswith(b"\x89PNG")
         for name, bad in {"similarity": {"first": 1}, "price": {"rooms": "many"}}.items():
             job = await submit(client, [examples[name], bad], model=name)
             assert job["counts"]["failed"] == 1
             assert "ValueError: an input must" in job["results"][1]["error"]["detail"]
-    assert outputs["thumbnail"]["thumbnail"]["content_type"] == "image/png"
     assert outputs["brightness"] == 1.0
     assert outputs["loudness"] == {"seconds": 0.002, "loudness": pytest.approx(0.5 / 2**0.5)}
     assert outputs["similarity"] == pytest.approx(2 / 3)

@@ -183,6 +183,7 @@ async def undisturbed(
     "images and sounds: bombs, truncations, changed bits, polyglots, other formats, and every unusual form",
     held="each is answered or refused alone, the engines live and do not grow",
 )
+@pytest.mark.timeout(240)
 async def test_hostile_media(
     batchline: Running, redis: ArqRedis, settings: Settings, tmp_path: Path, tried: Any, figure: Any
 ) -> None:

@@ -44,17 +44,17 @@ def sounds() -> list[Sample]:
 def _sounds() -> Iterator[Sample]:
     chance = random.Random(17)
     tone = recordings.tone()
-    plain = {kind: recordings.encoded(tone, kind=kind) for kind in ("WAV", "FLAC", "OGG")}
+    plain = {kind: recordings.encoded(tone, kind=kind) for kind in ("WAV", "FLAC", "OGG", "AIFF", "MP3")}
     magics = {kind: data[:12] for kind, data in plain.items()}
     yield from recordings.whole()
     yield from wav.bombs(SECONDS)
     yield from wav.odd(tone)
-    yield from damage.truncated({kind: plain[kind] for kind in ("WAV", "FLAC")})
-    yield from damage.truncated({"OGG": plain["OGG"]}, notices=False)
+    yield from damage.truncated({kind: plain[kind] for kind in ("WAV", "FLAC", "AIFF")})
+    yield from damage.truncated({kind: plain[kind] for kind in ("OGG", "MP3")}, notices=False)
     yield from damage.changed(plain, chance)
     yield from damage.random_after(magics, chance)
     yield from damage.polyglots({"WAV": plain["WAV"]})
-    yield from damage.polyglots({kind: plain[kind] for kind in ("FLAC", "OGG")}, ignores=False)
+    yield from damage.polyglots({kind: plain[kind] for kind in ("FLAC", "OGG", "AIFF", "MP3")}, ignores=False)
     yield from damage.others(chance)
 
 

@@ -41,6 +41,8 @@ def _rates() -> Iterator[tuple[str, bytes]]:
     for rate in (8_000, 48_000):
         yield f"{rate} Hz.ogg", encoded(tone(rate), rate, "OGG")
         yield f"{rate} Hz, Opus.ogg", encoded(tone(rate), rate, "OGG", subtype="OPUS")
+    for rate in (8_000, 16_000, 44_100):
+        yield f"{rate} Hz.mp3", encoded(tone(rate), rate, "MP3")
     yield "an odd rate.wav", encoded(tone(12_345), 12_345)
 
 
@@ -62,6 +64,8 @@ def _kinds() -> Iterator[tuple[str, bytes]]:
         yield f"{subtype}.wav", encoded(tone(), subtype=subtype)
     for subtype in ("PCM_S8", "PCM_16", "PCM_24"):
         yield f"{subtype}.flac", encoded(tone(), kind="FLAC", subtype=subtype)
+    for subtype in ("PCM_16", "PCM_24", "FLOAT", "ULAW"):
+        yield f"{subtype}.aiff", encoded(tone(), kind="AIFF", subtype=subtype)
     yield "silence.wav", encoded(np.zeros((RATE, 1), np.float32))
     yield "full scale.wav", encoded(np.sign(tone()))
     yield "beyond full scale.wav", encoded(tone() * 1e6, subtype="FLOAT")
