@@ -26,14 +26,15 @@ class TextClassification(EncoderPipeline):
     compared_with: ClassVar[dict[str, Any]] = {"top_k": 1}
 
     def _check(self, one: Any) -> None:
+        if type(one) is str and one:
+            return
         if isinstance(one, dict):
             TEXT_CLASSIFICATION.input.check(one, "/inputs")
-            super()._check(one["text"])
-        else:
-            super()._check(one)
+            one = one["text"]
+        super()._check(one)
 
     def _encode(self, texts: list[Any], *pairs: list[str], **options: Any) -> Encoding:
-        if not any(isinstance(one, dict) for one in texts):
+        if dict not in set(map(type, texts)):
             return super()._encode(texts, *pairs, **options)
         given = list(map(_parts, texts))
         rows: dict[int, dict[str, Any]] = {}
