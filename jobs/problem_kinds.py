@@ -33,6 +33,7 @@ TITLES = {
     "redis-unavailable": "The queue cannot be reached",
     "not-found": "Not found",
     "method-not-allowed": "Method not allowed",
+    "range-not-satisfiable": "No such part",
     "bad-request": "The request is malformed",
     "internal-error": "Internal server error",
     # an input, or all inputs of a job

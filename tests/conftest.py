@@ -132,14 +132,14 @@ def passing(key: str) -> bool:
 async def keys_without_lifetime(client: ArqRedis) -> list[str]:
     """Keys that would stay for ever and that `keys.py` does not list as permanent.
 
-    The payload of a job that has not ended is no leak: it must not have a lifetime.
+    The payload of a job that has not ended is no leak, nor are its media: they must not have a lifetime.
     """
     permanent = [key.of("*", tag) for key in keys.ALL if key.permanent for tag in ("", "{*}")]
     unfinished = set()
     for queue_key in map(bytes.decode, await client.keys(keys.QUEUE.of("*"))):
         [tag] = re.findall(r"^(\{\d+\}|)", keys.model_of(queue_key))
         ids = await client.zrange(queue_key, 0, -1)
-        unfinished |= {keys.JOB.of(job_id.decode(), tag) for job_id in ids}
+        unfinished |= {kind.of(each.decode(), tag) for each in ids for kind in (keys.JOB, keys.MEDIA)}
     left = []
     for key in map(bytes.decode, await client.keys("*")):
         known = key in unfinished or any(fnmatchcase(key, pattern) for pattern in permanent)

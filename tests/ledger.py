@@ -141,6 +141,10 @@ class JobQueue(Ledger):
     async def note(self, progress: Iterable[Progress]) -> set[str]:
         return {job for claims, some in self._by_shard(progress) for job in await claims.note(some)}
 
+    async def store(self, files: Iterable[tuple[Claimed, str, bytes]]) -> None:
+        for job, name, content in files:
+            await self._claims(job.shard).store([(job, name, content)])
+
     async def noted(self, job_id: str) -> list[bytes]:
         return await self._claims(self._claimed[job_id]).noted(job_id)
 
@@ -184,6 +188,12 @@ def ending(claimed: Claimed, results: list[dict[str, Any]] | None = None, model:
     state = JobState.FAILED if len(errors) == len(results) else JobState.SUCCEEDED
     error = ("input-failed", errors[0]["detail"]) if errors else None
     return _ending(claimed, msgspec.json.encode(results), len(results), state, model, error, len(errors))
+
+
+def with_files(ending: Ending, *, kept: bool = True) -> Ending:
+    """The ending of a job whose outputs have files."""
+    asked = msgspec.msgpack.decode(ending.terms) if ending.terms else {}
+    return msgspec.structs.replace(ending, terms=msgspec.msgpack.encode(asked | {"files": kept}))
 
 
 def with_results(claimed: Claimed, results: bytes, inputs: int, model: str = MODEL) -> Ending:

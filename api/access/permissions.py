@@ -21,6 +21,8 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/v1/jobs/{job_id}/result"): "read",
     ("GET", "/v1/jobs/{job_id}/results"): "read",
     ("GET", "/v1/jobs/{job_id}/events"): "read",
+    ("GET", "/v1/jobs/{job_id}/files/{name}"): "read",
+    ("GET", "/v1/jobs/{job_id}/inputs/{place:path}"): "read",
     ("DELETE", "/v1/jobs/{job_id}"): "submit",
     # the server
     ("GET", "/v1/models"): "read",

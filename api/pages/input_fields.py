@@ -11,12 +11,14 @@ from api.v1.model_schemas import example
 from jobs.errors import InvalidRequest
 from jobs.media.formats import of_kind
 from jobs.models import ModelSpec
-from jobs.tasks.inputs import Input, Media, MediaRecord, Record
+from jobs.tasks.inputs import Input, Media, MediaRecord, Record, TextOrPair
 
 FILE = "file"
 """The name of the only field of an input that is one medium."""
 PREFIX = "i."
 """The prefix of a record's names in the form."""
+PAIR = "text_pair"
+"""The name of the second text of a pair."""
 MAX_EXAMPLE = 64 * 1024
 """Maximum characters of an example's picture or sound that is part of the page."""
 
@@ -82,6 +84,21 @@ def fields(spec: ModelSpec, form: Mapping[str, str] | None = None) -> list[Input
     sample = given[0] if isinstance(given, list) and given else given
     known = sample if isinstance(sample, dict) else {}
     return [_field(kind, each, known, form) for each in msgspec.structs.fields(kind.forms[0])]
+
+
+def second_text(spec: ModelSpec, form: Mapping[str, str]) -> InputField | None:
+    """The field of a text that the model reads together with each input, if it reads pairs."""
+    if not isinstance(spec.definition.input, TextOrPair):
+        return None
+    name = PREFIX + PAIR
+    return InputField(name, PAIR, "Second text", "text", False, value=form.get(name, ""))
+
+
+def paired(text: str, spec: ModelSpec, form: Mapping[str, str]) -> Any:
+    """The text with the second one, if there is one; otherwise the text."""
+    field = second_text(spec, form)
+    second = field.value.replace("\r\n", "\n") if field else ""
+    return {"text": text, PAIR: second} if second.strip() else text
 
 
 def inputs(spec: ModelSpec, form: Mapping[str, str], uploads: Uploads) -> Any:

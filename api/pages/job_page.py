@@ -106,8 +106,9 @@ def _again(request: Request, job: Job, given: JobInputs, task: Task, rows: job_r
         return None
     if task.input.has_media:  # a command for one medium; several would need files of their own
         media = rows.first[0].media
-        plain = given.single and len(media) == 1 and isinstance(task.input, Media) and not given.parameters
-        return curl_lines.again(request, job.model, media[0].url, media[0].content_type) if plain else None
+        if not isinstance(task.input, Media) or not given.single or given.parameters or not media:
+            return None
+        return curl_lines.again(request, job.model, media[0].url, media[0].content_type, given.keep)
     inputs = given.inputs[0] if given.single else given.inputs
     body = {"model": job.model, "inputs": inputs}
     if given.parameters:

@@ -10,7 +10,7 @@ from api.pages.output_rows import shortened
 
 COLOURS = 6
 MAX_BOXES = 50
-MAX_MASKS = 12
+MAX_MASKS = 24
 """Maximum masks of one output that a page shows. Each has a rule in `media.css`, to hide it."""
 
 

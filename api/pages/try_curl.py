@@ -1,12 +1,13 @@
 """The curl line beside the form of /try: the same request, with the names of files, not their content."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 
 from api.pages import curl_lines, input_fields, try_form
+from api.pages.curl_lines import Part
 from api.pages.input_fields import InputField, Upload, Uploads
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
@@ -37,16 +38,28 @@ def line(request: Request, form: Mapping[str, str], catalog: ModelCatalog, files
     if not any(field.is_media for field in fields):
         return curl_lines.submit(request, asked)
     sent = [(field, upload.filename) for field in fields for upload in files.get(field.name, ())]
-    parameters = asked.get("parameters", {})
-    if len(fields) == len(sent) == 1 and not parameters:
+    if len(fields) == len(sent) == 1 and "parameters" not in asked:
         [(field, name)] = sent
         return curl_lines.of_file(request, spec.name, _safe(name), _content_type(name, field))
-    parts = [("model", spec.name, False)]
-    parts += [(field.part or "inputs", _safe(name), True) for field, name in sent]
-    parts += [(part, _text(asked["inputs"][part]), False) for part in _typed(fields, asked["inputs"])]
-    if parameters:
-        parts.append(("parameters", _text(parameters), False))
-    return curl_lines.of_parts(request, [*parts, ("keep_inputs", "true", False)])
+    parts = [Part("model", spec.name)]
+    parts += [Part(_place(field), _safe(name), "file") for field, name in sent]
+    parts += [part for field in fields if not field.is_media for part in _typed(field, asked["inputs"])]
+    if "parameters" in asked:
+        parts.append(Part("parameters", _json(asked["parameters"])))
+    line = curl_lines.of_parts(request, [*parts, Part("keep_inputs", "true")])
+    return line if len(line) <= curl_lines.MAX_BODY else None
+
+
+def _place(field: InputField) -> str:
+    return f"inputs.{field.part}" if field.part else "inputs"
+
+
+def _typed(field: InputField, inputs: dict[str, Any]) -> Iterator[Part]:
+    """The part for a typed value, if it is sent."""
+    if field.part in inputs:
+        value = inputs[field.part]
+        is_text = isinstance(value, str)
+        yield Part(_place(field), value if is_text else _json(value), "text" if is_text else "json")
 
 
 def _names(field: InputField, form: Mapping[str, str]) -> list[str]:
@@ -66,9 +79,5 @@ def _content_type(name: str, field: InputField) -> str:
     return next(known, "application/octet-stream")
 
 
-def _typed(fields: list[InputField], inputs: Any) -> list[str]:
-    return [field.part for field in fields if not field.is_media and field.part in inputs]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -45,7 +45,9 @@ def _texts(form: Mapping[str, str], spec: ModelSpec) -> Any:
     if not given:
         raise InvalidRequest("all lines are empty", pointer="/inputs")
     is_json = spec.definition.input.is_json
-    inputs = [_parsed(where, text) if is_json else text for where, text in given]
+    inputs = [
+        _parsed(where, text) if is_json else input_fields.paired(text, spec, form) for where, text in given
+    ]
     # a lone input is not put in a list, unless it is a list itself
     return inputs[0] if len(inputs) == 1 and not isinstance(inputs[0], list) else inputs
 
@@ -91,6 +93,8 @@ def errors(error: InvalidRequest, form: Mapping[str, str], catalog: ModelCatalog
         case ["", "inputs", *rest]:
             fields = input_fields.fields(catalog[form.get("model") or catalog.default.name])
             named = [field.name for field in fields if rest and field.part == rest[0]]
+            if rest[-1:] == [input_fields.PAIR]:
+                named = [input_fields.PREFIX + input_fields.PAIR]
             return {(named or [field.name for field in fields] or ["text"])[0]: str(error)}
     return {}
 
@@ -143,6 +147,7 @@ def context(catalog: ModelCatalog, form: Mapping[str, str]) -> dict[str, Any]:
         "text": text,
         "mode": mode,
         "inputs": inputs,
+        "pair": input_fields.second_text(spec, parameters),
         "typed": {
             **{field.name: field.value for field in inputs if not field.is_media},
             **parameters,

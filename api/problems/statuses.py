@@ -23,6 +23,7 @@ STATUSES = {
     "redis-unavailable": 503,
     "not-found": 404,
     "method-not-allowed": 405,
+    "range-not-satisfiable": 416,
     "bad-request": 400,
     "internal-error": 500,
 }

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.problems.problem import Problem
-from api.v1 import health, jobs, models, openapi, problems, usage
+from api.v1 import attachments, health, jobs, models, openapi, problems, usage
 from jobs.catalog import ModelCatalog
 
 
@@ -14,7 +14,7 @@ class OwnInterface:
     """A `Dialect`."""
 
     prefix = "/v1/"
-    routers = (jobs.direct, jobs.router, models.router, usage.router, health.router)
+    routers = (jobs.direct, jobs.router, attachments.router, models.router, usage.router, health.router)
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         return problems.response(problem)

@@ -12,6 +12,7 @@ import structlog
 
 from api.edge.memory_budget import Budget, CutOff
 from api.waiting.single_flight import SingleFlight
+from jobs.ledger.attachments import Attachment
 from jobs.ledger.reading import Reading
 from jobs.schema import Job
 
@@ -56,15 +57,16 @@ class HeldResults:
         self._share.progress()
         return bytes(memoryview(self._data)[start:end])
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """All bytes in pieces. Raises CutOff if the results were dropped."""
-        for start in range(0, self.size, PIECE):
+    async def pieces(self, first: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """All bytes in pieces, or those from `first` to `end`. Raises CutOff if the results were dropped."""
+        end = self.size if end is None else end
+        for start in range(first, end, PIECE):
             async with self._turns:  # else all would be sent to a fast client without a pause
                 await asyncio.sleep(0)
             if self.dropped:
                 raise CutOff
             self._share.progress()
-            yield bytes(memoryview(self._data)[start : start + PIECE])  # a view would prevent _drop
+            yield bytes(memoryview(self._data)[start : min(start + PIECE, end)])  # a view would prevent _drop
 
 
 def _drop(job_id: str, data: bytearray) -> None:
@@ -94,6 +96,18 @@ class LargeResults:
             held = await self._flights.join(key, lambda: self._fetch(job.id))
             self._held[key] = held
         return held
+
+    async def attachment(self, found: Attachment) -> HeldResults | None:
+        """The content of a medium or a file, held in the same way; None if it is gone by now.
+
+        Raises OverBudget and QueueUnavailable.
+        """
+        with await self._budget.acquire(self._required_memory(found.size), MEMORY_SECONDS) as share:
+            share.resize(found.size)
+            content = await found.read()
+            if content is None:
+                return None
+            return HeldResults(found.job_id, bytearray(content), self._budget, self._turns)
 
     async def _fetch(self, job_id: str) -> HeldResults:
         stored = await self._reading.stored(job_id, sees=None)

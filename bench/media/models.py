@@ -40,4 +40,6 @@ def _photo(target: Path) -> None:
 
 
 def _speech(target: Path) -> None:
-    raise NotImplementedError
+    from bench.models import whisper
+
+    whisper.make(target)

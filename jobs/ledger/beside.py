@@ -10,7 +10,6 @@ So media are part of exactly one accepted job, or gone within LIFETIME (docs/dec
 """
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
 from jobs.ledger.shard import Shard
 from jobs.media.formats import PREFIX
-from jobs.media.values import Medium, Stored, changed, digest
+from jobs.media.values import Medium, Stored, changed, digest, media_bytes
 from jobs.store.lua import script
 
 INLINE = 16 * 1024
@@ -52,9 +51,7 @@ class Split(NamedTuple):
 
 async def split(inputs: Any) -> Split:
     """Takes the large media out of the inputs. The same inputs give the same references."""
-    sizes: list[int] = []
-    changed(inputs, lambda medium: sizes.append(len(medium)) if isinstance(medium, bytes) else None)
-    if sum(sizes) < THREAD_BYTES:
+    if media_bytes(inputs) < THREAD_BYTES:
         return _split(inputs)
     return await asyncio.to_thread(_split, inputs)
 
@@ -119,6 +116,6 @@ def fault(reference: Stored, medium: bytes | None) -> str:
     """Returns what is wrong with a medium that was read; empty if it is what was submitted."""
     if medium is None:
         return "its media are gone from Redis: they were deleted, or evicted for lack of memory"
-    if len(medium) != reference.size or hashlib.sha256(medium).digest() != reference.digest:
+    if len(medium) != reference.size or digest(medium) != reference.digest:
         return "its media in Redis are damaged: their digest has changed"
     return ""

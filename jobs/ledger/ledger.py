@@ -12,6 +12,7 @@ from jobs import tasks
 from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull, QueueUnavailable
 from jobs.ledger import beside, limiting, ownership, views
 from jobs.ledger.admission import Admission
+from jobs.ledger.attachments import Attachments
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import in_shard, new_id
 from jobs.ledger.leasing import Lease, lease
@@ -45,6 +46,7 @@ class Ledger:
         self.models = shards.models
         self.settings = shards.settings
         self.reading = Reading(shards)
+        self.attachments = Attachments(self.reading)
         self._listing = Listing(shards, self.reading)
         self._admission = Admission(shards)
         self._submits: dict[tuple[str, int], Submits] = {}

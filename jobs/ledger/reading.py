@@ -110,6 +110,12 @@ class Reading:
             raise await self.missing(job_id, sees=sees)
         return found.job
 
+    async def shard_of(self, job_id: str, *, sees: str | None) -> Shard:
+        """Returns the shard of a job that the caller may see. Raises like `job`."""
+        if (found := await self._find(job_id, STATE_ONLY, sees)) is None:
+            raise await self.missing(job_id, sees=sees)
+        return found.shard
+
     async def listed(self, job_id: str, *, sees: str | None) -> tuple[Job, Shard] | None:
         """Returns a listed job without its results, and its shard; None if its lifetime is over.
 

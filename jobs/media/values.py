@@ -24,17 +24,34 @@ class Link(msgspec.Struct, frozen=True):
     url: str
 
 
-class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """A medium beside the payload."""
+class Stored:
+    """A medium beside the payload. No Struct: msgspec would encode it as a list, which an input may be."""
 
-    index: int
-    """Its field in the job's media."""
-    size: int
-    """Its bytes."""
-    digest: bytes
-    """Its SHA-256, by which a repeated request is recognised, and a damaged medium."""
-    start: bytes
-    """Its first bytes, which name its format."""
+    __slots__ = ("digest", "index", "size", "start")
+
+    def __init__(self, index: int, size: int, digest: bytes, start: bytes) -> None:
+        self.index = index
+        """Its field in the job's media."""
+        self.size = size
+        """Its bytes."""
+        self.digest = digest
+        """Its SHA-256, by which a repeated request is recognised, and a damaged medium."""
+        self.start = start
+        """Its first bytes, which name its format."""
+
+    @property
+    def fields(self) -> tuple[int, int, bytes, bytes]:
+        """All of it, in the order of the queue's format."""
+        return self.index, self.size, self.digest, self.start
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stored) and self.fields == other.fields
+
+    def __hash__(self) -> int:
+        return hash(self.fields)
+
+    def __repr__(self) -> str:
+        return f"Stored{self.fields}"
 
 
 Medium = bytes | Link | Stored
@@ -69,15 +86,22 @@ def _links(value: Any, pointer: str) -> Iterator[tuple[str, Link]]:
             yield from _links(entry, f"{pointer}/{name}")
 
 
+def media_bytes(inputs: Any) -> int:
+    """Returns the bytes of all media that are within inputs themselves."""
+    sizes: list[int] = []
+    changed(inputs, lambda medium: sizes.append(len(medium)) if isinstance(medium, bytes) else None)
+    return sum(sizes)
+
+
 def to_ext(value: Any) -> msgspec.msgpack.Ext:
     """`enc_hook` of the queue's format."""
     if isinstance(value, Stored):
-        return msgspec.msgpack.Ext(CODE, msgspec.msgpack.encode(value))
+        return msgspec.msgpack.Ext(CODE, msgspec.msgpack.encode(value.fields))
     raise NotImplementedError(f"cannot encode {type(value).__name__}")
 
 
 def from_ext(code: int, data: memoryview) -> Any:
     """`ext_hook` of the queue's format. Raises msgspec.MsgspecError for a damaged reference."""
     if code == CODE:
-        return msgspec.msgpack.decode(data, type=Stored)
+        return Stored(*msgspec.msgpack.decode(data, type=tuple[int, int, bytes, bytes]))
     return msgspec.msgpack.Ext(code, bytes(data))

@@ -13,6 +13,7 @@ from jobs.validation import explained
 
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
 TopK = Annotated[int, Meta(ge=1, le=1_000)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
 Encoding = Literal["float", "base64"]
 """Of vectors in an output: lists of numbers, or the base64 of each vector's little-endian float32."""
 

@@ -21,7 +21,7 @@ from tests.api.api_process import mounted
 from tests.conftest import written
 from tests.jobs.media.samples import image, sound
 from tests.ledger import JobQueue
-from tests.web import Web, ok, serving
+from tests.web import Answer, Web, ok, serving
 
 PNG, JPEG = image("PNG"), image("JPEG")
 CLOSED = "inputs: the link cannot be fetched: its host cannot be reached, or is not a public one"
@@ -42,8 +42,13 @@ def settings(redis_url: str, tmp_path: Path) -> Settings:
     """The operator allows every host, and of closed networks this machine's address."""
     models = tmp_path / "models.toml"
     models.write_text(MODELS)
-    allowed = {"fetch_links": "*", "outbound_networks": "127.0.0.1"}
-    return Settings(redis_url=redis_url, data_dir=tmp_path, models_file=models, **allowed)
+    return Settings(
+        redis_url=redis_url,
+        data_dir=tmp_path,
+        models_file=models,
+        fetch_links="*",
+        outbound_networks="127.0.0.1",
+    )
 
 
 @pytest.fixture
@@ -155,7 +160,7 @@ async def _headers(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
-WRONG = {
+WRONG: dict[str, tuple[bytes | Answer, str]] = {
     "a redirect": (
         b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
         "it leads to another link",

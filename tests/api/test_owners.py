@@ -26,9 +26,12 @@ from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.walk import ERRORS, FORM, OWN_NAME, WALK, WHOSE, Ask
-from tests.ledger import MODEL, SHARDS, JobQueue, ending, first_shard, heartbeat
+from tests.ledger import MODEL, SHARDS, JobQueue, ending, first_shard, heartbeat, with_files
 
 SECRET = "no-one-elses-business"  # noqa: S105 - in all that is Alice's
+
+FILE = "0-0.png"
+MEDIUM = SECRET.encode() * 1_000
 
 ERROR: dict[str, Any] = {
     "error": {"type": "urn:batchline:problem:input-failed", "title": "t", "detail": SECRET}
@@ -77,9 +80,11 @@ async def alices(settings: Settings, redis: ArqRedis) -> AsyncIterator[Alices]:
     settings = settings.model_copy(update={"lease": 600.0, "shards": SHARDS})
     queue = JobQueue(redis, settings, [MODEL, "shapes"], "host-1")
 
-    async def submit(**how: Any) -> str:
-        text = [f"{SECRET} {number}" for number in range(3)]
-        job = NewJob(MODEL, text, 3, {"note": SECRET}, "normal", keep_inputs=True, **how)
+    async def submit(*media: bytes, **how: Any) -> str:
+        text = [*media, *(f"{SECRET} {number}" for number in range(3 - len(media)))]
+        job = NewJob(
+            MODEL, text, 3, {"note": SECRET}, "normal", keep_inputs=True, has_media=bool(media), **how
+        )
         return (await queue.submit(job))[0].id
 
     alice = Sender("alice")
@@ -95,6 +100,10 @@ async def alices(settings: Settings, redis: ArqRedis) -> AsyncIterator[Alices]:
         [claimed], _ = await queue.claim(MODEL, 3)
         await queue.finish(MODEL, [ending(claimed, results)])
     await redis.delete(*[await queue.key(kind, ids["gone"]) for kind in (keys.RESULT, keys.JOB)])
+    ids["with files"] = await submit(MEDIUM, sender=alice, expires_in=None)
+    [claimed], _ = await queue.claim(MODEL, 3)
+    await queue.store([(claimed, FILE, MEDIUM)])
+    await queue.finish(MODEL, [with_files(ending(claimed, [OUTPUT] * 3))])
     ids["running"] = await submit(sender=alice, expires_in=None)
     [claimed], _ = await queue.claim(MODEL, 3)
     await queue.start([claimed])
@@ -122,6 +131,7 @@ def test_the_walk_has_every_route_and_every_parameter(settings: Settings) -> Non
     assert set(routes(settings)) == set(WALK)
     described = create_app(settings).openapi()["paths"]
     for path, calls in described.items():
+        path = path.replace("{place}", "{place:path}")
         for method, call in calls.items():
             asked = WALK[method.upper(), path]
             for given in call.get("parameters", []):
@@ -129,7 +139,7 @@ def test_the_walk_has_every_route_and_every_parameter(settings: Settings) -> Non
                 if given["in"] == "query":
                     assert any(f"{name}=" in ask.query for ask in asked) or name == "limit", (path, name)
                 elif given["in"] == "path":
-                    assert name == "job_id", "the walk must know every parameter of a path"
+                    assert name in ("job_id", "name", "place"), "the walk must know every parameter of a path"
 
 
 async def answer(
@@ -138,6 +148,7 @@ async def answer(
     """The answer, and its text and headers without the id that the request had."""
     method, path = route
     address = path.replace("{job_id}", job_id).replace("{name:path}", MODEL)
+    address = address.replace("{name}", FILE).replace("{place:path}", "0")
     query = ask.query.replace("{id}", job_id).replace("{tail}", job_id[-7:])
     how = dict(ask.how)
     if data := how.get("data"):

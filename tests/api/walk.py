@@ -37,6 +37,8 @@ WALK: dict[tuple[str, str], list[Ask]] = {
         Ask("", {"headers": {"accept": "application/x-ndjson"}}),
     ],
     ("GET", "/v1/jobs/{job_id}/events"): [Ask(), Ask("", {"headers": {"last-event-id": "succeeded.1"}})],
+    ("GET", "/v1/jobs/{job_id}/files/{name}"): [Ask(), Ask("", {"headers": {"range": "bytes=0-1"}})],
+    ("GET", "/v1/jobs/{job_id}/inputs/{place:path}"): asks(""),
     ("GET", "/v1/models"): asks(""),
     ("GET", "/v1/usage"): asks(
         "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"

@@ -27,7 +27,8 @@ to 32 x 32 pixels.
 ## Accuracy
 
 {share:.1f} % of {test_images} held-out images get the right digit, and {training:.1f} % of the
-{training_images:,} for training. The images of one writer may be in both sets. `metrics.json` has the figures.
+{training_images:,} for training. The images of one writer may be in both sets. `metrics.json` has the
+figures.
 
 ## Data
 

@@ -1,6 +1,7 @@
 """The digits of scikit-learn: 1,797 greyscale images of 8 x 8 pixels, 0 (paper) to 16 (ink)."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import PIL.Image
@@ -18,6 +19,7 @@ class Digits:
     labels: list[int]
 
 
+@cache
 def divide() -> tuple[Digits, Digits]:
     """Returns the training and the test set; both have the same share of each digit."""
     loaded = sklearn.datasets.load_digits()

@@ -31,6 +31,7 @@ class LengthMeter:
     def __init__(self, task: Task, loaded: Loaded) -> None:
         self._input = task.input
         self._passes = task.passes
+        self._unit_seconds = loaded.unit_seconds
         self.max_length = loaded.max_length
         self._tokenizer: Tokenizer | None = None
         self._chars_per_token = float(CHARS_PER_TOKEN)
@@ -41,10 +42,15 @@ class LengthMeter:
             self._tokenizer.no_truncation()
 
     async def measure(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[int]:
-        """Returns the cost of each input in tokens as the model reads them; 1 for all if one has no text."""
+        """Returns the cost of each input: tokens as the model reads them, or units of seconds.
+
+        If an input has neither, each input costs as many as its runs.
+        """
+        if self._unit_seconds is not None:
+            return await asyncio.to_thread(self._weigh, inputs)
         texts = self._texts(inputs)
         if texts is None:
-            return [1] * len(inputs)
+            return [self._passes(parameters)] * len(inputs)
         rows, numbers = texts
         if sum(map(len, rows)) <= INLINE_CHARS:
             counts = self._count(rows)
@@ -77,6 +83,9 @@ class LengthMeter:
             self._chars = DECAY * self._chars + sum(lengths)
             self._tokens = DECAY * self._tokens + tokens / self._passes(parameters)
             self._chars_per_token = self._chars / self._tokens
+
+    def _weigh(self, inputs: Sequence[Any]) -> list[int]:
+        return [self._input.weigh(one, self._unit_seconds) for one in inputs]
 
     def _texts(self, inputs: Sequence[Any]) -> tuple[list[str], list[int]] | None:
         """The texts of all inputs, and how many each input has; None if one has none."""

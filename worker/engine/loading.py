@@ -70,6 +70,7 @@ def load(
         pipeline.new_tokens,
         dict(pipeline.defaults),
         spec.definition.writes_files or pipeline.writes_files,
+        info.unit_seconds,
     )
 
 

@@ -12,6 +12,7 @@ from api.v1.submission import acceptance, large_json
 from api.v1.submission.acceptance import MAX_REQUEST_BYTES, THREAD_BYTES
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
+from jobs.media.values import media_bytes
 from jobs.schema import JobRequest, NewJob
 from jobs.settings import Settings
 from jobs.validation import explained
@@ -32,6 +33,8 @@ async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> N
     new = await acceptance.in_thread(parse_large, body, catalog)
     if isinstance(new.inputs, msgspec.Raw):
         bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
+    elif new.has_media:  # the base64 is gone; each medium is copied once more when it is sent
+        bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * media_bytes(new.inputs))
     return new
 
 

@@ -96,3 +96,7 @@ class Input(ABC):
         None if the cost does not depend on texts; all such inputs have the same cost.
         """
         return []
+
+    def weigh(self, item: Any, unit_seconds: float | None) -> int:
+        """Returns what an input without texts costs; `unit_seconds` of sound cost 1, if the model says so."""
+        return 1

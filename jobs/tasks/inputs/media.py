@@ -4,6 +4,7 @@ Only the engine decodes them. Here only their headers are read, so a medium that
 damaged, or larger than its header says; then its input alone fails.
 """
 
+import math
 from typing import Any, ClassVar
 
 from jobs.errors import InvalidRequest
@@ -11,6 +12,9 @@ from jobs.media import encoded, sizes
 from jobs.media.formats import Kind, of_kind, recognise
 from jobs.media.values import Link, Medium, Stored, links
 from jobs.tasks.inputs.base import Input, InputLimits
+
+USUAL_BYTES_PER_SECOND = 16_000
+"""Of compressed sound."""
 
 
 class Media(Input):
@@ -160,6 +164,16 @@ class Audio(Media):
         if rate is not None and rate > limits.max_sample_rate:
             limit = f"{limits.max_sample_rate:,}"
             self._refuse(f"{rate:,} samples a second", limit, "max_sample_rate", pointer)
+
+    def weigh(self, item: Any, unit_seconds: float | None) -> int:
+        """See Input. If the header does not say how long it is, a usual bit rate is assumed."""
+        if unit_seconds is None:
+            return 1
+        seconds = sizes.seconds_of(item) if isinstance(item, bytes) else None
+        if seconds is None:
+            size = item.size if isinstance(item, Stored) else len(item) if isinstance(item, bytes) else 0
+            seconds = size / USUAL_BYTES_PER_SECOND
+        return max(1, math.ceil(seconds / unit_seconds))
 
 
 class Video(Media):

@@ -7,6 +7,7 @@ from jobs.tasks.text.generation import TEXT_GENERATION
 from jobs.tasks.text.question_answering import QUESTION_ANSWERING
 from jobs.tasks.text.ranking import TEXT_RANKING
 from jobs.tasks.text.sentence_similarity import SENTENCE_SIMILARITY
+from jobs.tasks.text.table_question_answering import TABLE_QUESTION_ANSWERING
 
 TASKS = (
     TEXT_CLASSIFICATION,
@@ -15,6 +16,7 @@ TASKS = (
     SENTENCE_SIMILARITY,
     ZERO_SHOT_CLASSIFICATION,
     QUESTION_ANSWERING,
+    TABLE_QUESTION_ANSWERING,
     FILL_MASK,
     TEXT_GENERATION,
     TEXT_RANKING,

@@ -32,6 +32,10 @@ pipeline = "somewhere:Sounds"
 input = "audio"
 max_inputs = 1
 
+[models.moods]
+task = "text-classification"
+source = "no/such/folder"
+
 [models.ranks]
 task = "text-ranking"
 source = "no/such/folder"
@@ -157,6 +161,22 @@ async def test_a_record_has_a_field_for_each_name(client: httpx.AsyncClient) -> 
     wrong = parsed((await client.post("/submit", data=form | {"i.documents": " "})).text)
     assert [each["id"] for each in wrong.all(aria_invalid="true")] == ["i.documents"]
     assert "".join(map(str, wrong.one(id="i.query").children)).strip() == "q?"
+
+
+async def test_two_texts_are_one_input(client: httpx.AsyncClient) -> None:
+    page = parsed((await client.get("/try?model=moods")).text)
+    assert page.one(id="i.text_pair")["aria-describedby"] == "i.text_pair-hint"
+    form = {"model": "moods", "shown": "moods", "mode": "lines", "text": "one\ntwo"}
+    for second, inputs in (
+        ("", ["one", "two"]),
+        ("both", [{"text": "one", "text_pair": "both"}, {"text": "two", "text_pair": "both"}]),
+    ):
+        shown = parsed((await client.post("/try", data=form | {"i.text_pair": second})).text)
+        assert msgspec.json.decode(line(shown)[-1])["inputs"] == inputs
+        assert "".join(map(str, shown.one(id="i.text_pair").children)).strip() == second
+    long = form | {"mode": "one", "i.text_pair": "x" * 200_000}
+    wrong = parsed((await client.post("/submit", data=long)).text)
+    assert "exceed this model's limit" in wrong.one(id="text-error").text
 
 
 def test_the_same_files_make_the_same_job() -> None:

@@ -42,7 +42,7 @@ GARBAGE = {
     + bytes(8),
     "a stock payload of odd parts": msgspec.msgpack.encode({"t": 1, "f": [], "k": [1], "a": {}, "et": "x"}),
 }
-OF_A_JOB = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS)
+OF_A_JOB = (keys.JOB, keys.RESULT, keys.LEASE, keys.ATTEMPTS, keys.PROGRESS, keys.MEDIA, keys.FILES)
 
 
 async def spoil(redis: ArqRedis, name: str, data: str | bytes) -> None:

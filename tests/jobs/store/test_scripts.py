@@ -19,6 +19,7 @@ from jobs.owners import Limits, Sender
 from jobs.settings import Settings
 from jobs.store import lua
 from jobs.store.lua import Script, script
+from tests.jobs.ledger.test_media import LARGE, with_media
 from tests.jobs.ledger.test_queue import MODEL, ending, new_job
 from tests.jobs.monitored import Sent, monitored
 from tests.ledger import WATCHER, JobQueue, heartbeat
@@ -94,8 +95,10 @@ async def live(queue: JobQueue) -> None:
             ids.append((await queue.submit(new, job_id=new_id(number), watcher=WATCHER))[0].id)
         for job_id in ids:
             await queue.read(job_id, watcher=WATCHER)
-        claimed, _ = await queue.claim(MODEL, 5)
+        await queue.submit(with_media(LARGE), job_id=new_id(number))
+        claimed, _ = await queue.claim(MODEL, 6)
         await queue.start(claimed)
+        await queue.store([(claimed[0], "0-0.png", b"x")])
         await queue.renew(MODEL, claimed)
         noted = [Progress(job.id, job.token, 0, 1, 0, [b'{"index":0,"output":1}']) for job in claimed]
         await queue.note(noted)

@@ -12,6 +12,7 @@ quantized       linear layers in 8-bit integers
 files           files in outputs
 vectors         vectors in outputs, as numbers or base64
 staged          inputs that are decoded and preprocessed one by one, as images and sounds
+hypothesis      the template of a zero-shot task
 custom          a class of the operator
 text            tasks whose models read rows of tokens: packing, padding, passes on several cores
 vision          tasks on images and videos

@@ -1,6 +1,5 @@
 """Text classification, token classification, and classification by labels that the client names."""
 
-from string import Formatter
 from typing import Any, ClassVar
 
 import torch
@@ -9,6 +8,7 @@ import transformers
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
 from jobs.tasks.text.classification import TEXT_CLASSIFICATION
+from worker.engine.pipelines import hypothesis
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.encoding import plain
 from worker.engine.pipelines.interface import Prepared
@@ -115,7 +115,7 @@ class ZeroShotClassification(EncoderPipeline):
 
     def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         labels = parameters["candidate_labels"]
-        template = _checked(parameters.get("hypothesis_template", "This example is {}."))
+        template = hypothesis.checked(parameters.get("hypothesis_template", "This example is {}."))
         encoding = self._encode_pairs(texts, [template.format(label) for label in labels])
         options = {**self._postprocess_parameters(parameters), "labels": labels}
         return self._rows(texts, encoding, options)
@@ -153,21 +153,3 @@ class ZeroShotClassification(EncoderPipeline):
         if limit is not None and max(map(len, encoding["input_ids"])) > limit:
             raise InvalidRequest(f"a label leaves no room for the text in {limit} tokens")
         return encoding
-
-
-def _checked(template: str) -> str:
-    """Returns the template if it contains `{}` exactly once and no other field.
-
-    A client's template must not reach into objects (`{0.x}`) or ask for a gigabyte of blanks
-    (`{:>1000000000}`).
-    """
-    try:
-        fields = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
-    except ValueError:
-        fields = []
-    if fields != [("", "", None)]:
-        raise InvalidRequest(
-            "hypothesis_template must contain {} exactly once, where the label goes",
-            pointer="/parameters/hypothesis_template",
-        )
-    return template

@@ -1,0 +1,101 @@
+"""`/v1/jobs/{job_id}/files` and `/inputs`: the files of a job's outputs and the media of its inputs.
+
+Anybody may have made their content. So each is answered with the content type of its format, never another
+one, and a browser that shows it by itself runs nothing in it.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from api.edge import ranges
+from api.problems.problem import Refusal
+from api.services import Asking, Services, Shared
+from api.v1 import query
+from api.v1.attachment_descriptions import FILE, INPUT
+from api.waiting.large_results import HeldResults
+from jobs.ledger.attachments import Attachment
+from jobs.media import files
+from jobs.media.formats import PREFIX, recognise
+
+router = APIRouter(tags=["jobs"], dependencies=[Depends(query.check_declared)])
+
+HEADERS = {
+    "accept-ranges": "bytes",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; sandbox",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+OTHER = "application/octet-stream"
+"""The content type of what browsers only save."""
+
+
+@router.get("/v1/jobs/{job_id}/files/{name}", response_class=Response, **FILE)
+async def read_file(
+    job_id: str,
+    name: Annotated[str, Path(description="The file's name: the last part of the `url` in the output.")],
+    request: Request,
+    shared: Shared,
+    caller: Asking,
+) -> Response:
+    """Returns a file of one of the job's outputs, as long as the job's results can be read."""
+    found = await shared.ledger.attachments.file(job_id, name, sees=caller.sees)
+    if held := await _held(shared, found):
+        return _reply(request, held, files.content_type(name), f"{job_id}-{name}")
+    raise Refusal("not-found", f"job {job_id} has no file {name[:60]!r}")
+
+
+@router.get("/v1/jobs/{job_id}/inputs/{place:path}", response_class=Response, **INPUT)
+async def read_input(
+    job_id: str,
+    place: Annotated[
+        str,
+        Path(
+            description="The input's index, from 0. If it is a record: also the name of its medium, as in"
+            " `0/image`, and within a list that medium's index, as in `0/images/2`."
+        ),
+    ],
+    request: Request,
+    shared: Shared,
+    caller: Asking,
+) -> Response:
+    """Returns an image, a sound or a video of the job's inputs while they are kept.
+
+    That is until the job ends, or with `keep_inputs` as long as its results.
+    """
+    found = await shared.ledger.attachments.medium(job_id, place.split("/"), sees=caller.sees)
+    if held := await _held(shared, found):
+        known = recognise(held.part(0, min(PREFIX, held.size)))
+        name = f"{job_id}-input-{place.replace('/', '-')}.{known.extension if known else 'bin'}"
+        return _reply(request, held, known.content_type if known else OTHER, name)
+    raise Refusal("not-found", f"job {job_id} has no medium at {place[:60]!r}, or its inputs are not kept")
+
+
+async def _held(shared: Services, found: Attachment | None) -> HeldResults | None:
+    return None if found is None else await shared.large.attachment(found)
+
+
+def _reply(request: Request, held: HeldResults, content_type: str, name: str) -> Response:
+    """The content, or the requested part of it."""
+    part = ranges.requested(request, held.size)
+    start, end = part or (0, held.size)
+    how = "attachment" if content_type == OTHER else "inline"
+    safe = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)  # a stock client's id may be any text
+    headers = {
+        **HEADERS,
+        "content-length": str(end - start),
+        "content-disposition": f'{how}; filename="{safe}"',
+    }
+    if part:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{held.size}"
+
+    async def body() -> AsyncIterator[bytes]:
+        async for piece in held.pieces(start, end):
+            yield piece
+
+    return StreamingResponse(body(), 206 if part else 200, headers, content_type)

@@ -1,0 +1,89 @@
+"""Attachments: the media of a job's inputs and the files of its outputs, each read by itself.
+
+`sees` is the owner whose jobs the caller may see, or None for all (`ownership.py`).
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from jobs.ledger import keys
+from jobs.ledger.keys import Key
+from jobs.ledger.reading import Reading
+from jobs.ledger.shard import Shard
+from jobs.ledger.views import UNREADABLE
+from jobs.ledger.wire import decode_payload
+from jobs.media.values import Stored
+
+
+class Attachment(NamedTuple):
+    """A medium or a file that is kept. Its content is read when it is wanted, because it may be large."""
+
+    size: int
+    shard: Shard
+    job_id: str
+    content: bytes | None
+    """The content, if reading its place was reading it."""
+    kind: Key
+    field: str
+
+    async def read(self) -> bytes | None:
+        """Returns the content; None if it is gone by now. Raises QueueUnavailable."""
+        if self.content is not None:
+            return self.content
+        async with self.shard.integrity.intact():
+            found: bytes | None = await self.shard.redis.hget(  # type: ignore[misc]
+                self.shard.key(self.kind, self.job_id), self.field
+            )
+        return found
+
+
+class Attachments:
+    """Finds attachments. Raises JobNotFound, JobGone and QueueUnavailable, as the reads of a job."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    async def file(self, job_id: str, name: str, *, sees: str | None) -> Attachment | None:
+        """Returns a file of an output; None if there is none of that name."""
+        shard = await self._reading.shard_of(job_id, sees=sees)
+        async with shard.integrity.intact():
+            size = await shard.redis.hstrlen(shard.key(keys.FILES, job_id), name)  # type: ignore[misc]
+        return Attachment(size, shard, job_id, None, keys.FILES, name) if size else None
+
+    async def medium(self, job_id: str, place: Sequence[str], *, sees: str | None) -> Attachment | None:
+        """Returns a medium of the inputs; None if there is none at that place, or if it is not kept.
+
+        `place`: the index of the input, and within a record the name of the value, and within a list its
+        index. An input that was not given in a list has the index 0.
+        """
+        shard = await self._reading.shard_of(job_id, sees=sees)
+        async with shard.integrity.intact():
+            payload = await shard.redis.get(shard.key(keys.JOB, job_id))
+        match _at(payload or b"", place):
+            case Stored(size=size, index=index):
+                return Attachment(size, shard, job_id, None, keys.MEDIA, str(index))
+            case bytes(content):
+                return Attachment(len(content), shard, job_id, content, keys.MEDIA, "")
+        return None
+
+
+def _at(payload: bytes, place: Sequence[str]) -> Any:
+    """Returns what is at a place of a payload's inputs; None if there is no such place."""
+    try:
+        value: Any = decode_payload(payload).a[0]
+        if not isinstance(value, list):
+            value = [value]
+        for step in place:
+            value = value[_index(step)] if isinstance(value, list) else value[step]
+    except (*UNREADABLE, IndexError, TypeError, msgspec.MsgspecError):
+        return None
+    return value
+
+
+def _index(step: str) -> int:
+    """Raises ValueError for anything but the digits of an index."""
+    if not (step.isascii() and step.isdigit() and len(step) < 10):
+        raise ValueError(step)
+    return int(step)
