@@ -1,7 +1,7 @@
 """Reads a Hugging Face checkpoint's files without torch: reports missing files and finds the task."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,19 @@ _HEADS = {
 }
 """End of an architecture's name -> the tasks it may be trained for, the longest end first. Every model has
 features."""
+
+
+GENERAL = "text2text-generation"
+TEXT_TO_TEXT_TASKS = frozenset({"summarization", "translation", GENERAL})
+TEXT_TO_TEXT = {
+    **dict.fromkeys(("pegasus", "pegasus_x", "bigbird_pegasus"), "summarization"),
+    **dict.fromkeys(("marian", "m2m_100", "nllb-moe", "fsmt"), "translation"),
+    **dict.fromkeys(("seamless_m4t", "seamless_m4t_v2"), "translation"),
+    **dict.fromkeys(("t5", "mt5", "umt5", "longt5", "switch_transformers", "t5gemma", "encoder-decoder"), ""),
+    **dict.fromkeys(("bart", "mbart", "plbart", "led", "mvp", "prophetnet"), ""),
+    **dict.fromkeys(("blenderbot", "blenderbot-small"), GENERAL),
+}
+"""Types of models with an encoder and a decoder for texts -> their task; empty if it depends on the model."""
 
 
 def fault(folder: Path) -> str | None:
@@ -57,8 +70,13 @@ def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
     if not architecture:
         raise ConfigurationError(f"its {CONFIG} names no architecture, so its task is unknown")
     candidates = next((candidates for head, candidates in _HEADS.items() if architecture.endswith(head)), ())
-    if len(candidates) > 1:
-        task = _classification(config)
+    if "text2text-generation" in candidates:
+        task = _text_to_text(config, candidates)
+    elif len(candidates) > 1:
+        task = _classification(config) if "text-classification" in candidates else ""
+        if not task:
+            names = f"{', '.join(candidates[:-1])} or {candidates[-1]}"
+            raise ConfigurationError(f"it is a {architecture}, which may be for {names}")
     elif candidates:
         [task] = candidates
     else:
@@ -83,6 +101,19 @@ def _architecture(config: Mapping[str, Any]) -> str:
             return first
         case _:
             return ""
+
+
+def _text_to_text(config: Mapping[str, Any], candidates: Sequence[str]) -> str:
+    """Returns the task of a model with an encoder and a decoder; `text2text-generation` if it has several."""
+    kind = config.get("model_type")
+    if kind not in TEXT_TO_TEXT:  # it reads something else, such as images
+        others = [task for task in candidates if task not in TEXT_TO_TEXT_TASKS]
+        return others[0] if len(others) == 1 else ""
+    if task := TEXT_TO_TEXT[kind]:
+        return task
+    settings = config.get("task_specific_params")
+    tasks_named = {str(name).partition("_")[0] for name in settings} if isinstance(settings, dict) else set()
+    return tasks_named.pop() if len(tasks_named) == 1 and tasks_named < TEXT_TO_TEXT_TASKS else GENERAL
 
 
 def _features(config: Mapping[str, Any]) -> str:

@@ -124,6 +124,16 @@ class ModelSpec(BaseModel):
             'pipeline = "module:Class" instead (docs/custom-pipelines.md)'
         )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _languages_in_the_task(cls, given: Any) -> Any:
+        """`translation_en_to_fr` is `translation` with these languages as defaults."""
+        if isinstance(given, dict) and (languages := tasks.languages(given.get("task"))):
+            defaults = given.get("defaults", {})
+            if isinstance(defaults, dict):
+                return {**given, "task": "translation", "defaults": {**languages, **defaults}}
+        return given
+
     @model_validator(mode="after")
     def _one_way_to_run(self) -> "ModelSpec":
         if (self.task == tasks.CUSTOM) != (self.pipeline is not None):

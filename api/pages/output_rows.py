@@ -91,7 +91,7 @@ def _words(output: Any) -> list[Row]:
 
 def _texts(output: Any) -> list[Row]:
     match output:
-        case {"generated_text": str(text)}:
+        case {"generated_text": str(text)} | {"summary_text": str(text)} | {"translation_text": str(text)}:
             return [Row(shortened(text), None)]
     return []
 

@@ -18,6 +18,7 @@ from jobs.tasks.parameters import (
     without_required,
 )
 from jobs.tasks.task import Output, Task
+from jobs.tasks.text.text_to_text import languages
 
 __all__ = [
     "CUSTOM",
@@ -31,6 +32,7 @@ __all__ = [
     "custom_parameters",
     "custom_task",
     "find",
+    "languages",
     "of_model",
     "validate",
     "without_required",

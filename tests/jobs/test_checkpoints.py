@@ -21,6 +21,13 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("LlamaForCausalLM", "text-generation"),
         ("GPT2LMHeadModel", "text-generation"),
         ("BertModel", "feature-extraction"),
+        ("TapasForQuestionAnswering", "table-question-answering"),
+        ("ChineseCLIPModel", "zero-shot-image-classification"),
+        ("OwlViTForObjectDetection", "zero-shot-object-detection"),
+        ("ViltForQuestionAnswering", "visual-question-answering"),
+        ("LayoutLMForQuestionAnswering", "document-question-answering"),
+        ("LlavaForConditionalGeneration", "image-text-to-text"),
+        ("GitForCausalLM", "image-text-to-text"),
         ("RobertaForQuestionAnswering", "question-answering"),
         ("XLNetForQuestionAnsweringSimple", "question-answering"),
         ("ViTForImageClassification", "image-classification"),
@@ -55,6 +62,27 @@ def test_sentence_transformers_make_vectors(config: dict[str, Any]) -> None:
     assert checkpoints.task_of(config, sentence_vectors=True) == "feature-extraction"
 
 
+@pytest.mark.parametrize(
+    ("kind", "named", "task"),
+    [
+        ("t5", {"summarization": {}, "translation_en_to_de": {}}, "text2text-generation"),
+        ("t5", None, "text2text-generation"),
+        ("bart", {"summarization": {}}, "summarization"),
+        ("bart", {"conversational": {}}, "text2text-generation"),
+        ("mbart", {"translation_en_to_ro": {}, "translation_ro_to_en": {}}, "translation"),
+        ("pegasus", None, "summarization"),
+    ],
+)
+def test_a_model_of_texts_for_texts_may_name_its_task(kind: str, named: Any, task: str) -> None:
+    config = {
+        "architectures": ["XForConditionalGeneration"],
+        "model_type": kind,
+        "task_specific_params": named,
+    }
+    assert checkpoints.task_of(config, sentence_vectors=False) == task
+    assert checkpoints.mismatch(config, "summarization") is None
+
+
 @pytest.mark.parametrize("vectors", [False, True])
 def test_labels_of_entailment_are_for_zero_shot(vectors: bool) -> None:
     config = {"architectures": ["BartForSequenceClassification"], "id2label": NLI}
@@ -76,9 +104,14 @@ def test_one_label_may_be_the_score_of_a_pair() -> None:
         ({"architectures": None}, "names no architecture"),
         ({"architectures": []}, "names no architecture"),
         ({"architectures": "BertModel"}, "names no architecture"),
+        ({"architectures": ["T5ForSomethingElse"]}, "it is a T5ForSomethingElse, which no task"),
         (
-            {"architectures": ["T5ForConditionalGeneration"]},
-            "it is a T5ForConditionalGeneration, which no task",
+            {"architectures": ["NewForConditionalGeneration"], "model_type": "new"},
+            "it is a NewForConditionalGeneration, which no task",
+        ),
+        (
+            {"architectures": ["VisionEncoderDecoderModel"]},
+            "which may be for document-question-answering or image-text-to-text",
         ),
     ],
 )

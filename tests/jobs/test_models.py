@@ -227,6 +227,14 @@ def test_transformers_names_of_tasks_are_known(tmp_path: Path, written: str, tas
     assert spec_of(tmp_path, f'task = "{written}"\nsource = "here"').task == task
 
 
+def test_a_translation_may_name_its_languages(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, 'task = "translation_en_to_fr"\nsource = "here"\ndefaults = { num_beams = 2 }')
+    assert (spec.task, spec.defaults) == (
+        "translation",
+        {"src_lang": "en", "tgt_lang": "fr", "num_beams": 2},
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [

@@ -38,8 +38,9 @@ class Deadlines:
         """Returns the deadline of a batch of `texts`; `expected` is the time for its padded tokens."""
         if self._total_seconds:
             new_tokens = parameters.get("max_new_tokens", self._new_tokens)
+            rows = texts * parameters.get("num_beams", 1)
             expected = (
-                new_tokens * self._total_seconds / self._steps * max(1.0, texts * self._steps / self._rows)
+                new_tokens * self._total_seconds / self._steps * max(1.0, rows * self._steps / self._rows)
             )
         elif not self._measured:
             return self._minimum

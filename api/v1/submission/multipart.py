@@ -31,8 +31,9 @@ class Part:
     content_type: str
     """Without its parameters; empty if none was sent."""
     is_file: bool
-    """Whether it was sent with a file name."""
+    """Whether it was sent with a file name, which may be empty."""
     data: bytes
+    filename: str = ""
 
 
 class FormReader:
@@ -114,5 +115,14 @@ class FormReader:
         if encoding not in (b"binary", b"8bit", b"7bit"):
             raise InvalidRequest("content-transfer-encoding: send the parts of a form as they are (binary)")
         content_type = parse_options_header(self._headers.get(b"content-type"))[0].decode("latin-1")
-        self.parts.append(Part(name, content_type.lower(), b"filename" in options, bytes(self._data)))
+        filename = options.get(b"filename")
+        self.parts.append(
+            Part(
+                name,
+                content_type.lower(),
+                filename is not None,
+                bytes(self._data),
+                (filename or b"").decode("utf-8", "replace"),
+            )
+        )
         self._data = bytearray()

@@ -8,6 +8,7 @@ from jobs.tasks.text.question_answering import QUESTION_ANSWERING
 from jobs.tasks.text.ranking import TEXT_RANKING
 from jobs.tasks.text.sentence_similarity import SENTENCE_SIMILARITY
 from jobs.tasks.text.table_question_answering import TABLE_QUESTION_ANSWERING
+from jobs.tasks.text.text_to_text import SUMMARIZATION, TEXT2TEXT_GENERATION, TRANSLATION
 
 TASKS = (
     TEXT_CLASSIFICATION,
@@ -19,5 +20,8 @@ TASKS = (
     TABLE_QUESTION_ANSWERING,
     FILL_MASK,
     TEXT_GENERATION,
+    SUMMARIZATION,
+    TRANSLATION,
+    TEXT2TEXT_GENERATION,
     TEXT_RANKING,
 )

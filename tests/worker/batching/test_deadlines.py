@@ -44,6 +44,7 @@ def test_of_a_generation_it_is_the_time_of_its_steps() -> None:
     assert deadlines.seconds(1, {"max_new_tokens": 4_000}, 0.0) == pytest.approx(FACTOR * 800.0)
     assert deadlines.seconds(1, {}, 0.0) == pytest.approx(FACTOR * 200.0)
     assert deadlines.seconds(3, {}, 0.0) == pytest.approx(FACTOR * 600.0), "three texts at once"
+    assert deadlines.seconds(1, {"num_beams": 3}, 0.0) == pytest.approx(FACTOR * 600.0), "three beams"
 
 
 def test_steps_are_measured_as_batches_run() -> None:

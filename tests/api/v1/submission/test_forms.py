@@ -144,7 +144,7 @@ def test_a_form_in_pieces_is_the_same(size: int) -> None:
     for start in range(0, len(body), size):
         reader.write(body[start : start + size])
     reader.end()
-    assert reader.parts == [Part("inputs", "", False, b"text"), Part("inputs", "image/png", True, PNG)]
+    assert reader.parts == [Part("inputs", "", False, b"text"), Part("inputs", "image/png", True, PNG, "a")]
 
 
 @pytest.mark.parametrize("piece", [b"\r", b"\n", b"\r\n--xxxxxxxxxxxxxx", b"--", bytes(1)])

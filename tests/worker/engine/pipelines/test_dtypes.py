@@ -199,6 +199,10 @@ TASKS = {
     "regression": "text-classification",
     "text-ranking": "text-ranking",
     "question-answering": "question-answering",
+    "albert-features": "sentence-similarity",
+    "table-question-answering": "table-question-answering",
+    "t5": "summarization",
+    "nllb": "translation",
 }
 
 

@@ -12,6 +12,7 @@ from jobs.models import ModelSpec
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.text.base import Layout, TextPipeline
+from worker.engine.pipelines.text.endings import ends_of, until_end
 from worker.engine.pipelines.text.padding import pad_left
 
 _DEFAULT_NEW_TOKENS = 256
@@ -105,12 +106,13 @@ class TextGeneration(TextPipeline):
 
     def _records(self, part: Continued, options: dict[str, Any]) -> Iterator[list[Any]]:
         given, start = part.prompts, part.prompts.ids.shape[1]
+        ends = ends_of(self.model)
         for text, prompt, limit, sequences in zip(
             given.texts, given.tokens, given.limits, part.sequences, strict=True
         ):
             records: list[Any] = []
             for sequence in sequences:
-                new = self._until_end(sequence[start:].tolist()[:limit])
+                new = until_end(sequence[start:].tolist()[:limit], ends)
                 result = {
                     "generated_sequence": torch.tensor([[[*prompt, *new]]]),
                     "input_ids": torch.tensor([prompt]),
@@ -175,21 +177,6 @@ class TextGeneration(TextPipeline):
             )
         return int(config.max_length) - len(prompt)
 
-    def _until_end(self, tokens: list[int]) -> list[int]:
-        """Returns the tokens up to the end-of-text token; those after it are the batch's padding."""
-        ends = _as_set(self.model.generation_config.eos_token_id)
-        for i, token in enumerate(tokens):
-            if token in ends:
-                return tokens[: i + 1]
-        return tokens
-
     def _padding_token(self) -> int:
-        ends = sorted(_as_set(self.model.generation_config.eos_token_id))
         token = self.tokenizer.pad_token_id
-        return int(token) if token is not None else (ends or [0])[0]
-
-
-def _as_set(token: int | list[int] | None) -> set[int]:
-    if token is None:
-        return set()
-    return {token} if isinstance(token, int) else set(token)
+        return int(token) if token is not None else min(ends_of(self.model), default=0)

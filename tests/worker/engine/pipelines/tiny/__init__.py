@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.worker.engine.pipelines.tiny import audio, multimodal, tables, text, vision
+from tests.worker.engine.pipelines.tiny import audio, multimodal, tables, text, text_to_text, vision
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
     **text.BUILDERS,
     **tables.BUILDERS,
+    **text_to_text.BUILDERS,
     **vision.BUILDERS,
     **audio.BUILDERS,
     **multimodal.BUILDERS,
