@@ -19,8 +19,9 @@ from jobs.errors import ConfigurationError
 from jobs.monitoring import traces
 from jobs.process import heap, logs
 from jobs.process.orphans import die_with
-from jobs.settings import Settings, load_settings, warn_of_unknown
+from jobs.settings import Settings, load_settings
 from jobs.store.check import check
+from jobs.variables import warn_of_unknown
 
 log = structlog.get_logger("api")
 

@@ -30,6 +30,7 @@ from api.health.footprint_cache import FootprintCache
 from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
 from api.intake import Intake
+from api.links import Links
 from api.openapi import describe
 from api.pages import rendering
 from api.pages.interface import Pages
@@ -143,6 +144,7 @@ def create_app(
         finally:
             services.subscriber.release_all()
             await cancel(*background)
+            await services.links.aclose()
             await services.store.aclose()
 
     app = (CrossOriginApp if settings.cors_origins else App)(
@@ -203,7 +205,8 @@ def _services(
         large=LargeResults(ledger.reading, budget),
         observer=Observer(settings, store, ledger, roster, history),
         footprints=FootprintCache(ledger.shards),
-        intake=Intake(ledger, waiting, subscriber.process, metrics),
+        links=(links := Links(settings, catalog)),
+        intake=Intake(ledger, waiting, links, subscriber.process, metrics),
         metrics=metrics,
         usage=Usage(ledger.shards),
         owner_totals=OwnerTotals(ledger.shards),

@@ -1,7 +1,8 @@
 """Intake: submits the jobs of all dialects' requests.
 
 1. The dialect parses the request to a job.
-2. The job is submitted with its caller, a trace and its idempotency key, and counted in the metrics.
+2. Its links are fetched. It is submitted with its caller, a trace and its idempotency key, and counted in the
+   metrics.
 3. The memory of the request's body is released.
 4. The request waits for the job's end, for as long as its client asks.
 5. The dialect presents the job.
@@ -18,6 +19,7 @@ from api.access import rate_limits
 from api.access.caller import caller_of
 from api.dialect import Accepted, Call
 from api.edge import bodies
+from api.links import Links
 from api.waiting.waiting import Waiting
 from jobs.errors import JobTooLarge, LimitExceeded, QueueFull, UnknownModel
 from jobs.ledger import limiting
@@ -32,9 +34,12 @@ C = TypeVar("C")
 class Intake:
     """Submits jobs for all dialects."""
 
-    def __init__(self, ledger: Ledger, waiting: Waiting, process: str, metrics: ApiMetrics) -> None:
+    def __init__(
+        self, ledger: Ledger, waiting: Waiting, links: Links, process: str, metrics: ApiMetrics
+    ) -> None:
         """`process` is told when a job ends for which a request waits (`Subscriber.process`)."""
         self._ledger = ledger
+        self._links = links
         self._process = process
         self._waiting = waiting
         self._metrics = metrics
@@ -70,12 +75,13 @@ class Intake:
         `key` may equal `job_id`, if the id is the same each time the request is sent.
 
         What is left of the caller's limits is noted for the answer. Raises UnknownModel, and as
-        `Ledger.submit`.
+        `Links.fetched` and `Ledger.submit`.
         """
         caller = caller_of(request.scope)
         if caller.models and job.model not in caller.models:  # whatever its dialect has checked
             raise UnknownModel(f"no model named {job.model!r} is served", pointer="/model")
         sender = caller.sender
+        job = await self._links.fetched(job, request)
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:
                 if sender.owner or trace:

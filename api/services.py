@@ -14,6 +14,7 @@ from api.health.footprint_cache import FootprintCache
 from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
 from api.intake import Intake
+from api.links import Links
 from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
@@ -48,6 +49,7 @@ class Services:
     large: LargeResults
     observer: Observer
     footprints: FootprintCache
+    links: Links
     intake: Intake
     metrics: ApiMetrics
     usage: Usage

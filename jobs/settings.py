@@ -3,11 +3,8 @@
 Settings of a single model are in `models.toml` (`jobs/models.py`).
 """
 
-import difflib
 import ipaddress
-import os
 import re
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,18 +24,6 @@ MONTH = 30 * 86_400
 PREFIX = "BATCHLINE_"
 
 MALFORMED_KEY = "the secret must be bl_ and 43 letters, digits, - or _; `batchline keys secret` prints one"
-
-SETTINGS_CHECKED = f"{PREFIX}SETTINGS_CHECKED"
-"""Set for child processes: unknown variables have already been reported."""
-
-INTERNAL_VARIABLES = frozenset({SETTINGS_CHECKED, f"{PREFIX}STARTED_AS", f"{PREFIX}CRASH_AT"})
-"""Internal variables for our processes and tests; not settings for an operator."""
-
-CLIENT_VARIABLES = frozenset({f"{PREFIX}API_KEY"})
-"""Variables of `batchline top`, which is a client and does not read these settings."""
-
-_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)=|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?=")
-"""Variables that Kubernetes sets in a pod for each Service, for example one named `batchline-api`."""
 
 
 class Settings(BaseSettings):
@@ -96,6 +81,15 @@ class Settings(BaseSettings):
     durable_submit: Literal["memory", "disk", "replica"] = "memory"
     """When a submit is answered. `memory`: Redis has the job in memory (and syncs its append-only file, if it
     has one, each second). `disk`: the file is synced. `replica`: a replica has the job too."""
+
+    # Links to media
+    fetch_links: str = "off"
+    """Hosts whose links to media are fetched, separated by commas; `*.example.org` is every name below one,
+    `*` every public host."""
+    fetch_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """Most seconds for all links of one request."""
+    outbound_networks: str | None = None
+    """Addresses and networks that are not public but may be reached for a client, separated by commas."""
 
     # Admission: beyond these a submit is answered 503 with Retry-After
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
@@ -166,7 +160,10 @@ class Settings(BaseSettings):
     log_slow: Annotated[float, Field(gt=0)] = 30.0
     """Jobs that take at least this many seconds, from acceptance to end, are logged."""
 
-    @field_validator("admin_key", "admin_key_file", "trusted_proxies", "owner_header", mode="before")
+    @field_validator(
+        *("admin_key", "admin_key_file", "trusted_proxies", "owner_header", "outbound_networks"),
+        mode="before",
+    )
     @classmethod
     def _unset_if_empty(cls, given: object) -> object:
         return None if isinstance(given, str) and not given.strip() else given
@@ -178,7 +175,7 @@ class Settings(BaseSettings):
             raise PydanticCustomError("secret", MALFORMED_KEY)
         return given
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "outbound_networks")
     @classmethod
     def _networks(cls, given: str | None) -> str | None:
         for network in (given or "").split(","):
@@ -188,6 +185,17 @@ class Settings(BaseSettings):
                 raise PydanticCustomError(
                     "network", "give addresses and networks such as 10.0.0.7,10.1.0.0/16"
                 ) from None
+        return given
+
+    @field_validator("fetch_links")
+    @classmethod
+    def _hosts(cls, given: str) -> str:
+        for host in given.lower().split(","):
+            named = re.fullmatch(r"\s*((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+|\*)?\s*", host)
+            if not named or host.strip() in ("on", "true", "yes", "1"):
+                raise PydanticCustomError(
+                    "host", "give names of hosts such as cdn.example.org,*.example.net, * for all, or off"
+                )
         return given
 
     @field_validator("owner_header")
@@ -239,6 +247,11 @@ class Settings(BaseSettings):
         return "https" if self.tls_cert else "http"
 
     @property
+    def linked_hosts(self) -> frozenset[str]:
+        """Hosts whose links are fetched; empty if none are."""
+        return frozenset(host.strip().lower() for host in self.fetch_links.split(",")) - {"", "off"}
+
+    @property
     def longest_result_ttl(self) -> float:
         """Most seconds that a request may ask for. An unset `max_result_ttl` is no less than `result_ttl`."""
         return min(max(self.max_result_ttl, self.result_ttl), MONTH)
@@ -256,38 +269,3 @@ def load_settings() -> Settings:
         name = f"BATCHLINE_{fault['loc'][0]}".upper()
         given = "" if fault["loc"][0] == "admin_key" else f", not {fault['input']!r}"
         raise ConfigurationError(f"{name}: {fault['msg']}{given}") from None
-
-
-def warn_of_unknown(warn: Callable[[str], object]) -> None:
-    """Calls `warn` with a sentence for each `BATCHLINE_*` variable that is not a setting.
-
-    Only once for this program and its children. Not an error: another program may use the variable.
-    """
-    if os.environ.get(SETTINGS_CHECKED) != "1":
-        for sentence in unknown_variables(os.environ):
-            warn(sentence)
-        os.environ[SETTINGS_CHECKED] = "1"
-
-
-def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Returns a sentence for each, with the most similar setting. Contains no values: they may be secret."""
-    known = [name.upper() for name in Settings.model_fields]
-    sentences = []
-    for variable in sorted(environment):
-        name = variable.upper().removeprefix(PREFIX)
-        if (
-            name == variable.upper()
-            or name in known
-            or PREFIX + name in INTERNAL_VARIABLES | CLIENT_VARIABLES
-        ):
-            continue
-        if _KUBERNETES.search(f"{name}="):
-            continue
-        similar = difflib.get_close_matches(name, known, 1)
-        hint = (
-            f"did you mean {PREFIX}{similar[0]}?"
-            if similar
-            else "the settings are listed in docs/configuration.md"
-        )
-        sentences.append(f"{variable} is not a setting of Batchline; {hint}")
-    return sentences

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if value is not None:
             os.environ[f"BATCHLINE_{name}"] = str(value)
     from jobs.errors import ConfigurationError
-    from jobs.settings import load_settings, warn_of_unknown
+    from jobs.settings import load_settings
+    from jobs.variables import warn_of_unknown
     from standalone import single_model
     from standalone.stack import serve
     from standalone.terminal import say

@@ -32,7 +32,7 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="need
 
 @dataclass(frozen=True)
 class Certificates:
-    """A certificate for 127.0.0.1, signed by an authority that nobody else trusts."""
+    """A certificate for 127.0.0.1 and pictures.example, signed by an authority that nobody else trusts."""
 
     authority: Path
     certificate: Path
@@ -64,7 +64,7 @@ def make(folder: Path) -> Certificates:
     authority_key = folder / "ca.key"
     _openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority", made.authority, authority_key)
     signed_by = f"-CA {made.authority} -CAkey {authority_key}"
-    names = "-addext subjectAltName=IP:127.0.0.1"
+    names = "-addext subjectAltName=IP:127.0.0.1,DNS:pictures.example"
     _openssl(
         f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=server {names} {signed_by}",
         made.certificate,

@@ -25,9 +25,10 @@ from jobs.monitoring import traces
 from jobs.monitoring.roster import Roster
 from jobs.process import heap, logs
 from jobs.process.signals import StopSignals
-from jobs.settings import Settings, load_settings, warn_of_unknown
+from jobs.settings import Settings, load_settings
 from jobs.store.check import check
 from jobs.store.store import open_store
+from jobs.variables import warn_of_unknown
 from worker.batch_worker import BatchWorker
 from worker.supervisor.guard import EngineGuard
 

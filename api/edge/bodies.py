@@ -17,7 +17,7 @@ MEMORY_PER_BYTE = 2
 """Bytes of memory per byte of a body, which is copied into the queue's format and then into a payload.
 
 A medium in base64 has three quarters of its bytes. While it is decoded there are two more copies of it, of
-one body of this process at a time (`api/v1/submission.py`)."""
+one body of this process at a time (`api/v1/submission/`)."""
 STEP = 64 * 1024
 """Minimum bytes of a body that count as progress."""
 STEPS = 32

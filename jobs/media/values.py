@@ -9,7 +9,7 @@ media of somebody else's job.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -71,6 +71,19 @@ def changed(value: Any, change: Callable[[Medium], Any]) -> Any:
     if isinstance(value, dict):
         return {name: changed(entry, change) for name, entry in value.items()}
     return value
+
+
+def links(inputs: Any) -> Iterator[tuple[str, Link]]:
+    """Yields each link of a job's inputs with its JSON pointer in the request."""
+    yield from _links(inputs, "/inputs")
+
+
+def _links(value: Any, pointer: str) -> Iterator[tuple[str, Link]]:
+    if isinstance(value, Link):
+        yield pointer, value
+    elif isinstance(value, list | dict):
+        for name, entry in enumerate(value) if isinstance(value, list) else value.items():
+            yield from _links(entry, f"{pointer}/{name}")
 
 
 def media_bytes(inputs: Any) -> int:

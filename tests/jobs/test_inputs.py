@@ -67,7 +67,7 @@ def test_what_a_kind_accepts(spec: ModelSpec, given: Any) -> None:
         (LOOK, {"image": LANDSCAPE}, "expected an image or a list of them, each as base64", "/inputs/3"),
         (LOOK, "", "the image is empty: it has 0 bytes", "/inputs/3"),
         (LOOK, "Not an image, but a text.", "this is not base64", "/inputs/3"),
-        (LOOK, "https://example.org/a.png", "not fetched from URLs", "/inputs/3"),
+        (LOOK, "https://example.org/a.png", "a link is fetched only for a request", "/inputs/3"),
         (LOOK, "data:image/png," + JPEG, "must look like data:image/png;base64", "/inputs/3"),
         (
             LOOK,

@@ -10,7 +10,8 @@ import pytest
 
 from jobs.errors import ConfigurationError
 from jobs.process import watchdog
-from jobs.settings import load_settings, unknown_variables, warn_of_unknown
+from jobs.settings import load_settings
+from jobs.variables import unknown_variables, warn_of_unknown
 from tests.processes import ROOT
 
 
@@ -111,7 +112,7 @@ def test_it_is_said_once_for_a_program_and_those_that_it_starts(monkeypatch: pyt
     sentences: list[str] = []
     warn_of_unknown(sentences.append)
     warn_of_unknown(sentences.append)
-    code = "from jobs.settings import warn_of_unknown; warn_of_unknown(print)"
+    code = "from jobs.variables import warn_of_unknown; warn_of_unknown(print)"
     child = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert (len(sentences), child.stdout) == (1, b"")
 

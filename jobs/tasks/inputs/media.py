@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from jobs.errors import InvalidRequest
 from jobs.media import encoded, sizes
 from jobs.media.formats import Kind, of_kind, recognise
-from jobs.media.values import Link, Medium, Stored
+from jobs.media.values import Link, Medium, Stored, links
 from jobs.tasks.inputs.base import Input, InputLimits
 
 USUAL_BYTES_PER_SECOND = 16_000
@@ -35,7 +35,7 @@ class Media(Input):
 
     def accept(self, item: Any, limits: InputLimits, pointer: str) -> None:
         """See Input."""
-        self.admit(item, limits, pointer)
+        refuse_links(self.admit(item, limits, pointer), pointer)
 
     def admit(self, item: Any, limits: InputLimits, pointer: str) -> Medium:
         """See Input. What was admitted before is returned as it is, after the same checks."""
@@ -96,10 +96,7 @@ class Media(Input):
         """Returns the bytes of base64 or a data URL, or the link. Raises InvalidRequest."""
         self.check(item, pointer)
         if encoded.is_url(item):
-            raise InvalidRequest(
-                f"inputs: {self.kind} data is not fetched from URLs; send it as base64 or a data URL",
-                pointer=pointer,
-            )
+            return Link(item)
         if encoded.size(item) > limits.max_input_bytes + 1_000:  # before it is decoded
             self._refuse_size(encoded.size(item), limits, pointer)
         try:
@@ -134,6 +131,12 @@ class Media(Input):
             f" send a smaller one, or raise {setting} in models.toml",
             pointer=pointer,
         )
+
+
+def refuse_links(admitted: Any, pointer: str) -> None:
+    """Raises InvalidRequest for an input with a link where nobody fetches it: in an example, in a queue."""
+    if any(links(admitted)):
+        raise InvalidRequest("inputs: a link is fetched only for a request to the API", pointer=pointer)
 
 
 class Image(Media):

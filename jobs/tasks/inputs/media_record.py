@@ -7,7 +7,7 @@ import msgspec
 
 from jobs.media.values import Link, Stored
 from jobs.tasks.inputs.base import InputLimits
-from jobs.tasks.inputs.media import Media
+from jobs.tasks.inputs.media import Media, refuse_links
 from jobs.tasks.inputs.record import Record
 
 
@@ -38,7 +38,7 @@ class MediaRecord(Record):
 
     def accept(self, item: Any, limits: InputLimits, pointer: str) -> None:
         """See Input."""
-        self.admit(item, limits, pointer)
+        refuse_links(self.admit(item, limits, pointer), pointer)
 
     def admit(self, item: Any, limits: InputLimits, pointer: str) -> Any:
         """See Input."""

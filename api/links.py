@@ -1,0 +1,203 @@
+"""Fetches the media of a job whose request has links to them, after the job was validated.
+
+A fetched medium is checked like one that was sent. All links of a request are bounded in number, bytes and
+time, and those of the process in number. Errors do not say what is in the server's network.
+"""
+
+import asyncio
+import re
+
+import httpx
+from msgspec.structs import replace
+from starlette.requests import Request
+
+from api.edge import bodies
+from jobs.catalog import ModelCatalog
+from jobs.errors import InvalidRequest
+from jobs.inputs import admit_inputs
+from jobs.media.values import Link, Medium, changed, links
+from jobs.outbound.addresses import Addresses
+from jobs.outbound.transport import OutboundTransport
+from jobs.schema import NewJob
+from jobs.settings import Settings
+
+MAX_LINKS = 32
+"""Most different links of one request."""
+MAX_URL = 8_000
+"""Most characters of a link."""
+AT_ONCE = 4
+"""Links of one request that are fetched at once."""
+PROCESS_AT_ONCE = 32
+"""Links that the process fetches at once."""
+CONNECT_SECONDS = 5.0
+
+HEADERS = {"user-agent": "batchline", "accept": "*/*", "accept-encoding": "identity", "connection": "close"}
+
+
+class Links:
+    """Fetches links, if the operator allows it."""
+
+    def __init__(
+        self, settings: Settings, catalog: ModelCatalog, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """`transport` replaces the network in tests."""
+        self._hosts = settings.linked_hosts
+        self._catalog = catalog
+        self._seconds = settings.fetch_timeout
+        self._most = settings.max_request_bytes
+        self._slots = asyncio.Semaphore(PROCESS_AT_ONCE)
+        if transport is None and self._hosts:
+            addresses = Addresses(settings.outbound_networks)
+            transport = OutboundTransport(addresses, max_connections=PROCESS_AT_ONCE)
+        self._transport = transport
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def fetched(self, job: NewJob, request: Request) -> NewJob:
+        """The job with the media in place of their links. It is returned as it is if there are none.
+
+        The bytes are added to the memory of the request's body. Raises InvalidRequest with the pointer of a
+        link; OverBudget.
+        """
+        found = list(links(job.inputs)) if job.has_media else []
+        if not found:
+            return job
+        first = {link.url: pointer for pointer, link in reversed(found)}
+        if self._hosts and len(first) > MAX_LINKS:
+            raise InvalidRequest(f"inputs: a request may have {MAX_LINKS} links, not {len(first)}", "/inputs")
+        urls = {text: self._checked(text, pointer) for text, pointer in first.items()}
+        spec = self._catalog[job.model]
+        download = _Download(request, spec.limits.max_input_bytes, self._most)
+        media = await self._all(urls, first, download)
+
+        def medium(value: Medium) -> Medium:
+            return media[value.url] if isinstance(value, Link) else value
+
+        # in a thread, because a hostile header takes milliseconds
+        inputs, _ = await asyncio.to_thread(admit_inputs, changed(job.inputs, medium), spec)
+        return replace(job, inputs=inputs)
+
+    def _checked(self, text: str, pointer: str) -> httpx.URL:
+        """The link as a URL. Raises InvalidRequest if it is not allowed."""
+        if not self._hosts:
+            raise InvalidRequest(
+                "inputs: this server fetches no links (BATCHLINE_FETCH_LINKS); send the bytes, base64 or a"
+                " data URL",
+                pointer,
+            )
+        if len(text) > MAX_URL:
+            raise InvalidRequest(f"inputs: the link has more than {MAX_URL} characters", pointer)
+        try:
+            url = httpx.URL(text.strip()).copy_with(fragment=None)
+            host = url.raw_host.decode("ascii").lower()
+        except (httpx.InvalidURL, ValueError):
+            raise InvalidRequest("inputs: the link is not a valid URL", pointer) from None
+        if url.scheme not in ("http", "https") or not host:
+            raise InvalidRequest("inputs: a link must begin with http:// or https:// and a host", pointer)
+        if url.port is not None and not 0 < url.port < 65_536:
+            raise InvalidRequest("inputs: the link's port is not between 1 and 65535", pointer)
+        if url.userinfo:
+            raise InvalidRequest("inputs: a link must not contain a user name or a password", pointer)
+        if not any(_fits(host, allowed) for allowed in self._hosts):
+            raise InvalidRequest(
+                "inputs: this server does not fetch links to this host (BATCHLINE_FETCH_LINKS)", pointer
+            )
+        return url
+
+    async def _all(
+        self, urls: dict[str, httpx.URL], pointers: dict[str, str], download: "_Download"
+    ) -> dict[str, bytes]:
+        own = asyncio.Semaphore(AT_ONCE)
+
+        async def one(text: str) -> bytes:
+            async with own, self._slots:
+                return await self._one(urls[text], pointers[text], download)
+
+        tasks = {text: asyncio.create_task(one(text)) for text in urls}
+        try:
+            async with asyncio.timeout(self._seconds):
+                await asyncio.gather(*tasks.values())
+        except TimeoutError:
+            late = next((text for text, task in tasks.items() if task.cancelled()), next(iter(tasks)))
+            raise _refused(
+                f"it was not received within {self._seconds:g} s (BATCHLINE_FETCH_TIMEOUT)", pointers[late]
+            ) from None
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return {text: task.result() for text, task in tasks.items()}
+
+    async def _one(self, url: httpx.URL, pointer: str, download: "_Download") -> bytes:
+        assert self._transport is not None
+        seconds = {"connect": CONNECT_SECONDS} | dict.fromkeys(("read", "write", "pool"), self._seconds)
+        asked = httpx.Request("GET", url, headers=HEADERS, extensions={"timeout": seconds})
+        try:
+            response = await self._transport.handle_async_request(asked)
+            try:
+                return await download.read(response, pointer)
+            finally:
+                await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise _refused("its host cannot be reached, or is not a public one", pointer) from None
+        except (httpx.HTTPError, httpx.StreamError):
+            raise _refused("its host does not answer as HTTP, or ended the answer early", pointer) from None
+
+
+class _Download:
+    """Reads answers within the limits of one request."""
+
+    def __init__(self, request: Request, most_each: int, most: int) -> None:
+        self._share = bodies.share_of(request)
+        self._most_each, self._most = most_each, most
+        self._received = 0
+
+    async def read(self, response: httpx.Response, pointer: str) -> bytes:
+        """The body of the answer. Raises InvalidRequest; OverBudget."""
+        if 300 <= response.status_code < 400:
+            raise _refused("it leads to another link, which is not followed; send that one", pointer)
+        if response.status_code != 200:
+            raise _refused(f"its host answers {response.status_code}", pointer)
+        if response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+            raise _refused("its host compresses the answer, although it was not asked to", pointer)
+        announced = response.headers.get("content-length", "")
+        self._check(int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0, 0, pointer)
+        body = bytearray()
+        async for piece in _stream(response):
+            self._check(len(body) + len(piece), len(piece), pointer)
+            self._received += len(piece)
+            self._share.resize(self._share.size + bodies.MEMORY_PER_BYTE * len(piece))
+            body += piece
+        return bytes(body)
+
+    def _check(self, size: int, more: int, pointer: str) -> None:
+        if size > self._most_each:
+            raise _refused(
+                f"it has more bytes than this model's limit of {self._most_each:,}; raise max_input_bytes in"
+                " models.toml",
+                pointer,
+            )
+        if self._received + more > self._most:
+            raise _refused(
+                f"the links of one request may have {self._most:,} bytes (BATCHLINE_MAX_REQUEST_BYTES)",
+                pointer,
+            )
+
+
+def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return response.stream
+
+
+def _refused(reason: str, pointer: str) -> InvalidRequest:
+    return InvalidRequest(f"inputs: the link cannot be fetched: {reason}", pointer)
+
+
+def _fits(host: str, allowed: str) -> bool:
+    """Whether a host is one of the allowed: `*`, a name, or `*.example.org` for every name below one."""
+    if allowed == "*" or host.rstrip(".") == allowed:
+        return True
+    return allowed.startswith("*.") and host.rstrip(".").endswith(allowed[1:])

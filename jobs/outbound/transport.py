@@ -1,0 +1,90 @@
+"""An httpx transport that connects only to addresses that it has checked.
+
+1. The name is looked up once, by threads of its own: a slow name server delays nothing else.
+2. Each address is checked. The request goes to the first allowed one that accepts a connection.
+3. `Host` and TLS keep the name, so certificates are verified against it.
+
+So a name that changes its address between the check and the connection (DNS rebinding) gains nothing. It
+follows no redirects, uses no proxies, keeps no cookies and no connections.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import httpx
+
+from jobs.outbound.addresses import Addresses
+
+MAX_LOOKUPS = 8
+"""Names that are looked up at once. A thread cannot be interrupted, so more wait."""
+MAX_TRIES = 3
+"""Addresses of one name that are tried."""
+
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+class Unreachable(httpx.ConnectError):
+    """The name has no address, or none that is allowed, or none accepts connections: it is not said which."""
+
+
+class OutboundTransport(httpx.AsyncBaseTransport):
+    """Sends requests to allowed addresses only. The body of a request must be bytes. For one event loop."""
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        *,
+        max_connections: int,
+        lookup: Lookup | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """`lookup` returns the addresses of a name; `context` is for TLS. Both have defaults."""
+        self._addresses = addresses
+        self._threads = ThreadPoolExecutor(MAX_LOOKUPS, "lookup")
+        self._lookup = lookup or self._look_up
+        # no connections are kept: they belong to an address, and a name there would use another one's
+        limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=0)
+        verify = context or httpx.create_ssl_context()
+        self._inner = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Sends the request. Raises httpx.TransportError; Unreachable."""
+        url = request.url
+        if url.scheme not in ("http", "https"):
+            raise httpx.UnsupportedProtocol("only http and https", request=request)
+        name = url.raw_host.decode("ascii")
+        port = url.port or (443 if url.scheme == "https" else 80)
+        for address in await self._allowed(name, port) if port < 65_536 else ():
+            pinned = httpx.Request(
+                request.method,
+                url.copy_with(host=address),
+                headers=request.headers,  # with the name as Host
+                stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": name},
+            )
+            try:
+                return await self._inner.handle_async_request(pinned)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        raise Unreachable("the host cannot be reached", request=request)
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._inner.aclose()
+
+    async def _allowed(self, name: str, port: int) -> list[str]:
+        try:
+            found = await self._lookup(name, port)
+        except (OSError, UnicodeError):
+            return []
+        return [address for address in found if self._addresses.allow(address)][:MAX_TRIES]
+
+    async def _look_up(self, name: str, port: int) -> list[str]:
+        look_up = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
