@@ -31,9 +31,9 @@ class Source(Protocol):
         ...
 
 
-def post(path: str, body: bytes) -> bytes:
-    """Returns the bytes of a JSON request."""
-    head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+def post(path: str, body: bytes, content_type: str = "application/json") -> bytes:
+    """Returns the bytes of a request."""
+    head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

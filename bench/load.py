@@ -23,8 +23,9 @@ class ClosedLoop:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        bodies = plan.media or [body.encode() for body in plan.bodies]
         self.requests = [
-            Request(number, post(plan.path, body.encode())) for number, body in enumerate(plan.bodies)
+            Request(number, post(plan.path, body, plan.content_type)) for number, body in enumerate(bodies)
         ]
         self.contains = plan.contains.encode()
         self.keep = set(plan.keep)

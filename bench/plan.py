@@ -9,6 +9,7 @@ class Plan(msgspec.Struct):
     clients: int
     seconds: float
     bodies: list[str]
+    """JSON."""
     contains: str
     """Text that a correct answer contains."""
     warm_up: float = 1.0
@@ -19,6 +20,9 @@ class Plan(msgspec.Struct):
     """Most seconds for the whole run."""
     keep: list[int] = []
     """Indices of the bodies whose last answers are returned."""
+    media: list[bytes] = []
+    """Bodies in place of JSON."""
+    content_type: str = "application/json"
 
 
 class Load(msgspec.Struct):

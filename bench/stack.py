@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.ceiling import model_folder
 from bench.errors import BenchError
 from jobs.catalog import load_catalog
+from jobs.models import ModelSpec
 from tests import processes, valkey
 
 MODELS = """\
@@ -115,9 +116,8 @@ def running(
         assert server.process is not None
         wait_until_listening(port, "/health/live")
         stack = Stack(port, server.url(), api, workers, server.process.pid)
-        for model in load_catalog(file).specs:
-            _answers(port, model)
-            stack.settled(model, 1)
+        for spec in load_catalog(file).specs.values():
+            stack.settled(spec.name, _answers(port, spec))
         yield stack
 
 
@@ -146,8 +146,10 @@ def wait_until_listening(port: int, path: str) -> None:
             time.sleep(0.05)
 
 
-def _answers(port: int, model: str) -> None:
-    job = {"model": model, "inputs": "Are you there?"}
+def _answers(port: int, spec: ModelSpec) -> int:
+    """Waits for the answer to the task's example; returns the number of its inputs. Raises BenchError."""
+    job = {"model": spec.name, **spec.definition.example}
     answer = httpx.post(f"http://127.0.0.1:{port}{PATH}", json=job, timeout=READY)
     if answer.status_code != 200 or answer.json()["status"] != "succeeded":
-        raise BenchError(f"{model} does not answer: {answer.status_code} {answer.text[:300]}")
+        raise BenchError(f"{spec.name} does not answer: {answer.status_code} {answer.text[:300]}")
+    return int(answer.json()["counts"]["total"])

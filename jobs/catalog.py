@@ -87,8 +87,14 @@ def load_catalog(path: Path) -> ModelCatalog:
         with contextlib.suppress(
             ConfigurationError, sentence_transformers.Unsupported
         ):  # the worker reports it
-            if spec.task == "feature-extraction" and (folder := catalog.local_source(spec)):
-                spec.trained_defaults.update(sentence_transformers.read(folder, spec.defaults).defaults)
+            if spec.task in sentence_transformers.TASKS and (folder := catalog.local_source(spec)):
+                trained, known = (
+                    sentence_transformers.read(folder, spec.defaults).defaults,
+                    spec.parameter_type,
+                )
+                spec.trained_defaults.update(
+                    {name: trained[name] for name in known.__struct_fields__ if name in trained}
+                )
     return catalog
 
 

@@ -16,8 +16,8 @@ _HEADS = {
     head: [task.name for task in tasks.TASKS.values() if head in task.heads]
     for head in sorted({head for task in tasks.TASKS.values() for head in task.heads}, key=len, reverse=True)
 }
-"""End of an architecture's name -> the tasks it may be trained for, the longest end first. Every text model
-has features."""
+"""End of an architecture's name -> the tasks it may be trained for, the longest end first. Every model has
+features."""
 
 
 def fault(folder: Path) -> str | None:
@@ -62,7 +62,7 @@ def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
     elif candidates:
         [task] = candidates
     else:
-        task = "feature-extraction" if architecture.endswith("Model") else ""
+        task = _features(config) if architecture.endswith("Model") else ""
     if task not in tasks.TASKS:
         raise ConfigurationError(f"it is a {architecture}, which no task supports")
     return task
@@ -83,6 +83,12 @@ def _architecture(config: Mapping[str, Any]) -> str:
             return first
         case _:
             return ""
+
+
+def _features(config: Mapping[str, Any]) -> str:
+    """Returns the task of a model without a head, by what it reads."""
+    sees = "num_channels" in config and "vocab_size" not in config
+    return "image-feature-extraction" if sees else "feature-extraction"
 
 
 def _classification(config: Mapping[str, Any]) -> str:

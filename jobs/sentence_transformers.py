@@ -14,6 +14,9 @@ import msgspec
 
 T = TypeVar("T")
 
+TASKS = frozenset({"feature-extraction", "sentence-similarity"})
+"""The tasks that make such vectors."""
+
 MODULES = "modules.json"
 PROMPTS = "config_sentence_transformers.json"
 TRANSFORMER = tuple(

@@ -28,7 +28,7 @@ KINDS = {
 _place = re.compile(r"^(?P<message>.*) - at `(?:key` in `)?\$(?P<path>[^`]*)`$", re.DOTALL)
 _unknown = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _missing = re.compile(r"^Object missing required field `(?P<name>\w+)`$")
-_choice = re.compile(r"^Invalid enum value (?P<got>.*)$", re.DOTALL)
+_choice = re.compile(r"^Invalid (?:enum )?value (?P<got>.*)$", re.DOTALL)
 _type = re.compile(r"^Expected `[^`]*`, got `(?P<got>\w+)`$")
 
 
@@ -37,30 +37,31 @@ def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct], of: st
 
     The pointer is that of the wrong part, or of the whole if a member is unknown or missing.
     """
-    declared, raw = properties(kind), str(error)
-    above = f"/{of}" if of else ""
-    if found := _unknown.match(raw):
-        known = f"{'is' if len(declared) == 1 else 'are'} {_joined(declared, 'and') or 'none'}"
-        unknown = f"{_quoted(found['name'])} is unknown; there {known}"
-        return InvalidRequest(f"{of}: {unknown}" if of else unknown, pointer=above or None)
-    if found := _missing.match(raw):
-        expected = wanted(declared[found["name"]])
-        missing = f"{found['name']} is missing{f'; give {expected}' if expected else ''}"
-        return InvalidRequest(f"{of}: {missing}" if of else missing, pointer=above or None)
+    raw = str(error)
     place = _place.match(raw)
     message, path = (place["message"], place["path"]) if place else (raw, "")
     path = path.partition("[...]")[0]  # msgspec does not name the key of an object's value
     parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)
-    pointer = above + "".join(f"/{name or index}" for name, index in parts)
-    expected, received = wanted(_part(declared, parts)) if parts else "an object", _received(message)
+    pointer = (f"/{of}" if of else "") + "".join(f"/{name or index}" for name, index in parts)
+    part = _part({"type": "object", "properties": properties(kind)}, parts)
+    if found := _unknown.match(message):
+        declared = _fields(part)
+        known = f"{'is' if len(declared) == 1 else 'are'} {_joined(declared, 'and') or 'none'}"
+        unknown = f"{_quoted(found['name'])} is unknown; there {known}"
+        return InvalidRequest(f"{pointer[1:]}: {unknown}" if pointer else unknown, pointer=pointer or None)
+    if found := _missing.match(message):
+        expected = wanted(_fields(part).get(found["name"], {}))
+        missing = f"{found['name']} is missing{f'; give {expected}' if expected else ''}"
+        return InvalidRequest(f"{pointer[1:]}: {missing}" if pointer else missing, pointer=pointer or None)
+    expected, received = wanted(part), _received(message)
     sentence = f"give {expected}{received}" if expected and (parts or received) else message
     return InvalidRequest(f"{pointer[1:] or 'the body'}: {sentence}", pointer=pointer or None)
 
 
 def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Returns the JSON Schema of each field, with choices in declaration order."""
+    """Returns the JSON Schema of each field, with choices in declaration order, and without references."""
     _, components = msgspec.json.schema_components([kind])
-    found: dict[str, Any] = components[kind.__name__].get("properties", {})
+    found: dict[str, Any] = _inlined(components[kind.__name__].get("properties", {}), components)
     for name, hint in get_type_hints(kind).items():
         for each in (hint, *get_args(hint)):
             if get_origin(each) is Literal and "enum" in found[name]:  # msgspec sorts them
@@ -71,6 +72,10 @@ def properties(kind: type[msgspec.Struct]) -> dict[str, Any]:
 def wanted(declared: Mapping[str, Any]) -> str:
     """Describes what a JSON Schema accepts; empty if it accepts anything."""
     schema, nullable = without_null(declared)
+    if not schema and "anyOf" in declared:
+        each = [wanted(option) for option in declared["anyOf"] if option != {"type": "null"}]
+        words = _joined(dict.fromkeys(each), "or") if all(each) else ""
+        return f"{words}, or null" if words and nullable else words
     match schema:
         case {"enum": choices}:
             words = _joined(map(str, choices), "or")
@@ -118,19 +123,53 @@ def text(schema: Mapping[str, Any]) -> str:
     return f"a text of {many} characters" if many else "a text"
 
 
-def _part(declared: Mapping[str, Any], parts: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
+def _part(schema: Mapping[str, Any], parts: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
     """Returns the schema at that place, given as names and indices; empty if unknown."""
-    part: Mapping[str, Any] = {"properties": declared}
-    for name, _ in parts:
-        part, _ = without_null(part)
-        part = part.get("properties", {}).get(name, {}) if name else part.get("items", {})
-    return part
+    for name, index in parts:
+        schema = _fields(schema).get(name, {}) if name else _entry(schema, int(index))
+    return schema
+
+
+def _fields(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the schemas of an object's fields; those of all objects that it may be."""
+    found: dict[str, Any] = {}
+    for option in schema.get("anyOf", [schema]):
+        for name, field in option.get("properties", {}).items():
+            choices = [*found.get(name, {}).get("enum", ()), *field.get("enum", ())]
+            found[name] = {**field, "enum": choices} if choices else field
+    return found
+
+
+def _entry(schema: Mapping[str, Any], index: int) -> Mapping[str, Any]:
+    """Returns the schema of a list's entry."""
+    for option in schema.get("anyOf", [schema]):
+        entries = option.get("prefixItems", ())
+        if index < len(entries):
+            return entries[index]  # type: ignore[no-any-return]
+        if option.get("items"):
+            return option["items"]  # type: ignore[no-any-return]
+    return {}
+
+
+def _inlined(schema: Any, components: Mapping[str, Any]) -> Any:
+    """Returns the schema with the definitions in place of references to them."""
+    if isinstance(schema, list):
+        return [_inlined(entry, components) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(components[schema["$ref"].rpartition("/")[2]], components)
+    return {
+        name: _inlined(value, components)
+        for name, value in schema.items()
+        if name != "discriminator" or "anyOf" not in schema
+    }
 
 
 def _list(schema: Mapping[str, Any]) -> str:
     least, most, item = schema.get("minItems", 0), schema.get("maxItems"), schema.get("items", {})
     many = "" if most is None else f"{least} to {most:,} " if least else f"up to {most:,} "
-    if item.get("type") != "string":
+    if not item or item.get("type") != "string":
         return "a list"
     each = f"{text(item).removeprefix('a text')} each" if "maxLength" in item else ""
     return f"a list of {many}texts{each}"

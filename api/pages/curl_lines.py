@@ -1,7 +1,9 @@
 """Makes curl commands for a shell, which send the same requests as a page."""
 
 import shlex
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
@@ -29,6 +31,54 @@ def posted(request: Request, path: str, body: str, wait: int = 10) -> str:
         f"curl -s {shlex.quote(_url(request, path))}{key(request)}"
         f" -H 'Content-Type: application/json' -H 'Prefer: wait={wait}' -d {shlex.quote(body)}"
     )
+
+
+class Part(NamedTuple):
+    """One part of a form: a file by its name, or a text or JSON by its value."""
+
+    name: str
+    value: str
+    kind: Literal["file", "text", "json"] = "text"
+
+
+def of_file(
+    request: Request, model: str, filename: str, content_type: str, keep: bool = True, wait: int = 10
+) -> str:
+    """A command that submits one file as it is. The file `-` is what the shell pipes to it."""
+    path = f"/v1/jobs?{urlencode({'model': model} | ({'keep_inputs': 'true'} if keep else {}))}"
+    return (
+        f"curl -s {shlex.quote(_url(request, path))}{key(request)}"
+        f" -H {shlex.quote(f'Content-Type: {content_type}')} -H 'Prefer: wait={wait}'"
+        f" --data-binary {shlex.quote(f'@{filename}')}"
+    )
+
+
+def again(request: Request, model: str, path: str, content_type: str, keep: bool) -> str:
+    """A command that reads a medium of a job and submits it again."""
+    return f"{fetch(request, path)} |\n{of_file(request, model, '-', content_type, keep)}"
+
+
+def of_parts(request: Request, parts: Sequence[Part], wait: int = 10) -> str:
+    """A command that submits a form with files."""
+    sent = " ".join(map(_part, parts))
+    return f"curl -s {shlex.quote(_url(request, '/v1/jobs'))}{key(request)} -H 'Prefer: wait={wait}' {sent}"
+
+
+def _part(part: Part) -> str:
+    match part.kind:
+        case "file":
+            return f"-F {shlex.quote(f'{part.name}=@{_quoted(part.value)}')}"
+        case "json":
+            return f"-F {shlex.quote(f'{part.name}={_quoted(part.value)};type=application/json')}"
+        case "text":
+            return f"--form-string {shlex.quote(f'{part.name}={part.value}')}"
+
+
+def _quoted(text: str) -> str:
+    """The text as curl reads it within an option -F: quoted if it has special characters."""
+    if not any(each in text for each in ',;"\\@<'):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def key(request: Request) -> str:

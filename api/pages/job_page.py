@@ -22,6 +22,8 @@ from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger.reading import STATE_ONLY
 from jobs.ledger.views import JobInputs
 from jobs.schema import Job
+from jobs.tasks import Task
+from jobs.tasks.inputs import Media
 
 router = APIRouter(include_in_schema=False)
 
@@ -85,21 +87,28 @@ async def context(request: Request, shared: Services, job: Job) -> dict[str, Any
     now = await status(shared, job, sees)
     # last, so that the inputs are not in memory while the page waits for the rest
     given = await shared.ledger.inputs(job)
+    task = job_rows.task_of(shared, job)
+    rows = job_rows.rows(job, given, results, task)
     return {
         "job": job,
         "done": job.counts.succeeded + job.counts.failed,
         "reason": now.reason,
         "worker": now.worker,
-        "rows": job_rows.rows(job, given, results, job_rows.task_of(shared, job)),
+        "rows": rows,
         "fetch": curl_lines.fetch(request, job.urls["self"]),
-        "again": _again(request, job, given),
+        "again": _again(request, job, given, task, rows),
     }
 
 
-def _again(request: Request, job: Job, given: JobInputs) -> str | None:
+def _again(request: Request, job: Job, given: JobInputs, task: Task, rows: job_rows.Rows) -> str | None:
     """The command that submits the job again, or None if it is too long or the inputs are not known."""
     if not given.inputs or given.partial:
         return None
+    if task.input.has_media:  # a command for one medium; several would need files of their own
+        media = rows.first[0].media
+        if not isinstance(task.input, Media) or not given.single or given.parameters or not media:
+            return None
+        return curl_lines.again(request, job.model, media[0].url, media[0].content_type, given.keep)
     inputs = given.inputs[0] if given.single else given.inputs
     body = {"model": job.model, "inputs": inputs}
     if given.parameters:

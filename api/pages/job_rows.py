@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from api.pages.drawings import Drawing, drawing
+from api.pages.input_media import Medium, media_of
 from api.pages.job_results import Results
 from api.pages.output_rows import View, shortened, view_of
 from api.pages.visuals import Visual, visual
@@ -26,9 +28,11 @@ class Row(NamedTuple):
     """Number of the input, from 1."""
     input: str | None
     no_input: str
+    media: list[Medium]
     view: View | None
     no_view: str
     visual: Visual
+    drawing: Drawing
 
 
 class Rows(NamedTuple):
@@ -56,19 +60,22 @@ def _row(index: int, job: Job, inputs: JobInputs, results: Results, task: tasks.
     given = inputs.inputs[index] if within else msgspec.UNSET
     known = None if given is msgspec.UNSET else given
     readable = None if given is msgspec.UNSET else shortened(task.input.show(given))
+    media = media_of(task.input, known, f"{job.urls['self']}/inputs/{index}")
     result = results.get(index)
     try:
         view = view_of(result, task.output, known) if result else None
-        drawn = visual(result, known, task.output)
+        pictured, drawn = visual(result, known, task.output), drawing(result, media, task.output)
     except (RecursionError, OverflowError):  # deeper nesting or larger numbers than a page can show
-        view, drawn = None, Visual([])
+        view, pictured, drawn = None, Visual([]), Drawing()
     return Row(
         number=index + 1,
         input=readable,
         no_input=TOO_LARGE if within else "not shown here",
+        media=media,
         view=view,
         no_view="" if view else _why_no_view(index, job, results),
-        visual=drawn,
+        visual=pictured,
+        drawing=drawn,
     )
 
 

@@ -40,6 +40,8 @@ def view_of(result: dict[str, Any], how: Output = "any", given: object = None) -
     output = result.get("output")
     if how == "ranking":
         rows = _ranking(output, given)
+    elif how == "scores":
+        rows = _scores(output, given)
     else:
         readers = list(_ROWS.values()) if how == "any" else [_ROWS[how]] if how in _ROWS else []
         rows = _rows(output, readers)
@@ -94,12 +96,48 @@ def _texts(output: Any) -> list[Row]:
     return []
 
 
+def _answers(output: Any) -> list[Row]:
+    match output:
+        case {"answer": str(answer), **rest}:
+            return [Row(shortened(answer) or "no answer", _score(rest.get("score")))]
+    return []
+
+
+def _keypoints(output: Any) -> list[Row]:
+    match output:
+        case {
+            "keypoint_image_0": {"x": int() | float() as x0, "y": int() | float() as y0},
+            "keypoint_image_1": {"x": int() | float() as x1, "y": int() | float() as y1},
+            **rest,
+        }:
+            return [Row(f"({x0:g}, {y0:g}) and ({x1:g}, {y1:g})", _score(rest.get("score")))]
+    return []
+
+
 _ROWS: dict[Output, Reader] = {
     "entities": _entities,
     "words": _words,
     "labels": _labels,
     "texts": _texts,
+    "answers": _answers,
+    "keypoints": _keypoints,
 }
+
+
+def _scores(output: Any, given: Any) -> list[Row]:
+    """A score for each of the sentences in the input, in their order; [] for anything else."""
+    if not isinstance(output, list) or not all(type(score) in (int, float) for score in output):
+        return []
+    lists = [value for value in given.values() if isinstance(value, list)] if isinstance(given, dict) else []
+    sentences = next((value for value in lists if len(value) == len(output)), None)
+    return [
+        Row(
+            f"sentence {i + 1}" if sentences is None else shortened(str(sentences[i])),
+            _score(score),
+            _note(score),
+        )
+        for i, score in enumerate(output[:MAX_ROWS])
+    ]
 
 
 def _ranking(output: Any, given: Any) -> list[Row]:

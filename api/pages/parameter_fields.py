@@ -91,7 +91,23 @@ def _field(name: str, declared: dict[str, Any], value: str, required: bool) -> F
             return Field(PREFIX + name, label, "lines", "one per line", value, required)
         case {"type": "string"}:
             return Field(PREFIX + name, label, "text", "", value, required)
-    return Field(PREFIX + name, label, "json", f"JSON: {schema.get('type', 'any value')}", value, required)
+    if words := _choices(declared):
+        return Field(PREFIX + name, label, "choice", "", value, required, words)
+    kinds = [each.get("type", "any value") for each in declared.get("anyOf", [schema])]
+    return Field(PREFIX + name, label, "json", f"JSON: {' or '.join(kinds)}", value, required)
+
+
+def _choices(declared: dict[str, Any]) -> tuple[str, ...]:
+    """The choices of a parameter that is a word or true or false; () for any other."""
+    words: list[str] = []
+    for option in declared.get("anyOf", ()):
+        if option == {"type": "boolean"}:
+            words += ["true", "false"]
+        elif choices := option.get("enum"):
+            words += map(str, choices)
+        else:
+            return ()
+    return tuple(words)
 
 
 def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidRequest:
@@ -105,7 +121,8 @@ def _fault(spec: ModelSpec, form: Mapping[str, str], name: str) -> InvalidReques
             length = schema["items"].get("maxLength", 0)
             wanted = f"give up to {schema.get('maxItems', 0):,} lines of up to {length:,} characters each"
         case "json":
-            wanted = f"give {_with_article(schema.get('type', 'value'))} as JSON"
+            kinds = field.hint.removeprefix("JSON: ").removeprefix("any ")
+            wanted = f"give {_with_article(kinds)} as JSON"
         case _:
             wanted = f"give {field.hint or text(schema)}"
     typed_in = _text(form, name)
@@ -128,6 +145,8 @@ def _parsed(declared: dict[str, Any], text: str) -> Any:
         return None
     match schema:
         case {"enum": _} | {"type": "string"}:
+            return text
+        case _ if text in _choices(declared) and text not in ("true", "false"):
             return text
         case {"type": "array", "items": {"type": "string"}}:
             return [line.strip() for line in text.split("\n") if line.strip()]

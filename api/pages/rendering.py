@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.access.sessions import home, may, session_of
+from api.pages.transcripts import clock
 from api.wording import bytes_in_words, counted, duration, noun, time_of_day
 from jobs.monitoring.histograms import LATENCIES
 from jobs.process.redaction import redacted
@@ -28,14 +29,18 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
     )
 )
-"""Allows no inline and no external scripts, so that the text of a job cannot run as a script."""
+"""Allows no inline and no external scripts, so that the text of a job cannot run as a script.
+
+`blob:` is for files that somebody has chosen and not sent yet, `data:` for the pictures of examples.
+"""
 
 LONGEST = 1_000.0 * LATENCIES[-1]
 """Milliseconds above which the bound of a percentile is infinity."""
@@ -188,5 +193,6 @@ _environment.filters.update(
     counted=counted,
     bytes_in_words=bytes_in_words,
     duration=duration,
+    clock=clock,
 )
 _environment.globals.update(assets=_fingerprint(), is_open=False, has_owners=False)

@@ -7,20 +7,20 @@ same form again creates no second job, whatever the result of the first attempt.
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.access.caller import caller_of
 from api.access.sessions import may
-from api.pages import curl_lines, forms, job_page, model_status, try_form
+from api.pages import forms, job_page, model_status, try_curl, try_form, uploads
 from api.pages.rendering import page
 from api.problems.exceptions import problem_of
 from api.problems.problem import Refusal
 from api.services import Services, Shared
 from jobs.errors import BatchlineError, InvalidRequest, JobGone, QueueUnavailable
 from jobs.ledger.ids import derived
+from jobs.models import ModelSpec
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,8 +33,8 @@ async def try_page(request: Request, shared: Shared) -> Response:
 @router.post("/try")
 async def choose_model(request: Request, shared: Shared) -> Response:
     """The form with another model's fields. It keeps the typed text."""
-    form = await forms.read(request, shared.settings.max_request_bytes)
-    return await _form_page(request, shared, form)
+    sent = await uploads.read(request, shared.settings.max_request_bytes)
+    return await _form_page(request, shared, sent.fields)
 
 
 @router.post("/submit")
@@ -43,12 +43,13 @@ async def submit(request: Request, shared: Shared) -> Response:
     forms.refuse_cross_site(request)
     form: dict[str, str] = {}
     try:
-        form |= await forms.read(request, shared.settings.max_request_bytes)
+        sent = await uploads.read(request, shared.settings.max_request_bytes)
+        form |= sent.fields
         forms.check_token(request, form)
-        new, asked = try_form.job(form, shared.catalog)
+        new = try_form.job(form, shared.catalog, sent.files)
         sender = caller_of(request.scope).sender
         nonce = try_form.nonce(form) or await shared.ledger.new_id(sender)
-        job_id = derived(nonce, msgspec.json.encode(new) + sender.owner.encode())
+        job_id = derived(nonce, try_form.content(new) + sender.owner.encode())
         job_id = await shared.ledger.at_home(job_id, sender)
         job, _ = await shared.intake.submit(request, new, job_id, key=job_id)
         can_read = "read" in may(request.scope)
@@ -60,7 +61,8 @@ async def submit(request: Request, shared: Shared) -> Response:
         context = await job_page.context(request, shared, job) if can_read else {"job": job}
     except (BatchlineError, Refusal) as error:
         return await _refused(request, shared, form, error)
-    curl = curl_lines.submit(request, asked)
+    spec = shared.catalog[new.model]
+    curl = try_curl.line(request, form, shared.catalog, sent.files or try_curl.names(spec, {}))
     return page(
         "fragments/sent.html",
         curl=curl,
@@ -75,11 +77,16 @@ async def _form_page(
     context = try_form.context(shared.catalog, form)
     context["nonce"] = try_form.nonce(form) or await shared.ledger.new_id(caller_of(request.scope).sender)
     reason = await model_status.fault(shared, context["spec"].name, caller_of(request.scope).sees)
-    try:
-        curl = curl_lines.submit(request, try_form.body(context["typed"], shared.catalog))
-    except InvalidRequest:  # the form's content is not valid
-        curl = None
+    curl = try_curl.line(
+        request, context["typed"], shared.catalog, try_curl.names(context["spec"], context["typed"])
+    )
+    context["most_bytes"] = _most_bytes(shared, context["spec"])
     return page("try.html", status, **{"job": None} | context | more, reason=reason, curl=curl)
+
+
+def _most_bytes(shared: Services, spec: ModelSpec) -> int:
+    """The largest medium that a form can send: the form has other fields as well."""
+    return min(spec.limits.max_input_bytes, shared.settings.max_request_bytes - forms.MAX_FORM // 4)
 
 
 async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:
@@ -88,7 +95,7 @@ async def _refused(request: Request, shared: Services, form: dict[str, str], err
     The form keeps its nonce, unless the job of that nonce is gone.
     """
     problem = problem_of(error)
-    if isinstance(error, InvalidRequest) and (at_field := try_form.errors(error)):
+    if isinstance(error, InvalidRequest) and (at_field := try_form.errors(error, form, shared.catalog)):
         answer = await _form_page(request, shared, form, problem.status, errors=at_field)
         # htmx replaces the form, not the answer beside it
         answer.headers.update({"hx-retarget": "#try", "hx-reselect": "#try", "hx-reswap": "morph:outerHTML"})

@@ -1,4 +1,5 @@
-"""Visualises outputs: entities in their text, a vector as a sparkline, generated text after its prompt."""
+"""Visualises outputs: entities and answers in their text, a vector as a sparkline, generated text after its
+prompt. What models of media found is in `drawings.py`."""
 
 import math
 from collections.abc import Iterator
@@ -53,11 +54,32 @@ def visual(result: dict[str, Any] | None, given: object, how: Output = "any") ->
         match output:
             case [{"start": int(), "end": int(), "word": _}, *_] if isinstance(given, str):
                 return Visual(list(_pieces(output, given)))
+    if how == "answers":
+        return Visual(_answer(output, given))
     if how in ("texts", "any"):
         match output:
             case [{"generated_text": str(text)}, *_] | {"generated_text": str(text)}:
                 return Visual([], None, _continued(text, given))
     return Visual([], _vectors(output)) if how in ("vectors", "any") else Visual([])
+
+
+AROUND = 400
+"""Characters of a context that are shown before and after its answer."""
+
+
+def _answer(output: Any, given: object) -> list[Piece]:
+    """The best answer marked in the context that the input has; [] if its place is not known."""
+    context = given.get("context") if isinstance(given, dict) else None
+    best = output[0] if isinstance(output, list) and output else output
+    match best:
+        case {"answer": str(), "start": int(start), "end": int(end)} if isinstance(context, str):
+            if not 0 <= start < end <= len(context) or end - start > MAX_TEXT:
+                return []
+            first, last = max(0, start - AROUND), min(len(context), end + AROUND)
+            before = f"{'… ' if first else ''}{context[first:start]}"
+            after = f"{context[end:last]}{' …' if last < len(context) else ''}"
+            return [Piece(before), Piece(context[start:end], "answer"), Piece(after)]
+    return []
 
 
 def _vectors(output: Any) -> Sparkline | None:

@@ -19,6 +19,7 @@ from jobs.inputs import check_count, check_input
 from jobs.models import ModelSpec
 from jobs.priorities import Priority
 from jobs.schema import WEEK, JobRequest, NewJob
+from jobs.tasks.inputs import Text
 
 MAX_PARAMETERS = 256 * 1024
 """Maximum bytes of the JSON of a job's parameters."""
@@ -117,7 +118,7 @@ def _admitted(given: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Itera
         pointer = f"/inputs/{index}" if is_list else "/inputs"
         if kind.opens and memoryview(raw)[:1] != kind.opens:
             check_input(None, spec, pointer)  # its error says what was expected
-        elif kind.is_json:
+        elif kind.is_json or bytes(memoryview(raw)[:1]) != Text.opens:
             _check_structure(bytes(raw), spec, pointer)
         item = _any.decode(raw)
         check_shape(item, pointer)

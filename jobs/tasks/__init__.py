@@ -44,7 +44,6 @@ TASKS: dict[str, Task] = {
 SUGGESTIONS = {
     "embedding": "feature-extraction",
     "embeddings": "feature-extraction",
-    "sentence-similarity": "feature-extraction",
     "text-embedding": "feature-extraction",
     "masked-lm": "fill-mask",
     "causal-lm": "text-generation",

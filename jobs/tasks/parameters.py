@@ -4,7 +4,7 @@ The API validates parameters before it accepts a job. Omitted parameters are not
 own default applies.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,6 +13,9 @@ from jobs.validation import explained
 
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
 TopK = Annotated[int, Meta(ge=1, le=1_000)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Encoding = Literal["float", "base64"]
+"""Of vectors in an output: lists of numbers, or the base64 of each vector's little-endian float32."""
 
 
 class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -70,6 +70,8 @@ class Task:
     """Returns how many tokens are generated at most for each input with the given parameters."""
     input_tokens: int = 0
     """Tokens of each input, if they do not depend on its size; otherwise 0."""
+    bytes_per_token: int = BYTES_PER_TOKEN
+    """Bytes of an input for which the model reads one token."""
 
     def work(self, size: int, inputs: int, parameters: Mapping[str, Any]) -> int:
         """Returns an estimate of the tokens that the model computes for a job, at least 1.
@@ -77,5 +79,5 @@ class Task:
         `size`: the bytes of all its inputs. The estimate is cheap, so it can be made for each submit: it does
         not tokenize, and does not know the length at which the model truncates.
         """
-        read = inputs * self.input_tokens or size // BYTES_PER_TOKEN + inputs * SPECIAL_TOKENS
+        read = inputs * self.input_tokens or size // self.bytes_per_token + inputs * SPECIAL_TOKENS
         return max(1, read * self.passes(parameters) + inputs * self.generates(parameters))

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -32,13 +32,13 @@ def found() -> str | None:
 
 
 @asynccontextmanager
-async def launched() -> AsyncIterator[Browser]:
-    """A browser of its own; raises RuntimeError where there is none."""
+async def launched(flags: Sequence[str] = ()) -> AsyncIterator[Browser]:
+    """A browser of its own, with further flags; raises RuntimeError where there is none."""
     path = found()
     if path is None:
         raise RuntimeError(MISSING)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

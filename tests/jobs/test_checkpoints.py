@@ -21,11 +21,31 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("LlamaForCausalLM", "text-generation"),
         ("GPT2LMHeadModel", "text-generation"),
         ("BertModel", "feature-extraction"),
+        ("RobertaForQuestionAnswering", "question-answering"),
+        ("XLNetForQuestionAnsweringSimple", "question-answering"),
+        ("ViTForImageClassification", "image-classification"),
+        ("DetrForObjectDetection", "object-detection"),
+        ("SegformerForSemanticSegmentation", "image-segmentation"),
+        ("MaskFormerForInstanceSegmentation", "image-segmentation"),
+        ("Mask2FormerForUniversalSegmentation", "image-segmentation"),
+        ("DetrForSegmentation", "image-segmentation"),
+        ("SamModel", "mask-generation"),
+        ("DepthAnythingForDepthEstimation", "depth-estimation"),
+        ("LightGlueForKeypointMatching", "keypoint-matching"),
+        ("VideoMAEForVideoClassification", "video-classification"),
     ],
 )
 def test_the_architecture_says_the_task(architecture: str, task: str) -> None:
     assert checkpoints.task_of({"architectures": [architecture]}, sentence_vectors=False) == task
     assert checkpoints.mismatch({"architectures": [architecture]}, task) is None
+
+
+def test_a_model_without_a_head_is_for_what_it_reads() -> None:
+    vit = {"architectures": ["ViTModel"], "num_channels": 3, "image_size": 224}
+    assert checkpoints.task_of(vit, sentence_vectors=False) == "image-feature-extraction"
+    assert checkpoints.task_of(vit | {"vocab_size": 9}, sentence_vectors=False) == "feature-extraction"
+    for task in ("feature-extraction", "image-feature-extraction"):
+        assert checkpoints.mismatch(vit, task) is None
 
 
 @pytest.mark.parametrize(

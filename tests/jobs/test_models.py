@@ -139,7 +139,7 @@ def test_a_required_parameter_without_a_default_stays_required(tmp_path: Path) -
         (f'{FEATURES}\ndefaults = {{ pooling = "nonsense" }}', "defaults/pooling: give none, mean, cls"),
         (
             f"{FEATURES}\ndefaults = {{ pool = 1 }}",
-            "defaults: pool is unknown; there are pooling and normalize",
+            "defaults: pool is unknown; there are pooling, normalize and encoding",
         ),
         (f'{OWN}\ndefaults = {{ depth = "3" }}', "defaults/depth: give a whole number, not a text"),
         (f"{OWN}\ndefaults = {{ shape = {{ made = 2020-01-01 }} }}", "defaults: a date is not JSON"),
@@ -231,7 +231,7 @@ def test_transformers_names_of_tasks_are_known(tmp_path: Path, written: str, tas
     ("written", "message"),
     [
         ("text-clasification", "did you mean 'text-classification'"),
-        ("sentence-similarity", "did you mean 'feature-extraction'"),
+        ("text-embedding", "did you mean 'feature-extraction'"),
         ("music", r"unknown task 'music'; known: .*sentiment-analysis.*pipeline = \"module:Class\""),
     ],
 )

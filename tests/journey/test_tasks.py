@@ -96,7 +96,7 @@ async def pages_show_both(client: httpx.AsyncClient) -> None:
     for model in ("rank", "look"):
         form = parsed((await client.get(f"/try?model={model}")).text)
         assert form.all(class_="hint")[0].text.startswith("Each ")
-        sent = await client.post(
-            "/submit", data={"model": model, "text": form.one("textarea", id="text").text}
-        )
+        typed = {area["name"]: area.text for area in form.all("textarea") if area["name"].startswith("i.")}
+        assert bool(typed) == (model == "rank"), "without a file the example is sent"
+        sent = await client.post("/submit", data={"model": model, **typed})
         assert sent.status_code == 303

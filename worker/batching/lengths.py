@@ -18,6 +18,8 @@ DECAY = 0.95
 INLINE_CHARS = 20_000
 """Up to this many characters in total are measured inline; more would block the event loop."""
 
+_TEXTS = frozenset({str})
+
 
 class LengthMeter:
     """Counts tokens with the model's own tokenizer (fast, and without torch), or estimates them.
@@ -29,6 +31,7 @@ class LengthMeter:
     def __init__(self, task: Task, loaded: Loaded) -> None:
         self._input = task.input
         self._passes = task.passes
+        self._unit_seconds = loaded.unit_seconds
         self.max_length = loaded.max_length
         self._tokenizer: Tokenizer | None = None
         self._chars_per_token = float(CHARS_PER_TOKEN)
@@ -39,10 +42,15 @@ class LengthMeter:
             self._tokenizer.no_truncation()
 
     async def measure(self, inputs: Sequence[Any], parameters: dict[str, Any]) -> list[int]:
-        """Returns the cost of each input in tokens as the model reads them; 1 for all if one has no text."""
+        """Returns the cost of each input: tokens as the model reads them, or units of seconds.
+
+        If an input has neither, each input costs as many as its runs.
+        """
+        if self._unit_seconds is not None:
+            return await asyncio.to_thread(self._weigh, inputs)
         texts = self._texts(inputs)
         if texts is None:
-            return [1] * len(inputs)
+            return [self._passes(parameters)] * len(inputs)
         rows, numbers = texts
         if sum(map(len, rows)) <= INLINE_CHARS:
             counts = self._count(rows)
@@ -61,7 +69,7 @@ class LengthMeter:
 
     def is_exact(self, inputs: Sequence[Any]) -> bool:
         """Whether `measure` returns exact token counts for these inputs, not estimates."""
-        return self._tokenizer is not None and isinstance(inputs[0], str)
+        return self._tokenizer is not None and _TEXTS.issuperset(map(type, inputs))
 
     def adjust(self, inputs: Sequence[Any], parameters: dict[str, Any], tokens: int) -> None:
         """Adjusts later estimates: a batch of these inputs had so many tokens."""
@@ -76,9 +84,12 @@ class LengthMeter:
             self._tokens = DECAY * self._tokens + tokens / self._passes(parameters)
             self._chars_per_token = self._chars / self._tokens
 
+    def _weigh(self, inputs: Sequence[Any]) -> list[int]:
+        return [self._input.weigh(one, self._unit_seconds) for one in inputs]
+
     def _texts(self, inputs: Sequence[Any]) -> tuple[list[str], list[int]] | None:
         """The texts of all inputs, and how many each input has; None if one has none."""
-        if self._input.is_text:
+        if self._input.is_text and _TEXTS.issuperset(map(type, inputs)):
             return list(inputs), [1] * len(inputs)
         texts = list(map(self._input.texts, inputs))
         if not all(texts):

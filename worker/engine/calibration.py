@@ -141,8 +141,9 @@ class _Measurement:
         self.parameters = parameters
         self.clock = clock
         self.counts_tokens = pipeline.prepare(inputs[:1], parameters).padded is not None
-        # each series has texts of one length; without known lengths only the number of inputs varies
-        kinds = [[text] for text in inputs] if self.counts_tokens else [inputs]
+        self.knows_lengths = self.counts_tokens or pipeline.info.unit_seconds is not None
+        # each series has inputs of one length; without known lengths only the number of inputs varies
+        kinds = [[one] for one in inputs] if self.knows_lengths else [inputs]
         self.series = [Series(kind, max_items) for kind in kinds]
 
     def run(self, seconds: float) -> Calibration:
@@ -161,11 +162,11 @@ class _Measurement:
         fixed, slope = _fit([shape for shape in shapes if shape.units <= budget])
         complete = self._idle_seconds() >= seconds or not any(one.growing for one in self.series)
         settled = complete and all(shape.settled for shape in shapes)
-        if not settled:
+        if not settled and self.counts_tokens:
             budget = max(budget, MIN_BUSY_BUDGET)
         if self.pipeline.info.lanes > 1:
             budget *= LANES_FACTOR
-        if not self.counts_tokens and (not settled or budget == shapes[-1].units):
+        if not self.knows_lengths and (not settled or budget == shapes[-1].units):
             budget = NO_BUDGET  # it was still gaining at the last size
         return Calibration(Cost(budget, fixed, slope), settled)
 

@@ -70,6 +70,7 @@ def load(
         pipeline.new_tokens,
         dict(pipeline.defaults),
         pipelines.writes_files(spec, pipeline),
+        info.unit_seconds,
     )
 
 

@@ -70,6 +70,8 @@ class Loaded(msgspec.Struct, tag=True):
     """Parameters from the model's own files."""
     writes_files: bool = False
     """Whether outputs may contain files."""
+    unit_seconds: float | None = None
+    """The seconds of sound that count as one in costs; None if lengths are not seconds."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):

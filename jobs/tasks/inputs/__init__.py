@@ -2,6 +2,7 @@
 
 Input
 ├── Text             one text
+│   └── TextOrPair   or two texts that are read together
 ├── Record           several named texts, for example a query and its documents
 │   └── MediaRecord  some of them are media, for example a picture and a question
 ├── Media            Image, Audio, Video
@@ -14,6 +15,7 @@ from jobs.tasks.inputs.media import Audio, Image, Media, Video
 from jobs.tasks.inputs.media_record import MediaRecord
 from jobs.tasks.inputs.record import Record
 from jobs.tasks.inputs.text import Text
+from jobs.tasks.inputs.text_or_pair import TextOrPair
 
 __all__ = [
     "Audio",
@@ -25,5 +27,6 @@ __all__ = [
     "MediaRecord",
     "Record",
     "Text",
+    "TextOrPair",
     "Video",
 ]

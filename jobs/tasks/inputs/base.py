@@ -34,7 +34,7 @@ class Input(ABC):
     is_packed: ClassVar[bool] = False
     """Whether the worker leaves it as msgpack for the engine, because decoding it may take too much time."""
     is_text: ClassVar[bool] = False
-    """Whether an input is itself the one text that the model reads for it."""
+    """Whether an input that is a text is itself the one text that the model reads for it."""
     has_texts: ClassVar[bool] = True
     """Whether held-out texts can be used as such inputs."""
     has_media: ClassVar[bool] = False
@@ -92,3 +92,7 @@ class Input(ABC):
         None if the cost does not depend on texts; all such inputs have the same cost.
         """
         return []
+
+    def weigh(self, item: Any, unit_seconds: float | None) -> int:
+        """Returns what an input without texts costs; `unit_seconds` of sound cost 1, if the model says so."""
+        return 1

@@ -1,16 +1,20 @@
 """Kinds of media: Image, Audio and Video, given as base64, a data URL or a link, or as bytes of an upload.
 
-Only the engine decodes them. Here only their first bytes are read, so a medium that is accepted may still be
-damaged; then its input alone fails.
+Only the engine decodes them. Here only their headers are read, so a medium that is accepted may still be
+damaged, or larger than its header says; then its input alone fails.
 """
 
+import math
 from typing import Any, ClassVar
 
 from jobs.errors import InvalidRequest
-from jobs.media import encoded
+from jobs.media import encoded, sizes
 from jobs.media.formats import Kind, of_kind, recognise
 from jobs.media.values import Link, Medium, Stored
 from jobs.tasks.inputs.base import Input, InputLimits
+
+USUAL_BYTES_PER_SECOND = 16_000
+"""Of compressed sound."""
 
 
 class Media(Input):
@@ -40,6 +44,7 @@ class Media(Input):
         if isinstance(data, Link):
             return data
         self._check(data, len(data), limits, pointer)
+        self._check_header(data, limits, pointer)
         return data
 
     def check(self, item: Any, pointer: str) -> None:
@@ -113,10 +118,16 @@ class Media(Input):
                 pointer=pointer,
             )
 
+    def _check_header(self, data: bytes, limits: InputLimits, pointer: str) -> None:
+        """Raises InvalidRequest if the medium's header says that it is above a limit, once it is decoded."""
+
     def _refuse_size(self, size: int, limits: InputLimits, pointer: str) -> None:
+        self._refuse(f"{size:,} bytes", f"{limits.max_input_bytes:,}", "max_input_bytes", pointer)
+
+    def _refuse(self, size: str, limit: str, setting: str, pointer: str) -> None:
         raise InvalidRequest(
-            f"inputs: the {self.kind} has {size:,} bytes, more than this model's limit of"
-            f" {limits.max_input_bytes:,}; send a smaller one, or raise max_input_bytes in models.toml",
+            f"inputs: the {self.kind} has {size}, more than this model's limit of {limit};"
+            f" send a smaller one, or raise {setting} in models.toml",
             pointer=pointer,
         )
 
@@ -127,12 +138,35 @@ class Image(Media):
     name = "image"
     kind = "image"
 
+    def _check_header(self, data: bytes, limits: InputLimits, pointer: str) -> None:
+        pixels = sizes.pixels_of(data)
+        if pixels is not None and pixels > limits.max_pixels:
+            self._refuse(f"{pixels:,} pixels", f"{limits.max_pixels:,}", "max_pixels", pointer)
+
 
 class Audio(Media):
     """One recording of sound."""
 
     name = "audio"
     kind = "audio"
+
+    def _check_header(self, data: bytes, limits: InputLimits, pointer: str) -> None:
+        seconds, rate = sizes.sound_of(data)
+        if seconds is not None and seconds > limits.max_seconds:
+            self._refuse(f"{seconds:,.1f} seconds", f"{limits.max_seconds:,g}", "max_seconds", pointer)
+        if rate is not None and rate > limits.max_sample_rate:
+            limit = f"{limits.max_sample_rate:,}"
+            self._refuse(f"{rate:,} samples a second", limit, "max_sample_rate", pointer)
+
+    def weigh(self, item: Any, unit_seconds: float | None) -> int:
+        """See Input. If the header does not say how long it is, a usual bit rate is assumed."""
+        if unit_seconds is None:
+            return 1
+        seconds = sizes.seconds_of(item) if isinstance(item, bytes) else None
+        if seconds is None:
+            size = item.size if isinstance(item, Stored) else len(item) if isinstance(item, bytes) else 0
+            seconds = size / USUAL_BYTES_PER_SECOND
+        return max(1, math.ceil(seconds / unit_seconds))
 
 
 class Video(Media):

@@ -55,7 +55,7 @@ class Record(Input):
 
     def cut(self, item: Any, limit: int) -> Any:
         """See Input."""
-        each = limit // sum(map(len, self.rows(item)))
+        each = limit // max(1, sum(map(len, self.rows(item))))
         return {name: _cut(value, each) for name, value in item.items()}
 
     def texts(self, item: Any) -> list[str]:

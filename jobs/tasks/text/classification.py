@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from jobs.tasks.inputs import Text as TextInput
+from jobs.tasks.inputs import TextOrPair
 from jobs.tasks.parameters import Parameters, Text, TopK
 from jobs.tasks.task import Task
 
@@ -34,8 +35,8 @@ def labels(parameters: Mapping[str, Any]) -> int:
 TEXT_CLASSIFICATION = Task(
     name="text-classification",
     aliases=("sentiment-analysis",),
-    help="Each text gets its label with a score, or its `top_k` labels.",
-    input=TextInput(),
+    help="Each text or pair of texts gets its label with a score, or its `top_k` labels.",
+    input=TextOrPair(),
     parameters=TextClassification,
     example={"inputs": ["A wonderful film.", "A dull, badly acted mess."]},
     output="labels",

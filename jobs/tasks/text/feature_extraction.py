@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from jobs.tasks.inputs import Text
-from jobs.tasks.parameters import Parameters
+from jobs.tasks.parameters import Encoding, Parameters
 from jobs.tasks.task import Task
 
 
@@ -15,6 +15,7 @@ class FeatureExtraction(Parameters, frozen=True):
     ) = UNSET
     """`none`: a vector for each token; the others as in sentence-transformers."""
     normalize: bool | UnsetType = UNSET
+    encoding: Encoding | UnsetType = UNSET
 
 
 FEATURE_EXTRACTION = Task(

@@ -1,43 +1,46 @@
 """Parameter fields: each task's parameters as fields of the form at /try, and errors that name the field."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api.pages.parameter_fields import at_field, fields, parameters
+from api.v1.model_schemas import parameters_schema
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 
 
-def test_each_task_has_real_fields_that_give_its_parameters_back(tmp_path: Path) -> None:
-    typed = {
-        "p.top_k": "5",
-        "p.function_to_apply": "sigmoid",
-        "p.aggregation_strategy": "simple",
-        "p.ignore_labels": "O\r\n MISC ",
-        "p.pooling": "mean",
-        "p.normalize": "true",
-        "p.candidate_labels": "one, still one\ntwo",
-        "p.hypothesis_template": "It is {}.",
-        "p.multi_label": "false",
-        "p.targets": "a\nb",
-        "p.max_new_tokens": "9",
-        "p.do_sample": "true",
-        "p.temperature": "0.5",
-        "p.top_p": "1",
-        "p.repetition_penalty": "1.5",
-        "p.return_full_text": "false",
-        "p.return_documents": "true",
-    }
+def sample(schema: dict[str, Any]) -> str:
+    """A valid value as somebody would type it."""
+    match schema:
+        case {"enum": [first, *_]}:
+            return str(first)
+        case {"type": "boolean"}:
+            return "true"
+        case {"type": "integer" | "number"}:
+            least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+            return str(min(least, schema.get("maximum", least)))
+        case {"type": "array", "items": {"type": "string"}}:
+            return "a\r\n b "
+        case {"type": "string"}:
+            return "a {}"
+        case {"anyOf": [first, *_]}:
+            return sample(first)
+    raise AssertionError(f"no sample of {schema}")
+
+
+def test_each_task_has_real_fields_that_give_its_parameters_back() -> None:
     for task in tasks.TASKS.values():
         allowed = task.parameters
         spec = ModelSpec(name="m", task=task.name, source="here")
-        names = {f"p.{name}" for name in allowed.__struct_fields__}
-        assert {field.name for field in fields(spec, typed)} == names
-        assert "json" not in {field.kind for field in fields(spec, typed)}
+        declared = parameters_schema(spec)["properties"]
+        typed = {f"p.{name}": sample(schema) for name, schema in declared.items()}
+        assert {field.name for field in fields(spec, typed)} == typed.keys()
+        mixed = {f"p.{name}" for name, schema in declared.items() if len(schema.get("anyOf", ())) > 1}
+        assert {field.name for field in fields(spec, typed) if field.kind == "json"} <= mixed
         given = parameters(spec, typed)
-        assert {f"p.{name}" for name in given} == names
+        assert {f"p.{name}" for name in given} == typed.keys()
         assert tasks.validate(given, allowed) == given
         assert parameters(spec, {}) == {}
     classify = ModelSpec(name="m", task="text-classification", source="here")

@@ -6,13 +6,16 @@ import msgspec
 import pytest
 
 from jobs.errors import ConfigurationError
+from jobs.media.values import Stored
 from jobs.tasks import TASKS, custom_task
+from tests.jobs.media.samples import sound
 from worker.batching.lengths import LengthMeter
 from worker.engine.protocol import Cost, Loaded
 
 
-def loaded(max_length: int | None = None) -> Loaded:
-    return Loaded("cpu", "float32", max_length, None, 0.0, Cost(512), False, 1, "")
+def loaded(max_length: int | None = None, unit_seconds: float | None = None) -> Loaded:
+    found = Loaded("cpu", "float32", max_length, None, 0.0, Cost(512), False, 1, "")
+    return msgspec.structs.replace(found, unit_seconds=unit_seconds)
 
 
 @pytest.fixture
@@ -78,3 +81,21 @@ def test_a_tokenizer_that_cannot_be_read_is_a_configuration_error(
         file.write_text(content)
     with pytest.raises(ConfigurationError, match=r"tokenizer\.json cannot be read"):
         LengthMeter(TASKS["text-classification"], msgspec.structs.replace(loaded(), tokenizer_file=str(file)))
+
+
+async def test_a_sound_costs_its_seconds() -> None:
+    sounds = [sound(kind, seconds) for seconds, kind in ((0.95, "WAV"), (2, "MP3"), (4, "OGG with Opus"))]
+    task = TASKS["automatic-speech-recognition"]
+    tenths = await LengthMeter(task, loaded(unit_seconds=0.1)).measure(sounds, {})
+    assert tenths == pytest.approx([10, 20, 40], abs=1)
+    assert await LengthMeter(task, loaded(unit_seconds=3)).measure(sounds, {}) == [1, 1, 2]
+    assert await LengthMeter(task, loaded()).measure(sounds, {}) == [1, 1, 1], (
+        "if the model reads a fixed length"
+    )
+
+
+async def test_a_sound_of_unknown_length_costs_its_bytes() -> None:
+    meter = LengthMeter(TASKS["automatic-speech-recognition"], loaded(unit_seconds=1.0))
+    start = b"OggS" + bytes(60)
+    stored = Stored(0, 16_000 * 9, b"", start)
+    assert await meter.measure([start + bytes(16_000 * 3), stored, b"", 7], {}) == [4, 9, 1, 1]

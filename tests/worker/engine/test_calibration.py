@@ -157,3 +157,30 @@ def test_batches_for_several_lanes_are_larger() -> None:
     )
     assert other.cost.budget == 2 * one.cost.budget
     assert other.cost.token_ms == one.cost.token_ms
+
+
+class Sounds(Timed):
+    """Inputs are as many units as they have characters, and not tokens."""
+
+    def __init__(self, milliseconds: Any, sample: list[Any]) -> None:
+        super().__init__(milliseconds, sample, tokens=False)
+        self.info = replace(self.info, unit_seconds=0.1)
+
+    def units(self, inputs: list[Any]) -> int:
+        return max(map(len, inputs)) * len(inputs)
+
+
+def test_sounds_of_each_length_are_timed_by_themselves() -> None:
+    pipeline = Sounds(small_model, ["x" * 16, "x" * 128])
+    cost = calibrate(pipeline, 256, 60, pipeline.clock).cost
+    assert cost.budget == 512
+    assert (cost.fixed_ms, cost.token_ms) == pytest.approx((5, 0.1))
+
+
+def test_a_busy_machine_s_budget_for_sounds_is_what_was_measured() -> None:
+    """The least budget on such a machine is in tokens."""
+    slower = itertools.count(1)
+    pipeline = Sounds(lambda padded: 100 * padded * 1.2 ** next(slower), ["x"])
+    found = calibrate(pipeline, 256, 3, pipeline.clock)
+    assert not found.settled
+    assert found.cost.budget <= 8

@@ -10,7 +10,9 @@ checkpoint      a model's files -> model, processor, limits; all safety rules
 hub             whether a hub's model is in the cache, and why the hub did not provide it
 quantized       linear layers in 8-bit integers
 files           files in outputs
+vectors         vectors in outputs, as numbers or base64
 staged          inputs that are decoded and preprocessed one by one, as images and sounds
+hypothesis      the template of a zero-shot task
 custom          a class of the operator
 text            tasks whose models read rows of tokens: packing, padding, passes on several cores
 vision          tasks on images and videos

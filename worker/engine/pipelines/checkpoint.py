@@ -47,6 +47,8 @@ class Checkpoint:
     tokenizer_file: str | None
     trained: Trained
     """How the model was trained to be used, if its files say so."""
+    missing: frozenset[str] = frozenset()
+    """Weights that its files do not contain. The task does not read them, or not for every job."""
 
 
 def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architecture) -> Checkpoint:
@@ -98,7 +100,8 @@ def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architec
         with torch.inference_mode():
             model = quantize(model)
     tokenizer_file = _tokenizer_file(spec, source) if has_tokens else None
-    return Checkpoint(model, processor, device, max_length, tokenizer_file, trained)
+    missing = frozenset(report["missing_keys"])
+    return Checkpoint(model, processor, device, max_length, tokenizer_file, trained, missing)
 
 
 def _silence_libraries() -> None:
@@ -139,7 +142,7 @@ def _check_architecture(
 
 
 def _trained(spec: ModelSpec, source: Path | None, *, cached: bool) -> Trained:
-    if spec.task != "feature-extraction":
+    if spec.task not in sentence_transformers.TASKS:
         return Trained()
     folder = source if source is not None else hub.sentence_transformers_files(spec, cached=cached)
     return sentence_transformers.read(folder, spec.defaults) if folder is not None else Trained()

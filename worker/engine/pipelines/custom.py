@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from jobs.errors import ConfigurationError
+from jobs.inputs import admit_inputs
 from jobs.models import ModelSpec
 from jobs.process.programs import find_modules_in_current_folder
 from worker.engine.pipelines.encoding import NotJson, plain
@@ -17,7 +18,8 @@ class CustomPipeline(LoadedPipeline):
 
     def __init__(self, spec: ModelSpec, source: Path | None) -> None:
         self._name = spec.pipeline
-        self._example, self._defaults = spec.example, spec.defaults
+        self._example = admit_inputs(spec.example, spec)[0] if spec.example is not None else None
+        self._defaults = spec.defaults
         build = _find(spec)
         try:
             self._instance = build(source=source, **spec.options)

@@ -114,7 +114,7 @@ def _complete(spec: ModelSpec) -> bool:
     """Whether all files that loading needs are in the cache."""
     if not _weights(spec) or not any(_cached(spec, name) for name in _PROCESSORS):
         return False
-    if spec.task != "feature-extraction":
+    if spec.task not in sentence_transformers.TASKS:
         return True
     found = _lookup(spec, sentence_transformers.MODULES)
     if not isinstance(found, str):

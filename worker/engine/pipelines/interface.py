@@ -26,6 +26,8 @@ class PipelineInfo:
     """Whether texts of different lengths share a forward pass without padding."""
     lanes: int = 1
     """Number of forward passes that a large batch is divided into."""
+    unit_seconds: float | None = None
+    """The seconds of sound that count as one in costs; None if lengths are not seconds."""
 
 
 @dataclass(frozen=True)

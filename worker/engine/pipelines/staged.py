@@ -2,27 +2,32 @@
 
 Each input is decoded and preprocessed by itself, several at once in threads of low priority, while the batch
 before computes. Rows of the same shape then share a forward pass, so no row is padded for its neighbours and
-a batch cannot change an answer. The steps are those of `transformers.pipeline`: preprocess, forward,
+a batch cannot change an answer. For models whose rows influence each other all the same, a trial run finds
+it, and each row gets a pass of its own. The steps are those of `transformers.pipeline`: preprocess, forward,
 postprocess.
 """
 
 import contextlib
+import logging
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 
-from jobs.errors import InvalidRequest
+from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
 from worker.engine import threads
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint, open_checkpoint
 from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
+from worker.engine.pipelines.tensors import agree, in_memory, joined, row_of
+
+logger = logging.getLogger(__name__)
 
 Tensors = dict[str, torch.Tensor]
 
@@ -38,8 +43,10 @@ class Row:
     """The model's inputs, [1, ...] each."""
     about: Any = None
     """What the output needs besides the model's answer, such as the size of the picture."""
-    units: int = 1
+    units: float = 1
     """What the row costs the model, in the units of the budget."""
+    alone: bool = False
+    """Whether other rows of its pass could change the model's answer."""
 
     @property
     def shape(self) -> Hashable:
@@ -75,15 +82,23 @@ class StagedPipeline(LoadedPipeline, ABC):
 
     @classmethod
     def open(cls, spec: ModelSpec, source: Path | None) -> Self:
-        """See PipelineClass."""
-        return cls(spec, open_checkpoint(spec, source, cls.architecture))
+        """See PipelineClass. Raises ConfigurationError if a trial run fails."""
+        pipeline = cls(spec, open_checkpoint(spec, source, cls.architecture))
+        with torch.inference_mode():
+            pipeline._try_out()
+        return pipeline
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
         self.spec = spec
         self.limits = spec.limits
         self.model, self.processor, self.device = checkpoint.model, checkpoint.processor, checkpoint.device
         self.info = PipelineInfo(str(checkpoint.device), spec.dtype, max_length=None, tokenizer_file=None)
+        self.shares_passes = True
+        """Whether rows of one shape may share a pass."""
         self._pool = ThreadPoolExecutor(threads.cores(), "preprocess", initializer=_begin_preprocessing)
+
+    def _set_info(self, **changes: Any) -> None:
+        self.info = replace(self.info, **changes)
 
     def prepare(self, inputs: list[Any], parameters: dict[str, Any]) -> Prepared:
         """See LoadedPipeline."""
@@ -101,9 +116,9 @@ class StagedPipeline(LoadedPipeline, ABC):
         answers: dict[int, Any] = {}
         with torch.inference_mode():
             for one in batch.passes:
-                output = _moved(self._forward(self._on_device(one.tensors), batch.options), "cpu")
-                for at, place in enumerate(one.places):
-                    answers[place] = row_of(output, at, len(one.places))
+                output = in_memory(self._forward(self._on_device(one.tensors), batch.options))
+                each = self._divided(output, len(one.places))
+                answers.update(zip(one.places, each, strict=True))
         return batch, [answers[place] for place in range(len(answers))]
 
     def answer(self, computed: tuple[Batch, list[Any]]) -> list[Any]:
@@ -116,7 +131,7 @@ class StagedPipeline(LoadedPipeline, ABC):
                 if isinstance(rows, InvalidRequest):
                     outputs.append(rows)
                     continue
-                outputs.append(self._output(rows, answers[used : used + len(rows)], batch.options))
+                outputs.append(self._output_or_refusal(rows, answers[used : used + len(rows)], batch.options))
                 used += len(rows)
         return outputs
 
@@ -139,9 +154,55 @@ class StagedPipeline(LoadedPipeline, ABC):
         """Runs rows of one shape through the model; the tensors of the answer have one entry for each row."""
         return self.model(**tensors)
 
+    def _divided(self, output: Any, count: int) -> list[Any]:
+        """Returns the answer for each of the `count` rows of a pass."""
+        return [row_of(output, at, count) for at in range(count)]
+
     @abstractmethod
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Any) -> Any:
-        """Returns the output of one input from the model's answers for its rows, which are on the CPU."""
+        """Returns the output of one input from the model's answers for its rows. May raise InvalidRequest.
+
+        The answers are on the CPU, and in float32 whatever the model's dtype, as NumPy has no bfloat16.
+        """
+
+    def _trial(self) -> tuple[list[Any], dict[str, Any]] | None:
+        """Returns inputs with rows of one shape, and parameters, for the trial run; None: no trial."""
+        return None
+
+    def _try_out(self) -> None:
+        """Runs rows alone and together. If the answers differ, each row gets a pass of its own."""
+        trial = self._trial()
+        if trial is None:
+            return
+        inputs, parameters = trial
+        try:
+            options = self._options(parameters)
+            rows = [row for one in inputs for row in self._rows(one, options)]
+            alone = [answer for row in rows for answer in self._answers([row], options)]
+        except Exception as error:
+            raise ConfigurationError(f"model {self.spec.name!r}: a trial run failed: {error}") from error
+        try:
+            together = self._answers(rows, options)
+            tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
+            self.shares_passes = all(
+                agree(one, other, tolerance) for one, other in zip(alone, together, strict=True)
+            )
+        except Exception as error:  # a model that takes one row may raise anything
+            logger.debug("model %s: rows cannot share a pass: %s", self.spec.name, error)
+            self.shares_passes = False
+        if not self.shares_passes:
+            logger.warning(
+                "model %s: batching changes its answers, so inputs run one at a time", self.spec.name
+            )
+
+    def _answers(self, rows: list[Row], options: Any) -> list[Any]:
+        return self.compute(Prepared(Batch([rows], self._passes(rows), options)))[1]
+
+    def _output_or_refusal(self, rows: Sequence[Row], answers: Sequence[Any], options: Any) -> Any:
+        try:
+            return self._output(rows, answers, options)
+        except InvalidRequest as error:
+            return error
 
     def _rows_or_refusal(self, one: Any, options: Any) -> list[Row] | InvalidRequest:
         try:
@@ -153,47 +214,24 @@ class StagedPipeline(LoadedPipeline, ABC):
     def _passes(self, rows: Sequence[Row]) -> list[Pass]:
         """Rows of one shape, in parts that fit into the budget."""
         parts: list[list[int]] = []
-        open_parts: dict[Hashable, tuple[list[int], int]] = {}
+        open_parts: dict[Hashable, tuple[list[int], float]] = {}
         for place, row in enumerate(rows):
-            part, used = open_parts.get(row.shape, ([], 0))
+            part, used = open_parts.get(row.shape, ([], 0.0))
             full = self.budget is not None and used + row.units > self.budget
-            if not part or full or len(part) >= self.spec.max_batch_items:
-                part, used = [], 0
+            alone = row.alone or not self.shares_passes
+            if alone or not part or full or len(part) >= self.spec.max_batch_items:
+                part, used = [], 0.0
                 parts.append(part)
             part.append(place)
-            open_parts[row.shape] = part, used + row.units
-        return [Pass(part, _joined([rows[place].tensors for place in part])) for part in parts]
+            if not alone:
+                open_parts[row.shape] = part, used + row.units
+        return [Pass(part, joined([rows[place].tensors for place in part])) for part in parts]
 
     def _on_device(self, tensors: Tensors) -> Tensors:
         return {
             name: tensor.to(self.device, self.model.dtype if tensor.is_floating_point() else tensor.dtype)
             for name, tensor in tensors.items()
         }
-
-
-def row_of(value: Any, at: int, count: int) -> Any:
-    """Returns one row of a model's answer for `count` rows; what does not have so many entries is shared."""
-    if isinstance(value, torch.Tensor):
-        return value[at : at + 1] if value.ndim and value.shape[0] == count else value
-    if isinstance(value, Mapping):
-        return type(value)({name: row_of(part, at, count) for name, part in value.items()})  # type: ignore[call-arg]
-    if isinstance(value, tuple | list):
-        return type(value)(row_of(part, at, count) for part in value)
-    return value
-
-
-def _moved(value: Any, device: str) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return type(value)({name: _moved(part, device) for name, part in value.items()})  # type: ignore[call-arg]
-    if isinstance(value, tuple | list):
-        return type(value)(_moved(part, device) for part in value)
-    return value
-
-
-def _joined(rows: Sequence[Tensors]) -> Tensors:
-    return {name: torch.cat([one[name] for one in rows]) for name in rows[0]} if len(rows) > 1 else rows[0]
 
 
 def _begin_preprocessing() -> None:

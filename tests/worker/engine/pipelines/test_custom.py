@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from jobs.errors import ConfigurationError
+from jobs.media.encoded import decode
 from jobs.models import ModelSpec
+from jobs.tasks.examples import LANDSCAPE, TONE
 from worker.engine import pipelines
 
 
@@ -22,6 +24,15 @@ def test_options_build_it_and_parameters_call_it() -> None:
     assert pipeline.run(["a", "bcd"], {"plus": 1}) == [11, 31]
     assert pipeline.warm_up() == (["one", "three"], {})
     assert pipeline.info.max_length is None
+
+
+@pytest.mark.parametrize(("kind", "given"), [("image", LANDSCAPE), ("audio", TONE)])
+def test_its_example_is_the_bytes_of_a_medium(kind: str, given: str) -> None:
+    path = "tests.worker.engine.pipelines.own:Lengths"
+    spec = ModelSpec.model_validate({"name": "mine", "pipeline": path, "input": kind, "example": given})
+    custom: Any = pipelines.load(spec, None)
+    custom._instance.warm_up = ()
+    assert custom.warm_up() == ([decode(given)], {})
 
 
 def test_arrays_become_lists() -> None:

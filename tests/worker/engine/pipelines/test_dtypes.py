@@ -198,6 +198,7 @@ TASKS = {
     "text-generation": "text-generation",
     "regression": "text-classification",
     "text-ranking": "text-ranking",
+    "question-answering": "question-answering",
 }
 
 

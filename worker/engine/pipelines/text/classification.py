@@ -1,6 +1,5 @@
 """Text classification, token classification, and classification by labels that the client names."""
 
-from string import Formatter
 from typing import Any, ClassVar
 
 import torch
@@ -8,6 +7,8 @@ import transformers
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.models import ModelSpec
+from jobs.tasks.text.classification import TEXT_CLASSIFICATION
+from worker.engine.pipelines import hypothesis
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.encoding import plain
 from worker.engine.pipelines.interface import Prepared
@@ -15,7 +16,7 @@ from worker.engine.pipelines.text.encoder import EncoderPipeline, Encoding, Pred
 
 
 class TextClassification(EncoderPipeline):
-    """Returns a label for each text, or its `top_k` labels."""
+    """Returns a label for each text or pair of texts, or its `top_k` labels."""
 
     architecture = Architecture(
         transformers.AutoModelForSequenceClassification, head="ForSequenceClassification"
@@ -23,6 +24,26 @@ class TextClassification(EncoderPipeline):
     postprocessing = "text-classification"
     reads_first_tokens = True
     compared_with: ClassVar[dict[str, Any]] = {"top_k": 1}
+
+    def _check(self, one: Any) -> None:
+        if isinstance(one, dict):
+            TEXT_CLASSIFICATION.input.check(one, "/inputs")
+            super()._check(one["text"])
+        else:
+            super()._check(one)
+
+    def _encode(self, texts: list[Any], *pairs: list[str], **options: Any) -> Encoding:
+        if not any(isinstance(one, dict) for one in texts):
+            return super()._encode(texts, *pairs, **options)
+        given = list(map(_parts, texts))
+        rows: dict[int, dict[str, Any]] = {}
+        for count in (1, 2):  # a call of a tokenizer is for texts or for pairs
+            places = [at for at, parts in enumerate(given) if len(parts) == count]
+            if places:
+                columns = map(list, zip(*(given[at] for at in places), strict=True))
+                encoded = super()._encode(*columns, **options)
+                rows |= {at: {name: encoded[name][row] for name in encoded} for row, at in enumerate(places)}
+        return {name: [rows[at][name] for at in range(len(texts))] for name in rows[0]}
 
     def _answer(self, computed: Predicted) -> list[Any]:
         options = computed.rows.options
@@ -33,6 +54,13 @@ class TextClassification(EncoderPipeline):
         return [entry["score" if self.model.config.num_labels == 1 else "label"] for entry in output]
 
 
+def _parts(one: Any) -> tuple[str, ...]:
+    """The texts of an input. As in transformers, an empty second text is none."""
+    if isinstance(one, str):
+        return (one,)
+    return (one["text"], one["text_pair"]) if one["text_pair"] else (one["text"],)
+
+
 class TokenClassification(EncoderPipeline):
     """Returns the tokens, or the entities, of each text that have a label."""
 
@@ -40,9 +68,10 @@ class TokenClassification(EncoderPipeline):
     postprocessing = "token-classification"
     compared_with: ClassVar[dict[str, Any]] = {"aggregation_strategy": "none", "ignore_labels": []}
 
-    def _encode(self, texts: list[str], **options: Any) -> Encoding:
+    def _encode(self, texts: list[str], *pairs: list[str], **options: Any) -> Encoding:
         return super()._encode(
             texts,
+            *pairs,
             return_special_tokens_mask=True,
             return_offsets_mapping=self.tokenizer.is_fast,
             **options,
@@ -86,7 +115,7 @@ class ZeroShotClassification(EncoderPipeline):
 
     def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         labels = parameters["candidate_labels"]
-        template = _checked(parameters.get("hypothesis_template", "This example is {}."))
+        template = hypothesis.checked(parameters.get("hypothesis_template", "This example is {}."))
         encoding = self._encode_pairs(texts, [template.format(label) for label in labels])
         options = {**self._postprocess_parameters(parameters), "labels": labels}
         return self._rows(texts, encoding, options)
@@ -124,21 +153,3 @@ class ZeroShotClassification(EncoderPipeline):
         if limit is not None and max(map(len, encoding["input_ids"])) > limit:
             raise InvalidRequest(f"a label leaves no room for the text in {limit} tokens")
         return encoding
-
-
-def _checked(template: str) -> str:
-    """Returns the template if it contains `{}` exactly once and no other field.
-
-    A client's template must not reach into objects (`{0.x}`) or ask for a gigabyte of blanks
-    (`{:>1000000000}`).
-    """
-    try:
-        fields = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
-    except ValueError:
-        fields = []
-    if fields != [("", "", None)]:
-        raise InvalidRequest(
-            "hypothesis_template must contain {} exactly once, where the label goes",
-            pointer="/parameters/hypothesis_template",
-        )
-    return template

@@ -84,8 +84,9 @@ class EncoderPipeline(TextPipeline):
         options = self._postprocess_parameters(parameters)
         return self._rows(texts, self._encode(texts), options)
 
-    def _encode(self, texts: list[str], **options: Any) -> Encoding:
-        encoding: Encoding = self.tokenizer(texts, truncation=self.info.max_length is not None, **options)
+    def _encode(self, texts: list[str], *pairs: list[str], **options: Any) -> Encoding:
+        cut = self.info.max_length is not None
+        encoding: Encoding = self.tokenizer(texts, *pairs, truncation=cut, **options)
         return encoding
 
     def _rows(self, inputs: list[Any], encoding: Encoding, options: dict[str, Any]) -> Prepared:
@@ -162,12 +163,17 @@ class EncoderPipeline(TextPipeline):
         """Returns the model's first output for each row of a pass."""
         inputs = {name: self._on_device(tensor) for name, tensor in one.tensors.items()}
         with packing.packed(one.lengths) if one.packed else nullcontext():
-            output = self.model(**inputs, **self._forward_options)[0].cpu()
+            output: torch.Tensor = self._read(self.model(**inputs, **self._forward_options)).cpu()
         if output.ndim == 2:  # one for each row, not for each token
             return list(output)
         if one.packed:
-            return list(output[0].split(one.lengths))
+            return list(torch.split(output[0], one.lengths))
         return [numbers[:length] for numbers, length in zip(output, one.lengths, strict=True)]
+
+    def _read(self, output: Any) -> torch.Tensor:
+        """Returns what the task reads of the model's output: [rows, labels] or [rows, tokens, ...]."""
+        first: torch.Tensor = output[0]
+        return first
 
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
         return self._run(self._pass(self._encode(texts), list(range(len(texts)))))

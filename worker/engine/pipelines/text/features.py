@@ -12,6 +12,7 @@ from jobs.models import ModelSpec
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.text.encoder import EncoderPipeline, Encoding, Predicted
+from worker.engine.pipelines.vectors import encoded
 
 
 class FeatureExtraction(EncoderPipeline):
@@ -29,26 +30,26 @@ class FeatureExtraction(EncoderPipeline):
     def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         return self._rows(texts, self._encode(texts), parameters)
 
-    def _encode(self, texts: list[str], **options: Any) -> Encoding:
+    def _encode(self, texts: list[str], *pairs: list[str], **options: Any) -> Encoding:
         if self._trained.prompt:
             texts = [self._trained.prompt + text for text in texts]
         if self._trained.lower_case:
             texts = [text.lower() for text in texts]
-        return super()._encode(texts, **options)
+        return super()._encode(texts, *pairs, **options)
 
     def _answer(self, computed: Predicted) -> list[Any]:
         options = computed.rows.options
-        outputs = [_pooled(hidden, options.get("pooling", "none")) for hidden in computed.outputs]
+        outputs = [pooled(hidden, options.get("pooling", "none")) for hidden in computed.outputs]
         if options.get("normalize", False):
             outputs = [normalize(output.float(), dim=-1) for output in outputs]
-        return [output.tolist() for output in outputs]
+        return [encoded(output, options.get("encoding", "float")) for output in outputs]
 
     def compared(self, output: Any) -> Any:
         """See ComparablePipeline."""
         return np.asarray(output[0], dtype=np.float32)
 
 
-def _pooled(hidden: torch.Tensor, pooling: str) -> torch.Tensor:
+def pooled(hidden: torch.Tensor, pooling: str) -> torch.Tensor:
     """[tokens, dim] -> [dim]; no token is padding. Names and sums are those of sentence-transformers."""
     match pooling:
         case "mean":

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 
-def pad_right(rows: Sequence[Sequence[Any]], value: int) -> torch.Tensor:
+def pad_right(rows: Sequence[Sequence[Any]], value: Any) -> torch.Tensor:
     """Returns [rows, longest]; short rows are filled with `value` at the end."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])

@@ -2,5 +2,8 @@
 
 base            an image and its image processor
 decoding        an image's bytes -> pixels, within limits
-others          one task each, or a few similar tasks
+frames          a video's bytes -> frames, within limits
+pictures        PNG files in outputs
+suppression     of boxes that overlap, the best
+others          one task each
 """

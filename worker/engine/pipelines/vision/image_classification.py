@@ -20,8 +20,5 @@ class ImageClassification(VisionPipeline):
         processor=transformers.AutoImageProcessor,
     )
 
-    def _options(self, parameters: dict[str, Any]) -> Any:
-        return self.pipeline._sanitize_parameters(**parameters)[2]
-
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Any) -> Any:
         return self.pipeline.postprocess(answers[0], **options)

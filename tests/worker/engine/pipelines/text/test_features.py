@@ -1,5 +1,7 @@
 """Pooling and normalising, against the same sums by hand."""
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -26,3 +28,14 @@ def test_normalized_vectors_have_length_one(model_folder: ModelFolder, pooling: 
         assert np.allclose(np.linalg.norm(after, axis=-1), 1.0, atol=1e-5)
         length = np.linalg.norm(before, axis=-1, keepdims=True)
         assert np.allclose(np.array(before) / length, after, atol=1e-5)
+
+
+def test_vectors_as_base64_are_the_same_numbers(model_folder: ModelFolder) -> None:
+    pipeline = load(model_folder("feature-extraction"), "feature-extraction")
+    for parameters in ({"pooling": "mean", "normalize": True}, {}):
+        numbers = pipeline.run(TEXTS, parameters)
+        packed = pipeline.run(TEXTS, {**parameters, "encoding": "base64"})
+        if "pooling" not in parameters:
+            assert [len(tokens) for [tokens] in packed] == [len(tokens) for [tokens] in numbers]
+            numbers, packed = [tokens[-1] for [tokens] in numbers], [tokens[-1] for [tokens] in packed]
+        assert [np.frombuffer(base64.b64decode(text), "<f4").tolist() for text in packed] == numbers

@@ -3,6 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.worker.engine.pipelines.tiny import text, vision
+from tests.worker.engine.pipelines.tiny import audio, multimodal, tables, text, vision
 
-BUILDERS: dict[str, Callable[[Path], None]] = {**text.BUILDERS, **vision.BUILDERS}
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    **text.BUILDERS,
+    **tables.BUILDERS,
+    **vision.BUILDERS,
+    **audio.BUILDERS,
+    **multimodal.BUILDERS,
+}

@@ -105,6 +105,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
         num_labels=1,
         sentence_transformers={"activation_fn": "torch.nn.modules.linear.Identity"},
     ),
+    "question-answering": _bert(transformers.BertForQuestionAnswering),
     "token-classification": _bert(transformers.BertForTokenClassification, id2label=_NER),
     "feature-extraction": _bert(transformers.BertModel),
     "zero-shot-classification": _bert(

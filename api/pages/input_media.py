@@ -1,0 +1,51 @@
+"""The media among a job's inputs, as pages show them: thumbnails and players, read from the job's URLs."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import quote
+
+from jobs.media.formats import Kind, recognise
+from jobs.media.values import Stored
+from jobs.tasks.inputs import Input, Media, MediaRecord
+
+
+class Medium(NamedTuple):
+    """One picture, sound or video that a browser can fetch."""
+
+    kind: Kind
+    content_type: str
+    url: str
+    about: str
+    """Its format and size, and the name of its field if it has one; also its text alternative."""
+    size: int
+
+
+def media_of(kind: Input, item: object, url: str) -> list[Medium]:
+    """The media of one input. `url` is the address of that input."""
+    return list(_media(kind, item, url))
+
+
+def _media(kind: Input, item: object, url: str) -> Iterator[Medium]:
+    if isinstance(kind, Media):
+        yield from _medium(kind, item, url, "")
+    elif isinstance(kind, MediaRecord) and isinstance(item, dict):
+        for name in kind.media:
+            value, path = item.get(name), f"{url}/{quote(name)}"
+            if isinstance(value, list):
+                for i, each in enumerate(value):
+                    yield from _medium(kind.media[name], each, f"{path}/{i}", f"{name} {i + 1}: ")
+            else:
+                yield from _medium(kind.media[name], value, path, f"{name}: ")
+
+
+def _medium(kind: Media, item: object, url: str, name: str) -> Iterator[Medium]:
+    """The medium if its format is known; a stock client may have sent anything."""
+    match item:
+        case Stored(start=start, size=size):
+            pass
+        case bytes():
+            start, size = item, len(item)
+        case _:
+            return
+    if found := recognise(start):
+        yield Medium(found.kind, found.content_type, url, name + kind.show(item), size)

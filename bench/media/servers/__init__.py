@@ -1,0 +1,1 @@
+"""The peers' programs: the same classifier behind LitServe and plain FastAPI."""

@@ -1,0 +1,41 @@
+"""The files of the example network, written once, and its models."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from examples.formats import make_files
+from jobs.catalog import load_catalog
+from worker.engine import pipelines
+
+CATALOG = load_catalog(Path(make_files.__file__).with_name("models.toml"))
+
+
+@pytest.fixture(scope="session")
+def iris_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the network in each format."""
+    folder = tmp_path_factory.mktemp("iris")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        make_files.write_all(folder)
+    return folder
+
+
+Loading = Callable[..., pipelines.LoadedPipeline]
+
+
+@pytest.fixture(scope="session")
+def load(iris_files: Path) -> Loading:
+    """`load("onnx")` loads the model of that name, once; `load("onnx", path)` from another file."""
+    loaded: dict[str, pipelines.LoadedPipeline] = {}
+
+    def load(name: str, path: Path | None = None) -> pipelines.LoadedPipeline:
+        if path is not None:
+            return pipelines.load(CATALOG[name], path)
+        if name not in loaded:
+            loaded[name] = pipelines.load(CATALOG[name], iris_files / Path(CATALOG[name].source or "").name)
+        return loaded[name]
+
+    return load

@@ -1,0 +1,96 @@
+"""Masks are those that plain transformers generates for each image alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil, _rle_to_mask
+
+from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
+from tests.worker.engine.pipelines.vision.images import IMAGES, opened, pixels
+from worker.engine.pipelines.vision import mask_generation
+from worker.engine.pipelines.vision.suppression import best_boxes
+
+TASK = "mask-generation"
+ANY: dict[str, Any] = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "points_per_crop": 3}
+SOME = {name: IMAGES[name] for name in ("a photo", "an upright photo", "grey", "a bitmap")}
+
+
+def overlap(one: list[float], other: list[float]) -> float:
+    """The intersection of two boxes over their union."""
+    sides = [min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])]
+    shared = max(0.0, sides[0]) * max(0.0, sides[1])
+    total = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
+    return shared / total if total else 0.0
+
+
+def kept(boxes: list[list[float]], scores: list[float], threshold: float) -> list[int]:
+    """Non-maximum suppression as in the textbook."""
+    found: list[int] = []
+    for index in sorted(range(len(boxes)), key=lambda index: -scores[index]):
+        if all(overlap(boxes[index], boxes[better]) <= threshold for better in found):
+            found.append(index)
+    return found
+
+
+@pytest.fixture
+def plain(model_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The pipeline of transformers, for which only the suppression comes from torchvision."""
+
+    def suppress(_: Any, masks: Any, scores: Any, boxes: Any, threshold: float) -> Any:
+        found = kept(boxes.tolist(), scores.tolist(), threshold)
+        encoded = [masks[index] for index in found]
+        return [_rle_to_mask(one) for one in encoded], scores[found], encoded, boxes[found]
+
+    monkeypatch.setattr(SamImageProcessorPil, "post_process_for_mask_generation", suppress)
+    return plain_pipeline(model_folder("sam"), TASK)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [ANY, {**ANY, "crops_n_layers": 1, "crops_nms_thresh": 0.9}, {**ANY, "mask_threshold": 0.01}],
+)
+def test_masks_are_those_of_each_image_alone(
+    plain: Any, model_folder: ModelFolder, parameters: dict[str, Any]
+) -> None:
+    parameters = {**parameters, "output_bboxes_mask": True, "output_rle_mask": True}
+    found = load(model_folder("sam"), TASK).run(list(SOME.values()), parameters)
+    total = 0
+    for ours, data in zip(found, SOME.values(), strict=True):
+        theirs = plain(opened(data), **parameters)
+        assert_same(ours["scores"], theirs["scores"].tolist())
+        assert_same(ours["rle_mask"], theirs["rle_mask"])
+        assert_same(ours["bounding_boxes"], theirs["bounding_boxes"].tolist())
+        for one, other in zip(ours["masks"], theirs["masks"], strict=True):
+            assert np.array_equal(pixels(one) == 255, other)
+        total += len(ours["masks"])
+    assert total >= len(SOME)
+
+
+def test_large_masks_are_filtered_in_parts(
+    plain: Any, model_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = load(model_folder("sam"), TASK)
+    whole = pipeline.run([IMAGES["a photo"]], ANY)
+    monkeypatch.setattr(mask_generation, "MAX_MASK_PIXELS", 1)
+    assert pipeline.run([IMAGES["a photo"]], ANY) == whole
+
+
+def test_images_share_the_encoder(model_folder: ModelFolder) -> None:
+    pipeline: Any = load(model_folder("sam"), TASK)
+    batches: list[int] = []
+    pipeline.model.vision_encoder.register_forward_hook(lambda *call: batches.append(len(call[1][0])))
+    pipeline.run(list(SOME.values()), ANY)
+    assert batches == [len(SOME)]
+
+
+def test_the_best_boxes_are_kept() -> None:
+    numbers = np.random.default_rng(3)
+    corners = numbers.integers(0, 30, (200, 2))
+    boxes = np.concatenate([corners, corners + numbers.integers(0, 12, (200, 2))], axis=1).astype(np.float32)
+    scores = numbers.integers(0, 50, 200).astype(np.float32)  # some are equal
+    for threshold in (0.0, 0.3, 0.7, 1.0):
+        found = best_boxes(torch.from_numpy(boxes), torch.from_numpy(scores), threshold)
+        assert found.tolist() == kept(boxes.tolist(), scores.tolist(), threshold)
+    assert best_boxes(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []

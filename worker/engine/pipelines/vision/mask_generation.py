@@ -1,0 +1,164 @@
+"""Mask generation: masks of everything in an image, found from a grid of points.
+
+The steps are those of transformers' pipeline. The model reads the image once, and then decodes masks for 64
+points at a time. Crops of the image, if a job asks for them, are rows of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import transformers
+
+from jobs.errors import InvalidRequest
+from worker.engine.pipelines.checkpoint import Architecture
+from worker.engine.pipelines.staged import Row, Tensors
+from worker.engine.pipelines.tensors import row_of
+from worker.engine.pipelines.vision.base import UNPREPARED, VisionPipeline
+from worker.engine.pipelines.vision.pictures import mask
+from worker.engine.pipelines.vision.suppression import best_boxes
+
+POINTS_PER_PASS = 64
+"""Points whose masks are decoded together; transformers' default."""
+
+MAX_MASK_PIXELS = 64_000_000
+"""Most pixels of the masks that are enlarged to the image's size together: 256 MB of float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The parameters of a job, by the step that reads them."""
+
+    grid: dict[str, Any]
+    filters: dict[str, Any]
+    nms_threshold: float
+    with_boxes: bool
+    with_rle: bool
+
+
+class MaskGeneration(VisionPipeline):
+    """Returns the masks that remain after non-maximum suppression, the best first."""
+
+    task = "mask-generation"
+    trial_parameters: ClassVar[dict[str, Any]] = {"points_per_crop": 2}
+    architecture: ClassVar[Architecture] = Architecture(
+        transformers.AutoModelForMaskGeneration,
+        head=("SamModel", "SamHQModel", "Sam2Model", "Sam3TrackerModel", "EdgeTamModel"),
+        processor=transformers.AutoImageProcessor,
+    )
+
+    def _options(self, parameters: dict[str, Any]) -> Options:
+        grid, filters, last = self.pipeline._sanitize_parameters(**parameters)
+        names = {"crops_n_layers": "crop_n_layers", "crop_overlap_ratio": "overlap_ratio"}
+        return Options(
+            {names.get(name, name): value for name, value in grid.items()},
+            filters,
+            last.get("crops_nms_thresh", 0.7),
+            last.get("output_bboxes_mask", False),
+            last.get("output_rle_mask", False),
+        )
+
+    def _rows(self, one: Any, options: Options) -> list[Row]:
+        image = self._image(one)
+        size = self.processor.size
+        longest = size.get("longest_edge", size.get("height"))
+        try:
+            boxes, points, crops, labels = self.processor.generate_crop_boxes(image, longest, **options.grid)
+        except UNPREPARED as error:
+            raise InvalidRequest(f"the image cannot be divided into crops: {error}") from None
+        tensors = self._tensors(crops)
+        tensors["full_image_size"] = tensors["original_sizes"][:1].expand(len(crops), 2)
+        rows = [{name: tensor[at : at + 1] for name, tensor in tensors.items()} for at in range(len(crops))]
+        return [
+            self._row(
+                {
+                    **row,
+                    "input_points": points[:, :, at : at + 1],
+                    "input_labels": labels[:, :, at : at + 1],
+                    "input_boxes": boxes[at : at + 1],
+                },
+                None,
+            )
+            for at, row in enumerate(rows)
+        ]
+
+    def _on_device(self, tensors: Tensors) -> Tensors:
+        """Points stay in their own dtype: bfloat16 has no numbers for all pixels."""
+        pixels = super()._on_device({"pixel_values": tensors["pixel_values"]})
+        return {name: tensor.to(self.device) for name, tensor in tensors.items()} | pixels
+
+    def _forward(self, tensors: Tensors, options: Options) -> Any:
+        embeddings = self.model.get_image_embeddings(tensors["pixel_values"])
+        count = len(tensors["pixel_values"])
+        return [
+            self._masks(
+                {name: row_of(tensor, at, count) for name, tensor in tensors.items()},
+                row_of(embeddings, at, count),
+                options,
+            )
+            for at in range(count)
+        ]
+
+    def _divided(self, output: Any, count: int) -> list[Any]:
+        return list(output)
+
+    def _masks(self, row: Tensors, embeddings: Any, options: Options) -> dict[str, Any]:
+        """Returns the masks of one row, run-length encoded, with their scores and boxes."""
+        names = ("image_embeddings", "intermediate_embeddings")  # a SAM-HQ has both
+        given = dict(zip(names, embeddings if isinstance(embeddings, tuple) else (embeddings,), strict=False))
+        found: dict[str, list[Any]] = {"masks": [], "scores": [], "boxes": []}
+        for at in range(0, row["input_points"].shape[1], POINTS_PER_PASS):
+            part = slice(at, at + POINTS_PER_PASS)
+            points, labels = row["input_points"][:, part], row["input_labels"][:, part]
+            answer = self.model(input_points=points, input_labels=labels, **given)
+            height, width = row["original_sizes"][0].tolist()
+            per_point = answer["pred_masks"].shape[2]
+            step = max(1, MAX_MASK_PIXELS // (height * width * per_point))
+            for start in range(0, points.shape[1], step):
+                some = slice(start, start + step)
+                masks, scores, boxes = self._filtered(
+                    answer["pred_masks"][:, some], answer["iou_scores"][:, some], row, options
+                )
+                found["masks"] += masks
+                found["scores"].append(scores)
+                found["boxes"].append(boxes)
+        return found | {name: torch.cat(found[name]) for name in ("scores", "boxes")}
+
+    def _filtered(self, masks: torch.Tensor, scores: torch.Tensor, row: Tensors, options: Options) -> Any:
+        reshaped = row.get("reshaped_input_sizes")
+        enlarged = self.processor.post_process_masks(
+            masks,
+            row["original_sizes"].tolist(),
+            mask_threshold=options.filters.get("mask_threshold", 0),
+            reshaped_input_sizes=None if reshaped is None else reshaped.tolist(),
+            binarize=False,
+        )
+        full_size = row["full_image_size"][0].tolist()
+        return self.processor.filter_masks(
+            enlarged[0], scores[0], full_size, row["input_boxes"][0], **options.filters
+        )
+
+    def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Options) -> Any:
+        masks = [encoded for answer in answers for encoded in answer["masks"]]
+        scores = torch.cat([answer["scores"] for answer in answers])
+        boxes = torch.cat([answer["boxes"] for answer in answers])
+        kept = best_boxes(boxes.float(), scores, options.nms_threshold).tolist()
+        output: dict[str, Any] = {
+            "masks": [mask(unpacked(masks[index])) for index in kept],
+            "scores": scores[kept].tolist(),
+        }
+        if options.with_rle:
+            output["rle_mask"] = [masks[index] for index in kept]
+        if options.with_boxes:
+            output["bounding_boxes"] = boxes[kept].tolist()
+        return output
+
+
+def unpacked(encoded: dict[str, Any]) -> np.ndarray:
+    """Returns the mask [height, width] of run lengths that go down each column, beginning with zeros."""
+    height, width = encoded["size"]
+    counts = encoded["counts"]
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(width, height).T
