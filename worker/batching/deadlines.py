@@ -31,8 +31,13 @@ class Deadlines:
         self._minimum = spec.batch_timeout
         self._measured = spec.pipeline is None and loaded.cost.token_ms > 0
         self._new_tokens = loaded.new_tokens
+        self._has_windows = loaded.unit_seconds is not None
         self._total_seconds, self._steps, self._rows = loaded.step_ms / 1000, 1.0, 1.0
         """Seconds, steps, and texts times steps of the batches so far; initially of one step at warm-up."""
+
+    def rows(self, inputs: int, cost: int) -> int:
+        """Returns how many texts a batch generates: of sounds, one for each window of a recording."""
+        return cost if self._has_windows else inputs
 
     def seconds(self, texts: int, parameters: dict[str, Any], expected: float) -> float:
         """Returns the deadline of a batch of `texts`; `expected` is the time for its padded tokens."""

@@ -184,7 +184,8 @@ class Feeder:
             await self._charge(batch)
         padded = self._window.cost(batch)
         expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
-        deadline = self.deadlines.seconds(len(batch), parameters, expected)
+        rows = self.deadlines.rows(len(batch), padded)
+        deadline = self.deadlines.seconds(rows, parameters, expected)
         answered = self.engine.send(
             inputs(batch),
             parameters,

@@ -47,6 +47,14 @@ def test_of_a_generation_it_is_the_time_of_its_steps() -> None:
     assert deadlines.seconds(1, {"num_beams": 3}, 0.0) == pytest.approx(FACTOR * 600.0), "three beams"
 
 
+def test_a_long_recording_has_the_time_of_all_its_windows() -> None:
+    speech = loaded(Cost(512, 1.0, 1.0), step_ms=200.0, new_tokens=400, unit_seconds=30.0)
+    deadlines = Deadlines(GENERATION, speech)
+    assert deadlines.rows(1, 120) == 120
+    assert deadlines.seconds(120, {}, 0.0) == pytest.approx(FACTOR * 120 * 80.0)
+    assert Deadlines(GENERATION, loaded(Cost(512))).rows(1, 120) == 1
+
+
 def test_steps_are_measured_as_batches_run() -> None:
     deadlines = Deadlines(GENERATION, loaded(Cost(512, 1.0, 1.0), step_ms=2_000.0))
     deadlines.record(8, 1, 100.0)  # a long prompt and one token say nothing of a step

@@ -119,8 +119,6 @@ class SpeechRecognition(AudioPipeline):
         part = dict(answer)
         if window.frames is not None:
             part["tokens"] = part["tokens"][:, : window.frames]
-        elif self.is_whisper and "token_timestamps" not in part:
-            part["tokens"] = _without_padding(part["tokens"], self.model.generation_config.pad_token_id)
         if window.stride is not None:
             ratio = 1 / self.pipeline._align_to
             part["stride"] = window.stride if self.generates else rescale_stride([window.stride], ratio)[0]
@@ -164,9 +162,3 @@ class SpeechRecognition(AudioPipeline):
                 rows,
                 1e-4 if self.spec.dtype == "float32" else 0.02,
             )
-
-
-def _without_padding(tokens: torch.Tensor, padding_token: int) -> torch.Tensor:
-    """Returns [1, tokens] without the tokens that fill up a row that ended before others."""
-    kept = (tokens[0] != padding_token).nonzero()
-    return tokens[:, : int(kept[-1]) + 1 if len(kept) else 0]
