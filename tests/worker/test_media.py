@@ -20,7 +20,6 @@ from tests.worker.pictures import picture, shown
 from tests.worker.test_batch_worker import ended, results
 from tests.worker.test_hostile import enqueue_raw, payload
 from worker.leases import progress
-from worker.leases.files import write_files
 from worker.scheduling import media as fetching
 
 IMAGES: dict[str, Any] = {
@@ -199,17 +198,14 @@ async def test_files_of_a_cancelled_or_refused_job_are_gone(
 ) -> None:
     monkeypatch.setattr(progress, "FIRST_AFTER", 0.0)
     running = await submit(queue, picture("a"), picture(f"first {gate.text}"))
-    async with serving(**IMAGES | {"max_batch_items": 1}, max_result_bytes=500) as worker:
+    async with serving(**IMAGES | {"max_batch_items": 1}, max_result_bytes=500):
 
         async def written() -> bool:
             return bool(await files_of(queue, running))
 
         await until(written)
-        [held] = [job for keeper in worker._leases._keepers for job in keeper._held.values()]
         await queue.cancel(running)
         assert await files_of(queue, running) == {}
-        await write_files(worker._leases._keepers[held.claimed.shard].claims, [held])
-        assert await files_of(queue, running) == {}, "of a worker that does not know yet"
         gate.open()
         large = await submit(queue, *[picture(f"{number}") for number in range(8)])
         [job] = await ended(queue, large)
