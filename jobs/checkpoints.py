@@ -73,7 +73,10 @@ def task_of(config: Mapping[str, Any], *, sentence_vectors: bool) -> str:
     if "text2text-generation" in candidates:
         task = _text_to_text(config, candidates)
     elif len(candidates) > 1:
-        task = _classification(config)
+        task = _classification(config) if "text-classification" in candidates else ""
+        if not task:
+            names = f"{', '.join(candidates[:-1])} or {candidates[-1]}"
+            raise ConfigurationError(f"it is a {architecture}, which may be for {names}")
     elif candidates:
         [task] = candidates
     else:

@@ -54,7 +54,9 @@ def check_count(count: int, spec: Limits) -> None:
         raise InvalidRequest("inputs: give at least one input", pointer="/inputs")
     if count > spec.max_inputs:
         raise InvalidRequest(
-            f"inputs: {count} inputs exceed this model's limit of {spec.max_inputs}", pointer="/inputs"
+            f"inputs: {count} inputs exceed this model's limit of {spec.max_inputs}"
+            " (max_inputs in models.toml)",
+            pointer="/inputs",
         )
 
 

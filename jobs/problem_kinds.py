@@ -15,7 +15,7 @@ TITLES = {
     "idempotency-mismatch": "The idempotency key was used with another request",
     "request-timeout": "The request came too slowly",
     "payload-too-large": "The request is too large",
-    "unsupported-media-type": "The request is not JSON",
+    "unsupported-media-type": "The content type is not supported",
     "unauthorized": "The API key is missing or not accepted",
     "forbidden": "The API key does not allow this",
     "too-many-attempts": "Too many wrong API keys",

@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
     """Most unfinished jobs per model."""
     max_queued_bytes: Annotated[int, Field(ge=1)] = 256 * MIB
-    """Most bytes of their payloads, per model."""
+    """Most bytes of their payloads and of the media beside them, per model."""
     max_queued_inputs: Annotated[int, Field(ge=1)] = 1_000_000
     """Most inputs of unfinished jobs, per model: jobs of many small inputs take long, but few bytes."""
     max_request_bytes: Annotated[int, Field(ge=1)] = 8 * MIB
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     window_items: Annotated[int, Field(ge=1)] = 256
     """Items that a worker claims ahead, to find items of similar length for a batch."""
     window_bytes: Annotated[int, Field(ge=1)] = 16 * MIB
-    """Bytes of payloads that a worker holds; a larger job is claimed when the window is empty."""
+    """Bytes of payloads and media that a worker holds; a larger job is claimed when the window is empty."""
 
     # Stopping
     shutdown_grace: Annotated[float, Field(gt=0)] = 30.0

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.access.sessions import session_of
 from api.edge import bodies
+from api.edge.cross_origin import from_this_site
 from api.problems.problem import Refusal
 from jobs.errors import InvalidRequest
 
@@ -28,13 +29,7 @@ async def read(request: Request, max_bytes: int) -> dict[str, str]:
 
 def refuse_cross_site(request: Request) -> None:
     """Raises Refusal if another site's page sent the form: CORS does not prevent that."""
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    if site is not None:
-        same = site in ("same-origin", "none")
-    else:  # browsers without that header send Origin; other clients send neither
-        same = origin is None or origin.partition("://")[2] == request.headers.get("host")
-    if not same:
+    if not from_this_site(request):
         raise Refusal("cross-site", "this form may be sent from this server's own pages only")
 
 

@@ -30,7 +30,7 @@ POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
+        "media-src 'self' blob: data:",
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
@@ -39,7 +39,7 @@ POLICY = "; ".join(
 )
 """Allows no inline and no external scripts, so that the text of a job cannot run as a script.
 
-`blob:` is for files that somebody has chosen and not sent yet, `data:` for the pictures of examples.
+`blob:` is for files that somebody has chosen and not sent yet, `data:` for the media of examples.
 """
 
 LONGEST = 1_000.0 * LATENCIES[-1]

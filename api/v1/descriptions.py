@@ -3,6 +3,21 @@
 A test fails if a field of a schema there has no description here.
 """
 
+INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server runs jobs in micro-batches.
+
+- `POST /v1/jobs` with `Prefer: wait=10` returns the results if the job ends within 10 s.
+- An image, a sound or a video is sent as base64 in JSON, as the body itself, in a form, or as a link.
+- `GET /v1/jobs/{id}?wait=10` waits for the end of a submitted job.
+- `GET /v1/jobs/{id}/events` streams the job's states and its progress.
+- `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
+- An ended job can be read for its `result_ttl`; after that calls answer `job-gone`, or `unknown-job`.
+- `GET /v1/models` lists the models, each with a JSON Schema of its requests.
+- `GET /v1/usage` returns what the caller's jobs used, by model and hour.
+- A server with keys needs one in each request: `Authorization: Bearer bl_...` or `X-API-Key: bl_...`.
+- Every error is `application/problem+json` (RFC 9457) with a stable `type`.
+- Requests may be compressed (`Content-Encoding: gzip`). Large answers are, if the client accepts it.
+"""
+
 DESCRIPTIONS: dict[str, dict[str, str]] = {
     "JobRequest": {
         "inputs": "One input or a list of inputs, of the kind in the model's `input` (`GET /v1/models`).",

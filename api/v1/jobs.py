@@ -1,4 +1,4 @@
-"""/v1/jobs: submit, read, wait, results, cancel, events, list. `submission.py` checks requests,
+"""/v1/jobs: submit, read, wait, results, cancel, events, list. `submission/` checks requests,
 `api/intake.py` submits them, `api/waiting/` implements waiting.
 
 The calls that every client makes for every job are on `direct`, the express lane (`api/edge/express.py`).
@@ -46,9 +46,11 @@ Models = Annotated[
 
 
 async def _parse(request: Request) -> ParsedRequest[Wait]:
-    shared, wait = services(request), requested_wait(request)
+    shared = services(request)
+    content = submission.content_of(request, shared.settings.cors_origins)
+    wait = requested_wait(request, submission.query_of(content))
     key = submission.idempotency_key(request)
-    job = await submission.read_job(request, shared.catalog, shared.settings)
+    job = await submission.read_job(request, content, shared.catalog, shared.settings)
     return ParsedRequest(job, wait, wait.seconds, key)
 
 

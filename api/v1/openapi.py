@@ -10,9 +10,9 @@ import msgspec
 
 from api.problems.problem import Problem
 from api.problems.statuses import STATUSES
-from api.v1 import problems
+from api.v1 import problems, request_bodies
 from api.v1.caller_description import SECURITY_SCHEMES, submitted_body
-from api.v1.descriptions import DESCRIPTIONS, USAGE_EXAMPLE
+from api.v1.descriptions import DESCRIPTIONS, INTRODUCTION, USAGE_EXAMPLE
 from api.v1.known_results import NDJSON
 from api.v1.model_schemas import examples
 from api.v1.schemas import ANSWERS
@@ -22,20 +22,6 @@ from jobs.schema import JobRequest, JobState
 from jobs.validation import properties
 
 COMPONENT = "#/components/schemas/{name}"
-
-INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server runs jobs in micro-batches.
-
-- `POST /v1/jobs` with `Prefer: wait=10` returns the results if the job ends within 10 s.
-- `GET /v1/jobs/{id}?wait=10` waits for the end of a submitted job.
-- `GET /v1/jobs/{id}/events` streams the job's states and its progress.
-- `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
-- An ended job can be read for its `result_ttl`; after that calls answer `job-gone`, or `unknown-job`.
-- `GET /v1/models` lists the models, each with a JSON Schema of its requests.
-- `GET /v1/usage` returns what the caller's jobs used, by model and hour.
-- A server with keys needs one in each request: `Authorization: Bearer bl_...` or `X-API-Key: bl_...`.
-- Every error is `application/problem+json` (RFC 9457) with a stable `type`.
-- Requests may be compressed (`Content-Encoding: gzip`). Large answers are, if the client accepts it.
-"""
 
 
 def _json(name: str) -> dict[str, Any]:
@@ -141,6 +127,7 @@ SUBMIT: dict[str, Any] = {
             "request-timeout",
             "payload-too-large",
             "unsupported-media-type",
+            "cross-site",
             "queue-full",
             "too-many-requests",
             "server-busy",
@@ -148,9 +135,10 @@ SUBMIT: dict[str, Any] = {
         ),
     },
     "openapi_extra": {
-        "requestBody": {"required": True, "content": _json("JobRequest")},
+        "requestBody": {"required": True, "content": _json("JobRequest") | request_bodies.CONTENT},
         "parameters": [
             _WAIT,
+            *request_bodies.PARAMETERS,
             _PREFER,
             _parameter(
                 "Idempotency-Key",
@@ -291,6 +279,7 @@ def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
     schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}
     schemas["JobRequest"]["properties"] |= properties(JobRequest)
+    schemas |= request_bodies.schemas(schemas["JobRequest"])
     schemas["JobState"]["enum"] = [state.value for state in JobState]
     for name, fields in DESCRIPTIONS.items():
         for field, description in fields.items():

@@ -23,14 +23,14 @@ class Wait(NamedTuple):
         return {"preference-applied": f"wait={self.seconds:g}"} if self.preferred else {}
 
 
-def requested_wait(request: Request) -> Wait:
+def requested_wait(request: Request, also: tuple[str, ...] = ()) -> Wait:
     """The wait of the query parameter, or else of `Prefer: wait=S`. Invalid parts of `Prefer` are ignored.
 
-    Raises Refusal if `wait` is not a number of seconds, or if there is any other query parameter.
+    Raises Refusal if `wait` is not a number of seconds, or for another query parameter that is not in `also`.
     """
     max_wait = services(request).settings.max_wait
     query: bytes = request.scope["query_string"]
-    if query and (given := _wait_of(query, request)) is not None:
+    if query and (given := _wait_of(query, request, also)) is not None:
         return Wait(min(_seconds(given), max_wait), preferred=False)
     preferred = preferred_wait(request.headers.getlist("prefer"))
     if preferred is None:
@@ -38,11 +38,11 @@ def requested_wait(request: Request) -> Wait:
     return Wait(min(preferred, max_wait), preferred=True)
 
 
-def _wait_of(query: bytes, request: Request) -> str | None:
+def _wait_of(query: bytes, request: Request, also: tuple[str, ...]) -> str | None:
     """The value of `wait`. Usually it is the only parameter and a plain number, which is parsed faster."""
     if (found := _PLAIN_WAIT.fullmatch(query)) is not None:
         return found[1].decode()
-    check_names(request, ("wait",))
+    check_names(request, ("wait", *also))
     return request.query_params.get("wait")
 
 

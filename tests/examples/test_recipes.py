@@ -57,5 +57,5 @@ async def test_every_recipe_is_served(batchline: Running, redis: ArqRedis, model
     assert outputs["thumbnail"]["thumbnail"]["content_type"] == "image/png"
     assert outputs["brightness"] == 1.0
     assert outputs["loudness"] == {"seconds": 0.002, "loudness": pytest.approx(0.5 / 2**0.5)}
-    assert outputs["similarity"] == pytest.approx(0.857, abs=0.05)
+    assert outputs["similarity"] == pytest.approx(2 / 3)
     assert outputs["price"] == 3 * 12.5 + 72.5 * 3 + 40

@@ -22,6 +22,12 @@ NLI = {"0": "contradiction", "1": "neutral", "2": "Entailment"}
         ("GPT2LMHeadModel", "text-generation"),
         ("BertModel", "feature-extraction"),
         ("TapasForQuestionAnswering", "table-question-answering"),
+        ("ChineseCLIPModel", "zero-shot-image-classification"),
+        ("OwlViTForObjectDetection", "zero-shot-object-detection"),
+        ("ViltForQuestionAnswering", "visual-question-answering"),
+        ("LayoutLMForQuestionAnswering", "document-question-answering"),
+        ("LlavaForConditionalGeneration", "image-text-to-text"),
+        ("GitForCausalLM", "image-text-to-text"),
         ("RobertaForQuestionAnswering", "question-answering"),
         ("XLNetForQuestionAnsweringSimple", "question-answering"),
         ("ViTForImageClassification", "image-classification"),
@@ -102,6 +108,10 @@ def test_one_label_may_be_the_score_of_a_pair() -> None:
         (
             {"architectures": ["NewForConditionalGeneration"], "model_type": "new"},
             "it is a NewForConditionalGeneration, which no task",
+        ),
+        (
+            {"architectures": ["VisionEncoderDecoderModel"]},
+            "which may be for document-question-answering or image-text-to-text",
         ),
     ],
 )

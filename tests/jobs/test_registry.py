@@ -21,9 +21,6 @@ REMOVED = {
 }
 """Tasks of transformers 4 that release 5 no longer has."""
 
-IN_WORK = {"any-to-any", "decision"}
-"""Tasks that are not served yet."""
-
 
 def not_served() -> dict[str, str]:
     """The table "Not served": task -> the reason."""
@@ -34,7 +31,7 @@ def not_served() -> dict[str, str]:
 
 def test_every_task_of_transformers_is_served_or_explained() -> None:
     known = {*SUPPORTED_TASKS, *TASK_ALIASES, *REMOVED}
-    assert known - IN_WORK == {name for name in known if tasks.find(name)} | not_served().keys()
+    assert known == {name for name in known if tasks.find(name)} | not_served().keys()
     assert not known.isdisjoint(tasks.TASKS), "the names are transformers' own"
 
 
@@ -42,11 +39,6 @@ def test_an_alias_of_transformers_is_one_of_ours() -> None:
     for alias, name in TASK_ALIASES.items():
         if (task := tasks.find(alias)) is not None:
             assert task is tasks.find(name)
-
-
-def test_what_is_served_is_in_work_no_longer() -> None:
-    assert not {name for name in IN_WORK if tasks.find(name)}
-    assert not IN_WORK & not_served().keys()
 
 
 def test_a_task_is_not_served_for_a_reason() -> None:

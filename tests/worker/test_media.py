@@ -231,13 +231,5 @@ async def test_an_input_that_kills_the_engine_has_no_files_and_the_others_have_t
     assert kept["2-0.png"] == shown(given[2])
 
 
-async def test_a_class_that_does_not_declare_its_files_is_told(queue: JobQueue, serving: Serving) -> None:
-    job_id = await submit(queue, picture("a"))
-    async with serving(**IMAGES | {"pipeline": "tests.worker.pictures:Undeclared"}):
-        [job] = await ended(queue, job_id)
-    assert job.first_error is not None
-    assert "writes_files = True" in job.first_error.detail
-
-
 def test_the_time_for_media_grows_with_them() -> None:
     assert fetching.SLOWEST * fetching.MAX_READ > 16_000_000, "a full window"

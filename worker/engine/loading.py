@@ -69,7 +69,7 @@ def load(
         step_ms,
         pipeline.new_tokens,
         dict(pipeline.defaults),
-        spec.definition.writes_files or pipeline.writes_files,
+        pipelines.writes_files(spec, pipeline),
         info.unit_seconds,
     )
 

@@ -28,7 +28,9 @@ def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
         for output in outputs:
             if isinstance(output, InvalidRequest):
                 raise output
-            pipelines.encode_output(output, FileLinks("/"))
+            pipelines.encode_output(
+                output, FileLinks("/") if pipelines.writes_files(spec, pipeline) else None
+            )
     except MemoryError:
         raise
     except Exception as error:

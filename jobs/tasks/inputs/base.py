@@ -46,6 +46,10 @@ class Input(ABC):
     max_batch_items: int = 256
     """Default of the model's `max_batch_items`."""
 
+    def is_medium(self, field: str | None) -> bool:
+        """Whether that value of an input is a medium; None stands for the input as a whole."""
+        return False
+
     def accepts_all(self, items: Sequence[Any], limits: InputLimits) -> bool:
         """Whether a quick check accepts all inputs; otherwise `accept` decides for each."""
         return False

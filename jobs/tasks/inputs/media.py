@@ -29,6 +29,10 @@ class Media(Input):
     def __init__(self) -> None:
         self.formats = [each.name for each in of_kind(self.kind)]
 
+    def is_medium(self, field: str | None) -> bool:
+        """See Input."""
+        return field is None
+
     def accept(self, item: Any, limits: InputLimits, pointer: str) -> None:
         """See Input."""
         self.admit(item, limits, pointer)
@@ -107,8 +111,6 @@ class Media(Input):
         """Raises InvalidRequest for a medium that is empty, too large, or in an unknown format."""
         if not size:
             raise InvalidRequest(f"inputs: the {self.kind} is empty: it has 0 bytes", pointer=pointer)
-        if size > limits.max_input_bytes:
-            self._refuse_size(size, limits, pointer)
         found = recognise(start)
         if found is None or found.name not in self.formats:
             what = f"this is {found.name} ({found.kind})" if found else "its first bytes are of none"
@@ -117,6 +119,8 @@ class Media(Input):
                 f" {', '.join(self.formats)}",
                 pointer=pointer,
             )
+        if size > limits.max_input_bytes:
+            self._refuse_size(size, limits, pointer)
 
     def _check_header(self, data: bytes, limits: InputLimits, pointer: str) -> None:
         """Raises InvalidRequest if the medium's header says that it is above a limit, once it is decoded."""

@@ -32,6 +32,10 @@ class MediaRecord(Record):
         self.max_bytes = max(kind.max_bytes for kind in media.values())
         self.max_batch_items = min(kind.max_batch_items for kind in media.values())
 
+    def is_medium(self, field: str | None) -> bool:
+        """See Input."""
+        return field in self.media
+
     def accept(self, item: Any, limits: InputLimits, pointer: str) -> None:
         """See Input."""
         self.admit(item, limits, pointer)

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from jobs.tasks.examples import LANDSCAPE
 from jobs.tasks.inputs import Image, MediaRecord
+from jobs.tasks.multimodal.image_text_models import ARCHITECTURES
 from jobs.tasks.task import Task
 from jobs.tasks.text.generation import TextGeneration, new_tokens
 
@@ -78,6 +79,7 @@ IMAGE_TEXT_TO_TEXT = Task(
     },
     output="texts",
     generates=new_tokens,
+    heads=ARCHITECTURES,
     input_tokens=600,  # of a LLaVA with one image of 336 x 336 pixels in patches of 14
     pipeline="worker.engine.pipelines.multimodal.image_text_to_text:ImageTextToText",
 )

@@ -57,6 +57,7 @@ VISUAL_QUESTION_ANSWERING = Task(
         "parameters": {"top_k": 2},
     },
     output="answers",
+    heads=("ViltForQuestionAnswering", "BlipForQuestionAnswering"),
     input_tokens=200,  # of a ViLT: an image of 384 x 384 pixels in patches of 32, and a short question
     pipeline="worker.engine.pipelines.multimodal.visual_questions:VisualQuestionAnswering",
 )
@@ -74,6 +75,12 @@ DOCUMENT_QUESTION_ANSWERING = Task(
         },
     },
     output="answers",
+    heads=(
+        "LayoutLMForQuestionAnswering",
+        "LayoutLMv2ForQuestionAnswering",
+        "LayoutLMv3ForQuestionAnswering",
+        "VisionEncoderDecoderModel",
+    ),
     input_tokens=512,
     pipeline="worker.engine.pipelines.multimodal.document_questions:DocumentQuestionAnswering",
 )

@@ -39,6 +39,17 @@ ZERO_SHOT_IMAGE_CLASSIFICATION = Task(
         "parameters": {"candidate_labels": ["a landscape", "a portrait"]},
     },
     output="labels",
+    heads=(
+        "AlignModel",
+        "BlipModel",
+        "Blip2ForImageTextRetrieval",
+        "CLIPModel",  # also of AltCLIP and Chinese CLIP
+        "CLIPSegModel",
+        "MetaClip2Model",
+        "SiglipModel",
+        "Siglip2Model",
+        "Tipsv2Model",
+    ),
     input_tokens=50,  # of a CLIP with patches of 32 pixels; the labels are read once for a batch
     pipeline="worker.engine.pipelines.multimodal.zero_shot:ZeroShotImageClassification",
 )
@@ -54,6 +65,11 @@ ZERO_SHOT_OBJECT_DETECTION = Task(
     },
     output="boxes",
     passes=labels,
+    heads=(
+        "GroundingDinoForObjectDetection",
+        "OwlViTForObjectDetection",
+        "Owlv2ForObjectDetection",
+    ),
     input_tokens=576,  # of an OWL-ViT with patches of 32 pixels
     pipeline="worker.engine.pipelines.multimodal.zero_shot:ZeroShotObjectDetection",
 )

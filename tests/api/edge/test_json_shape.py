@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.edge import json_shape
-from api.v1.submission import parse, parse_large
+from api.v1.submission.json_body import parse, parse_large
 from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import InvalidRequest
 from jobs.ledger.envelope import Envelope

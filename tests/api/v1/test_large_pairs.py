@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api.v1 import large_bodies
+from api.v1.submission import large_json
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
@@ -16,7 +16,7 @@ CATALOG = ModelCatalog(
 
 
 def parse(inputs: bytes) -> object:
-    job = large_bodies.parse(bytearray(b'{"model":"m","inputs":%b}' % inputs), CATALOG)
+    job = large_json.parse(bytearray(b'{"model":"m","inputs":%b}' % inputs), CATALOG)
     return msgspec.msgpack.decode(job.inputs)
 
 

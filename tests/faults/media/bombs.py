@@ -25,6 +25,8 @@ def bombs() -> Iterator[Sample]:
         yield Sample(f"{width} x {height}, extended.webp", webp_extended(width, height), "refused")
     yield Sample("16384 x 16384, lossless.webp", webp_lossless(16_384, 16_384), "refused")
     yield Sample("16383 x 16383, lossy.webp", webp_lossy(16_383, 16_383), "refused")
+    for width, height in ((100_000, 100_000), (0xFFFF_FFFF, 1), *NONE):
+        yield Sample(f"{width} x {height}.tif", tiff(width, height), "refused")
     yield Sample("a frame larger than its screen.gif", gif(10, 10, frame=(65_535, 65_535)), "refused")
     for depth, colour in ((16, png.RGBA), (1, png.GREY), (8, png.PALETTE)):
         data = png.claims(30_000, 30_000, MEGA, depth, colour)
@@ -80,6 +82,13 @@ def bitmap(width: int, height: int, bits: int = 24, compression: int = 0, data: 
         "<IiiHHIIiiII", 40, signed(width), signed(height), 1, bits, compression, len(data), 0, 0, 0, 0
     )
     return b"BM" + struct.pack("<IHHI", 54 + len(data), 0, 0, 54) + about + data
+
+
+def tiff(width: int, height: int) -> bytes:
+    """A strip without compression that ends soon."""
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 200, 277: 1, 278: height, 279: 100}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + bytes(300)
 
 
 def riff(kind: bytes, *chunks: tuple[bytes, bytes]) -> bytes:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from functools import cache
 
-from tests.faults.media import bombs, damage, pictures, recordings, wav
+from tests.faults.media import bombs, costly, damage, pictures, recordings, wav
 from tests.faults.media.sample import Sample
 
 SECONDS = 60
@@ -20,11 +20,14 @@ def images() -> list[Sample]:
 def _images() -> Iterator[Sample]:
     chance = random.Random(16)
     image = pictures.digit()
-    plain = {kind: pictures.encoded(image, kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP")}
+    plain = {
+        kind: pictures.encoded(image, kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+    }
     magics = {kind: data[:12] for kind, data in plain.items()}
     yield from pictures.whole()
     yield from bombs.bombs()
     yield from bombs.swollen()
+    yield from costly.images()
     yield from damage.truncated(plain)
     yield from damage.changed(plain, chance)
     yield from damage.random_after(magics, chance)

@@ -54,7 +54,7 @@ def exif(orientation: int = 1) -> bytes:
 def whole() -> Iterator[Sample]:
     """Pictures that must be answered."""
     image = digit()
-    forms = [_jpegs(image), _pngs(image), _written_pngs(image), _gifs(image), _webps(image), _bitmaps(image)]
+    forms = [_jpegs(image), _pngs(image), _written_pngs(image), _gifs(image), _webps(image), _others(image)]
     for form in forms:
         for name, content in form:
             yield Sample(name, content, "answer")
@@ -176,9 +176,22 @@ def _webps(image: PIL.Image.Image) -> Iterator[tuple[str, bytes]]:
     yield "animated.webp", encoded(image, "WEBP", save_all=True, append_images=frames)
 
 
-def _bitmaps(image: PIL.Image.Image) -> Iterator[tuple[str, bytes]]:
+def _others(image: PIL.Image.Image) -> Iterator[tuple[str, bytes]]:
     for mode in ("RGB", "L", "1", "P", "RGBA"):
         yield f"{mode}.bmp", encoded(image.convert(mode), "BMP")
     plain = bytearray(encoded(image.transpose(TURNS[4]), "BMP"))
     struct.pack_into("<i", plain, 22, -SIDE)
     yield "from top to bottom.bmp", bytes(plain)
+    for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "tiff_lzma", "zstd"):
+        yield f"{compression}.tif", encoded(image, "TIFF", compression=compression)
+    for mode in ("L", "CMYK", "P", "RGBA", "YCbCr"):
+        yield f"{mode}.tif", encoded(image.convert(mode), "TIFF")
+    yield "fax.tif", encoded(image.convert("1"), "TIFF", compression="group4")
+    yield "16 bit.tif", encoded(PIL.Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16)), "TIFF")
+    yield "floats.tif", encoded(image.convert("F"), "TIFF")
+    yield "several pages.tif", encoded(image, "TIFF", save_all=True, append_images=[image] * 5)
+    yield "EXIF orientation 6.tif", encoded(image.transpose(TURNS[6]), "TIFF", exif=exif(6))
+    yield "still.avif", encoded(image, "AVIF", speed=10)
+    yield "grey.avif", encoded(image.convert("L"), "AVIF", speed=10)
+    yield "alpha.avif", encoded(image.convert("RGBA"), "AVIF", speed=10)
+    yield "animated.avif", encoded(image, "AVIF", speed=10, save_all=True, append_images=[image] * 3)

@@ -16,7 +16,7 @@ OWN = "tests.worker.engine.smoked:"
 
 
 def own(name: str, **fields: Any) -> ModelSpec:
-    return ModelSpec.model_validate({"name": "mine", "pipeline": OWN + name, **fields})
+    return ModelSpec.model_validate({"name": "mine", "pipeline": OWN + name} | fields)
 
 
 @pytest.fixture
@@ -43,6 +43,10 @@ async def started() -> AsyncIterator[Callable[[ModelSpec], Any]]:
         ),
         (own("Raises", example="a text"), "a first run of its example failed with KeyError: 'weights'"),
         (own("NotJson", example="a text"), "a first run of its example failed with ValueError: .*NaN"),
+        (
+            own("", pipeline="tests.worker.pictures:Undeclared", input="image"),
+            "a class that returns files must have the attribute writes_files = True",
+        ),
         (own("TooFew", example=["a", "b"]), "ValueError: .*TooFew returned 1 outputs for 2 inputs"),
         (
             own("Upper", example="a", parameters={"size": "integer"}, defaults={"size": 3}),

@@ -34,7 +34,15 @@ from worker.engine.pipelines.interface import (
     Prepared,
 )
 
-__all__ = ["ComparablePipeline", "LoadedPipeline", "PipelineInfo", "Prepared", "encode_output", "load"]
+__all__ = [
+    "ComparablePipeline",
+    "LoadedPipeline",
+    "PipelineInfo",
+    "Prepared",
+    "encode_output",
+    "load",
+    "writes_files",
+]
 
 
 def load(spec: ModelSpec, source: Path | None) -> LoadedPipeline:
@@ -51,3 +59,8 @@ def pipeline_class(task: Task) -> PipelineClass:
     module, _, name = task.pipeline.partition(":")
     found: PipelineClass = getattr(import_module(module), name)
     return found
+
+
+def writes_files(spec: ModelSpec, pipeline: LoadedPipeline) -> bool:
+    """Whether outputs of the model may contain files: its task or its own class says so."""
+    return spec.definition.writes_files or pipeline.writes_files

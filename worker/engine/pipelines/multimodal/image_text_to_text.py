@@ -18,6 +18,7 @@ from jobs.models import ModelSpec
 from jobs.tasks.examples import LANDSCAPE
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.multimodal.generating import GeneratingPipeline, prompt_of
+from worker.engine.pipelines.multimodal.processors import ImagesOfChats
 from worker.engine.pipelines.multimodal.prompts import Chat, Prompt, check_marks, check_no_marks, read
 from worker.engine.pipelines.staged import Pass, Row, Tensors
 from worker.engine.pipelines.vision.decoding import decode
@@ -46,7 +47,7 @@ class ImageTextToText(GeneratingPipeline):
     """
 
     architecture: ClassVar[Architecture] = Architecture(
-        transformers.AutoModelForImageTextToText, processor=transformers.AutoProcessor
+        transformers.AutoModelForImageTextToText, processor=ImagesOfChats
     )
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:

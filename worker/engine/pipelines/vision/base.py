@@ -76,7 +76,7 @@ class VisionPipeline(StagedPipeline):
 
     def _trial(self) -> tuple[list[Any], dict[str, Any]]:
         image = landscape()
-        images = image, PIL.ImageOps.mirror(image), PIL.ImageOps.invert(image)
+        images = image, PIL.ImageOps.invert(image.transpose(PIL.Image.Transpose.ROTATE_90))
         return [png(each) for each in images], dict(self.trial_parameters)
 
     def _try_out(self) -> None:

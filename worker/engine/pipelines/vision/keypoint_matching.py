@@ -44,6 +44,5 @@ class KeypointMatching(VisionPipeline):
     def _trial(self) -> tuple[list[Any], dict[str, Any]]:
         """Some models find another number of points in each image, and pad to the most in a pass."""
         images, parameters = super()._trial()
-        first, second, third = images
-        pairs = [{"images": pair} for pair in ([first, second], [second, third], [third, third])]
-        return pairs, parameters
+        first, second = images
+        return [{"images": [first, second]}, {"images": [second, second]}], parameters

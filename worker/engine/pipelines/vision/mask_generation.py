@@ -33,6 +33,7 @@ class Options:
 
     grid: dict[str, Any]
     filters: dict[str, Any]
+    lowest_score: float
     nms_threshold: float
     with_boxes: bool
     with_rle: bool
@@ -55,6 +56,7 @@ class MaskGeneration(VisionPipeline):
         return Options(
             {names.get(name, name): value for name, value in grid.items()},
             filters,
+            filters.get("pred_iou_thresh", 0.88),
             last.get("crops_nms_thresh", 0.7),
             last.get("output_bboxes_mask", False),
             last.get("output_rle_mask", False),
@@ -108,28 +110,35 @@ class MaskGeneration(VisionPipeline):
         """Returns the masks of one row, run-length encoded, with their scores and boxes."""
         names = ("image_embeddings", "intermediate_embeddings")  # a SAM-HQ has both
         given = dict(zip(names, embeddings if isinstance(embeddings, tuple) else (embeddings,), strict=False))
-        found: dict[str, list[Any]] = {"masks": [], "scores": [], "boxes": []}
+        found: dict[str, list[Any]] = {
+            "masks": [],
+            "scores": [torch.zeros(0)],
+            "boxes": [torch.zeros(0, 4, dtype=torch.int64)],
+        }
+        height, width = row["original_sizes"][0].tolist()
+        step = max(1, MAX_MASK_PIXELS // (height * width))
         for at in range(0, row["input_points"].shape[1], POINTS_PER_PASS):
             part = slice(at, at + POINTS_PER_PASS)
             points, labels = row["input_points"][:, part], row["input_labels"][:, part]
             answer = self.model(input_points=points, input_labels=labels, **given)
-            height, width = row["original_sizes"][0].tolist()
-            per_point = answer["pred_masks"].shape[2]
-            step = max(1, MAX_MASK_PIXELS // (height * width * per_point))
-            for start in range(0, points.shape[1], step):
+            scores, small = answer["iou_scores"].flatten(), answer["pred_masks"][0].flatten(0, 1)
+            # transformers enlarges all masks first, and then drops those with a low score
+            if options.lowest_score > 0:
+                kept = scores > options.lowest_score
+                scores, small = scores[kept], small[kept]
+            for start in range(0, len(scores), step):
                 some = slice(start, start + step)
-                masks, scores, boxes = self._filtered(
-                    answer["pred_masks"][:, some], answer["iou_scores"][:, some], row, options
-                )
+                masks, best, boxes = self._filtered(small[some], scores[some], row, options)
                 found["masks"] += masks
-                found["scores"].append(scores)
-                found["boxes"].append(boxes)
+                found["scores"].append(best.float().cpu())
+                found["boxes"].append(boxes.long().cpu())
         return found | {name: torch.cat(found[name]) for name in ("scores", "boxes")}
 
     def _filtered(self, masks: torch.Tensor, scores: torch.Tensor, row: Tensors, options: Options) -> Any:
+        """Enlarges masks [n, height, width] to the image's size, and keeps those that are good enough."""
         reshaped = row.get("reshaped_input_sizes")
         enlarged = self.processor.post_process_masks(
-            masks,
+            masks[None, :, None],
             row["original_sizes"].tolist(),
             mask_threshold=options.filters.get("mask_threshold", 0),
             reshaped_input_sizes=None if reshaped is None else reshaped.tolist(),
@@ -137,7 +146,7 @@ class MaskGeneration(VisionPipeline):
         )
         full_size = row["full_image_size"][0].tolist()
         return self.processor.filter_masks(
-            enlarged[0], scores[0], full_size, row["input_boxes"][0], **options.filters
+            enlarged[0], scores[:, None], full_size, row["input_boxes"][0], **options.filters
         )
 
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Options) -> Any:

@@ -55,7 +55,7 @@ class VideoClassification(StagedPipeline):
         return [clip(self.usual_frames, 0)], {}
 
     def _trial(self) -> tuple[list[Any], dict[str, Any]] | None:
-        return [clip(self.usual_frames, start) for start in (0, 150, 330)], {}
+        return [clip(self.usual_frames, start) for start in (0, 150)], {}
 
     def _options(self, parameters: dict[str, Any]) -> Options:
         preprocessing, _, postprocessing = self.pipeline._sanitize_parameters(**parameters)

@@ -59,13 +59,14 @@ def without_pictures(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"return_full_text": False}])
-@pytest.mark.parametrize("model", [TASK, "llava-that-ends", "idefics3"])
+@pytest.mark.parametrize("model", [TASK, "llava-that-ends", "idefics3", "qwen2-vl"])
 def test_a_chat_is_continued_as_alone(
     model_folder: ModelFolder, model: str, parameters: dict[str, Any]
 ) -> None:
     folder = model_folder(model)
     parameters = {"max_new_tokens": 12, **parameters}
-    plain, pipeline = plain_pipeline(folder, TASK), load(folder, TASK)
+    pipeline: Any = load(folder, TASK)
+    plain = transformers.pipeline(TASK, model=pipeline.model, processor=pipeline.processor)  # type: ignore[call-overload]
     expected = [alone(plain, one, **parameters) for one in CHATS]
     outputs = pipeline.run(CHATS, {**parameters, "do_sample": False})
     assert_same(outputs, expected)
@@ -92,6 +93,18 @@ def test_a_prompt_is_continued_as_alone(
         expected = [alone(plain, one, **parameters) for one in inputs]
         assert_same(pipeline.run(inputs, {**parameters, "do_sample": False}), expected)
     assert pipeline.steps <= 9
+
+
+def test_a_row_that_ends_first_is_not_padded(model_folder: ModelFolder) -> None:
+    """The model's padding is a word, since its tokenizer has no token for it."""
+    pipeline: Any = load(model_folder("llava-that-ends"), TASK)
+    words = ("bridge", "paper", "town", "river", "house")
+    inputs = [{"image": data, "text": f"<image> {word}"} for data in PICTURES for word in words]
+    parameters = {"max_new_tokens": 12, "do_sample": False, "return_full_text": False}
+    assert len(pipeline.prepare(inputs, parameters).work.passes) == 1
+    outputs = pipeline.run(inputs, parameters)
+    assert len({len(output[0]["generated_text"].split()) for output in outputs}) > 1
+    assert_same(outputs, [pipeline.run([one], parameters)[0] for one in inputs])
 
 
 def captions(folder: Path, new: int) -> list[str]:
@@ -187,7 +200,7 @@ def test_more_tokens_than_the_model_has_room_for(model_folder: ModelFolder) -> N
 
 
 def test_the_samples_of_the_warm_up_run(model_folder: ModelFolder) -> None:
-    for model in (TASK, "llava-without-template", "blip", "git", "idefics3"):
+    for model in (TASK, "llava-without-template", "blip", "git", "idefics3", "qwen2-vl"):
         pipeline: Any = load(model_folder(model), TASK)
         assert len(pipeline.run(*pipeline.warm_up())) == 1
         assert pipeline.steps == 4

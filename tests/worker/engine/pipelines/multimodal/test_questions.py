@@ -66,7 +66,7 @@ def answers_of(folder: Path, one: dict[str, Any], **parameters: Any) -> list[dic
     images = processor.image_processor(images=opened(one["image"]), return_tensors="pt")
     with torch.inference_mode():
         if model.can_generate():
-            written = model.generate(**text, **images, **{"max_new_tokens": 47, **parameters})
+            written = model.generate(**text, **images, **{"max_new_tokens": 23, **parameters})
             return [
                 {"answer": processor.tokenizer.decode(each, skip_special_tokens=True)} for each in written
             ]
@@ -86,15 +86,18 @@ def test_a_question_about_a_picture_is_answered_as_alone(
     folder = model_folder(model)
     outputs = load(folder, VISUAL).run(MORE, parameters)
     assert_same(outputs, [answers_of(folder, one, **parameters) for one in MORE])
-    assert len({str(output) for output in outputs}) > 2
+    assert len({str(output) for output in outputs}) > 1
 
 
 @pytest.mark.parametrize("parameters", [{}, {"top_k": 4, "max_answer_len": 3, "doc_stride": 5}])
+@pytest.mark.parametrize("model", [DOCUMENT, "layoutlmv3"])
 def test_a_question_about_a_page_is_answered_as_alone(
-    model_folder: ModelFolder, parameters: dict[str, Any]
+    model_folder: ModelFolder, model: str, parameters: dict[str, Any]
 ) -> None:
-    folder = model_folder(DOCUMENT)
+    folder = model_folder(model)
     plain = plain_pipeline(folder, DOCUMENT)
+    if plain.image_processor is not None:
+        plain.image_processor.apply_ocr = False
     expected = [plain({**one, "image": opened(one["image"])}, **parameters) for one in PAGES]
     pipeline: Any = load(folder, DOCUMENT)
     assert_same(pipeline.run(PAGES, parameters), expected)
@@ -152,7 +155,7 @@ def test_a_bad_input_fails_alone(
     [
         (VISUAL, {"max_new_tokens": 3}, "this one chooses from its labels"),
         ("blip-answers", {"top_k": 3}, "this one writes its answer"),
-        ("blip-answers", {"max_new_tokens": 4_000}, "share 48 tokens"),
+        ("blip-answers", {"max_new_tokens": 4_000}, "share 24 tokens"),
         (DOCUMENT, {"max_new_tokens": 3}, "this model chooses words of the page"),
         (DOCUMENT, {"max_seq_len": 49}, "reads at most 48 tokens"),
         ("donut", {"top_k": 3}, "this model writes its answer"),

@@ -41,9 +41,19 @@ def test_labels_are_read_once_for_all_images(model_folder: ModelFolder) -> None:
     assert texts == [len(LABELS)]
 
 
-@pytest.mark.parametrize("parameters", [{}, {"threshold": 0.0, "top_k": 7}, {"threshold": 0.9}])
-def test_boxes_are_those_of_each_image_alone(model_folder: ModelFolder, parameters: dict[str, Any]) -> None:
-    folder = model_folder(DETECTION)
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        (DETECTION, {}),
+        (DETECTION, {"threshold": 0.0, "top_k": 7}),
+        (DETECTION, {"threshold": 0.9}),
+        ("grounding-dino", {"threshold": 0.0, "top_k": 7}),
+    ],
+)
+def test_boxes_are_those_of_each_image_alone(
+    model_folder: ModelFolder, model: str, parameters: dict[str, Any]
+) -> None:
+    folder = model_folder(model)
     parameters = {"candidate_labels": LABELS, **parameters}
     outputs = load(folder, DETECTION).run(PICTURES, parameters)
     assert_same(outputs, alone(folder, DETECTION, **parameters))

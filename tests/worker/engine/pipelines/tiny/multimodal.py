@@ -68,6 +68,34 @@ def _owlvit() -> tuple[Any, ...]:
     return _library.OwlViTForObjectDetection(config), words, processor
 
 
+def _grounding_dino() -> tuple[Any, ...]:
+    words = word_pieces(model_max_length=48)
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    sizes = {"encoder_layers": 1, "decoder_layers": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    sees = _library.SwinConfig(
+        image_size=32,
+        patch_size=4,
+        embed_dim=8,
+        depths=[1, 1, 1],
+        num_heads=[2, 2, 2],
+        window_size=4,
+        out_features=["stage2", "stage3"],
+    )
+    config = _library.GroundingDinoConfig(
+        backbone_config=sees,
+        text_config=_library.BertConfig(**_reads(words)),
+        d_model=32,
+        num_queries=8,
+        num_feature_levels=3,
+        max_text_len=16,
+        init_std=0.3,
+        **heads,
+        **sizes,
+    )
+    images = _library.GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
+    return _library.GroundingDinoForObjectDetection(config), words, images
+
+
 def _vilt() -> tuple[Any, ...]:
     words = word_pieces(model_max_length=40)
     config = _library.ViltConfig(**_SEES, max_position_embeddings=40, vocab_size=len(words), num_labels=7)
@@ -76,8 +104,8 @@ def _vilt() -> tuple[Any, ...]:
 
 
 def _blip(model: Any, **config: Any) -> tuple[Any, ...]:
-    words = word_pieces(model_max_length=40)
-    reads = _reads(words, encoder_hidden_size=32, sep_token_id=3, **_ENDS, **config)
+    words = word_pieces(model_max_length=24)
+    reads = _reads(words, 24, encoder_hidden_size=32, sep_token_id=3, **_ENDS, **config)
     built = model(_library.BlipConfig(text_config=reads, vision_config=_SEES, projection_dim=16))
     return built, _library.BlipProcessor(_library.BlipImageProcessor(size=_SIDE), words)
 
@@ -94,6 +122,18 @@ def _layoutlm() -> tuple[Any, ...]:
     words = word_pieces(model_max_length=48)
     config = _library.LayoutLMConfig(**_reads(words))
     return _library.LayoutLMForQuestionAnswering(config), words
+
+
+def _layoutlmv3() -> tuple[Any, ...]:
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *map(chr, range(33, 127)), "Ġ"]
+    words = _library.LayoutLMv3Tokenizer(
+        vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], model_max_length=126
+    )
+    reads = {**_reads(words, 128), "hidden_size": 24, "coordinate_size": 4, "shape_size": 4}
+    ends = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+    config = _library.LayoutLMv3Config(**reads, **ends, input_size=32, patch_size=8)
+    images = _library.LayoutLMv3ImageProcessor(size=_SIDE)  # recognises characters, unless told not to
+    return _library.LayoutLMv3ForQuestionAnswering(config), words, images
 
 
 def _donut() -> tuple[Any, ...]:
@@ -130,13 +170,13 @@ def _donut() -> tuple[Any, ...]:
 
 
 def _llama(words: Any, **config: Any) -> Any:
-    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": words.pad_token_id}
+    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": words.pad_token_id or 0}
     return _library.LlamaConfig(**_reads(words, 256, **{**ends, **config}))
 
 
 def _llava(template: str | None = _TEMPLATE, **config: Any) -> tuple[Any, ...]:
     words = words_only(model_max_length=256)
-    words.add_special_tokens({"additional_special_tokens": ["<image>"], "pad_token": "<pad>"})
+    words.add_special_tokens({"additional_special_tokens": ["<image>"]})
     model = _library.LlavaForConditionalGeneration(
         _library.LlavaConfig(
             vision_config=_library.CLIPVisionConfig(**_SEES),
@@ -177,18 +217,48 @@ def _idefics3() -> tuple[Any, ...]:
     return model, processor
 
 
+def _qwen2_vl() -> tuple[Any, ...]:
+    words = words_only(model_max_length=256)
+    marks = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+    words.add_special_tokens({"additional_special_tokens": marks, "pad_token": "<pad>"})
+    image, video, start, stop = words.convert_tokens_to_ids(marks)
+    model = _library.Qwen2VLForConditionalGeneration(
+        _library.Qwen2VLConfig(
+            vision_config={"depth": 1, "embed_dim": 32, "num_heads": 2, "hidden_size": 32, "patch_size": 8},
+            text_config=_reads(
+                words,
+                256,
+                bos_token_id=0,
+                eos_token_id=0,
+                num_key_value_heads=2,
+                rope_parameters={"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},
+            ),
+            image_token_id=image,
+            video_token_id=video,
+            vision_start_token_id=start,
+            vision_end_token_id=stop,
+        )
+    )
+    images = _library.Qwen2VLImageProcessor(patch_size=8, min_pixels=256, max_pixels=2048)
+    words.chat_template = _TEMPLATE.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>")
+    return model, images, words
+
+
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "zero-shot-image-classification": _saved(_clip),
     "siglip": _saved(_siglip),
     "zero-shot-object-detection": _saved(_owlvit),
+    "grounding-dino": _saved(_grounding_dino),
     "visual-question-answering": _saved(_vilt),
     "blip-answers": _saved(lambda: _blip(_library.BlipForQuestionAnswering)),
     "document-question-answering": _saved(_layoutlm),
+    "layoutlmv3": _saved(_layoutlmv3),
     "donut": _saved(_donut),
     "image-text-to-text": _saved(_llava),
-    "llava-that-ends": _saved(lambda: _llava(eos_token_id=list(range(2, 20)))),
+    "llava-that-ends": _saved(lambda: _llava(eos_token_id=list(range(2, 20)), pad_token_id=2)),
     "llava-without-template": _saved(lambda: _llava(template=None)),
     "idefics3": _saved(_idefics3),
+    "qwen2-vl": _saved(_qwen2_vl),
     "blip": _saved(lambda: _blip(_library.BlipForConditionalGeneration, is_decoder=True)),
     "git": _saved(_git),
 }

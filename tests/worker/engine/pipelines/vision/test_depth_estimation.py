@@ -1,12 +1,10 @@
 """Depths are those that plain transformers finds in each image alone."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from jobs.errors import InvalidRequest
-from tests.worker.engine.pipelines.conftest import ModelFolder, load, plain_pipeline
+from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.images import IMAGES, opened, pixels
 
 TASK = "depth-estimation"
@@ -14,9 +12,9 @@ LARGE = {name: data for name, data in IMAGES.items() if name not in ("tiny", "a 
 
 
 @pytest.mark.parametrize("model", ["dpt", "glpn"])
-def test_depths_are_those_of_each_image_alone(model_folder: ModelFolder, model: str) -> None:
-    plain = plain_pipeline(model_folder(model), TASK)
-    found: Any = load(model_folder(model), TASK).run(list(LARGE.values()), {"return_predicted_depth": True})
+def test_depths_are_those_of_each_image_alone(both: Both, model: str) -> None:
+    plain, batched = both(model, TASK)
+    found = batched.run(list(LARGE.values()), {"return_predicted_depth": True})
     for ours, data in zip(found, LARGE.values(), strict=True):
         theirs = plain(opened(data))
         numbers = theirs["predicted_depth"].numpy()
@@ -31,13 +29,15 @@ def test_depths_are_those_of_each_image_alone(model_folder: ModelFolder, model: 
         assert np.abs(difference).max() <= 1
 
 
-def test_without_the_numbers_there_is_only_the_picture(model_folder: ModelFolder) -> None:
-    [output] = load(model_folder("dpt"), TASK).run([IMAGES["grey"]], {})
+def test_without_the_numbers_there_is_only_the_picture(both: Both) -> None:
+    _, pipeline = both("dpt", TASK)
+    [output] = pipeline.run([IMAGES["grey"]], {})
     assert output.keys() == {"depth", "minimum", "maximum"}
 
 
-def test_an_image_too_small_for_the_model_fails_alone(model_folder: ModelFolder) -> None:
-    refused, answered = load(model_folder("glpn"), TASK).run([IMAGES["tiny"], IMAGES["lossy"]], {})
+def test_an_image_too_small_for_the_model_fails_alone(both: Both) -> None:
+    _, pipeline = both("glpn", TASK)
+    refused, answered = pipeline.run([IMAGES["tiny"], IMAGES["lossy"]], {})
     assert isinstance(refused, InvalidRequest)
     assert "cannot be prepared for the model" in str(refused)
     assert "depth" in answered

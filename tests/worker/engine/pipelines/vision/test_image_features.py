@@ -10,7 +10,8 @@ import pytest
 import transformers
 
 from jobs.errors import InvalidRequest
-from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
+from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load
+from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.images import IMAGES, opened
 
 TASK = "image-feature-extraction"
@@ -18,14 +19,14 @@ TASK = "image-feature-extraction"
 
 @pytest.mark.parametrize("pool", [False, True])
 @pytest.mark.parametrize("model", ["vit", "dinov2"])
-def test_vectors_are_those_of_each_image_alone(model_folder: ModelFolder, model: str, pool: bool) -> None:
-    plain = plain_pipeline(model_folder(model), TASK)
+def test_vectors_are_those_of_each_image_alone(both: Both, model: str, pool: bool) -> None:
+    plain, ours = both(model, TASK)
     expected = [plain(opened(data), pool=pool) for data in IMAGES.values()]
-    assert_same(load(model_folder(model), TASK).run(list(IMAGES.values()), {"pool": pool}), expected)
+    assert_same(ours.run(list(IMAGES.values()), {"pool": pool}), expected)
 
 
-def test_base64_has_the_same_numbers(model_folder: ModelFolder) -> None:
-    pipeline = load(model_folder("vit"), TASK)
+def test_base64_has_the_same_numbers(both: Both) -> None:
+    _, pipeline = both("vit", TASK)
     [[vector]] = pipeline.run([IMAGES["grey"]], {"pool": True})
     [[text]] = pipeline.run([IMAGES["grey"]], {"pool": True, "encoding": "base64"})
     assert np.frombuffer(base64.b64decode(text), "<f4").tolist() == vector

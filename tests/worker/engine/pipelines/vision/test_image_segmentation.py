@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jobs.errors import InvalidRequest
-from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
+from tests.worker.engine.pipelines.conftest import assert_same
+from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.images import IMAGES, opened, pixels
 
 TASK = "image-segmentation"
@@ -25,21 +26,19 @@ ANY: dict[str, Any] = {"threshold": 0.0, "overlap_mask_area_threshold": 0.0}
         ("mask2former", {"subtask": "semantic"}),
     ],
 )
-def test_segments_are_those_of_each_image_alone(
-    model_folder: ModelFolder, model: str, parameters: dict[str, Any]
-) -> None:
-    plain = plain_pipeline(model_folder(model), TASK)
-    images = list(IMAGES.values())
+def test_segments_are_those_of_each_image_alone(both: Both, model: str, parameters: dict[str, Any]) -> None:
+    plain, batched = both(model, TASK)
+    images = [IMAGES[name] for name in ("a photo", "an upright photo", "grey", "transparent", "a bitmap")]
     expected = [plain(opened(data), **parameters) for data in images]
     assert sum(map(len, expected)) >= len(images)
-    found = load(model_folder(model), TASK).run(images, parameters)
+    found = batched.run(images, parameters)
     for ours, theirs in zip(found, expected, strict=True):
         for one, other in zip(ours, theirs, strict=True):
             assert np.array_equal(pixels(one.pop("mask")), np.asarray(other.pop("mask")))
             assert_same(one, other)
 
 
-def test_a_subtask_that_the_model_does_not_offer(model_folder: ModelFolder) -> None:
-    pipeline = load(model_folder("segformer"), TASK)
+def test_a_subtask_that_the_model_does_not_offer(both: Both) -> None:
+    _, pipeline = both("segformer", TASK)
     with pytest.raises(InvalidRequest, match="subtask: this model offers semantic, not panoptic"):
         pipeline.run([IMAGES["grey"]], {"subtask": "panoptic"})

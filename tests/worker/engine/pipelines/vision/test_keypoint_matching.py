@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from jobs.errors import InvalidRequest
-from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
+from tests.worker.engine.pipelines.conftest import assert_same
+from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.images import IMAGES, encoded, opened, picture
 
 TASK = "keypoint-matching"
@@ -24,9 +25,9 @@ def inputs(pairs: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("model", ["superglue", "lightglue"])
-def test_matches_are_those_of_each_pair_alone(model_folder: ModelFolder, model: str) -> None:
-    plain = plain_pipeline(model_folder(model), TASK)
-    found = load(model_folder(model), TASK).run(inputs(PAIRS), {})
+def test_matches_are_those_of_each_pair_alone(both: Both, model: str) -> None:
+    plain, batched = both(model, TASK)
+    found = batched.run(inputs(PAIRS), {})
     assert_same(found[:2], [plain([opened(data) for data in pair]) for pair in PAIRS[:2]])
     for ours, pair in zip(found, PAIRS, strict=True):
         assert ours
@@ -57,14 +58,15 @@ def turned(image: Any) -> Any:
     return image.transpose(5) if image.getexif().get(0x0112) == 6 else image
 
 
-def test_a_threshold_leaves_matches_out(model_folder: ModelFolder) -> None:
-    pipeline = load(model_folder("superglue"), TASK)
+def test_a_threshold_leaves_matches_out(both: Both) -> None:
+    _, pipeline = both("superglue", TASK)
     assert pipeline.run(inputs(PAIRS), {"threshold": 1.0}) == [[]] * len(PAIRS)
 
 
 @pytest.mark.parametrize("bad", [b"", {"images": SQUARES[:1]}, {"images": [SQUARES[0], b"GIF89a"]}])
-def test_a_bad_pair_fails_alone(model_folder: ModelFolder, bad: Any) -> None:
+def test_a_bad_pair_fails_alone(both: Both, bad: Any) -> None:
+    _, pipeline = both("superglue", TASK)
     good = inputs(PAIRS[:1])
-    refused, answered = load(model_folder("superglue"), TASK).run([bad, *good], {})
+    refused, answered = pipeline.run([bad, *good], {})
     assert isinstance(refused, InvalidRequest)
     assert answered

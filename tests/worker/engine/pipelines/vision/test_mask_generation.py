@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil, _rle_to_mask
 
-from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
+from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load
+from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.images import IMAGES, opened, pixels
 from worker.engine.pipelines.vision import mask_generation
 from worker.engine.pipelines.vision.suppression import best_boxes
@@ -35,7 +36,7 @@ def kept(boxes: list[list[float]], scores: list[float], threshold: float) -> lis
 
 
 @pytest.fixture
-def plain(model_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> Any:
+def plain(both: Both, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The pipeline of transformers, for which only the suppression comes from torchvision."""
 
     def suppress(_: Any, masks: Any, scores: Any, boxes: Any, threshold: float) -> Any:
@@ -44,37 +45,42 @@ def plain(model_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> Any:
         return [_rle_to_mask(one) for one in encoded], scores[found], encoded, boxes[found]
 
     monkeypatch.setattr(SamImageProcessorPil, "post_process_for_mask_generation", suppress)
-    return plain_pipeline(model_folder("sam"), TASK)
+    return both("sam", TASK)[0]
 
 
 @pytest.mark.parametrize(
     "parameters",
-    [ANY, {**ANY, "crops_n_layers": 1, "crops_nms_thresh": 0.9}, {**ANY, "mask_threshold": 0.01}],
+    [
+        ANY,
+        {**ANY, "pred_iou_thresh": 0.585, "crops_nms_thresh": 1.0},
+        {**ANY, "crops_n_layers": 1, "crops_nms_thresh": 0.9},
+        {**ANY, "mask_threshold": 0.01},
+    ],
 )
-def test_masks_are_those_of_each_image_alone(
-    plain: Any, model_folder: ModelFolder, parameters: dict[str, Any]
-) -> None:
+def test_masks_are_those_of_each_image_alone(plain: Any, both: Both, parameters: dict[str, Any]) -> None:
     parameters = {**parameters, "output_bboxes_mask": True, "output_rle_mask": True}
-    found = load(model_folder("sam"), TASK).run(list(SOME.values()), parameters)
+    found = both("sam", TASK)[1].run(list(SOME.values()), parameters)
     total = 0
     for ours, data in zip(found, SOME.values(), strict=True):
         theirs = plain(opened(data), **parameters)
         assert_same(ours["scores"], theirs["scores"].tolist())
         assert_same(ours["rle_mask"], theirs["rle_mask"])
-        assert_same(ours["bounding_boxes"], theirs["bounding_boxes"].tolist())
+        assert_same(ours["bounding_boxes"], theirs["bounding_boxes"].long().tolist())
         for one, other in zip(ours["masks"], theirs["masks"], strict=True):
             assert np.array_equal(pixels(one) == 255, other)
         total += len(ours["masks"])
     assert total >= len(SOME)
 
 
-def test_large_masks_are_filtered_in_parts(
-    plain: Any, model_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = load(model_folder("sam"), TASK)
-    whole = pipeline.run([IMAGES["a photo"]], ANY)
+def test_large_masks_are_filtered_in_parts(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, pipeline = both("sam", TASK)
+    parameters = {**ANY, "output_rle_mask": True, "crops_nms_thresh": 1.0}
+    [whole] = pipeline.run([IMAGES["a photo"]], parameters)
     monkeypatch.setattr(mask_generation, "MAX_MASK_PIXELS", 1)
-    assert pipeline.run([IMAGES["a photo"]], ANY) == whole
+    [in_parts] = pipeline.run([IMAGES["a photo"]], parameters)
+    assert len(whole["rle_mask"]) > 3
+    assert in_parts["rle_mask"] == whole["rle_mask"]
+    assert in_parts["scores"] == whole["scores"]
 
 
 def test_images_share_the_encoder(model_folder: ModelFolder) -> None:

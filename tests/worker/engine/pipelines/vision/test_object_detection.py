@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
+from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load
+from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.images import IMAGES, opened
 
 TASK = "object-detection"
@@ -12,13 +13,11 @@ TASK = "object-detection"
 
 @pytest.mark.parametrize("parameters", [{}, {"threshold": 0.2}])
 @pytest.mark.parametrize("model", ["detr", "yolos"])
-def test_boxes_are_those_of_each_image_alone(
-    model_folder: ModelFolder, model: str, parameters: dict[str, Any]
-) -> None:
-    plain = plain_pipeline(model_folder(model), TASK)
+def test_boxes_are_those_of_each_image_alone(both: Both, model: str, parameters: dict[str, Any]) -> None:
+    plain, ours = both(model, TASK)
     expected = [plain(opened(data), **parameters) for data in IMAGES.values()]
     assert any(expected)
-    assert_same(load(model_folder(model), TASK).run(list(IMAGES.values()), parameters), expected)
+    assert_same(ours.run(list(IMAGES.values()), parameters), expected)
 
 
 def test_only_images_of_one_shape_share_a_pass(model_folder: ModelFolder) -> None:

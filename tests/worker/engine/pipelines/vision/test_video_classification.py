@@ -8,7 +8,8 @@ import pytest
 from jobs.errors import InvalidRequest
 from jobs.media.encoded import decode
 from jobs.tasks.examples import SUNRISE
-from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
+from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load
+from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.videos import VIDEOS
 
 TASK = "video-classification"
@@ -33,12 +34,12 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ],
 )
 def test_labels_are_those_of_each_video_alone(
-    model_folder: ModelFolder, paths: list[Path], model: str, parameters: dict[str, Any]
+    both: Both, paths: list[Path], model: str, parameters: dict[str, Any]
 ) -> None:
-    plain = plain_pipeline(model_folder(model), TASK)
+    plain, ours = both(model, TASK)
     expected = [plain(str(path), **parameters) for path in paths]
     assert len({str(one) for one in expected}) == len(paths)
-    assert_same(load(model_folder(model), TASK).run(list(VIDEOS.values()), parameters), expected)
+    assert_same(ours.run(list(VIDEOS.values()), parameters), expected)
 
 
 def test_videos_share_a_pass(model_folder: ModelFolder) -> None:
@@ -50,13 +51,13 @@ def test_videos_share_a_pass(model_folder: ModelFolder) -> None:
     assert [isinstance(each, InvalidRequest) for each in outputs] == [False] * len(VIDEOS) + [True] * 3
 
 
-def test_a_number_of_frames_that_the_model_cannot_read(model_folder: ModelFolder) -> None:
-    pipeline = load(model_folder("videomae"), TASK)
+def test_a_number_of_frames_that_the_model_cannot_read(both: Both) -> None:
+    _, pipeline = both("videomae", TASK)
     with pytest.raises(InvalidRequest, match="num_frames: this model reads 4 frames, not 7: "):
         pipeline.run([VIDEOS["mp4"]], {"num_frames": 7})
 
 
-def test_the_example_and_the_warm_up_are_long_enough(model_folder: ModelFolder) -> None:
-    pipeline = load(model_folder("videomae"), TASK)
+def test_the_example_and_the_warm_up_are_long_enough(both: Both) -> None:
+    _, pipeline = both("videomae", TASK)
     inputs, parameters = pipeline.warm_up() or ([], {})
     assert len(pipeline.run([*inputs, decode(SUNRISE)], parameters)[1]) == 5

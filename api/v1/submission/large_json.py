@@ -51,7 +51,7 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
     Raises InvalidRequest. If the body is not JSON: msgspec's errors, UnicodeDecodeError or RecursionError.
     """
     envelope = _envelope.decode(body)
-    given = _parameters(envelope.parameters)
+    given = decode_parameters(envelope.parameters)
     spec = catalog.default if envelope.model is UNSET else catalog[envelope.model]
     is_list = memoryview(envelope.inputs)[0] == ord("[")
     raw = _split_list(envelope.inputs, spec) if is_list else [envelope.inputs]
@@ -72,7 +72,8 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
     )
 
 
-def _parameters(raw: msgspec.Raw) -> dict[str, Any]:
+def decode_parameters(raw: msgspec.Raw | bytes) -> dict[str, Any]:
+    """Decodes the JSON of a job's parameters. Raises InvalidRequest; if it is not JSON, msgspec's errors."""
     size = len(memoryview(raw))
     if size > MAX_PARAMETERS:
         raise InvalidRequest(
@@ -119,17 +120,19 @@ def _admitted(given: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Itera
         if kind.opens and memoryview(raw)[:1] != kind.opens:
             check_input(None, spec, pointer)  # its error says what was expected
         elif kind.is_json or bytes(memoryview(raw)[:1]) != Text.opens:
-            _check_structure(bytes(raw), spec, pointer)
+            check_input_json(bytes(raw), spec, pointer)
         item = _any.decode(raw)
         check_shape(item, pointer)
         yield kind.admit(item, spec.limits, pointer)
 
 
-def _check_structure(data: bytes, spec: ModelSpec, pointer: str) -> None:
+def check_input_json(data: bytes, spec: ModelSpec, pointer: str) -> None:
     """Raises InvalidRequest if the JSON would take too long to decode."""
     limit = MAX_JSON_FACTOR * spec.max_input_chars + 2 * spec.limits.max_input_bytes
     if len(data) > limit:
         raise InvalidRequest(
-            f"inputs: {len(data)} bytes of JSON exceed this model's limit of {limit}", pointer=pointer
+            f"inputs: {len(data)} bytes of JSON exceed this model's limit of {limit}, which follows from its"
+            " max_input_chars in models.toml",
+            pointer=pointer,
         )
     check_structure(data, pointer)

@@ -1,0 +1,64 @@
+"""Makes a job of a decoded request, whatever kind of body it had."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from api.edge.json_shape import check_shape
+from api.v1.submission import large_json
+from jobs.catalog import ModelCatalog
+from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+from jobs.schema import JobRequest, NewJob, validate_request
+from jobs.validation import explained
+
+THREAD_BYTES = 256 * 1024
+"""Bytes from which on a thread decodes a body. Decoding a smaller one takes less time than using a thread."""
+MAX_REQUEST_BYTES = "BATCHLINE_MAX_REQUEST_BYTES"
+
+FIELDS = tuple(name for name in JobRequest.__struct_fields__ if name != "inputs")
+"""What a request says about a job, other than its inputs."""
+
+R = TypeVar("R")
+_one_at_a_time = asyncio.Semaphore(1)
+
+
+async def in_thread(work: Callable[..., R], *given: Any) -> R:
+    """Runs it in a thread. Decoding holds the GIL: several at once would block the event loop."""
+    async with _one_at_a_time:
+        return await asyncio.to_thread(work, *given)
+
+
+def accept(request: JobRequest, catalog: ModelCatalog) -> NewJob:
+    """Checks a decoded request and returns its job. Raises InvalidRequest."""
+    check_shape(request.inputs, "/inputs")
+    check_shape(request.parameters, "/parameters")
+    return validate_request(request, spec_of(request.model, catalog))
+
+
+def spec_of(model: str | msgspec.UnsetType, catalog: ModelCatalog) -> ModelSpec:
+    """The model with that name or alias, by default the first. Raises UnknownModel."""
+    return catalog.default if model is msgspec.UNSET else catalog[model]
+
+
+def described(given: Mapping[str, str]) -> JobRequest:
+    """A request without inputs, from fields that are texts. Raises InvalidRequest."""
+    fields: dict[str, Any] = dict(given)
+    if "parameters" in fields:
+        fields["parameters"] = _parameters(given["parameters"])
+    try:
+        return msgspec.convert({"inputs": None, **fields}, JobRequest, strict=False)
+    except msgspec.ValidationError as error:
+        raise explained(error, JobRequest, "") from None
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    try:
+        return large_json.decode_parameters(text.encode())
+    except msgspec.ValidationError:
+        raise InvalidRequest("parameters: give an object as JSON", pointer="/parameters") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise InvalidRequest(f"parameters: not valid JSON: {reason}", pointer="/parameters") from None

@@ -1,0 +1,71 @@
+"""A JSON body: checks its structure, decodes it, and describes its errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from starlette.requests import Request
+
+from api.edge import bodies
+from api.edge.json_shape import MAX_DEPTH
+from api.v1.submission import acceptance, large_json
+from api.v1.submission.acceptance import MAX_REQUEST_BYTES, THREAD_BYTES
+from jobs.catalog import ModelCatalog
+from jobs.errors import InvalidRequest
+from jobs.media.values import media_bytes
+from jobs.schema import JobRequest, NewJob
+from jobs.settings import Settings
+from jobs.validation import explained
+
+LIGHT_BYTES = 16 * 1024
+"""Bytes up to which a body is decoded at once, whatever its structure."""
+MAX_LIGHT_STRUCTURE = 4_000
+"""Brackets and commas from which on a body between these two sizes is decoded like a large one."""
+
+_decoder = msgspec.json.Decoder(JobRequest)
+
+
+async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> NewJob:
+    """Reads the request's job. Raises as `submission.read_job`."""
+    body = await bodies.read(request, settings.max_request_bytes, MAX_REQUEST_BYTES)
+    if not _heavy(body):
+        return parse(body, catalog)
+    new = await acceptance.in_thread(parse_large, body, catalog)
+    if isinstance(new.inputs, msgspec.Raw):
+        bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
+    elif new.has_media:  # the base64 is gone; each medium is copied once more when it is sent
+        bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * media_bytes(new.inputs))
+    return new
+
+
+def _heavy(body: bytearray) -> bool:
+    if len(body) <= LIGHT_BYTES:
+        return False
+    return len(body) >= THREAD_BYTES or sum(map(body.count, (b"[", b"{", b","))) > MAX_LIGHT_STRUCTURE
+
+
+def parse(body: bytes | bytearray, catalog: ModelCatalog) -> NewJob:
+    """Decodes and checks a body. Raises InvalidRequest with a pointer to the invalid part."""
+    with _readable_errors(body):
+        return acceptance.accept(_decoder.decode(body), catalog)
+
+
+def parse_large(body: bytearray, catalog: ModelCatalog) -> NewJob:
+    """As `parse`, but returns the job's inputs in the queue's format."""
+    with _readable_errors(body):
+        return large_json.parse(body, catalog)
+
+
+@contextmanager
+def _readable_errors(body: bytes | bytearray) -> Iterator[None]:
+    """Converts the decoder's errors to InvalidRequest with a readable message."""
+    if not body:
+        raise InvalidRequest("the body is empty")
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise explained(error, JobRequest, "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequest(f"the body is nested more than {MAX_DEPTH} levels deep") from None
