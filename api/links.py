@@ -30,6 +30,12 @@ AT_ONCE = 4
 PROCESS_AT_ONCE = 32
 """Links that the process fetches at once."""
 CONNECT_SECONDS = 5.0
+FREE_PIECES = 1_000
+PIECE = 512
+"""A medium may come in so many pieces, and one more for each so many bytes. Each takes about 50 us, so one of
+single bytes would hold up everything else."""
+PIECES_AT_ONCE = 32
+"""Pieces after which other requests are served: those that have arrived together are read without a pause."""
 
 HEADERS = {"user-agent": "batchline", "accept": "*/*", "accept-encoding": "identity", "connection": "close"}
 
@@ -93,6 +99,7 @@ class Links:
         try:
             url = httpx.URL(text.strip()).copy_with(fragment=None)
             host = url.raw_host.decode("ascii").lower()
+            _ = url.host  # decodes its Unicode, which httpx would do later, in the same way
         except (httpx.InvalidURL, ValueError):
             raise InvalidRequest("inputs: the link is not a valid URL", pointer) from None
         if url.scheme not in ("http", "https") or not host:
@@ -165,8 +172,13 @@ class _Download:
             raise _refused("its host compresses the answer, although it was not asked to", pointer)
         announced = response.headers.get("content-length", "")
         self._check(int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0, 0, pointer)
-        body = bytearray()
+        body, pieces = bytearray(), 0
         async for piece in _stream(response):
+            pieces += 1
+            if pieces > FREE_PIECES + len(body) // PIECE:
+                raise _refused("its host sends it in too many small pieces", pointer)
+            if pieces % PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)
             self._check(len(body) + len(piece), len(piece), pointer)
             self._received += len(piece)
             self._share.resize(self._share.size + bodies.MEMORY_PER_BYTE * len(piece))

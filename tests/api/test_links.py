@@ -96,6 +96,7 @@ BAD_URLS = {
     "no host": ("http:///a.png", "must begin with http:// or https:// and a host"),
     "a wrong port": ("http://127.0.0.1:99999/", "port is not between 1 and 65535"),
     "no host name": ("http://exa mple/", "not a valid URL|cannot be reached"),
+    "no Unicode": ("http://xn--/a.png", "not a valid URL"),
     "too long": ("http://{at}/" + "a" * 9_000, "more than 8000 characters"),
 }
 
@@ -160,6 +161,23 @@ async def _headers(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+async def _pieces(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"1\r\nx\r\n" * 1_000)
+        await writer.drain()
+
+
+async def _continue(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)
+        await writer.drain()
+
+
+async def _hints(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 3 + ok(PNG))
+
+
 WRONG: dict[str, tuple[bytes | Answer, str]] = {
     "a redirect": (
         b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
@@ -177,6 +195,8 @@ WRONG: dict[str, tuple[bytes | Answer, str]] = {
     ),
     "an early end": (ok(PNG, length=len(PNG) + 1), "does not answer as HTTP, or ended the answer early"),
     "huge headers": (_headers, "does not answer as HTTP"),
+    "single bytes": (_pieces, "too many small pieces"),
+    "endless other responses": (_continue, "does not answer as HTTP"),
     "two lengths": (ok(PNG, "content-length: 7"), "does not answer as HTTP"),
     "no HTTP": (b"220 mail.example ESMTP\r\n", "does not answer as HTTP"),
     "nothing": (b"", "does not answer as HTTP"),
@@ -194,6 +214,11 @@ async def test_wrong_answers(client: httpx.AsyncClient, web: Web, redis: ArqRedi
     assert problem["pointer"] == "/inputs/1"
     assert str(web.port) not in problem["detail"]
     assert await written(redis) == set()
+
+
+async def test_a_few_other_responses_come_before_an_answer(client: httpx.AsyncClient, web: Web) -> None:
+    web.answers["/hints"] = _hints
+    await submit(client, web.url("/hints"), 202)
 
 
 async def test_slow_answers(settings: Settings, web: Web) -> None:
