@@ -6,11 +6,14 @@ time, and those of the process in number. Errors do not say what is in the serve
 
 import asyncio
 import re
+from weakref import WeakValueDictionary
 
 import httpx
 from msgspec.structs import replace
 from starlette.requests import Request
 
+from api.access.caller import caller_of
+from api.access.forwarding import client_address
 from api.edge import bodies
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
@@ -29,6 +32,9 @@ AT_ONCE = 4
 """Links of one request that are fetched at once."""
 PROCESS_AT_ONCE = 32
 """Links that the process fetches at once."""
+SENDER_AT_ONCE = 16
+"""Links of one owner, or without keys of one address, that are fetched at once. So slow hosts of one client
+do not hold up everybody else's links."""
 CONNECT_SECONDS = 5.0
 FREE_PIECES = 1_000
 PIECE = 512
@@ -52,6 +58,7 @@ class Links:
         self._seconds = settings.fetch_timeout
         self._most = settings.max_request_bytes
         self._slots = asyncio.Semaphore(PROCESS_AT_ONCE)
+        self._of_sender: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         if transport is None and self._hosts:
             addresses = Addresses(settings.outbound_networks)
             transport = OutboundTransport(addresses, max_connections=PROCESS_AT_ONCE)
@@ -77,7 +84,7 @@ class Links:
         urls = {text: self._checked(text, pointer) for text, pointer in first.items()}
         spec = self._catalog[job.model]
         download = _Download(request, spec.limits.max_input_bytes, self._most)
-        media = await self._all(urls, first, download)
+        media = await self._all(urls, first, download, self._slots_of(request))
 
         def medium(value: Medium) -> Medium:
             return media[value.url] if isinstance(value, Link) else value
@@ -114,13 +121,23 @@ class Links:
             )
         return url
 
+    def _slots_of(self, request: Request) -> asyncio.Semaphore:
+        """The sender's part of all links that are fetched at once."""
+        owner = caller_of(request.scope).owner
+        sender = f"owner {owner}" if owner else client_address(request.scope)
+        return self._of_sender.setdefault(sender, asyncio.Semaphore(SENDER_AT_ONCE))
+
     async def _all(
-        self, urls: dict[str, httpx.URL], pointers: dict[str, str], download: "_Download"
+        self,
+        urls: dict[str, httpx.URL],
+        pointers: dict[str, str],
+        download: "_Download",
+        of_sender: asyncio.Semaphore,
     ) -> dict[str, bytes]:
         own = asyncio.Semaphore(AT_ONCE)
 
         async def one(text: str) -> bytes:
-            async with own, self._slots:
+            async with own, of_sender, self._slots:
                 return await self._one(urls[text], pointers[text], download)
 
         tasks = {text: asyncio.create_task(one(text)) for text in urls}
