@@ -21,7 +21,7 @@ from worker.engine.pipelines.multimodal.generating import GeneratingPipeline, pr
 from worker.engine.pipelines.multimodal.processors import ImagesOfChats
 from worker.engine.pipelines.multimodal.prompts import Chat, Prompt, check_marks, check_no_marks, read
 from worker.engine.pipelines.staged import Pass, Row, Tensors
-from worker.engine.pipelines.vision.decoding import decode
+from worker.engine.pipelines.vision.base import decode_for
 
 _Chat: Any = chat_template_utils.Chat
 
@@ -76,7 +76,8 @@ class ImageTextToText(GeneratingPipeline):
         return Options(parameters, generation, postprocessing)
 
     def _rows(self, one: Any, options: Options) -> list[Row]:
-        given = read(one, lambda data: decode(data, self.limits))
+        images = getattr(self.processor, "image_processor", self.processor)
+        given = read(one, lambda data: decode_for(images, data, self.limits))
         try:
             tensors = self._tensors(given, options)
         except jinja2.TemplateError as error:  # templates use it for roles in a wrong order
