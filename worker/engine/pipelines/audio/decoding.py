@@ -1,7 +1,8 @@
 """Decodes a sound's bytes into mono samples at the model's rate, within limits.
 
 The limits are checked on the header before anything is decoded, and again while decoding, because a header
-may claim anything. The channels are averaged and resampled block by block, so memory depends on the seconds alone.
+may claim anything. The channels are averaged, and the mean is resampled, block by block, so memory depends on
+the seconds alone.
 """
 
 import io

@@ -87,7 +87,9 @@ class ImageTextToText(GeneratingPipeline):
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise InvalidRequest(f"the input cannot be prepared for the model: {reason}") from None
         self._room(self._prompt_length(tensors), options.parameters)
-        return [Row(tensors, (given, prompt_of(tensors)))]
+        # the pictures are not kept until the batch is answered
+        shown = _Chat(given.shown) if isinstance(given, Chat) else given.text
+        return [Row(tensors, (shown, prompt_of(tensors)))]
 
     def _forward(self, tensors: Tensors, options: Options) -> Any:
         arguments = self.pipeline._prepare_generate_kwargs(options.generation)
@@ -97,16 +99,12 @@ class ImageTextToText(GeneratingPipeline):
         return self._generated(tensors, arguments)
 
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Options) -> Any:
-        given, prompt = rows[0].about
+        shown, prompt = rows[0].about
         sequences = self._ended(answers[0], prompt)
-        if isinstance(given, Prompt) and given.text is None:
+        if shown is None:
             texts = self.processor.post_process_image_text_to_text(sequences, skip_special_tokens=True)
             return [{"generated_text": text} for text in texts]
-        result = {
-            "generated_sequence": sequences,
-            "input_ids": prompt,
-            "prompt_text": _Chat(given.shown) if isinstance(given, Chat) else given.text,
-        }
+        result = {"generated_sequence": sequences, "input_ids": prompt, "prompt_text": shown}
         return self.pipeline.postprocess(result, **options.postprocessing)
 
     def _passes(self, rows: Sequence[Row]) -> list[Pass]:
