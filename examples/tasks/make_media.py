@@ -1,6 +1,6 @@
 """Draws and plays the media of the curl lines in docs/tasks.md: they are our own work, a few kB each.
 
-    python -m examples.tasks.make_media
+python -m examples.tasks.make_media
 """
 
 from fractions import Fraction
@@ -37,10 +37,12 @@ def photo() -> Image.Image:
 
 
 def digit() -> Image.Image:
-    """A seven, light on a dark ground, as `models/digits` expects it."""
+    """A handwritten seven with its bar, light on a dark ground, as `models/digits` expects it."""
     picture = Image.new("L", (64, 64))
-    ImageDraw.Draw(picture).line(((16, 10), (48, 10), (28, 56)), fill=255, width=9, joint="curve")
-    return picture.filter(ImageFilter.GaussianBlur(2))
+    draw = ImageDraw.Draw(picture)
+    draw.line(((14, 8), (46, 8), (26, 58)), fill=255, width=11, joint="curve")
+    draw.line(((20, 32), (46, 32)), fill=255, width=8)
+    return picture.filter(ImageFilter.GaussianBlur(3))
 
 
 def chime() -> np.ndarray:
@@ -62,7 +64,8 @@ def write_video(path: Path) -> None:
             draw = ImageDraw.Draw(picture)
             draw.rectangle((0, 50, 96, 64), fill=(120, 100, 80))
             draw.ellipse((5 * at, 30, 5 * at + 20, 50), fill=(200, 60, 50))
-            file.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            file.mux(stream.encode(frame))
         file.mux(stream.encode())
 
 

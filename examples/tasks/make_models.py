@@ -88,17 +88,16 @@ def translation() -> Parts:
         tie_word_embeddings=False,
     )
     model = tf.T5ForConditionalGeneration(config)
-    model.generation_config.update(max_new_tokens=12, num_beams=1)
+    model.generation_config.update(max_new_tokens=12, num_beams=1, no_repeat_ngram_size=1)
     return model, tokenizer
 
 
 def object_detection() -> Parts:
-    config = tf.YolosConfig(
-        **{**PATCHES, "image_size": [32, 48]}, num_detection_tokens=5, **labels(THINGS)
-    )
-    return tf.YolosForObjectDetection(config), tf.YolosImageProcessor(
-        size={"shortest_edge": 32, "longest_edge": 48}
-    )
+    config = tf.YolosConfig(**{**PATCHES, "image_size": [32, 48]}, num_detection_tokens=5, **labels(THINGS))
+    model = tf.YolosForObjectDetection(config)
+    tokens = model.vit.embeddings.detection_tokens  # zeros, with which all would find the same
+    tokens.data = 2 * torch.randn_like(tokens)
+    return model, tf.YolosImageProcessor(size={"shortest_edge": 32, "longest_edge": 48})
 
 
 def image_segmentation() -> Parts:
@@ -150,7 +149,9 @@ def speech_recognition() -> Parts:
         pad_token_id=0,
     )
     tokenizer = spelling(tf.Wav2Vec2CTCTokenizer, letters)
-    return tf.Wav2Vec2ForCTC(config), tokenizer, tf.Wav2Vec2FeatureExtractor(return_attention_mask=True)
+    model = tf.Wav2Vec2ForCTC(config)
+    model.lm_head.bias.data[1:4] = -100.0  # letters only
+    return model, tokenizer, tf.Wav2Vec2FeatureExtractor(return_attention_mask=True)
 
 
 def audio_classification() -> Parts:
@@ -180,6 +181,7 @@ def text_to_audio() -> Parts:
         duration_predictor_filter_channels=8,
         duration_predictor_kernel_size=3,
         depth_separable_num_layers=1,
+        speaking_rate=0.1,  # about a second
     )
     tokenizer = spelling(tf.VitsTokenizer, letters, phonemize=False, is_uroman=False)
     return tf.VitsModel(config), tokenizer
