@@ -6,7 +6,7 @@ import time
 
 from jobs.errors import QueueUnavailable
 from jobs.ledger.shard import Shard
-from jobs.monitoring.roster import Roster
+from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
 from jobs.store.store import open_store
 from standalone.terminal import say
@@ -27,13 +27,13 @@ async def announce(settings: Settings, models: list[str]) -> None:
     Does not wait for models that cannot be loaded; prints why they are not served.
     """
     began = reported = time.monotonic()
-    loading = f"Loading {'model' if len(models) == 1 else 'models'} {', '.join(models)}"
-    say(f"{loading} ...")
+    say(f"Loading {'model' if len(models) == 1 else 'models'} {', '.join(models)} ...")
     while not await is_ready(settings):
         await asyncio.sleep(POLL_EVERY)
         if time.monotonic() - reported >= REPORT_EVERY:
             reported = time.monotonic()
-            say(f"{loading} ... {reported - began:.0f} s so far")
+            waiting = await _loading(settings, models)
+            say(f"Loading {', '.join(waiting)} ... {reported - began:.0f} s so far")
     for model, fault in (await retired_models(settings)).items():
         say(f"Model {model} cannot be served; loading is retried later: {fault}")
     url = address(settings)
@@ -48,15 +48,25 @@ def address(settings: Settings) -> str:
 
 async def retired_models(settings: Settings) -> dict[str, str]:
     """Returns why each retired model is not served, from the latest heartbeats."""
-    store = open_store(settings, connections=1)
-    try:
-        beats = await Roster(Shard(0, store, settings)).read()
-    except QueueUnavailable:  # Redis just became unavailable; the status page reports it
-        return {}
-    finally:
-        await store.aclose()
+    beats = await _heartbeats(settings)
     served = {beat.model for beat in beats if not beat.retired}
     return {beat.model: beat.engine_fault for beat in beats if beat.model not in served}
+
+
+async def _loading(settings: Settings, models: list[str]) -> list[str]:
+    """Returns the models that are neither loaded nor retired; all, if the API is what is waited for."""
+    done = {beat.model for beat in await _heartbeats(settings) if beat.engine != "loading"}
+    return [model for model in models if model not in done] or models
+
+
+async def _heartbeats(settings: Settings) -> list[Heartbeat]:
+    store = open_store(settings, connections=1)
+    try:
+        return await Roster(Shard(0, store, settings)).read()
+    except QueueUnavailable:  # Redis just became unavailable; the status page reports it
+        return []
+    finally:
+        await store.aclose()
 
 
 async def is_ready(settings: Settings) -> bool:

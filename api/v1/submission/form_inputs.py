@@ -15,6 +15,7 @@ from api.v1.submission.large_json import check_input_json
 from api.v1.submission.multipart import Part
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
+from jobs.tasks.inputs import Input, Record
 
 NAME = "inputs"
 PREFIX = "inputs."
@@ -91,4 +92,15 @@ def _value(part: Part, spec: ModelSpec, field: str | None, pointer: str) -> Any:
         return msgspec.json.decode(part.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise InvalidRequest(f"{pointer[1:]}: the part is not valid JSON: {reason}", pointer) from None
+        advice = _advice(kind) if field is None else ""
+        raise InvalidRequest(
+            f"{pointer[1:]}: the part is not valid JSON: {reason}{advice}", pointer
+        ) from None
+
+
+def _advice(kind: Input) -> str:
+    """For a file or a text where an input has several values: how to send them one by one."""
+    if not isinstance(kind, Record):
+        return ""
+    names = ", ".join(f"{PREFIX}{name}" for name in kind.forms[0].__struct_fields__)
+    return f"; an input of this model has several values, which may be parts of their own: {names}"

@@ -211,6 +211,7 @@ def test_values_with_an_index_are_several_inputs() -> None:
         (["inputs.a.image"], "neither inputs.NAME nor", "/inputs"),
         (["inputs.0.image.x"], "neither inputs.NAME nor", "/inputs"),
         (["inputs."], "not UTF-8 text", "/inputs/"),
+        (["inputs"], "not valid JSON.* parts of their own: inputs.image, inputs.question$", "/inputs"),
     ],
 )
 def test_wrong_names_of_values(names: list[str], reason: str, pointer: str) -> None:
