@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.check:
             return uvloop.run(_check(settings, specs))
         warn_of_unknown(log.warning)
+        heap.return_large_blocks()  # those of media
         heap.settle()
         return uvloop.run(_serve(settings, catalog, specs, burst=arguments.burst))
     except (BatchlineError, BaseExceptionGroup) as error:

@@ -230,7 +230,7 @@ class BatchWorker(Worker):
     def _forget(self, job: LeasedJob) -> None:
         """Drops a job whose lease is lost; its remaining inputs are not run."""
         job.over = True
-        self._batcher.discard(job.items)
+        self._window.discard(job)
         self._feeder.dropped()
         self._claim_due.set()
 

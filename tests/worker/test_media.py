@@ -1,6 +1,7 @@
 """Media in and files out, with a real worker: fetched before the run, there before anybody reads of them."""
 
 import base64
+import gc
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from tests.worker.pictures import picture, shown
 from tests.worker.test_batch_worker import ended, results
 from tests.worker.test_hostile import enqueue_raw, payload
 from worker.leases import progress
+from worker.leases.leased_job import LeasedJob
 from worker.scheduling import media as fetching
 
 IMAGES: dict[str, Any] = {
@@ -216,6 +218,20 @@ async def test_files_of_a_cancelled_or_refused_job_are_gone(
     assert job.first_error is not None
     assert job.first_error.type.endswith("result-too-large"), "files count as results"
     assert await count(queue, keys.FILES) == 0
+
+
+async def test_media_are_freed_with_their_job(queue: JobQueue, serving: Serving) -> None:
+    """At once: a garbage collection of old objects comes only after many new ones, however large they are."""
+    async with serving(**IMAGES):
+        gc.collect()
+        gc.disable()
+        try:
+            for text in ("a", "b", "c"):
+                await ended(queue, await submit(queue, picture(text)))
+            left = [each for each in gc.get_objects() if isinstance(each, LeasedJob)]
+        finally:
+            gc.enable()
+    assert len(left) <= 1, "loops still refer to the last one"
 
 
 async def test_an_input_that_kills_the_engine_has_no_files_and_the_others_have_theirs(

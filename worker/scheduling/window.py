@@ -140,8 +140,13 @@ class Window:
     def end(self, job: LeasedJob, ending: Ending) -> None:
         if not job.over:  # a job may have ended while its other inputs were in the prepared batch
             job.over = True
-            self.batcher.discard(job.items)
+            self.discard(job)
             self.leases.end(job, ending)
+
+    def discard(self, job: LeasedJob) -> None:
+        """Takes a job out of the window for good."""
+        self.batcher.discard(job.items)
+        job.items = []  # they refer to the job: only a garbage collection would free it and its media
 
 
 def _charge(batch: Batch, result: BatchResult) -> None:

@@ -1,8 +1,10 @@
 """Splits a form (multipart/form-data, RFC 7578) into its parts while it is received."""
 
 import logging
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import TYPE_CHECKING, TypeVar
 
 from python_multipart.exceptions import FormParserError
@@ -71,14 +73,16 @@ class FormReader:
             raise InvalidRequest(f"the body is not a valid form: {error}") from None
 
     def _callbacks(self) -> "MultipartCallbacks":
+        # else the parser and this would refer to each other, and only a collection would free the parts
+        me = weakref.proxy(self)
         return {
-            "on_part_begin": self._on_begin,
-            "on_header_field": self._on_header_name,
-            "on_header_value": self._on_header_value,
-            "on_header_end": self._on_header_end,
-            "on_part_data": self._on_data,
-            "on_part_end": self._on_end,
-            "on_end": self._on_form_end,
+            "on_part_begin": MethodType(FormReader._on_begin, me),
+            "on_header_field": MethodType(FormReader._on_header_name, me),
+            "on_header_value": MethodType(FormReader._on_header_value, me),
+            "on_header_end": MethodType(FormReader._on_header_end, me),
+            "on_part_data": MethodType(FormReader._on_data, me),
+            "on_part_end": MethodType(FormReader._on_end, me),
+            "on_end": MethodType(FormReader._on_form_end, me),
         }
 
     def _on_begin(self) -> None:

@@ -1,7 +1,9 @@
 """Forms: `curl -F model=pictures -F inputs=@a.png -F inputs=@b.png .../v1/jobs`."""
 
 import base64
+import gc
 import time
+import weakref
 from typing import Any
 
 import httpx
@@ -145,6 +147,19 @@ def test_a_form_in_pieces_is_the_same(size: int) -> None:
         reader.write(body[start : start + size])
     reader.end()
     assert reader.parts == [Part("inputs", "", False, b"text"), Part("inputs", "image/png", True, PNG, "a")]
+
+
+def test_a_forms_parts_are_freed_with_it() -> None:
+    """At once: a garbage collection of old objects comes only after many new ones, however large they are."""
+    gc.disable()
+    try:
+        reader = FormReader("multipart/form-data; boundary=x")
+        reader.write(PART)
+        freed = weakref.ref(reader)
+        del reader
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("piece", [b"\r", b"\n", b"\r\n--xxxxxxxxxxxxxx", b"--", bytes(1)])
