@@ -6,11 +6,14 @@ time, and those of the process in number. Errors do not say what is in the serve
 
 import asyncio
 import re
+from weakref import WeakValueDictionary
 
 import httpx
 from msgspec.structs import replace
 from starlette.requests import Request
 
+from api.access.caller import caller_of
+from api.access.forwarding import client_address
 from api.edge import bodies
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
@@ -29,7 +32,16 @@ AT_ONCE = 4
 """Links of one request that are fetched at once."""
 PROCESS_AT_ONCE = 32
 """Links that the process fetches at once."""
+SENDER_AT_ONCE = 16
+"""Links of one owner, or without keys of one address, that are fetched at once. So slow hosts of one client
+do not hold up everybody else's links."""
 CONNECT_SECONDS = 5.0
+FREE_PIECES = 1_000
+PIECE = 512
+"""A medium may come in so many pieces, and one more for each so many bytes. Each takes about 50 us, so one of
+single bytes would hold up everything else."""
+PIECES_AT_ONCE = 32
+"""Pieces after which other requests are served: those that have arrived together are read without a pause."""
 
 HEADERS = {"user-agent": "batchline", "accept": "*/*", "accept-encoding": "identity", "connection": "close"}
 
@@ -46,6 +58,7 @@ class Links:
         self._seconds = settings.fetch_timeout
         self._most = settings.max_request_bytes
         self._slots = asyncio.Semaphore(PROCESS_AT_ONCE)
+        self._of_sender: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         if transport is None and self._hosts:
             addresses = Addresses(settings.outbound_networks)
             transport = OutboundTransport(addresses, max_connections=PROCESS_AT_ONCE)
@@ -71,7 +84,7 @@ class Links:
         urls = {text: self._checked(text, pointer) for text, pointer in first.items()}
         spec = self._catalog[job.model]
         download = _Download(request, spec.limits.max_input_bytes, self._most)
-        media = await self._all(urls, first, download)
+        media = await self._all(urls, first, download, self._slots_of(request))
 
         def medium(value: Medium) -> Medium:
             return media[value.url] if isinstance(value, Link) else value
@@ -93,6 +106,7 @@ class Links:
         try:
             url = httpx.URL(text.strip()).copy_with(fragment=None)
             host = url.raw_host.decode("ascii").lower()
+            _ = url.host  # decodes its Unicode, which httpx would do later, in the same way
         except (httpx.InvalidURL, ValueError):
             raise InvalidRequest("inputs: the link is not a valid URL", pointer) from None
         if url.scheme not in ("http", "https") or not host:
@@ -107,13 +121,23 @@ class Links:
             )
         return url
 
+    def _slots_of(self, request: Request) -> asyncio.Semaphore:
+        """The sender's part of all links that are fetched at once."""
+        owner = caller_of(request.scope).owner
+        sender = f"owner {owner}" if owner else client_address(request.scope)
+        return self._of_sender.setdefault(sender, asyncio.Semaphore(SENDER_AT_ONCE))
+
     async def _all(
-        self, urls: dict[str, httpx.URL], pointers: dict[str, str], download: "_Download"
+        self,
+        urls: dict[str, httpx.URL],
+        pointers: dict[str, str],
+        download: "_Download",
+        of_sender: asyncio.Semaphore,
     ) -> dict[str, bytes]:
         own = asyncio.Semaphore(AT_ONCE)
 
         async def one(text: str) -> bytes:
-            async with own, self._slots:
+            async with own, of_sender, self._slots:
                 return await self._one(urls[text], pointers[text], download)
 
         tasks = {text: asyncio.create_task(one(text)) for text in urls}
@@ -165,8 +189,13 @@ class _Download:
             raise _refused("its host compresses the answer, although it was not asked to", pointer)
         announced = response.headers.get("content-length", "")
         self._check(int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0, 0, pointer)
-        body = bytearray()
+        body, pieces = bytearray(), 0
         async for piece in _stream(response):
+            pieces += 1
+            if pieces > FREE_PIECES + len(body) // PIECE:
+                raise _refused("its host sends it in too many small pieces", pointer)
+            if pieces % PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)
             self._check(len(body) + len(piece), len(piece), pointer)
             self._received += len(piece)
             self._share.resize(self._share.size + bodies.MEMORY_PER_BYTE * len(piece))

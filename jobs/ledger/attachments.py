@@ -15,6 +15,11 @@ from jobs.ledger.shard import Shard
 from jobs.ledger.views import UNREADABLE
 from jobs.ledger.wire import decode_payload
 from jobs.media.values import Stored
+from jobs.store.lua import script
+
+MAX_PAYLOAD = 1024 * 1024
+"""Most bytes of a payload in which a medium is looked for. It is decoded for that, while other requests wait,
+and is not counted in the memory budget. The media in it have at most an eighth of this."""
 
 
 class Attachment(NamedTuple):
@@ -55,13 +60,15 @@ class Attachments:
     async def medium(self, job_id: str, place: Sequence[str], *, sees: str | None) -> Attachment | None:
         """Returns a medium of the inputs; None if there is none at that place, or if it is not kept.
 
+        None too for a job whose texts and values have more than MAX_PAYLOAD bytes.
+
         `place`: the index of the input, and within a record the name of the value, and within a list its
         index. An input that was not given in a list has the index 0.
         """
         shard = await self._reading.shard_of(job_id, sees=sees)
-        async with shard.integrity.intact():
-            payload = await shard.redis.get(shard.key(keys.JOB, job_id))
-        match _at(payload or b"", place):
+        key = shard.key(keys.JOB, job_id)
+        payload = await shard.run(script("inputs"), payload=key, most_bytes=MAX_PAYLOAD)
+        match _at(payload if isinstance(payload, bytes) else b"", place):
             case Stored(size=size, index=index):
                 return Attachment(size, shard, job_id, None, keys.MEDIA, str(index))
             case bytes(content):

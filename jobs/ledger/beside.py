@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from redis.exceptions import ResponseError
+
 from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
 from jobs.ledger.shard import Shard
@@ -93,16 +95,26 @@ async def discard(shard: Shard, unused: Upload) -> None:
 
 
 async def read(shard: Shard, wanted: Mapping[str, Sequence[Stored]]) -> dict[str, list[bytes | None]]:
-    """Returns the media of jobs, in one round trip; None for one that is gone. Raises QueueUnavailable."""
+    """Returns the media of jobs, in one round trip; None for one that is gone.
+
+    Raises QueueUnavailable, also if only some commands were refused: then no medium is gone.
+    """
     async with shard.integrity.intact(), shard.redis.pipeline(transaction=False) as pipe:
         for job_id, references in wanted.items():
             pipe.hmget(shard.key(keys.MEDIA, job_id), [str(one.index) for one in references])
         found = await pipe.execute(raise_on_error=False)
+        for each in found:
+            if isinstance(each, Exception) and not _is_foreign(each):
+                raise each
     media: dict[str, list[bytes | None]] = {}
     for (job_id, references), each in zip(wanted.items(), found, strict=True):
-        # another program's data has none of the media
         media[job_id] = each if isinstance(each, list) else [None] * len(references)
     return media
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Whether the key holds another program's data, which has none of the media."""
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
 
 
 def references(inputs: Any) -> list[Stored]:

@@ -10,12 +10,15 @@ media of somebody else's job.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 CODE = 2
 """msgpack extension code of a Stored reference."""
+
+_Whole = Annotated[int, Meta(ge=0, lt=2**53)]
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -103,5 +106,5 @@ def to_ext(value: Any) -> msgspec.msgpack.Ext:
 def from_ext(code: int, data: memoryview) -> Any:
     """`ext_hook` of the queue's format. Raises msgspec.MsgspecError for a damaged reference."""
     if code == CODE:
-        return Stored(*msgspec.msgpack.decode(data, type=tuple[int, int, bytes, bytes]))
+        return Stored(*msgspec.msgpack.decode(data, type=tuple[_Whole, _Whole, bytes, bytes]))
     return msgspec.msgpack.Ext(code, bytes(data))

@@ -14,10 +14,12 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import httpx
 
 from jobs.outbound.addresses import Addresses
+from jobs.outbound.heads import BoundedBackend, answered
 
 MAX_LOOKUPS = 8
 """Names that are looked up at once. A thread cannot be interrupted, so more wait."""
@@ -50,6 +52,8 @@ class OutboundTransport(httpx.AsyncBaseTransport):
         limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=0)
         verify = context or httpx.create_ssl_context()
         self._inner = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+        pool: Any = self._inner._pool  # httpx has no parameter for the backend
+        pool._network_backend = BoundedBackend(pool._network_backend)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends the request. Raises httpx.TransportError; Unreachable."""
@@ -67,9 +71,11 @@ class OutboundTransport(httpx.AsyncBaseTransport):
                 extensions={**request.extensions, "sni_hostname": name},
             )
             try:
-                return await self._inner.handle_async_request(pinned)
+                response = await self._inner.handle_async_request(pinned)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
+            answered(response)
+            return response
         raise Unreachable("the host cannot be reached", request=request)
 
     async def aclose(self) -> None:

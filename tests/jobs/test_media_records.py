@@ -100,6 +100,7 @@ def test_a_medium_beside_the_payload_is_accepted() -> None:
             "give text or image, not 'audio'",
             "/inputs/0/messages/0/content/0/type",
         ),
+        (CHAT, message(*[IMAGE] * 33), "the messages have 33 images, more than 32", "/inputs/0/messages"),
         (CHAT, message({"type": "text"}), "text is missing; give a text", "/inputs/0/messages/0/content/0"),
         (
             CHAT,

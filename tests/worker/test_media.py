@@ -139,6 +139,10 @@ STRANGE: dict[str, tuple[Any, str]] = {
         msgspec.msgpack.Ext(2, msgspec.msgpack.encode([0, 50, b"x" * 32, picture("a", 10)[:64]])),
         "gone from Redis",
     ),
+    "a reference of less than no bytes": (
+        msgspec.msgpack.Ext(2, msgspec.msgpack.encode([0, -(10**9), b"x" * 32, picture("a", 10)[:64]])),
+        "cannot be read",
+    ),
     "a reference without fields": (msgspec.msgpack.Ext(2, b"\x90"), "cannot be read"),
 }
 

@@ -26,6 +26,7 @@ def content_of(request: Request, cors_origins: str | None) -> Content:
     """
     given = request.headers.get("content-type")
     if given is None and "sec-fetch-site" not in request.headers:
+        refuse_cross_site(request, cors_origins)  # of an earlier browser, which sends only the origin
         return "json"
     essence = (given or "none").partition(";")[0].strip().lower()
     if _json.fullmatch(essence):

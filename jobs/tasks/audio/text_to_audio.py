@@ -12,6 +12,10 @@ from jobs.tasks.task import Task
 DEFAULT_SEED = 0
 
 
+MAX_CHARS = 2_000
+"""Default of `max_input_chars`: two minutes of speech. A VITS needs memory by the square."""
+
+
 class TextToAudio(Parameters, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] | UnsetType = UNSET
     max_new_tokens: Annotated[int, Meta(ge=1, le=4_096)] | UnsetType = UNSET
@@ -29,7 +33,7 @@ TEXT_TO_AUDIO = Task(
     name="text-to-audio",
     aliases=("text-to-speech",),
     help="Each text gets a sound as a WAV file, the same each time for the same `seed`.",
-    input=Text(),
+    input=Text(max_chars=MAX_CHARS),
     parameters=TextToAudio,
     example={"inputs": "Good evening, and welcome."},
     output="sound",

@@ -14,6 +14,10 @@ class Text(Input):
     name = "text"
     is_text = True
 
+    def __init__(self, max_chars: int | None = None) -> None:
+        if max_chars is not None:
+            self.max_chars = max_chars
+
     def accepts_all(self, items: Sequence[Any], limits: InputLimits) -> bool:
         """See Input. A list may hold thousands of texts, and a call for each takes longer than this."""
         most = limits.max_input_chars

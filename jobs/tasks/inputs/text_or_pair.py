@@ -22,6 +22,7 @@ class TextOrPair(Text):
     opens = b""
 
     def __init__(self) -> None:
+        super().__init__()
         self._pair = Record((Pair,), lambda item: [(item["text"], item["text_pair"])], self.max_chars)
 
     def check(self, item: Any, pointer: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from jobs.errors import InvalidRequest
 from jobs.tasks.examples import LANDSCAPE
 from jobs.tasks.inputs import Image, MediaRecord
 from jobs.tasks.multimodal.image_text_models import ARCHITECTURES
@@ -57,11 +58,28 @@ def texts(item: dict[str, Any]) -> list[tuple[str, ...]]:
     return [tuple(found)]
 
 
+class PromptOrChat(MediaRecord):
+    """A prompt or a chat, with so many images that the engine can have all of them in memory."""
+
+    def check(self, item: Any, pointer: str) -> None:
+        """See Input."""
+        super().check(item, pointer)
+        contents = [message["content"] for message in item.get("messages", ())]
+        images = sum(
+            part["type"] == "image" for parts in contents if isinstance(parts, list) for part in parts
+        )
+        if images > MAX_IMAGES:
+            raise InvalidRequest(
+                f"inputs: the messages have {images} images, more than {MAX_IMAGES}",
+                pointer=f"{pointer}/messages",
+            )
+
+
 IMAGE_TEXT_TO_TEXT = Task(
     name="image-text-to-text",
     aliases=("image-to-text",),
     help="Each image gets a text: a caption, the continuation of a prompt, or the answer in a chat.",
-    input=MediaRecord((Prompt, PromptOfImages, Chat), {"image": Image(), "images": Image()}, texts),
+    input=PromptOrChat((Prompt, PromptOfImages, Chat), {"image": Image(), "images": Image()}, texts),
     parameters=ImageTextToText,
     example={
         "inputs": {

@@ -9,6 +9,9 @@ from jobs.tasks.inputs import Record
 from jobs.tasks.parameters import Parameters
 from jobs.tasks.task import Task
 
+MAX_CELL = 10_000
+"""Characters of a cell or of the query. The tokenizer searches them for numbers in quadratic time."""
+
 
 class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     table: dict[str, list[str]]
@@ -32,6 +35,11 @@ class TableAndQuery(Record):
             case {"table": dict(columns)}:  # msgspec does not name the place of a wrong cell
                 _check_cells(columns, f"{pointer}/table")
         super().check(item, pointer)
+        if len(item["query"]) > MAX_CELL:
+            raise InvalidRequest(
+                f"inputs: the query has {len(item['query']):,} characters, more than {MAX_CELL:,}",
+                pointer=f"{pointer}/query",
+            )
         lengths = {len(cells) for cells in item["table"].values()}
         if len(lengths) > 1:
             raise InvalidRequest(
@@ -57,6 +65,11 @@ def _check_cells(columns: dict[str, Any], pointer: str) -> None:
             if not isinstance(cell, str):
                 raise InvalidRequest(
                     f"inputs: each cell of a table must be a text, not {type(cell).__name__}",
+                    pointer=pointer,
+                )
+            if len(cell) > MAX_CELL:
+                raise InvalidRequest(
+                    f"inputs: a cell of the table has {len(cell):,} characters, more than {MAX_CELL:,}",
                     pointer=pointer,
                 )
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from jobs.ledger import beside, keys
+from jobs.ledger import attachments, beside, keys
 from jobs.ledger.leasing import Claimed
+from jobs.ledger.wire import decode_payload
 from jobs.schema import NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
@@ -72,6 +73,24 @@ async def test_media_of_inputs_are_read_by_their_place(kept: Kept) -> None:
 async def test_a_place_without_a_medium_is_not_found(kept: Kept, place: str) -> None:
     found = await kept.get(f"/inputs/{place}")
     assert (found.status_code, found.json()["type"]) == (404, "urn:batchline:problem:not-found")
+
+
+async def test_a_large_payload_is_not_read(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor decoded: millions of values would hold up every other request, and the memory has no limit."""
+    decoded: list[int] = []
+
+    def decode(payload: bytes) -> Any:
+        decoded.append(len(payload))
+        return decode_payload(payload)
+
+    monkeypatch.setattr(attachments, "decode_payload", decode)
+    image = {"image": WAV, "texts": ["x" * 1_000] * (attachments.MAX_PAYLOAD // 1_000)}
+    for texts, status in (({"image": WAV}, 200), (image, 404)):
+        job = NewJob(MODEL, [texts], 1, {}, "normal", expires_in=None, has_media=True)
+        waiting, _ = await kept.queue.submit(job)
+        found = await kept.client.get(f"/v1/jobs/{waiting.id}/inputs/0/image")
+        assert found.status_code == status
+    assert max(decoded) < 1_000
 
 
 async def test_media_can_be_read_until_the_job_ends(kept: Kept) -> None:

@@ -10,13 +10,16 @@ from msgspec.structs import replace
 from jobs.errors import IdempotencyMismatch, JobTooLarge, LimitExceeded, QueueFull, QueueUnavailable
 from jobs.ledger import beside, keys, views
 from jobs.ledger.ids import new_id
+from jobs.ledger.shards import Shards
 from jobs.media.values import Stored
 from jobs.owners import Limits, Sender
 from jobs.schema import NewJob
 from jobs.settings import Settings
+from jobs.store.connection import connect
+from jobs.store.store import Server
 from tests.jobs.ledger.test_queue import new_job
 from tests.jobs.monitored import monitored
-from tests.ledger import MODEL, JobQueue, ending, with_files
+from tests.ledger import MODEL, JobQueue, ending
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGE = PNG + b"l" * 40_000
@@ -265,34 +268,20 @@ async def test_a_medium_that_is_gone_or_changed_is_noticed(queue: JobQueue, redi
     assert await media_keys(redis) == []
 
 
-async def files_of(queue: JobQueue, job_id: str) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = await queue.redis.hgetall(await queue.key(keys.FILES, job_id))  # type: ignore[misc]
-    return found
-
-
-async def test_only_the_holder_of_the_lease_writes_files(queue: JobQueue) -> None:
-    """A worker that was considered dead changes no file of the next one, and writes none of an ended job."""
-    job, _ = await queue.submit(new_job())
-    [lost], _ = await queue.claim(MODEL, 1)
-    await queue.lapse(job.id)
-    await queue.sweep(MODEL)
-    [claimed], _ = await queue.claim(MODEL, 1)
-    await queue.redis.set(await queue.key(keys.FILES, job.id), "another program's data", ex=60)
-    await queue.store(
-        [(claimed, "0-0.png", b"right"), (lost, "0-0.png", b"late"), (lost, "0-1.png", b"late")]
+async def test_media_that_may_not_be_read_are_not_gone(queue: JobQueue, redis: ArqRedis) -> None:
+    """So a worker waits, and fails no input, while Redis refuses the command."""
+    job, _ = await queue.submit(with_media(LARGE))
+    number = (await queue.shard(job.id)).number
+    user = "without-hmget"
+    await redis.acl_setuser(
+        user, enabled=True, nopass=True, keys=["*"], channels=["*"], commands=["+@all", "-hmget"]
     )
-    assert await files_of(queue, job.id) == {b"0-0.png": b"right"}
-    assert await queue.redis.ttl(await queue.key(keys.FILES, job.id)) > 80_000
-    await queue.cancel(job.id)
-    await queue.store([(claimed, "0-0.png", b"late")])
-    assert await files_of(queue, job.id) == {}
-
-
-@pytest.mark.parametrize("kept", [True, False])
-async def test_files_live_as_long_as_the_record_or_are_deleted(queue: JobQueue, kept: bool) -> None:
-    job, _ = await queue.submit(replace(new_job(), result_ttl=100.0))
-    [claimed], _ = await queue.claim(MODEL, 1)
-    await queue.store([(claimed, "0-0.png", b"x")])
-    await queue.finish(MODEL, [with_files(ending(claimed), kept=kept)])
-    left = await queue.redis.pttl(await queue.key(keys.FILES, job.id))
-    assert 90_000 < left <= 100_000 if kept else left == -2
+    try:
+        url = queue.settings.redis_url.replace("://", f"://{user}:any@")
+        limited = connect(queue.settings.model_copy(update={"redis_url": url}))
+        shards = Shards(Server(limited), queue.settings, [MODEL])
+        with pytest.raises(QueueUnavailable):
+            await beside.read(shards[number], {job.id: [Stored(0, len(LARGE), b"x" * 32, b"")]})
+        await limited.aclose(close_connection_pool=True)
+    finally:
+        await redis.acl_deluser(user)

@@ -149,3 +149,16 @@ async def test_pages_of_other_sites_may_not_send_it(settings: Settings, content_
     async with mounted(allowing) as (client, _):
         answer = await client.post("/v1/jobs", content=body, headers=other | {"content-type": content_type})
         assert answer.status_code == 202
+
+
+async def test_pages_of_other_sites_may_not_send_json_without_a_type(settings: Settings) -> None:
+    """Earlier browsers send no sec-fetch-site, and a body without a type needs no permission either."""
+    async with mounted(settings) as (client, _):
+        for sent, status in (
+            ({"origin": "http://evil.example"}, 403),
+            ({"origin": "null"}, 403),
+            ({"origin": "http://edge"}, 422),
+            ({}, 422),
+        ):
+            answer = await client.post("/v1/jobs", content=b"{}", headers=sent)
+            assert answer.status_code == status, (sent, answer.text)

@@ -10,6 +10,7 @@ import transformers
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from jobs.errors import InvalidRequest
+from worker.engine.pipelines import hypothesis
 from worker.engine.pipelines.audio.base import AudioPipeline
 from worker.engine.pipelines.audio.loaders import Preprocessors
 from worker.engine.pipelines.checkpoint import Architecture
@@ -77,14 +78,8 @@ class ZeroShotAudioClassification(AudioPipeline):
 
     def _options(self, parameters: dict[str, Any]) -> Labels:
         names = parameters["candidate_labels"]
-        template = parameters.get("hypothesis_template", "This is a sound of {}.")
-        try:
-            texts = [template.format(name) for name in names]
-        except (IndexError, KeyError, ValueError) as error:
-            raise InvalidRequest(
-                f"parameters.hypothesis_template: {error}; it must contain {{}} for the label",
-                pointer="/parameters/hypothesis_template",
-            ) from None
+        template = hypothesis.checked(parameters.get("hypothesis_template", "This is a sound of {}."))
+        texts = [template.format(name) for name in names]
         tokens = self.processor.tokenizer(texts, return_tensors="pt", padding=True, truncation=True)
         return Labels(names, dict(tokens))
 

@@ -13,6 +13,9 @@ GENERATION = ("language", "task", "num_beams", "max_new_tokens", "return_languag
 MOST_OVERLAP = 0.9
 """The strides' largest share of a chunk; more would multiply the work."""
 
+MAX_WINDOWS = 1_000
+"""Of a recording. Whisper's features of each take a megabyte, however short the window is."""
+
 WHISPER_START = 4
 """Tokens with which Whisper's answers begin."""
 
@@ -97,6 +100,22 @@ class SpeechOptions:
         both = 2 * stride if isinstance(stride, int | float) else sum(stride or ())
         if both > MOST_OVERLAP * chunk:
             _refuse("stride_length_s", f"the two strides may take up to {MOST_OVERLAP:.0%} of chunk_length_s")
+
+
+def check_windows(samples: int, rate: int, preprocess: dict[str, Any]) -> None:
+    """Raises InvalidRequest for a recording of so many samples that would be cut into too many windows."""
+    chunk = preprocess.get("chunk_length_s")
+    if not chunk:
+        return
+    stride = preprocess.get("stride_length_s")
+    stride = chunk / 6 if stride is None else stride
+    new = chunk - (2 * stride if isinstance(stride, int | float) else sum(stride))
+    if samples / rate / new > MAX_WINDOWS:
+        _refuse(
+            "chunk_length_s",
+            f"the recording of {samples / rate:,.1f} s has more than {MAX_WINDOWS:,} windows, each with"
+            f" {new:,.2f} s that the one before does not have",
+        )
 
 
 def _refuse(parameter: str, reason: str) -> None:

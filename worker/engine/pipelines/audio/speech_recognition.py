@@ -18,7 +18,7 @@ from jobs.models import ModelSpec
 from worker.engine.pipelines.audio import padding
 from worker.engine.pipelines.audio.base import AudioPipeline
 from worker.engine.pipelines.audio.loaders import Preprocessors, SpeechModel
-from worker.engine.pipelines.audio.speech_options import Options, SpeechOptions
+from worker.engine.pipelines.audio.speech_options import Options, SpeechOptions, check_windows
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.staged import Batch, Pass, Row, Tensors
@@ -76,6 +76,7 @@ class SpeechRecognition(AudioPipeline):
         samples = self._decoded(one)
         if not self.generates and self._frames(samples.size) == 0:
             raise InvalidRequest(f"the sound is too short for the model: {samples.size / self.rate:.3f} s")
+        check_windows(samples.size, self.rate, options.preprocess)
         given = {"raw": samples, "sampling_rate": self.rate}
         try:
             parts = list(self.pipeline.preprocess(given, **options.preprocess))

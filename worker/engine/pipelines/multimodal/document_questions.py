@@ -5,6 +5,7 @@ characters. They choose a span of words, in windows if the page has many. Models
 and write their answer.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.multimodal.generating import GeneratingPipeline
 from worker.engine.pipelines.multimodal.processors import PagesAndTexts, limit_length
 from worker.engine.pipelines.staged import Row, Tensors
-from worker.engine.pipelines.vision.decoding import decode
+from worker.engine.pipelines.vision.base import decode_for
 
 _OF_WORDS = ("doc_stride", "max_seq_len", "max_answer_len", "handle_impossible_answer", "top_k")
 """Parameters for models that choose words."""
@@ -73,6 +74,7 @@ class DocumentQuestionAnswering(GeneratingPipeline):
             device=self.device,
         )
         self.writes = self.model.can_generate()
+        self._tokenizing = threading.Lock()  # truncation is a state of the tokenizer, which each call sets
         if not self.writes:
             limit_length(self.tokenizer, self.model)
 
@@ -100,18 +102,19 @@ class DocumentQuestionAnswering(GeneratingPipeline):
                 f"max_seq_len is {before['max_seq_len']}, and the model reads at most {longest} tokens",
                 pointer="/parameters/max_seq_len",
             )
-        # Threads tokenize the inputs. This sets what is a state of the tokenizer before they begin.
-        list(self.pipeline.preprocess({"question": "a", "word_boxes": [["a", [0, 0, 1, 1]]]}, **before))
         return Options(before, after, {})
 
     def _rows(self, one: Any, options: Options) -> list[Row]:
-        image = decode(one["image"], self.limits)
-        if self.writes:
-            given = {"image": image, "question": one["question"]}
-        else:
-            given = {"image": image, "question": one["question"], "word_boxes": self._words(one, options)}
+        image = decode_for(self.pipeline.image_processor, one["image"], self.limits)
+        given = {"image": image, "question": one["question"]}
         try:
-            windows = list(self.pipeline.preprocess(given, **options.preprocessing))
+            if self.writes:
+                windows = list(self.pipeline.preprocess(given))
+            else:
+                with self._tokenizing:
+                    self._check_words(one, options)
+                    given["word_boxes"] = one["word_boxes"]
+                    windows = list(self.pipeline.preprocess(given, **options.preprocessing))
         except ValueError as error:
             raise InvalidRequest(f"the page cannot be prepared for the model: {error}") from None
         rows = [self._row(window) for window in windows]
@@ -139,8 +142,8 @@ class DocumentQuestionAnswering(GeneratingPipeline):
         ]
         return self.pipeline.postprocess(found, **options.postprocessing)
 
-    def _words(self, one: dict[str, Any], options: Options) -> list[Any]:
-        """Returns the words and boxes. Raises InvalidRequest for what the model could not read."""
+    def _check_words(self, one: dict[str, Any], options: Options) -> None:
+        """Raises InvalidRequest for words, boxes or a question that the model could not read."""
         words = one.get("word_boxes")
         if words is None:
             raise InvalidRequest(
@@ -161,7 +164,6 @@ class DocumentQuestionAnswering(GeneratingPipeline):
                 f"the question has {question} tokens and leaves room for {max(0, room)} of the page; that"
                 f" must be more than the {stride} that windows share (doc_stride)"
             )
-        return list(words)
 
     def _row(self, window: dict[str, Any]) -> Row:
         tensors = {name: value for name, value in window.items() if isinstance(value, torch.Tensor)}

@@ -21,7 +21,7 @@ from worker.engine.pipelines.multimodal.generating import GeneratingPipeline, pr
 from worker.engine.pipelines.multimodal.processors import ImagesOfChats
 from worker.engine.pipelines.multimodal.prompts import Chat, Prompt, check_marks, check_no_marks, read
 from worker.engine.pipelines.staged import Pass, Row, Tensors
-from worker.engine.pipelines.vision.decoding import decode
+from worker.engine.pipelines.vision.base import decode_for
 
 _Chat: Any = chat_template_utils.Chat
 
@@ -76,7 +76,8 @@ class ImageTextToText(GeneratingPipeline):
         return Options(parameters, generation, postprocessing)
 
     def _rows(self, one: Any, options: Options) -> list[Row]:
-        given = read(one, lambda data: decode(data, self.limits))
+        images = getattr(self.processor, "image_processor", self.processor)
+        given = read(one, lambda data: decode_for(images, data, self.limits))
         try:
             tensors = self._tensors(given, options)
         except jinja2.TemplateError as error:  # templates use it for roles in a wrong order
@@ -86,7 +87,9 @@ class ImageTextToText(GeneratingPipeline):
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise InvalidRequest(f"the input cannot be prepared for the model: {reason}") from None
         self._room(self._prompt_length(tensors), options.parameters)
-        return [Row(tensors, (given, prompt_of(tensors)))]
+        # the pictures are not kept until the batch is answered
+        shown = _Chat(given.shown) if isinstance(given, Chat) else given.text
+        return [Row(tensors, (shown, prompt_of(tensors)))]
 
     def _forward(self, tensors: Tensors, options: Options) -> Any:
         arguments = self.pipeline._prepare_generate_kwargs(options.generation)
@@ -96,16 +99,12 @@ class ImageTextToText(GeneratingPipeline):
         return self._generated(tensors, arguments)
 
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Options) -> Any:
-        given, prompt = rows[0].about
+        shown, prompt = rows[0].about
         sequences = self._ended(answers[0], prompt)
-        if isinstance(given, Prompt) and given.text is None:
+        if shown is None:
             texts = self.processor.post_process_image_text_to_text(sequences, skip_special_tokens=True)
             return [{"generated_text": text} for text in texts]
-        result = {
-            "generated_sequence": sequences,
-            "input_ids": prompt,
-            "prompt_text": _Chat(given.shown) if isinstance(given, Chat) else given.text,
-        }
+        result = {"generated_sequence": sequences, "input_ids": prompt, "prompt_text": shown}
         return self.pipeline.postprocess(result, **options.postprocessing)
 
     def _passes(self, rows: Sequence[Row]) -> list[Pass]:

@@ -17,7 +17,7 @@ from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.multimodal.generating import GeneratingPipeline
 from worker.engine.pipelines.multimodal.processors import ImagesAndTexts, limit_length
 from worker.engine.pipelines.staged import Row, Tensors
-from worker.engine.pipelines.vision.decoding import decode
+from worker.engine.pipelines.vision.base import decode_for
 
 _TOP_K = 5
 
@@ -61,7 +61,7 @@ class VisualQuestionAnswering(GeneratingPipeline):
         return {"max_new_tokens": min(self.new_tokens, room or self.new_tokens), **parameters}
 
     def _rows(self, one: Any, options: dict[str, Any]) -> list[Row]:
-        image = decode(one["image"], self.limits)
+        image = decode_for(self.image_processor, one["image"], self.limits)
         with self._tokenizing:
             text = dict(self.tokenizer(one["question"], return_tensors="pt", truncation=True))
         if self.writes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import PIL.Image
 import torch
 import transformers
 
@@ -15,7 +16,7 @@ from worker.engine.pipelines import hypothesis
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.multimodal.processors import ImagesAndTexts
 from worker.engine.pipelines.staged import Row, StagedPipeline, Tensors
-from worker.engine.pipelines.vision.decoding import decode
+from worker.engine.pipelines.vision.base import decode_for
 
 _POSTPROCESSING = ("threshold", "top_k")
 
@@ -50,6 +51,9 @@ class ZeroShotPipeline(StagedPipeline):
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
         """See LoadedPipeline."""
         return [encoded.decode(LANDSCAPE)], dict(self.warm_up_parameters)
+
+    def _image(self, one: Any) -> PIL.Image.Image:
+        return decode_for(self.pipeline.image_processor, one, self.limits)
 
     def _pixels(self, image: Any) -> Tensors:
         try:
@@ -92,7 +96,7 @@ class ZeroShotImageClassification(ZeroShotPipeline):
         return Labels(names, [self._text([template.format(name) for name in names], **lengths)], {})
 
     def _rows(self, one: Any, options: Labels) -> list[Row]:
-        return [Row(self._pixels(decode(one, self.limits)))]
+        return [Row(self._pixels(self._image(one)))]
 
     def _forward(self, tensors: Tensors, options: Labels) -> Any:
         return {"logits": self.model(**self._on_device(options.texts[0]), **tensors).logits_per_image}
@@ -124,7 +128,7 @@ class ZeroShotObjectDetection(ZeroShotPipeline):
         return Labels(names, texts, postprocessing)
 
     def _rows(self, one: Any, options: Labels) -> list[Row]:
-        image = decode(one, self.limits)
+        image = self._image(one)
         pixels = self._pixels(image)
         size = torch.tensor([[image.height, image.width]], dtype=torch.int32)
         if self.sees_once:

@@ -9,6 +9,7 @@ import transformers
 
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
+from jobs.tasks.inputs import InputLimits
 from worker.engine.pipelines.checkpoint import Checkpoint
 from worker.engine.pipelines.staged import Row, StagedPipeline, Tensors
 from worker.engine.pipelines.vision.decoding import decode
@@ -54,15 +55,7 @@ class VisionPipeline(StagedPipeline):
 
     def _image(self, one: Any) -> PIL.Image.Image:
         """Returns the pixels. Raises InvalidRequest, also if the image would be too large after resizing."""
-        image = decode(one, self.limits)
-        pixels = resized_pixels(image.size, getattr(self.processor, "size", None))
-        if pixels > self.limits.max_pixels:
-            raise InvalidRequest(
-                f"the image of {image.width} x {image.height} pixels is too narrow: the model needs it"
-                f" resized to {pixels:,} pixels, more than this model's limit of {self.limits.max_pixels:,}"
-                " (max_pixels in models.toml)"
-            )
-        return image
+        return decode_for(self.processor, one, self.limits)
 
     def _tensors(self, image: Any) -> Tensors:
         """Runs the image processor on one image, or on what the model reads together."""
@@ -85,6 +78,27 @@ class VisionPipeline(StagedPipeline):
         inputs, parameters = self._trial()
         row = self._rows(inputs[0], self._options(parameters))[0]
         self._usual_pixels = row.tensors[self.model.main_input_name].numel()
+
+
+def decode_for(processor: Any, data: bytes, limits: InputLimits) -> PIL.Image.Image:
+    """Decodes an image that this image processor will resize.
+
+    Raises InvalidRequest, also if the image would be too large after resizing.
+    """
+    image = decode(data, limits)
+    check_resized(processor, image.size, limits)
+    return image
+
+
+def check_resized(processor: Any, size: tuple[int, int], limits: InputLimits) -> None:
+    """Raises InvalidRequest if an image of this width and height would be too large after resizing."""
+    pixels = resized_pixels(size, getattr(processor, "size", None))
+    if pixels > limits.max_pixels:
+        raise InvalidRequest(
+            f"the image of {size[0]} x {size[1]} pixels is too narrow: the model needs it"
+            f" resized to {pixels:,} pixels, more than this model's limit of {limits.max_pixels:,}"
+            " (max_pixels in models.toml)"
+        )
 
 
 def resized_pixels(size: tuple[int, int], target: Any) -> int:

@@ -21,6 +21,9 @@ from jobs.tasks.inputs import InputLimits
 DEMUXERS = {"MP4": "mp4", "WEBM": "matroska", "AVI": "avi", "GIF": "gif"}
 """Format -> FFmpeg's name of what reads it."""
 
+MAX_READ_PIXELS = 600_000_000
+"""Most pixels of all frames that are read: 1.8 GB. 16 frames may have 37 million each, as 8K has."""
+
 SLACK = 2
 """FFmpeg refuses frames of more than this many times the allowed pixels by itself, before it has memory for
 them: also in the first frames, which it decodes to find out what a header does not say."""
@@ -68,6 +71,12 @@ def _decoded(
         _check_pixels(frame.width, frame.height, limits)
         _check_seconds(frame.time or 0.0, limits)
         if count in wanted:
+            pixels = frame.width * frame.height * len(indices)
+            if pixels > MAX_READ_PIXELS:
+                raise InvalidRequest(
+                    f"the video has frames of {frame.width} x {frame.height} pixels, and {len(indices)} are"
+                    f" to be read: together more than {MAX_READ_PIXELS:,} pixels"
+                )
             frames.append(frame.to_ndarray(format="rgb24"))
         count += 1
         if count > indices[-1]:

@@ -13,6 +13,9 @@ from worker.engine.pipelines.staged import Row
 from worker.engine.pipelines.vision.base import VisionPipeline
 from worker.engine.pipelines.vision.pictures import mask
 
+MAX_NUMBERS = 2_000_000_000
+"""Most numbers of the maps that transformers enlarges to the image's size together: 8 GB of float32."""
+
 KINDS = (
     transformers.AutoModelForUniversalSegmentation,
     transformers.AutoModelForInstanceSegmentation,
@@ -63,8 +66,21 @@ class ImageSegmentation(VisionPipeline):
 
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Any) -> Any:
         answer = answers[0]
+        height, width = rows[0].about
+        maps = _maps(answer)
+        if maps * height * width > MAX_NUMBERS:
+            raise InvalidRequest(
+                f"the image has {width} x {height} pixels, and the model finds {maps} maps of it; together"
+                f" they may have {MAX_NUMBERS:,} pixels; send one of up to {MAX_NUMBERS // maps:,} pixels"
+            )
         answer["target_size"] = [rows[0].about]
         return [
             {**segment, "score": plain(segment["score"]), "mask": mask(np.asarray(segment["mask"]))}
             for segment in self.pipeline.postprocess(answer, **options)
         ]
+
+
+def _maps(answer: Any) -> int:
+    """Returns how many maps of the image a model's answer has: one for each label, or for each query."""
+    known = (answer.get(name) for name in ("logits", "masks_queries_logits", "pred_masks"))
+    return max((tensor.shape[1] for tensor in known if tensor is not None and tensor.ndim == 4), default=1)

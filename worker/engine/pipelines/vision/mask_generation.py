@@ -27,6 +27,13 @@ MAX_MASK_PIXELS = 64_000_000
 """Most pixels of the masks that are enlarged to the image's size together: 256 MB of float32."""
 
 
+MAX_WORK = 4_000_000_000
+"""Most pixels of all masks of an image that are enlarged, filtered and encoded: two minutes of a core."""
+
+LEAST_WORK = 100_000
+"""Pixels that a mask of a small image counts at least, for the search for masks that overlap."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The parameters of a job, by the step that reads them."""
@@ -36,6 +43,8 @@ class Options:
     lowest_score: float
     nms_threshold: float
     with_boxes: bool
+    most_work: int
+    """Of `MAX_WORK`, what each crop may have."""
     with_rle: bool
 
 
@@ -54,12 +63,14 @@ class MaskGeneration(VisionPipeline):
     def _options(self, parameters: dict[str, Any]) -> Options:
         grid, filters, last = self.pipeline._sanitize_parameters(**parameters)
         names = {"crops_n_layers": "crop_n_layers", "crop_overlap_ratio": "overlap_ratio"}
+        crops = sum(4**layer for layer in range(grid.get("crops_n_layers", 0) + 1))
         return Options(
             {names.get(name, name): value for name, value in grid.items()},
             filters,
             filters.get("pred_iou_thresh", 0.88),
             last.get("crops_nms_thresh", 0.7),
             last.get("output_bboxes_mask", False),
+            MAX_WORK // crops,
             last.get("output_rle_mask", False),
         )
 
@@ -107,8 +118,8 @@ class MaskGeneration(VisionPipeline):
     def _divided(self, output: Any, count: int) -> list[Any]:
         return list(output)
 
-    def _masks(self, row: Tensors, embeddings: Any, options: Options) -> dict[str, Any]:
-        """Returns the masks of one row, run-length encoded, with their scores and boxes."""
+    def _masks(self, row: Tensors, embeddings: Any, options: Options) -> dict[str, Any] | InvalidRequest:
+        """Returns the masks of one row, run-length encoded, with their scores and boxes; or a refusal."""
         names = ("image_embeddings", "intermediate_embeddings")  # a SAM-HQ has both
         given = dict(zip(names, embeddings if isinstance(embeddings, tuple) else (embeddings,), strict=False))
         found: dict[str, list[Any]] = {
@@ -117,6 +128,8 @@ class MaskGeneration(VisionPipeline):
             "boxes": [torch.zeros(0, 4, dtype=torch.int64)],
         }
         height, width = row["original_sizes"][0].tolist()
+        full_height, full_width = row["full_image_size"][0].tolist()
+        each, work = max(LEAST_WORK, full_height * full_width), 0
         step = max(1, MAX_MASK_PIXELS // (height * width))
         for at in range(0, row["input_points"].shape[1], POINTS_PER_PASS):
             part = slice(at, at + POINTS_PER_PASS)
@@ -127,6 +140,13 @@ class MaskGeneration(VisionPipeline):
             if options.lowest_score > 0:
                 kept = scores > options.lowest_score
                 scores, small = scores[kept], small[kept]
+            work += len(scores) * each
+            if work > options.most_work:
+                return InvalidRequest(
+                    f"the image of {full_width} x {full_height} pixels has too many masks: together they may"
+                    f" have {MAX_WORK:,} pixels; send a smaller image, or give a higher pred_iou_thresh or"
+                    " fewer points_per_crop"
+                )
             for start in range(0, len(scores), step):
                 some = slice(start, start + step)
                 masks, best, boxes = self._filtered(small[some], scores[some], row, options)
@@ -151,6 +171,9 @@ class MaskGeneration(VisionPipeline):
         )
 
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Options) -> Any:
+        for answer in answers:
+            if isinstance(answer, InvalidRequest):
+                raise answer
         masks = [encoded for answer in answers for encoded in answer["masks"]]
         scores = torch.cat([answer["scores"] for answer in answers])
         boxes = torch.cat([answer["boxes"] for answer in answers])

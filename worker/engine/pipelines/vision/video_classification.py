@@ -13,7 +13,7 @@ from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.staged import Row, StagedPipeline, Tensors
-from worker.engine.pipelines.vision.base import UNPREPARED
+from worker.engine.pipelines.vision.base import UNPREPARED, check_resized
 from worker.engine.pipelines.vision.frames import read_frames
 from worker.engine.pipelines.vision.pictures import SIDE, landscape
 
@@ -65,6 +65,8 @@ class VideoClassification(StagedPipeline):
 
     def _rows(self, one: Any, options: Options) -> list[Row]:
         frames = read_frames(one, options.indices, self.limits)
+        height, width, _ = frames[0].shape
+        check_resized(self.processor, (width, height), self.limits)
         try:
             return [Row(dict(self.processor(frames, return_tensors="pt")))]
         except UNPREPARED as error:

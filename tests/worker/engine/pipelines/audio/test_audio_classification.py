@@ -58,8 +58,9 @@ def test_scores_for_labels_are_those_of_each_sound_alone(
 
 def test_what_cannot_be_classified_is_refused(model_folder: ModelFolder) -> None:
     clap = load(model_folder("clap"), ZERO_SHOT)
-    with pytest.raises(InvalidRequest, match="hypothesis_template"):
-        clap.prepare(FILES, {"candidate_labels": LABELS, "hypothesis_template": "it was {label}"})
+    for template in ("it was {label}", "no field", "{0.__class__}", "{:>1000000000}"):
+        with pytest.raises(InvalidRequest, match="hypothesis_template"):
+            clap.prepare(FILES, {"candidate_labels": LABELS, "hypothesis_template": template})
     outputs = clap.run([FILES[0], b"junk"], {"candidate_labels": LABELS})
     assert "none of WAV" in str(outputs[1])
     [short] = load(model_folder("wav2vec2-classifier"), "audio-classification").run(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from jobs.errors import InvalidRequest
 from jobs.media.sizes import seconds_of
@@ -60,6 +61,14 @@ def test_any_rate_becomes_the_model_s(rate: int) -> None:
     assert abs(len(read) - RATE // 2) <= 1
     inner = slice(800, 7_000)
     assert np.abs(read[inner] - tone()[inner]).max() < 2e-3
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
+def test_it_is_resampled_in_blocks_as_if_whole(rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = SEED.standard_normal(rate + 77).astype(np.float32) / 5
+    whole = soxr.resample(samples, rate, RATE)
+    monkeypatch.setattr(soxr, "resample", None)  # the whole sound at its own rate may take gigabytes
+    assert np.array_equal(decode(encoded(samples, rate, subtype="FLOAT"), RATE, LIMITS), whole)
 
 
 def test_channels_are_averaged() -> None:

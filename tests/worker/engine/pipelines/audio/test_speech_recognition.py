@@ -159,6 +159,14 @@ def test_what_the_model_does_not_have_is_refused(
         load(model_folder(model), TASK).prepare([encoded(SOUNDS[0])], parameters)
 
 
+def test_a_recording_is_not_cut_into_too_many_windows(model_folder: ModelFolder) -> None:
+    pipeline = load(model_folder("whisper"), TASK)
+    parameters = {"chunk_length_s": 1, "stride_length_s": [0.4, 0.5]}
+    outputs = pipeline.run([encoded(sound(101)), encoded(SOUNDS[0])], parameters)
+    assert "more than 1,000 windows" in str(outputs[0])
+    assert set(outputs[1]) == {"text"}
+
+
 def test_no_times_are_asked_for(model_folder: ModelFolder) -> None:
     for model in ("ctc-layer-norm", "whisper"):
         [output] = load(model_folder(model), TASK).run([encoded(SOUNDS[0])], {"return_timestamps": False})

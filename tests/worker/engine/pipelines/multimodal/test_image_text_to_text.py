@@ -10,7 +10,7 @@ import transformers
 
 from jobs.errors import InvalidRequest
 from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
-from tests.worker.engine.pipelines.pictures import BROKEN, PICTURES, opened
+from tests.worker.engine.pipelines.pictures import BROKEN, PICTURES, encoded, opened, picture
 
 TASK = "image-text-to-text"
 TEXTS = ["the bridge", "the paper", "it was not the house", "the town", "the river"]
@@ -197,6 +197,14 @@ def test_more_tokens_than_the_model_has_room_for(model_folder: ModelFolder) -> N
     [output] = pipeline.run(PROMPTS[:1], {"do_sample": False})  # up to 256 by default, which does not fit
     assert isinstance(output, list)
     assert pipeline.steps < 256
+
+
+def test_a_narrow_image_is_not_resized_to_gigabytes(model_folder: ModelFolder) -> None:
+    narrow = encoded(picture(2_000_000, 1))
+    pipeline = load(model_folder(TASK), TASK)
+    [refused] = pipeline.run([{"image": narrow, "text": "<image> the"}], {"max_new_tokens": 2})
+    assert isinstance(refused, InvalidRequest)
+    assert "too narrow" in str(refused)
 
 
 def test_the_samples_of_the_warm_up_run(model_folder: ModelFolder) -> None:

@@ -1,5 +1,6 @@
 """Questions about pictures and pages: each is answered as alone."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import transformers
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
-from tests.worker.engine.pipelines.pictures import BROKEN, PICTURES, opened
+from tests.worker.engine.pipelines.pictures import BROKEN, PICTURES, encoded, opened, picture
 
 VISUAL = "visual-question-answering"
 DOCUMENT = "document-question-answering"
@@ -104,6 +105,34 @@ def test_a_question_about_a_page_is_answered_as_alone(
     assert len(pipeline.prepare([PAGES[2]], parameters).work.rows[0]) > 1, "a long page is read in windows"
 
 
+def test_one_thread_at_a_time_sets_the_tokenizer_s_truncation(
+    model_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline: Any = load(model_folder(DOCUMENT), DOCUMENT)
+    active: list[str] = []
+    together: list[list[str]] = []
+    another = threading.Event()
+
+    def watched(function: Any) -> Any:
+        def call(*values: Any, **named: Any) -> Any:
+            active.append(function.__name__)
+            together.append(list(active))
+            if len(active) > 1:
+                another.set()
+            another.wait(0.1)
+            try:
+                return function(*values, **named)
+            finally:
+                active.pop()
+
+        return call
+
+    monkeypatch.setattr(pipeline.tokenizer, "tokenize", watched(pipeline.tokenizer.tokenize))
+    monkeypatch.setattr(pipeline.pipeline, "preprocess", watched(pipeline.pipeline.preprocess))
+    pipeline.prepare(PAGES[:3], {})
+    assert together == [["tokenize"], ["preprocess"]] * 3
+
+
 @pytest.mark.parametrize("parameters", [{}, {"max_new_tokens": 9}])
 def test_a_model_like_donut_writes_its_answer(model_folder: ModelFolder, parameters: dict[str, Any]) -> None:
     folder = model_folder("donut")
@@ -168,6 +197,13 @@ def test_a_parameter_of_other_models_is_refused(
     with pytest.raises(InvalidRequest, match=reason) as refused:
         pipeline.prepare(PAGES[:1], parameters)
     assert refused.value.pointer == f"/parameters/{next(iter(parameters))}"
+
+
+def test_a_narrow_image_is_not_resized_to_gigabytes(model_folder: ModelFolder) -> None:
+    pipeline = load(model_folder(VISUAL), VISUAL)
+    [refused] = pipeline.run([{"image": encoded(picture(2_000_000, 1)), "question": "what"}], {})
+    assert isinstance(refused, InvalidRequest)
+    assert "too narrow" in str(refused)
 
 
 def test_the_samples_of_the_warm_up_run(model_folder: ModelFolder) -> None:

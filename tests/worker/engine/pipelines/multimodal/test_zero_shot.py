@@ -7,7 +7,7 @@ import transformers
 
 from jobs.errors import InvalidRequest
 from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load, plain_pipeline
-from tests.worker.engine.pipelines.pictures import BROKEN, PICTURES, opened
+from tests.worker.engine.pipelines.pictures import BROKEN, PICTURES, encoded, opened, picture
 
 LABELS = ["a bridge", "paper", "the town in winter"]
 DETECTION = "zero-shot-object-detection"
@@ -102,6 +102,14 @@ def test_what_cannot_be_read_is_refused(
     with pytest.raises(InvalidRequest) as refused:
         load(model_folder(task), task).prepare(PICTURES, {"candidate_labels": LABELS, **parameters})
     assert refused.value.pointer == f"/parameters/{pointer}"
+
+
+def test_a_narrow_image_is_not_resized_to_gigabytes(model_folder: ModelFolder) -> None:
+    narrow = encoded(picture(2_000_000, 1))  # a few kilobytes
+    pipeline = load(model_folder(CLASSIFICATION), CLASSIFICATION)
+    [refused] = pipeline.run([narrow], {"candidate_labels": LABELS})
+    assert isinstance(refused, InvalidRequest)
+    assert "too narrow" in str(refused)
 
 
 def test_the_samples_of_the_warm_up_run(model_folder: ModelFolder) -> None:

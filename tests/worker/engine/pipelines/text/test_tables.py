@@ -55,6 +55,8 @@ def test_the_cost_is_in_tokens(model_folder: ModelFolder) -> None:
         ({"table": {"town": []}, "query": "one"}, "the table is empty"),
         ({"table": {"town": ["a"], "road": []}, "query": "one"}, "as many cells; here they have 0 to 1"),
         ({"table": {"town": ["a", 3]}, "query": "one"}, "each cell of a table must be a text, not int"),
+        ({"table": {"town": ["1 " * 50_000]}, "query": "one"}, "a cell of the table has 100,000 characters"),
+        ({"table": TOWNS, "query": "1 " * 40_000}, "the query has 80,000 characters, more than 10,000"),
         ({"table": TOWNS, "query": "late " * POSITIONS}, "no row of the table fits beside the query"),
         ({"table": {str(name): ["a"] for name in range(COLUMNS)}, "query": "one"}, "has 12 columns, .* 11"),
         ({"table": {"town": ["a"] * 40}, "query": "one"}, "has 40 rows, and the model reads 31"),

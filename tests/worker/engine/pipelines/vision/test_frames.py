@@ -97,3 +97,13 @@ def test_whatever_is_in_a_file_it_is_a_video_or_refused(name: str) -> None:
             outcomes.add("refused")
     assert outcomes <= {4, "refused"}
     assert "refused" in outcomes
+
+
+def test_the_frames_that_are_read_are_limited_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = next(iter(VIDEOS.values()))
+    [frame] = read_frames(data, [0], LIMITS)
+    pixels = frame.shape[0] * frame.shape[1]
+    monkeypatch.setattr(frames, "MAX_READ_PIXELS", 3 * pixels)
+    assert len(read_frames(data, [0, 1, 2], LIMITS)) == 3
+    with pytest.raises(InvalidRequest, match="4 are to be read"):
+        read_frames(data, [0, 1, 2, 3], LIMITS)

@@ -9,6 +9,7 @@ from jobs.errors import InvalidRequest
 from tests.worker.engine.pipelines.conftest import assert_same
 from tests.worker.engine.pipelines.vision.conftest import Both
 from tests.worker.engine.pipelines.vision.images import IMAGES, opened, pixels
+from worker.engine.pipelines.vision import image_segmentation
 
 TASK = "image-segmentation"
 ANY: dict[str, Any] = {"threshold": 0.0, "overlap_mask_area_threshold": 0.0}
@@ -42,3 +43,13 @@ def test_a_subtask_that_the_model_does_not_offer(both: Both) -> None:
     _, pipeline = both("segformer", TASK)
     with pytest.raises(InvalidRequest, match="subtask: this model offers semantic, not panoptic"):
         pipeline.run([IMAGES["grey"]], {"subtask": "panoptic"})
+
+
+@pytest.mark.parametrize("model", ["segformer", "maskformer", "mask2former"])
+def test_maps_of_more_than_a_few_gigabytes_fail_alone(
+    both: Both, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setattr(image_segmentation, "MAX_NUMBERS", 50_000)
+    outputs = both(model, TASK)[1].run([IMAGES["a photo"], IMAGES["a bitmap"]], {})
+    assert "together they may have 50,000 pixels" in str(outputs[0])
+    assert isinstance(outputs[1], list)

@@ -83,6 +83,19 @@ def test_large_masks_are_filtered_in_parts(both: Both, monkeypatch: pytest.Monke
     assert in_parts["scores"] == whole["scores"]
 
 
+def test_more_masks_than_can_be_enlarged_fail_alone(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, pipeline = both("sam", TASK)
+    small, large = IMAGES["a bitmap"], IMAGES["a photo"]
+    count = 3 * 3 * 3
+    monkeypatch.setattr(mask_generation, "LEAST_WORK", 1_000)
+    monkeypatch.setattr(mask_generation, "MAX_WORK", count * 1_000)
+    outputs = pipeline.run([small, large], ANY)
+    assert "too many masks" in str(outputs[1])
+    assert outputs[0]["masks"]
+    [refused] = pipeline.run([small], {**ANY, "crops_n_layers": 1})
+    assert "too many masks" in str(refused)
+
+
 def test_images_share_the_encoder(model_folder: ModelFolder) -> None:
     pipeline: Any = load(model_folder("sam"), TASK)
     batches: list[int] = []

@@ -1,8 +1,10 @@
 """Videos get the labels that plain transformers gives each alone; a bad one fails alone."""
 
+import io
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from jobs.errors import InvalidRequest
@@ -49,6 +51,19 @@ def test_videos_share_a_pass(model_folder: ModelFolder) -> None:
     outputs = pipeline.run([*VIDEOS.values(), b"", b"GIF89a", 7], {})
     assert shapes == [(len(VIDEOS), 6)]
     assert [isinstance(each, InvalidRequest) for each in outputs] == [False] * len(VIDEOS) + [True] * 3
+
+
+def test_a_narrow_video_is_not_resized_to_gigabytes(both: Both) -> None:
+    [refused] = both("videomae", TASK)[1].run([narrow()], {})
+    assert isinstance(refused, InvalidRequest)
+    assert "too narrow" in str(refused)
+
+
+def narrow() -> bytes:
+    frames = [PIL.Image.new("L", (60_000, 1), shade) for shade in range(4)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=100)
+    return file.getvalue()
 
 
 def test_a_number_of_frames_that_the_model_cannot_read(both: Both) -> None:
