@@ -74,8 +74,8 @@ def _decoded(
             pixels = frame.width * frame.height * len(indices)
             if pixels > MAX_READ_PIXELS:
                 raise InvalidRequest(
-                    f"the video has frames of {frame.width} x {frame.height} pixels, and {len(indices)} are to"
-                    f" be read: together more than {MAX_READ_PIXELS:,} pixels"
+                    f"the video has frames of {frame.width} x {frame.height} pixels, and {len(indices)} are"
+                    f" to be read: together more than {MAX_READ_PIXELS:,} pixels"
                 )
             frames.append(frame.to_ndarray(format="rgb24"))
         count += 1
