@@ -21,6 +21,8 @@ export TORCH_INDEX_URL
 
 # Most tests wait most of the time, so they run in parallel; TEST_PROCESSES=0 runs them in one process
 TEST_PROCESSES ?= 3
+# tests/conftest.py puts the files that take long first, and this order is kept
+PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # How long `make soak` lasts
 MINUTES ?= 5
@@ -61,13 +63,13 @@ ci: check test ## what CI runs: the checks, the tests, and the queue's with four
 	@command -v redis-server >/dev/null || \
 	  echo "NOT TESTED: there is no redis-server here; the queue was tested on the embedded Valkey only" >&2
 	@TEST_SHARDS=4 TEST_SERVER=$$(command -v redis-server) \
-	  $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/jobs
+	  $(BIN)/python -m pytest $(PARALLEL) $(addprefix tests/jobs/,access ledger monitoring store)
 
 test: $(DEV_STAMP) ## run the tests; make test ARGS='-k batcher' runs some, TEST_PROCESSES=0 in one process
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-shards: $(DEV_STAMP) ## run the tests of the queue and the fault tests with SHARDS (4) shards on one server
-	@TEST_SHARDS=$(SHARDS) $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/jobs tests/faults $(ARGS)
+	@TEST_SHARDS=$(SHARDS) $(BIN)/python -m pytest $(PARALLEL) tests/jobs tests/faults $(ARGS)
 
 test-faults: $(DEV_STAMP) ## run the long forms of the fault tests, and two minutes of `make soak`
 	@$(BIN)/python -m pytest --thorough tests/faults $(ARGS)

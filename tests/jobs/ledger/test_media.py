@@ -271,7 +271,7 @@ async def files_of(queue: JobQueue, job_id: str) -> dict[bytes, bytes]:
 
 
 async def test_only_the_holder_of_the_lease_writes_files(queue: JobQueue) -> None:
-    """A worker that was considered dead changes no file of the next one, and none of a cancelled job."""
+    """A worker that was considered dead changes no file of the next one, and writes none of an ended job."""
     job, _ = await queue.submit(new_job())
     [lost], _ = await queue.claim(MODEL, 1)
     await queue.lapse(job.id)

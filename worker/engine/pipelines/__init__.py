@@ -11,6 +11,7 @@ hub             whether a hub's model is in the cache, and why the hub did not p
 quantized       linear layers in 8-bit integers
 files           files in outputs
 vectors         vectors in outputs, as numbers or base64
+parallel        several passes at once, each on one core
 staged          inputs that are decoded and preprocessed one by one, as images and sounds
 hypothesis      the template of a zero-shot task
 custom          a class of the operator

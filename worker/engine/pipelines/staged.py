@@ -9,6 +9,7 @@ postprocess.
 
 import contextlib
 import logging
+import math
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -25,6 +26,7 @@ from jobs.models import ModelSpec
 from worker.engine import threads
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint, open_checkpoint
 from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
+from worker.engine.pipelines.parallel import Lanes
 from worker.engine.pipelines.tensors import agree, in_memory, joined, row_of
 
 logger = logging.getLogger(__name__)
@@ -79,6 +81,8 @@ class StagedPipeline(LoadedPipeline, ABC):
 
     architecture: ClassVar[Architecture]
     """What its checkpoints must have."""
+    has_lanes: ClassVar[bool] = False
+    """Whether passes may run at once, each on one core: the model keeps nothing between operations."""
 
     @classmethod
     def open(cls, spec: ModelSpec, source: Path | None) -> Self:
@@ -95,6 +99,11 @@ class StagedPipeline(LoadedPipeline, ABC):
         self.info = PipelineInfo(str(checkpoint.device), spec.dtype, max_length=None, tokenizer_file=None)
         self.shares_passes = True
         """Whether rows of one shape may share a pass."""
+        # remote code may change its modules while they compute
+        parallel = self.has_lanes and self.device.type == "cpu" and not spec.trust_remote_code
+        self._lanes = Lanes(torch.get_num_threads()) if parallel else None
+        if self._lanes:
+            self._set_info(lanes=self._lanes.count)
         self._pool = ThreadPoolExecutor(threads.cores(), "preprocess", initializer=_begin_preprocessing)
 
     def _set_info(self, **changes: Any) -> None:
@@ -113,12 +122,19 @@ class StagedPipeline(LoadedPipeline, ABC):
     def compute(self, prepared: Prepared) -> tuple[Batch, list[Any]]:
         """See LoadedPipeline. Returns the model's answer for each row, with [1, ...] in each tensor."""
         batch: Batch = prepared.work
+
+        def run(one: Pass) -> list[Any]:
+            output = in_memory(self._forward(self._on_device(one.tensors), batch.options))
+            return self._divided(output, len(one.places))
+
+        if self._lanes and len(batch.passes) > 1:
+            parts = self._lanes.run(batch.passes, run)
+        else:
+            with torch.inference_mode():
+                parts = list(map(run, batch.passes))
         answers: dict[int, Any] = {}
-        with torch.inference_mode():
-            for one in batch.passes:
-                output = in_memory(self._forward(self._on_device(one.tensors), batch.options))
-                each = self._divided(output, len(one.places))
-                answers.update(zip(one.places, each, strict=True))
+        for one, each in zip(batch.passes, parts, strict=True):
+            answers.update(zip(one.places, each, strict=True))
         return batch, [answers[place] for place in range(len(answers))]
 
     def answer(self, computed: tuple[Batch, list[Any]]) -> list[Any]:
@@ -174,7 +190,14 @@ class StagedPipeline(LoadedPipeline, ABC):
         trial = self._trial()
         if trial is None:
             return
-        inputs, parameters = trial
+        lanes, self._lanes = self._lanes, None  # which would run them apart
+        try:
+            self._compare(*trial)
+        finally:
+            self._lanes = lanes
+
+    def _compare(self, inputs: list[Any], parameters: dict[str, Any]) -> None:
+        """Sets `shares_passes`. Raises ConfigurationError if rows cannot run alone."""
         try:
             options = self._options(parameters)
             rows = [row for one in inputs for row in self._rows(one, options)]
@@ -212,19 +235,20 @@ class StagedPipeline(LoadedPipeline, ABC):
             return error
 
     def _passes(self, rows: Sequence[Row]) -> list[Pass]:
-        """Rows of one shape, in parts that fit into the budget."""
-        parts: list[list[int]] = []
-        open_parts: dict[Hashable, tuple[list[int], float]] = {}
+        """Rows of one shape, in parts that fit into the budget, and enough parts for the lanes."""
+        alike: dict[Hashable, list[int]] = {}
         for place, row in enumerate(rows):
-            part, used = open_parts.get(row.shape, ([], 0.0))
-            full = self.budget is not None and used + row.units > self.budget
-            alone = row.alone or not self.shares_passes
-            if alone or not part or full or len(part) >= self.spec.max_batch_items:
-                part, used = [], 0.0
-                parts.append(part)
-            part.append(place)
-            if not alone:
-                open_parts[row.shape] = part, used + row.units
+            alike.setdefault(place if row.alone or not self.shares_passes else row.shape, []).append(place)
+        lanes = max(1, self._lanes.count // len(alike)) if self._lanes and alike else 1
+        parts: list[list[int]] = []
+        for places in alike.values():
+            most, used, part = min(-(-len(places) // lanes), self.spec.max_batch_items), 0.0, list[int]()
+            for place in places:
+                used += rows[place].units
+                if not part or used > (self.budget or math.inf) or len(part) >= most:
+                    part, used = [], rows[place].units
+                    parts.append(part)
+                part.append(place)
         return [Pass(part, joined([rows[place].tensors for place in part])) for part in parts]
 
     def _on_device(self, tensors: Tensors) -> Tensors:

@@ -10,6 +10,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from jobs.errors import ConfigurationError, InvalidRequest
 from tests.worker.engine.pipelines.conftest import ModelFolder, assert_same, load
 from tests.worker.engine.pipelines.vision.images import IMAGES, encoded, picture
+from worker.engine.pipelines.parallel import Lanes
 from worker.engine.pipelines.vision.image_classification import ImageClassification
 
 TASK = "image-classification"
@@ -79,3 +80,20 @@ def test_an_image_too_narrow_is_refused_before_it_is_resized(model_folder: Model
     pipeline.processor.resize = None
     [refused] = pipeline.run([encoded(picture(20_000, 8))], {})
     assert "of 20000 x 8 pixels is too narrow: the model needs it resized to 400,000,000" in str(refused)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_a_batch_is_divided_among_the_lanes(count: int, model_folder: ModelFolder) -> None:
+    """Images of one shape, in passes of about equal size on two cores."""
+    pipeline: Any = load(model_folder("image-classification"), TASK)
+    images = (SOME * 3)[:count]
+    expected = [pipeline.run([one], {})[0] for one in images]
+    pipeline._lanes = Lanes(2)
+    prepared = pipeline.prepare(images, {})
+    assert sorted(len(one.places) for one in prepared.work.passes) == {
+        1: [1],
+        2: [1, 1],
+        3: [1, 2],
+        7: [3, 4],
+    }.get(count)
+    assert_same(pipeline.answer(pipeline.compute(prepared)), expected)

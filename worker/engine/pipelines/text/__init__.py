@@ -4,7 +4,6 @@ base            shared by all: checks, the three steps, the check that batches a
 encoder         all tasks except generation: rows of tokens -> forward passes -> rows of numbers
 padding         rows of different lengths -> one rectangle
 packing         rows of different lengths, concatenated, through a model without padding
-parallel        several passes at once, each on one core
 held_out.txt    our own texts, by which `worker/engine/dtypes.py` judges a faster dtype
 others          one task each, or a few similar tasks
 """

@@ -14,10 +14,10 @@ from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from worker.engine.pipelines.checkpoint import Checkpoint, first_position, has_length_dependent_rope
 from worker.engine.pipelines.interface import Prepared
+from worker.engine.pipelines.parallel import MIN_TOKENS, Lanes, Size, divide
 from worker.engine.pipelines.text import packing
 from worker.engine.pipelines.text.base import Layout, TextPipeline
 from worker.engine.pipelines.text.padding import pad_right
-from worker.engine.pipelines.text.parallel import MIN_TOKENS, Lanes, Size, divide
 
 Encoding = Mapping[str, list[Any]]
 """The tokenizer's result for several texts, not padded: name -> one list per row."""

@@ -29,6 +29,7 @@ class VisionPipeline(StagedPipeline):
     task: ClassVar[str]
     """The transformers task whose postprocessing it uses."""
     trial_parameters: ClassVar[dict[str, Any]] = {}
+    has_lanes = True
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
         super().__init__(spec, checkpoint)

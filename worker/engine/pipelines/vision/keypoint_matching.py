@@ -19,6 +19,7 @@ class KeypointMatching(VisionPipeline):
     """
 
     task = "keypoint-matching"
+    has_lanes = False
     architecture: ClassVar[Architecture] = Architecture(
         transformers.AutoModelForKeypointMatching,
         head="ForKeypointMatching",

@@ -53,6 +53,7 @@ class MaskGeneration(VisionPipeline):
 
     task = "mask-generation"
     trial_parameters: ClassVar[dict[str, Any]] = {"points_per_crop": 2}
+    has_lanes = False
     architecture: ClassVar[Architecture] = Architecture(
         transformers.AutoModelForMaskGeneration,
         head=("SamModel", "SamHQModel", "Sam2Model", "Sam3TrackerModel", "EdgeTamModel"),

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.engine.pipelines.conftest import ModelFolder, load
+from worker.engine.pipelines.parallel import Lanes
 from worker.engine.pipelines.text import packing
-from worker.engine.pipelines.text.parallel import Lanes
 
 WORDS = ["the", "bridge", "paper", "and", "engine", "of", "river", "town", "house", "letter", "in", "spring"]
 

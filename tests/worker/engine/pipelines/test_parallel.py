@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.pipelines.text.parallel import Lanes, Size, divide
+from worker.engine.pipelines.parallel import Lanes, Size, divide
 
 PATIENCE = 30.0
 
