@@ -14,6 +14,8 @@ from jobs.validation import explained
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
 TopK = Annotated[int, Meta(ge=1, le=1_000)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
+Temperature = Annotated[float, Meta(ge=0.0001, le=100)]
+"""With a lower one the quotients may be infinite. No token can be drawn then, and a GPU's process is lost."""
 Encoding = Literal["float", "base64"]
 """Of vectors in an output: lists of numbers, or the base64 of each vector's little-endian float32."""
 

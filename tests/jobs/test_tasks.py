@@ -11,9 +11,11 @@ import pytest
 
 from api.v1.model_schemas import example
 from jobs import tasks
+from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from jobs.schema import JobRequest, validate_request
 from jobs.tasks import TASKS, Task
+from jobs.tasks.parameters import validate
 from worker.engine.pipelines import ComparablePipeline, pipeline_class
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +70,11 @@ def test_the_registry_imports_no_model_library() -> None:
     code = "import sys, jobs.tasks; print({'torch', 'transformers', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("task", ["text-generation", "summarization", "text-to-audio", "image-text-to-text"])
+def test_a_temperature_divides_to_finite_numbers(task: str) -> None:
+    allowed = TASKS[task].parameters
+    assert validate({"temperature": 0.0001}, allowed)
+    with pytest.raises(InvalidRequest, match=r"/?parameters/temperature: give a number from 0\.0001 to 100"):
+        validate({"temperature": 1e-40}, allowed)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from jobs.tasks.inputs import Text
-from jobs.tasks.parameters import Parameters
+from jobs.tasks.parameters import Parameters, Temperature
 from jobs.tasks.task import Task
 
 DEFAULT_SEED = 0
@@ -20,7 +20,7 @@ class TextToAudio(Parameters, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] | UnsetType = UNSET
     max_new_tokens: Annotated[int, Meta(ge=1, le=4_096)] | UnsetType = UNSET
     do_sample: bool | UnsetType = UNSET
-    temperature: Annotated[float, Meta(gt=0, le=100)] | UnsetType = UNSET
+    temperature: Temperature | UnsetType = UNSET
     guidance_scale: Annotated[float, Meta(ge=1, le=100)] | UnsetType = UNSET
 
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from jobs.tasks.inputs import Text
-from jobs.tasks.parameters import Parameters, TopK
+from jobs.tasks.parameters import Parameters, Temperature, TopK
 from jobs.tasks.task import Task
 
 
 class TextGeneration(Parameters, frozen=True):
     max_new_tokens: Annotated[int, Meta(ge=1, le=4_096)] | UnsetType = UNSET
     do_sample: bool | UnsetType = UNSET
-    temperature: Annotated[float, Meta(gt=0, le=100)] | UnsetType = UNSET
+    temperature: Temperature | UnsetType = UNSET
     top_k: TopK | UnsetType = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
     repetition_penalty: Annotated[float, Meta(gt=0, le=100)] | UnsetType = UNSET

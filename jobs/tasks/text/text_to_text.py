@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from jobs.tasks.inputs import Text
-from jobs.tasks.parameters import Parameters, TopK
+from jobs.tasks.parameters import Parameters, Temperature, TopK
 from jobs.tasks.parameters import Text as Name
 from jobs.tasks.task import Task
 
@@ -24,7 +24,7 @@ class TextToText(Parameters, frozen=True):
     length_penalty: Annotated[float, Meta(ge=-100, le=100)] | UnsetType = UNSET
     no_repeat_ngram_size: Annotated[int, Meta(ge=0, le=100)] | UnsetType = UNSET
     do_sample: bool | UnsetType = UNSET
-    temperature: Annotated[float, Meta(gt=0, le=100)] | UnsetType = UNSET
+    temperature: Temperature | UnsetType = UNSET
     top_k: TopK | UnsetType = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
 

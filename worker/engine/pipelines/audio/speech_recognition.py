@@ -20,6 +20,7 @@ from worker.engine.pipelines.audio.base import AudioPipeline
 from worker.engine.pipelines.audio.loaders import Preprocessors, SpeechModel
 from worker.engine.pipelines.audio.speech_options import Options, SpeechOptions, check_windows
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
+from worker.engine.pipelines.encoding import plain
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.staged import Batch, Pass, Row, Tensors
 
@@ -113,7 +114,7 @@ class SpeechRecognition(AudioPipeline):
 
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Options) -> Any:
         parts = [self._part(row.about, answer) for row, answer in zip(rows, answers, strict=True)]
-        return self.pipeline.postprocess(parts, **options.postprocess)
+        return plain(self.pipeline.postprocess(parts, **options.postprocess))  # times may be NumPy's
 
     def _part(self, window: Window, answer: Any) -> dict[str, Any]:
         """Returns the model's answer for a window as if it had been alone in its pass."""

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from tests.worker.engine.pipelines.conftest import ModelFolder, load, plain_pipeline
 from tests.worker.engine.pipelines.tiny.audio import RATE, WINDOW, encoded, sound
+from worker.engine.pipelines import encoding
 
 TASK = "automatic-speech-recognition"
 LENGTHS = (0.4, 1.0, 1.7, 1.0, 0.4, 1.3)
@@ -17,7 +19,8 @@ LONG = [sound(seconds, 150 + 70 * seconds) for seconds in (5.0, 1.5, 7.3, 5.0)]
 def plain(folder: Any, samples: list[Any], parameters: dict[str, Any]) -> list[Any]:
     """What a user of transformers gets for each; it must not share a pipeline, which keeps settings."""
     pipeline = plain_pipeline(folder, TASK)
-    return [pipeline({"raw": one.copy(), "sampling_rate": RATE}, **parameters) for one in samples]
+    outputs = [pipeline({"raw": one.copy(), "sampling_rate": RATE}, **parameters) for one in samples]
+    return [encoding.plain(output) for output in outputs]
 
 
 def served(folder: Any, samples: list[Any], parameters: dict[str, Any], **settings: Any) -> tuple[Any, Any]:
@@ -165,6 +168,12 @@ def test_a_recording_is_not_cut_into_too_many_windows(model_folder: ModelFolder)
     outputs = pipeline.run([encoded(sound(101)), encoded(SOUNDS[0])], parameters)
     assert "more than 1,000 windows" in str(outputs[0])
     assert set(outputs[1]) == {"text"}
+
+
+@pytest.mark.parametrize("model", ["ctc-layer-norm", "whisper"])
+def test_times_of_words_are_json(model_folder: ModelFolder, model: str) -> None:
+    [output] = load(model_folder(model), TASK).run([encoded(SOUNDS[0])], {"return_timestamps": "word"})
+    assert msgspec.json.decode(encoding.encode_output(output))["chunks"]
 
 
 def test_no_times_are_asked_for(model_folder: ModelFolder) -> None:
