@@ -119,13 +119,21 @@ class Series:
 
 
 def calibrate(
-    pipeline: LoadedPipeline, max_items: int, seconds: float = TIME_LIMIT, clock: Clock = time.perf_counter
+    pipeline: LoadedPipeline,
+    max_items: int,
+    seconds: float = TIME_LIMIT,
+    clock: Clock = time.perf_counter,
+    *,
+    alone: bool = True,
 ) -> Calibration:
-    """Returns the cost of the pipeline's micro-batches up to `max_items`; no budget if it has no samples."""
+    """Returns the cost of the pipeline's micro-batches up to `max_items`; no budget if it has no samples.
+
+    What is measured while other engines load or measure (not `alone`) is never settled.
+    """
     sample = pipeline.warm_up()
     if sample is None:
         return Calibration(Cost(NO_BUDGET), settled=True)
-    return _Measurement(pipeline, *sample, max_items, clock).run(seconds)
+    return _Measurement(pipeline, *sample, max_items, clock).run(seconds, alone)
 
 
 class _Measurement:
@@ -146,7 +154,7 @@ class _Measurement:
         kinds = [[one] for one in inputs] if self.knows_lengths else [inputs]
         self.series = [Series(kind, max_items) for kind in kinds]
 
-    def run(self, seconds: float) -> Calibration:
+    def run(self, seconds: float, alone: bool) -> Calibration:
         deadline = self.clock() + BUSY_FACTOR * seconds
         while growing := [one for one in self.series if one.growing]:
             for one in growing:
@@ -161,7 +169,7 @@ class _Measurement:
         budget = _knee(series)
         fixed, slope = _fit([shape for shape in shapes if shape.units <= budget])
         complete = self._idle_seconds() >= seconds or not any(one.growing for one in self.series)
-        settled = complete and all(shape.settled for shape in shapes)
+        settled = alone and complete and all(shape.settled for shape in shapes)
         if not settled and self.counts_tokens:
             budget = max(budget, MIN_BUSY_BUDGET)
         if self.pipeline.info.lanes > 1:

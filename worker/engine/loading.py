@@ -1,6 +1,7 @@
 """The engine's first step: turns a model's entry in `models.toml` into a warm pipeline with known cost."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from worker.engine import dtypes, findings, pipelines, smoke, threads
 from worker.engine.calibration import TIME_LIMIT, calibrate
 from worker.engine.dtypes import Choice
 from worker.engine.findings import Findings, FindingsStore
+from worker.engine.neighbours import Neighbours
 from worker.engine.protocol import NO_BUDGET, Loaded
 
 
@@ -25,16 +27,20 @@ def load(
     count = threads.set_count(spec.threads)
     if spec.pipeline is None:
         threads.set_torch_threads(count)
-    store = FindingsStore(findings.folder(cache_dir))
+    folder = findings.folder(cache_dir)
+    store, neighbours = FindingsStore(folder), Neighbours(folder.parent if folder else None)
     key = findings.measurement_key(spec, source, count)
     known = store.load(key)
     choice = Choice(spec.dtype, "") if spec.dtype != "auto" else None
     if known is not None:
         choice = Choice(known.dtype, known.why)
+    alone = True
     if choice is None:
-        pipeline, choice = dtypes.choose(spec, source)
+        with neighbours.measuring() as alone:
+            pipeline, choice = dtypes.choose(spec, source)
     else:
-        pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
+        with neighbours.loading() if known is None else nullcontext():  # a restart waits for nobody
+            pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
     smoke.run(spec, pipeline)
     step_ms = 0.0
     if sample := pipeline.warm_up():
@@ -43,7 +49,10 @@ def load(
         step_ms = _step_ms(pipeline, sample)
     origin = "measured earlier"
     if known is None:
-        found = calibrate(pipeline, spec.max_batch_items, min(TIME_LIMIT, spec.load_timeout / 10))
+        with neighbours.measuring() as still_alone:
+            alone = alone and still_alone
+            time_limit = min(TIME_LIMIT, spec.load_timeout / 10)
+            found = calibrate(pipeline, spec.max_batch_items, time_limit, alone=alone)
         known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
         store.save(known)
         origin = "measured now"

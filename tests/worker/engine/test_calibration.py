@@ -99,6 +99,8 @@ def test_a_machine_too_busy_to_be_measured() -> None:
     assert found.cost.budget == 512
     calm = Timed(small_model)
     assert calibrate(calm, 256, 3, calm.clock).settled
+    beside_others = Timed(small_model)
+    assert not calibrate(beside_others, 256, 3, beside_others.clock, alone=False).settled
 
 
 def test_a_slow_model_is_not_kept_from_its_work() -> None:
