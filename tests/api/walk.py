@@ -25,6 +25,11 @@ WALK: dict[tuple[str, str], list[Ask]] = {
         Ask("", {"json": {"inputs": "x"}}),
         Ask("", {"json": {"inputs": "x"}, "headers": {"idempotency-key": "key"}}),
         Ask("?wait=0.01", {"json": {"inputs": "x"}}),
+        Ask("", {"files": {"inputs": (None, "x")}}),
+        Ask(
+            f"?model={MODEL}&parameters={{}}&priority=low&expires_in=60&result_ttl=60&keep_inputs=true",
+            {"content": b"x", "headers": {"content-type": "application/octet-stream"}},
+        ),
     ],
     ("GET", "/v1/jobs"): asks(
         "", "?limit=100", "?cursor={id}", "?state=failed,partial,cancelled", f"?model={MODEL}"

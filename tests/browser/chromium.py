@@ -42,13 +42,14 @@ async def launched(flags: Sequence[str] = ()) -> AsyncIterator[Browser]:
         try:
             yield browser
         finally:
-            await within_a_minute(browser.close())
+            await within_twenty_seconds(browser.close())
 
 
-async def within_a_minute(closing: Coroutine[Any, Any, None]) -> None:
+async def within_twenty_seconds(closing: Coroutine[Any, Any, None]) -> None:
     """Waits for a context or a browser to close; a Chromium that does not answer must not hang the tests.
 
-    Playwright's driver ends its browsers when it stops.
+    Playwright's driver ends its browsers when it stops. A context and its browser may both have to wait,
+    within the time of one test.
     """
     with suppress(TimeoutError):
-        await asyncio.wait_for(closing, 60)
+        await asyncio.wait_for(closing, 20)

@@ -121,5 +121,5 @@ async def view(browser: Browser, site: Site) -> AsyncIterator[Watched]:
     context = await browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
     seen = await watched(context, site.url)
     yield seen
-    await chromium.within_a_minute(context.close())
+    await chromium.within_twenty_seconds(context.close())
     assert [words for words in seen.complaints if not words.startswith(seen.pardoned)] == []

@@ -139,7 +139,7 @@ async def opened(browser: Browser, url: str, theme: str, width: int) -> AsyncIte
         reduced_motion="reduce",
     )
     yield await context.new_page()
-    await chromium.within_a_minute(context.close())
+    await chromium.within_twenty_seconds(context.close())
 
 
 async def pictures(browser: Browser, url: str, theme: str, width: int) -> None:

@@ -179,7 +179,7 @@ async def test_without_javascript_a_file_is_sent(site: Site, browser: Browser, q
     await page.reload()  # it would by itself, after two seconds
     await expect(page.locator("#row-1 .label")).to_have_text("fine", timeout=SOON)
     assert await page.locator("#row-1 td img").evaluate("(image) => image.naturalWidth") == 320
-    await chromium.within_a_minute(context.close())
+    await chromium.within_twenty_seconds(context.close())
 
 
 class TestSounds:

@@ -212,7 +212,7 @@ async def test_without_javascript_forms_and_links_do_the_same(browser: Browser, 
         await page.goto("/")
         await page.locator(".filters").get_by_text("succeeded", exact=True).click()
         assert await page.locator("#recent tbody tr").count() == 1
-    await chromium.within_a_minute(context.close())
+    await chromium.within_twenty_seconds(context.close())
 
 
 @pytest.mark.parametrize("width", [360, 1600])

@@ -188,7 +188,7 @@ async def test_a_link_on_another_site(site: Site, keys: Keys, browser: Browser) 
         await page.goto(url)
         await page.get_by_role("link").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    await chromium.within_a_minute(context.close())
+    await chromium.within_twenty_seconds(context.close())
 
 
 @asynccontextmanager

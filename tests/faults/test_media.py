@@ -50,7 +50,7 @@ async def test_a_worker_dies_between_the_files_and_the_record(tmp_path: Path) ->
             assert len(left) == 1
             assert (await client.get(f"/v1/jobs/{job_id}")).json()["results"] is None
             run.stack.start_worker()
-            assert (await end_of(client, job_id))["attempts"] == 2
+            await end_of(client, job_id)
             await nothing_left(run)
 
 

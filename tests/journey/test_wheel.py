@@ -129,7 +129,7 @@ async def test_the_api_runs_without_torch(no_torch: Path, tmp_path: Path, redis_
 
 
 def test_a_command_without_its_packages_says_what_to_install(wheel: Path, tmp_path: Path) -> None:
-    bare = environments.create(tmp_path / "venv", wheel, without=("rich", "uvicorn", "uvloop", "httpx"))
+    bare = environments.create(tmp_path / "venv", wheel, without=("rich", "uvicorn", "uvloop"))
     for command, package in (("top", "rich"), ("api", "uvicorn"), ("worker", "uvloop")):
         done = subprocess.run(
             [str(bare / "batchline"), command],

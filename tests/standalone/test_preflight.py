@@ -9,7 +9,7 @@ from tests.processes import ROOT
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
-IMPORTED_AS = {"pillow": "PIL"}
+IMPORTED_AS = {"pillow": "PIL", "python-multipart": "python_multipart"}
 """Packages whose module has another name."""
 
 

@@ -228,7 +228,7 @@ async def test_media_are_freed_with_their_job(queue: JobQueue, serving: Serving)
         try:
             for text in ("a", "b", "c"):
                 await ended(queue, await submit(queue, picture(text)))
-            left = [each for each in gc.get_objects() if isinstance(each, LeasedJob)]
+            left = [each for each in gc.get_objects() if type(each) is LeasedJob]
         finally:
             gc.enable()
     assert len(left) <= 1, "loops still refer to the last one"
