@@ -70,10 +70,10 @@ def _photos(rounds: int, plan: Plan, *, with_peers: bool) -> dict[str, list[floa
 
 
 def _speech(rounds: int, plan: Plan) -> dict[str, list[float]]:
-    recordings, seconds = samples.recordings(64)
+    recordings, seconds = samples.recordings(24)
     rates: dict[str, list[float]] = {}
     for _ in range(rounds):
-        best = offline.run("speech", recordings, (1, 4, 8, 16))
+        best = offline.run("speech", recordings, (1, 8))
         with served.running("speech") as running:
             found = served.measure(running, "speech", recordings, best.answers, plan)
         best = offline.again("speech", recordings, best)

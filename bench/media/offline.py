@@ -16,6 +16,9 @@ from bench.media import models
 
 SIZES = (1, 2, 4, 8, 16, 32)
 
+RATE = 16_000
+"""Samples a second, as Whisper reads them."""
+
 
 class Question(msgspec.Struct):
     name: str
@@ -84,9 +87,11 @@ def _image(data: bytes) -> Any:
 
 def _sound(data: bytes) -> Any:
     import soundfile
+    import soxr
 
     samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
-    return {"raw": samples, "sampling_rate": rate}
+    # transformers would resample with torchaudio, which is not installed
+    return {"raw": soxr.resample(samples, rate, RATE), "sampling_rate": RATE}
 
 
 def _answer(output: Any) -> str:
