@@ -17,7 +17,6 @@ from structlog.typing import FilteringBoundLogger
 
 from worker.batching.cost_model import CostModel
 from worker.batching.deadlines import Deadlines
-from worker.batching.lead import Lead
 from worker.engine.protocol import Raised, Ran, Withdrawn
 from worker.leases.leased_job import Batch
 from worker.loops import unless
@@ -26,6 +25,10 @@ from worker.scheduling.sent_batch import SentBatch, charging_on_error, inputs, l
 from worker.scheduling.window import BatchResult, Window
 from worker.supervisor.engine import Engine, EngineDied, EngineLost
 from worker.supervisor.restarts import MAX_FAILURES
+
+LEAD_SECONDS = 0.003
+LEAD_SHARE = 0.1
+"""The next batch is chosen this long before the running one is expected to end: seconds plus share."""
 
 SHORT_BATCH = 0.01
 """Seconds. If the running batch takes less, the next one is prepared at once."""
@@ -55,7 +58,6 @@ class Feeder:
         """The last batch that ran, if the engine died while running it."""
         self._wake = asyncio.Event()
         self._alarms: list[asyncio.TimerHandle] = []
-        self._lead = Lead()
         self._due = False
         """Whether it is time to choose the batch behind the running one."""
         self._wanted = False
@@ -214,7 +216,7 @@ class Feeder:
         if self._due:
             self._batch_needed.set()
         elif SHORT_BATCH < expected < math.inf:
-            due_in = expected - self._lead.seconds(expected)
+            due_in = expected - LEAD_SECONDS - LEAD_SHARE * expected
             call_later = asyncio.get_running_loop().call_later
             self._alarms.append(call_later(due_in - CLAIM_SECONDS, self._batch_needed.set))
             self._alarms.append(call_later(due_in, self._make_due))
@@ -247,8 +249,6 @@ class Feeder:
         self.cost_model.record(sent.padded, reply.compute_ms / 1000)
         self.deadlines.record(len(sent.batch), reply.steps, reply.compute_ms / 1000)
         starved = reply.waited_ms / 1000 if sent.wanted else 0.0
-        if sent.wanted:
-            self._lead.record(starved)
         tokens, padded = reply.tokens or 0, reply.padded or 0
         self.isolation.ran(sent.trial)
         result = BatchResult(
