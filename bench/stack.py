@@ -147,8 +147,9 @@ def wait_until_listening(port: int, path: str) -> None:
 
 
 def _answers(port: int, spec: ModelSpec) -> int:
-    """Waits for the answer to the task's example; returns the number of its inputs. Raises BenchError."""
-    job = {"model": spec.name, **spec.definition.example}
+    """Waits for the answer to a text or the task's example; returns the number of its inputs. Raises BenchError."""
+    given = {"inputs": "Are you there?"} if spec.definition.input.is_text else spec.definition.example
+    job = {"model": spec.name, **given}
     answer = httpx.post(f"http://127.0.0.1:{port}{PATH}", json=job, timeout=READY)
     if answer.status_code != 200 or answer.json()["status"] != "succeeded":
         raise BenchError(f"{spec.name} does not answer: {answer.status_code} {answer.text[:300]}")
