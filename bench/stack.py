@@ -147,7 +147,7 @@ def wait_until_listening(port: int, path: str) -> None:
 
 
 def _answers(port: int, spec: ModelSpec) -> int:
-    """Waits for the answer to a text or the task's example; returns the number of its inputs. Raises BenchError."""
+    """Waits for the first answer, to a text or an example; returns its inputs. Raises BenchError."""
     given = {"inputs": "Are you there?"} if spec.definition.input.is_text else spec.definition.example
     job = {"model": spec.name, **given}
     answer = httpx.post(f"http://127.0.0.1:{port}{PATH}", json=job, timeout=READY)
