@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -68,6 +68,19 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Whether the inputs can be seen on the job's page after its end, as long as its results."""
 
 
+class Terms(Protocol):
+    """What a request asks besides its inputs and parameters, in whatever form it was decoded."""
+
+    @property
+    def priority(self) -> Priority: ...
+    @property
+    def expires_in(self) -> float | UnsetType: ...
+    @property
+    def result_ttl(self) -> float | UnsetType: ...
+    @property
+    def keep_inputs(self) -> bool: ...
+
+
 class NewJob(msgspec.Struct, frozen=True):
     """A request that was validated against its model."""
 
@@ -99,19 +112,24 @@ class NewJob(msgspec.Struct, frozen=True):
 def validate_request(request: JobRequest, spec: ModelSpec) -> NewJob:
     """Checks the request against its model. Raises InvalidRequest with a pointer to the wrong part."""
     inputs, count = admit_inputs(request.inputs, spec)
-    parameters = spec.effective(request.parameters)
+    return new_job(request, request.parameters, inputs, count, spec)
+
+
+def new_job(asked: Terms, given: dict[str, Any], inputs: Any, count: int, spec: ModelSpec) -> NewJob:
+    """Returns the job of a request with admitted inputs. Raises InvalidRequest for its parameters."""
+    parameters = spec.effective(given)
     return NewJob(
         model=spec.name,
         inputs=inputs,
         count=count,
         parameters=parameters,
-        priority=request.priority,
-        expires_in=None if request.expires_in is UNSET else request.expires_in,
-        result_ttl=None if request.result_ttl is UNSET else request.result_ttl,
-        keep_inputs=request.keep_inputs,
+        priority=asked.priority,
+        expires_in=None if asked.expires_in is UNSET else asked.expires_in,
+        result_ttl=None if asked.result_ttl is UNSET else asked.result_ttl,
+        keep_inputs=asked.keep_inputs,
         has_media=spec.definition.input.has_media,
         task=spec.task,
-        given={name: parameters[name] for name in request.parameters} if spec.defaults else None,
+        given={name: parameters[name] for name in given} if spec.defaults else None,
     )
 
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from api.v1.openapi import _header, _parameter, _problems
+from api.v1.openapi import header, parameter, problem_answers
 from jobs.media.files import EXTENSIONS
 from jobs.media.formats import FORMATS
 
-_PART = _parameter("Range", "One range of bytes; several are ignored.", "bytes=0-1023")
+_PART = parameter("Range", "One range of bytes; several are ignored.", "bytes=0-1023")
 
 
 def _content(*types: str) -> dict[str, Any]:
@@ -14,17 +14,17 @@ def _content(*types: str) -> dict[str, Any]:
 
 
 def _call(operation_id: str, what: str, *types: str) -> dict[str, Any]:
-    named = {"Content-Disposition": _header("A name for the file.")}
+    named = {"Content-Disposition": header("A name for the file.")}
     return {
         "operation_id": operation_id,
         "responses": {
             200: {"description": f"{what}.", "headers": named, "content": _content(*types)},
             206: {
                 "description": "The requested part.",
-                "headers": named | {"Content-Range": _header("`bytes FIRST-LAST/SIZE`.")},
+                "headers": named | {"Content-Range": header("`bytes FIRST-LAST/SIZE`.")},
                 "content": _content(*types),
             },
-            **_problems(
+            **problem_answers(
                 "not-found",
                 "unknown-job",
                 "job-gone",

@@ -32,7 +32,7 @@ _OF_CALLERS = ("unknown-host", "unauthorized", "forbidden", "too-many-attempts")
 """Problems of every call that checks who calls: of all but health."""
 
 
-def _problems(*kinds: str, public: bool = False) -> dict[int, Any]:
+def problem_answers(*kinds: str, public: bool = False) -> dict[int, Any]:
     """The problems that a call may answer with, by status, including those of every call."""
     answers: dict[int, Any] = {}
     for kind in (*kinds, *(() if public else _OF_CALLERS), "internal-error"):
@@ -56,11 +56,13 @@ def _problems(*kinds: str, public: bool = False) -> dict[int, Any]:
     return answers
 
 
-def _header(description: str) -> dict[str, Any]:
+def header(description: str) -> dict[str, Any]:
+    """The description of a header of an answer."""
     return {"description": description, "schema": {"type": "string"}}
 
 
-def _parameter(name: str, description: str, example: str, **schema: str) -> dict[str, Any]:
+def parameter(name: str, description: str, example: str, **schema: str) -> dict[str, Any]:
+    """The description of a header of a request."""
     return {
         "name": name,
         "in": "header",
@@ -83,20 +85,18 @@ _WAIT = {
     "description": "Maximum seconds to wait until the job is done. The server may have a lower limit.",
     "schema": {"type": "number", "minimum": 0},
 }
-_PREFER = _parameter(
+_PREFER = parameter(
     "Prefer",
     "`wait=S`: answer when the job is done, or after S seconds. Invalid preferences are ignored (RFC 7240).",
     "wait=10",
 )
-_RETRY = {"Retry-After": _header("Seconds after which to retry.")}
-_APPLIED = {"Preference-Applied": _header("`wait=S`, if the job was done within the wait.")}
+_RETRY = {"Retry-After": header("Seconds after which to retry.")}
+_APPLIED = {"Preference-Applied": header("`wait=S`, if the job was done within the wait.")}
 _SUBMITTED = {
-    "RateLimit-Policy": _header(
-        "The limits of the key, if it has any: draft-ietf-httpapi-ratelimit-headers."
-    ),
-    "RateLimit": _header("What is left of them (`r`), and the seconds until there is more (`t`)."),
-    "Location": _header("The job's path."),
-    "Idempotency-Replayed": _header("`true` if an earlier request with the same key submitted the job."),
+    "RateLimit-Policy": header("The limits of the key, if it has any: draft-ietf-httpapi-ratelimit-headers."),
+    "RateLimit": header("What is left of them (`r`), and the seconds until there is more (`t`)."),
+    "Location": header("The job's path."),
+    "Idempotency-Replayed": header("`true` if an earlier request with the same key submitted the job."),
 }
 _LINKS = {
     name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
@@ -119,7 +119,7 @@ SUBMIT: dict[str, Any] = {
             "content": _json("Job"),
             "links": _LINKS,
         },
-        **_problems(
+        **problem_answers(
             "invalid-request",
             "idempotency-mismatch",
             "unknown-model",
@@ -140,7 +140,7 @@ SUBMIT: dict[str, Any] = {
             _WAIT,
             *request_bodies.PARAMETERS,
             _PREFER,
-            _parameter(
+            parameter(
                 "Idempotency-Key",
                 "1 to 255 printable characters. A repeated request with the same key returns the first job.",
                 "order-4711",
@@ -157,18 +157,18 @@ LIST: dict[str, Any] = {
     "operation_id": "list_jobs",
     "responses": {
         200: {"description": "A page of jobs.", "content": _json("JobPage")},
-        **_problems("invalid-request", "unknown-model", "redis-unavailable"),
+        **problem_answers("invalid-request", "unknown-model", "redis-unavailable"),
     },
 }
 READ: dict[str, Any] = {
     "operation_id": "read_job",
     "responses": {
         200: {"description": "The job.", "headers": _APPLIED, "content": _json("Job")},
-        **_problems(*_READING),
+        **problem_answers(*_READING),
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
 }
-_NO_RESULTS = _problems("job-cancelled", "job-expired", *_READING)
+_NO_RESULTS = problem_answers("job-cancelled", "job-expired", *_READING)
 RESULT: dict[str, Any] = {
     "operation_id": "read_results",
     "responses": {
@@ -196,7 +196,7 @@ CANCEL: dict[str, Any] = {
     "operation_id": "cancel_job",
     "responses": {
         200: {"description": "The job: cancelled, or unchanged if it was done.", "content": _json("Job")},
-        **_problems(*_READING),
+        **problem_answers(*_READING),
     },
 }
 _EVENT = {
@@ -222,17 +222,17 @@ EVENTS: dict[str, Any] = {
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` is that of the final state: no event follows."},
-        **_problems(*_WAITING),
+        **problem_answers(*_WAITING),
     },
     "openapi_extra": {
-        "parameters": [_parameter("Last-Event-ID", "The id of the last event received.", "running.0")]
+        "parameters": [parameter("Last-Event-ID", "The id of the last event received.", "running.0")]
     },
 }
 MODELS: dict[str, Any] = {
     "operation_id": "list_models",
     "responses": {
         200: {"description": "The models.", "content": _json("ModelList")},
-        **_problems("invalid-request", "redis-unavailable"),
+        **problem_answers("invalid-request", "redis-unavailable"),
     },
 }
 USAGE: dict[str, Any] = {
@@ -244,7 +244,7 @@ USAGE: dict[str, Any] = {
                 "application/json": {**_json("UsageReport")["application/json"], "example": USAGE_EXAMPLE}
             },
         },
-        **_problems("invalid-request", "forbidden", "redis-unavailable"),
+        **problem_answers("invalid-request", "forbidden", "redis-unavailable"),
     },
 }
 _PUBLIC: dict[str, Any] = {"security": []}
@@ -252,7 +252,7 @@ LIVE: dict[str, Any] = {
     "operation_id": "live",
     "responses": {
         200: {"description": "The process responds.", "content": _json("Health")},
-        **_problems(public=True),
+        **problem_answers(public=True),
     },
     "openapi_extra": _PUBLIC,
 }
@@ -264,7 +264,7 @@ READY: dict[str, Any] = {
             "content": _json("Health"),
         },
         503: {"description": "Jobs cannot be run; `checks` has the reasons.", "content": _json("Health")},
-        **_problems(public=True),
+        **problem_answers(public=True),
     },
     "openapi_extra": _PUBLIC,
 }

@@ -18,7 +18,7 @@ from jobs.errors import InvalidRequest
 from jobs.inputs import check_count, check_input
 from jobs.models import ModelSpec
 from jobs.priorities import Priority
-from jobs.schema import WEEK, JobRequest, NewJob
+from jobs.schema import WEEK, JobRequest, NewJob, new_job
 from jobs.tasks.inputs import Text
 
 MAX_PARAMETERS = 256 * 1024
@@ -56,20 +56,8 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
     is_list = memoryview(envelope.inputs)[0] == ord("[")
     raw = _split_list(envelope.inputs, spec) if is_list else [envelope.inputs]
     check_count(len(raw), spec)
-    parameters = spec.effective(given)
-    return NewJob(
-        model=spec.name,
-        inputs=_media(raw, spec, is_list) if spec.definition.input.has_media else _packed(raw, spec, is_list),
-        count=len(raw),
-        parameters=parameters,
-        priority=envelope.priority,
-        expires_in=None if envelope.expires_in is UNSET else envelope.expires_in,
-        result_ttl=None if envelope.result_ttl is UNSET else envelope.result_ttl,
-        keep_inputs=envelope.keep_inputs,
-        has_media=spec.definition.input.has_media,
-        task=spec.task,
-        given={name: parameters[name] for name in given} if spec.defaults else None,
-    )
+    admitted = _media if spec.definition.input.has_media else _packed
+    return new_job(envelope, given, admitted(raw, spec, is_list), len(raw), spec)
 
 
 def decode_parameters(raw: msgspec.Raw | bytes) -> dict[str, Any]:
