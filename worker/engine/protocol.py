@@ -72,6 +72,9 @@ class Loaded(msgspec.Struct, tag=True):
     """Whether outputs may contain files."""
     unit_seconds: float | None = None
     """The seconds of sound that count as one in costs; None if lengths are not seconds."""
+    slots: int = 0
+    """Rows that are computed at a time with continuous batching; 0: the model runs one batch after the other.
+    Then each Run has one input, many are unanswered at a time, and they are answered in any order."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):
@@ -89,6 +92,8 @@ class Run(msgspec.Struct, tag=True):
     """Whether no other batch is sent until this one is answered."""
     links: list[str] = []
     """For each input the start of the addresses of its files, if the model writes files."""
+    stream: bool = False
+    """Whether partial answers are wanted; only with continuous batching."""
 
 
 class Failure(msgspec.Struct):
@@ -124,6 +129,15 @@ class Ran(msgspec.Struct, tag=True):
     """Files of the outputs that have some, by the output's index."""
 
 
+class Partial(msgspec.Struct, tag=True):
+    """From the engine: more of an answer that is not complete; Ran follows with the whole answer."""
+
+    text: str
+    """What is new since the last one."""
+    tokens: int
+    """Tokens generated so far in total."""
+
+
 class Raised(msgspec.Struct, tag=True):
     """From the engine: the pipeline raised; the batch has no outputs."""
 
@@ -141,7 +155,7 @@ class Withdrawn(msgspec.Struct, tag=True):
 
 
 Request = Load | Run | Withdraw
-Reply = Loaded | LoadFailed | Ran | Raised | Withdrawn
+Reply = Loaded | LoadFailed | Ran | Partial | Raised | Withdrawn
 
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
