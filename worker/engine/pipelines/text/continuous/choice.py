@@ -115,9 +115,10 @@ def _run(processors: Any, tokens: torch.Tensor, scores: torch.Tensor) -> torch.T
 
 def _draw(probabilities: torch.Tensor, numbers: Sequence[float]) -> list[Any]:
     """Returns for each row the token at its number, from 0 to 1, in the sum of its probabilities."""
-    sums = probabilities.cumsum(-1, dtype=torch.float64)
+    sums = probabilities.cumsum(-1)  # added up in 64 bits
     totals = sums[:, -1:]
-    targets = torch.tensor(numbers, dtype=torch.float64, device=sums.device)[:, None] * totals
+    targets = torch.tensor(numbers, device=sums.device)[:, None] * totals
+    targets = targets.minimum(totals.nextafter(torch.zeros_like(totals)))  # below the sum, even if rounded
     # the first token whose sum exceeds the number: one without probability never is
     tokens = torch.searchsorted(sums, targets, right=True)[:, 0].tolist()
     return [

@@ -161,5 +161,5 @@ class SlotDecoder:
 
 
 def _last(logits: torch.Tensor) -> torch.Tensor:
-    """Returns the logits of each row's last position, of its own memory and as numbers of 32 bits."""
-    return logits[:, -1].to(torch.float32, copy=True)
+    """Returns the logits of each row's last position, as numbers of 32 bits."""
+    return logits[:, -1].float()

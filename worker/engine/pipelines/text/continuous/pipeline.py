@@ -53,8 +53,7 @@ class ContinuousTextGeneration(TextGeneration):
             at for token, at in self.tokenizer.get_vocab().items() if _BYTE.fullmatch(token)
         )
         try:
-            with torch.inference_mode():
-                self._decoder = self._tried()
+            self._decoder = self._tried()
         except Unsupported as error:
             logger.info("model %s: texts are generated in fixed batches, because %s", spec.name, error)
         else:
@@ -207,6 +206,7 @@ class ContinuousTextGeneration(TextGeneration):
         parts = [*map(stream.append, tokens), stream.finish()]
         return "".join(parts) == stream.decode(tokens)
 
+    @torch.inference_mode()
     def _tried(self) -> SlotDecoder:
         """Returns a decoder for the model. Raises Unsupported."""
         prefix = self.pipeline._forward_params.get("prefix_length", 0)

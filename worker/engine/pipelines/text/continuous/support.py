@@ -23,8 +23,8 @@ _FULL, _SLIDING = "full_attention", "sliding_attention"
 _WINDOWS = ("window", "local", "chunk", "sparse", "block_size")
 """Parts of names of settings that limit what a token sees."""
 
-_KNOWN = ("sliding_window", "max_window_layers", "rope_local_base_freq")
-"""Of those, parts of the names that `layer_types` or the positions follow."""
+_KNOWN = ("sliding_window", "max_window_layers", "rope_local_base_freq", "expert", "sparse_step")
+"""Parts of names that limit nothing, or that `layer_types` and the positions follow."""
 
 _MOVING_POSITIONS = {"dynamic", "longrope"}
 """Kinds of rotary positions that depend on the longest text of a batch."""

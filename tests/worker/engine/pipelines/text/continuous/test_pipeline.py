@@ -147,6 +147,28 @@ def test_a_row_that_leaves_frees_its_slot_and_disturbs_none(pipeline: Continuous
     assert pipeline.step() == []
 
 
+def test_a_row_that_is_no_number_spoils_no_later_one(pipeline: ContinuousTextGeneration) -> None:
+    """Neither one that moves to its slot nor one that joins there."""
+    last: Request = ("good", {"max_new_tokens": 20, "do_sample": False})
+    requests = [last, *greedy(5)]
+    expected = [answer.output for answer in roll(pipeline, requests)]
+    long = "Anna wrote a letter to the town and " * 3
+    rows = [pipeline.row(long, {"max_new_tokens": 9, "do_sample": False}) for _ in range(5)]
+    rows.append(pipeline.row(*last))
+    pipeline.join(rows)
+    assert [row.slot for row in rows] == list(range(6))
+    with torch.inference_mode():
+        for layer in pipeline._decoder._cache.layers:
+            layer.keys[:5, :, : len(rows[0].prompt)] = float("nan")
+            layer.values[:5, :, : len(rows[0].prompt)] = float("nan")
+    for row in rows[:5]:
+        pipeline.leave(row)
+    while not any(one.done for one in pipeline.step()):
+        pass
+    assert pipeline.output(rows[5]) == expected[0]
+    assert [answer.output for answer in roll(pipeline, requests)] == expected
+
+
 def test_rows_wait_for_a_slot_and_for_memory(model_folder: ModelFolder) -> None:
     pipeline: Any = load(model_folder("llama"), "text-generation", max_batch_items=3)
     assert pipeline.slots == 3
