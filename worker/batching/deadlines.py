@@ -51,6 +51,10 @@ class Deadlines:
             return self._minimum
         return max(self._minimum, FACTOR * expected)
 
+    def silence(self, expected: float) -> float:
+        """Returns how long an engine may report nothing about its rows; `expected` for their prompts."""
+        return max(self._minimum, FACTOR * expected) if self._measured else self._minimum
+
     def record(self, texts: int, steps: int, seconds: float) -> None:
         """Records a finished batch; `steps` is 0 for a task that generates nothing."""
         if steps >= MIN_STEPS:

@@ -80,6 +80,7 @@ def load(
         dict(pipeline.defaults),
         pipelines.writes_files(spec, pipeline),
         info.unit_seconds,
+        getattr(pipeline, "slots", 0),
     )
 
 

@@ -32,6 +32,12 @@ def test_it_is_the_timeout_for_a_class_however_slow() -> None:
     assert Deadlines(poison_spec(), loaded(Cost(512, 1.0, 1.0))).seconds(4, {}, 1e9) == 60.0
 
 
+def test_an_engine_may_be_silent_for_the_timeout_or_while_it_computes_long_prompts() -> None:
+    assert Deadlines(poison_spec(), loaded(Cost(512, 1.0, 1.0))).silence(1e9) == 60.0
+    deadlines = Deadlines(CLASSIFIER, loaded(Cost(512, 1.0, 1.0)))
+    assert (deadlines.silence(0.01), deadlines.silence(100.0)) == (60.0, FACTOR * 100.0)
+
+
 def test_it_is_a_multiple_of_what_is_expected_but_not_less_than_the_timeout() -> None:
     deadlines = Deadlines(CLASSIFIER, loaded(Cost(512, 1.0, 1.0)))
     assert deadlines.seconds(4, {}, 0.01) == 60.0

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Row = Any
-"""One input that is being generated; known only to the pipeline."""
+"""One input that is being generated; known only to the pipeline.
+
+If it has an attribute `prompt_tokens`, this is reported as the number of tokens of the input."""
 
 
 @dataclass(slots=True)
@@ -43,15 +45,18 @@ class ContinuousPipeline(Protocol):
         ...
 
     def join(self, rows: Sequence[Row]) -> None:
-        """Computes the prompts of rows that fit; they take part in the next step."""
+        """Computes the prompts of rows that fit; they take part in the next step.
+
+        If it raises, each of them leaves, and joins again alone to find the cause.
+        """
         ...
 
     def step(self) -> list[Progress]:
-        """Generates one token for every row that has joined."""
+        """Generates one token for every row that has joined. If it raises, all of them leave."""
         ...
 
     def leave(self, row: Row) -> None:
-        """Drops a row that was withdrawn; its slot is free at once."""
+        """Drops a row that was withdrawn or failed; its slot is free at once."""
         ...
 
     def output(self, row: Row) -> Any:
