@@ -2,7 +2,7 @@
 
 reader  receives requests, and checks and tokenises their inputs, while a step computes
 main    lets waiting rows join and computes steps; it reports the rows that join, and that it is alive
-writer  encodes the answers of rows that have ended, and sends them with partial ones
+writer  encodes the answers of rows that have ended, and sends them with partial ones: `row_writer.py`
 
 Rows join strictly in order of arrival, which is the worker's order of urgency. A row that does not fit waits
 at the head until enough others have ended: if smaller ones went first, it could wait for ever. The worker
@@ -17,8 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import NoReturn
 
@@ -30,52 +29,26 @@ from worker.engine import forks
 from worker.engine.conveyor import (
     SWITCH_SECONDS,
     Stream,
-    encode_one,
     end_process,
-    raised,
     receive,
     run_or_exit,
 )
-from worker.engine.pipelines.continuous import ContinuousPipeline, Progress, Row
-from worker.engine.pipelines.files import FileLinks
+from worker.engine.pipelines.continuous import ContinuousPipeline, Progress
 from worker.engine.protocol import (
     MAX_FRAME,
     Joined,
     Partial,
-    Raised,
-    Ran,
-    Reply,
     Run,
     Withdraw,
     Withdrawn,
-    encode,
 )
+from worker.engine.row_writer import EngineRow, RowWriter
 from worker.engine.shortage import is_shortage
 
 ALIVE_SECONDS = 0.2
 """After this time without a report about a row that has joined, a step reports that the engine is alive."""
 
 _decode = msgspec.msgpack.Decoder().decode
-
-
-@dataclass(slots=True, eq=False)
-class EngineRow:
-    """A row in the engine, and what it has used."""
-
-    id: int
-    """The id of its request."""
-    stream: bool
-    link: str | None
-    """The start of the addresses of its files."""
-    row: Row = None
-    tokens: int = 0
-    """Tokens that it has generated."""
-    compute_ms: float = 0.0
-    waited_ms: float = 0.0
-    """Time before it joined in which the model had nothing to compute."""
-    steps: int = 0
-    rows: float = 0.0
-    """Steps that it took part in, and the sum of their rows; when it joined, minus the loop's own counts."""
 
 
 class ContinuousLoop:
@@ -92,15 +65,12 @@ class ContinuousLoop:
         self._pipeline = pipeline
         self._stream = stream
         self._log = log
-        self._max_output = max_output
+        self._writer = RowWriter(pipeline, stream, log, max_output)
         self._arrivals: SimpleQueue[EngineRow | int] = SimpleQueue()
         """Rows to compute, and the ids of rows that are withdrawn."""
         self._waiting: deque[EngineRow] = deque()
         self._running: dict[int, EngineRow] = {}
         """Rows that have joined, by the `id` of the pipeline's row."""
-        self._answers: SimpleQueue[tuple[EngineRow, Reply | None]] = SimpleQueue()
-        """For the writer: a row with its reply; None if it is done."""
-        self._writing = threading.Lock()
         self._reported = 0.0
         """When the main thread last reported about a row that has joined."""
         self._short_of_memory = False
@@ -114,7 +84,7 @@ class ContinuousLoop:
     def serve(self) -> NoReturn:
         """Computes until the socket closes, which ends the process."""
         sys.setswitchinterval(SWITCH_SECONDS)
-        for loop in (self._read, self._write):
+        for loop in (self._read, self._writer.run):
             threading.Thread(
                 target=run_or_exit, args=[loop, self._log], name=loop.__name__, daemon=True
             ).start()
@@ -139,7 +109,7 @@ class ContinuousLoop:
                         [one] = request.inputs
                         row.row = self._pipeline.row(_decode(one), request.parameters)
                     except Exception as error:
-                        self._failed([row], error)
+                        self._writer.failed([row], error)
                     else:
                         self._arrivals.put(row)
                     finally:
@@ -162,10 +132,10 @@ class ContinuousLoop:
             self._waiting.append(arrival)
         elif row := next((row for row in self._running.values() if row.id == arrival), None):
             self._leave(row)
-            self._answers.put((row, Withdrawn()))
+            self._writer.put(row, Withdrawn())
         elif row := next((row for row in self._waiting if row.id == arrival), None):
             self._waiting.remove(row)
-            self._answers.put((row, Withdrawn()))
+            self._writer.put(row, Withdrawn())
 
     def _leave(self, row: EngineRow) -> None:
         del self._running[id(row.row)]
@@ -180,7 +150,9 @@ class ContinuousLoop:
             if not self._pipeline.fits(self._waiting[0].row):
                 if not (self._running or joining):
                     row = self._waiting.popleft()
-                    self._failed([row], InvalidRequest("the model has too little memory for this input"))
+                    self._writer.failed(
+                        [row], InvalidRequest("the model has too little memory for this input")
+                    )
                     continue
                 break
             joining.append(self._waiting.popleft())
@@ -189,7 +161,7 @@ class ContinuousLoop:
 
     def _join(self, rows: Sequence[EngineRow]) -> Sequence[EngineRow]:
         """Computes the rows' prompts; returns those that must wait for memory after all."""
-        self._send((row.id, Joined()) for row in rows)  # first: it may be the end of this process
+        self._writer.send((row.id, Joined()) for row in rows)  # first: it may be the end of this process
         began = self._reported = time.monotonic()
         try:
             self._pipeline.join([row.row for row in rows])
@@ -219,7 +191,7 @@ class ContinuousLoop:
             self._short_of_memory = True
             return rows
         else:
-            self._failed(rows, error)
+            self._writer.failed(rows, error)
         return []
 
     def _step(self) -> None:
@@ -231,7 +203,7 @@ class ContinuousLoop:
             rows = list(self._running.values())
             for row in rows:
                 self._leave(row)
-            self._failed(rows, error)
+            self._writer.failed(rows, error)
             return
         finally:
             forks.exit_if_forked()
@@ -244,13 +216,13 @@ class ContinuousLoop:
         if self._running and now - self._reported >= ALIVE_SECONDS:
             self._reported = now
             row = next(iter(self._running.values()))
-            self._send([(row.id, Partial("", row.tokens))])
+            self._writer.send([(row.id, Partial("", row.tokens))])
 
     def _advance(self, progress: Progress) -> None:
         row = self._running[id(progress.row)]
         row.tokens = progress.tokens
         if progress.error is None and row.stream and progress.text:
-            self._answers.put((row, Partial(progress.text, progress.tokens)))
+            self._writer.put(row, Partial(progress.text, progress.tokens))
         if progress.error is not None or progress.done:
             del self._running[id(progress.row)]
             self._short_of_memory = False
@@ -258,54 +230,6 @@ class ContinuousLoop:
             row.steps += self._steps
             row.rows += self._rows
             if progress.error is not None:
-                self._failed([row], progress.error)
+                self._writer.failed([row], progress.error)
             else:
-                self._answers.put((row, None))
-
-    def _failed(self, rows: Sequence[EngineRow], error: Exception) -> None:
-        """Answers rows with an error that any of them may have caused."""
-        if not isinstance(error, InvalidRequest):
-            self._log.error("pipeline raised", rows=len(rows), exc_info=error)
-        reply = raised(error)
-        reply.rows = len(rows)
-        for row in rows:
-            self._answers.put((row, reply))
-
-    # The writer.
-
-    def _write(self) -> None:
-        while True:
-            answers = [self._answers.get()]
-            while not self._answers.empty():
-                answers.append(self._answers.get_nowait())
-            self._send([(row.id, reply or self._answer(row)) for row, reply in answers])
-            del answers
-
-    def _answer(self, row: EngineRow) -> Ran | Raised:
-        files = FileLinks(row.link) if row.link else None
-        try:
-            encoded = encode_one(self._pipeline.output(row.row), self._max_output, files)
-        except Exception as error:
-            self._log.exception("pipeline raised on one input")
-            return raised(error)
-        finally:
-            forks.exit_if_forked()
-        tokens = getattr(row.row, "prompt_tokens", None)
-        return Ran(
-            [encoded],
-            row.compute_ms,
-            row.waited_ms,
-            tokens,
-            tokens,
-            row.tokens,
-            {0: files.files} if files and files.files and isinstance(encoded, bytes) else {},
-            row.rows / row.steps if row.steps else 1.0,
-        )
-
-    def _send(self, replies: Iterable[tuple[int, Reply]]) -> None:
-        """Sends frames; a forked child of the engine exits instead."""
-        frames = b"".join([encode(request_id, reply) for request_id, reply in replies])
-        forks.exit_if_forked()
-        with self._writing:
-            self._stream.write(frames)
-            self._stream.flush()
+                self._writer.done(row)
