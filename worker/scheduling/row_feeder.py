@@ -204,15 +204,17 @@ class RowFeeder(FeederBase):
         self.isolation.ran(_trial_of(row))
         seconds = reply.compute_ms / 1000
         self.deadlines.record(round(reply.rows), reply.steps, row.running_seconds)
-        tokens = reply.tokens or 0
+        counted = reply.tokens or 0
+        # of a pipeline that counts no tokens, those that were counted at admission
+        tokens = counted or (row.item.length if row.item.job.tokens is not None else 0)
         result = BatchResult(
             reply.outputs,
             tokens,
-            reply.padded or 0,
+            tokens,
             seconds,
             reply.compute_ms,
             reply.waited_ms / 1000 if row.behind else 0.0,
-            tokens,
+            counted,
             reply.files,
             reply.rows,
         )

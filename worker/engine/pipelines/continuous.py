@@ -31,7 +31,10 @@ class Progress:
 
 
 class ContinuousPipeline(Protocol):
-    """A loaded pipeline whose batch changes while it runs."""
+    """A loaded pipeline whose batch changes while it runs.
+
+    If `join` or `step` raises, `leave` is called for each of its rows, whether it had joined or not.
+    """
 
     slots: int
     """Maximum rows that are computed at a time; 0: this model cannot batch continuously."""
@@ -45,18 +48,15 @@ class ContinuousPipeline(Protocol):
         ...
 
     def join(self, rows: Sequence[Row]) -> None:
-        """Computes the prompts of rows that fit; they take part in the next step.
-
-        If it raises, each of them leaves, and joins again alone to find the cause.
-        """
+        """Computes the prompts of rows that fit; they take part in the next step."""
         ...
 
     def step(self) -> list[Progress]:
-        """Generates one token for every row that has joined. If it raises, all of them leave."""
+        """Generates one token for every row that has joined."""
         ...
 
     def leave(self, row: Row) -> None:
-        """Drops a row that was withdrawn or failed; its slot is free at once."""
+        """Drops a row that was withdrawn; its slot is free at once."""
         ...
 
     def output(self, row: Row) -> Any:
