@@ -7,14 +7,16 @@ from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.scheduling.conftest import SLOTS, Rolling, numbers, outputs, until_joined
 from tests.worker.test_batch_worker import ended, submit
-from worker.batching.flows import Item
 from worker.leases.leased_job import LeasedJob
 
 
 async def test_inputs_with_other_parameters_share_steps_and_end_by_themselves(
-    queue: JobQueue, rolling: Rolling, gate: Gate
+    queue: JobQueue, rolling: Rolling, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(LeasedJob, "stream", True, raising=False)
+    parts: list[tuple[str, str, int]] = []
     async with rolling() as worker:
+        worker._window.on_partial = lambda item, text, tokens: parts.append((item.job.id, text, tokens))
         long = await submit(queue, gate.text)
         await until_joined(worker, 1)
         short = await ended(queue, await numbers(queue, 5), await numbers(queue, 7))
@@ -23,6 +25,7 @@ async def test_inputs_with_other_parameters_share_steps_and_end_by_themselves(
         [last] = await ended(queue, long)
         beat = worker.statistics.beat
     assert [outputs(job)[0]["tokens"] for job in short] == [5, 7]
+    assert [part[1:] for part in parts if part[0] == short[0].id] == [(f"{i} ", i) for i in range(1, 6)]
     for job in (*short, last):
         assert outputs(job)[0]["companions"] >= 2
         assert job.batch is not None
@@ -104,18 +107,3 @@ async def test_an_engine_is_replaced_between_rows(queue: JobQueue, rolling: Roll
     async with rolling(max_requests=8):
         jobs = await ended(queue, *ids)
     assert [job.status for job in jobs] == ["succeeded"] * 20
-
-
-async def test_partial_answers_go_to_one_call(
-    queue: JobQueue, rolling: Rolling, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(LeasedJob, "stream", True, raising=False)
-    parts: list[tuple[int, str, int]] = []
-
-    def on_partial(item: Item[LeasedJob], text: str, tokens: int) -> None:
-        parts.append((item.index, text, tokens))
-
-    async with rolling() as worker:
-        worker._window.on_partial = on_partial
-        await ended(queue, await submit(queue, "x"))
-    assert parts == [(0, "1 ", 1), (0, "2 ", 2), (0, "3 ", 3)]
