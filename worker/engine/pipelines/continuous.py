@@ -44,7 +44,10 @@ class ContinuousPipeline(Protocol):
         ...
 
     def fits(self, row: Row) -> bool:
-        """Whether a slot, and memory for the row's keys and values up to its limit, are free."""
+        """Whether a slot, and memory for the row's keys and values up to its limit, are free.
+
+        If so, they are reserved for the row until the next `join`, `step` or `leave`.
+        """
         ...
 
     def join(self, rows: Sequence[Row]) -> None:
@@ -52,7 +55,11 @@ class ContinuousPipeline(Protocol):
         ...
 
     def step(self) -> list[Progress]:
-        """Generates one token for every row that has joined."""
+        """Generates one token for every row that has joined.
+
+        Rows that have just joined may be returned first, without the others, with the token that follows from
+        their prompts.
+        """
         ...
 
     def leave(self, row: Row) -> None:
