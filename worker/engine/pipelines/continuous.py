@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Row = Any
-"""One input that is being generated; known only to the pipeline."""
+"""One input that is being generated; known only to the pipeline.
+
+If it has an attribute `prompt_tokens`, this is reported as the number of tokens of the input."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,10 @@ class Progress:
 
 
 class ContinuousPipeline(Protocol):
-    """A loaded pipeline whose batch changes while it runs."""
+    """A loaded pipeline whose batch changes while it runs.
+
+    If `join` or `step` raises, `leave` is called for each of its rows, whether it had joined or not.
+    """
 
     slots: int
     """Maximum rows that are computed at a time; 0: this model cannot batch continuously."""
