@@ -34,6 +34,8 @@ async def batchline(port: int, model: str, prompt: str, limit: int) -> AsyncIter
     body = batchline_body(model, prompt, limit, stream=True).encode()
     async with request(port, "POST", "/v1/jobs", body) as answer:
         given = await answer.body()
+        if answer.status == 422 and b"stream is unknown" in given:
+            raise BenchError("this version does not stream partial answers")
         if answer.status != 202:
             raise BenchError(f"{answer.status}: {given[:300].decode(errors='replace')}")
     known = 0

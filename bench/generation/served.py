@@ -84,7 +84,7 @@ def measure_streams(plan: Streams, size: Size, server: Server, expected: list[st
             rate = share * full.rate * clients / workload.tokens
             run(name, msgspec.structs.replace(plan, rate=rate))
     except BenchError as error:
-        server.problem = f"streams were not measured: {error}"
+        server.problem = f"streams were not measured: {error}"[:200]
 
 
 def _whole(found: Stack, workload: Workload, size: Size, server: Server, expected: list[str]) -> float:

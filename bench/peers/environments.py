@@ -33,7 +33,7 @@ def python_of(peer: Peer, folder: Path) -> Path:
     """Returns the peer's interpreter; creates its environment in `folder` if needed. Raises BenchError."""
     if peer.requirements is None:
         return Path(sys.executable)
-    return environment(peer.shares or peer.name, peer.requirements, folder)
+    return environment(peer.name, peer.requirements, folder)
 
 
 def environment(name: str, requirements: Path, folder: Path) -> Path:

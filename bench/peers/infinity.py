@@ -25,6 +25,8 @@ def _infinity(engine: str, python: Path, port: int, model: str, setting: Setting
         "host": "127.0.0.1",
         "port": port,
     }
+    if engine == "optimum":
+        options["pooling-method"] = "mean"  # this engine does not read the model's own setting
     given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     return [str(python.parent / "infinity_emb"), "v2", *given, *setting.options]
 
@@ -74,7 +76,6 @@ INFINITY = (
         contains='"embedding"',
         embedding=answers.openai_embedding,
         packages=("infinity_emb", "optimum", "onnxruntime"),
-        shares="infinity",
         prepare=with_onnx,
     ),
 )

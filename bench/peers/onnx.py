@@ -1,6 +1,7 @@
 """`python -m bench.peers.onnx`: exports the benchmark's model as ONNX, once, into bench/out/models."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def export(question: Question) -> bool:
     import torch
     from transformers import AutoModel
 
+    warnings.simplefilter("ignore")  # tracing warns of what the comparison of answers checks
     loaded: Any = AutoModel.from_pretrained(
         question.model, local_files_only=True, dtype=torch.float32, attn_implementation="eager"
     )

@@ -58,8 +58,6 @@ class Peer:
     """A second process of the peer."""
     stores: bool = False
     """Whether it keeps jobs in Redis. It gets a server like Batchline's, with an append-only file."""
-    shares: str = ""
-    """The peer whose environment it uses, if it has none of its own."""
 
     prepare: Callable[[Path, Path], Path] | None = None
     """Takes the model's folder and a new one, and makes the model there as the peer needs it.
@@ -73,8 +71,7 @@ class Peer:
 
         `additions-NAME.txt` has what is added to Batchline's environment, `requirements-NAME.txt` all.
         """
-        name = self.shares or self.name
-        files = [REQUIREMENTS / f"{kind}-{name}.txt" for kind in ("requirements", "additions")]
+        files = [REQUIREMENTS / f"{kind}-{self.name}.txt" for kind in ("requirements", "additions")]
         return next((file for file in files if file.exists()), None)
 
     def settings(self) -> tuple[Setting, ...]:

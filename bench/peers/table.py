@@ -51,7 +51,7 @@ def _row(name: str, line: Line, ratio: str) -> list[str]:
 
 def _tried(summary: Summary) -> list[str]:
     lines = [
-        f"{name:12}" + "  ".join(f"{setting}: {rate:.0f}" for setting, rate in rates.items())
+        f"{name:16}" + "  ".join(f"{setting}: {rate:.0f}" for setting, rate in rates.items())
         for name, rates in summary.tried.items()
         if rates
     ]
@@ -73,7 +73,7 @@ def _echoed(summary: Summary) -> list[str]:
 
 def _versions(versions: dict[str, dict[str, str]]) -> list[str]:
     lines = [
-        f"{name:12}" + ", ".join(f"{package} {version}" for package, version in versions.items())
+        f"{name:16}" + ", ".join(f"{package} {version}" for package, version in versions.items())
         for name, versions in versions.items()
     ]
     return ["VERSIONS", *lines]

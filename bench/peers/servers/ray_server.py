@@ -1,4 +1,7 @@
-"""Ray Serve: an HTTP proxy passes requests to a replica, which batches them with `serve.batch`."""
+"""Ray Serve: an HTTP proxy passes requests to a replica, which batches them with `serve.batch`.
+
+A dict would be sent in chunks, which the load generator does not read.
+"""
 
 import os
 import tempfile
@@ -8,6 +11,7 @@ from typing import Any
 import ray
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from bench.peers.servers.embedder import MODEL, PORT, SIZE, WAIT, Embedder
 
@@ -30,8 +34,8 @@ class Embed:
         rows: list[list[float]] = self.embedder(texts).tolist()
         return rows
 
-    async def __call__(self, request: Request) -> dict[str, Any]:
-        return {"embedding": await self.embeddings((await request.json())["text"])}
+    async def __call__(self, request: Request) -> JSONResponse:
+        return JSONResponse({"embedding": await self.embeddings((await request.json())["text"])})
 
 
 @deployment
@@ -40,8 +44,8 @@ class Echo:
     async def texts(self, texts: list[str]) -> list[str]:
         return texts
 
-    async def __call__(self, request: Request) -> dict[str, Any]:
-        return {"text": await self.texts((await request.json())["text"])}
+    async def __call__(self, request: Request) -> JSONResponse:
+        return JSONResponse({"text": await self.texts((await request.json())["text"])})
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ def test_a_peer_runs_the_model_with_the_same_torch(contender: Peer) -> None:
         return
     wanted, own = pins(contender.requirements), pins(ROOT / "constraints.txt")
     if own_environment(contender):
-        assert not {"torch", "transformers", "tokenizers"} & set(wanted)
+        assert "torch" not in wanted
         return
     assert wanted["torch"] == own["torch"]
-    if contender.requirements.name != "requirements-infinity.txt":  # it needs an older one
+    if contender.name != "infinity":  # its sentence-transformers needs an older one
         assert wanted["transformers"] == own["transformers"]
 
 
