@@ -70,8 +70,10 @@ hypothesis.settings.load_profile("batchline")
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What engines find out is shared by the tests, and nothing of it is left behind or was there before."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    """Measurements of engines are shared by all tests of a run; none of an earlier run is used."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # the folder of all its processes
+    os.environ["XDG_CACHE_HOME"] = str(run / "cache")
 
 
 @pytest.fixture(scope="session")

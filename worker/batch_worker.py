@@ -44,6 +44,8 @@ from worker.leases.redis_retry import RedisRetry
 from worker.loops import beside, unless
 from worker.scheduling.claimer import DOORBELL_WAIT, Claimer
 from worker.scheduling.feeder import Feeder
+from worker.scheduling.feeder_base import FeederBase
+from worker.scheduling.row_feeder import RowFeeder
 from worker.scheduling.window import Window
 from worker.statistics import WorkerStatistics
 from worker.supervisor.engine import Engine, EngineDied, EngineLost
@@ -105,7 +107,7 @@ class BatchWorker(Worker):
         )
         self._upkeep = Upkeep(self.shards, self._log)
         self._window = Window(self._batcher, self._leases, self.statistics, self._claim_due)
-        self._feeder = Feeder(self.engine, self._window, self._log)
+        self._feeder: FeederBase = Feeder(self.engine, self._window, self._log)
 
     async def main(self) -> None:
         """Serves until `stop` is called, or in burst mode until the queue is empty.
@@ -155,6 +157,12 @@ class BatchWorker(Worker):
             update={"defaults": {**loaded.defaults, **self.spec.defaults}}
         )
         self._window.meter = LengthMeter(self.spec.definition, loaded)
+        if loaded.slots:
+            self._feeder = RowFeeder(self.engine, self._window, self._log, loaded.slots)
+        else:
+            self._feeder = Feeder(self.engine, self._window, self._log)
+        if self._stopping.is_set():
+            self._feeder.stop()
         self._feeder.cost_model = CostModel(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
         self._feeder.writes_files = loaded.writes_files
@@ -223,7 +231,6 @@ class BatchWorker(Worker):
             raise fault
         with contextlib.suppress(QueueUnavailable):  # raised only during a stop
             await self._leases.release_unfinished()
-        self._feeder = Feeder(self.engine, self._window, self._log)
         self._closing.clear()
         await unless(self._stopping, asyncio.sleep(pause))
 

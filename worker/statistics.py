@@ -19,6 +19,10 @@ RATE_MEMORY = 10.0
 """After this many seconds of computing, a batch has a third of its initial weight in the rate."""
 
 
+ROUNDING = 1e-6
+"""Parts of a batch may add up to a little less than one."""
+
+
 class Times(NamedTuple):
     """Times of an ended job in seconds; None for a stage that it did not reach."""
 
@@ -46,6 +50,7 @@ class WorkerStatistics:
             batch_padding=empty(PADDING),
         )
         self._items = self._seconds = 0.0
+        self._batches = 0.0
 
     def loaded(self, loaded: Loaded) -> None:
         """Records that the engine has loaded its model."""
@@ -83,16 +88,24 @@ class WorkerStatistics:
             for (kind, detail), failed in reasons.most_common(MAX_REASONS):
                 note(beat.failures, kind, detail, failed, job, at)
 
-    def ran(self, items: int, tokens: int, padded: int, seconds: float, starved: float) -> None:
-        """Counts a finished micro-batch; `padded` is 0 if its tokens were not counted."""
+    def ran(
+        self, items: int, tokens: int, padded: int, seconds: float, starved: float, batches: float = 1.0
+    ) -> None:
+        """Counts a finished micro-batch; `padded` is 0 if its tokens were not counted.
+
+        With continuous batching `items` is 1, and it is a part of a batch: one of the rows of its steps. A
+        batch counts when its last part does, so that items / batches is the mean number of rows.
+        """
         beat = self.beat
         beat.items += items
-        beat.batches += 1
+        before, self._batches = beat.batches, self._batches + batches
+        beat.batches = int(self._batches + ROUNDING)
         beat.tokens += tokens
         beat.padded_tokens += padded
         beat.compute_seconds += seconds
         beat.starved_seconds += starved
-        count(beat.batch_items, BATCH_ITEMS, items)
+        if beat.batches > before:
+            count(beat.batch_items, BATCH_ITEMS, items / batches)
         if padded:
             padding = max(0.0, 1 - tokens / padded)
             count(beat.batch_padding, PADDING, padding)

@@ -56,12 +56,13 @@ def _photos(rounds: int, plan: Plan, *, with_peers: bool) -> dict[str, list[floa
     rates: dict[str, list[float]] = {}
     for _ in range(rounds):
         best = offline.run("photo", photos)
-        with served.running("photo") as running:
-            found = served.measure(running, "photo", photos, best.answers, plan)
+        for name, dtype in (("Batchline", "float32"), ("Batchline, bfloat16", "bfloat16")):
+            with served.running("photo", dtype) as running:
+                found = served.measure(running, "photo", photos, best.answers, plan)
+            rates.setdefault(name, []).append(found.load.rate)
+            print(f"{name}, photos: offline best at {best.best}; {_told(found)}", file=sys.stderr)
         best = offline.again("photo", photos, best)
         rates.setdefault("offline", []).append(len(photos) / best.seconds[best.best])
-        rates.setdefault("Batchline", []).append(found.load.rate)
-        print(f"photos: offline best at {best.best}; {_told(found)}", file=sys.stderr)
         for contender in CONTENDERS if with_peers else ():
             loaded = peers.measure(contender, photos, plan, OUT)
             rates.setdefault(contender.name, []).append(loaded.rate)

@@ -16,7 +16,7 @@ SIZES = ((640, 480), (480, 640), (1024, 768), (500, 375))
 RECORDINGS = "moonshine_voice"
 """The package with recordings of speech."""
 
-SECONDS = (3.0, 12.0)
+SECONDS = (2.0, 8.0)
 """Shortest and longest recording."""
 
 

@@ -16,7 +16,11 @@ MODELS = """\
 [models.{name}]
 task = "{task}"
 source = "{folder}"
+dtype = "{dtype}"
+defaults = {defaults}
 """
+DEFAULTS = {"photo": "{}", "speech": "{ num_beams = 1 }"}
+"""The pipeline's own default for speech is a search with five beams."""
 TYPES = {"photo": "image/jpeg", "speech": "audio/flac"}
 
 
@@ -32,9 +36,15 @@ class Served(msgspec.Struct):
 
 
 @contextmanager
-def running(name: str) -> Iterator[Stack]:
-    """Starts a stack with one of the models."""
-    text = MODELS.format(name=name, task=models.TASKS[name], folder=models.folder(name))
+def running(name: str, dtype: str = "float32") -> Iterator[Stack]:
+    """Starts a stack with one of the models, computed in this number type."""
+    text = MODELS.format(
+        name=name,
+        task=models.TASKS[name],
+        folder=models.folder(name),
+        dtype=dtype,
+        defaults=DEFAULTS[name],
+    )
     with stack.running(text) as found:
         yield found
 

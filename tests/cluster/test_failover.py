@@ -12,15 +12,15 @@ from tests.cluster.deployment import Deployment
 from tests.faults.clients import nonces
 from tests.waiting import until
 
-JOBS = 2_000
 KILLS = 4
 
 
 class Killing:
     """Submits unique inputs, and kills a primary whenever a share of them is accepted."""
 
-    def __init__(self, run: Deployment, chance: random.Random) -> None:
+    def __init__(self, run: Deployment, chance: random.Random, jobs: int) -> None:
         self._run = run
+        self._jobs = jobs
         self._chance = chance
         self.kills = 0
         self.in_flight: list[int] = []
@@ -49,34 +49,35 @@ class Killing:
 
     async def _accepted_enough(self) -> bool:
         """Whether enough jobs are accepted for one more kill."""
-        return len(self._run.clients.accepted) >= JOBS * (self.kills + 0.5) // (KILLS + 1)
+        return len(self._run.clients.accepted) >= self._jobs * (self.kills + 0.5) // (KILLS + 1)
 
     async def _killed_enough(self) -> bool:
         """Whether enough primaries were killed to submit more jobs: each share of them meets a kill."""
-        return len(self._run.clients.accepted) <= JOBS * (self.kills + 1) // (KILLS + 1)
+        return len(self._run.clients.accepted) <= self._jobs * (self.kills + 1) // (KILLS + 1)
 
 
 @pytest.mark.timeout(300)
-async def test_2_000_jobs_while_primaries_are_killed(
-    cluster: nodes.Cluster, tmp_path: Path, figure: Callable[[str], None]
+@pytest.mark.parametrize("count", [800, pytest.param(2_000, marks=pytest.mark.thorough)])
+async def test_jobs_while_primaries_are_killed(
+    cluster: nodes.Cluster, tmp_path: Path, count: int, figure: Callable[[str], None]
 ) -> None:
     chance = random.Random(14)
     model = {"max_batch_items": 8, "options": {"seconds": 0.15}}
     async with deployment.running(
         cluster, tmp_path, workers=2, apis=2, model=model, durable_submit="replica"
     ) as run:
-        killing, texts = Killing(run, chance), nonces(JOBS)
+        killing, texts = Killing(run, chance, count), nonces(count)
         async with asyncio.TaskGroup() as group:
             group.create_task(killing.kill())
             for _ in range(32):
                 group.create_task(killing.submit(texts))
         jobs = await run.check()
-        assert len(jobs) == JOBS
-        assert len({job["id"] for job in jobs.values()}) == JOBS
+        assert len(jobs) == count
+        assert len({job["id"] for job in jobs.values()}) == count
         assert killing.kills == KILLS
-        again = sum(run.executions().values()) - JOBS
+        again = sum(run.executions().values()) - count
         figure(
-            f"{JOBS:,} jobs, {KILLS} primaries killed with {killing.in_flight} jobs in flight: none lost,"
+            f"{count:,} jobs, {KILLS} primaries killed with {killing.in_flight} jobs in flight: none lost,"
             f" none wrong, {again} inputs ran again, requests repeated: {dict(run.clients.failures)}"
         )
         await until(run.ready)

@@ -79,7 +79,9 @@ async def state(run: Deployment, job_id: str) -> str:
     return str(answer.json()["status"])
 
 
-@pytest.mark.parametrize(("how", "first"), [(silent, False), (silent, True), (dead, True)])
+@pytest.mark.parametrize(
+    ("how", "first"), [(silent, False), pytest.param(silent, True, marks=pytest.mark.thorough), (dead, True)]
+)
 async def test_the_jobs_of_other_shards_go_on(
     cluster: nodes.Cluster,
     tmp_path: Path,

@@ -30,7 +30,7 @@ KINDS: tuple[What, ...] = ("engine", "worker", "both")
 
 @pytest.mark.parametrize(
     ("jobs", "kills"),
-    [(300, 3), pytest.param(2_000, 20, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
+    [(150, 3), pytest.param(2_000, 20, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
 )
 async def test_kills_at_random_moments(
     tmp_path: Path, jobs: int, kills: int, figure: Callable[[str], None]

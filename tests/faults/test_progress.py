@@ -82,7 +82,7 @@ def reader(run: Scenario, inputs: int) -> Reader:
 
 @pytest.mark.parametrize(
     ("inputs", "kills"),
-    [(120, 3), pytest.param(600, 12, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
+    [(60, 3), pytest.param(600, 12, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
 )
 async def test_kills_in_the_middle_of_a_job(tmp_path: Path, inputs: int, kills: int) -> None:
     """Each input runs once, except those of batches in a killed process, or not yet noted."""

@@ -113,7 +113,7 @@ async def ready(url: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "restarts", [6, pytest.param(50, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
+    "restarts", [4, pytest.param(50, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
 )
 async def test_one_retry_cures_a_rolling_restart(tmp_path: Path, restarts: int) -> None:
     async with scenario(tmp_path, workers=2, apis=2, model={"options": {"seconds": 0.05}}) as run:

@@ -1,7 +1,8 @@
 """Fixtures of the worker's tests: an engine with the poison pipeline, and a BatchWorker on a real queue."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from worker.engine.protocol import Raised, Ran
 from worker.supervisor.engine import Engine, EngineDied
 
 MODEL = "sentiment"
+
+STOP_SECONDS = 20.0
+"""Maximum seconds of an orderly stop."""
 
 
 def poison_spec(**fields: Any) -> ModelSpec:
@@ -64,6 +68,25 @@ async def exited(engine: Engine) -> str:
     return how_it_ended(await engine._process.wait())
 
 
+async def stopped(running: asyncio.Task[None]) -> None:
+    """Waits until a worker has stopped in order; if it does not, fails with where each task waits."""
+    await asyncio.wait([running], timeout=STOP_SECONDS)
+    if not running.done():
+        places = io.StringIO()
+        for task in asyncio.all_tasks():
+            print(task.get_name(), *_awaited(task.get_coro()), sep="\n    ", file=places)
+        pytest.fail(f"the worker did not stop within {STOP_SECONDS:g} s:\n{places.getvalue()}")
+    await running
+
+
+def _awaited(awaitable: Any) -> Iterator[str]:
+    """Yields the chain of coroutines from a task to what it waits for."""
+    while awaitable is not None:
+        frame = getattr(awaitable, "cr_frame", None)
+        yield f"{awaitable!r:.120}" + (f" line {frame.f_lineno}" if frame else "")
+        awaitable = getattr(awaitable, "cr_await", None)
+
+
 Serving = Callable[..., AbstractAsyncContextManager[BatchWorker]]
 
 
@@ -82,7 +105,7 @@ def serving(redis: ArqRedis, settings: Settings) -> Serving:
             yield worker
         finally:
             worker.stop()
-            await asyncio.wait_for(running, 20)
+            await stopped(running)
             await worker.close()
 
     return serve

@@ -31,6 +31,15 @@ def test_a_job_that_ran_is_in_three_histograms() -> None:
     assert beat.jobs == {"succeeded": 1, "failed": 1}
 
 
+def test_rows_that_share_their_steps_are_one_batch() -> None:
+    statistics = WorkerStatistics("m")
+    for _ in range(10):
+        statistics.ran(1, 0, 0, 0.1, 0.0, batches=1 / 5)
+    statistics.ran(1, 0, 0, 0.1, 0.0, batches=1 / 2)
+    beat = statistics.beat
+    assert (beat.items, beat.batches, filled(beat.batch_items, BATCH_ITEMS)) == (11, 2, {8: 2})
+
+
 def test_a_job_that_never_ran_has_only_an_end() -> None:
     statistics = WorkerStatistics("m")
     statistics.ended(JobState.EXPIRED, Times(None, None, 2.0))

@@ -149,6 +149,14 @@ class Batcher(Generic[T]):
             batch += fill(batch, (anchor.group, rank))
         return sorted(batch, key=_by_length)
 
+    def next_item(self, *, cautious: bool = False) -> Item[T] | None:
+        """Takes the anchor alone out of the window, for a model that computes any items together."""
+        anchor = self.anchor(cautious=cautious)
+        if anchor is not None:
+            self._flows.begin(anchor.owner)
+            self._take([anchor])
+        return anchor
+
     def _next_in_line(self, batch: list[Item[T]], kind: Kind, anchor: Item[T] | None = None) -> list[Item[T]]:
         """Takes the next items that fit into the batch, and skips those that do not.
 

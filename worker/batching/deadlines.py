@@ -20,6 +20,10 @@ MIN_STEPS = 4
 """A batch with fewer steps is ignored: most of its time was spent on the prompts."""
 
 
+MIN_SILENCE = 1.0
+"""Seconds. An engine that computes rows reports several times in this time."""
+
+
 class Deadlines:
     """The deadlines of one model's batches.
 
@@ -50,6 +54,13 @@ class Deadlines:
         elif not self._measured:
             return self._minimum
         return max(self._minimum, FACTOR * expected)
+
+    def silence(self, expected: float) -> float:
+        """Returns how long an engine may report nothing about its rows; `expected` for their prompts."""
+        minimum = max(self._minimum, MIN_SILENCE)
+        if not self._measured:
+            return minimum
+        return max(minimum, FACTOR * (expected + self._total_seconds / self._steps))
 
     def record(self, texts: int, steps: int, seconds: float) -> None:
         """Records a finished batch; `steps` is 0 for a task that generates nothing."""

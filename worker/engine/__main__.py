@@ -1,7 +1,8 @@
 """The engine: the child process that holds the loaded pipeline. It has no access to Redis or jobs.
 
-`python -m worker.engine FD PID` reads requests from the socket FD of the worker PID and answers them in
-order: `conveyor.py`. Children that the class forks never answer: `forks.py`.
+`python -m worker.engine FD PID` reads requests from the socket FD of the worker PID and answers them: batches
+in order (`conveyor.py`), or rows in any order (`continuous_loop.py`). Children that the class forks never
+answer: `forks.py`.
 
 The engine exits when the worker's end of the socket closes or the worker dies in any way.
 """
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import cast
 
 import structlog
 
@@ -22,7 +24,9 @@ from jobs.process import heap, logs
 from jobs.process.orphans import adopt, die_with
 from jobs.settings import MIB, load_settings
 from worker.engine import forks, loading
+from worker.engine.continuous_loop import ContinuousLoop
 from worker.engine.conveyor import Conveyor, receive, send
+from worker.engine.pipelines.continuous import ContinuousPipeline
 from worker.engine.protocol import Load, LoadFailed
 
 
@@ -56,6 +60,9 @@ def main(fd: int, worker: int) -> int:
     heap.settle()
     send(stream, request_id, loaded)
     log = structlog.get_logger().bind(model=spec.name)
+    if loaded.slots:
+        rows = cast(ContinuousPipeline, pipeline)
+        return ContinuousLoop(rows, stream, log, settings.max_result_bytes).serve()
     return Conveyor(pipeline, stream, log, settings.max_result_bytes).serve()
 
 

@@ -18,6 +18,18 @@ TIME_LIMIT = 3.0
 MAX_SHAPE_MS = 1000.0
 """Milliseconds. Larger batches only add throughput, and other inputs would wait too long for them."""
 
+SLOW_FACTOR = 4
+"""A model that is slow with a single input may take this many times as long before the last larger shape."""
+
+MIN_SLOW_GAIN = 1.15
+"""A shape above MAX_SHAPE_MS must have this many times the rate of the shape half its size to be doubled."""
+
+SLOW_TIME_LIMIT = 20.0
+"""Time limit in seconds for a model that is slow with a single input."""
+
+SLOW_RUNS = 12
+"""A slow model is measured for as long as this many runs of a single input, if that is over `TIME_LIMIT`."""
+
 MIN_RUNS = 3
 """Minimum number of runs of each shape."""
 
@@ -74,8 +86,12 @@ class Shape:
         return self.units / max(self.times[0], 1e-6)
 
     @property
+    def slow(self) -> bool:
+        return self.times[0] > MAX_SHAPE_MS
+
+    @property
     def settled(self) -> bool:
-        if self.times[0] > MAX_SHAPE_MS:
+        if self.slow:
             return True
         return self.runs >= MIN_RUNS and self.times[1] <= self.times[0] * MAX_TIME_RATIO
 
@@ -99,12 +115,12 @@ class Series:
         if not self.shapes:
             return True
         largest = self.shapes[-1]
-        return (
-            not self.out_of_memory
-            and 2 * len(largest.inputs) <= self.max_items
-            and largest.milliseconds <= MAX_SHAPE_MS
-            and _gains(self.shapes)
-        )
+        if self.out_of_memory or 2 * len(largest.inputs) > self.max_items:
+            return False
+        if not largest.slow:
+            return _gains(self.shapes)
+        gained = len(self.shapes) == 1 or largest.rate >= MIN_SLOW_GAIN * self.shapes[-2].rate
+        return gained and largest.milliseconds <= SLOW_FACTOR * self.shapes[0].milliseconds
 
     def next_inputs(self) -> list[Any]:
         count = 2 ** len(self.shapes)
@@ -124,16 +140,18 @@ def calibrate(
     seconds: float = TIME_LIMIT,
     clock: Clock = time.perf_counter,
     *,
+    longest: float = SLOW_TIME_LIMIT,
     alone: bool = True,
 ) -> Calibration:
     """Returns the cost of the pipeline's micro-batches up to `max_items`; no budget if it has no samples.
 
-    What is measured while other engines load or measure (not `alone`) is never settled.
+    Measures for `seconds`, a slow model for up to `longest` seconds, on a busy machine BUSY_FACTOR times as
+    long. What is measured while other engines load or measure (not `alone`) is never settled.
     """
     sample = pipeline.warm_up()
     if sample is None:
         return Calibration(Cost(NO_BUDGET), settled=True)
-    return _Measurement(pipeline, *sample, max_items, clock).run(seconds, alone)
+    return _Measurement(pipeline, *sample, max_items, clock).run(seconds, longest, alone)
 
 
 class _Measurement:
@@ -154,12 +172,16 @@ class _Measurement:
         kinds = [[one] for one in inputs] if self.knows_lengths else [inputs]
         self.series = [Series(kind, max_items) for kind in kinds]
 
-    def run(self, seconds: float, alone: bool) -> Calibration:
-        deadline = self.clock() + BUSY_FACTOR * seconds
+    def run(self, seconds: float, longest: float, alone: bool) -> Calibration:
+        began = self.clock()
+        deadline = began + BUSY_FACTOR * seconds
         while growing := [one for one in self.series if one.growing]:
             for one in growing:
                 if self.clock() < deadline and self._idle_seconds() < seconds:
                     self._grow(one)
+            if single := min((one.shapes[0].milliseconds for one in growing if one.shapes), default=0.0):
+                seconds = max(seconds, min(SLOW_RUNS * single / 1000, longest))
+                deadline = began + BUSY_FACTOR * seconds
             # correct times that other load has distorted before deciding whether to continue
             self._repeat_until_stable(deadline)
             if self.clock() >= deadline or self._idle_seconds() >= seconds:
@@ -181,7 +203,8 @@ class _Measurement:
     def _idle_seconds(self) -> float:
         """Returns the seconds that the runs so far would have taken on an idle machine."""
         shapes = [shape for series in self.series for shape in series.shapes]
-        return sum(MIN_RUNS * shape.milliseconds for shape in shapes) / 1000
+        runs = [(1 if shape.slow else MIN_RUNS, shape.milliseconds) for shape in shapes]
+        return sum(count * milliseconds for count, milliseconds in runs) / 1000
 
     def _grow(self, series: Series) -> None:
         """Times the next larger shape."""

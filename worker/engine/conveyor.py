@@ -115,7 +115,7 @@ class Conveyor:
         sys.setswitchinterval(SWITCH_SECONDS)
         for loop in (self._read, self._write):
             threading.Thread(
-                target=_run_or_exit, args=[loop, self._log], name=loop.__name__, daemon=True
+                target=run_or_exit, args=[loop, self._log], name=loop.__name__, daemon=True
             ).start()
         idle_since, reading = time.monotonic(), False
         while True:
@@ -150,7 +150,7 @@ class Conveyor:
         while True:
             match receive(self._stream):
                 case None:
-                    _end(0)
+                    end_process(0)
                 case request_id, Withdraw():
                     if self._latest is not None and self._latest.id == request_id:
                         self._latest.withdrawn = True
@@ -219,14 +219,19 @@ class Conveyor:
             return
         try:
             batch.product = step(batch)
-        except InvalidRequest as error:
-            batch.refusal = Raised(str(error)[:MAX_DETAIL])
         except Exception as error:
-            if batch.count == 1:  # this input is at fault; a larger batch is halved and retried
+            if batch.count == 1 and not isinstance(error, InvalidRequest):  # a larger batch is halved
                 self._log.exception("pipeline raised on one input")
-            batch.refusal = Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL], is_shortage(error))
+            batch.refusal = raised(error)
         finally:
             forks.exit_if_forked()  # if the class forked, its child must not continue here
+
+
+def raised(error: Exception) -> Raised:
+    """The answer to a request on which the pipeline raised."""
+    if isinstance(error, InvalidRequest):
+        return Raised(str(error)[:MAX_DETAIL])
+    return Raised(f"{type(error).__name__}: {error}"[:MAX_DETAIL], is_shortage(error))
 
 
 def encode_one(
@@ -263,16 +268,18 @@ def send(stream: Stream, request_id: int, reply: Reply) -> None:
     stream.flush()
 
 
-def _run_or_exit(loop: Callable[[], None], log: FilteringBoundLogger) -> None:
+def run_or_exit(loop: Callable[[], None], log: FilteringBoundLogger) -> None:
+    """Runs a thread's loop; its end is the end of the process."""
     try:
         threads.use_one_thread()  # the cores are for the model
         loop()
     except BaseException:
         log.exception("engine thread failed")
-    _end(1)
+    end_process(1)
 
 
-def _end(status: int) -> NoReturn:
+def end_process(status: int) -> NoReturn:
+    """Ends the process at once."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # no one waits for the model's results any more

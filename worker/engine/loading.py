@@ -9,7 +9,7 @@ import msgspec
 
 from jobs.models import ModelSpec
 from worker.engine import dtypes, findings, pipelines, smoke, threads
-from worker.engine.calibration import TIME_LIMIT, calibrate
+from worker.engine.calibration import SLOW_TIME_LIMIT, TIME_LIMIT, calibrate
 from worker.engine.dtypes import Choice
 from worker.engine.findings import Findings, FindingsStore
 from worker.engine.neighbours import Neighbours
@@ -51,8 +51,10 @@ def load(
     if known is None:
         with neighbours.measuring() as still_alone:
             alone = alone and still_alone
-            time_limit = min(TIME_LIMIT, spec.load_timeout / 10)
-            found = calibrate(pipeline, spec.max_batch_items, time_limit, alone=alone)
+            time_limit, longest = (
+                min(most, spec.load_timeout / 10) for most in (TIME_LIMIT, SLOW_TIME_LIMIT)
+            )
+            found = calibrate(pipeline, spec.max_batch_items, time_limit, longest=longest, alone=alone)
         known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
         store.save(known)
         origin = "measured now"
@@ -80,6 +82,7 @@ def load(
         dict(pipeline.defaults),
         pipelines.writes_files(spec, pipeline),
         info.unit_seconds,
+        getattr(pipeline, "slots", 0),
     )
 
 

@@ -127,10 +127,19 @@ class Ran(msgspec.Struct, tag=True):
     """Steps that generated a token for all texts; 0 if the task generates nothing."""
     files: dict[int, list[OutputFile]] = {}
     """Files of the outputs that have some, by the output's index."""
+    rows: float = 0.0
+    """With continuous batching: the rows of its steps, on average; `compute_ms` is its share of them."""
+
+
+class Joined(msgspec.Struct, tag=True):
+    """From the engine: this row is about to be computed; with continuous batching only."""
 
 
 class Partial(msgspec.Struct, tag=True):
-    """From the engine: more of an answer that is not complete; Ran follows with the whole answer."""
+    """From the engine: more of an answer that is not complete; Ran follows with the whole answer.
+
+    One without text also shows that the engine is alive, for any of the rows that have joined.
+    """
 
     text: str
     """What is new since the last one."""
@@ -144,10 +153,15 @@ class Raised(msgspec.Struct, tag=True):
     detail: str
     shortage: bool = False
     """Whether memory ran out."""
+    rows: int = 1
+    """With continuous batching, the rows of the step that raised; each of them is answered so."""
 
 
 class Withdraw(msgspec.Struct, tag=True):
-    """From the worker: skip this request unless it has started; it is answered in either case."""
+    """From the worker: skip this request unless it has started; it is answered in either case.
+
+    With continuous batching a row that has started leaves after the current step.
+    """
 
 
 class Withdrawn(msgspec.Struct, tag=True):
@@ -155,7 +169,7 @@ class Withdrawn(msgspec.Struct, tag=True):
 
 
 Request = Load | Run | Withdraw
-Reply = Loaded | LoadFailed | Ran | Partial | Raised | Withdrawn
+Reply = Loaded | LoadFailed | Ran | Joined | Partial | Raised | Withdrawn
 
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)

@@ -74,7 +74,7 @@ class LeasedJob(HeldJob):
         self._outcomes: list[Outcome | None] = [None] * self.count
         self._missing = self.count
         self._bytes = 0
-        self._batch_sizes: list[int] = []
+        self._batch_sizes: list[float] = []
         self._tokens = self._padded = 0
         self._shared = False
         """Whether one of its micro-batches, and thus the tokens counted there, included inputs of other jobs.
@@ -86,13 +86,14 @@ class LeasedJob(HeldJob):
 
     @property
     def group(self) -> Hashable:
-        """Batches may mix jobs of the same group: with the same parameters and not started before.
+        """Batches may mix jobs of the same group: with the same parameters, and none that runs alone."""
+        return self._parameters_key, self.id if self.runs_alone else None
 
-        A job whose worker was lost, or whose engine died, while it ran may be the cause: it now runs without
-        neighbours.
-        """
-        alone = self.id if self.claimed.attempts or self.killed_engine else None
-        return self._parameters_key, alone
+    @property
+    def runs_alone(self) -> bool:
+        """Whether it runs without neighbours: its worker was lost, or its engine died, while it ran, and it
+        may be the cause."""
+        return bool(self.claimed.attempts or self.killed_engine)
 
     @property
     def too_large(self) -> bool:
@@ -194,7 +195,7 @@ class LeasedJob(HeldJob):
         self.kills -= kills
         self.killing_inputs.discard(index)
 
-    def ran_in(self, items: int, tokens: int, padded: int, milliseconds: float, *, shared: bool) -> None:
+    def ran_in(self, items: float, tokens: int, padded: int, milliseconds: float, *, shared: bool) -> None:
         """Adds a finished micro-batch with some of its inputs; `shared`: with other jobs."""
         self._batch_sizes.append(items)
         self._tokens += tokens

@@ -20,7 +20,7 @@ from worker.leases.leases import Leases
 from worker.leases.redis_retry import RedisRetry
 from worker.loops import unless
 from worker.scheduling.admission import Admission
-from worker.scheduling.feeder import Feeder
+from worker.scheduling.feeder_base import FeederBase
 from worker.scheduling.window import Window
 
 DOORBELL_WAIT = 0.5
@@ -50,7 +50,7 @@ class Claimer:
         spec: ModelSpec,
         leases: Leases,
         window: Window,
-        feeder: Feeder,
+        feeder: FeederBase,
         retry: RedisRetry,
         peers: Callable[[], int],
         closing: asyncio.Event,

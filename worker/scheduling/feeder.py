@@ -3,28 +3,22 @@
 The next batch is chosen late, because new arrivals may improve it: shortly before the running batch is
 expected to end, or at once if that batch is short. A prepared batch has not started: its jobs are not
 charged, and they return to the window if the engine dies or a stop comes. So only the running batch is
-suspect when the engine dies. Retries of a failed batch are batches that start in an empty engine:
-`isolation.py` keeps these trials and decides when one goes first.
+suspect when the engine dies.
 """
 
 import asyncio
-import contextlib
 import math
 import time
 from collections import deque
 
 from structlog.typing import FilteringBoundLogger
 
-from worker.batching.cost_model import CostModel
-from worker.batching.deadlines import Deadlines
 from worker.engine.protocol import Raised, Ran, Withdrawn
-from worker.leases.leased_job import Batch
-from worker.loops import unless
-from worker.scheduling.isolation import Isolation, Trial
+from worker.scheduling.feeder_base import FeederBase
+from worker.scheduling.isolation import Trial
 from worker.scheduling.sent_batch import SentBatch, charging_on_error, inputs, links
 from worker.scheduling.window import BatchResult, Window
-from worker.supervisor.engine import Engine, EngineDied, EngineLost
-from worker.supervisor.restarts import MAX_FAILURES
+from worker.supervisor.engine import Engine, EngineDied
 
 LEAD_SECONDS = 0.003
 LEAD_SHARE = 0.1
@@ -40,46 +34,17 @@ CLAIM_SECONDS = 0.005
 """Seconds by which `wait_until_needed` ends before the next batch is chosen, because a claim takes time."""
 
 
-class Feeder:
-    """Runs the batches of one window on one engine, which no other feeder uses."""
+class Feeder(FeederBase):
+    """Runs micro-batches on an engine, one after the other."""
 
     def __init__(self, engine: Engine, window: Window, log: FilteringBoundLogger) -> None:
-        self.engine = engine
-        self.cost_model: CostModel
-        self.deadlines: Deadlines
-        self.writes_files = False
-        """Whether outputs may contain files."""
-        self._window = window
-        self._log = log
-        self.isolation = Isolation(window.hold, window.put_back, log)
         self._sent: deque[SentBatch] = deque()
         """Batches in the engine: the running one, and at most one behind it."""
-        self._fatal_trial: Trial | None = None
-        """The last batch that ran, if the engine died while running it."""
-        self._wake = asyncio.Event()
+        super().__init__(engine, window, log)
         self._alarms: list[asyncio.TimerHandle] = []
         self._due = False
         """Whether it is time to choose the batch behind the running one."""
         self._wanted = False
-        self._empty_first = False
-        """Whether the next batch must wait until the engine is empty."""
-        self._died_on_batch = False
-        """Whether the engine died while running a batch, not while idle."""
-        self._stopped = asyncio.Event()
-        self._batch_needed = asyncio.Event()
-        engine.on_event = self._wake.set
-
-    async def wait_until_needed(self, seconds: float) -> None:
-        """Waits until a batch is chosen or soon will be, so that newly claimed jobs can join it."""
-        await asyncio.sleep(0)  # admit the jobs of the last claim first
-        if not self._batch_needed.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._batch_needed.wait()
-
-    def filled(self) -> None:
-        """Wakes the feeder: there may be a batch to choose."""
-        self._wake.set()
 
     def dropped(self) -> None:
         """Handles cancelled or lost jobs: a batch of only such jobs is withdrawn, or its engine is ended.
@@ -99,32 +64,16 @@ class Feeder:
                 "the engine was killed because all jobs of its batch were cancelled or lost"
             )
 
-    def stop(self) -> None:
-        """Lets `run` return after the running batch; safe to call twice."""
-        if not self._stopped.is_set() and len(self._sent) == 2:
+    def _recall_waiting(self) -> None:
+        """See FeederBase."""
+        if len(self._sent) == 2:
             self._recall(self._sent[1])
-        self._stopped.set()
-        self._wake.set()
-        self._batch_needed.set()
 
     def _recall(self, behind: SentBatch) -> None:
         """Withdraws the batch that was sent last, unless it has started."""
         if not behind.recalled:
             behind.recalled = True
             self.engine.withdraw()
-
-    async def run(self) -> None:
-        """Feeds the engine until `stop`. Raises EngineLost if its model is to be retired.
-
-        That is if the engine cannot be kept alive, or after an internal error: other models must go on.
-        """
-        try:
-            await self._feed()
-        except EngineLost:
-            raise
-        except Exception as error:
-            self._log.exception("internal error while feeding the engine")
-            raise EngineLost(f"internal error in its worker: {type(error).__name__}: {error}") from error
 
     async def _feed(self) -> None:
         while True:
@@ -153,21 +102,7 @@ class Feeder:
             self._batch_needed.set()
         elif self._empty_first or not self._due or self._sent[0].trial.suspect:
             return None
-        cautious = self._fatal_trial is not None
-        if not self.isolation:
-            return self._from_window(cautious)
-        trial = self.isolation.due(self._window.anchor(cautious=cautious), self._fatal_trial)
-        if trial is None and (chosen := self._from_window(cautious)):
-            return chosen
-        trial = trial or self.isolation.due(None, self._fatal_trial)  # the waiting items had expired
-        if trial is None:
-            return None
-        if self._sent:
-            self._empty_first = True
-            return None
-        self.isolation.take(trial)
-        self._window.expire(trial.batch)
-        return trial
+        return self._next_trial()
 
     def _from_window(self, cautious: bool) -> Trial | None:
         batch = self._window.choose(cautious=cautious)
@@ -199,11 +134,6 @@ class Feeder:
             self._began(sent, now)
         else:
             self._batch_needed.clear()
-
-    async def _charge(self, batch: Batch) -> None:
-        jobs = {item.job.id: item.job for item in batch}
-        if started := [job for job in jobs.values() if not job.over and job.start()]:
-            await self._window.charge(started)
 
     def _began(self, sent: SentBatch, now: float) -> None:
         sent.began = now
@@ -242,8 +172,12 @@ class Feeder:
             await self._charge(sent.batch)
             sent.began = now
         if not isinstance(reply, Ran):
-            assert isinstance(reply, Raised | EngineDied)
-            self._failed(sent.trial, reply, now - sent.began)
+            if isinstance(reply, Raised):
+                self._raised(sent.trial, reply, now - sent.began)
+            else:
+                assert isinstance(reply, EngineDied)
+                self._wanted = False
+                self._died(sent.trial, reply, now - sent.began)
             return
         self._fatal_trial = None
         self.cost_model.record(sent.padded, reply.compute_ms / 1000)
@@ -256,24 +190,6 @@ class Feeder:
         )
         self._window.settle(sent.batch, result)
 
-    def _failed(self, trial: Trial, reply: Raised | EngineDied, seconds: float) -> None:
-        if isinstance(reply, EngineDied):
-            self._fatal_trial, self._died_on_batch, self._wanted = trial, True, False
-            verdicts = self.isolation.died(trial, reply)
-        else:
-            self._fatal_trial = None
-            new = self.engine.recycling.answers <= 1
-            verdicts = self.isolation.raised(trial, reply.detail, shortage=reply.shortage, new=new)
-            if not verdicts and len(trial.batch) == 1:
-                self.engine.recycling.due = "memory"
-        if verdicts:  # the first verdict is for the only item that was run
-            _, failure = verdicts.pop(0)
-            self._window.settle(trial.batch, BatchResult([failure], 0, 0, seconds, 0.0, 0.0))
-        else:
-            self._window.spent(seconds)
-        if verdicts:
-            self._window.fail(verdicts)
-
     async def _promote(self, sent: SentBatch, now: float) -> None:
         """Makes a prepared batch the running one, unless it was withdrawn or the engine died."""
         answered = sent.answered
@@ -283,17 +199,3 @@ class Feeder:
             self._began(sent, now)
         else:
             self.dropped()  # the withdrawal may come too late
-
-    async def _restart_dead_engine(self) -> None:
-        """Restarts an engine that died, with a batch or while idle."""
-        if not self._died_on_batch and self.engine.crashed:
-            self._log.error("engine died while idle")
-            if self.engine.restart_policy.failed():
-                raise EngineLost(f"its engine died {MAX_FAILURES} times in a row while idle")
-        self._died_on_batch = False
-        await self._restart()
-
-    async def _restart(self, reason: str = "") -> None:
-        """Restarts the engine, which must be empty, unless a stop comes first."""
-        self._window.restarting()
-        await unless(self._stopped, self.engine.restart(reason))

@@ -46,6 +46,8 @@ class Trial:
     """The error of the last such death."""
     out_of_memory: bool = False
     """Whether its only item ran out of memory before; a new engine then retries it."""
+    retry: bool = False
+    """Whether it was in a batch that failed; then it starts in an empty engine."""
 
     @property
     def rank(self) -> int:
@@ -139,6 +141,7 @@ class Isolation:
 
     def take(self, trial: Trial) -> None:
         """Removes a trial that is about to run."""
+        trial.retry = True
         self._trials.remove(trial)
 
     def ran(self, trial: Trial) -> None:

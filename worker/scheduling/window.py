@@ -1,7 +1,7 @@
 """Window: a worker's claimed items; forms batches from them and applies the outcomes to their jobs."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.ledger.leasing import Ending
@@ -14,6 +14,10 @@ from worker.leases.leased_job import Batch, LeasedJob
 from worker.leases.leases import Leases
 from worker.scheduling.isolation import Verdicts
 from worker.statistics import WorkerStatistics
+
+OnPartial = Callable[[Item[LeasedJob], str, int], object]
+"""Gets an item, the new text of its answer, and how many tokens it has by now. If the engine died, the item
+starts again: the number is then lower than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class BatchResult:
     """`tokens` if they cover all its inputs, otherwise 0."""
     files: Mapping[int, Sequence[OutputFile]] = field(default_factory=dict)
     """Files of the outputs that have some, by their place in the batch."""
+    rows: float = 0.0
+    """With continuous batching, the rows of the steps of its one item, on average."""
 
 
 class Window:
@@ -54,6 +60,8 @@ class Window:
         self.statistics = statistics
         self.claim_due = claim_due
         """Set when a claim is due: a batch was chosen and may have left room in the window."""
+        self.on_partial: OnPartial = lambda _item, _text, _tokens: None
+        """Gets the partial answers of jobs that want them, with continuous batching."""
 
     def waiting(self) -> bool:
         """Whether there are items to choose from."""
@@ -71,6 +79,15 @@ class Window:
             if in_time := [item for item in batch if not item.job.over]:
                 return in_time
         return []
+
+    def take(self, *, cautious: bool) -> Item[LeasedJob] | None:
+        """Takes the next item, whatever its parameters, without items that have expired in the window."""
+        self.claim_due.set()
+        while item := self.batcher.next_item(cautious=cautious):
+            self.expire([item])
+            if not item.job.over:
+                return item
+        return None
 
     def cost(self, batch: Batch) -> int:
         """Returns the estimated tokens that the model computes for the batch, padding included."""
@@ -108,15 +125,18 @@ class Window:
         if result.counted and self.meter.estimates:
             inputs = [item.job.inputs[item.index] for item in batch]
             self.meter.adjust(inputs, batch[0].job.parameters, result.counted)
-        self.statistics.ran(len(batch), result.tokens, result.padded, result.seconds, result.starved)
+        size = result.rows or len(batch)
+        self.statistics.ran(
+            len(batch), result.tokens, result.padded, result.seconds, result.starved, len(batch) / size
+        )
         jobs = {item.job.id: item.job for item in batch}.values()
         if self.leases.traces:
-            self.leases.traces.batch(jobs, len(batch), result.tokens, result.padded, result.seconds)
+            self.leases.traces.batch(jobs, round(size), result.tokens, result.padded, result.seconds)
         if any(job.owner for job in jobs):
             _charge(batch, result)
         for job in jobs:
             shared = len(jobs) > 1
-            job.ran_in(len(batch), result.tokens, result.padded, result.compute_ms, shared=shared)
+            job.ran_in(size, result.tokens, result.padded, result.compute_ms, shared=shared)
             self._end_if_done(job)
 
     def fail(self, verdicts: Verdicts) -> None:

@@ -8,7 +8,7 @@ from worker.engine.protocol import HEADER, MAX_FRAME
 
 
 class EngineConnection(asyncio.Protocol):
-    """Calls `on_frame` with each frame's body, and `on_lost` once when the engine's end is closed.
+    """Calls `on_frame` with each frame's id and body, and `on_lost` once when the engine's end is closed.
 
     `awaits` returns whether an answer with that id may come now. For any other answer `on_protocol_error` is
     called, which must close the connection.
@@ -17,7 +17,7 @@ class EngineConnection(asyncio.Protocol):
     def __init__(
         self,
         awaits: Callable[[int], bool],
-        on_frame: Callable[[bytes], None],
+        on_frame: Callable[[int, bytes], None],
         on_protocol_error: Callable[[], None],
         on_lost: Callable[["EngineConnection"], None],
     ) -> None:
@@ -56,7 +56,7 @@ class EngineConnection(asyncio.Protocol):
                 return
             body = bytes(memoryview(received)[HEADER.size : end])
             del received[:end]
-            self._on_frame(body)
+            self._on_frame(request_id, body)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._on_lost(self)

@@ -13,10 +13,8 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
-from jobs.errors import BatchlineError, ConfigurationError
+from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
-from jobs.process.exits import how_it_ended
-from jobs.process.watchdog import new_mark
 from worker.engine.protocol import (
     Load,
     Loaded,
@@ -31,11 +29,12 @@ from worker.engine.protocol import (
     encode,
 )
 from worker.supervisor.connection import EngineConnection
+from worker.supervisor.engine_process import EngineProcess
 from worker.supervisor.guard import EngineGuard
 from worker.supervisor.pending import Answered, EngineDied, PendingRequests
+from worker.supervisor.pending_rows import PendingRows
 from worker.supervisor.recycling import RecyclingPolicy, resident
-from worker.supervisor.restarts import MAX_FAILURES, RestartPolicy
-from worker.supervisor.spawn import spawn
+from worker.supervisor.restarts import MAX_FAILURES, EngineLost, RestartPolicy
 
 __all__ = ["Answered", "Engine", "EngineDied", "EngineLost", "EngineState"]
 
@@ -46,20 +45,14 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 0.05
 """Seconds in which data that a child sent before it ended is still read."""
 
-EXIT_WAIT = 2.0
-"""Seconds that a child gets to exit after it has closed its socket."""
-
-
-class EngineLost(BatchlineError):
-    """The engine cannot be kept alive with any input: its model is to be retired."""
-
 
 class Engine:
     """Runs one child process at a time. Calls of `start`, `send` and `restart` must not overlap.
 
     At most two batches may be unanswered: one computes, one is prepared. Answers come in the order of their
-    requests. An answer that is not the first request's, or does not fit it, ends the child, because it may
-    belong to another request. Every process that the child has started ends with it: `guard.py`.
+    requests. With continuous batching (`Loaded.slots`) rows are sent instead, and answered in any order.
+    An answer to another request, or one that does not fit, ends the child, because it may belong to another
+    request. Every process that the child has started ends with it: `guard.py`.
     """
 
     def __init__(self, spec: ModelSpec, source: Path | None, guard: EngineGuard | None = None) -> None:
@@ -75,11 +68,12 @@ class Engine:
         """Whether the child exited, or was killed because it hung, and none was started since."""
         self.on_event: Callable[[], object] = lambda: None
         """Called whenever a batch is answered or the engine died."""
-        self._process: asyncio.subprocess.Process | None = None
+        self.rows = PendingRows(self.hung)
+        """Rows in the child, with continuous batching."""
+        self._process: EngineProcess | None = None
         self._connection: EngineConnection | None = None
         self._guard = guard or EngineGuard()
-        self._mark = ""
-        self._pending = PendingRequests(self._hung)
+        self._pending = PendingRequests(self.hung)
         self._death: EngineDied | None = None
         """Why the child was killed."""
         self._killed_for: int | None = None
@@ -113,12 +107,9 @@ class Engine:
 
         Raises ConfigurationError if the model cannot be loaded, EngineDied if the child dies meanwhile.
         """
-        mark = new_mark()
-        self._process, ours = await spawn(mark)
-        self._mark = mark
-        self._guard.add(self._process.pid, self._mark)
+        self._process, ours = await EngineProcess.start(self._guard)
         connection = self._connection = EngineConnection(
-            self._pending.awaits, self._replied, self._protocol_error, self._lost
+            self._awaits, self._replied, self._protocol_error, self._lost
         )
         self.dead, self._death, self._ended_by, self._ending = False, None, "crashed", None
         self._watching = asyncio.create_task(self._watch(self._process, connection))
@@ -188,6 +179,22 @@ class Engine:
         self.state = "busy"
         return self._send(Run(inputs, parameters, alone, list(links)), seconds or self.spec.batch_timeout)
 
+    def send_row(self, request: Run) -> int:
+        """Sends a connected engine a row; returns the id of its request. `rows.on_reply` gets the answers."""
+        self.state = "busy"
+        request_id, frame = self.rows.add(request)
+        if self._connection is not None:
+            self._connection.write(frame)
+        elif self.dead:
+            fault = self._death or EngineDied("the engine died")
+            asyncio.get_running_loop().call_soon(self.rows.died, fault)
+        return request_id
+
+    def withdraw_row(self, request_id: int) -> None:
+        """Asks the child to drop a row; the answer says whether it had ended."""
+        if self._connection is not None:
+            self._connection.write(encode(request_id, Withdraw()))
+
     def interrupt(self, why: str) -> None:
         """Kills the child; the running batch is answered EngineDied."""
         self._kill_for_first(EngineDied(why), "cancelled")
@@ -203,11 +210,12 @@ class Engine:
         if connection is not None:
             connection.close()
         self._pending.drop()
+        self.rows.drop()
         if self._process is None:
             return "was not running"
-        self._end_process(self._process)
+        self._process.kill()
         if self._ending is None:
-            return await self._ended(self._process, self._mark)
+            return await self._process.ended()
         return await asyncio.shield(self._ending)  # otherwise it might mistake the next child for this one
 
     def _send(self, request: Load | Run, seconds: float) -> Answered:
@@ -218,15 +226,23 @@ class Engine:
             asyncio.get_running_loop().call_soon(self._answer, self._death or EngineDied("the engine died"))
         return answered
 
-    def _replied(self, body: bytes) -> None:
+    def _awaits(self, request_id: int) -> bool:
+        return self._pending.awaits(request_id) or request_id in self.rows
+
+    def _replied(self, request_id: int, body: bytes) -> None:
         with contextlib.suppress(msgspec.MsgspecError):
             reply = decode_reply(body)
-            if self._pending.fits(reply):
+            is_row = request_id in self.rows
+            if self.rows.fits(request_id, reply) if is_row else self._pending.fits(reply):
                 if isinstance(reply, Ran):
                     self.restart_policy.recovered()
                 if isinstance(reply, Ran | Raised):
                     self.recycling.answered(len(reply.outputs) if isinstance(reply, Ran) else 0, self.pid)
-                self._answer(reply)
+                if is_row:
+                    self.rows.take(request_id, reply)
+                    self._settle_state()
+                else:
+                    self._answer(reply)
                 return
         self._protocol_error()
 
@@ -239,11 +255,15 @@ class Engine:
 
     def _answer(self, reply: Reply | EngineDied) -> None:
         self._pending.answer(reply)
-        if not self._pending and self.state == "busy":
-            self.state = "ready"
+        self._settle_state()
         self.on_event()
 
-    def _hung(self, seconds: float) -> None:
+    def _settle_state(self) -> None:
+        if self.state == "busy" and not (self._pending or self.rows):
+            self.state = "ready"
+
+    def hung(self, seconds: float) -> None:
+        """Kills the child, which did not answer for so long."""
         what = f"the engine did not answer within {seconds:g} s and was killed"
         self._kill_for_first(EngineDied(what, "engine-timeout"), "hung")
 
@@ -252,19 +272,9 @@ class Engine:
         assert self._process is not None
         if self._death is None:
             self._death, self._killed_for, self._ended_by = fault, self._pending.first, ended_by
-        self._end_process(self._process)
+        self._process.kill()
 
-    def _end_process(self, process: asyncio.subprocess.Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-
-    async def _ended(self, process: asyncio.subprocess.Process, mark: str) -> str:
-        """Waits for the child's end, ends the processes it has started, and returns how it ended."""
-        how = how_it_ended(await process.wait())
-        await self._guard.clean_up(process.pid, mark)
-        return how
-
-    async def _watch(self, process: asyncio.subprocess.Process, connection: EngineConnection) -> None:
+    async def _watch(self, process: EngineProcess, connection: EngineConnection) -> None:
         """Detects the end of a child whose socket is kept open by a process that it forked."""
         await process.wait()
         await asyncio.sleep(DRAIN_SECONDS)
@@ -274,26 +284,16 @@ class Engine:
         if connection is self._connection:  # otherwise `kill` has closed it
             self._connection = None
             assert self._process is not None
-            died = self._died(self._process, self._mark)
-            self._ending = asyncio.get_running_loop().create_task(died)
+            self._ending = asyncio.get_running_loop().create_task(self._died(self._process))
 
-    async def _died(self, process: asyncio.subprocess.Process, mark: str) -> str:
-        """Waits for a child that has closed its socket; kills it if it does not exit."""
-        how = "closed its connection and was killed"
-        try:
-            try:
-                await asyncio.wait_for(process.wait(), EXIT_WAIT)
-            except TimeoutError:
-                self._end_process(process)
-                await self._ended(process, mark)
-            else:
-                how = await self._ended(process, mark)
-        except Exception:  # a new engine is started in any case
-            log.exception("cleaning up after an engine failed", model=self.spec.name)
+    async def _died(self, process: EngineProcess) -> str:
+        """Waits for a child that has closed its socket, and answers what it has not."""
+        how = await process.exited()
         self.dead = True
         if self._death is None or self._killed_for == self._pending.first:
             self._answer(self._death or EngineDied(f"the engine {how}"))
         while self._pending:
             self._answer(Withdrawn())
+        self.rows.died(self._death or EngineDied(f"the engine {how}"))
         self.on_event()
         return how

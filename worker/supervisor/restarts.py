@@ -8,6 +8,7 @@ the count, and so does an engine that lived for a minute. An engine that died of
 import math
 import time
 
+from jobs.errors import BatchlineError
 from jobs.process.backoff import Backoff
 
 MAX_FAILURES = 5
@@ -24,6 +25,10 @@ LONGEST_RETIREMENT = 300.0
 
 STEADY = 60.0
 """Seconds after which an idle engine counts as recovered."""
+
+
+class EngineLost(BatchlineError):
+    """The engine cannot be kept alive with any input: its model is to be retired."""
 
 
 class RestartPolicy:

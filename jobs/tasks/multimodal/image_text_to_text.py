@@ -10,7 +10,7 @@ from jobs.tasks.examples import LANDSCAPE
 from jobs.tasks.inputs import Image, MediaRecord
 from jobs.tasks.multimodal.image_text_models import ARCHITECTURES
 from jobs.tasks.task import Task
-from jobs.tasks.text.generation import TextGeneration, new_tokens
+from jobs.tasks.text.generation import Continuation, new_tokens
 
 MAX_IMAGES = 32
 MAX_MESSAGES = 1_000
@@ -43,7 +43,7 @@ class PromptOfImages(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     text: str
 
 
-class ImageTextToText(TextGeneration, frozen=True):
+class ImageTextToText(Continuation, frozen=True):
     continue_final_message: bool | UnsetType = UNSET
 
 

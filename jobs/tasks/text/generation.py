@@ -9,8 +9,12 @@ from jobs.tasks.inputs import Text
 from jobs.tasks.parameters import Parameters, Temperature, TopK
 from jobs.tasks.task import Task
 
+StopString = Annotated[str, Meta(min_length=1, max_length=64)]
 
-class TextGeneration(Parameters, frozen=True):
+
+class Continuation(Parameters, frozen=True):
+    """How a model continues a prompt, for every task that generates one."""
+
     max_new_tokens: Annotated[int, Meta(ge=1, le=4_096)] | UnsetType = UNSET
     do_sample: bool | UnsetType = UNSET
     temperature: Temperature | UnsetType = UNSET
@@ -18,6 +22,13 @@ class TextGeneration(Parameters, frozen=True):
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
     repetition_penalty: Annotated[float, Meta(gt=0, le=100)] | UnsetType = UNSET
     return_full_text: bool | UnsetType = UNSET
+
+
+class TextGeneration(Continuation, frozen=True):
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType = UNSET
+    """Of each input's random numbers: with the same seed, the same tokens are drawn."""
+    stop: Annotated[list[StopString], Meta(min_length=1, max_length=4)] | UnsetType = UNSET
+    """A continuation ends before the first of these strings."""
 
 
 USUAL_NEW_TOKENS = 16
@@ -38,5 +49,5 @@ TEXT_GENERATION = Task(
     output="texts",
     generates=new_tokens,
     heads=("ForCausalLM", "LMHeadModel"),
-    pipeline="worker.engine.pipelines.text.generation:TextGeneration",
+    pipeline="worker.engine.pipelines.text.continuous.pipeline:ContinuousTextGeneration",
 )

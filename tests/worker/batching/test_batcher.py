@@ -41,6 +41,15 @@ def test_the_anchor_is_the_most_urgent_and_its_companions_are_the_nearest_in_len
     assert len(batcher) == 0
 
 
+def test_single_items_are_taken_in_order_whatever_their_group() -> None:
+    batcher = Batcher[str](4, 100)
+    batcher.add([item("b", 10, 2, "x"), item("c", 11, 3, "y"), item("a", 90, 1, "z")])
+    batcher.add([ranked("important", 1, 9, -1)])
+    assert [taken.job for _ in range(2) if (taken := batcher.next_item())] == ["a", "b"]
+    assert [taken.job for _ in range(2) if (taken := batcher.next_item(cautious=True))] == ["important", "c"]
+    assert batcher.next_item() is None
+
+
 def test_the_padded_cost_stays_within_the_budget() -> None:
     batcher = Batcher[str](10, 30)
     batcher.add(

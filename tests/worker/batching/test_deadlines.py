@@ -9,7 +9,7 @@ from tests.ledger import JobQueue
 from tests.worker.conftest import Serving, poison_spec
 from tests.worker.engine.pipelines.conftest import ModelFolder, model_folder
 from tests.worker.test_batch_worker import ended, results, submit
-from worker.batching.deadlines import FACTOR, Deadlines
+from worker.batching.deadlines import FACTOR, MIN_SILENCE, Deadlines
 from worker.engine.protocol import Cost, Loaded
 
 __all__ = ["model_folder"]  # a fixture
@@ -30,6 +30,16 @@ def test_it_is_the_timeout_where_nothing_is_known() -> None:
 
 def test_it_is_the_timeout_for_a_class_however_slow() -> None:
     assert Deadlines(poison_spec(), loaded(Cost(512, 1.0, 1.0))).seconds(4, {}, 1e9) == 60.0
+
+
+def test_an_engine_may_be_silent_for_the_timeout_or_while_it_computes_long_prompts() -> None:
+    assert Deadlines(poison_spec(), loaded(Cost(512, 1.0, 1.0))).silence(1e9) == 60.0
+    deadlines = Deadlines(CLASSIFIER, loaded(Cost(512, 1.0, 1.0)))
+    assert (deadlines.silence(0.01), deadlines.silence(100.0)) == (60.0, FACTOR * 100.0)
+    slow = Deadlines(GENERATION, loaded(Cost(512, 1.0, 1.0), step_ms=20_000.0))
+    assert slow.silence(5.0) == FACTOR * 25.0
+    impatient = Deadlines(poison_spec(batch_timeout=0.01), loaded(Cost(512)))
+    assert impatient.silence(0.0) == MIN_SILENCE
 
 
 def test_it_is_a_multiple_of_what_is_expected_but_not_less_than_the_timeout() -> None:

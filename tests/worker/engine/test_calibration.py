@@ -111,6 +111,21 @@ def test_a_slow_model_is_not_kept_from_its_work() -> None:
     assert (cost.fixed_ms, cost.token_ms) == pytest.approx((0, 2_000))
 
 
+def test_a_slow_model_that_gains_by_a_batch_gets_one() -> None:
+    pipeline = Timed(lambda padded: 850.0 + 250.0 * padded / 16, ["x" * 16])
+    found = calibrate(pipeline, 256, 3, pipeline.clock)
+    assert max(pipeline.ran) == 16
+    assert found.cost.budget == 16 * 16
+    assert pipeline.now < 20
+
+
+def test_a_slow_model_that_gains_by_none_is_measured_briefly() -> None:
+    pipeline = Timed(lambda padded: 100.0 + 1_000.0 * padded / 16, ["x" * 16])
+    found = calibrate(pipeline, 256, 3, pipeline.clock)
+    assert pipeline.ran == [1, 2]
+    assert found.settled
+
+
 def test_memory_that_fails_ends_the_growth() -> None:
     def milliseconds(padded: int) -> float:
         if padded > 1_000:

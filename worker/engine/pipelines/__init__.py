@@ -5,6 +5,7 @@ the batch does not change the answers. Importing it does not import torch, which
 need.
 
 interface       what the engine uses of a loaded pipeline
+continuous      what the engine uses of a pipeline whose rows join and leave
 encoding        an output -> plain Python -> JSON bytes
 checkpoint      a model's files -> model, processor, limits; all safety rules
 hub             whether a hub's model is in the cache, and why the hub did not provide it

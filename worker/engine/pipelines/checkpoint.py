@@ -16,6 +16,7 @@ from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from jobs.sentence_transformers import Trained
 from worker.engine.pipelines import hub
+from worker.engine.pipelines.prepacked import prepack
 from worker.engine.pipelines.quantized import quantize
 
 _NO_LIMIT = 10**9
@@ -99,6 +100,9 @@ def open_checkpoint(spec: ModelSpec, source: Path | None, architecture: Architec
     if integers:
         with torch.inference_mode():
             model = quantize(model)
+    elif device.type == "cpu" and not spec.trust_remote_code:
+        with torch.inference_mode():
+            model = prepack(model)
     tokenizer_file = _tokenizer_file(spec, source) if has_tokens else None
     missing = frozenset(report["missing_keys"])
     return Checkpoint(model, processor, device, max_length, tokenizer_file, trained, missing)

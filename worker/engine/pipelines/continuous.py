@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Row = Any
-"""One input that is being generated; known only to the pipeline."""
+"""One input that is being generated; known only to the pipeline.
+
+If it has an attribute `prompt_tokens`, this is reported as the number of tokens of the input."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,10 @@ class Progress:
 
 
 class ContinuousPipeline(Protocol):
-    """A loaded pipeline whose batch changes while it runs."""
+    """A loaded pipeline whose batch changes while it runs.
+
+    If `join` or `step` raises, `leave` is called for each of its rows, whether it had joined or not.
+    """
 
     slots: int
     """Maximum rows that are computed at a time; 0: this model cannot batch continuously."""
@@ -39,7 +44,10 @@ class ContinuousPipeline(Protocol):
         ...
 
     def fits(self, row: Row) -> bool:
-        """Whether a slot, and memory for the row's keys and values up to its limit, are free."""
+        """Whether a slot, and memory for the row's keys and values up to its limit, are free.
+
+        If so, they are reserved for the row until the next `join`, `step` or `leave`.
+        """
         ...
 
     def join(self, rows: Sequence[Row]) -> None:
@@ -47,7 +55,11 @@ class ContinuousPipeline(Protocol):
         ...
 
     def step(self) -> list[Progress]:
-        """Generates one token for every row that has joined."""
+        """Generates one token for every row that has joined.
+
+        Rows that have just joined may be returned first, without the others, with the token that follows from
+        their prompts.
+        """
         ...
 
     def leave(self, row: Row) -> None:

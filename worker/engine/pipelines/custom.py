@@ -1,6 +1,6 @@
 """A custom pipeline: any class that takes a list of inputs and returns a list of outputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -9,12 +9,19 @@ from jobs.errors import ConfigurationError
 from jobs.inputs import admit_inputs
 from jobs.models import ModelSpec
 from jobs.process.programs import find_modules_in_current_folder
+from worker.engine.pipelines.continuous import Progress, Row
 from worker.engine.pipelines.encoding import NotJson, plain
 from worker.engine.pipelines.interface import LoadedPipeline, PipelineInfo, Prepared
 
+ROW_METHODS = ("row", "fits", "join", "step", "leave", "output")
+"""The methods of a class that batches continuously: those of ContinuousPipeline."""
+
 
 class CustomPipeline(LoadedPipeline):
-    """An instance of `spec.pipeline`, `module:Class`, created once and called with every batch."""
+    """An instance of `spec.pipeline`, `module:Class`, created once and called with every batch.
+
+    It is a ContinuousPipeline too if the class has its methods and `slots`.
+    """
 
     def __init__(self, spec: ModelSpec, source: Path | None) -> None:
         self._name = spec.pipeline
@@ -32,6 +39,8 @@ class CustomPipeline(LoadedPipeline):
                 f"model {spec.name!r}: {spec.pipeline} cannot be called; it needs __call__(self, inputs, ...)"
             )
         self.writes_files = bool(getattr(self._instance, "writes_files", False))
+        has_rows = all(callable(getattr(self._instance, name, None)) for name in ROW_METHODS)
+        self.slots = int(getattr(self._instance, "slots", 0)) if has_rows else 0
         # the dtype is known only to the class
         self.info = PipelineInfo(spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None)
 
@@ -60,6 +69,30 @@ class CustomPipeline(LoadedPipeline):
     def answer(self, computed: list[Any]) -> list[Any]:
         """See LoadedPipeline."""
         return [_plain_if_possible(output) for output in computed]
+
+    def row(self, one: Any, parameters: dict[str, Any]) -> Row:
+        """See ContinuousPipeline."""
+        return self._instance.row(one, parameters)
+
+    def fits(self, row: Row) -> bool:
+        """See ContinuousPipeline."""
+        return bool(self._instance.fits(row))
+
+    def join(self, rows: Sequence[Row]) -> None:
+        """See ContinuousPipeline."""
+        self._instance.join(rows)
+
+    def step(self) -> list[Progress]:
+        """See ContinuousPipeline."""
+        return list(self._instance.step())
+
+    def leave(self, row: Row) -> None:
+        """See ContinuousPipeline."""
+        self._instance.leave(row)
+
+    def output(self, row: Row) -> Any:
+        """See ContinuousPipeline."""
+        return _plain_if_possible(self._instance.output(row))
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
         """The class's `warm_up`, a list or tuple of inputs, or the model's `example`, if there is one."""

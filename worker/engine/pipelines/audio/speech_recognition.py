@@ -27,6 +27,10 @@ from worker.engine.pipelines.staged import Batch, Pass, Row, Tensors
 rescale_stride: Any = automatic_speech_recognition.rescale_stride
 
 
+WARM_UP_TOKENS = 24
+"""As many as some ten words have; with fewer, batches would seem to gain less than they do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A part of a recording."""
@@ -63,7 +67,7 @@ class SpeechRecognition(AudioPipeline):
         sample = super().warm_up()
         assert sample is not None
         inputs = sample[0][-1:] if self.is_whisper else sample[0]
-        return inputs, {"max_new_tokens": 8} if self.generates else {}
+        return inputs, {"max_new_tokens": WARM_UP_TOKENS} if self.generates else {}
 
     def compute(self, prepared: Prepared) -> tuple[Batch, list[Any]]:
         """See LoadedPipeline."""

@@ -1,17 +1,23 @@
-"""Text generation: continues prompts."""
+"""Text generation: continues prompts, in batches that end with their longest row.
 
-from collections.abc import Iterator
+`continuous/` lets rows join and leave. A batch remains for models that cannot, and for comparisons.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 import transformers
+from transformers.pipelines.text_generation import ReturnType
 
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.text.base import Layout, TextPipeline
+from worker.engine.pipelines.text.continuous.text_stream import first_stop, until_stop
 from worker.engine.pipelines.text.endings import ends_of, until_end
 from worker.engine.pipelines.text.padding import pad_left
 
@@ -49,8 +55,8 @@ class Continued:
 class TextGeneration(TextPipeline):
     """Returns a continuation of each prompt.
 
-    Sampled continuations differ between runs, because the whole batch shares one random sequence; with
-    `do_sample: false` they do not.
+    Sampled continuations differ between runs, because the whole batch shares one random sequence. With a
+    `seed` each prompt has a pass of its own, so that its random numbers are its own.
     """
 
     architecture = Architecture(transformers.AutoModelForCausalLM)
@@ -66,7 +72,8 @@ class TextGeneration(TextPipeline):
     def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
         fitted = [self._fit(ids, parameters) for ids in self._tokens(texts)]
         parts = []
-        for rows in self._together(len(texts)):
+        alone = [[row] for row in range(len(texts))]
+        for rows in alone if "seed" in parameters else self._together(len(texts)):
             tokens = [fitted[row][0] for row in rows]
             ids, mask = map(self._staged, pad_left(tokens))
             limits = [fitted[row][1] for row in rows]
@@ -85,26 +92,40 @@ class TextGeneration(TextPipeline):
         return continued, parameters
 
     def _continue(self, part: Prompts, parameters: dict[str, Any]) -> list[Any]:
-        _, forward, _ = self.pipeline._sanitize_parameters(**parameters)
+        _, forward, _ = self.pipeline._sanitize_parameters(**of_transformers(parameters))
         batch = {
             "input_ids": self._on_device(part.ids),
             "attention_mask": self._on_device(part.mask),
             "prompt_text": part.texts,
         }
-        ours = {"max_new_tokens": max(part.limits), "pad_token_id": self._padding_token()}
-        generated = self.pipeline.forward(batch, **{**self.pipeline._forward_params, **forward, **ours})
+        ours: dict[str, Any] = {"max_new_tokens": max(part.limits), "pad_token_id": self._padding_token()}
+        if stops := parameters.get("stop"):
+            ours["stopping_criteria"] = [_Stopped(self._decoded, part.ids.shape[1], stops)]
+        seed = parameters.get("seed")
+        with nullcontext() if seed is None else self._seeded(seed):
+            generated = self.pipeline.forward(batch, **{**self.pipeline._forward_params, **forward, **ours})
         return list(generated["generated_sequence"])
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        """Draws random numbers that depend on the seed only."""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+
+    def _decoded(self, tokens: list[int]) -> str:
+        with self._tokenizing:
+            return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
     def _answer(self, computed: tuple[list[Continued], dict[str, Any]]) -> list[Any]:
         parts, parameters = computed
-        options = self._postprocess_parameters(parameters)
-        return [output for part in parts for output in self._records(part, options)]
+        return [output for part in parts for output in self._records(part, parameters)]
 
     def compared(self, output: Any) -> Any:
         """See ComparablePipeline."""
         return [entry["generated_text"] for entry in output]
 
-    def _records(self, part: Continued, options: dict[str, Any]) -> Iterator[list[Any]]:
+    def _records(self, part: Continued, parameters: dict[str, Any]) -> Iterator[list[Any]]:
         given, start = part.prompts, part.prompts.ids.shape[1]
         ends = ends_of(self.model)
         for text, prompt, limit, sequences in zip(
@@ -113,13 +134,24 @@ class TextGeneration(TextPipeline):
             records: list[Any] = []
             for sequence in sequences:
                 new = until_end(sequence[start:].tolist()[:limit], ends)
-                result = {
-                    "generated_sequence": torch.tensor([[[*prompt, *new]]]),
-                    "input_ids": torch.tensor([prompt]),
-                    "prompt_text": text,
-                }
-                records += self.pipeline.postprocess(result, **options)
+                records += self._record(text, prompt, new, parameters)
             yield records
+
+    def _record(
+        self, text: str, prompt: list[int], new: list[int], parameters: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Returns the output for one sequence of new tokens."""
+        options = self._postprocess_parameters(of_transformers(parameters))
+        result = {
+            "generated_sequence": torch.tensor([[[*prompt, *new]]]),
+            "input_ids": torch.tensor([prompt]),
+            "prompt_text": text,
+        }
+        [record] = self.pipeline.postprocess(result, **options)
+        if stops := parameters.get("stop"):
+            given = text if options.get("return_type", ReturnType.FULL_TEXT) is ReturnType.FULL_TEXT else ""
+            record["generated_text"] = given + until_stop(record["generated_text"][len(given) :], stops)
+        return [record]
 
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
         one = {"max_new_tokens": 1}
@@ -180,3 +212,25 @@ class TextGeneration(TextPipeline):
     def _padding_token(self) -> int:
         token = self.tokenizer.pad_token_id
         return int(token) if token is not None else min(ends_of(self.model), default=0)
+
+
+def of_transformers(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Returns the parameters that transformers has too."""
+    return {name: value for name, value in parameters.items() if name not in ("seed", "stop")}
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    """The criterion of `generate` for rows whose new text has a stop string.
+
+    transformers' own reads the prompt as well, and needs seconds to prepare for a large vocabulary.
+    """
+
+    decode: Callable[[list[int]], str]
+    start: int
+    """The first new token of each row."""
+    stops: list[str]
+
+    def __call__(self, ids: torch.Tensor, scores: Any, **options: Any) -> torch.Tensor:
+        texts = map(self.decode, ids[:, self.start :].tolist())
+        return torch.tensor([first_stop(text, self.stops) is not None for text in texts], device=ids.device)

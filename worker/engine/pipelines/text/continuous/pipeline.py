@@ -1,0 +1,238 @@
+"""Text generation with continuous batching, and one batch after the other for models that cannot."""
+
+import copy
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from jobs.models import ModelSpec
+from worker.engine.pipelines.checkpoint import Checkpoint
+from worker.engine.pipelines.continuous import Progress
+from worker.engine.pipelines.text.base import SAMPLES
+from worker.engine.pipelines.text.continuous import room
+from worker.engine.pipelines.text.continuous.choice import Choice, choose
+from worker.engine.pipelines.text.continuous.decoder import SlotDecoder
+from worker.engine.pipelines.text.continuous.row import GenerationRow
+from worker.engine.pipelines.text.continuous.support import STEPS, Unsupported, check_settings, find_style
+from worker.engine.pipelines.text.continuous.text_stream import TextStream
+from worker.engine.pipelines.text.endings import ends_of
+from worker.engine.pipelines.text.generation import TextGeneration, of_transformers
+
+logger = logging.getLogger(__name__)
+
+MAX_SLOTS = 64
+"""Most rows of a step. On a CPU more rows hardly raise the rate, and every row waits longer for its token."""
+
+MAX_CONFIGS = 256
+"""Most different settings that are kept; to make one from the parameters takes as long as a step."""
+
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+"""A token for a single byte, in tokenizers that decode a run of such tokens as a whole."""
+
+
+class ContinuousTextGeneration(TextGeneration):
+    """A ContinuousPipeline. `prepare`, `compute` and `answer` remain, for comparisons and other models."""
+
+    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
+        super().__init__(spec, checkpoint)
+        self.slots = 0
+        self._rows: list[GenerationRow] = []
+        """The rows that have joined, by slot."""
+        self._reserved: list[GenerationRow] = []
+        """Rows that fit and have not joined yet."""
+        self._first: dict[GenerationRow, Progress] = {}
+        """The first tokens of rows that joined since the last step."""
+        self._stepped = True
+        """Whether the last call of `step` computed."""
+        self._configs: dict[Any, Any] = {}
+        self._ends = ends_of(self.model)
+        self._held = frozenset(
+            at for token, at in self.tokenizer.get_vocab().items() if _BYTE.fullmatch(token)
+        )
+        try:
+            self._decoder = self._tried()
+        except Unsupported as error:
+            logger.info("model %s: texts are generated in fixed batches, because %s", spec.name, error)
+        else:
+            self.slots = min(MAX_SLOTS, spec.max_batch_items)
+            self._whole = not all(map(self._decodes_in_parts, SAMPLES))
+
+    def row(self, one: Any, parameters: dict[str, Any]) -> GenerationRow:
+        """See ContinuousPipeline."""
+        self._check(one)
+        with self._tokenizing:
+            prompt, limit = self._fit(self._tokens([one])[0], parameters)
+        stream = TextStream(self._decoding(parameters), parameters.get("stop", ()), self._held, self._whole)
+        return GenerationRow(one, prompt, limit, parameters, self._choice(prompt, limit, parameters), stream)
+
+    def fits(self, row: GenerationRow) -> bool:
+        """See ContinuousPipeline. Room for the row is reserved until the next `join` or `step`."""
+        if row in self._reserved:
+            return True
+        waiting = [*self._reserved, row]
+        if len(self._rows) + len(waiting) > self.slots or not self._decoder.fits(
+            [one.end for one in waiting]
+        ):
+            return False
+        self._reserved = waiting
+        return True
+
+    def join(self, rows: Sequence[GenerationRow]) -> None:
+        """See ContinuousPipeline. If it raises, no row has joined."""
+        self._reserved = []
+        if not rows:
+            return
+        with torch.inference_mode():
+            logits = self._decoder.join([row.prompt for row in rows], [row.end for row in rows])
+            for row in rows:
+                row.slot = len(self._rows)
+                self._rows.append(row)
+            chosen = choose(logits, [row.choice for row in rows])
+            self._first |= zip(rows, self._advance(rows, chosen), strict=True)
+
+    def step(self) -> list[Progress]:
+        """See ContinuousPipeline.
+
+        The first tokens of rows that have just joined are returned at once. The step after them computes,
+        even if other rows join before it.
+        """
+        self._reserved = []
+        progress: list[Progress] = []
+        rows = list(self._rows)
+        delayed = [row for row in rows if row not in self._first]
+        self._stepped = bool(rows) and not (self._first and (self._stepped or not delayed))
+        if self._stepped:
+            with torch.inference_mode():
+                logits = self._decoder.step([row.tokens[-1] for row in rows])
+                firsts = dict(self._first)  # of which rows that end lose theirs
+                progress = self._advance(rows, choose(logits, [row.choice for row in rows]))
+            for one in progress:
+                if first := firsts.get(one.row):
+                    one.text = first.text + one.text
+                    self._first.pop(one.row, None)
+        firsts, self._first = self._first, {}
+        return [*firsts.values(), *progress]
+
+    def leave(self, row: GenerationRow) -> None:
+        """See ContinuousPipeline."""
+        self._reserved = [one for one in self._reserved if one is not row]
+        self._first.pop(row, None)
+        if row.slot < 0:
+            return
+        with torch.inference_mode():
+            self._decoder.leave(row.slot)
+        last = self._rows.pop()
+        if last is not row:
+            self._rows[row.slot], last.slot = last, row.slot
+        row.slot = -1
+
+    def output(self, row: GenerationRow) -> Any:
+        """See ContinuousPipeline."""
+        with self._tokenizing:
+            return self._record(row.text, row.prompt, row.tokens, row.parameters)
+
+    def _advance(self, rows: Sequence[GenerationRow], chosen: Sequence[int | Exception]) -> list[Progress]:
+        """Appends a token to each row; rows that end leave."""
+        found = []
+        with self._tokenizing:
+            for row, token in zip(rows, chosen, strict=True):
+                progress = Progress(row)
+                if isinstance(token, Exception):
+                    progress.error = token
+                else:
+                    row.choice.append(token)
+                    progress.text = row.stream.append(token)
+                    if token in self._ends or len(row.tokens) >= row.limit or row.stream.stopped:
+                        progress.text += row.stream.finish()
+                        progress.done = True
+                progress.tokens = len(row.tokens)
+                found.append(progress)
+        for progress in found:
+            if progress.done or progress.error:
+                self.leave(progress.row)
+        return found
+
+    def _choice(self, prompt: list[int], limit: int, parameters: dict[str, Any]) -> Choice:
+        asked = {
+            name: value
+            for name, value in of_transformers(parameters).items()
+            if name not in ("max_new_tokens", "return_full_text")
+        }
+        key = tuple(sorted(asked.items()))
+        if key not in self._configs:
+            if len(self._configs) >= MAX_CONFIGS:
+                self._configs.clear()
+            self._configs[key] = self._config(asked)
+        config = copy.copy(self._configs[key])
+        config.max_new_tokens = limit
+        config.max_length = len(prompt) + limit
+        if config.min_new_tokens is not None:
+            config.min_length = len(prompt) + config.min_new_tokens
+        processors = self.model._get_logits_processor(
+            config, input_ids_seq_length=len(prompt), device=self.device
+        )
+        sampled, seed = bool(config.do_sample), parameters.get("seed")
+        return Choice(processors, prompt, len(prompt) + limit, key, sampled, seed, self.device)
+
+    def _config(self, parameters: dict[str, Any]) -> Any:
+        """Returns the generation config of a request, as `generate` would make it."""
+        _, forward, _ = self.pipeline._sanitize_parameters(**parameters)
+        ours = {"max_new_tokens": 1, "pad_token_id": self._padding_token()}
+        asked = {**self.pipeline._forward_params, **forward, **ours}
+        asked.pop("prefix_length", None)
+        config, _ = self.model._prepare_generation_config(
+            None, **self.pipeline._prepare_generate_kwargs(asked)
+        )
+        self.model._prepare_special_tokens(config, True, device=self.device)
+        return config
+
+    def _decoding(self, parameters: dict[str, Any]) -> Any:
+        """Returns a function from tokens to their text, as in an answer."""
+        options = self._postprocess_parameters(of_transformers(parameters))
+        clean = options.get("clean_up_tokenization_spaces")
+        skip = options.get("skip_special_tokens")
+        skip = (True if skip is None else skip) and not getattr(self.tokenizer, "response_template", None)
+        return lambda tokens: self.tokenizer.decode(
+            tokens, skip_special_tokens=skip, clean_up_tokenization_spaces=clean
+        )
+
+    def _decodes_in_parts(self, text: str) -> bool:
+        """Whether the tokenizer's text of tokens begins with that of the first ones."""
+        stream = TextStream(self._decoding({}), held=self._held)
+        tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        parts = [*map(stream.append, tokens), stream.finish()]
+        return "".join(parts) == stream.decode(tokens)
+
+    @torch.inference_mode()
+    def _tried(self) -> SlotDecoder:
+        """Returns a decoder for the model. Raises Unsupported."""
+        prefix = self.pipeline._forward_params.get("prefix_length", 0)
+        try:
+            for sampled in (False, True):
+                check_settings(self._config({"do_sample": sampled}), prefix)
+            prompts = [self._fit(ids, {"max_new_tokens": STEPS})[0] for ids in self._tokens(list(SAMPLES))]
+            pads = self.layout == "padded"
+            style, size = find_style(self.model, prompts, self._alone, self._agree, pads)
+        except Unsupported:
+            raise
+        except Exception as error:  # of a setting, or of a model that expects other arguments
+            raise Unsupported(f"a trial failed: {error}") from error
+        return SlotDecoder(self.model, style, room.positions(self.device, size))
+
+    def _alone(self, prompt: Sequence[int]) -> tuple[list[int], list[torch.Tensor]]:
+        """Returns the tokens that `generate` appends to a prompt, and their logits."""
+        ids = torch.tensor([prompt], device=self.device)
+        output = self.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            pad_token_id=self._padding_token(),
+            return_dict_in_generate=True,
+            output_logits=True,
+            do_sample=False,
+            min_new_tokens=STEPS,
+            max_new_tokens=STEPS,
+        )
+        return output.sequences[0, len(prompt) :].tolist(), [one[0] for one in output.logits]

@@ -1,0 +1,34 @@
+"""One prompt that is continued: its parameters and its progress."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.engine.pipelines.text.continuous.choice import Choice
+from worker.engine.pipelines.text.continuous.text_stream import TextStream
+
+
+@dataclass(slots=True, eq=False)
+class GenerationRow:
+    """Known to the engine only as a Row."""
+
+    text: str
+    """The input."""
+    prompt: list[int]
+    """The tokens that the model reads."""
+    limit: int
+    """The most new tokens."""
+    parameters: dict[str, Any]
+    choice: Choice
+    stream: TextStream
+    slot: int = field(default=-1)
+    """Its index among the rows that have joined; -1: it has not joined, or has left."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """The new tokens."""
+        return self.stream.tokens
+
+    @property
+    def end(self) -> int:
+        """The most positions that it will have."""
+        return len(self.prompt) + self.limit
