@@ -44,7 +44,7 @@ SECONDS ?= 30
 P99 ?= 0.5
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run top ci test test-shards test-faults soak nonces attacks bench bench-media bench-peers load ramp screenshots check format clean
+.PHONY: help install install-dev run top ci test test-shards test-faults soak nonces attacks bench bench-generation bench-media bench-peers load ramp screenshots check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -88,8 +88,11 @@ bench: $(BENCH_STAMP) ## measure against the offline model and a plain endpoint;
 	@exec $(BIN)/python -m bench $(ARGS)
 
 # Each peer is installed in its own environment, in bench/out/venvs
-bench-peers: $(BENCH_STAMP) ## compare with FastAPI, LitServe, mosec, BentoML, Infinity; ARGS=--quick, ARGS='--only mosec'
+bench-peers: $(BENCH_STAMP) ## compare with other servers and queues; ARGS=--quick, ARGS='--only mosec'
 	@exec $(BIN)/python -m bench.peers $(ARGS)
+
+bench-generation: $(BENCH_STAMP) ## measure text generation, offline and served, beside `transformers serve`; ARGS=--quick
+	@exec $(BIN)/python -m bench.generation $(ARGS)
 
 bench-media: $(BENCH_STAMP) ## measure images and sounds against the offline pipelines, FastAPI and LitServe; ARGS='--only photo'
 	@exec $(BIN)/python -m bench.media $(ARGS)

@@ -2,11 +2,13 @@
 
 Uses plain transformers and torch without Batchline's code. All texts are known in advance, sorted by length
 and run in batches of one size; the fastest batch size is the ceiling. The time includes tokenising and
-pooling, but not loading.
+pooling, but not loading. The same is measured without sorting: that is what a server can do whose clients
+send a few texts at a time in any order (`bench/allowed.py`).
 """
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ class Question(msgspec.Struct):
     sample: list[int]
     """Indices of the texts whose embeddings are returned, each computed in its own pass."""
     sizes: list[int]
+    unsorted: list[int] = []
+    """Batch sizes to measure with the texts in the given order, each batch tokenised on its own."""
 
 
 class Ceiling(msgspec.Struct):
@@ -34,6 +38,8 @@ class Ceiling(msgspec.Struct):
     """Batch size -> texts per second."""
     tokens: int
     sample: dict[int, list[float]]
+    unsorted: dict[int, float] = {}
+    """Like `rates`, with the texts in the given order."""
 
     @property
     def best(self) -> int:
@@ -52,18 +58,22 @@ def model_folder() -> Path:
     return Path(package.origin).parent / "model"
 
 
-def run(texts: list[str], sample: list[int]) -> Ceiling:
-    """Measures in a separate process."""
-    question = Question(str(model_folder()), texts, sample, SIZES)
+def run(texts: list[str], sample: list[int], unsorted: Sequence[int] = ()) -> Ceiling:
+    """Measures in a separate process; also the `unsorted` batch sizes."""
+    question = Question(str(model_folder()), texts, sample, SIZES, list(unsorted))
     return in_child("bench.ceiling", msgspec.json.encode(question), Ceiling, 300)
 
 
 def again(texts: list[str], before: Ceiling) -> Ceiling:
-    """Measures the best size again and uses the mean of both, because machine speed varies within a round."""
-    question = Question(str(model_folder()), texts, [], [before.best])
+    """Measures the best size again and uses the mean of both, because machine speed varies within a round.
+
+    All unsorted sizes are measured again.
+    """
+    question = Question(str(model_folder()), texts, [], [before.best], list(before.unsorted))
     after = in_child("bench.ceiling", msgspec.json.encode(question), Ceiling, 300)
     mean = (before.rate + after.rate) / 2
-    return msgspec.structs.replace(before, rates=before.rates | {before.best: mean})
+    unsorted = {size: (rate + after.unsorted[size]) / 2 for size, rate in before.unsorted.items()}
+    return msgspec.structs.replace(before, rates=before.rates | {before.best: mean}, unsorted=unsorted)
 
 
 def measure(question: Question) -> Ceiling:
@@ -90,16 +100,22 @@ def measure(question: Question) -> Ceiling:
         for first in range(0, len(rows), size):
             embed(rows[first : first + size])
 
+    def as_they_come(size: int, texts: list[str]) -> None:
+        for first in range(0, len(texts), size):
+            embed(encode(texts[first : first + size]))
+
+    def rate(run: Callable[[int, list[str]], None], size: int) -> float:
+        run(size, question.texts[: 2 * size])
+        began = time.perf_counter()
+        run(size, question.texts)
+        return len(question.texts) / (time.perf_counter() - began)
+
     with torch.inference_mode():
         sample = {number: embed(encode([question.texts[number]]))[0].tolist() for number in question.sample}
-        rates = {}
-        for size in question.sizes:
-            all_texts(size, question.texts[: 2 * size])
-            began = time.perf_counter()
-            all_texts(size, question.texts)
-            rates[size] = len(question.texts) / (time.perf_counter() - began)
+        rates = {size: rate(all_texts, size) for size in question.sizes}
+        unsorted = {size: rate(as_they_come, size) for size in question.unsorted}
         tokens = sum(len(row["input_ids"]) for row in encode(question.texts))
-    return Ceiling(torch.get_num_threads(), rates, tokens, sample)
+    return Ceiling(torch.get_num_threads(), rates, tokens, sample, unsorted)
 
 
 if __name__ == "__main__":

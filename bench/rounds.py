@@ -5,6 +5,7 @@ import sys
 import msgspec
 
 from bench import ceiling, load, stack
+from bench.allowed import UNSORTED
 from bench.ceiling import Ceiling
 from bench.plan import Load, Plan
 from bench.serving import Served, bodies, compare, measure
@@ -54,7 +55,7 @@ def one_round(size: Size) -> Round:
     plan = Plan(0, "", 1, size.seconds, [], "", warm_up=size.warm_up)
     quickly = msgspec.structs.replace(plan, seconds=size.echo_seconds)
     _say("the ceiling")
-    best = ceiling.run(texts, sample)
+    best = ceiling.run(texts, sample, UNSORTED)
     _say("a stack")
     with stack.running() as running:
         served = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from bench.allowed import UNSORTED, Allowed, allowed, best_up_to
 from bench.ceiling import SIZES
 from bench.plan import Load
 from bench.rounds import CLIENTS, ECHO_CLIENTS, LIST, Round
@@ -32,6 +33,8 @@ class Summary(msgspec.Struct):
     ceiling: Spread
     sizes: dict[int, Spread]
     """Batch size -> texts per second of the offline runs."""
+    unsorted: dict[int, Spread]
+    """The same without sorting."""
     served: list[Row]
     overhead: list[Row]
 
@@ -44,6 +47,7 @@ def summarize(rounds: list[Round]) -> Summary:
         threads=rounds[0].ceiling.threads,
         ceiling=over(lambda each: each.ceiling.rate),
         sizes={size: spread(each.ceiling.rates[size] for each in rounds) for size in SIZES},
+        unsorted={size: spread(each.ceiling.unsorted[size] for each in rounds) for size in UNSORTED},
         served=[_row(str(clients), [served(each, clients) for each in rounds]) for clients in CLIENTS],
         overhead=[
             *(_row(str(clients), [_echo(each, clients) for each in rounds]) for clients in ECHO_CLIENTS),
@@ -58,8 +62,19 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def served(each: Round, clients: int) -> dict[str, float]:
+    """Returns the figures of one measurement beside the ceiling and beside what so many clients allow."""
     one = each.served[clients]
-    return _figures(one) | {"ratio": one.rate / each.ceiling.rate}
+    same, best = allowed(clients, each.ceiling), best_up_to(clients, each.ceiling)
+    figures = _figures(one) | {"ratio": one.rate / each.ceiling.rate}
+    return figures | _offline("allowed", one, same) | _offline("best", one, best)
+
+
+def _offline(name: str, one: Served, offline: Allowed) -> dict[str, float]:
+    return {
+        f"{name} size": offline.size,
+        f"{name} rate": offline.rate,
+        f"{name} ratio": one.rate / offline.rate,
+    }
 
 
 def _echo(each: Round, clients: int) -> dict[str, float]:

@@ -21,11 +21,13 @@ def _head(machine: dict[str, str], rounds: int) -> list[str]:
 
 
 def _ceiling(summary: Summary) -> list[str]:
+    unsorted = summary.unsorted.items()
     return [
         f"OFFLINE: all-MiniLM-L6-v2, mean pooling, fp32, {summary.threads} threads, sorted by length",
         "batch size " + "".join(f"{size:>16}" for size in summary.sizes),
         "texts/s    " + "".join(f"{rate(figure):>16}" for figure in summary.sizes.values()),
         f"ceiling    {rate(summary.ceiling):>16}",
+        "unsorted   " + "".join(f"{f'{size}: {figure.median:.0f}':>11}" for size, figure in unsorted),
         "",
     ]
 
@@ -41,7 +43,25 @@ def _served(summary: Summary) -> list[str]:
             + f"  {row.figures['mixture'].median:7.2f}"
             for row in summary.served
         ),
+        "",
+        *_allowed(summary.served),
         *_costs(summary.served),
+    ]
+
+
+def _allowed(rows: list[Row]) -> list[str]:
+    """Formats each number of clients beside the unsorted offline rate that so many allow."""
+    return [
+        "BESIDE WHAT SO MANY CLIENTS ALLOW: offline, unsorted, batches of half as many texts (half travel)",
+        f"{'clients':13}{'batch':>7}{'offline/s':>20}{'served / that':>20}"
+        f"{'best size up to it':>20}{'served / that':>20}",
+        *(
+            f"{row.name:13}{row.figures['allowed size'].median:7.0f}"
+            f"{rate(row.figures['allowed rate']):>20}{percent(row.figures['allowed ratio']):>20}"
+            f"{row.figures['best size'].median:20.0f}{percent(row.figures['best ratio']):>20}"
+            for row in rows
+        ),
+        "",
     ]
 
 

@@ -16,7 +16,8 @@ import msgspec
 from bench import machine
 from bench.errors import BenchError
 from bench.peers import batchline, environments, picture, table
-from bench.peers.catalogue import PEERS, Peer
+from bench.peers.catalogue import PEERS
+from bench.peers.peer import Peer
 from bench.peers.rounds import FULL, QUICK, Round, Size, one_round
 from bench.peers.summary import summarize
 

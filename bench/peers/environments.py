@@ -6,15 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.peers.catalogue import Peer
+from bench.peers.peer import Peer
 
 INSTALL_TIMEOUT = 900.0
 """Most seconds to create one."""
 
 ALWAYS = ("torch", "transformers")
+
+ADDITIONS = "additions-"
+"""Start of the name of a file of requirements that are added to Batchline's environment."""
+
+PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 VERSIONS = """\
 import importlib.metadata, json, platform, sys
@@ -27,11 +33,20 @@ def python_of(peer: Peer, folder: Path) -> Path:
     """Returns the peer's interpreter; creates its environment in `folder` if needed. Raises BenchError."""
     if peer.requirements is None:
         return Path(sys.executable)
-    home = folder / peer.name
+    return environment(peer.name, peer.requirements, folder)
+
+
+def environment(name: str, requirements: Path, folder: Path) -> Path:
+    """Returns the interpreter of an environment in `folder`; creates it if needed. Raises BenchError.
+
+    `additions-...` are installed as they are, and everything else is imported from Batchline's environment:
+    torch alone is about a gigabyte.
+    """
+    home = folder / name
     python, stamp = home / "bin" / "python", home / ".installed"
-    wanted = fingerprint(peer.requirements)
+    wanted = fingerprint(requirements)
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
-        _make(home, python, peer.requirements)
+        _make(home, python, requirements)
         stamp.write_text(wanted, encoding="utf-8")  # last, so that an interrupted installation is repeated
     return python
 
@@ -50,6 +65,11 @@ def _make(home: Path, python: Path, requirements: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(home)], 120)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    if requirements.name.startswith(ADDITIONS):
+        _run([*pip, "--no-deps", "-r", str(requirements)], INSTALL_TIMEOUT)
+        packages = Path(_run([str(python), "-c", PACKAGES], 60).strip())
+        (packages / "batchline.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+        return
     if index := os.environ.get("TORCH_INDEX_URL"):  # like in install.py
         _run([*pip, "--no-deps", "--index-url", index, _pin(requirements, "torch")], INSTALL_TIMEOUT)
     _run([*pip, "-r", str(requirements)], INSTALL_TIMEOUT)

@@ -1,16 +1,19 @@
 """One measurement of one peer: starts its server, runs the load, compares the answers, ends the server."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import msgspec
 
 from bench import load
 from bench.errors import BenchError
-from bench.peers.catalogue import Peer, Setting
-from bench.peers.process import serving, wait_for
+from bench.peers.peer import Peer, Setting
+from bench.peers.process import last_line, serving, wait_for
 from bench.plan import Load, Plan
 from bench.serving import COSINE, cosine
+from tests import valkey
 from tests.valkey import free_port
 
 READY = 120.0
@@ -106,8 +109,22 @@ def _loaded(peer: Peer, setting: Setting, python: Path, model: str, plan: Plan, 
     }
     full_plan = msgspec.structs.replace(plan, port=port)
     command = peer.command(python, port, model, setting)
-    with serving(command, environment, log) as process:
-        wait_for(process, lambda: _answers(full_plan), log, READY)
+    with ExitStack() as exits:
+        if peer.stores:
+            folder = exits.enter_context(TemporaryDirectory())
+            environment["PEER_REDIS"] = exits.enter_context(valkey.running(Path(folder))).url()
+        worker, told = None, log.with_suffix(".worker.log")
+        if peer.worker is not None:
+            given = peer.worker(python, port, model, setting)
+            worker = exits.enter_context(serving(given, environment, told))
+
+        def answers() -> bool:
+            if worker is not None and worker.poll() is not None:
+                raise BenchError(f"its worker ended with status {worker.returncode}: {last_line(told)}")
+            return _answers(full_plan)
+
+        process = exits.enter_context(serving(command, environment, log))
+        wait_for(process, answers, log, READY)
         return load.run(full_plan)
 
 

@@ -11,9 +11,10 @@ import msgspec
 
 from bench import ceiling
 from bench.ceiling import Ceiling
+from bench.errors import BenchError
 from bench.peers import batchline
-from bench.peers.catalogue import Peer, Setting, for_infinity
 from bench.peers.measuring import Measured, echoes, embeddings
+from bench.peers.peer import Peer, Setting
 from bench.plan import Plan
 from bench.texts import make_texts
 
@@ -63,13 +64,18 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
 
     with TemporaryDirectory() as folder:
         model = ceiling.model_folder()
-        models = {"infinity": for_infinity(model, Path(folder))}
+        models: dict[str, Path] = {}
 
         def measure_peer(peer: Peer, setting: Setting) -> None:
             name = f"{peer.name} {setting.name(peer.unit)}"
             _say(name)
             log = logs / f"{name}.log"
-            source = models.get(peer.name, model)
+            try:
+                source = models.get(peer.name) or prepared(peer, model, Path(folder))
+            except BenchError as error:
+                served.append(Measured(peer.name, setting, problem=str(error)))
+                return
+            models[peer.name] = source
             served.append(embeddings(peer, setting, pythons[peer], source, texts, plan, best.sample, log))
 
         def measure_echo(peer: Peer) -> None:
@@ -92,6 +98,11 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
     best = ceiling.again(texts, best)
     _say("done\n")
     return Round(best, served, echoed)
+
+
+def prepared(peer: Peer, model: Path, folder: Path) -> Path:
+    """Returns the model's folder as the peer needs it. Raises BenchError."""
+    return peer.prepare(model, folder / peer.name) if peer.prepare else model
 
 
 def settings_for(peer: Peer, before: Sequence[Round]) -> list[Setting]:

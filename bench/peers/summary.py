@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.peers import batchline
-from bench.peers.catalogue import Peer, Setting
 from bench.peers.measuring import Measured
+from bench.peers.peer import Peer, Setting
 from bench.peers.rounds import Round, fastest
 from bench.summary import Spread, spread
 
@@ -31,6 +31,8 @@ class Line(msgspec.Struct):
     rounds: int = 0
     problem: str = ""
     """The first problem in any round."""
+    stores: bool = False
+    """Whether its jobs are kept in Redis."""
 
 
 class Summary(msgspec.Struct):
@@ -55,13 +57,19 @@ def summarize(rounds: Sequence[Round], peers: Sequence[Peer], missing: dict[str,
             if setting is not None:
                 label = f"{word}, {setting.name(peer.unit)}"
                 served.append(_line(rounds, "served", peer.name, label, setting))
-    echoing = [(batchline.NAME, None)] + [(peer.name, peer.echo_setting) for peer in peers if peer.echo_path]
+    echoing: list[tuple[str, Setting | None, bool]] = [(batchline.NAME, None, True)]
+    echoing += [(peer.name, peer.echo_setting, peer.stores) for peer in peers if peer.echo_path]
     return Summary(
         threads=rounds[0].ceiling.threads,
         ceiling=spread(each.ceiling.rate for each in rounds),
         served=_fastest_first(served),
         tried={peer.name: _tried(peer, rounds[0]) for peer in peers},
-        echoed=_fastest_first([_line(rounds, "echoed", name, "", setting) for name, setting in echoing]),
+        echoed=_fastest_first(
+            [
+                msgspec.structs.replace(_line(rounds, "echoed", name, "", setting), stores=stores)
+                for name, setting, stores in echoing
+            ]
+        ),
         missing=missing,
     )
 

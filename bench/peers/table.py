@@ -51,7 +51,7 @@ def _row(name: str, line: Line, ratio: str) -> list[str]:
 
 def _tried(summary: Summary) -> list[str]:
     lines = [
-        f"{name:12}" + "  ".join(f"{setting}: {rate:.0f}" for setting, rate in rates.items())
+        f"{name:16}" + "  ".join(f"{setting}: {rate:.0f}" for setting, rate in rates.items())
         for name, rates in summary.tried.items()
         if rates
     ]
@@ -60,16 +60,20 @@ def _tried(summary: Summary) -> list[str]:
 
 def _echoed(summary: Summary) -> list[str]:
     return [
-        f"ECHO: a model that computes nothing, {CLIENTS} clients; only Batchline stores its jobs",
+        f"ECHO: a model that computes nothing, {CLIENTS} clients",
         f"{'':46}{'requests/s':>16}{'Batchline: times':>19}   p50    p99 ms",
-        *(line for each in summary.echoed for line in _row(each.name, each, "")),
+        *(line for each in summary.echoed if not each.stores for line in _row(each.name, each, "")),
+        "",
+        f"DURABLE JOBS: the same; jobs are kept in Valkey with an append-only file, {CLIENTS} clients",
+        f"{'':46}{'jobs/s':>16}{'Batchline: times':>19}   p50    p99 ms",
+        *(line for each in summary.echoed if each.stores for line in _row(each.name, each, "")),
         "",
     ]
 
 
 def _versions(versions: dict[str, dict[str, str]]) -> list[str]:
     lines = [
-        f"{name:12}" + ", ".join(f"{package} {version}" for package, version in versions.items())
+        f"{name:16}" + ", ".join(f"{package} {version}" for package, version in versions.items())
         for name, versions in versions.items()
     ]
     return ["VERSIONS", *lines]

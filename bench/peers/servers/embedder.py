@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 PORT = int(os.environ.get("PEER_PORT", "0"))
+REDIS = os.environ.get("PEER_REDIS", "redis://127.0.0.1:6379")
 MODEL = os.environ.get("PEER_MODEL", "")
 SIZE = int(os.environ.get("PEER_SIZE", "1"))
 WAIT = float(os.environ.get("PEER_WAIT", "0"))

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from bench.ceiling import Ceiling
-from bench.peers.catalogue import Peer, Setting
 from bench.peers.measuring import Measured
+from bench.peers.peer import Peer, Setting
 from bench.peers.rounds import Round
 from bench.plan import Load
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.peers import catalogue, environments
+from bench.peers import environments, infinity, peer
 from bench.peers.__main__ import prepare
-from bench.peers.catalogue import PEERS, Peer
+from bench.peers.catalogue import PEERS
+from bench.peers.peer import SERVERS, Peer
 from tests.bench.peers.peers import PEER
 from tests.processes import ROOT
 
@@ -20,29 +21,40 @@ def pins(file: Path) -> dict[str, str]:
     return {name: version for name, _, version in (line.partition("==") for line in lines)}
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_a_peer_runs_the_model_with_the_same_torch(peer: Peer) -> None:
-    if peer.requirements is None:  # it runs in Batchline's own environment
-        assert peer.name == "fastapi"
+def own_environment(contender: Peer) -> bool:
+    """Whether it runs in Batchline's own environment, or in one that adds to it."""
+    file = contender.requirements
+    return file is None or file.name.startswith(environments.ADDITIONS)
+
+
+@pytest.mark.parametrize("contender", PEERS, ids=lambda contender: contender.name)
+def test_a_peer_runs_the_model_with_the_same_torch(contender: Peer) -> None:
+    if contender.requirements is None:
+        assert contender.name in ("fastapi", "fastapi-arq")
         return
-    wanted, own = pins(peer.requirements), pins(ROOT / "constraints.txt")
+    wanted, own = pins(contender.requirements), pins(ROOT / "constraints.txt")
+    if own_environment(contender):
+        assert "torch" not in wanted
+        return
     assert wanted["torch"] == own["torch"]
-    if peer.name != "infinity":  # its sentence-transformers needs an older one
+    if contender.name != "infinity":  # its sentence-transformers needs an older one
         assert wanted["transformers"] == own["transformers"]
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_a_peers_server_is_there(peer: Peer) -> None:
-    command = peer.command(Path("python"), 1, "model", peer.shipped)
-    modules = [part.partition(":")[0] for part in command if part.startswith(catalogue.SERVERS)]
-    assert all((ROOT / f"{name.replace('.', '/')}.py").exists() for name in modules)
-    assert modules or peer.name == "infinity"  # which is a server by itself
+@pytest.mark.parametrize("contender", PEERS, ids=lambda contender: contender.name)
+def test_a_peers_server_is_there(contender: Peer) -> None:
+    commands = [given for given in (contender.command, contender.worker) if given is not None]
+    for command in commands:
+        parts = command(Path("python"), 1, "model", contender.shipped)
+        modules = [part.partition(":")[0] for part in parts if part.startswith(SERVERS)]
+        assert all((ROOT / f"{name.replace('.', '/')}.py").exists() for name in modules)
+        assert modules or contender.name.startswith("infinity")  # which is a server by itself
 
 
 def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_are_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "REQUIREMENTS", tmp_path)
+    monkeypatch.setattr(peer, "REQUIREMENTS", tmp_path)
     (tmp_path / "requirements-broken.txt").write_text("./there-is-no-such.whl\n")
     broken = dataclasses.replace(PEER, name="broken")
     pythons, versions, missing = prepare([broken, PEER], tmp_path / "venvs")
@@ -50,6 +62,27 @@ def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_are_measured
     assert set(versions["other"]) == {"python", "torch", "transformers"}
     assert list(missing) == ["broken"]
     assert "there-is-no-such.whl" in missing["broken"]
+
+
+def test_additions_are_installed_without_what_they_need_and_find_the_rest_in_batchlines_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], seconds: float) -> str:
+        ran.append(command)
+        if "venv" in command:
+            Path(command[-1]).mkdir(parents=True)
+        return str(tmp_path)
+
+    monkeypatch.setattr(environments, "_run", run)
+    monkeypatch.setenv("TORCH_INDEX_URL", "unused")
+    file = tmp_path / "additions-other.txt"
+    file.write_text("a==1")
+    environments.environment("other", file, tmp_path / "venvs")
+    [install] = [command for command in ran if "pip" in command]
+    assert install[-3:] == ["--no-deps", "-r", str(file)]
+    assert Path((tmp_path / "batchline.pth").read_text().strip()).joinpath("torch").exists()
 
 
 def test_an_environment_is_made_again_when_its_requirements_change(
@@ -61,7 +94,7 @@ def test_an_environment_is_made_again_when_its_requirements_change(
         made.append(home)
         home.mkdir(parents=True, exist_ok=True)
 
-    monkeypatch.setattr(catalogue, "REQUIREMENTS", tmp_path)
+    monkeypatch.setattr(peer, "REQUIREMENTS", tmp_path)
     monkeypatch.setattr(environments, "_make", make)
     file = tmp_path / "requirements-other.txt"
     for text, times in (("a==1", 1), ("a==1", 1), ("a==2", 2)):
@@ -77,7 +110,7 @@ def test_an_environment_that_was_interrupted_is_not_used(
         python.parent.mkdir(parents=True, exist_ok=True)
         raise BenchError("interrupted")
 
-    monkeypatch.setattr(catalogue, "REQUIREMENTS", tmp_path)
+    monkeypatch.setattr(peer, "REQUIREMENTS", tmp_path)
     monkeypatch.setattr(environments, "_make", fail)
     (tmp_path / "requirements-other.txt").write_text("a==1")
     for _ in range(2):
@@ -90,7 +123,7 @@ def test_infinity_cuts_texts_where_the_others_do(tmp_path: Path) -> None:
     (package / "1_Pooling").mkdir(parents=True)
     (package / "1_Pooling" / "config.json").write_text("{}")
     (package / "sentence_bert_config.json").write_text('{"max_seq_length": 256, "do_lower_case": false}')
-    copy = catalogue.for_infinity(package, tmp_path)
+    copy = infinity.for_infinity(package, tmp_path)
     assert (
         copy / "sentence_bert_config.json"
     ).read_text() == '{"max_seq_length": 512, "do_lower_case": false}'
@@ -98,7 +131,7 @@ def test_infinity_cuts_texts_where_the_others_do(tmp_path: Path) -> None:
     assert "256" in (package / "sentence_bert_config.json").read_text()
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_a_peer_is_tried_in_several_ways_each_with_a_name_of_its_own(peer: Peer) -> None:
-    names = [setting.name(peer.unit) for setting in peer.settings()]
+@pytest.mark.parametrize("contender", PEERS, ids=lambda contender: contender.name)
+def test_a_peer_is_tried_in_several_ways_each_with_a_name_of_its_own(contender: Peer) -> None:
+    names = [setting.name(contender.unit) for setting in contender.settings()]
     assert len(set(names)) == len(names) >= 3

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from bench.peers import measuring
-from bench.peers.catalogue import Setting
 from bench.peers.measuring import Measured, echoes, embeddings
+from bench.peers.peer import Setting
 from bench.peers.process import serving, wait_for
 from bench.plan import Plan
 from tests.bench.peers import server

@@ -3,8 +3,8 @@
 import pytest
 
 from bench.peers import batchline, picture, table
-from bench.peers.catalogue import Setting
 from bench.peers.measuring import Measured
+from bench.peers.peer import Setting
 from bench.peers.rounds import rotated, settings_for
 from bench.peers.summary import Line, Summary, summarize
 from tests.bench.peers.peers import PEER, a_round, measured

@@ -1,0 +1,78 @@
+"""`python -m bench.generation` (`make bench-generation`): text generation, offline and served.
+
+Prints a table and writes all figures to bench/out/generation.json. Every contender has one thread. The first
+run makes the model and the environment of `transformers serve` in bench/out.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from bench import machine
+from bench.errors import BenchError
+from bench.generation import serve, table
+from bench.generation.rounds import Round, one_round
+from bench.generation.summary import summarize
+from bench.generation.workload import FULL, QUICK, Size, make_workload
+
+OUT = Path(__file__).parents[1] / "out"
+
+
+def main() -> int:
+    size, with_serve = _arguments()
+    os.environ["OMP_NUM_THREADS"] = "1"  # all processes inherit it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like on Ctrl-C
+    began, about = time.monotonic(), machine.describe()
+    try:
+        interpreter, missing = _prepare() if with_serve else (None, {})
+        workload, rounds = make_workload(size), list[Round]()
+        for number in range(size.rounds):
+            print(f"round {number + 1} of {size.rounds}:", end="", file=sys.stderr)
+            rounds.append(one_round(workload, size, interpreter, OUT))
+    except BenchError as error:
+        print(f"\nbench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nbench: interrupted, nothing written", file=sys.stderr)
+        return 130
+    summary = summarize(rounds, workload, missing)
+    print("\n" + table.draw(summary, about, workload, size.rounds))
+    figures = {"machine": about, "size": size, "workload": workload, "summary": summary, "rounds": rounds}
+    encoded = msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n"
+    (OUT / "generation.json").write_bytes(encoded)
+    print(f"{time.monotonic() - began:.0f} s; all figures are in {OUT / 'generation.json'}")
+    return 0
+
+
+def _prepare() -> tuple[Path | None, dict[str, str]]:
+    """Returns the interpreter of `transformers serve`, or the reason why there is none."""
+    OUT.mkdir(exist_ok=True)
+    print(f"{serve.NAME}: environment .. ", end="", file=sys.stderr, flush=True)
+    try:
+        interpreter = serve.python(OUT)
+    except BenchError as error:
+        print(f"cannot be created: {error}", file=sys.stderr)
+        return None, {serve.NAME: f"its environment cannot be created: {error}"}
+    print("ready", file=sys.stderr)
+    return interpreter, {}
+
+
+def _arguments() -> tuple[Size, bool]:
+    parser = argparse.ArgumentParser(prog="python -m bench.generation", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round with half of the prompts")
+    parser.add_argument("--rounds", type=int, help="number of rounds (default: 3)")
+    parser.add_argument("--no-serve", action="store_true", help="do not measure `transformers serve`")
+    given = parser.parse_args()
+    size = QUICK if given.quick else FULL
+    if given.rounds:
+        size = msgspec.structs.replace(size, rounds=given.rounds)
+    return size, not given.no_serve
+
+
+if __name__ == "__main__":
+    sys.exit(main())
