@@ -72,7 +72,7 @@ test-shards: $(DEV_STAMP) ## run the tests of the queue and the fault tests with
 	@TEST_SHARDS=$(SHARDS) $(BIN)/python -m pytest $(PARALLEL) tests/jobs tests/faults $(ARGS)
 
 test-faults: $(DEV_STAMP) ## run the long forms of tests, and two minutes of `make soak`
-	@$(BIN)/python -m pytest --thorough tests/faults tests/examples/test_tasks.py $(ARGS)
+	@$(BIN)/python -m pytest --thorough -m thorough $(ARGS)
 	@$(BIN)/python -m tests.faults.soak --minutes 2
 
 soak: $(DEV_STAMP) ## run clients and inject all kinds of faults for MINUTES (5), with a report; SEED=n repeats the same faults

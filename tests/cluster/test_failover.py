@@ -57,7 +57,7 @@ class Killing:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("count", [800, pytest.param(2_000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [500, pytest.param(2_000, marks=pytest.mark.thorough)])
 async def test_jobs_while_primaries_are_killed(
     cluster: nodes.Cluster, tmp_path: Path, count: int, figure: Callable[[str], None]
 ) -> None:

@@ -96,7 +96,13 @@ async def submit_and_die(run: Scenario, text: str, **headers: str) -> tuple[str,
     return url, job.id
 
 
-@pytest.mark.parametrize("restarted", [False, True], ids=["elsewhere", "at the same port"])
+@pytest.mark.parametrize(
+    "restarted",
+    [
+        pytest.param(False, id="elsewhere", marks=pytest.mark.thorough),
+        pytest.param(True, id="at the same port"),
+    ],
+)
 async def test_the_api_dies_and_the_client_retries(tmp_path: Path, restarted: bool) -> None:
     async with scenario(tmp_path, **QUICK) as run:
         stack, clients = run.stack, run.clients

@@ -133,6 +133,7 @@ async def test_a_named_task_is_taken_and_the_folder_gives_the_name(tmp_path: Pat
         instance.clean_up()
 
 
+@pytest.mark.thorough  # the tests of the engine's pipelines load such folders too
 async def test_a_folder_of_sentence_transformers_makes_vectors(tmp_path: Path) -> None:
     folder = shutil.copytree(DEMO, tmp_path / "vectors")
     config = json.loads((folder / "config.json").read_text())

@@ -36,13 +36,14 @@ def read(parts: list[Part], spec: ModelSpec) -> Any:
     return values if many or isinstance(values[0], list) else values[0]  # a part is one input, also a list
 
 
-def text(part: Part, pointer: str) -> str:
-    """The part's text. Raises InvalidRequest."""
+def text(part: Part, pointer: str, model: str = "") -> str:
+    """The part's text. `model` expects it, if it belongs to an input. Raises InvalidRequest."""
     try:
         return part.data.decode()
     except UnicodeDecodeError:
+        who = f"model {model} expects no medium there" if model else "no medium is expected there"
         raise InvalidRequest(
-            f"{pointer[1:]}: the part is not UTF-8 text, and no medium is expected there", pointer=pointer
+            f"{pointer[1:]}: the part is not UTF-8 text, and {who}", pointer=pointer
         ) from None
 
 
@@ -83,10 +84,12 @@ def _value(part: Part, spec: ModelSpec, field: str | None, pointer: str) -> Any:
     kind = spec.definition.input
     if kind.is_medium(field):
         return (
-            part.data if part.is_file or part.content_type not in ("", "text/plain") else text(part, pointer)
+            part.data
+            if part.is_file or part.content_type not in ("", "text/plain")
+            else text(part, pointer, spec.name)
         )
     if part.content_type != JSON and not (field is None and kind.is_json):
-        return text(part, pointer)
+        return text(part, pointer, spec.name)
     check_input_json(part.data, spec, pointer)
     try:
         return msgspec.json.decode(part.data)

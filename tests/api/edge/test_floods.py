@@ -31,7 +31,10 @@ FLOATS = b'{"model":"shapes","inputs":[%b1]}' % ((b"[%b1]," % (b"1.5," * 10_000)
     tried="200 bodies",
 )
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("body", [LARGE, FLOATS], ids=["texts", "floats"])
+@pytest.mark.parametrize(
+    "body",
+    [pytest.param(LARGE, id="texts"), pytest.param(FLOATS, id="floats", marks=pytest.mark.thorough)],
+)
 async def test_a_flood_of_large_bodies_stays_within_the_memory_of_a_pod(
     tmp_path: Path, redis: ArqRedis, redis_url: str, body: bytes
 ) -> None:

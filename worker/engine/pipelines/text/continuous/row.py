@@ -29,6 +29,11 @@ class GenerationRow:
         return self.stream.tokens
 
     @property
+    def prompt_tokens(self) -> int:
+        """See `worker/engine/pipelines/continuous.py`."""
+        return len(self.prompt)
+
+    @property
     def end(self) -> int:
         """The most positions that it will have."""
         return len(self.prompt) + self.limit

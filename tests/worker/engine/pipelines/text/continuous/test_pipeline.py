@@ -51,6 +51,11 @@ def greedy(count: int) -> list[Request]:
     ]
 
 
+def test_a_row_counts_the_tokens_of_its_prompt(pipeline: ContinuousTextGeneration) -> None:
+    row = pipeline.row(LONG, {"max_new_tokens": 3})
+    assert row.prompt_tokens == len(pipeline.tokenizer(LONG)["input_ids"])
+
+
 @pytest.mark.parametrize("pipeline", MODELS, indirect=True)
 def test_every_row_is_continued_as_alone(
     request: pytest.FixtureRequest, pipeline: ContinuousTextGeneration, model_folder: ModelFolder
