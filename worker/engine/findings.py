@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "text" / "held_out.txt"
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key; to be increased when what is measured, or how, changes."""
 
 

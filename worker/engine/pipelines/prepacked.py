@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-_TYPES = (torch.float32, torch.bfloat16)
-
 
 class PrepackedLinear(nn.Module):
     """`nn.Linear` on [..., inputs] -> [..., outputs], for inference only.
@@ -29,10 +27,11 @@ class PrepackedLinear(nn.Module):
     @property
     def weight(self) -> torch.Tensor:
         """The weight, [outputs, inputs]."""
-        if self._plain is None:
-            assert self._packed is not None
-            self._plain = self._packed.to_dense()
+        packed = self._packed
+        if packed is not None:  # read once, because another thread may be here too
+            self._plain = packed.to_dense()
             self._packed = None  # last, because another thread may be in `forward`
+        assert self._plain is not None
         return self._plain
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -50,18 +49,21 @@ def prepack(model: Any) -> Any:
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return model
+    types = [torch.float32]
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():  # otherwise oneDNN refuses bfloat16
+        types.append(torch.bfloat16)
     used: dict[int, int] = {}
     for _, weight in model.named_parameters(remove_duplicate=False):
         used[weight.data_ptr()] = used.get(weight.data_ptr(), 0) + 1
-    _replace(model, used)
+    _replace(model, used, types)
     return model
 
 
-def _replace(module: nn.Module, used: dict[int, int]) -> None:
+def _replace(module: nn.Module, used: dict[int, int], types: list[torch.dtype]) -> None:
     for name, child in module.named_children():
         if type(child) is not nn.Linear:
-            _replace(child, used)
-        elif child.weight.dtype in _TYPES and used[child.weight.data_ptr()] == 1 and not _hooked(child):
+            _replace(child, used, types)
+        elif child.weight.dtype in types and used[child.weight.data_ptr()] == 1 and not _hooked(child):
             setattr(module, name, PrepackedLinear(child))
 
 

@@ -218,7 +218,7 @@ def test_values_with_an_index_are_several_inputs() -> None:
         (["inputs.image"], "question is missing", "/inputs"),
         (
             ["inputs.picture", "inputs.question"],
-            "picture: the part is not UTF-8 text, and no medium",
+            "picture: the part is not UTF-8 text, and model .* expects no medium",
             "/inputs/picture",
         ),
         (["inputs.0.image", "inputs.question"], "inputs.0.NAME", "/inputs"),

@@ -56,6 +56,35 @@ def test_a_weight_is_read_while_other_threads_compute() -> None:
             assert all(torch.allclose(one.result(), expected, atol=1e-5) for one in running)
 
 
+@pytest.mark.parametrize("after", ["_packed", "_plain"])
+def test_two_threads_read_a_weight_at_once(after: str) -> None:
+    class Interrupted(PrepackedLinear):
+        """Another thread reads the weight as soon as this one has looked at an attribute."""
+
+        interrupted = False
+
+        def __getattribute__(self, name: str) -> Any:
+            value = super().__getattribute__(name)
+            if name == after and not self.interrupted:
+                self.interrupted = True
+                assert self.weight.shape == (33, 48)
+            return value
+
+    plain = nn.Linear(48, 33)
+    with torch.inference_mode():
+        packed = Interrupted(plain)
+        assert torch.equal(packed.weight, plain.weight)
+        assert packed.interrupted
+
+
+def test_bfloat16_stays_plain_where_onednn_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    model = nn.ModuleList([nn.Linear(48, 33), nn.Linear(48, 33).bfloat16()])
+    with torch.inference_mode():
+        prepack(model)
+    assert [type(one) for one in model] == [PrepackedLinear, nn.Linear]
+
+
 def test_shared_weights_and_subclasses_stay_plain() -> None:
     class Own(nn.Linear):
         pass
