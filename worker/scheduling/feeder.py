@@ -75,26 +75,14 @@ class Feeder(FeederBase):
             behind.recalled = True
             self.engine.withdraw()
 
-    async def _feed(self) -> None:
-        while True:
-            self._wake.clear()
-            if self._sent and self._sent[0].answered.done():
-                sent = self._sent.popleft()
-                await charging_on_error(sent.batch, self._handle_reply(sent))
-            elif self._stopped.is_set() and not self._sent:
-                return
-            elif self.engine.dead and not self._sent:
-                await self._restart_dead_engine()
-            elif self.engine.recycling.due and not self._sent:
-                await self._restart(self.engine.recycling.due)
-            elif trial := self._next():
-                await charging_on_error(trial.batch, self._send(trial))
-            else:
-                await self._wake.wait()
+    async def _handle_answer(self) -> bool:
+        if not (self._sent and self._sent[0].answered.done()):
+            return False
+        sent = self._sent.popleft()
+        await charging_on_error(sent.batch, self._handle_reply(sent))
+        return True
 
     def _next(self) -> Trial | None:
-        if self._stopped.is_set() or not self.engine.connected or self.engine.recycling.due:
-            return None
         if len(self._sent) == 2:
             return None
         if not self._sent:

@@ -18,6 +18,7 @@ from worker.engine.protocol import Raised
 from worker.leases.leased_job import Batch
 from worker.loops import unless
 from worker.scheduling.isolation import Isolation, Trial, Verdicts
+from worker.scheduling.sent_batch import charging_on_error
 from worker.scheduling.window import BatchResult, Window
 from worker.supervisor.engine import Engine, EngineDied, EngineLost
 from worker.supervisor.restarts import MAX_FAILURES
@@ -86,9 +87,37 @@ class FeederBase(ABC):
             self._log.exception("internal error while feeding the engine")
             raise EngineLost(f"internal error in its worker: {type(error).__name__}: {error}") from error
 
-    @abstractmethod
     async def _feed(self) -> None:
-        """Feeds the engine until `stop`."""
+        while True:
+            self._wake.clear()
+            if await self._handle_answer():
+                continue
+            if self._stopped.is_set() and not self._sent:
+                return
+            if self.engine.dead and not self._sent:
+                await self._restart_dead_engine()
+            elif self.engine.recycling.due and not self._sent:
+                await self._restart(self.engine.recycling.due)
+            elif self._accepts() and (trial := self._next()):
+                await charging_on_error(trial.batch, self._send(trial))
+            else:
+                await self._wake.wait()
+
+    def _accepts(self) -> bool:
+        """Whether the engine may be given more at all."""
+        return not (self._stopped.is_set() or self.engine.recycling.due) and self.engine.connected
+
+    @abstractmethod
+    async def _handle_answer(self) -> bool:
+        """Handles one answer of the engine; returns whether there was one."""
+
+    @abstractmethod
+    def _next(self) -> Trial | None:
+        """Takes what is to be sent now; None: nothing yet."""
+
+    @abstractmethod
+    async def _send(self, trial: Trial) -> None:
+        """Sends it to the engine."""
 
     @abstractmethod
     def _recall_waiting(self) -> None:

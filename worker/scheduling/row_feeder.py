@@ -99,33 +99,22 @@ class RowFeeder(FeederBase):
 
     async def _feed(self) -> None:
         try:
-            await self._feed_rows()
+            await super()._feed()
         finally:
             for row in self._sent.values():
                 row.end()
 
-    async def _feed_rows(self) -> None:
-        while True:
-            self._wake.clear()
-            if self._replies:
-                row, reply = self._replies.popleft()
-                await charging_on_error([row.item], self._handle(row, reply))
-            elif self._victims:
-                self._judge()
-            elif self._stopped.is_set() and not self._sent:
-                return
-            elif self.engine.dead and not self._sent:
-                await self._restart_dead_engine()
-            elif self.engine.recycling.due and not self._sent:
-                await self._restart(self.engine.recycling.due)
-            elif trial := self._next():
-                await charging_on_error(trial.batch, self._send(trial))
-            else:
-                await self._wake.wait()
+    async def _handle_answer(self) -> bool:
+        if self._replies:
+            row, reply = self._replies.popleft()
+            await charging_on_error([row.item], self._handle(row, reply))
+        elif self._victims:
+            self._judge()
+        else:
+            return False
+        return True
 
     def _next(self) -> Trial | None:
-        if self._stopped.is_set() or not self.engine.connected or self.engine.recycling.due:
-            return None
         if len(self._sent) >= self._places:
             self._batch_needed.clear()
             return None
