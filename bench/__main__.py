@@ -5,7 +5,6 @@ Prints a table; writes all figures to bench/out/bench.json and a chart to bench/
 
 import argparse
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bench import machine, picture, table
-from bench.errors import BenchError
+from bench.command import exit_status
 from bench.rounds import FULL, QUICK, Size, one_round
 from bench.summary import summarize
 
@@ -22,19 +21,15 @@ OUT = Path(__file__).parent / "out"
 
 def main() -> int:
     size = _arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like on Ctrl-C
+    return exit_status(lambda: _measure(size))
+
+
+def _measure(size: Size) -> None:
     began, about = time.monotonic(), machine.describe()
-    try:
-        rounds = []
-        for number in range(size.rounds):
-            print(f"round {number + 1} of {size.rounds}:", end="", file=sys.stderr)
-            rounds.append(one_round(size))
-    except BenchError as error:
-        print(f"\nbench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nbench: interrupted, nothing written", file=sys.stderr)
-        return 130
+    rounds = []
+    for number in range(size.rounds):
+        print(f"round {number + 1} of {size.rounds}:", end="", file=sys.stderr)
+        rounds.append(one_round(size))
     summary = summarize(rounds)
     print("\n" + table.draw(summary, about, size.rounds))
     OUT.mkdir(exist_ok=True)
@@ -44,7 +39,6 @@ def main() -> int:
     print(
         f"{time.monotonic() - began:.0f} s; all figures are in {OUT / 'bench.json'}, a picture in bench.svg"
     )
-    return 0
 
 
 def _arguments() -> Size:

@@ -5,6 +5,7 @@ An image classifier (ViT-Tiny), MiniLM and one step of a small Llama, with one t
 
 import argparse
 import copy
+import itertools
 import statistics
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench import machine
-from bench.errors import BenchError
+from bench.command import exit_status
 from bench.media import models
 
 SIZES = (1, 4, 16)
@@ -24,33 +25,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.linears", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="passes of each kind")
     given = parser.parse_args()
+    return exit_status(lambda: _measure(given.rounds))
+
+
+def _measure(rounds: int) -> None:
     import torch
 
     from worker.engine.pipelines.prepacked import prepack
 
     about, threads = machine.describe(), torch.get_num_threads()
-    print(f"{about['cpu']}, {about['cores']} cores; milliseconds of a pass, medians of {given.rounds}")
+    print(f"{about['cpu']}, {about['cores']} cores; milliseconds of a pass, medians of {rounds}")
     print(_line("model", "type", "threads", "batch", "plain", "packed", "ratio", "difference"))
-    try:
-        for name, dtype, model, inputs in _subjects():
-            packed = prepack(copy.deepcopy(model))
-            for count in sorted({1, threads}):
-                torch.set_num_threads(count)
-                for size in SIZES:
-                    batch = inputs(size)
-                    plain_ms, packed_ms, ratio = _race(model, packed, batch, given.rounds)
-                    difference = (model(**batch)[0].float() - packed(**batch)[0].float()).abs().max()
-                    figures = [
-                        f"{plain_ms:.2f}",
-                        f"{packed_ms:.2f}",
-                        f"{ratio:.2f}",
-                        f"{float(difference):.1e}",
-                    ]
-                    print(_line(name, dtype, count, size, *figures), flush=True)
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    for name, dtype, model, inputs in _subjects():
+        packed = prepack(copy.deepcopy(model))
+        for count, size in itertools.product(sorted({1, threads}), SIZES):
+            torch.set_num_threads(count)
+            batch = inputs(size)
+            plain_ms, packed_ms, ratio = _race(model, packed, batch, rounds)
+            difference = float((model(**batch)[0].float() - packed(**batch)[0].float()).abs().max())
+            figures = [f"{plain_ms:.2f}", f"{packed_ms:.2f}", f"{ratio:.2f}", f"{difference:.1e}"]
+            print(_line(name, dtype, count, size, *figures), flush=True)
 
 
 def _line(*cells: object) -> str:

@@ -6,7 +6,6 @@ run makes the model and the environment of `transformers serve` in bench/out.
 
 import argparse
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from bench import machine
+from bench.command import exit_status
 from bench.errors import BenchError
 from bench.generation import serve, table
 from bench.generation.rounds import Round, one_round
@@ -26,27 +26,22 @@ OUT = Path(__file__).parents[1] / "out"
 def main() -> int:
     size, with_serve = _arguments()
     os.environ["OMP_NUM_THREADS"] = "1"  # all processes inherit it
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like on Ctrl-C
+    return exit_status(lambda: _measure(size, with_serve))
+
+
+def _measure(size: Size, with_serve: bool) -> None:
     began, about = time.monotonic(), machine.describe()
-    try:
-        interpreter, missing = _prepare() if with_serve else (None, {})
-        workload, rounds = make_workload(size), list[Round]()
-        for number in range(size.rounds):
-            print(f"round {number + 1} of {size.rounds}:", end="", file=sys.stderr)
-            rounds.append(one_round(workload, size, interpreter, OUT))
-    except BenchError as error:
-        print(f"\nbench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nbench: interrupted, nothing written", file=sys.stderr)
-        return 130
+    interpreter, missing = _prepare() if with_serve else (None, {})
+    workload, rounds = make_workload(size), list[Round]()
+    for number in range(size.rounds):
+        print(f"round {number + 1} of {size.rounds}:", end="", file=sys.stderr)
+        rounds.append(one_round(workload, size, interpreter, OUT))
     summary = summarize(rounds, workload, missing)
     print("\n" + table.draw(summary, about, workload, size.rounds))
     figures = {"machine": about, "size": size, "workload": workload, "summary": summary, "rounds": rounds}
     encoded = msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n"
     (OUT / "generation.json").write_bytes(encoded)
     print(f"{time.monotonic() - began:.0f} s; all figures are in {OUT / 'generation.json'}")
-    return 0
 
 
 def _prepare() -> tuple[Path | None, dict[str, str]]:

@@ -5,7 +5,6 @@ same machine. The first run makes the models and the peers' environments in benc
 """
 
 import argparse
-import signal
 import statistics
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench import machine
-from bench.errors import BenchError
+from bench.command import exit_status
 from bench.media import offline, peers, samples, served
 from bench.media.peers import CONTENDERS
 from bench.plan import Plan
@@ -30,25 +29,20 @@ def main() -> int:
     parser.add_argument("--only", choices=["photo", "speech"], help="measure only one of the models")
     parser.add_argument("--no-peers", action="store_true", help="do not measure the peers")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return exit_status(lambda: _measure(given))
+
+
+def _measure(given: argparse.Namespace) -> None:
     about = machine.describe()
     plan = Plan(0, "", CLIENTS, given.seconds, [], "", warm_up=2.0, patience=120.0, limit=300.0)
     figures: dict[str, Any] = {"machine": about}
-    try:
-        if given.only != "speech":
-            figures["photo"] = _photos(given.rounds, plan, with_peers=not given.no_peers)
-        if given.only != "photo":
-            figures["speech"] = _speech(given.rounds, plan)
-    except BenchError as error:
-        print(f"\nbench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nbench: interrupted, nothing written", file=sys.stderr)
-        return 130
+    if given.only != "speech":
+        figures["photo"] = _photos(given.rounds, plan, with_peers=not given.no_peers)
+    if given.only != "photo":
+        figures["speech"] = _speech(given.rounds, plan)
     OUT.mkdir(exist_ok=True)
     (OUT / "media.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     print(f"{about['cpu']}, {about['cores']} cores; all figures are in {OUT / 'media.json'}")
-    return 0
 
 
 def _photos(rounds: int, plan: Plan, *, with_peers: bool) -> dict[str, list[float]]:

@@ -6,7 +6,6 @@ creates the peers' environments in bench/out/venvs; the output of their servers 
 
 import argparse
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from bench import machine
+from bench.command import exit_status
 from bench.errors import BenchError
 from bench.peers import batchline, environments, picture, table
 from bench.peers.catalogue import PEERS
@@ -26,18 +26,14 @@ OUT = Path(__file__).parent.parent / "out"
 
 def main() -> int:
     size, peers = _arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop like on Ctrl-C
+    return exit_status(lambda: _measure(size, peers))
+
+
+def _measure(size: Size, peers: list[Peer]) -> None:
     began = time.monotonic()
-    try:
-        pythons, versions, missing = prepare(peers, OUT / "venvs")
-        about = machine.describe()
-        rounds = _rounds(size, pythons)
-    except BenchError as error:
-        print(f"\nbench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nbench: interrupted, nothing written", file=sys.stderr)
-        return 130
+    pythons, versions, missing = prepare(peers, OUT / "venvs")
+    about = machine.describe()
+    rounds = _rounds(size, pythons)
     summary = summarize(rounds, list(pythons), missing)
     versions[batchline.NAME] = {name: about[name] for name in ("python", "torch", "transformers", "valkey")}
     print("\n" + table.draw(summary, about, versions, size.rounds))
@@ -46,7 +42,6 @@ def main() -> int:
     (OUT / "peers.svg").write_text(picture.draw(summary, about), encoding="utf-8")
     passed = time.monotonic() - began
     print(f"{passed:.0f} s; all figures are in {OUT / 'peers.json'}, a picture in peers.svg")
-    return 0
 
 
 def prepare(

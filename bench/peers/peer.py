@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from bench.peers import answers
+
 SERVERS = "bench.peers.servers"
 REQUIREMENTS = Path(__file__).parent
 
@@ -45,9 +47,10 @@ class Peer:
     """Other settings to try; the fastest counts."""
     command: Command
     path: str
-    body: Callable[[str], object]
-    contains: str
-    embedding: Callable[[bytes | str], list[float]]
+    body: Callable[[str], object] = answers.text
+    contains: str = '"embedding"'
+    embedding: Callable[[bytes | str], list[float]] = answers.embedding
+    """The request for one text, what an answer contains, and its vector."""
     echo_path: str | None = None
     echo_contains: str = ""
     echo_setting: Setting = ECHO

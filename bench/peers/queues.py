@@ -6,7 +6,6 @@ for, so that a request is one job for every peer. In Celery's default a job is l
 
 from pathlib import Path
 
-from bench.peers import answers
 from bench.peers.peer import SERVERS, Peer, Setting, module
 
 OFTEN = 10.0
@@ -27,9 +26,6 @@ QUEUES = (
         command=module("arq_server"),
         worker=module("arq_worker"),
         path="/embed",
-        body=answers.text,
-        contains='"embedding"',
-        embedding=answers.embedding,
         echo_path="/echo",
         echo_contains='"text"',
         echo_setting=Setting(10, wait=OFTEN),
@@ -44,9 +40,6 @@ QUEUES = (
         command=module("celery_server"),
         worker=celery_worker,
         path="/embed",
-        body=answers.text,
-        contains='"embedding"',
-        embedding=answers.embedding,
         echo_path="/echo",
         echo_contains='"text"',
         echo_setting=Setting(2, wait=OFTEN),
