@@ -10,7 +10,8 @@ from bench.ceiling import Ceiling
 from bench.plan import Load, Plan
 from bench.serving import Served, bodies, compare, measure
 from bench.texts import make_texts
-from tests import processes, valkey
+from tests import processes
+from tests.ports import free_port
 
 CLIENTS = (1, 8, 64, 256)
 ECHO_CLIENTS = (1, 64)
@@ -66,7 +67,7 @@ def one_round(size: Size) -> Round:
             compare(served[clients].load.kept, best.sample)
         _say("the ceiling again")
         best = ceiling.again(texts, best)
-        port = valkey.free_port()
+        port = free_port()
         with processes.running("bench.plain", str(port)):
             stack.wait_until_listening(port, "/docs")
             echo, plain = {}, {}

@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from jobs.catalog import load_catalog
 from jobs.models import ModelSpec
 from tests import processes, valkey
+from tests.ports import free_port
 
 MODELS = """\
 [models.embed]
@@ -102,7 +103,7 @@ def running(
     and is the set of cores that it and its engines are bound to, or None.
     """
     models = models or MODELS.format(source=model_folder())
-    port = valkey.free_port()
+    port = free_port()
     with TemporaryDirectory() as name, valkey.running(Path(name)) as server, ExitStack() as exits:
         file = Path(name) / "models.toml"
         file.write_text(models, encoding="utf-8")

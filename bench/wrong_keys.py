@@ -30,6 +30,7 @@ from bench.arrivals import Arrivals, percentile
 from bench.errors import BenchError
 from jobs.access.api_key import new_secret
 from tests import processes, valkey
+from tests.ports import free_port
 
 RATE = 1_000
 """Other requests in a second."""
@@ -133,7 +134,7 @@ def _others(api: Api, beside: str, seconds: float) -> Arrivals:
 @contextmanager
 def running() -> Iterator[Api]:
     """One API process with keys, and its server."""
-    port, secret = valkey.free_port(), new_secret()
+    port, secret = free_port(), new_secret()
     with TemporaryDirectory() as name, valkey.running(Path(name)) as server:
         file = Path(name) / "models.toml"
         file.write_text(MODELS, encoding="utf-8")

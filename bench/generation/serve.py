@@ -15,7 +15,7 @@ from bench.generation.streams import Streams
 from bench.generation.workload import Size, Workload
 from bench.peers import environments
 from bench.peers.process import serving, wait_for
-from tests.valkey import free_port
+from tests.ports import free_port
 
 NAME = "transformers serve"
 REQUIREMENTS = Path(__file__).parent / "additions-transformers-serve.txt"

@@ -14,7 +14,7 @@ from bench.peers import environments
 from bench.peers.catalogue import PEERS
 from bench.peers.process import serving, wait_for
 from bench.plan import Load, Plan
-from tests.valkey import free_port
+from tests.ports import free_port
 
 READY = 120.0
 """Most seconds for starting and loading."""

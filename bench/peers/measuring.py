@@ -14,7 +14,7 @@ from bench.peers.process import last_line, serving, wait_for
 from bench.plan import Load, Plan
 from bench.serving import COSINE, cosine
 from tests import valkey
-from tests.valkey import free_port
+from tests.ports import free_port
 
 READY = 120.0
 """Most seconds for starting and loading."""

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import httpx
 
 from jobs.settings import MIB
-from tests import processes, valkey
+from tests import processes
 from tests.faults.hurried import command
+from tests.ports import free_port
 from tests.waiting import until
 
 
@@ -57,7 +58,7 @@ async def serving(
     """
     models_file, log = folder / "models.toml", folder / "log"
     models_file.write_text(models)
-    port = valkey.free_port()
+    port = free_port()
     own = {"redis_url": redis_url, "models_file": models_file, "port": port, **settings}
     module, *arguments = (
         ["api"] if files is None else ["tests.api.limited", str(files), *command(deadlines or {})[1:]]

@@ -16,6 +16,7 @@ from api.v1.problems import MEDIA_TYPE
 from jobs.problem_kinds import TYPE
 from tests import processes, valkey
 from tests.conftest import passing
+from tests.ports import free_port
 from tests.waiting import until
 
 PATIENCE = 10.0
@@ -74,7 +75,7 @@ def serving(folder: Path, models: str) -> Iterator[Api]:
     models_file, log = folder / "models.toml", folder / "log"
     models_file.write_text(models)
     with valkey.running(folder) as server, log.open("wb") as sink:
-        port = valkey.free_port()
+        port = free_port()
         own = {"redis_url": server.url(), "models_file": models_file, "port": port, "max_wait": 0.05}
         with processes.logging_to(sink, "api", **own), redis.Redis.from_url(server.url()) as ledger:
             asyncio.run(until(partial(processes.alive, f"http://127.0.0.1:{port}")))

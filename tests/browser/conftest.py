@@ -12,8 +12,9 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
 from jobs.settings import Settings
-from tests import processes, valkey
+from tests import processes
 from tests.browser import chromium
+from tests.ports import free_port
 from tests.waiting import until
 
 VIOLATIONS = """
@@ -33,7 +34,7 @@ class Site:
 
     def __init__(self, redis_url: str, folder: Path, others: Sequence[str] = ()) -> None:
         self.folder = folder
-        self.url = f"http://127.0.0.1:{(port := valkey.free_port())}"
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
         models = processes.write_models(folder, max_batch_items=1, batch_timeout=600.0)
         with models.open("a") as file:
             for name in others:

@@ -21,6 +21,7 @@ from jobs.settings import Settings
 from jobs.store.store import open_store
 from tests import processes, valkey
 from tests.browser import chromium
+from tests.ports import free_port
 from tests.waiting import until
 
 OUT = Path("screenshots")
@@ -60,10 +61,10 @@ I left before the end.
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         server = stack.enter_context(valkey.running(Path(folder)))
-        port = valkey.free_port()
+        port = free_port()
         settings = {"redis_url": server.url(), "port": port, "log_level": "warning"}
         stack.enter_context(processes.running("api", **settings))
-        secret, keyed_port = new_secret(), valkey.free_port()
+        secret, keyed_port = new_secret(), free_port()
         keyed = settings | {"port": keyed_port, "auth": "keys", "admin_key": secret}
         stack.enter_context(processes.running("api", **keyed))
         keyed_url = f"http://127.0.0.1:{keyed_port}"

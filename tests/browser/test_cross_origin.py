@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pytest
 from playwright.async_api import Browser
 
-from tests import processes, valkey
+from tests import processes
+from tests.ports import free_port
 from tests.waiting import until
 
 PAGE = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\nconnection: close\r\n\r\na page"
@@ -65,7 +66,7 @@ async def site() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def sites(redis_url: str, tmp_path: Path) -> AsyncIterator[Sites]:
-    port, models = valkey.free_port(), processes.write_models(tmp_path)
+    port, models = free_port(), processes.write_models(tmp_path)
     url = f"http://127.0.0.1:{port}"
     async with site() as allowed, site() as other:
         own = {"redis_url": redis_url, "port": port, "models_file": models, "cors_origins": allowed}

@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 
-from tests import processes, valkey
+from tests import processes
 from tests.cluster import nodes
 from tests.faults.clients import Clients
+from tests.ports import free_port
 from tests.waiting import until
 
 SHARDS = 6
@@ -40,7 +41,7 @@ class Deployment:
 
     async def start_api(self, **changed: object) -> str:
         """Starts an API process and waits until it answers; returns its base URL."""
-        url = f"http://127.0.0.1:{(port := valkey.free_port())}"
+        url = f"http://127.0.0.1:{(port := free_port())}"
         self.apis.append(self._start("api", port=port, **changed))
         await until(partial(processes.alive, url))
         self.clients.urls.append(url)

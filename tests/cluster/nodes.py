@@ -3,13 +3,11 @@
 Slots are moved with `CLUSTER MIGRATESLOTS`, which needs Valkey 9.
 """
 
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from redis.exceptions import RedisError
 
 from tests import valkey
 from tests.certificates import Certificates
+from tests.ports import free_port
 
 SLOTS = 16384
 
@@ -37,20 +36,6 @@ def moves_slots() -> bool:
     """Whether the server can move slots atomically."""
     told = subprocess.run([valkey.BINARY, "--version"], capture_output=True, text=True, check=True).stdout
     return told.startswith("Valkey") and int(told.partition("v=")[2].split(".")[0]) >= 9
-
-
-def free_port() -> int:
-    """A port that nobody listens on, nor on that of its bus, 10,000 above.
-
-    Both are below those that the system gives to clients' connections, so no client takes the port of a node
-    while the node is down.
-    """
-    while True:
-        port = random.randrange(10_000, 22_000)
-        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            bus.bind(("127.0.0.1", port + 10_000))
-            return port
 
 
 class Node(valkey.Server):

@@ -14,8 +14,8 @@ from jobs.settings import Settings
 from jobs.store import connection
 from jobs.store.connection import availability
 from jobs.store.store import Store, open_store
-from tests import valkey
 from tests.cluster import nodes
+from tests.ports import free_port
 from tests.waiting import until
 
 APPEND = "redis.call('RPUSH', KEYS[1], ARGV[1]) return redis.call('LLEN', KEYS[1])"
@@ -286,7 +286,7 @@ async def test_primaries_can_be_asked_each_and_follow_a_failover(
 
 
 async def test_without_any_node_the_queue_is_unavailable() -> None:
-    ports = [valkey.free_port() for _ in range(2)]
+    ports = [free_port() for _ in range(2)]
     store = open_store(Settings(redis_url=f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/"))
     for use in (store.client("{1}").ping, store.events.ping, store.primaries):
         with pytest.raises(QueueUnavailable, match=r"no node of the cluster answers: .* Connect call failed"):

@@ -16,6 +16,7 @@ from jobs.store.connection import availability
 from jobs.store.store import open_store
 from tests import valkey
 from tests.cluster import nodes
+from tests.ports import free_port
 from tests.rights import USER, rights
 
 
@@ -137,7 +138,7 @@ async def test_a_node_of_a_cluster_is_no_plain_server(last: nodes.Node) -> None:
 
 
 async def test_nodes_that_are_not_there() -> None:
-    gone = valkey.free_port()
+    gone = free_port()
     with pytest.raises(ConfigurationError, match=rf"cannot be reached: .* 127\.0\.0\.1:{gone} "):
         await check(Settings(redis_url=f"redis+cluster://127.0.0.1:{gone}/"))
 

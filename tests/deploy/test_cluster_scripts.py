@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from tests.deploy import manifests
-from tests.valkey import BINARY, free_port
+from tests.ports import free_port
+from tests.valkey import BINARY
 
 SCRIPTS = manifests.KUBERNETES / "overlays" / "cluster"
 CLI = shutil.which("valkey-cli") or shutil.which("redis-cli")
@@ -35,7 +36,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.network = 1
-        self.port = free_port() % 20_000 + 30_000  # the bus has the port above by 10,000
+        self.port = free_port()
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         programs = folder / "bin"
         programs.mkdir()

@@ -25,6 +25,7 @@ from tests import processes, valkey
 from tests.faults import hurried, wrong_clock
 from tests.faults.proxy import Proxy, between
 from tests.ledger import SHARDS, JobQueue, first_shard
+from tests.ports import free_port
 from tests.waiting import until
 
 MODEL = "sentiment"
@@ -108,7 +109,7 @@ class Stack:
         **changed: object,
     ) -> str:
         """Starts an API process. `deadlines` are constants of its modules to shorten, by full name."""
-        port = port or valkey.free_port()
+        port = port or free_port()
         url = f"http://127.0.0.1:{port}"
         command = hurried.command(deadlines) if deadlines else wrong_clock.command("api", clock)
         started = processes.running(*command, **{**self.settings, "port": port, **changed})

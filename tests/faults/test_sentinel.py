@@ -19,6 +19,7 @@ import redis
 from jobs.ledger import keys
 from tests import processes, valkey
 from tests.gate import Gate
+from tests.ports import free_port
 from tests.waiting import until
 
 SERVICE = "queue"
@@ -156,7 +157,7 @@ class Stack:
 
 @contextmanager
 def batchline(url: str, models: Path) -> Iterator[Stack]:
-    port = valkey.free_port()
+    port = free_port()
     settings = {"redis_url": url, "models_file": models, "durable_submit": "replica", "port": port}
     with (
         processes.running("api", **settings) as api,

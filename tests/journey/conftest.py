@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import processes, valkey
+from tests import processes
 from tests.ledger import SHARDS
+from tests.ports import free_port
 from tests.waiting import until
 
 Running = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -30,7 +31,7 @@ def batchline(redis_url: str, shards: int) -> Running:
             "redis_url": redis_url,
             "shards": shards,
             "models_file": models_file,
-            "port": valkey.free_port(),
+            "port": free_port(),
         }
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=90)
 

@@ -11,8 +11,8 @@ import httpx
 import psutil
 
 from tests.environments import clean_environment
+from tests.ports import free_port
 from tests.processes import ROOT, is_alive, kill_tree
-from tests.valkey import free_port
 from tests.waiting import until
 
 PATIENCE = 90.0

@@ -12,8 +12,8 @@ import pytest
 
 from tests import hub
 from tests.journey.instance import Instance, ready, refusal
+from tests.ports import free_port
 from tests.processes import ROOT
-from tests.valkey import free_port
 from tests.waiting import until
 
 SERVE = (sys.executable, "-m", "cli", "serve")

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from tests import processes, valkey
+from tests import processes
+from tests.ports import free_port
 
 READY = 120.0
 """Seconds that it may take until it is ready."""
@@ -24,7 +25,7 @@ def served(url: str | None) -> Iterator[str]:
         yield url.rstrip("/")
         return
     OUT.mkdir(exist_ok=True)
-    port = valkey.free_port()
+    port = free_port()
     with (
         TemporaryDirectory() as folder,
         (OUT / "server.log").open("wb") as log,

@@ -13,11 +13,11 @@ from rich.console import Console
 from jobs.monitoring.histograms import LATENCIES, count, empty
 from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
-from tests import valkey
 from tests.api.access.keyed import ADMIN, with_keys
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
+from tests.ports import free_port
 from top.readings import Fault, Server, faults
 from top.table import screen
 
@@ -103,7 +103,7 @@ async def test_a_fault_is_shown_and_sets_the_exit_status(settings: Settings, red
 
 
 async def test_without_redis_the_table_says_so(settings: Settings) -> None:
-    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     async with serving(gone) as (client, _):
         status, out, err = await top("--once", "--every", "0.1", "--url", str(client.base_url))
     assert (status, err) == (1, "")
@@ -112,7 +112,7 @@ async def test_without_redis_the_table_says_so(settings: Settings) -> None:
 
 @pytest.mark.parametrize("arguments", [["--once"], []])
 async def test_a_server_that_is_not_there_is_one_sentence(arguments: list[str]) -> None:
-    url = f"http://127.0.0.1:{valkey.free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     status, out, err = await top(*arguments, "--url", url)
     assert (status, out) == (1, "")
     assert err.startswith(f"batchline top: {url} cannot be read: ")

@@ -16,6 +16,7 @@ from tests import valkey
 from tests.api.access.keyed import ADMIN, bearer
 from tests.cli.test_command import batchline
 from tests.ledger import MODEL
+from tests.ports import free_port
 from tests.processes import alive, logging_to
 from tests.waiting import until
 
@@ -34,7 +35,7 @@ async def processes(
         file = stack.enter_context(log.open("wb"))
         clients = []
         for _ in range(count):
-            port = valkey.free_port()
+            port = free_port()
             url = f"http://127.0.0.1:{port}"
             settings_of_process = {
                 "redis_url": redis_url,

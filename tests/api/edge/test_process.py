@@ -15,6 +15,7 @@ from jobs.settings import Settings, load_settings
 from tests import valkey
 from tests.api.api_process import Process, environment, parked, serving
 from tests.ledger import MODEL, JobQueue
+from tests.ports import free_port
 from tests.waiting import until
 
 SOON = 3.0
@@ -23,7 +24,7 @@ SOON = 3.0
 
 @pytest.fixture
 def own(settings: Settings) -> Iterator[Process]:
-    started = Process(settings, valkey.free_port())
+    started = Process(settings, free_port())
     yield started
     started.kill()
 
@@ -95,7 +96,7 @@ def test_what_cannot_work_is_said_in_one_sentence(
         assert out == ""
         return str(line)
 
-    port = valkey.free_port()
+    port = free_port()
     nobody = settings.model_copy(update={"redis_url": f"redis://:secret@127.0.0.1:{port}/0"})
     message = sentence(nobody, port)
     assert f"Redis at 127.0.0.1:{port}/0 cannot be reached" in message

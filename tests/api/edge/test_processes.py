@@ -13,7 +13,7 @@ import pytest
 
 from api.edge import processes
 from jobs.settings import Settings
-from tests import valkey
+from tests.ports import free_port
 from tests.processes import alive, running
 from tests.waiting import until
 
@@ -46,7 +46,7 @@ class Group:
 
 @pytest.fixture
 async def group(settings: Settings) -> AsyncIterator[Group]:
-    port = valkey.free_port()
+    port = free_port()
     given = {"redis_url": settings.redis_url, "models_file": settings.models_file, "port": port}
     with running("api", **given, api_processes=COUNT) as process:
         group = Group(process.pid, f"http://127.0.0.1:{port}")

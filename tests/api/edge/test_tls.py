@@ -16,10 +16,10 @@ from api.edge import client_deadlines, connections, outgoing
 from api.edge.connections import Limits
 from jobs.settings import Settings
 from standalone.readiness import is_ready
-from tests import valkey
 from tests.api.api_process import environment, serving
 from tests.certificates import Certificates, needs_openssl
 from tests.ledger import JobQueue, run_one
+from tests.ports import free_port
 from tests.processes import running
 from tests.waiting import until
 
@@ -215,7 +215,7 @@ async def test_a_new_certificate_is_served_and_open_connections_go_on(
     with_tls: Settings, files: tuple[Path, Path], first: Certificates, second: Certificates
 ) -> None:
     """By each of several processes."""
-    port = valkey.free_port()
+    port = free_port()
     given = environment(with_tls, port)
     named = {name.removeprefix("BATCHLINE_").lower(): value for name, value in given.items()}
     with running("api", **named, tls_cert=files[0], tls_key=files[1], api_processes=2):

@@ -14,6 +14,7 @@ from jobs.settings import Settings
 from tests import valkey
 from tests.api.api_process import mounted
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
+from tests.ports import free_port
 
 
 async def scraped(client: httpx.AsyncClient) -> dict[str, float]:
@@ -78,7 +79,7 @@ async def test_a_redis_that_takes_no_writes_is_not_ready(
 
 
 async def test_without_redis_the_process_lives_and_says_so(settings: Settings) -> None:
-    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     async with mounted(gone) as (client, _):
         assert (await client.get("/health/live")).json() == {"status": "live"}
         ready = await client.get("/health/ready")

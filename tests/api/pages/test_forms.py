@@ -9,10 +9,10 @@ from api.edge.memory_budget import OverBudget
 from jobs.ledger import keys
 from jobs.ledger.ids import created_ms, derived, new_id
 from jobs.settings import Settings
-from tests import valkey
 from tests.api.api_process import mounted
 from tests.api.markup import parsed
 from tests.ledger import JobQueue, run_one
+from tests.ports import free_port
 
 HERE = {"sec-fetch-site": "same-origin"}
 HTMX = HERE | {"hx-request": "true"}
@@ -73,7 +73,7 @@ async def test_what_was_accepted_leaves_a_new_nonce(client: httpx.AsyncClient, r
 
 
 async def test_where_the_outcome_is_not_known_the_form_can_be_sent_again(settings: Settings) -> None:
-    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     async with mounted(gone) as (client, _):
         form = await typed(client, "kept")
         page = parsed((await client.post("/submit", data=form, headers=HERE)).text)

@@ -21,6 +21,7 @@ from tests.api.api_process import mounted
 from tests.api.markup import parsed
 from tests.api.pages.test_overview import worked
 from tests.ledger import JobQueue, run_one
+from tests.ports import free_port
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -136,7 +137,7 @@ async def test_the_sample_is_used_for_a_while(
 
 
 async def test_an_unreachable_server_leaves_the_last_sample(settings: Settings) -> None:
-    away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     async with mounted(away) as (_, services):
         assert await services.footprints.read() == {}
 

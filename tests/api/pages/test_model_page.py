@@ -9,7 +9,6 @@ from arq.connections import ArqRedis
 from jobs.monitoring.failures import FailureReason
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from tests import valkey
 from tests.api.api_process import mounted
 from tests.api.markup import parsed
 from tests.api.pages.test_overview import (
@@ -22,6 +21,7 @@ from tests.api.pages.test_overview import (
     worked,
 )
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
+from tests.ports import free_port
 
 BROWSER = {"accept": "text/html"}
 
@@ -165,7 +165,7 @@ async def test_a_fragment_of_a_model_that_is_no_longer_served_is_refused(client:
 
 
 async def test_the_page_says_that_redis_cannot_be_reached(settings: Settings) -> None:
-    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     async with mounted(gone) as (client, _):
         answer = await client.get("/models/sentiment")
         assert answer.status_code == 503

@@ -7,10 +7,10 @@ from arq.connections import ArqRedis
 from api.health.condition import UNREACHABLE
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
-from tests import valkey
 from tests.api.api_process import mounted
 from tests.api.markup import Element, parsed
 from tests.ledger import first_shard, heartbeat, run_one
+from tests.ports import free_port
 
 HERE = {"sec-fetch-site": "same-origin"}
 TODO = "python -m worker"
@@ -70,7 +70,7 @@ async def test_the_form_asks_again_for_the_model_that_is_chosen(client: httpx.As
 
 @pytest.mark.parametrize("path", ["fragments/jobs/x", "fragments/answers/x"])
 async def test_a_page_goes_on_asking_while_redis_is_away(settings: Settings, path: str) -> None:
-    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     async with mounted(gone) as (client, _):
         page = await client.get(f"/{path}")
         assert page.status_code == 503

@@ -19,6 +19,7 @@ from tests.api.api_process import mounted, serving
 from tests.api.markup import parsed
 from tests.conftest import written
 from tests.ledger import JobQueue, run_one
+from tests.ports import free_port
 
 EVIL = "<script>alert('x')</script>"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -133,7 +134,7 @@ async def test_a_form_of_another_site_is_refused(
 
 
 async def test_the_pages_say_that_redis_is_away(settings: Settings) -> None:
-    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{valkey.free_port()}/0"})
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     async with mounted(gone) as (client, _):
         for path in ("/", "/fragments/overview", "/jobs/x", "/fragments/jobs/x"):
             page = await client.get(path)

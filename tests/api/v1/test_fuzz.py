@@ -20,10 +20,11 @@ from jobs.access.api_key import ApiKey, KeyScope, new_secret
 from jobs.access.key_store import KeyStore
 from jobs.settings import Settings
 from jobs.store import connection
-from tests import processes, valkey
+from tests import processes
 from tests.api.access.keyed import bearer
 from tests.api.fuzzing import ADMIN_KEY, CONFIGURATION, SCOPES, SERVER
 from tests.ledger import JobQueue, ending
+from tests.ports import free_port
 from tests.waiting import until
 
 EXAMPLES = int(os.environ.get("BATCHLINE_FUZZ_EXAMPLES", "20"))
@@ -96,7 +97,7 @@ async def test_every_answer_is_as_described_with_keys(
 async def _served(
     settings: Settings, queue: JobQueue, capfd: pytest.CaptureFixture[str], **changed: object
 ) -> AsyncIterator[str]:
-    port = valkey.free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     own = {"redis_url": settings.redis_url, "models_file": settings.models_file, "max_wait": MAX_WAIT}
     with processes.running("api", port=port, **own, **changed):

@@ -29,6 +29,7 @@ from jobs.store.store import Server, open_store
 from tests import valkey
 from tests.jobs.ledger.test_queue import new_job
 from tests.ledger import MODEL, SHARDS, WATCHER, JobQueue, ending
+from tests.ports import free_port
 from tests.waiting import until
 
 
@@ -253,7 +254,7 @@ async def test_a_lost_first_shard_hides_no_job_of_another(
     job, _ = await four.submit(new_job(), job_id=new_id(1))
     await four.cancel(job.id)
     assert [each.id for each in (await four.recent(1))[0]] == [job.id]
-    lost = Redis(port=valkey.free_port())  # nobody listens there
+    lost = Redis(port=free_port())  # nobody listens there
     monkeypatch.setattr(four.shards.first, "redis", lost)
     monkeypatch.setattr(four.shards.first, "available", False)
     assert [each.id for each in (await four.recent(1))[0]] == [job.id]
@@ -267,6 +268,6 @@ async def test_a_new_process_reads_from_a_server_that_accepts_no_writes(tmp_path
         settings = Settings(redis_url=server.url())
         store = open_store(settings)
         await JobQueue(store, settings, [MODEL]).submit(new_job(), job_id="first")
-        await store.client("").replicaof("127.0.0.1", valkey.free_port())
+        await store.client("").replicaof("127.0.0.1", free_port())
         assert (await JobQueue(store, settings, [MODEL]).read("first")).id == "first"
         await store.aclose()

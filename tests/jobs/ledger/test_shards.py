@@ -14,10 +14,10 @@ from jobs.ledger.ids import new_id, shard_of
 from jobs.ledger.shard import Shard
 from jobs.settings import Settings
 from jobs.store.connection import connect
-from tests import valkey
 from tests.jobs.ledger.apart import apart
 from tests.jobs.ledger.test_queue import MODEL, new_job
 from tests.ledger import JobQueue
+from tests.ports import free_port
 from tests.waiting import until
 
 NUMBER = 4
@@ -186,7 +186,7 @@ async def test_a_shard_without_memory_answers(queue: JobQueue, redis: ArqRedis) 
 
 
 async def test_without_any_shard_there_is_an_error() -> None:
-    settings = Settings(redis_url=f"redis://127.0.0.1:{valkey.free_port()}/0", shards=NUMBER)
+    settings = Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", shards=NUMBER)
     redis = connect(settings)
     queue = JobQueue(redis, settings, [MODEL])
     with pytest.raises(QueueUnavailable):

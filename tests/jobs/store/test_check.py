@@ -13,6 +13,7 @@ from jobs.store.check import check
 from jobs.store.connection import connect
 from jobs.store.store import open_store
 from tests import valkey
+from tests.ports import free_port
 
 on_disk = pytest.mark.skipif(not valkey.knows_waitaof(), reason="this server cannot tell what is on disk")
 
@@ -77,7 +78,7 @@ async def test_a_socket_in_the_file_system(tmp_path: Path) -> None:
 
 async def test_a_server_that_is_not_there_is_told() -> None:
     with pytest.raises(ConfigurationError, match="cannot be reached"):
-        await check(Settings(redis_url=f"redis://127.0.0.1:{valkey.free_port()}/0"))
+        await check(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
 
 
 async def test_an_address_that_is_none_is_told() -> None:

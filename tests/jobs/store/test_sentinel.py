@@ -16,6 +16,7 @@ from jobs.store import connection
 from jobs.store.check import check
 from jobs.store.connection import availability, connect
 from tests import valkey
+from tests.ports import free_port
 from tests.waiting import until
 
 
@@ -49,7 +50,7 @@ def address(*sentinels: int, credentials: str = "", service: str = SERVICE, quer
 
 
 async def test_sentinels_lead_to_the_primary(own_server: valkey.Server, tmp_path: Path) -> None:
-    gone = valkey.free_port()
+    gone = free_port()
     with watched(own_server, tmp_path / "sentinel") as sentinel:
         settings = address(gone, sentinel.port)
         await check(settings)
@@ -62,7 +63,7 @@ async def test_sentinels_lead_to_the_primary(own_server: valkey.Server, tmp_path
 
 
 async def test_sentinels_that_lead_nowhere_are_told(own_server: valkey.Server, tmp_path: Path) -> None:
-    gone = valkey.free_port()
+    gone = free_port()
     with pytest.raises(
         ConfigurationError, match=rf"cannot be reached: .* 127\.0\.0\.1:{gone} does not answer"
     ):
@@ -133,7 +134,7 @@ async def test_a_write_to_the_former_primary_goes_to_the_new_one(
 
 
 async def test_many_questions_at_once_forget_no_sentinel(own_server: valkey.Server, tmp_path: Path) -> None:
-    late = valkey.free_port()
+    late = free_port()
     with watched(own_server, tmp_path / "first") as first:
         client = connect(address(late, first.port))
         await asyncio.gather(*(client.ping() for _ in range(20)))

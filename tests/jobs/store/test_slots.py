@@ -9,8 +9,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from jobs.settings import Settings
 from jobs.store.slots import SlotMap, endpoint
 from jobs.store.store import open_store
-from tests import valkey
 from tests.cluster import nodes
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_where_a_node_is_reached(described: list[object], expected: tuple[str, i
 
 
 async def test_a_slot_that_moved_is_found_without_asking() -> None:
-    slots = SlotMap([("127.0.0.1", valkey.free_port())], {})
+    slots = SlotMap([("127.0.0.1", free_port())], {})
     slots.moved(7, ("127.0.0.1", 1))
     assert await slots.find(7) == ("127.0.0.1", 1)
     slots.suspect(("127.0.0.1", 1))

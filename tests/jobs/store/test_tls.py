@@ -17,6 +17,7 @@ from jobs.store.store import open_store
 from tests import certificates, valkey
 from tests.certificates import Certificates, needs_tls
 from tests.cluster import nodes
+from tests.ports import free_port
 from tests.waiting import until
 
 SERVICE = "queue"
@@ -34,7 +35,7 @@ def tls_server(
     """A server with a plain port and a TLS port."""
     monkeypatch.setattr(valkey, "BINARY", certificates.tls_server())
     (tmp_path / "server").mkdir()
-    with valkey.running(tmp_path / "server", **made.options(valkey.free_port())) as server:
+    with valkey.running(tmp_path / "server", **made.options(free_port())) as server:
         yield server
 
 
@@ -67,7 +68,7 @@ async def test_a_plain_server(tls_server: valkey.Server, made: Certificates) -> 
 
 @needs_tls
 async def test_through_sentinel(tls_server: valkey.Server, made: Certificates, tmp_path: Path) -> None:
-    port, sentinel_port = tls_server.options["tls-port"], valkey.free_port()
+    port, sentinel_port = tls_server.options["tls-port"], free_port()
     lines = [f"{name.replace('_', '-')} {value}" for name, value in made.options(sentinel_port).items()]
     (tmp_path / "sentinel").mkdir()
     sentinel = valkey.Sentinel(
