@@ -49,6 +49,7 @@ def main(fd: int, worker: int) -> int:
     spec = ModelSpec.model_validate_json(request.spec)
     source = Path(request.source) if request.source else None
     bound_memory(spec.memory_limit)
+    heap.keep_freed_memory()
     try:
         pipeline, loaded = loading.load(spec, source, settings.cache_dir)
     except (ConfigurationError, MemoryError) as error:

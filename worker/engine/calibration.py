@@ -140,18 +140,20 @@ def calibrate(
     seconds: float = TIME_LIMIT,
     clock: Clock = time.perf_counter,
     *,
+    sample: tuple[list[Any], dict[str, Any]] | None = None,
     longest: float = SLOW_TIME_LIMIT,
     alone: bool = True,
 ) -> Calibration:
     """Returns the cost of the pipeline's micro-batches up to `max_items`; no budget if it has no samples.
 
-    Measures for `seconds`, a slow model for up to `longest` seconds, on a busy machine BUSY_FACTOR times as
-    long. What is measured while other engines load or measure (not `alone`) is never settled.
+    Measures the inputs and parameters of `sample`, by default those of the pipeline's warm-up, for `seconds`,
+    a slow model for up to `longest` seconds, on a busy machine BUSY_FACTOR times as long. What is measured
+    while other engines load or measure (not `alone`) is never settled.
     """
-    sample = pipeline.warm_up()
-    if sample is None:
+    inputs, parameters = sample or pipeline.warm_up() or ([], {})
+    if not inputs:
         return Calibration(Cost(NO_BUDGET), settled=True)
-    return _Measurement(pipeline, *sample, max_items, clock).run(seconds, longest, alone)
+    return _Measurement(pipeline, inputs, parameters, max_items, clock).run(seconds, longest, alone)
 
 
 class _Measurement:

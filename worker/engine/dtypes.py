@@ -14,6 +14,7 @@ from worker.engine.agreement import Answers, Examination, OutOfTime
 from worker.engine.calibration import calibrate
 from worker.engine.findings import held_out_file
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, Prepared
+from worker.engine.samples import samples
 
 CANDIDATES = {"cpu": ("bfloat16", "int8"), "cuda": ("bfloat16", "float16")}
 
@@ -115,7 +116,7 @@ class Judge:
         self.reference = self._load("float32")
         self.device = self.reference.info.device.partition(":")[0]
         self._examination = Examination(texts, self.reference)
-        budget = spec.token_budget or calibrate(self.reference, spec.max_batch_items).cost.budget
+        budget = spec.token_budget or self._measured_budget()
         self.batches = self._examination.batches(budget)
         self._alone = [[text] for batch in self.batches for text in batch]
         self._expected: Answers | None = None
@@ -139,7 +140,7 @@ class Judge:
 
     def speed(self, pipeline: LoadedPipeline) -> float:
         """Returns the speed relative to float32, by the best times on every eighth batch, run in turn."""
-        _, parameters = self.reference.warm_up() or ([], {})
+        _, parameters = samples(self.spec, self.reference)
         total = [0.0, 0.0]
         for batch in self.batches[4::8] or self.batches:
             racers = [(one, one.prepare(batch, parameters)) for one in (self.reference, pipeline)]
@@ -152,6 +153,10 @@ class Judge:
                     return best[0] / best[1]
             total = [one + other for one, other in zip(total, best, strict=True)]
         return total[0] / total[1]
+
+    def _measured_budget(self) -> int:
+        sample = samples(self.spec, self.reference)
+        return calibrate(self.reference, self.spec.max_batch_items, sample=sample).cost.budget
 
     def _load(self, dtype: str) -> ComparablePipeline:
         pipeline = pipelines.load(self.spec.model_copy(update={"dtype": dtype}), self.source)

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "text" / "held_out.txt"
 
-FORMAT = 4
+FORMAT = 5
 """Part of every key; to be increased when what is measured, or how, changes."""
 
 
@@ -114,11 +114,11 @@ def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[
             "dtype",
             "device",
             "max_batch_items",
+            "defaults",
         },
     )
-    if spec.pipeline is not None:  # they do not affect the measurements of a built-in task
-        given = spec.model_dump(mode="json", include={"example", "defaults"})
-        settings |= {name: value for name, value in given.items() if value not in (None, {})}
+    if spec.pipeline is not None and spec.example is not None:  # what a built-in task measures is its own
+        settings["example"] = spec.model_dump(mode="json", include={"example"})["example"]
     files = [*_files(source), *_files(_module(spec))]
     if spec.dtype == "auto":
         files.append(held_out_file(spec))

@@ -14,6 +14,7 @@ from worker.engine.dtypes import Choice
 from worker.engine.findings import Findings, FindingsStore
 from worker.engine.neighbours import Neighbours
 from worker.engine.protocol import NO_BUDGET, Loaded
+from worker.engine.samples import samples
 
 
 def load(
@@ -43,7 +44,8 @@ def load(
             pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
     smoke.run(spec, pipeline)
     step_ms = 0.0
-    if sample := pipeline.warm_up():
+    sample = samples(spec, pipeline)
+    if sample[0]:
         if spec.example is not None:
             pipeline.run(*sample)
         step_ms = _step_ms(pipeline, sample)
@@ -54,7 +56,9 @@ def load(
             time_limit, longest = (
                 min(most, spec.load_timeout / 10) for most in (TIME_LIMIT, SLOW_TIME_LIMIT)
             )
-            found = calibrate(pipeline, spec.max_batch_items, time_limit, longest=longest, alone=alone)
+            found = calibrate(
+                pipeline, spec.max_batch_items, time_limit, sample=sample, longest=longest, alone=alone
+            )
         known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
         store.save(known)
         origin = "measured now"

@@ -1,13 +1,13 @@
 """Runs a loaded model once, as a job would: a fault then shows at the start, not in each job."""
 
 import logging
-from typing import Any
 
 from jobs.errors import ConfigurationError, InvalidRequest
 from jobs.inputs import admit_inputs
 from jobs.models import ModelSpec
 from worker.engine import pipelines
 from worker.engine.pipelines.files import FileLinks
+from worker.engine.samples import samples
 
 logger = logging.getLogger(__name__)
 
@@ -17,14 +17,14 @@ def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
 
     A class with neither is not run. Raises ConfigurationError with the pipeline's error, and MemoryError.
     """
-    inputs, parameters = pipeline.warm_up() or ([], {})
+    inputs, parameters = samples(spec, pipeline)
     if spec.example is not None:
         example, _ = admit_inputs(spec.example, spec)
         inputs = example if isinstance(example, list) else [example]
     if not inputs:
         return
     try:
-        outputs = pipeline.run(inputs, _parameters(spec, pipeline, parameters))
+        outputs = pipeline.run(inputs, parameters)
         for output in outputs:
             if isinstance(output, InvalidRequest):
                 raise output
@@ -41,11 +41,3 @@ def run(spec: ModelSpec, pipeline: pipelines.LoadedPipeline) -> None:
         raise ConfigurationError(
             f"model {spec.name!r}: a first run of {what} failed with {reason}"
         ) from error
-
-
-def _parameters(
-    spec: ModelSpec, pipeline: pipelines.LoadedPipeline, warm_up: dict[str, Any]
-) -> dict[str, Any]:
-    """The parameters of a job that sets none, except for a small number of new tokens."""
-    short = {name: value for name, value in warm_up.items() if name == "max_new_tokens"}
-    return {**warm_up, **pipeline.defaults, **spec.defaults, **short}
