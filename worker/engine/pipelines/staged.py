@@ -99,12 +99,16 @@ class StagedPipeline(LoadedPipeline, ABC):
         self.info = PipelineInfo(str(checkpoint.device), spec.dtype, max_length=None, tokenizer_file=None)
         self.shares_passes = True
         """Whether rows of one shape may share a pass."""
-        # remote code may change its modules while they compute
-        parallel = self.has_lanes and self.device.type == "cpu" and not spec.trust_remote_code
-        self._lanes = Lanes(torch.get_num_threads()) if parallel else None
-        if self._lanes:
-            self._set_info(lanes=self._lanes.count)
+        self._lanes: Lanes | None = None
+        if self.has_lanes:
+            self._start_lanes()
         self._pool = ThreadPoolExecutor(threads.cores(), "preprocess", initializer=_begin_preprocessing)
+
+    def _start_lanes(self) -> None:
+        # remote code may change its modules while they compute
+        if self.device.type == "cpu" and not self.spec.trust_remote_code:
+            self._lanes = Lanes(torch.get_num_threads())
+            self._set_info(lanes=self._lanes.count)
 
     def _set_info(self, **changes: Any) -> None:
         self.info = replace(self.info, **changes)
@@ -127,7 +131,7 @@ class StagedPipeline(LoadedPipeline, ABC):
             output = in_memory(self._forward(self._on_device(one.tensors), batch.options))
             return self._divided(output, len(one.places))
 
-        if self._lanes and len(batch.passes) > 1:
+        if self._lanes and len(batch.passes) > 1 and self._runs_in_lanes(batch.options):
             parts = self._lanes.run(batch.passes, run)
         else:
             with torch.inference_mode():
@@ -169,6 +173,10 @@ class StagedPipeline(LoadedPipeline, ABC):
     def _forward(self, tensors: Tensors, options: Any) -> Any:
         """Runs rows of one shape through the model; the tensors of the answer have one entry for each row."""
         return self.model(**tensors)
+
+    def _runs_in_lanes(self, options: Any) -> bool:
+        """Whether passes with these options leave the model as it is while they compute."""
+        return True
 
     def _divided(self, output: Any, count: int) -> list[Any]:
         """Returns the answer for each of the `count` rows of a pass."""

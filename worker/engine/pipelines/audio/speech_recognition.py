@@ -53,6 +53,7 @@ class SpeechRecognition(AudioPipeline):
 
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
         super().__init__(spec, checkpoint)
+        self._steps: list[int] = []
         self.is_whisper = self.pipeline.type == "seq2seq_whisper"
         self.generates = self.pipeline.type != "ctc"
         self.parameters = SpeechOptions(self.pipeline)
@@ -61,6 +62,8 @@ class SpeechRecognition(AudioPipeline):
             self._set_info(packs=False)
         if self.generates:
             self.new_tokens = self.parameters.most_tokens
+        if self.is_whisper:  # other models may keep positions between passes
+            self._start_lanes()
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
         """See LoadedPipeline."""
@@ -71,8 +74,16 @@ class SpeechRecognition(AudioPipeline):
 
     def compute(self, prepared: Prepared) -> tuple[Batch, list[Any]]:
         """See LoadedPipeline."""
-        self.steps = 0
+        self._steps = []
         return super().compute(prepared)
+
+    @property
+    def steps(self) -> int:
+        """See LoadedPipeline."""
+        return sum(self._steps)
+
+    def _runs_in_lanes(self, options: Options) -> bool:
+        return not options.alone  # the search for the times of words changes the model's configuration
 
     def _options(self, parameters: dict[str, Any]) -> Options:
         return self.parameters.read(parameters)
@@ -113,7 +124,7 @@ class SpeechRecognition(AudioPipeline):
             self.model.config._attn_implementation = attention
         del output["is_last"]
         if self.generates:
-            self.steps += int(output["tokens"].shape[-1])
+            self._steps.append(int(output["tokens"].shape[-1]))
         return dict(output)
 
     def _output(self, rows: Sequence[Row], answers: Sequence[Any], options: Options) -> Any:
