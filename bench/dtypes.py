@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.ceiling import model_folder
 from jobs.models import ModelSpec
 from tests.processes import ROOT
-from worker.engine import threads
-from worker.engine.dtypes import CANDIDATES, Judge, held_out_texts
+from worker.engine import held_out, threads
+from worker.engine.dtypes import CANDIDATES, Judge
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
 
 def print_rows(name: str, task: str, folder: Path) -> None:
     spec = ModelSpec(name=name.lower(), task=task, source=str(folder), device="cpu", dtype="auto")
-    judge = Judge(spec, folder, held_out_texts(spec))
+    judge = Judge(spec, folder, held_out.inputs(spec))
     print(f"| {name} | {task} | float32 | 1.00 | | | |")
     for dtype in CANDIDATES["cpu"]:
         _, verdict = judge.examine(dtype, min_speedup=0)

@@ -47,7 +47,7 @@ def fault(catalog: ModelCatalog, spec: ModelSpec) -> str | None:
     """Returns why this model cannot be loaded, as far as its files show; None if no fault was found."""
     try:
         source = catalog.local_source(spec)
-        if spec.held_out and not Path(spec.held_out).is_file():
+        if spec.held_out and not Path(spec.held_out).exists():
             return f"held_out: {spec.held_out} does not exist"
         if spec.pipeline:
             return _pipeline_fault(spec.pipeline)

@@ -153,7 +153,12 @@ class ModelSpec(BaseModel):
         if self.max_input_bytes is not None and not kind.has_media:
             raise ValueError("max_input_bytes limits media, which this model does not accept")
         if self.dtype == "auto" and not kind.has_texts:
-            raise ValueError(f'dtype = "auto" compares answers to texts, which {self.task} does not accept')
+            if not self.definition.judged_by_media:
+                raise ValueError(f'dtype = "auto" cannot compare the answers of {self.task}')
+            if self.held_out is None:
+                raise ValueError(
+                    f'dtype = "auto" of {self.task} needs held_out, a folder with media of your own'
+                )
         if self.held_out is not None and self.dtype != "auto":
             raise ValueError('held_out is allowed only with dtype = "auto"')
         return self

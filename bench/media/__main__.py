@@ -50,8 +50,8 @@ def _photos(rounds: int, plan: Plan, *, with_peers: bool) -> dict[str, list[floa
     rates: dict[str, list[float]] = {}
     for _ in range(rounds):
         best = offline.run("photo", photos)
-        for name, dtype in (("Batchline", "float32"), ("Batchline, bfloat16", "bfloat16")):
-            with served.running("photo", dtype) as running:
+        for name, held_out in (("Batchline", None), ("Batchline, dtype auto", _others())):
+            with served.running("photo", held_out) as running:
                 found = served.measure(running, "photo", photos, best.answers, plan)
             rates.setdefault(name, []).append(found.load.rate)
             print(f"{name}, photos: offline best at {best.best}; {_told(found)}", file=sys.stderr)
@@ -62,6 +62,15 @@ def _photos(rounds: int, plan: Plan, *, with_peers: bool) -> dict[str, list[floa
             rates.setdefault(contender.name, []).append(loaded.rate)
     _table("PHOTOS: images/s, 64 clients", rates, "Batchline")
     return rates
+
+
+def _others() -> Path:
+    """A folder with other photos, by which `dtype = "auto"` judges."""
+    folder = OUT / "held-out-photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, photo in enumerate(samples.photos(64, seed=6)):
+        (folder / f"{number}.jpg").write_bytes(photo)
+    return folder
 
 
 def _speech(rounds: int, plan: Plan) -> dict[str, list[float]]:
@@ -82,7 +91,8 @@ def _speech(rounds: int, plan: Plan) -> dict[str, list[float]]:
 def _told(found: served.Served) -> str:
     cores = ", ".join(f"{name} {used:.2f}" for name, used in found.cores.items())
     return (
-        f"batches of {found.batch:.1f}, {found.equal} of {found.compared} answers are the offline model's;"
+        f"{found.dtype}, batches of {found.batch:.1f},"
+        f" {found.equal} of {found.compared} answers are the offline model's;"
         f" p50 {found.load.p50:.0f} ms; cores: {cores}"
     )
 

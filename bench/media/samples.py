@@ -20,9 +20,9 @@ SECONDS = (2.0, 8.0)
 """Shortest and longest recording."""
 
 
-def photos(count: int) -> list[bytes]:
+def photos(count: int, seed: int = 5) -> list[bytes]:
     """JPEGs with the detail of a photo: smooth noise at several scales."""
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(seed)
     found = []
     for number in range(count):
         width, height = SIZES[number % len(SIZES)]

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
 import msgspec
 
 from bench import load, stack
@@ -16,7 +18,7 @@ MODELS = """\
 [models.{name}]
 task = "{task}"
 source = "{folder}"
-dtype = "{dtype}"
+{dtype}
 defaults = {defaults}
 """
 DEFAULTS = {"photo": "{}", "speech": "{ num_beams = 1 }"}
@@ -26,6 +28,7 @@ TYPES = {"photo": "image/jpeg", "speech": "audio/flac"}
 
 class Served(msgspec.Struct):
     load: Load
+    dtype: str
     batch: float
     """Mean items in a micro-batch."""
     cores: dict[str, float]
@@ -36,13 +39,13 @@ class Served(msgspec.Struct):
 
 
 @contextmanager
-def running(name: str, dtype: str = "float32") -> Iterator[Stack]:
-    """Starts a stack with one of the models, computed in this number type."""
+def running(name: str, held_out: Path | None = None) -> Iterator[Stack]:
+    """Starts a stack with one of the models, in float32 or the type that `auto` chooses by held-out media."""
     text = MODELS.format(
         name=name,
         task=models.TASKS[name],
         folder=models.folder(name),
-        dtype=dtype,
+        dtype=f'dtype = "auto"\nheld_out = "{held_out}"' if held_out else 'dtype = "float32"',
         defaults=DEFAULTS[name],
     )
     with stack.running(text) as found:
@@ -70,11 +73,18 @@ def measure(running: Stack, name: str, inputs: list[bytes], expected: list[str],
         raise BenchError("there are no answers to compare")
     return Served(
         load=loaded,
+        dtype=_dtype(running.port, name),
         batch=(after.items - before.items) / (after.batches - before.batches),
         cores={process: seconds / loaded.elapsed for process, seconds in used.items()},
         equal=equal,
         compared=len(loaded.kept),
     )
+
+
+def _dtype(port: int, name: str) -> str:
+    """The number type in which the worker computes."""
+    [worker] = httpx.get(f"http://127.0.0.1:{port}/v1/models/{name}").json()["workers"]
+    return str(worker["dtype"])
 
 
 def _answer(body: str) -> str:

@@ -62,6 +62,8 @@ class Task:
     any model will do. Of several tasks with the same head, `jobs/checkpoints.py` finds the right one."""
     writes_files: bool = False
     """Whether an output may contain files, such as pictures (`worker/engine/pipelines/files.py`)."""
+    judged_by_media: bool = False
+    """Whether `dtype = "auto"` can judge by a folder of the user's media; tasks with texts have ours."""
     aliases: tuple[str, ...] = ()
     """Other names of the task, which `models.toml` may use."""
     passes: Callable[[Mapping[str, Any]], int] = once

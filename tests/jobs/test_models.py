@@ -71,7 +71,11 @@ def test_held_out_texts_are_beside_the_file(tmp_path: Path) -> None:
         (f"{TASK}\nnix = 3", "unknown key nix; known: description, task, "),
         (
             f'{IMAGES}\ndtype = "auto"',
-            'dtype = "auto" compares answers to texts, which image-',
+            'dtype = "auto" of image-classification needs held_out, a folder with media of your own',
+        ),
+        (
+            'task = "depth-estimation"\nsource = "here"\ndtype = "auto"\nheld_out = "here"',
+            'dtype = "auto" cannot compare the answers of depth-estimation',
         ),
         (f"{TASK}\nmax_input_bytes = 9", "max_input_bytes limits media, which this model does not accept"),
         ('task = "nix"\nsource = "here"', "unknown task 'nix'; known: text-classification, "),

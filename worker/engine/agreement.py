@@ -17,7 +17,7 @@ MAX_SCORE_DIFFERENCE = 0.01
 """The largest difference allowed between scores, for a model that returns only a score."""
 
 Answers = list[Any]
-"""One for each text: what `ComparablePipeline.compared` returns for its output."""
+"""One for each input: what `ComparablePipeline.compared` returns for its output."""
 
 
 class OutOfTime(Exception):
@@ -27,25 +27,32 @@ class OutOfTime(Exception):
 class Examination:
     """Asks each pipeline of one model the same questions; `pipeline` is one of them."""
 
-    def __init__(self, texts: list[str], pipeline: ComparablePipeline) -> None:
-        self.texts = texts[: pipeline.compared_texts]
+    def __init__(self, inputs: list[Any], pipeline: ComparablePipeline, max_items: int = 256) -> None:
+        self.inputs = inputs[: pipeline.compared_texts]
+        self._max_items = max_items
         self._question = pipeline.question
+        self._units = pipeline.units
         self._has_vectors = pipeline.has_vectors
 
     def batches(self, budget: int) -> list[list[Any]]:
-        """Returns the questions ordered by length, in batches about as large as the batcher's."""
-        texts = sorted(self.texts, key=len)
+        """Returns the questions ordered by size, in batches about as large as the batcher's."""
+        inputs = sorted(self.inputs, key=self._size)
         ends = [0]
-        for i, text in enumerate(texts):
-            if i > ends[-1] and (len(text) // CHARS_PER_TOKEN + 2) * (i + 1 - ends[-1]) > budget:
+        for i, one in enumerate(inputs):
+            count = i + 1 - ends[-1]
+            if count > 1 and (self._size(one) * count > budget or count > self._max_items):
                 ends.append(i)
-        questions = list(map(self._question, texts))
-        return [questions[start:end] for start, end in pairwise([*ends, len(texts)])]
+        questions = list(map(self._question, inputs))
+        return [questions[start:end] for start, end in pairwise([*ends, len(inputs)])]
+
+    def _size(self, one: str | bytes) -> int:
+        """About as the batcher counts."""
+        return len(one) // CHARS_PER_TOKEN + 2 if isinstance(one, str) else self._units([one])
 
     def answers(
         self, pipeline: ComparablePipeline, batches: list[list[Any]], in_time: Callable[[], bool]
     ) -> Answers:
-        """Returns the pipeline's answer to each text, in the order of the batches. Raises OutOfTime."""
+        """Returns the pipeline's answer to each input, in the order of the batches. Raises OutOfTime."""
         answers: Answers = []
         for batch in batches:
             if not in_time():

@@ -9,10 +9,9 @@ from typing import Any
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
-from worker.engine import pipelines
+from worker.engine import held_out, pipelines
 from worker.engine.agreement import Answers, Examination, OutOfTime
 from worker.engine.calibration import calibrate
-from worker.engine.findings import held_out_file
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, Prepared
 from worker.engine.samples import samples
 
@@ -70,10 +69,9 @@ class Verdict:
 def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice]:
     """Returns the chosen pipeline and the reason; float32 if no other type passes or time runs out.
 
-    Raises ConfigurationError if the model cannot be loaded or the held-out texts cannot be read.
+    Raises ConfigurationError if the model cannot be loaded or the held-out inputs cannot be read.
     """
-    texts = held_out_texts(spec)
-    judge = Judge(spec, source, texts)
+    judge = Judge(spec, source, held_out.inputs(spec))
     verdicts: list[str] = []
     settled = True
     best, best_speed, best_pipeline = "float32", MIN_SPEEDUP, judge.reference
@@ -94,31 +92,19 @@ def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice
     return best_pipeline, Choice(best, f"{best} by auto ({'; '.join(verdicts)})", settled)
 
 
-def held_out_texts(spec: ModelSpec) -> list[str]:
-    """Returns the texts to judge by. Raises ConfigurationError."""
-    file = held_out_file(spec)
-    try:
-        texts = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"model {spec.name!r}: {file} cannot be read: {error}") from None
-    if not any(texts):
-        raise ConfigurationError(f"model {spec.name!r}: {file} contains no texts")
-    return [text for text in texts if text]
-
-
 class Judge:
     """Compares faster types with float32, which stays loaded."""
 
-    def __init__(self, spec: ModelSpec, source: Path | None, texts: list[str]) -> None:
+    def __init__(self, spec: ModelSpec, source: Path | None, inputs: list[Any]) -> None:
         self.spec = spec
         self.source = source
         self._until = time.monotonic() + spec.load_timeout * TIME_SHARE
         self.reference = self._load("float32")
         self.device = self.reference.info.device.partition(":")[0]
-        self._examination = Examination(texts, self.reference)
+        self._examination = Examination(inputs, self.reference, spec.max_batch_items)
         budget = spec.token_budget or self._measured_budget()
         self.batches = self._examination.batches(budget)
-        self._alone = [[text] for batch in self.batches for text in batch]
+        self._alone = [[one] for batch in self.batches for one in batch]
         self._expected: Answers | None = None
 
     def examine(self, dtype: str, min_speedup: float = MIN_SPEEDUP) -> tuple[ComparablePipeline, Verdict]:

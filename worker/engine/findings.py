@@ -19,13 +19,11 @@ from typing import Any
 
 import msgspec
 
-from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
+from worker.engine import held_out
 from worker.engine.protocol import Cost
 
 logger = logging.getLogger(__name__)
-
-SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "text" / "held_out.txt"
 
 FORMAT = 5
 """Part of every key; to be increased when what is measured, or how, changes."""
@@ -121,7 +119,7 @@ def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[
         settings["example"] = spec.model_dump(mode="json", include={"example"})["example"]
     files = [*_files(source), *_files(_module(spec))]
     if spec.dtype == "auto":
-        files.append(held_out_file(spec))
+        files += held_out.files(spec)
         # the result may be that time or memory ran out
         settings |= spec.model_dump(mode="json", include={"load_timeout", "memory_limit", "token_budget"})
     return {
@@ -134,14 +132,6 @@ def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[
         "torch": _version("torch"),
         "transformers": _version("transformers"),
     }
-
-
-def held_out_file(spec: ModelSpec) -> Path:
-    """Returns the file with the texts by which `auto` judges. Raises ConfigurationError if it is missing."""
-    file = Path(spec.held_out) if spec.held_out else SHIPPED_TEXTS
-    if not file.is_file():
-        raise ConfigurationError(f"model {spec.name!r}: {file} is not a file with held-out texts")
-    return file
 
 
 def _files(path: Path | None) -> Iterator[Path]:

@@ -45,6 +45,7 @@ AUDIO_CLASSIFICATION = Task(
         "Wav2Vec2ForSequenceClassification",
         "WavLMForSequenceClassification",
     ),
+    judged_by_media=True,
     pipeline="worker.engine.pipelines.audio.classification:AudioClassification",
 )
 

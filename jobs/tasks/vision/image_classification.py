@@ -23,6 +23,7 @@ IMAGE_CLASSIFICATION = Task(
     example={"inputs": LANDSCAPE, "parameters": {"top_k": 3}},
     output="labels",
     input_tokens=197,  # of a ViT at its usual 224 x 224 pixels; images are resized
+    judged_by_media=True,
     heads=("ForImageClassification", "ForImageClassificationWithTeacher"),
     pipeline="worker.engine.pipelines.vision.image_classification:ImageClassification",
 )

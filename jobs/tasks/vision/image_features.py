@@ -22,5 +22,6 @@ IMAGE_FEATURE_EXTRACTION = Task(
     example={"inputs": LANDSCAPE, "parameters": {"pool": True}},
     output="vectors",
     input_tokens=197,  # of a ViT at its usual 224 x 224 pixels; images are resized
+    judged_by_media=True,
     pipeline="worker.engine.pipelines.vision.image_features:ImageFeatureExtraction",
 )

@@ -1,6 +1,6 @@
 """A model is tried and measured with the parameters that its jobs have when they set none."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from jobs.models import ModelSpec
 from tests.worker.engine.test_calibration import Timed, small_model
@@ -20,7 +20,9 @@ SPEECH = ModelSpec(
 class Searching(Timed):
     """A model that searches with five beams unless told otherwise, and takes as long for each beam."""
 
-    defaults: ClassVar[dict[str, Any]] = {"num_beams": 5, "language": "en"}
+    def __init__(self) -> None:
+        super().__init__(small_model)
+        self.defaults = {"num_beams": 5, "language": "en"}
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]]:
         return self.sample, {"max_new_tokens": 24}
@@ -31,7 +33,7 @@ class Searching(Timed):
 
 
 def test_the_models_defaults_are_measured_with_few_tokens() -> None:
-    pipeline = Searching(small_model)
+    pipeline = Searching()
     sample = samples(SPEECH, pipeline)
     assert sample == (pipeline.sample, {"num_beams": 1, "language": "en", "max_new_tokens": 24})
     calibrate(pipeline, 256, 60, pipeline.clock, sample=sample)

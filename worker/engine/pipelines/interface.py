@@ -111,13 +111,13 @@ class ComparablePipeline(LoadedPipeline):
     compared_with: ClassVar[dict[str, Any]] = {}
     """The parameters of the comparison."""
     compared_texts: ClassVar[int | None] = None
-    """Maximum number of held-out texts to compare; None: all."""
+    """Maximum number of held-out inputs to compare; None: all."""
     has_vectors: ClassVar[bool] = False
     """Whether answers are compared by direction; otherwise they are decisions, which must be equal."""
 
-    def question(self, text: str) -> Any:
-        """Turns a held-out text into an input of the task."""
-        return text
+    def question(self, one: Any) -> Any:
+        """Turns a held-out text into an input of the task. Media are inputs already."""
+        return one
 
     def compared(self, output: Any) -> Any:
         """An output's decisions (words or scores), or its vectors as an array [tokens, dimensions]."""

@@ -11,7 +11,7 @@ import pytest
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from tests.worker.engine.pipelines.conftest import ModelFolder
-from worker.engine import dtypes, pipelines
+from worker.engine import dtypes, held_out, pipelines
 from worker.engine.agreement import Examination, OutOfTime
 from worker.engine.findings import Findings
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, PipelineInfo, Prepared
@@ -163,14 +163,6 @@ def test_held_out_texts_that_are_none(types: Types, content: bytes | None, reaso
         types.choose()
 
 
-def test_the_shipped_texts_are_varied() -> None:
-    spec = ModelSpec(name="fast", task="text-classification", source="here", dtype="auto")
-    texts = dtypes.held_out_texts(spec)
-    words = [len(text.split()) for text in texts]
-    assert len(set(texts)) == len(texts) >= 256
-    assert (min(words), max(words)) == (3, 198)
-
-
 def test_vectors_agree_by_the_worst_of_them() -> None:
     examination = Examination(TEXTS, Vectors("float32", set(), set()))
     one = np.eye(3, dtype=np.float32)
@@ -221,7 +213,7 @@ def test_every_task_can_be_judged(model_folder: ModelFolder, tmp_path: Path, mod
         held_out=str(tmp_path / "texts.txt"),
         max_batch_items=4,
     )
-    judge = dtypes.Judge(spec, folder, dtypes.held_out_texts(spec))
+    judge = dtypes.Judge(spec, folder, held_out.inputs(spec))
     _, itself = judge.examine("float32", min_speedup=0)
     assert itself.agrees
     assert itself.agreement == pytest.approx(1.0)

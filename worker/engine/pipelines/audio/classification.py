@@ -14,10 +14,11 @@ from worker.engine.pipelines import hypothesis
 from worker.engine.pipelines.audio.base import AudioPipeline
 from worker.engine.pipelines.audio.loaders import Preprocessors
 from worker.engine.pipelines.checkpoint import Architecture
+from worker.engine.pipelines.interface import ComparablePipeline
 from worker.engine.pipelines.staged import Row, Tensors
 
 
-class AudioClassification(AudioPipeline):
+class AudioClassification(AudioPipeline, ComparablePipeline):
     """Returns the `top_k` labels of each sound."""
 
     task = "audio-classification"
@@ -26,6 +27,11 @@ class AudioClassification(AudioPipeline):
         head=("ForAudioClassification", "ForSequenceClassification"),
         processor=transformers.AutoFeatureExtractor,
     )
+    compared_with: ClassVar[dict[str, Any]] = {"top_k": 1}
+
+    def compared(self, output: Any) -> Any:
+        """See ComparablePipeline."""
+        return [entry["label"] for entry in output]
 
     def _options(self, parameters: dict[str, Any]) -> Any:
         return self.pipeline._sanitize_parameters(**{"top_k": 5, **parameters})[2]

@@ -75,12 +75,9 @@ class SpeechRecognition(AudioPipeline):
     def compute(self, prepared: Prepared) -> tuple[Batch, list[Any]]:
         """See LoadedPipeline."""
         self._steps = []
-        return super().compute(prepared)
-
-    @property
-    def steps(self) -> int:
-        """See LoadedPipeline."""
-        return sum(self._steps)
+        computed = super().compute(prepared)
+        self.steps = sum(self._steps)
+        return computed
 
     def _runs_in_lanes(self, options: Options) -> bool:
         return not options.alone  # the search for the times of words changes the model's configuration
