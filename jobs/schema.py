@@ -66,6 +66,8 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Seconds for which the ended job and its results can be read, at most BATCHLINE_MAX_RESULT_TTL."""
     keep_inputs: bool = False
     """Whether the inputs can be seen on the job's page after its end, as long as its results."""
+    stream: bool = False
+    """Whether the job's events have its texts as they grow, if its model can."""
 
 
 class Terms(Protocol):
@@ -79,6 +81,8 @@ class Terms(Protocol):
     def result_ttl(self) -> float | UnsetType: ...
     @property
     def keep_inputs(self) -> bool: ...
+    @property
+    def stream(self) -> bool: ...
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -100,6 +104,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """Seconds for which the ended job can be read; None for the default."""
     keep_inputs: bool = False
     """Whether the inputs are kept with the results."""
+    stream: bool = False
+    """Whether partial answers are wanted."""
     has_media: bool = False
     """Whether the inputs contain media."""
     task: str = ""
@@ -127,6 +133,7 @@ def new_job(asked: Terms, given: dict[str, Any], inputs: Any, count: int, spec: 
         expires_in=None if asked.expires_in is UNSET else asked.expires_in,
         result_ttl=None if asked.result_ttl is UNSET else asked.result_ttl,
         keep_inputs=asked.keep_inputs,
+        stream=asked.stream,
         has_media=spec.definition.input.has_media,
         task=spec.task,
         given={name: parameters[name] for name in given} if spec.defaults else None,

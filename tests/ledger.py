@@ -15,6 +15,7 @@ from jobs.ledger.keys import Key
 from jobs.ledger.leasing import Claimed, Ending, Progress
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.listing import ALL, Filter
+from jobs.ledger.partials import Appended, Output, Restarted, encoded
 from jobs.ledger.reading import INLINE_BYTES, SLICE, Outcomes
 from jobs.ledger.records import Header, encode_head
 from jobs.ledger.rounds import Rounds
@@ -144,6 +145,13 @@ class JobQueue(Ledger):
     async def store(self, files: Iterable[tuple[Claimed, str, bytes]]) -> None:
         for job, name, content in files:
             await self._claims(job.shard).store([(job, name, content)])
+
+    async def append(self, job: Claimed, before: int, *entries: Output | Restarted) -> int:
+        """Appends partial answers; returns their length, as `Claims.append`."""
+        lines = b"".join(map(encoded, entries))
+        claims = self._claims(self._claimed.get(job.id, job.shard))
+        [length] = await claims.append([Appended(job.id, job.token, before, lines)])
+        return length
 
     async def noted(self, job_id: str) -> list[bytes]:
         return await self._claims(self._claimed[job_id]).noted(job_id)

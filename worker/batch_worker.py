@@ -107,6 +107,10 @@ class BatchWorker(Worker):
         )
         self._upkeep = Upkeep(self.shards, self._log)
         self._window = Window(self._batcher, self._leases, self.statistics, self._claim_due)
+        self._window.on_partial = lambda item, text, tokens: self._leases.partial(
+            item.job, item.index, text, tokens
+        )
+        self._window.on_begun = lambda item: self._leases.restarted(item.job, item.index)
         self._feeder: FeederBase = Feeder(self.engine, self._window, self._log)
 
     async def main(self) -> None:

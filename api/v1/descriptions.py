@@ -29,6 +29,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "The limit is in a model's `request` (`GET /v1/models`). A short lifetime saves the server's memory.",
         "keep_inputs": "Whether the job's page shows the inputs after the job's end, as long as its results. "
         "Otherwise they are deleted when it ends.",
+        "stream": "Whether the job's events have its texts as they grow. Models that cannot ignore it.",
     },
     "Job": {
         "id": "A UUID, used to read, follow and cancel the job.",

@@ -21,7 +21,7 @@ from api.v1.openapi import CANCEL, EVENTS, KNOWN_RESULTS, LIST, READ, RESULT, SU
 from api.v1.replies import job_reply, reply
 from api.v1.requested_wait import Wait, requested_wait
 from api.waiting import events
-from api.waiting.events import Events
+from api.waiting.following import Events
 from jobs.ledger.listing import STATES
 from jobs.models import MAX_INPUTS
 from jobs.schema import Job

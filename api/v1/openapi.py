@@ -204,7 +204,12 @@ _EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
-        "event": {"anyOf": [{"$ref": COMPONENT.format(name="JobState")}, {"const": "progress"}]},
+        "event": {
+            "anyOf": [
+                {"$ref": COMPONENT.format(name="JobState")},
+                {"enum": ["progress", "output", "restarted"]},
+            ]
+        },
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
@@ -218,7 +223,8 @@ EVENTS: dict[str, Any] = {
     "responses": {
         200: {
             "description": "Events named after the job's state, or `progress` if only `counts` changed."
-            " The data is a Job.",
+            " The data is a Job. Of a job with `stream`, `output` events have an input's `index`, new `text`"
+            " and the number of `tokens` so far; after `restarted` events the text of `index` starts again.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "`Last-Event-ID` is that of the final state: no event follows."},

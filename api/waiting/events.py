@@ -1,52 +1,39 @@
 """Streams a job's events (Server-Sent Events): its current state, then each change, until it is terminal.
 
-While a job of many inputs runs, `progress` events report its counts.
+While a job of many inputs runs, `progress` events report its counts. If the job wants partial answers,
+`output` events have new text of an input, and `restarted` ones void the text of an input.
 
 An event's id is `<status>.<attempts>`, or `<status>.<attempts>.<inputs done>` if some inputs are done and the
-job has not ended. A client that reconnects with the id of the current state in `Last-Event-ID` does not
-receive that state again. With the id of a terminal state it receives 204, which stops it.
+job has not ended; then `~<position>` if there are partial answers up to there. A client that reconnects with
+an id in `Last-Event-ID` receives what follows. With the id of a terminal state it receives 204, which stops
+it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import NamedTuple
+from contextlib import aclosing, suppress
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from api.access.caller import caller_of, readmit
-from api.edge.memory_budget import OverBudget
+from api.access.caller import caller_of
 from api.problems.problem import Refusal
+from api.waiting.following import Change, Events, Quiet, event_id, follow
 from api.waiting.job_json import around, parts
-from api.waiting.large_results import HeldResults, LargeResults
-from api.waiting.subscriber import Notice, Subscriber
-from api.waiting.wait_limit import WaitLimit
-from jobs.errors import JobGone, JobNotFound, LimitExceeded, QueueUnavailable
-from jobs.ledger import ownership, views
-from jobs.ledger.ledger import Ledger
+from api.waiting.large_results import HeldResults
+from jobs.errors import LimitExceeded
+from jobs.ledger.partials import OUTPUT, Line
 from jobs.ledger.reading import STATE_ONLY
-from jobs.ledger.wire import Event
-from jobs.schema import TRANSITIONS, Job, JobState
+from jobs.schema import Job, JobState
 
 KEEP_ALIVE = 15.0
 """Seconds without an event after which a comment is sent, so that no proxy closes the stream."""
-READ_RETRY_SECONDS = 0.5
-"""Seconds between attempts to read a job while Redis cannot be reached."""
 RETRY_MS = 1_000
 """Milliseconds after which a client reconnects when the stream is interrupted."""
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-
-
-class Events(NamedTuple):
-    """The services that a stream reads from."""
-
-    ledger: Ledger
-    subscriber: Subscriber
-    large: LargeResults
-    limit: WaitLimit
+MAX_DIGITS = 12
+"""Maximum digits of a position."""
 
 
 async def stream(source: Events, job_id: str, last_id: str | None, request: Request) -> Response:
@@ -64,27 +51,42 @@ async def stream(source: Events, job_id: str, last_id: str | None, request: Requ
     )
 
 
-def event_id(job: Job) -> str:
-    done = job.counts.succeeded + job.counts.failed
-    progress = f".{done}" if done and not job.status.terminal else ""
-    return f"{job.status}.{job.attempts}{progress}"
-
-
-def event_name(job: Job, last_id: str | None) -> str:
+def event_name(job: Job, known_id: str | None) -> str:
     """`progress` if inputs are done and the last event already reported `running`, else the job's state."""
-    running = job.status is JobState.RUNNING and (last_id or "").startswith(f"{job.status}.")
+    running = job.status is JobState.RUNNING and (known_id or "").startswith(f"{job.status}.")
     return "progress" if running and job.counts.succeeded + job.counts.failed else job.status
 
 
-async def frame(job: Job, name: str, held: HeldResults | None, retry: bytes) -> AsyncIterator[bytes]:
+async def frame(
+    job: Job, name: str, held: HeldResults | None, retry: bytes, position: int = 0
+) -> AsyncIterator[bytes]:
     """One event, in several parts if its results are large. The JSON has no line breaks, as SSE requires."""
-    start = retry + f"id: {event_id(job)}\nevent: {name}\ndata: ".encode()
+    known = event_id(job) if job.status.terminal else with_position(event_id(job), position)
+    start = retry + f"id: {known}\nevent: {name}\ndata: ".encode()
     if held is None:
         yield start + msgspec.json.encode(job) + b"\n\n"
     else:
         before, after = around(job)
         async for part in parts(start + before, held, after + b"\n\n"):
             yield part
+
+
+def line_frame(line: Line, known: str) -> bytes:
+    """The event of a partial answer."""
+    name = "output" if line.kind == OUTPUT else "restarted"
+    return f"id: {known}\nevent: {name}\ndata: ".encode() + line.json + b"\n\n"
+
+
+def with_position(state: str, position: int) -> str:
+    """The id of an event after which the client knows this state, and the partial answers up to there."""
+    return f"{state}~{position}" if position else state
+
+
+def split(last_id: str | None) -> tuple[str | None, int]:
+    """The state and the position in an id that a client sent."""
+    state, _, position = (last_id or "").partition("~")
+    known = len(position) <= MAX_DIGITS and position.isascii() and position.isdigit()
+    return state or None, int(position) if known else 0
 
 
 async def _counted(
@@ -103,58 +105,22 @@ def problem_event(refusal: Refusal) -> bytes:
 
 async def _frames(source: Events, job_id: str, last_id: str | None, request: Request) -> AsyncIterator[bytes]:
     retry = b"retry: %d\n" % RETRY_MS
-    with source.subscriber.watching(job_id) as watch:
-        watch.notify(Notice.MISSED)  # the job has not been read since the watch began
-        job: Job | None = None
-        while job is None or not job.status.terminal:
-            update = await watch.next(KEEP_ALIVE)
-            if update is Notice.RELEASED:
-                return
-            if update is None:
-                yield b": keep-alive\n\n"
-                update = Notice.MISSED  # renews the registration, and makes up for a lost event
-            try:
-                found = await _updated(update, job, source, job_id, request)
-                new = event_id(found) != last_id
-                held = await source.large.of(found) if new and found.results is msgspec.UNSET else None
-            except (QueueUnavailable, OverBudget):
-                asyncio.get_running_loop().call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
-                continue
-            except Refusal as refusal:  # the caller's key is no longer accepted
-                yield problem_event(refusal)
-                return
-            except (JobGone, JobNotFound):  # the job's lifetime ended without an event
-                return
-            job = found
-            if new:
-                name, last_id = event_name(job, last_id), event_id(job)
-                async for part in frame(job, name, held, retry):
-                    yield part
+    known_id, position = split(last_id)
+    try:
+        following = follow(source, job_id, request, known_id, position, KEEP_ALIVE)
+        async with aclosing(following):
+            async for one in following:
+                match one:
+                    case Quiet():
+                        yield b": keep-alive\n\n"
+                        continue
+                    case Change(job, held):
+                        name, known_id = event_name(job, known_id), event_id(job)
+                        async for part in frame(job, name, held, retry, position):
+                            yield part
+                    case line:
+                        position = line.position
+                        yield retry + line_frame(line, with_position(known_id or "", position))
                 retry = b""
-
-
-async def _updated(
-    update: Event | Notice, known: Job | None, source: Events, job_id: str, request: Request
-) -> Job:
-    """The job after the event or notice: made from the event alone if possible, else read from Redis."""
-    if isinstance(update, Event) and update.record is not None:
-        ended = ownership.shown(views.terminal(job_id, update.record), caller_of(request.scope).sees)
-        if ended is not None:
-            return ended
-    if known is not None and isinstance(update, Event) and known.started_at and update.succeeded is not None:
-        return views.progressed(known, update)
-    await readmit(request.scope)
-    sees = caller_of(request.scope).sees
-    job = await source.ledger.read(job_id, sees=sees, watcher=source.subscriber.process)
-    if known is None or not isinstance(update, Event) or job.status == update.state:
-        return job
-    state = JobState(update.state)
-    if state.terminal or state not in TRANSITIONS[known.status]:
-        return job
-    # the job has changed again since: report this event's state, the next event will follow
-    return msgspec.structs.replace(
-        known,
-        status=state,
-        position=None,
-        started_at=job.started_at if state is JobState.RUNNING else None,
-    )
+    except Refusal as refusal:  # the caller's key is no longer accepted
+        yield problem_event(refusal)

@@ -4,7 +4,7 @@ A process has a channel of its own. It gets the end of each job that it submitte
 changes of each job that it read as the `watcher` (`Ledger`).
 
 Events are lost while the subscription is interrupted. So after each new subscription, every watcher receives
-MISSED and reads its job again. `api/waiting/waiting.py` and `api/waiting/events.py` process the events.
+MISSED and reads its job again. `api/waiting/waiting.py` and `api/waiting/following.py` process the events.
 """
 
 import asyncio

@@ -11,6 +11,7 @@ import msgspec
 
 from jobs.ledger import beside, doorbell, keys, records
 from jobs.ledger.leasing import Claimed, Ending, Progress, claims, new_token
+from jobs.ledger.partials import Appended
 from jobs.ledger.shard import Shard
 from jobs.media.values import Stored
 from jobs.process import failpoints
@@ -120,6 +121,15 @@ class Claims:
         deleted = await self.shard.run(script("progress"), "", each, lifetime=PROGRESS_TTL)
         failpoints.reach("after_note")
         return {job_id.decode() for job_id in deleted}
+
+    async def append(self, partials: Iterable[Appended]) -> list[int]:
+        """Appends partial answers of jobs whose lease is still valid, and publishes them.
+
+        Returns the length of each job's partial answers; -1 if nothing may be appended to them any more.
+        """
+        each = [part for one in partials for part in one]
+        lengths: list[int] = await self.shard.run(script("partials"), "", each, lifetime=PROGRESS_TTL)
+        return lengths
 
     async def store(self, files: Iterable[tuple[Claimed, str, bytes]]) -> None:
         """Writes files of outputs, by job and name, of jobs whose lease is still valid."""

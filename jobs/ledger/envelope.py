@@ -54,11 +54,13 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Whether the inputs are kept as long as the results."""
     media: int = 0
     """Bytes of the media beside the payload (`beside.py`)."""
+    stream: bool = False
+    """Whether partial answers are wanted (`partials.py`)."""
 
 
 KNOWN = frozenset(Envelope.__struct_fields__)
 
-TERMS = ("webhook", "group", "result_ttl", "keep_inputs", "media")
+TERMS = ("webhook", "group", "result_ttl", "keep_inputs", "media", "stream")
 """The fields that say what happens when the job ends."""
 
 

@@ -96,6 +96,13 @@ FILES = Key(
     "a day after the newest file; then result_ttl",
     "name -> a file of an output",
 )
+PARTIALS = Key(
+    "batchline:partials:*",
+    "string",
+    "worker",
+    "a day after the newest part; a minute after the job's end",
+    "partial answers of a job with `stream`, in order: one line each (partials.py)",
+)
 ABORT = Key(abort_jobs_ss, "zset", "stock arq clients", "permanent; members a minute", "ids to abort", True)
 QUEUE = Key(
     "batchline:queue:*",
@@ -234,6 +241,7 @@ ALL = (
     MEDIA,
     UPLOAD,
     FILES,
+    PARTIALS,
     ABORT,
     QUEUE,
     WAITING,

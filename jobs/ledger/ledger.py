@@ -100,6 +100,7 @@ class Ledger:
             owner=owner,
             result_ttl=job.result_ttl,
             keep_inputs=job.keep_inputs,
+            stream=job.stream,
             media=media_bytes,
         )
         fingerprint = digest = ""
@@ -203,6 +204,10 @@ class Ledger:
     async def outcomes(self, job_id: str, after: int, most: int = SLICE, *, sees: str | None) -> Outcomes:
         """Like `read`, with the known outcomes of its inputs except the first `after`: see Reading."""
         return await self.reading.outcomes(job_id, after, most, sees=sees)
+
+    async def partials(self, job_id: str, after: int) -> bytes:
+        """Returns partial answers of a job that the caller may see: see Reading."""
+        return await self.reading.partials(job_id, after)
 
     async def cancel(self, job_id: str, inline: int = INLINE_BYTES, *, sees: str | None) -> Job:
         """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""

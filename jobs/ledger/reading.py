@@ -137,6 +137,13 @@ class Reading:
         known = await found.shard.run(script("outcomes"), progress=progress, after=after, most_bytes=most)
         return Outcomes(found.job, known, None)
 
+    async def partials(self, job_id: str, after: int) -> bytes:
+        """Returns partial answers (`partials.py`) after that position, up to SLICE bytes, of a read job."""
+        shard, *_ = await self._shards.of(job_id)
+        async with shard.integrity.intact():
+            key, last = shard.key(keys.PARTIALS, job_id), after + SLICE - 1
+            return await shard.redis.getrange(key, after, last)  # type: ignore[no-any-return]
+
     async def stored(self, job_id: str, *, sees: str | None) -> Stored:
         """Returns where the results of a job are if they exceed STATE_ONLY bytes. Raises like `job`."""
         match await self._find(job_id, STATE_ONLY, sees):

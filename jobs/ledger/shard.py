@@ -132,6 +132,7 @@ class Shard:
             "media": self.key(keys.MEDIA),
             "uploads": self.key(keys.UPLOAD),
             "files": self.key(keys.FILES),
+            "partials": self.key(keys.PARTIALS),
             "queue_prefix": self.key(keys.QUEUE),
             "waiting": self.key(keys.WAITING),
             "deadlines_prefix": self.key(keys.DEADLINES),

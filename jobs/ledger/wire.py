@@ -69,6 +69,10 @@ class Event(msgspec.Struct, array_like=True):
     succeeded: int | None = None
     failed: int | None = None
     """Inputs with an output, and failed inputs, of a running job that made progress."""
+    position: int | None = None
+    """Position of new partial answers of a running job (`partials.py`)."""
+    partials: bytes | None = None
+    """These answers, if they are small enough for the message."""
 
 
 _OURS = b"\x85\xa1t\xc0\xa1f\xa5infer\xa1k"

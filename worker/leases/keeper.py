@@ -21,6 +21,7 @@ from worker.leases.held import HeldJob
 from worker.leases.job_log import JobLog
 from worker.leases.job_traces import JobTraces
 from worker.leases.leased_job import LeasedJob
+from worker.leases.partials import PartialsWriter
 from worker.leases.progress import ProgressWriter
 from worker.leases.redis_retry import RedisRetry
 from worker.statistics import WorkerStatistics
@@ -57,6 +58,7 @@ class LeaseKeeper:
         tracer = traces.tracer()
         self.traces = JobTraces(tracer, model, statistics.beat.id) if tracer else None
         self.progress = ProgressWriter(claims, self.holds)
+        self.partials = PartialsWriter(claims, self.holds)
         self._held: dict[str, LeasedJob] = {}
         self.bytes = 0
         """Total bytes of the held jobs: of their payloads, and of the media beside them."""
@@ -142,6 +144,7 @@ class LeaseKeeper:
         began = time.monotonic()
         ending_jobs = [self._ending[ending.token + ending.id] for ending in endings]
         with_files = [job for job in ending_jobs if isinstance(job, LeasedJob) and job.unwritten]
+        await self.partials.flush(ending_jobs)
         try:
             if with_files:  # before anybody can read the records that name them
                 await self.retry(write_files, self.claims, with_files, insist=True)
@@ -197,6 +200,7 @@ class LeaseKeeper:
 
     def _remove(self, job: LeasedJob) -> None:
         del self._held[job.id]
+        self.partials.forget(job)
         self.bytes -= job.claimed.size
 
     async def release_claimed(self, jobs: Sequence[LeasedJob]) -> None:

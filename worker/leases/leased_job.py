@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from jobs import priorities, problem_kinds
 from jobs.ledger.leasing import Claimed, Ending, Progress
+from jobs.ledger.wire import is_ours
 from jobs.owners import LEAST_WEIGHT, MOST_WEIGHT
 from jobs.problem_kinds import FailureKind
 from jobs.schema import JobState, NewJob
@@ -49,6 +50,8 @@ class LeasedJob(HeldJob):
         """Unix ms by the server's clock after which an unstarted job has expired; 0 for never."""
         if job.expires_in is not None and not claimed.attempts:
             self.start_by = created + int(job.expires_in * 1000)
+        self.stream = keywords.get("stream") is True and is_ours(claimed.payload)
+        """Whether partial answers are wanted."""
         self.unknown: Set[str] = frozenset()
         """Fields of its envelope that a newer release wrote."""
         self.items: list[Item[LeasedJob]] = []

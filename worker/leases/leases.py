@@ -109,6 +109,14 @@ class Leases:
         """Schedules a note of the job's progress."""
         self._of(job).progress.changed(job)
 
+    def partial(self, job: LeasedJob, index: int, text: str, tokens: int) -> None:
+        """Schedules a partial answer to an input for writing; costs no I/O here."""
+        self._of(job).partials.partial(job, index, text, tokens)
+
+    def restarted(self, job: LeasedJob, index: int) -> None:
+        """Reports that the answer to an input begins; its text so far, if there is any, is void."""
+        self._of(job).partials.restarted(job, index)
+
     def end(self, job: HeldJob, ending: Ending) -> None:
         """Queues an ending for writing back; the job's lease is kept until it is written."""
         self._of(job).end(job, ending)

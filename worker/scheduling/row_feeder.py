@@ -88,6 +88,8 @@ class RowFeeder(FeederBase):
             if reply.text and not row.item.job.over:
                 self._window.on_partial(row.item, reply.text, reply.tokens)
             return
+        if isinstance(reply, Joined) and row.item.job.stream:
+            self._window.on_begun(row.item)  # what was generated before, in another attempt, is void
         if not isinstance(reply, Joined):
             del self._sent[request_id]
             row.end()
@@ -145,7 +147,7 @@ class RowFeeder(FeederBase):
             self._send_row(item, trial, Run([data], item.job.parameters, links=[link]))
 
     def _send_row(self, item: Item[LeasedJob], trial: Trial, request: Run) -> None:
-        request.stream = getattr(item.job, "stream", False)
+        request.stream = item.job.stream
         if not self.writes_files:
             request.links = []
         lengths = item.length + sum(row.item.length for row in self._sent.values())

@@ -62,6 +62,8 @@ class Window:
         """Set when a claim is due: a batch was chosen and may have left room in the window."""
         self.on_partial: OnPartial = lambda _item, _text, _tokens: None
         """Gets the partial answers of jobs that want them, with continuous batching."""
+        self.on_begun: Callable[[Item[LeasedJob]], object] = lambda _item: None
+        """Gets the items of such jobs when their answers begin, or begin again."""
 
     def waiting(self) -> bool:
         """Whether there are items to choose from."""

@@ -37,6 +37,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     expires_in: Annotated[float, Meta(gt=0, le=WEEK)] | UnsetType = UNSET
     result_ttl: Annotated[float, Meta(ge=1)] | UnsetType = UNSET
     keep_inputs: bool = False
+    stream: bool = False
 
 
 _envelope = msgspec.json.Decoder(Envelope)

@@ -7,6 +7,7 @@
 --@arg groups  prefix
 --@arg media  prefixes of the keys of jobs
 --@arg files
+--@arg partials
 --@arg result_ttl  ms
 --@arg inline  most bytes of a record that is sent in the message
 
@@ -46,6 +47,8 @@ local function conclude(id, state, head, results, k, inputs, claimed)
   gone[n + 1], gone[n + 2], gone[n + 3] = ARGV.leases .. id, ARGV.attempts .. id, ARGV.progress .. id
   if k.files then redis.call('PEXPIRE', ARGV.files .. id, lifetime)   -- nil for a job that cannot have any
   elseif k.files == false then gone[n + 4] = ARGV.files .. id end
+
+  if k.stream then redis.call('PEXPIRE', ARGV.partials .. id, math.min(lifetime, 60000)) end   -- for readers that are late
 
   if k.webhook then
     redis.call('XADD', KEYS.outbox, '*', 'id', id, 'state', state, 'webhook', cmsgpack.pack(k.webhook))

@@ -6,15 +6,16 @@
 local REGISTRATION = '(.)(................)'    -- 'e' for the end only or 'a' for all changes, and the process
 local told, events = {'*'}, {}               -- ids, of which the first has those that watch all jobs; four fields for each
 
-local function tell(id, state, record, ended, counts)   -- `publish` sends it
+-- `publish` sends it. `more`: msgpack's first byte of the event's array, and the fields after the record
+local function tell(id, state, record, ended, more)
   told[#told + 1] = id
   local n = #events
-  events[n + 1], events[n + 2], events[n + 3], events[n + 4] = state, record or false, ended or false, counts or false
+  events[n + 1], events[n + 2], events[n + 3], events[n + 4] = state, record or false, ended or false, more or false
 end
 
-local function encoded(id, state, record, counts)   -- [id, state, record or nil], and for `counts` two numbers
+local function encoded(id, state, record, more)   -- [id, state, record or nil], and more fields
   record = record and '\198' .. struct.pack('>I4', #record) .. record or '\192'
-  return (counts and '\149' or '\147') .. str(id) .. str(state) .. record .. (counts or '')
+  return (more and string.sub(more, 1, 1) or '\147') .. str(id) .. str(state) .. record .. (more and string.sub(more, 2) or '')
 end
 
 local function publish()                     -- looks all registrations up at once: a call costs more than its fields

@@ -31,7 +31,7 @@ while at <= #ARGV do
       redis.call('LSET', key, 0, EACH.succeeded .. ' ' .. EACH.failed .. EACH.spent)
       redis.call('PEXPIRE', key, ARGV.lifetime)
       -- [id, 'running', nil, inputs with an output, inputs that failed]
-      local counts = uint(EACH.succeeded) .. uint(EACH.failed)
+      local counts = '\149' .. uint(EACH.succeeded) .. uint(EACH.failed)
       tell(id, 'running', nil, false, counts)
     elseif length >= 0 and length ~= before + count + 1 then
       redis.call('DEL', key)

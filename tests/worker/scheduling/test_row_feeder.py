@@ -7,19 +7,17 @@ from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.scheduling.conftest import SLOTS, Rolling, numbers, outputs, until_joined
 from tests.worker.test_batch_worker import ended, submit
-from worker.leases.leased_job import LeasedJob
 
 
 async def test_inputs_with_other_parameters_share_steps_and_end_by_themselves(
-    queue: JobQueue, rolling: Rolling, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, rolling: Rolling, gate: Gate
 ) -> None:
-    monkeypatch.setattr(LeasedJob, "stream", True, raising=False)
     parts: list[tuple[str, str, int]] = []
     async with rolling() as worker:
         worker._window.on_partial = lambda item, text, tokens: parts.append((item.job.id, text, tokens))
         long = await submit(queue, gate.text)
         await until_joined(worker, 1)
-        short = await ended(queue, await numbers(queue, 5), await numbers(queue, 7))
+        short = await ended(queue, await numbers(queue, 5, stream=True), await numbers(queue, 7))
         assert not (await queue.read(long)).status.terminal
         gate.open()
         [last] = await ended(queue, long)

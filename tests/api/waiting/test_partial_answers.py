@@ -1,0 +1,161 @@
+"""Texts that grow, as Server-Sent Events: in order, each part once, from where the client left off."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
+
+from jobs.ledger.leasing import Claimed
+from jobs.ledger.partials import Output, Restarted
+from jobs.settings import Settings
+from tests.api.api_process import Edge, parked, serving
+from tests.ledger import MODEL, SHARDS, JobQueue, ending
+
+PARTS = [Output(0, f"{word}\n", i + 1) for i, word in enumerate(("Es", "war", "einmal", "<b>"))]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"shards": SHARDS})
+
+
+@pytest.fixture
+async def edge(settings: Settings) -> AsyncIterator[Edge]:
+    async with serving(settings) as edge:
+        yield edge
+
+
+async def running(client: httpx.AsyncClient, queue: JobQueue) -> Claimed:
+    answer = await client.post("/v1/jobs", json={"inputs": "x", "stream": True})
+    assert answer.status_code == 202
+    [claimed], _ = await queue.claim(MODEL, 1)
+    await queue.start([claimed])
+    return claimed
+
+
+def following(client: httpx.AsyncClient, job: Claimed, last_id: str | None = None):  # type: ignore[no-untyped-def]
+    headers = {"last-event-id": last_id} if last_id else {}
+    return aconnect_sse(client, "GET", f"/v1/jobs/{job.id}/events", headers=headers)
+
+
+async def collected(source: EventSource) -> list[ServerSentEvent]:
+    return [event async for event in source.aiter_sse()]
+
+
+def names(events: list[ServerSentEvent]) -> list[str]:
+    return [event.event for event in events]
+
+
+def texts(events: list[ServerSentEvent]) -> list[str]:
+    return [event.json()["text"] for event in events if event.event == "output"]
+
+
+async def appended(queue: JobQueue, job: Claimed, length: int = 0) -> int:
+    for part in PARTS:
+        length = await queue.append(job, length, part)
+    return length
+
+
+async def test_two_followers_get_each_part_in_order_and_the_end(edge: Edge, queue: JobQueue) -> None:
+    client, services = edge
+    job = await running(client, queue)
+    async with following(client, job) as one, following(client, job) as other:
+        collecting = [asyncio.create_task(collected(source)) for source in (one, other)]
+        await parked(services, 2)
+        length = await appended(queue, job)
+        await queue.append(job, length, Restarted(0), PARTS[0])
+        await queue.finish(MODEL, [ending(job)])
+        both = await asyncio.gather(*collecting)
+    for seen in both:
+        assert names(seen) == ["running", *["output"] * 4, "restarted", "output", "succeeded"]
+        assert texts(seen) == [part.text for part in [*PARTS, PARTS[0]]]
+        assert seen[5].json() == {"index": 0}
+        assert seen[4].json() == {"index": 0, "text": "<b>\n", "tokens": 4}
+        assert seen[4].id == f"running.1~{length}"
+        assert seen[-1].id == "succeeded.1"
+    await parked(services, 0)
+
+
+async def test_a_client_resumes_after_any_part(edge: Edge, queue: JobQueue) -> None:
+    client, services = edge
+    job = await running(client, queue)
+    length = await appended(queue, job)
+    async with following(client, job) as source:
+        stream = source.aiter_sse()
+        before = [await anext(stream) for _ in range(5)]
+    assert names(before) == ["running", *["output"] * 4], "a client that comes late gets all"
+    for at in (0, 2, 4):
+        async with following(client, job, before[at].id) as source:
+            stream = source.aiter_sse()
+            rest = [await anext(stream) for _ in range(4 - at)]
+            assert texts(rest) == [part.text for part in PARTS[at:]]
+    async with following(client, job, before[4].id) as source:
+        collecting = asyncio.create_task(collected(source))
+        await parked(services)
+        await queue.append(job, length, PARTS[0])
+        await queue.finish(MODEL, [ending(job)])
+        assert names(await collecting) == ["output", "succeeded"]
+
+
+@pytest.mark.parametrize("missing", ["lines", "messages"])
+async def test_what_no_message_brought_is_read(
+    edge: Edge, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    client, services = edge
+    job = await running(client, queue)
+    if missing == "lines":
+        for shard in queue.shards:
+            shard._names["inline"] = 0
+    else:
+        deliver, lost = services.subscriber._deliver, iter(range(2))
+        monkeypatch.setattr(
+            services.subscriber, "_deliver", lambda data: next(lost, None) is not None or deliver(data)
+        )
+    async with following(client, job) as source:
+        collecting = asyncio.create_task(collected(source))
+        await parked(services)
+        await appended(queue, job)
+        await queue.finish(MODEL, [ending(job)])
+        seen = await collecting
+    assert texts(seen) == [part.text for part in PARTS]
+    assert names(seen)[-1] == "succeeded"
+
+
+async def test_a_cancel_ends_the_stream_and_a_hang_up_frees_it(edge: Edge, queue: JobQueue) -> None:
+    client, services = edge
+    job = await running(client, queue)
+    await appended(queue, job)
+    async with following(client, job) as source:
+        await anext(source.aiter_sse())
+        await parked(services)
+    await parked(services, 0)
+    assert not services.subscriber._watches
+    async with following(client, job) as source:
+        collecting = asyncio.create_task(collected(source))
+        await parked(services)
+        await client.delete(f"/v1/jobs/{job.id}")
+        assert names(await collecting)[-1] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "last_id", ["running.1~x", "~", "running.1~99999999999999999", "running.1~999999999"]
+)
+async def test_a_strange_id_harms_nobody(edge: Edge, queue: JobQueue, last_id: str) -> None:
+    client, services = edge
+    job = await running(client, queue)
+    await appended(queue, job)
+    async with following(client, job, last_id) as source:
+        collecting = asyncio.create_task(collected(source))
+        await parked(services)
+        await queue.finish(MODEL, [ending(job)])
+        assert names(await collecting)[-1] == "succeeded"
+
+
+async def test_a_form_and_a_wrong_value(edge: Edge) -> None:
+    client, _ = edge
+    form = await client.post("/v1/jobs", files={"inputs": (None, "x"), "stream": (None, "true")})
+    assert form.status_code == 202
+    wrong = await client.post("/v1/jobs", json={"inputs": "x", "stream": "yes"})
+    assert (wrong.status_code, wrong.json()["pointer"]) == (422, "/stream")

@@ -1,0 +1,178 @@
+"""PartialsWriter: writes the texts of running jobs to Redis as they grow, for jobs that want that.
+
+It writes the new texts of all jobs together, at most every WRITE_EVERY seconds. The answers themselves are
+written when the job ends, so partial ones may be missing: a job gets no more of them, rather than some with a
+gap, if its lease is lost, if too many wait for Redis, or if they exceed the limit of a job's results.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from redis.exceptions import ResponseError
+
+from jobs.errors import QueueUnavailable
+from jobs.ledger.claims import Claims
+from jobs.ledger.partials import Appended, Output, Restarted, encoded
+from worker.leases.held import HeldJob
+from worker.leases.leased_job import LeasedJob
+
+WRITE_EVERY = 0.03
+"""Seconds between writes, for all jobs together."""
+
+RETRY_AFTER = 1.0
+"""Seconds until the next write after a failed one."""
+
+MAX_WAITING = 256 * 1024
+"""Maximum characters of a job's texts that wait for Redis."""
+
+
+class _Growth:
+    """New text of one input."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.texts: list[str] = []
+        self.tokens = 0
+
+    def encoded(self) -> bytes:
+        return encoded(Output(self.index, "".join(self.texts), self.tokens))
+
+
+class _Partials:
+    """The partial answers of one job."""
+
+    def __init__(self, job: LeasedJob) -> None:
+        self.job = job
+        another_began = job.claimed.returned or job.claimed.attempts > 0
+        self.length = -1 if another_began else 0
+        """Length of what is in Redis; -1 if not known."""
+        self.begun = set(range(job.count)) if another_began else set[int]()
+        """Inputs whose text may be in Redis."""
+        self.sending = b""
+        """Lines that were sent, if it is not known whether they arrived."""
+        self.waiting: list[_Growth | bytes] = []
+        """What is sent next; a line of a restart as bytes."""
+        self._newest: dict[int, _Growth] = {}
+        self._size = 0
+        """Characters that wait."""
+        self.closed = False
+        """Whether nothing more is written."""
+
+    def add(self, index: int, text: str, tokens: int) -> None:
+        if (growth := self._newest.get(index)) is None:
+            growth = self._newest[index] = _Growth(index)
+            self.waiting.append(growth)
+        self.begun.add(index)
+        growth.texts.append(text)
+        growth.tokens = tokens
+        self._size += len(text)
+        if self._size > MAX_WAITING:
+            self.close()
+
+    def restart(self, index: int) -> None:
+        self.begun.discard(index)
+        self._newest.pop(index, None)
+        self.waiting.append(encoded(Restarted(index)))
+
+    def lines(self) -> bytes:
+        """What is to be sent: after a failure the same lines, because they may have arrived."""
+        if not self.sending:
+            self.sending = b"".join(one if isinstance(one, bytes) else one.encoded() for one in self.waiting)
+            self.waiting.clear()
+            self._newest.clear()
+            self._size = 0
+        return self.sending
+
+    def sent(self, length: int, limit: int) -> None:
+        self.length, self.sending = length, b""
+        if not 0 <= length <= limit:
+            self.close()
+
+    def close(self) -> None:
+        self.closed = True
+        self.sending = b""
+        self.waiting.clear()
+        self._newest.clear()
+
+
+class PartialsWriter:
+    """The partial answers of one worker's jobs of one shard that are not in Redis yet."""
+
+    def __init__(self, claims: Claims, holds: Callable[[LeasedJob], bool]) -> None:
+        self._claims = claims
+        self._holds = holds
+        self._limit = claims.shard.settings.max_result_bytes
+        self._jobs: dict[str, _Partials] = {}
+        """By job id; only jobs that want partial answers and have some."""
+        self._changed: dict[str, _Partials] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    def partial(self, job: LeasedJob, index: int, text: str, tokens: int) -> None:
+        """Schedules new text of an input for writing."""
+        if (partials := self._of(job)) is not None:
+            partials.add(index, text, tokens)
+            self._schedule(partials)
+
+    def restarted(self, job: LeasedJob, index: int) -> None:
+        """Reports that the text of an input begins; if it has begun before, clients are told to drop it."""
+        if (partials := self._of(job)) is not None and index in partials.begun:
+            partials.restart(index)
+            self._schedule(partials)
+
+    def forget(self, job: LeasedJob) -> None:
+        """Forgets a job that is not held any more."""
+        if job.stream:
+            self._jobs.pop(job.id, None)
+            self._changed.pop(job.id, None)
+
+    async def flush(self, ending: Iterable[HeldJob]) -> None:
+        """Writes what is known of jobs that are about to end, unless Redis does not respond."""
+        if any(job.id in self._changed for job in ending):
+            await self._write()
+
+    def _of(self, job: LeasedJob) -> _Partials | None:
+        if not job.stream or not self._holds(job):
+            return None
+        if (known := self._jobs.get(job.id)) is None:
+            known = self._jobs[job.id] = _Partials(job)
+        return None if known.closed else known
+
+    def _schedule(self, partials: _Partials) -> None:
+        self._changed[partials.job.id] = partials
+        self._wake_after(WRITE_EVERY)
+
+    def _wake_after(self, seconds: float) -> None:
+        if self._timer is None and self._writing is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._writing = asyncio.create_task(self._write_changed())
+
+    async def _write_changed(self) -> None:
+        written = False
+        try:
+            written = await self._write()
+        finally:
+            self._writing = None
+        if self._changed:
+            self._wake_after(WRITE_EVERY if written else RETRY_AFTER)
+
+    async def _write(self) -> bool:
+        """Writes once what has changed; returns False if Redis does not take it now."""
+        async with self._lock:
+            some = [one for one in self._changed.values() if not one.closed and self._holds(one.job)]
+            self._changed.clear()
+            if not some:
+                return True
+            notes = [Appended(one.job.id, one.job.claimed.token, one.length, one.lines()) for one in some]
+            try:
+                lengths = await self._claims.append(notes)
+            except (QueueUnavailable, ResponseError):  # the record will contain the whole answers
+                self._changed = {one.job.id: one for one in some if self._holds(one.job)} | self._changed
+                return False
+            for one, length in zip(some, lengths, strict=True):
+                one.sent(length, self._limit)
+            return True
