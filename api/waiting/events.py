@@ -9,6 +9,7 @@ an id in `Last-Event-ID` receives what follows. With the id of a terminal state 
 it.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 
@@ -32,8 +33,8 @@ RETRY_MS = 1_000
 """Milliseconds after which a client reconnects when the stream is interrupted."""
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-MAX_DIGITS = 12
-"""Maximum digits of a position."""
+_ID = re.compile(r"([a-z]+\.\d{1,9}(?:\.\d{1,9})?)(?:~(\d{1,12}))?", re.ASCII)
+"""The id of an event, with or without a position."""
 
 
 async def stream(source: Events, job_id: str, last_id: str | None, request: Request) -> Response:
@@ -83,10 +84,9 @@ def with_position(state: str, position: int) -> str:
 
 
 def split(last_id: str | None) -> tuple[str | None, int]:
-    """The state and the position in an id that a client sent."""
-    state, _, position = (last_id or "").partition("~")
-    known = len(position) <= MAX_DIGITS and position.isascii() and position.isdigit()
-    return state or None, int(position) if known else 0
+    """The state and the position in an id that a client sent; None and 0 if it is none of ours."""
+    found = _ID.fullmatch(last_id or "")
+    return (found[1], int(found[2] or 0)) if found else (None, 0)
 
 
 async def _counted(

@@ -5,7 +5,7 @@ come in messages too; if some were missed, they are read from Redis, from the fo
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -14,10 +14,11 @@ from starlette.requests import Request
 from api.access.caller import caller_of, readmit
 from api.edge.memory_budget import OverBudget
 from api.waiting.large_results import HeldResults, LargeResults
-from api.waiting.subscriber import Notice, Subscriber, Watch
+from api.waiting.subscriber import Notice, Subscriber
 from api.waiting.wait_limit import WaitLimit
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger import ownership, partials, views
+from jobs.ledger.following import Followed
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.partials import Line
 from jobs.ledger.wire import Event
@@ -48,7 +49,7 @@ class Change(NamedTuple):
     """Its results, if they are too large to be in `job`."""
 
 
-Followed = Quiet | Change | Line
+Step = Quiet | Change | Line
 
 
 def event_id(job: Job) -> str:
@@ -60,14 +61,16 @@ def event_id(job: Job) -> str:
 
 async def follow(
     source: Events, job_id: str, request: Request, known_id: str | None, position: int, keep_alive: float
-) -> AsyncGenerator[Followed]:
+) -> AsyncGenerator[Step]:
     """Yields each change of the job, and its partial answers after the position, until it has ended.
 
     `known_id` is the `event_id` of the state that the client knows; this state is not reported again. Of a
-    job that has already ended only the end is reported. Yields Quiet after `keep_alive` seconds
-    without an event. Ends early at a stop of the server, or when the job's lifetime is over. Raises Refusal
-    if the caller is no longer admitted. The caller's right to see the job must have been checked.
+    job that has already ended only the end is reported, after the partial answers that follow the position
+    if that is not 0 and they are still kept. Yields Quiet after `keep_alive` seconds without an event. Ends
+    early at a stop of the server, or when the job's lifetime is over. Raises Refusal if the caller is no
+    longer admitted. The caller's right to see the job must have been checked.
     """
+    answers = _PartialAnswers(source.ledger, job_id, position)
     with source.subscriber.watching(job_id) as watch:
         watch.notify(Notice.MISSED)  # the job has not been read since the watch began
         job: Job | None = None
@@ -80,84 +83,93 @@ async def follow(
                 update = Notice.MISSED  # renews the registration, and makes up for a lost event
             try:
                 if isinstance(update, Event) and update.position is not None and job is not None:
-                    async for line in _partials(source.ledger, job_id, update, position):
-                        position = line.position
+                    async for line in answers.appended(update.position, update.partials):
                         yield line
                     continue
-                found = await _updated(update, job, source, job_id, request)
-                missed = not isinstance(update, Event)
-                if missed and job is not None and found.status.terminal:
-                    async for line in _missed(source.ledger, job_id, position):
-                        position = line.position
+                found, length = await _updated(update, job, source, job_id, request)
+                if found.status.terminal and answers.position and not isinstance(update, Event):
+                    async for line in answers.missed():
                         yield line
                 new = event_id(found) != known_id
                 held = await source.large.of(found) if new and found.results is msgspec.UNSET else None
+                job = found
+                if new:
+                    known_id = event_id(job)
+                    yield Change(job, held)
+                if not job.status.terminal and (length is None or length > answers.position):
+                    async for line in answers.missed():
+                        yield line
             except (QueueUnavailable, OverBudget):
-                _read_again(watch)
-                continue
+                asyncio.get_running_loop().call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
             except (JobGone, JobNotFound):  # the job's lifetime ended without an event
                 return
-            job = found
-            if new:
-                known_id = event_id(job)
-                yield Change(job, held)
-            if missed and job.status is JobState.RUNNING:
-                try:
-                    async for line in _missed(source.ledger, job_id, position):
-                        position = line.position
-                        yield line
-                except QueueUnavailable:
-                    _read_again(watch)
 
 
-def _read_again(watch: Watch) -> None:
-    asyncio.get_running_loop().call_later(READ_RETRY_SECONDS, watch.notify, Notice.MISSED)
+class _PartialAnswers:
+    """A job's partial answers after a position, in order."""
 
+    def __init__(self, ledger: Ledger, job_id: str, position: int) -> None:
+        self.position = position
+        """Up to here they are known."""
+        self._ledger = ledger
+        self._job_id = job_id
 
-async def _partials(ledger: Ledger, job_id: str, event: Event, position: int) -> AsyncIterator[Line]:
-    """Yields the partial answers after the position; from the event alone if it has all of them."""
-    start, found = event.position or 0, event.partials
-    if found is None or start > position:
-        async for line in _missed(ledger, job_id, position):
+    async def appended(self, start: int, data: bytes | None) -> AsyncIterator[Line]:
+        """Yields new ones after a message with those from `start` on; `data` is None if it has none of them.
+
+        Raises QueueUnavailable.
+        """
+        if data is None or start > self.position:
+            async for line in self.missed():
+                yield line
+        elif start + len(data) > self.position:
+            for line in self._lines(data[self.position - start :]):
+                yield line
+
+    async def missed(self) -> AsyncIterator[Line]:
+        """Yields those in Redis. Raises QueueUnavailable."""
+        while found := await self._ledger.following.partials(self._job_id, self.position):
+            start = self.position
+            for line in self._lines(found):
+                yield line
+            if self.position == start and len(found) < partials.SLICE:
+                return
+
+    def _lines(self, data: bytes) -> Iterator[Line]:
+        start, complete = self.position, data.rfind(b"\n") + 1
+        for line in partials.lines(data, start):
+            self.position = line.position
             yield line
-    elif start + len(found) > position:
-        for line in partials.lines(found[position - start :], position):
-            yield line
-
-
-async def _missed(ledger: Ledger, job_id: str, position: int) -> AsyncIterator[Line]:
-    """Yields the partial answers after the position that are in Redis."""
-    while found := await ledger.partials(job_id, position):
-        complete = found[: found.rfind(b"\n") + 1]
-        for line in partials.lines(complete, position):
-            yield line
-        position += len(complete)
-        if not complete:
-            return
+        # the rest is another program's data: no lines of ours, or as long as none is
+        self.position = start + (complete or (len(data) if len(data) == partials.SLICE else 0))
 
 
 async def _updated(
     update: Event | Notice, known: Job | None, source: Events, job_id: str, request: Request
-) -> Job:
-    """The job after the event or notice: made from the event alone if possible, else read from Redis."""
+) -> Followed:
+    """The job after the event or notice: made from the event alone if possible, else read from Redis.
+
+    The length of its partial answers is 0 if no look at them is needed.
+    """
     if isinstance(update, Event) and update.record is not None:
         ended = ownership.shown(views.terminal(job_id, update.record), caller_of(request.scope).sees)
         if ended is not None:
-            return ended
+            return Followed(ended, 0)
     if known is not None and isinstance(update, Event) and known.started_at and update.succeeded is not None:
-        return views.progressed(known, update)
+        return Followed(views.progressed(known, update), 0)
     await readmit(request.scope)
     sees = caller_of(request.scope).sees
-    job = await source.ledger.read(job_id, sees=sees, watcher=source.subscriber.process)
-    if known is None or not isinstance(update, Event) or job.status == update.state:
-        return job
+    read = await source.ledger.following.job(job_id, source.subscriber.process, sees=sees)
+    if known is None or not isinstance(update, Event) or read.job.status == update.state:
+        return read
     state = JobState(update.state)
     if state.terminal or state not in TRANSITIONS[known.status]:
-        return job
+        return read
     # the job has changed again since: report this event's state, the next event will follow
-    return msgspec.structs.replace(
+    then = msgspec.structs.replace(
         known,
         status=state,
         position=None,
-        started_at=job.started_at if state is JobState.RUNNING else None,
+        started_at=read.job.started_at if state is JobState.RUNNING else None,
     )
+    return Followed(then, 0)

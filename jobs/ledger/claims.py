@@ -125,7 +125,7 @@ class Claims:
     async def append(self, partials: Iterable[Appended]) -> list[int]:
         """Appends partial answers of jobs whose lease is still valid, and publishes them.
 
-        Returns the length of each job's partial answers; -1 if nothing may be appended to them any more.
+        Returns the length of each job's partial answers; REFUSED or FOREIGN if nothing was appended.
         """
         each = [part for one in partials for part in one]
         lengths: list[int] = await self.shard.run(script("partials"), "", each, lifetime=PROGRESS_TTL)

@@ -14,6 +14,7 @@ from jobs.ledger import beside, limiting, ownership, views
 from jobs.ledger.admission import Admission
 from jobs.ledger.attachments import Attachments
 from jobs.ledger.envelope import Envelope
+from jobs.ledger.following import Following
 from jobs.ledger.ids import in_shard, new_id
 from jobs.ledger.leasing import Lease, lease
 from jobs.ledger.listing import ALL, Filter, Listing
@@ -47,6 +48,7 @@ class Ledger:
         self.settings = shards.settings
         self.reading = Reading(shards)
         self.attachments = Attachments(self.reading)
+        self.following = Following(self.reading, shards)
         self._listing = Listing(shards, self.reading)
         self._admission = Admission(shards)
         self._submits: dict[tuple[str, int], Submits] = {}
@@ -204,10 +206,6 @@ class Ledger:
     async def outcomes(self, job_id: str, after: int, most: int = SLICE, *, sees: str | None) -> Outcomes:
         """Like `read`, with the known outcomes of its inputs except the first `after`: see Reading."""
         return await self.reading.outcomes(job_id, after, most, sees=sees)
-
-    async def partials(self, job_id: str, after: int) -> bytes:
-        """Returns partial answers of a job that the caller may see: see Reading."""
-        return await self.reading.partials(job_id, after)
 
     async def cancel(self, job_id: str, inline: int = INLINE_BYTES, *, sees: str | None) -> Job:
         """Cancels the job unless it is terminal; returns it like `read`. Raises JobNotFound or JobGone."""

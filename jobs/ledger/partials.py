@@ -14,6 +14,16 @@ import msgspec
 OUTPUT, RESTARTED = b"o", b"r"
 """First bytes of lines."""
 
+LINE_TEXT = 16 * 1024
+"""Most characters of a line's text; more are written as several lines."""
+
+SLICE = 256 * 1024
+"""Most bytes in one answer of Redis, more than any line has."""
+
+REFUSED, FOREIGN = -1, -2
+"""Answers of `partials.lua` instead of a length: nothing may be appended any more; another attempt has
+written."""
+
 
 class Appended(NamedTuple):
     """New partial answers of a leased job."""
@@ -21,7 +31,7 @@ class Appended(NamedTuple):
     id: str
     token: str
     before: int
-    """Length of the job's partial answers before; -1 if not known."""
+    """Length of the job's partial answers before; -1 if another attempt may have written some."""
     lines: bytes
 
 
@@ -49,22 +59,38 @@ class Line(NamedTuple):
     position: int
 
     def decoded(self) -> Output | Restarted:
-        """Returns what the line says. Raises msgspec.MsgspecError."""
-        if self.kind == OUTPUT:
-            return msgspec.json.decode(self.json, type=Output)
-        return msgspec.json.decode(self.json, type=Restarted)
+        """Returns what the line says. Raises msgspec.MsgspecError, or ValueError for invalid UTF-8."""
+        return _DECODERS[self.kind].decode(self.json)
+
+
+_DECODERS: dict[bytes, msgspec.json.Decoder[Output | Restarted]] = {
+    OUTPUT: msgspec.json.Decoder(Output),
+    RESTARTED: msgspec.json.Decoder(Restarted),
+}
 
 
 def encoded(entry: Output | Restarted) -> bytes:
-    """Returns the entry as a line."""
-    kind = OUTPUT if isinstance(entry, Output) else RESTARTED
-    return kind + msgspec.json.encode(entry) + b"\n"
+    """Returns the entry as a line, or as several if its text is long."""
+    if isinstance(entry, Restarted):
+        return RESTARTED + msgspec.json.encode(entry) + b"\n"
+    if len(entry.text) <= LINE_TEXT:
+        return OUTPUT + msgspec.json.encode(entry) + b"\n"
+    parts = (entry.text[at : at + LINE_TEXT] for at in range(0, len(entry.text), LINE_TEXT))
+    return b"".join(encoded(Output(entry.index, part, entry.tokens)) for part in parts)
 
 
 def lines(data: bytes, position: int) -> Iterator[Line]:
     """Yields the complete lines of data that begins at the position; skips what is no line of ours."""
     *found, _ = data.split(b"\n")
-    for line in found:
-        position += len(line) + 1
-        if line[:1] in (OUTPUT, RESTARTED):
-            yield Line(line[:1], line[1:], position)
+    for one in found:
+        position += len(one) + 1
+        line = Line(one[:1], one[1:], position)
+        if _is_ours(line):
+            yield line
+
+
+def _is_ours(line: Line) -> bool:
+    try:
+        return line.kind in _DECODERS and line.decoded() is not None
+    except (msgspec.MsgspecError, ValueError):
+        return False

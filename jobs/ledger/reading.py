@@ -40,7 +40,7 @@ MAX_SLICES = 4
 
 
 STATE_PARTS = 8
-"""Parts of the answer for a job that has not ended."""
+"""Parts of the answer for a job that has not ended; a watcher's may have one more."""
 
 PARTS_OF_ANOTHER_MODEL = 2
 """Parts of the answer for a job that is in no queue of the served models; the second is its owner."""
@@ -76,7 +76,12 @@ class Found(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        return len(self.parts) != STATE_PARTS
+        return len(self.parts) < STATE_PARTS
+
+    @property
+    def partials(self) -> int | None:
+        """Length of the partial answers of a job that has not ended; None if not known."""
+        return None if len(self.parts) == STATE_PARTS else self.parts[STATE_PARTS]
 
 
 class Reading:
@@ -106,13 +111,13 @@ class Reading:
         The API process `watcher` is told of the job's changes from now on, or only of its end. Raises
         JobNotFound, or JobGone if its lifetime is over.
         """
-        if (found := await self._find(job_id, inline, sees, watcher, endings_only)) is None:
+        if (found := await self.find(job_id, inline, sees, watcher, endings_only)) is None:
             raise await self.missing(job_id, sees=sees)
         return found.job
 
     async def shard_of(self, job_id: str, *, sees: str | None) -> Shard:
         """Returns the shard of a job that the caller may see. Raises like `job`."""
-        if (found := await self._find(job_id, STATE_ONLY, sees)) is None:
+        if (found := await self.find(job_id, STATE_ONLY, sees)) is None:
             raise await self.missing(job_id, sees=sees)
         return found.shard
 
@@ -121,7 +126,7 @@ class Reading:
 
         Raises JobNotFound if its model is not served.
         """
-        found = await self._find(job_id, STATE_ONLY, sees)
+        found = await self.find(job_id, STATE_ONLY, sees)
         return None if found is None else (replace(found.job, results=None), found.shard)
 
     async def outcomes(self, job_id: str, after: int, most: int = SLICE, *, sees: str | None) -> Outcomes:
@@ -129,7 +134,7 @@ class Reading:
 
         Raises like `job`.
         """
-        if (found := await self._find(job_id, INLINE_BYTES, sees)) is None:
+        if (found := await self.find(job_id, INLINE_BYTES, sees)) is None:
             raise await self.missing(job_id, sees=sees)
         if found.ended:
             return Outcomes(found.job, None, views.order(found.parts[0]))
@@ -137,16 +142,9 @@ class Reading:
         known = await found.shard.run(script("outcomes"), progress=progress, after=after, most_bytes=most)
         return Outcomes(found.job, known, None)
 
-    async def partials(self, job_id: str, after: int) -> bytes:
-        """Returns partial answers (`partials.py`) after that position, up to SLICE bytes, of a read job."""
-        shard, *_ = await self._shards.of(job_id)
-        async with shard.integrity.intact():
-            key, last = shard.key(keys.PARTIALS, job_id), after + SLICE - 1
-            return await shard.redis.getrange(key, after, last)  # type: ignore[no-any-return]
-
     async def stored(self, job_id: str, *, sees: str | None) -> Stored:
         """Returns where the results of a job are if they exceed STATE_ONLY bytes. Raises like `job`."""
-        match await self._find(job_id, STATE_ONLY, sees):
+        match await self.find(job_id, STATE_ONLY, sees):
             case Found(job, shard, [record, offset, size]):
                 return Stored(job, shard, offset, size, record)
         raise await self.missing(job_id, sees=sees)
@@ -228,13 +226,13 @@ class Reading:
         return JobGone(f"job {job_id} ended and its lifetime is over")
 
     def _job(self, shard: Shard, job_id: str, parts: Sequence[Any]) -> Job:
-        if len(parts) == STATE_PARTS:
+        if len(parts) >= STATE_PARTS:
             return self._unfinished(job_id, parts)
         record, *where = parts
         return self.ended(shard, job_id, record, results=not where)
 
     def _unfinished(self, job_id: str, parts: Sequence[Any]) -> Job:
-        inputs, created, lease, attempts, index, place, done, owner = parts
+        inputs, created, lease, attempts, index, place, done, owner = parts[:STATE_PARTS]
         succeeded, failed = map(int, done.split()[:2]) if done else (0, 0)
         return views.unfinished(
             job_id,
@@ -247,10 +245,10 @@ class Reading:
             owner.decode(),
         )
 
-    async def _find(
+    async def find(
         self, job_id: str, inline: int, sees: str | None, watcher: str = "", endings_only: bool = False
     ) -> Found | None:
-        """Returns None if no shard has the job, or if the caller may not see it.
+        """Returns the job; None if no shard has it, or if the caller may not see it. `watcher` as in `job`.
 
         Raises JobNotFound if its model is not served.
         """

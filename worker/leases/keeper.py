@@ -144,11 +144,10 @@ class LeaseKeeper:
         began = time.monotonic()
         ending_jobs = [self._ending[ending.token + ending.id] for ending in endings]
         with_files = [job for job in ending_jobs if isinstance(job, LeasedJob) and job.unwritten]
-        await self.partials.flush(ending_jobs)
         try:
             if with_files:  # before anybody can read the records that name them
                 await self.retry(write_files, self.claims, with_files, insist=True)
-            refused = await self.retry(self.claims.finish, self.model, endings, insist=True)
+            refused = await self.retry(self._finish, endings, ending_jobs, insist=True)
         except ResponseError as error:  # Redis refuses one of them, it is unknown which
             about = {"job": endings[0].id} if len(endings) == 1 else {"jobs": len(endings)}
             self._log.error("results refused by Redis", **about, error=str(error))
@@ -173,6 +172,10 @@ class LeaseKeeper:
                 self._job_log.ended(job, ending.state, times)
                 if self.traces:
                     self.traces.ended(job, ending.state, time.monotonic() - began)
+
+    async def _finish(self, endings: Sequence[Ending], jobs: Sequence[HeldJob]) -> set[str]:
+        await self.partials.flush(jobs)
+        return await self.claims.finish(self.model, endings)
 
     async def renew_forever(self, every: float) -> None:
         """Renews all leases every `every` seconds and drops jobs whose lease is lost."""

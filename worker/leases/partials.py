@@ -2,17 +2,19 @@
 
 It writes the new texts of all jobs together, at most every WRITE_EVERY seconds. The answers themselves are
 written when the job ends, so partial ones may be missing: a job gets no more of them, rather than some with a
-gap, if its lease is lost, if too many wait for Redis, or if they exceed the limit of a job's results.
+gap, if its lease is lost, if too many wait for Redis, if they exceed the limit of a job's results, or if
+another program deleted or wrote them.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Sequence
 
 from redis.exceptions import ResponseError
 
-from jobs.errors import QueueUnavailable
+from jobs.errors import QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.ledger.claims import Claims
-from jobs.ledger.partials import Appended, Output, Restarted, encoded
+from jobs.ledger.partials import FOREIGN, Appended, Output, Restarted, encoded
 from worker.leases.held import HeldJob
 from worker.leases.leased_job import LeasedJob
 
@@ -43,9 +45,10 @@ class _Partials:
 
     def __init__(self, job: LeasedJob) -> None:
         self.job = job
-        another_began = job.claimed.returned or job.claimed.attempts > 0
+        claimed = job.claimed
+        another_began = claimed.returned or claimed.attempts > 0 or claimed.known > 0
         self.length = -1 if another_began else 0
-        """Length of what is in Redis; -1 if not known."""
+        """Length of what is in Redis; -1 if another attempt may have written some."""
         self.begun = set(range(job.count)) if another_began else set[int]()
         """Inputs whose text may be in Redis."""
         self.sending = b""
@@ -83,9 +86,14 @@ class _Partials:
             self._size = 0
         return self.sending
 
-    def sent(self, length: int, limit: int) -> None:
-        self.length, self.sending = length, b""
-        if not 0 <= length <= limit:
+    def sent(self, answer: int, limit: int) -> None:
+        """Takes the answer of `Claims.append`."""
+        if answer == FOREIGN:  # another attempt had written, though it was not charged
+            void = b"".join(encoded(Restarted(index)) for index in range(self.job.count))
+            self.length, self.sending = -1, void + self.sending
+            return
+        self.length, self.sending = answer, b""
+        if not 0 <= answer <= limit:
             self.close()
 
     def close(self) -> None:
@@ -105,6 +113,8 @@ class PartialsWriter:
         self._jobs: dict[str, _Partials] = {}
         """By job id; only jobs that want partial answers and have some."""
         self._changed: dict[str, _Partials] = {}
+        self._next = 0.0
+        """Time of the event loop at which the next write may begin."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -127,10 +137,18 @@ class PartialsWriter:
             self._jobs.pop(job.id, None)
             self._changed.pop(job.id, None)
 
-    async def flush(self, ending: Iterable[HeldJob]) -> None:
-        """Writes what is known of jobs that are about to end, unless Redis does not respond."""
-        if any(job.id in self._changed for job in ending):
-            await self._write()
+    async def flush(self, ending: Sequence[HeldJob]) -> None:
+        """Writes what is known of jobs that are about to end, unless Redis refuses it.
+
+        Raises QueueUnavailable if Redis cannot be reached.
+        """
+        ids = [job.id for job in ending if job.id in self._jobs]
+        if not ids:
+            return
+        with contextlib.suppress(WritesRefused, QueueDamaged, ResponseError):
+            await self._write()  # also waits for a write that runs
+            while any(job_id in self._changed for job_id in ids):
+                await self._write()
 
     def _of(self, job: LeasedJob) -> _Partials | None:
         if not job.stream or not self._holds(job):
@@ -141,38 +159,44 @@ class PartialsWriter:
 
     def _schedule(self, partials: _Partials) -> None:
         self._changed[partials.job.id] = partials
-        self._wake_after(WRITE_EVERY)
+        self._wake()
 
-    def _wake_after(self, seconds: float) -> None:
-        if self._timer is None and self._writing is None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
+    def _wake(self) -> None:
+        if self._changed and self._timer is None and self._writing is None:
+            self._timer = asyncio.get_running_loop().call_at(self._next, self._begin)
 
     def _begin(self) -> None:
         self._timer = None
         self._writing = asyncio.create_task(self._write_changed())
 
     async def _write_changed(self) -> None:
-        written = False
+        clock = asyncio.get_running_loop()
+        self._next = clock.time() + WRITE_EVERY
         try:
-            written = await self._write()
+            await self._write()
+        except (QueueUnavailable, ResponseError):  # the record will contain the whole answers
+            self._next = clock.time() + RETRY_AFTER
         finally:
             self._writing = None
-        if self._changed:
-            self._wake_after(WRITE_EVERY if written else RETRY_AFTER)
+        self._wake()
 
-    async def _write(self) -> bool:
-        """Writes once what has changed; returns False if Redis does not take it now."""
+    async def _write(self) -> None:
+        """Writes once what has changed.
+
+        Raises QueueUnavailable, or ResponseError, if Redis does not take it now; then it is sent again.
+        """
         async with self._lock:
             some = [one for one in self._changed.values() if not one.closed and self._holds(one.job)]
             self._changed.clear()
             if not some:
-                return True
+                return
             notes = [Appended(one.job.id, one.job.claimed.token, one.length, one.lines()) for one in some]
             try:
                 lengths = await self._claims.append(notes)
-            except (QueueUnavailable, ResponseError):  # the record will contain the whole answers
+            except (QueueUnavailable, ResponseError):
                 self._changed = {one.job.id: one for one in some if self._holds(one.job)} | self._changed
-                return False
-            for one, length in zip(some, lengths, strict=True):
-                one.sent(length, self._limit)
-            return True
+                raise
+            for one, answer in zip(some, lengths, strict=True):
+                one.sent(answer, self._limit)
+                if (one.sending or one.waiting) and self._holds(one.job):  # newer than what was sent
+                    self._schedule(one)

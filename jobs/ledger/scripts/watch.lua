@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Reads a job, as read.lua. Unless it has ended, an API process is told of its changes, or of its end, from now on.
+-- With all changes a further part of the answer is the length of the job's partial answers.
 --@key watched
 --@include job_keys.lua
 --@include record.lua
@@ -8,6 +9,7 @@
 --@arg wanted  'a' for all changes or 'e' for the end only (notify.lua)
 --@arg process  16 characters
 --@arg watch_lifetime  of all registrations after the newest, ms
+--@arg partials  prefix
 --@arg sees  '=' and the owner whose jobs the caller may see, or '*' for all
 
 local record = record_at(ARGV.results .. ARGV.id, tonumber(ARGV.most_bytes))
@@ -26,6 +28,10 @@ if #found == 8 and (ARGV.sees == '*' or ARGV.sees == '=' .. found[8]) then
       redis.call('HSET', KEYS.watched, ARGV.id, others .. ARGV.wanted .. ARGV.process)
     end
     redis.call('PEXPIRE', KEYS.watched, ARGV.watch_lifetime)
+  end
+  if ARGV.wanted == 'a' then
+    local length = redis.pcall('STRLEN', ARGV.partials .. ARGV.id)
+    found[9] = type(length) == 'number' and length or 0
   end
 end
 return found

@@ -9,9 +9,8 @@ import pytest
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 from api.waiting import events
+from jobs.ledger.following import Followed, Following
 from jobs.ledger.leasing import Progress
-from jobs.ledger.ledger import Ledger
-from jobs.schema import Job
 from jobs.settings import Settings
 from tests.api.api_process import Edge, parked, serving
 from tests.ledger import MODEL, JobQueue, ending, run_one
@@ -58,12 +57,12 @@ async def test_a_state_that_is_over_already_is_told_too(
         assert (await anext(stream)).event == "running"
         over = asyncio.Event()
 
-        async def late(job_id: str, **options: Any) -> Job:
+        async def late(job_id: str, watcher: str, **options: Any) -> Followed:
             """Reads once all is over, so that the queued state is known by its event alone."""
             await over.wait()
-            return await Ledger.read(services.ledger, job_id, **options)
+            return await Following.job(services.ledger.following, job_id, watcher, **options)
 
-        monkeypatch.setattr(services.ledger, "read", late)
+        monkeypatch.setattr(services.ledger.following, "job", late)
         await queue.release(MODEL, [(claimed, 0)])
         await queue.cancel(job_id)
         over.set()

@@ -20,7 +20,7 @@ async def claimed(queue: JobQueue) -> Claimed:
 
 
 async def found(queue: JobQueue, job_id: str, after: int = 0) -> list[Output | Restarted]:
-    return [line.decoded() for line in partials.lines(await queue.partials(job_id, after), after)]
+    return [line.decoded() for line in partials.lines(await queue.following.partials(job_id, after), after)]
 
 
 async def test_partial_answers_are_appended_once_and_read_from_any_position(queue: JobQueue) -> None:

@@ -19,7 +19,7 @@ from tests.worker.test_batch_worker import ended, submit
 
 
 async def entries(queue: JobQueue, job_id: str) -> list[Output | Restarted]:
-    return [line.decoded() for line in partials.lines(await queue.partials(job_id, 0), 0)]
+    return [line.decoded() for line in partials.lines(await queue.following.partials(job_id, 0), 0)]
 
 
 def text(found: Sequence[Output | Restarted], index: int = 0) -> str:
@@ -69,7 +69,7 @@ async def test_an_engine_that_dies_restarts_the_texts_of_its_rows(
         await until_joined(worker, 1)
 
         async def written() -> bool:
-            return bool(await queue.partials(held, 0))
+            return bool(await queue.following.partials(held, 0))
 
         await until(written)
         assert worker.engine.pid is not None
@@ -118,7 +118,7 @@ async def test_a_worker_that_takes_a_job_over_restarts_its_texts(queue: JobQueue
     found = await entries(queue, job_id)
     assert found[:2] == [Output(0, "1 2 ", 2), Restarted(0)]
     assert text(found) == counted(5)
-    assert len(await queue.partials(job_id, 0)) > 0
+    assert len(await queue.following.partials(job_id, 0)) > 0
 
 
 async def test_texts_beyond_a_limit_stop_and_the_answer_comes(
