@@ -19,6 +19,7 @@ from api.services import Services
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Progress
+from jobs.ledger.partials import Output
 from jobs.monitoring.failures import FailureReason
 from jobs.monitoring.roster import Roster
 from jobs.owners import Sender
@@ -104,9 +105,10 @@ async def alices(settings: Settings, redis: ArqRedis) -> AsyncIterator[Alices]:
     [claimed], _ = await queue.claim(MODEL, 3)
     await queue.store([(claimed, FILE, MEDIUM)])
     await queue.finish(MODEL, [with_files(ending(claimed, [OUTPUT] * 3))])
-    ids["running"] = await submit(sender=alice, expires_in=None)
+    ids["running"] = await submit(sender=alice, expires_in=None, stream=True)
     [claimed], _ = await queue.claim(MODEL, 3)
     await queue.start([claimed])
+    await queue.append(claimed, 0, Output(0, SECRET, 1))
     known = [b'{"index":%d,%b' % (i, msgspec.json.encode(OUTPUT)[1:]) for i in range(2)]
     await queue.note([Progress(claimed.id, claimed.token, 0, 2, 0, known)])
     ids["expired"] = await submit(sender=alice, expires_in=60.0)

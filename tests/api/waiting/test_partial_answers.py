@@ -2,15 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
+from arq.connections import ArqRedis
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
+from jobs.ledger import keys
 from jobs.ledger.leasing import Claimed
-from jobs.ledger.partials import Output, Restarted
+from jobs.ledger.partials import REFUSED, Output, Restarted
 from jobs.settings import Settings
+from jobs.store.connection import connect
+from jobs.store.lua import script
+from tests import valkey
 from tests.api.api_process import Edge, parked, serving
+from tests.jobs.monitored import monitored
 from tests.ledger import MODEL, SHARDS, JobQueue, ending
 
 PARTS = [Output(0, f"{word}\n", i + 1) for i, word in enumerate(("Es", "war", "einmal", "<b>"))]
@@ -27,8 +34,8 @@ async def edge(settings: Settings) -> AsyncIterator[Edge]:
         yield edge
 
 
-async def running(client: httpx.AsyncClient, queue: JobQueue) -> Claimed:
-    answer = await client.post("/v1/jobs", json={"inputs": "x", "stream": True})
+async def running(client: httpx.AsyncClient, queue: JobQueue, *, stream: bool = True) -> Claimed:
+    answer = await client.post("/v1/jobs", json={"inputs": "x", "stream": stream})
     assert answer.status_code == 202
     [claimed], _ = await queue.claim(MODEL, 1)
     await queue.start([claimed])
@@ -97,6 +104,90 @@ async def test_a_client_resumes_after_any_part(edge: Edge, queue: JobQueue) -> N
         await queue.append(job, length, PARTS[0])
         await queue.finish(MODEL, [ending(job)])
         assert names(await collecting) == ["output", "succeeded"]
+
+
+async def test_a_client_with_a_part_gets_the_rest_after_the_end(
+    edge: Edge, queue: JobQueue, redis: ArqRedis
+) -> None:
+    client, _ = edge
+    job = await running(client, queue)
+    first = await queue.append(job, 0, PARTS[0])
+    await appended(queue, job, first)
+    await queue.finish(MODEL, [ending(job)])
+
+    async def seen(last_id: str | None) -> list[ServerSentEvent]:
+        async with following(client, job, last_id) as source:
+            return await collected(source)
+
+    rest = await seen(f"running.1~{first}")
+    assert texts(rest) == [part.text for part in PARTS]
+    assert names(rest) == [*["output"] * 4, "succeeded"]
+    assert names(await seen(rest[1].id)) == [*["output"] * 2, "succeeded"]
+    for last_id in (None, "running.1", rest[3].id):
+        assert names(await seen(last_id)) == ["succeeded"], "it has the whole text"
+    await redis.delete(await queue.key(keys.PARTIALS, job.id))
+    assert names(await seen(f"running.1~{first}")) == ["succeeded"]
+
+
+async def test_following_a_job_without_it_costs_no_further_read(
+    edge: Edge, queue: JobQueue, redis: ArqRedis
+) -> None:
+    client, services = edge
+    claimed = await running(client, queue, stream=False)
+    async with monitored(redis) as sent:
+        async with following(client, claimed) as source:
+            collecting = asyncio.create_task(collected(source))
+            await parked(services)
+            services.subscriber.reread_all()
+            await queue.finish(MODEL, [ending(claimed)])
+            assert names(await collecting) == ["running", "succeeded"]
+        async with following(client, claimed, "running.1") as source:
+            await collected(source)
+    about = [one for one in sent if claimed.id in " ".join(one.words)]
+    expected = (script("read"), script("watch"), script("finish"))
+    assert [one.words for one in about if not any(map(one.runs, expected))] == []
+
+
+async def test_redis_is_away_for_a_moment(settings: Settings, tmp_path: Path) -> None:
+    with valkey.running(tmp_path) as server:
+        alone = settings.model_copy(update={"redis_url": server.url()})
+        redis = connect(alone)
+        queue = JobQueue(redis, alone, [MODEL])
+        async with serving(alone) as (client, services):
+            job = await running(client, queue)
+            async with following(client, job) as source:
+                collecting = asyncio.create_task(collected(source))
+                await parked(services)
+                length = await queue.append(job, 0, *PARTS[:2])
+                await redis.execute_command("WAITAOF", 1, 0, 5_000)  # type: ignore[no-untyped-call]
+                server.kill()
+                server.start()
+                length = await queue.append(job, length, PARTS[2])
+                await queue.append(job, length, PARTS[3])
+                await queue.finish(MODEL, [ending(job)])
+                seen = await collecting
+        await queue.close()
+        await redis.aclose(close_connection_pool=True)
+    assert texts(seen) == [part.text for part in PARTS]
+    assert names(seen)[-1] == "succeeded"
+
+
+@pytest.mark.parametrize("data", ["o or another text\nr", "no line\n" * 40_000, "x" * 600_000, 1])
+async def test_data_of_another_program_is_not_shown(
+    edge: Edge, queue: JobQueue, redis: ArqRedis, data: str | int
+) -> None:
+    client, services = edge
+    job = await running(client, queue)
+    key = await queue.key(keys.PARTIALS, job.id)
+    await (redis.set(key, data) if isinstance(data, str) else redis.rpush(key, data))  # type: ignore[misc]
+    async with following(client, job) as source:
+        collecting = asyncio.create_task(collected(source))
+        await parked(services)
+        assert await queue.append(job, 0, PARTS[0]) == REFUSED
+        await queue.finish(MODEL, [ending(job)])
+        assert names(await collecting) == ["running", "succeeded"]
+    async with following(client, job, "running.1~3") as source:
+        assert names(await collected(source)) == ["succeeded"]
 
 
 @pytest.mark.parametrize("missing", ["lines", "messages"])

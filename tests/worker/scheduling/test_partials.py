@@ -1,5 +1,6 @@
 """What a worker writes of texts that grow: all of it, in order, and from the beginning after a restart."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Sequence
@@ -10,12 +11,22 @@ from arq.connections import ArqRedis
 from jobs.errors import QueueUnavailable
 from jobs.ledger import keys, partials
 from jobs.ledger.claims import Claims
+from jobs.ledger.leasing import Ending
 from jobs.ledger.partials import Appended, Output, Restarted
+from jobs.settings import Settings
+from jobs.store.connection import connect
+from jobs.store.store import Server
+from tests import valkey
+from tests.faults.proxy import between
 from tests.gate import Gate
 from tests.ledger import JobQueue
 from tests.waiting import until
-from tests.worker.scheduling.conftest import Rolling, numbers, until_joined
+from tests.worker.conftest import Serving, poison_spec, stopped
+from tests.worker.scheduling.conftest import ROLLING, Rolling, numbers, outputs, until_joined
 from tests.worker.test_batch_worker import ended, submit
+from worker.batch_worker import BatchWorker
+from worker.leases.held import HeldJob
+from worker.leases.partials import PartialsWriter
 
 
 async def entries(queue: JobQueue, job_id: str) -> list[Output | Restarted]:
@@ -35,30 +46,26 @@ def counted(tokens: int) -> str:
     return "".join(f"{i} " for i in range(1, tokens + 1))
 
 
-async def test_texts_are_complete_before_their_job_ends(
-    queue: JobQueue, rolling: Rolling, redis: ArqRedis
+async def test_texts_are_complete_before_their_job_ends_and_others_cost_no_command(
+    queue: JobQueue, rolling: Rolling, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with rolling():
+    append, appended = Claims.append, set[str]()
+
+    async def noting(claims: Claims, some: Sequence[Appended]) -> list[int]:
+        appended.update(one.id for one in some)
+        return await append(claims, some)
+
+    monkeypatch.setattr(Claims, "append", noting)
+    async with rolling() as worker:
         plain = await numbers(queue, 8)
         both = await submit(queue, ["a", "b"], parameters={"tokens": 90}, stream=True)
         await ended(queue, plain, both)
+        assert not any(keeper.partials._jobs for keeper in worker._leases._keepers)
     found = await entries(queue, both)
     assert [text(found, index) for index in (0, 1)] == [counted(90)] * 2
     assert len(found) < 180, "tokens that come together are written together"
+    assert appended == {both}
     assert await redis.exists(await queue.key(keys.PARTIALS, plain)) == 0
-
-
-async def test_jobs_without_stream_cost_no_command(
-    queue: JobQueue, rolling: Rolling, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def append(claims: Claims, some: Sequence[Appended]) -> list[int]:
-        raise AssertionError("nothing to append")
-
-    monkeypatch.setattr(Claims, "append", append)
-    async with rolling() as worker:
-        await ended(queue, await numbers(queue, 50), await submit(queue, ["a", "b"]))
-        [keeper, *_] = worker._leases._keepers
-        assert not keeper.partials._jobs
 
 
 async def test_an_engine_that_dies_restarts_the_texts_of_its_rows(
@@ -82,19 +89,17 @@ async def test_an_engine_that_dies_restarts_the_texts_of_its_rows(
     assert text(found) == counted(last.tokens)
 
 
-@pytest.mark.parametrize("arrived", [False, True])
-async def test_a_failed_write_leaves_no_gap_and_repeats_nothing(
-    queue: JobQueue, rolling: Rolling, monkeypatch: pytest.MonkeyPatch, arrived: bool
+async def test_failed_writes_leave_no_gap_and_repeat_nothing(
+    queue: JobQueue, rolling: Rolling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whether their lines had arrived or not."""
     monkeypatch.setattr("worker.leases.partials.RETRY_AFTER", 0.01)
-    append, failures = Claims.append, iter(range(3))
+    append, failures = Claims.append, iter([False, True] * 3)
 
     async def failing(claims: Claims, some: Sequence[Appended]) -> list[int]:
-        failing_now = next(failures, None) is not None
-        if failing_now and not arrived:
-            raise QueueUnavailable("no answer")
-        lengths = await append(claims, some)
-        if failing_now:
+        arrives = next(failures, None)
+        lengths = [] if arrives is False else await append(claims, some)
+        if arrives is not None:
             raise QueueUnavailable("no answer")
         return lengths
 
@@ -106,27 +111,134 @@ async def test_a_failed_write_leaves_no_gap_and_repeats_nothing(
     assert next(failures, None) is None
 
 
-async def test_a_worker_that_takes_a_job_over_restarts_its_texts(queue: JobQueue, rolling: Rolling) -> None:
-    job_id = await submit(queue, "x", parameters={"tokens": 5}, stream=True)
-    [lost], _ = await queue.claim("sentiment", 1)
-    await queue.start([lost])
-    await queue.append(lost, 0, Output(0, "1 2 ", 2))
-    await queue.lapse(job_id)
+async def test_a_worker_that_takes_jobs_over_restarts_their_texts(queue: JobQueue, rolling: Rolling) -> None:
+    """Of an attempt that was lost, of one that was released, and of one that was never charged."""
+    for _ in range(3):
+        await submit(queue, ["x", "y"], parameters={"tokens": 5}, stream=True)
+    jobs, _ = await queue.claim("sentiment", 6)
+    lost, released, uncharged = jobs
+    await queue.start([lost, released])
+    for job in jobs:
+        await queue.append(job, 0, *[Output(index, "1 2 ", 2) for index in (0, 1)])
+    await queue.lapse(lost.id)
     await queue.sweep("sentiment")
+    await queue.release("sentiment", [(released, 0), (uncharged, 0)])
     async with rolling():
-        await ended(queue, job_id)
-    found = await entries(queue, job_id)
-    assert found[:2] == [Output(0, "1 2 ", 2), Restarted(0)]
-    assert text(found) == counted(5)
-    assert len(await queue.following.partials(job_id, 0)) > 0
+        await ended(queue, *[job.id for job in jobs])
+    for job in jobs:
+        found = await entries(queue, job.id)
+        assert found[:3] == [Output(0, "1 2 ", 2), Output(1, "1 2 ", 2), Restarted(0)]
+        assert found.count(Restarted(1)) == 1
+        assert [text(found, index) for index in (0, 1)] == [counted(5)] * 2
 
 
 async def test_texts_beyond_a_limit_stop_and_the_answer_comes(
     queue: JobQueue, rolling: Rolling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.leases.partials.MAX_WAITING", 0)
+    async with rolling(max_result_bytes=150):
+        long = await numbers(queue, 400, stream=True)
+        [job] = await ended(queue, long)
+        monkeypatch.setattr("worker.leases.partials.MAX_WAITING", 0)  # as if Redis could not be reached
+        waiting = await numbers(queue, 8, stream=True)
+        assert [one.status for one in (job, *await ended(queue, waiting))] == ["succeeded"] * 2
+    *before, last = partials.lines(await queue.following.partials(long, 0), 0)
+    assert last.position > 150, "or this tests nothing"
+    assert all(line.position <= 150 for line in before)
+    assert counted(400).startswith(text([line.decoded() for line in [*before, last]]))
+    assert await entries(queue, waiting) == []
+
+
+async def test_a_job_ends_after_a_write_that_runs(
+    queue: JobQueue, rolling: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    append, finish, flush = Claims.append, Claims.finish, PartialsWriter.flush
+    ending = asyncio.Event()
+
+    async def appending(claims: Claims, some: Sequence[Appended]) -> list[int]:
+        await ending.wait()
+        lengths = await append(claims, some)
+        order.append("appended")
+        return lengths
+
+    async def flushing(writer: PartialsWriter, jobs: Sequence[HeldJob]) -> None:
+        ending.set()
+        await flush(writer, jobs)
+
+    async def finishing(claims: Claims, model: str, endings: Sequence[Ending]) -> set[str]:
+        order.append("finish")
+        return await finish(claims, model, endings)
+
+    monkeypatch.setattr(Claims, "append", appending)
+    monkeypatch.setattr(Claims, "finish", finishing)
+    monkeypatch.setattr(PartialsWriter, "flush", flushing)
     async with rolling():
-        job_id = await numbers(queue, 8, stream=True)
+        job_id = await numbers(queue, 90, stream=True)
+        await ended(queue, job_id)
+    assert set(order[:-1]) == {"appended"}
+    assert order[-1] == "finish"
+    assert text(await entries(queue, job_id)) == counted(90)
+
+
+async def test_connections_that_are_cut_lose_no_text(
+    queue: JobQueue, settings: Settings, server: valkey.Server, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connections to Redis are reset several times while a text grows."""
+    monkeypatch.setattr("worker.leases.partials.RETRY_AFTER", 0.01)
+    async with between(server.port) as proxy:
+        database = settings.redis_url.rpartition("/")[2]
+        through = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{proxy.port}/{database}"})
+        store = connect(through)
+        worker = BatchWorker(Server(store), through, poison_spec(**ROLLING), lambda: None)
+        running = asyncio.create_task(worker.main())
+        try:
+            job_id = await submit(queue, gate.text, stream=True)
+            for _ in range(4):
+                before = len(await queue.following.partials(job_id, 0))
+
+                async def grown(before: int = before) -> bool:
+                    return len(await queue.following.partials(job_id, 0)) > before
+
+                await until(grown)
+                proxy.reset()
+            gate.open()
+            await ended(queue, job_id)
+        finally:
+            worker.stop()
+            await stopped(running)
+            await worker.close()
+            await store.aclose(close_connection_pool=True)
+    found = await entries(queue, job_id)
+    assert not any(isinstance(one, Restarted) for one in found)
+    [*_, last] = found
+    assert isinstance(last, Output)
+    assert text(found) == counted(last.tokens)
+    assert outputs(await queue.read(job_id))[0]["tokens"] == last.tokens
+
+
+async def test_a_cancelled_job_gets_no_more_text(queue: JobQueue, rolling: Rolling, gate: Gate) -> None:
+    async with rolling() as worker:
+        job_id = await submit(queue, gate.text, stream=True)
+
+        async def written() -> bool:
+            return bool(await queue.following.partials(job_id, 0))
+
+        async def forgotten() -> bool:
+            return not any(keeper.partials._jobs for keeper in worker._leases._keepers)
+
+        await until(written)
+        await queue.cancel(job_id)
+        length = len(await queue.following.partials(job_id, 0))
+        await until(forgotten)
+        assert len(await queue.following.partials(job_id, 0)) == length
+        gate.open()
+
+
+async def test_a_model_whose_texts_do_not_grow_ignores_it(
+    queue: JobQueue, serving: Serving, redis: ArqRedis
+) -> None:
+    async with serving():
+        job_id = await submit(queue, "text", stream=True)
         [job] = await ended(queue, job_id)
     assert job.status == "succeeded"
-    assert await entries(queue, job_id) == []
+    assert await redis.exists(await queue.key(keys.PARTIALS, job_id)) == 0
