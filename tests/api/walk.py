@@ -27,7 +27,7 @@ WALK: dict[tuple[str, str], list[Ask]] = {
         Ask("?wait=0.01", {"json": {"inputs": "x"}}),
         Ask("", {"files": {"inputs": (None, "x")}}),
         Ask(
-            f"?model={MODEL}&parameters={{}}&priority=low&expires_in=60&result_ttl=60&keep_inputs=true",
+            f"?model={MODEL}&parameters={{}}&priority=low&expires_in=60&result_ttl=60&keep_inputs=true&stream=true",
             {"content": b"x", "headers": {"content-type": "application/octet-stream"}},
         ),
     ],
