@@ -31,7 +31,7 @@ class Appended(NamedTuple):
     id: str
     token: str
     before: int
-    """Length of the job's partial answers before; -1 if another attempt may have written some."""
+    """Length of the job's partial answers before; -1 if it is not known, because of another attempt."""
     lines: bytes
 
 

@@ -140,13 +140,17 @@ class LeasedJob(HeldJob):
         self.unwritten.clear()
         return super().failed(kind, detail)
 
+    @property
+    def unsettled(self) -> list[int]:
+        """The indices of inputs that have no outcome yet."""
+        return [index for index, outcome in enumerate(self._outcomes) if outcome is None]
+
     def open_items(self, lengths: Sequence[int]) -> "Batch":
         """The items of inputs that have no outcome yet; `lengths` has one length per input."""
         score, group = self.claimed.score, self.group
         return [
-            Item(self, index, score, length, group, self.rank, self.claimed.owner, self.weight)
-            for index, length in enumerate(lengths)
-            if self._outcomes[index] is None
+            Item(self, index, score, lengths[index], group, self.rank, self.claimed.owner, self.weight)
+            for index in self.unsettled
         ]
 
     def resume(self, noted: Sequence[bytes], spent: tuple[int, int] = (0, 0)) -> None:

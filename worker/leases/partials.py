@@ -45,12 +45,12 @@ class _Partials:
 
     def __init__(self, job: LeasedJob) -> None:
         self.job = job
-        claimed = job.claimed
-        another_began = claimed.returned or claimed.attempts > 0 or claimed.known > 0
-        self.length = -1 if another_began else 0
-        """Length of what is in Redis; -1 if another attempt may have written some."""
-        self.begun = set(range(job.count)) if another_began else set[int]()
-        """Inputs whose text may be in Redis."""
+        self.length = 0
+        """Length of what is in Redis; -1 if another attempt has written some."""
+        self.begun = set[int]()
+        """Inputs of which this attempt has some text."""
+        self._unsettled = job.unsettled
+        """Inputs that this attempt runs."""
         self.sending = b""
         """Lines that were sent, if it is not known whether they arrived."""
         self.waiting: list[_Growth | bytes] = []
@@ -88,8 +88,8 @@ class _Partials:
 
     def sent(self, answer: int, limit: int) -> None:
         """Takes the answer of `Claims.append`."""
-        if answer == FOREIGN:  # another attempt had written, though it was not charged
-            void = b"".join(encoded(Restarted(index)) for index in range(self.job.count))
+        if answer == FOREIGN:
+            void = b"".join(encoded(Restarted(index)) for index in self._unsettled)
             self.length, self.sending = -1, void + self.sending
             return
         self.length, self.sending = answer, b""

@@ -1,7 +1,7 @@
 #!lua
 -- Appends partial answers of running jobs, for each job only if its lease is still valid, and publishes them.
--- Returns for each job the length of its partial answers; -1 if nothing may be appended any more; -2 if nothing was
--- expected, but another attempt has written: then the worker sends lines that void its texts, with `before` -1.
+-- Returns for each job the length of its partial answers; -1 if nothing may be appended any more; -2 if none were
+-- expected, but an earlier attempt has written some: then the worker sends lines that void them, with `before` -1.
 -- Refused when memory is full (no allow-oom flag), because the record will contain all answers.
 -- Sending the same arguments again, because the answer was lost, appends nothing twice: the string ends in these lines.
 --@include codec.lua
@@ -12,7 +12,7 @@
 --@arg inline  most bytes that are sent in the message
 --@arg lifetime  ms
 --@each id token
---@each before  the expected length; -1 if another attempt may have written
+--@each before  the expected length; -1 if it is not known
 --@each lines
 
 local function is_ours(key, length)          -- or else it is another program's data, to which nothing is appended
