@@ -17,7 +17,8 @@ from api.dialect import Accepted, Call, ParsedRequest
 from api.edge.express import Direct
 from api.services import Asking, Shared, services
 from api.v1 import known_results, query, replies, submission
-from api.v1.openapi import CANCEL, EVENTS, KNOWN_RESULTS, LIST, READ, RESULT, SUBMIT
+from api.v1.event_descriptions import EVENTS
+from api.v1.openapi import CANCEL, KNOWN_RESULTS, LIST, READ, RESULT, SUBMIT
 from api.v1.replies import job_reply, reply
 from api.v1.requested_wait import Wait, requested_wait
 from api.waiting import events

@@ -149,8 +149,9 @@ SUBMIT: dict[str, Any] = {
         ],
     },
 }
-_WAITING = ("unknown-job", "job-gone", "invalid-request", "too-many-requests", "redis-unavailable")
-_READING = (*_WAITING, "server-busy")
+WAITING = ("unknown-job", "job-gone", "invalid-request", "too-many-requests", "redis-unavailable")
+"""Problems of calls that wait for a job or follow it."""
+_READING = (*WAITING, "server-busy")
 """Problems of calls that answer with a job. Its results may be large."""
 
 LIST: dict[str, Any] = {
@@ -197,41 +198,6 @@ CANCEL: dict[str, Any] = {
     "responses": {
         200: {"description": "The job: cancelled, or unchanged if it was done.", "content": _json("Job")},
         **problem_answers(*_READING),
-    },
-}
-_EVENT = {
-    "description": "One event of the stream.",
-    "type": "object",
-    "properties": {
-        "id": {"type": "string"},
-        "event": {
-            "anyOf": [
-                {"$ref": COMPONENT.format(name="JobState")},
-                {"enum": ["progress", "output", "restarted"]},
-            ]
-        },
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": COMPONENT.format(name="Job")},
-        },
-        "retry": {"type": "integer"},
-    },
-}
-EVENTS: dict[str, Any] = {
-    "operation_id": "follow_job",
-    "responses": {
-        200: {
-            "description": "Events named after the job's state, or `progress` if only `counts` changed."
-            " The data is a Job. Of a job with `stream`, `output` events have an input's `index`, new `text`"
-            " and the number of `tokens` so far; after `restarted` events the text of `index` starts again.",
-            "content": {"text/event-stream": {"schema": _EVENT}},
-        },
-        204: {"description": "`Last-Event-ID` is that of the final state: no event follows."},
-        **problem_answers(*_WAITING),
-    },
-    "openapi_extra": {
-        "parameters": [parameter("Last-Event-ID", "The id of the last event received.", "running.0")]
     },
 }
 MODELS: dict[str, Any] = {
