@@ -241,6 +241,8 @@ class LeaseKeeper:
         if (charged or not uncharged) and (charging := self._charge()):
             await charging
         await self.progress.flush()
+        for job in jobs:
+            self.partials.forget(job)  # the next attempt begins again
         released = 0
         for group, free in ((others, uncharged), (charged, False)):
             if claims := [(job.claimed, 0 if job.started else job.start_by) for job in group]:

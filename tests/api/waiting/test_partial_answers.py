@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from tests import valkey
 from tests.api.api_process import Edge, parked, serving
 from tests.jobs.monitored import monitored
 from tests.ledger import MODEL, SHARDS, JobQueue, ending
+from tests.waiting import until
 
 PARTS = [Output(0, f"{word}\n", i + 1) for i, word in enumerate(("Es", "war", "einmal", "<b>"))]
 
@@ -51,6 +53,30 @@ async def collected(source: EventSource) -> list[ServerSentEvent]:
     return [event async for event in source.aiter_sse()]
 
 
+class Collecting:
+    """The events of a stream, as they come."""
+
+    def __init__(self, source: EventSource) -> None:
+        self.seen: list[ServerSentEvent] = []
+        self._task = asyncio.create_task(self._collect(source))
+
+    async def _collect(self, source: EventSource) -> None:
+        async for event in source.aiter_sse():
+            self.seen.append(event)
+
+    async def has(self, count: int) -> None:
+        """Returns once that many have come."""
+
+        async def enough() -> bool:
+            return len(self.seen) >= count
+
+        await until(enough)
+
+    async def all(self) -> list[ServerSentEvent]:
+        await self._task
+        return self.seen
+
+
 def names(events: list[ServerSentEvent]) -> list[str]:
     return [event.event for event in events]
 
@@ -69,12 +95,13 @@ async def test_two_followers_get_each_part_in_order_and_the_end(edge: Edge, queu
     client, services = edge
     job = await running(client, queue)
     async with following(client, job) as one, following(client, job) as other:
-        collecting = [asyncio.create_task(collected(source)) for source in (one, other)]
-        await parked(services, 2)
+        collecting = [Collecting(source) for source in (one, other)]
+        for each in collecting:
+            await each.has(1)
         length = await appended(queue, job)
         await queue.append(job, length, Restarted(0), PARTS[0])
         await queue.finish(MODEL, [ending(job)])
-        both = await asyncio.gather(*collecting)
+        both = [await each.all() for each in collecting]
     for seen in both:
         assert names(seen) == ["running", *["output"] * 4, "restarted", "output", "succeeded"]
         assert texts(seen) == [part.text for part in [*PARTS, PARTS[0]]]
@@ -136,11 +163,11 @@ async def test_following_a_job_without_it_costs_no_further_read(
     claimed = await running(client, queue, stream=False)
     async with monitored(redis) as sent:
         async with following(client, claimed) as source:
-            collecting = asyncio.create_task(collected(source))
-            await parked(services)
+            collecting = Collecting(source)
+            await collecting.has(1)
             services.subscriber.reread_all()
             await queue.finish(MODEL, [ending(claimed)])
-            assert names(await collecting) == ["running", "succeeded"]
+            assert names(await collecting.all()) == ["running", "succeeded"]
         async with following(client, claimed, "running.1") as source:
             await collected(source)
     about = [one for one in sent if claimed.id in " ".join(one.words)]
@@ -153,11 +180,11 @@ async def test_redis_is_away_for_a_moment(settings: Settings, tmp_path: Path) ->
         alone = settings.model_copy(update={"redis_url": server.url()})
         redis = connect(alone)
         queue = JobQueue(redis, alone, [MODEL])
-        async with serving(alone) as (client, services):
+        async with serving(alone) as (client, _):
             job = await running(client, queue)
             async with following(client, job) as source:
-                collecting = asyncio.create_task(collected(source))
-                await parked(services)
+                collecting = Collecting(source)
+                await collecting.has(1)
                 length = await queue.append(job, 0, *PARTS[:2])
                 await redis.execute_command("WAITAOF", 1, 0, 5_000)  # type: ignore[no-untyped-call]
                 server.kill()
@@ -165,29 +192,27 @@ async def test_redis_is_away_for_a_moment(settings: Settings, tmp_path: Path) ->
                 length = await queue.append(job, length, PARTS[2])
                 await queue.append(job, length, PARTS[3])
                 await queue.finish(MODEL, [ending(job)])
-                seen = await collecting
+                seen = await collecting.all()
         await queue.close()
         await redis.aclose(close_connection_pool=True)
     assert texts(seen) == [part.text for part in PARTS]
     assert names(seen)[-1] == "succeeded"
 
 
-@pytest.mark.parametrize("data", ["o or another text\nr", "no line\n" * 40_000, "x" * 600_000, 1])
-async def test_data_of_another_program_is_not_shown(
-    edge: Edge, queue: JobQueue, redis: ArqRedis, data: str | int
-) -> None:
-    client, services = edge
-    job = await running(client, queue)
-    key = await queue.key(keys.PARTIALS, job.id)
-    await (redis.set(key, data) if isinstance(data, str) else redis.rpush(key, data))  # type: ignore[misc]
-    async with following(client, job) as source:
-        collecting = asyncio.create_task(collected(source))
-        await parked(services)
-        assert await queue.append(job, 0, PARTS[0]) == REFUSED
-        await queue.finish(MODEL, [ending(job)])
-        assert names(await collecting) == ["running", "succeeded"]
-    async with following(client, job, "running.1~3") as source:
-        assert names(await collected(source)) == ["succeeded"]
+async def test_data_of_another_program_is_not_shown(edge: Edge, queue: JobQueue, redis: ArqRedis) -> None:
+    client, _ = edge
+    for data in ("o or another text\nr", "no line\n" * 40_000, "x" * 600_000, 1):
+        job = await running(client, queue)
+        key = await queue.key(keys.PARTIALS, job.id)
+        await (redis.set(key, data) if isinstance(data, str) else redis.rpush(key, data))  # type: ignore[misc]
+        async with following(client, job) as source:
+            collecting = Collecting(source)
+            await collecting.has(1)
+            assert await queue.append(job, 0, PARTS[0]) == REFUSED
+            await queue.finish(MODEL, [ending(job)])
+            assert names(await collecting.all()) == ["running", "succeeded"]
+        async with following(client, job, "running.1~3") as source:
+            assert names(await collected(source)) == ["succeeded"]
 
 
 @pytest.mark.parametrize("missing", ["lines", "messages"])
@@ -205,11 +230,11 @@ async def test_what_no_message_brought_is_read(
             services.subscriber, "_deliver", lambda data: next(lost, None) is not None or deliver(data)
         )
     async with following(client, job) as source:
-        collecting = asyncio.create_task(collected(source))
-        await parked(services)
+        collecting = Collecting(source)
+        await collecting.has(1)
         await appended(queue, job)
         await queue.finish(MODEL, [ending(job)])
-        seen = await collecting
+        seen = await collecting.all()
     assert texts(seen) == [part.text for part in PARTS]
     assert names(seen)[-1] == "succeeded"
 
@@ -230,18 +255,27 @@ async def test_a_cancel_ends_the_stream_and_a_hang_up_frees_it(edge: Edge, queue
         assert names(await collecting)[-1] == "cancelled"
 
 
-@pytest.mark.parametrize(
-    "last_id", ["running.1~x", "~", "running.1~99999999999999999", "running.1~999999999"]
-)
-async def test_a_strange_id_harms_nobody(edge: Edge, queue: JobQueue, last_id: str) -> None:
-    client, services = edge
+async def test_strange_ids_harm_nobody(edge: Edge, queue: JobQueue) -> None:
+    """With a position that is none of ours, only what follows it may come."""
+    client, _ = edge
     job = await running(client, queue)
     await appended(queue, job)
-    async with following(client, job, last_id) as source:
-        collecting = asyncio.create_task(collected(source))
-        await parked(services)
+    ids = {
+        "running.1~x": ["running", *["output"] * 4],
+        "~": ["running", *["output"] * 4],
+        "running.1~99999999999999999": ["running", *["output"] * 4],
+        "x" * 5_000: ["running", *["output"] * 4],
+        "running.1~1": ["output"] * 3,
+        "queued.0~999999999": ["running"],
+    }
+    async with AsyncExitStack() as stack:
+        sources = [await stack.enter_async_context(following(client, job, last_id)) for last_id in ids]
+        collecting = [Collecting(source) for source in sources]
+        for each, events in zip(collecting, ids.values(), strict=True):
+            await each.has(len(events))
         await queue.finish(MODEL, [ending(job)])
-        assert names(await collecting)[-1] == "succeeded"
+        seen = [names(await each.all()) for each in collecting]
+    assert seen == [[*events, "succeeded"] for events in ids.values()]
 
 
 async def test_a_form_and_a_wrong_value(edge: Edge) -> None:
