@@ -23,7 +23,8 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """A job without its inputs.
 
     Do not change the order of the first five fields: scripts expect `n` and then `owner` at the start
-    (`outline.lua`), and fingerprints of idempotency keys are computed from their bytes.
+    (`outline.lua`), and fingerprints of idempotency keys are computed from their bytes. Nor add a 16th field:
+    msgspec writes the map of a larger class with a longer header, however few fields are set.
     """
 
     n: int = 0
@@ -46,8 +47,6 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     group: Any = None
     """Whom to tell of the job's end: `conclude.lua` writes it to the outbox, and counts it for the group. No
     request can set these yet."""
-    metadata: Any = None
-    """Reserved: the sender's own notes."""
     result_ttl: Annotated[float, Meta(gt=0)] | None = None
     """Seconds for which the ended job can be read; by default BATCHLINE_RESULT_TTL."""
     keep_inputs: bool = False

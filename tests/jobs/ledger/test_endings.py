@@ -124,7 +124,9 @@ async def test_a_group_counts_its_ended_jobs_by_state(queue: JobQueue, end: End,
 
 @in_two_shards
 async def test_a_large_envelope_is_read_completely_at_the_end(queue: JobQueue, shard: int) -> None:
-    job_id = await put(queue, shard, metadata="x" * 100_000, webhook=HOOK, group="g", result_ttl=60.0)
+    job_id = await put(
+        queue, shard, parameters={"x": "x" * 100_000}, webhook=HOOK, group="g", result_ttl=60.0
+    )
     await queue.cancel(job_id)
     assert await queue.redis.xlen(await queue.beside(keys.OUTBOX, job_id)) == 1
     assert await queue.redis.pttl(await queue.key(keys.RESULT, job_id)) <= 60_000
