@@ -13,6 +13,9 @@ from bench.errors import BenchError
 SIZES = ((640, 480), (480, 640), (1024, 768), (500, 375))
 """Pixels of the photos: those of a web page and of ImageNet."""
 
+TINTS = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (0, 0, 0))
+"""Red, green and blue of the photos. They are what the model tells apart."""
+
 RECORDINGS = "moonshine_voice"
 """The package with recordings of speech."""
 
@@ -21,7 +24,7 @@ SECONDS = (2.0, 8.0)
 
 
 def photos(count: int, seed: int = 5) -> list[bytes]:
-    """JPEGs with the detail of a photo: smooth noise at several scales."""
+    """JPEGs with the detail of a photo: smooth noise at several scales, and one of TINTS in turn."""
     random = np.random.default_rng(seed)
     found = []
     for number in range(count):
@@ -32,7 +35,8 @@ def photos(count: int, seed: int = 5) -> list[bytes]:
             layer = PIL.Image.fromarray(coarse).resize((width, height), PIL.Image.Resampling.BICUBIC)
             picture += np.asarray(layer) * (scale / 84)
         file = io.BytesIO()
-        PIL.Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
+        tinted = picture * (0.5 + np.array(TINTS[number % len(TINTS)]) / 2)
+        PIL.Image.fromarray(tinted.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
         found.append(file.getvalue())
     return found
 

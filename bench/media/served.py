@@ -73,7 +73,7 @@ def measure(running: Stack, name: str, inputs: list[bytes], expected: list[str],
         raise BenchError("there are no answers to compare")
     return Served(
         load=loaded,
-        dtype=_dtype(running.port, name),
+        dtype=_dtype(running.port),
         batch=(after.items - before.items) / (after.batches - before.batches),
         cores={process: seconds / loaded.elapsed for process, seconds in used.items()},
         equal=equal,
@@ -81,9 +81,10 @@ def measure(running: Stack, name: str, inputs: list[bytes], expected: list[str],
     )
 
 
-def _dtype(port: int, name: str) -> str:
+def _dtype(port: int) -> str:
     """The number type in which the worker computes."""
-    [worker] = httpx.get(f"http://127.0.0.1:{port}/v1/models/{name}").json()["workers"]
+    [model] = httpx.get(f"http://127.0.0.1:{port}/v1/models").json()["models"]
+    [worker] = model["workers"]
     return str(worker["dtype"])
 
 
