@@ -51,6 +51,7 @@ TABLE: dict[tuple[str, str], Need] = {
     ("POST", "/jobs/{job_id}/cancel"): "submit",
     ("GET", "/try"): "submit",
     ("POST", "/try"): "submit",
+    ("GET", "/try/example"): "submit",
     ("POST", "/submit"): "submit",
     ("GET", "/static/{path:path}"): "public",
 }

@@ -19,6 +19,11 @@ def fetch(request: Request, path: str) -> str:
     return f"curl -s {shlex.quote(_url(request, path))}{key(request)}"
 
 
+def save(request: Request, path: str, filename: str) -> str:
+    """A command that writes what `path` answers to a file; it fails if that is an error."""
+    return f"curl -fsS -o {shlex.quote(filename)} {shlex.quote(_url(request, path))}{key(request)}"
+
+
 def submit(request: Request, body: dict[str, Any], wait: int = 10) -> str | None:
     """A command that submits a job and waits for it, or None if it is too large to be shown."""
     encoded = msgspec.json.encode(body)

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.pages import (
+    example_media,
     forms,
     fragments,
     job_page,
@@ -42,6 +43,7 @@ class Pages:
             jobs_page,
             job_page,
             try_page,
+            example_media,
             model_status,
             owners_page,
         )

@@ -66,6 +66,7 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("POST", "/jobs/{job_id}/cancel"): [Ask(), Ask("", {"headers": {"hx-request": "true"}})],
     ("GET", "/try"): asks("", f"?model={MODEL}"),
     ("POST", "/try"): [Ask("", {"data": FORM})],
+    ("GET", "/try/example"): asks(f"?model={MODEL}"),
     ("POST", "/submit"): [
         Ask("", {"data": FORM}),
         Ask("", {"data": FORM, "headers": {"hx-request": "true"}}),

@@ -36,6 +36,19 @@ pipeline = "somewhere:Sounds"
 input = "audio"
 max_inputs = 1
 
+[models.several]
+pipeline = "somewhere:Photos"
+input = "image"
+example = ["@LANDSCAPE@", "@LANDSCAPE@"]
+
+[models.ask]
+task = "visual-question-answering"
+source = "no/such/folder"
+
+[models.match]
+task = "keypoint-matching"
+source = "no/such/folder"
+
 [models.moods]
 task = "text-classification"
 source = "no/such/folder"
@@ -43,7 +56,7 @@ source = "no/such/folder"
 [models.ranks]
 task = "text-ranking"
 source = "no/such/folder"
-"""
+""".replace("@LANDSCAPE@", LANDSCAPE)
 
 
 @pytest.fixture
@@ -138,8 +151,10 @@ async def test_a_broken_multipart_form_is_refused(client: httpx.AsyncClient, bod
 
 async def test_the_curl_line_has_the_names_of_the_files(client: httpx.AsyncClient) -> None:
     page = parsed((await client.get("/try?model=photos")).text)
-    assert line(page)[2].startswith("http://edge/v1/jobs?model=photos")
-    assert line(page)[-2:] == ["--data-binary", "@photo.png"]
+    words = ["curl", "-fsS", "-o", "example.png", "http://edge/try/example?model=photos", "&&", "curl", "-s"]
+    assert line(page)[: len(words)] == words, "the form sends the example, so the command fetches it"
+    assert line(page)[len(words)].startswith("http://edge/v1/jobs?model=photos")
+    assert line(page)[-2:] == ["--data-binary", "@example.png"]
     assert "Content-Type: image/png" in line(page)
     evil = 'it\'s $(rm -rf ~)\n;type="x".png'
     typed = {"model": "photos", "file": f"{evil}/-.png", "p.depth": "2"}
@@ -160,27 +175,35 @@ async def run(command: str, folder: Path) -> dict[str, Any]:
     return answer
 
 
+async def run_line(page: httpx.Response, line: str, folder: Path) -> dict[str, Any]:
+    """The job that a curl line of the page submits."""
+    command = "".join(map(str, parsed(page.text).one("pre", id=line).children))
+    return await run(command.replace("wait=10", "wait=0"), folder)
+
+
 async def test_the_curl_lines_work(settings: Settings, tmp_path: Path) -> None:
-    names = ["photo.png", 'a;type="x", it\'s $(exit).png', "-.png"]
+    names = ["mine.png", 'a;type="x", it\'s $(exit).png', "-.png"]
     for name in names:
         (tmp_path / name).write_bytes(PNG)
     settings.models_file.write_text(MODELS)
+    chosen = {"model": "photos", "file": "/".join(names), "p.depth": "2"}
     async with serving(settings) as (client, services):
-        form = {"model": "photos", "file": "/".join(names), "p.depth": "2"}
-        for shown, inputs in (
-            (await client.get("/try?model=photos"), 1),
-            (await client.post("/try", data=form), 3),
-        ):
-            command = "".join(map(str, parsed(shown.text).one("pre", id="curl-submit").children))
-            job = await run(command.replace("wait=10", "wait=0"), tmp_path)
-            assert job["counts"]["total"] == inputs
-            page = parsed((await client.get(job["urls"]["page"])).text)
-            assert len(page.all("img", class_="thumb")) == inputs
-            again = ["".join(map(str, each.children)) for each in page.all("pre", id="curl-again")]
-            assert len(again) == (inputs == 1)
-            for line in again:
-                assert (await run(line.replace("wait=10", "wait=0"), tmp_path))["counts"]["total"] == 1
+        for model in ("photos", "several", "ask", "match", ""):
+            asked = client.get(f"/try?model={model}") if model else client.post("/try", data=chosen)
+            job = await run_line(await asked, "curl-submit", tmp_path)
+            page = await client.get(job["urls"]["page"])
+            media = len(parsed(page.text).all("img", class_="thumb"))
+            assert media == {"several": 2, "match": 2, "": 3}.get(model, 1)
         await services.store.events.flushdb()
+
+
+async def test_an_example_is_fetched_by_its_place(client: httpx.AsyncClient) -> None:
+    found = await client.get("/try/example?model=match&part=images&index=1")
+    assert (found.headers["content-type"], found.content) == ("image/png", PNG)
+    assert "sandbox" in found.headers["content-security-policy"]
+    for asked in ("model=match", "model=match&part=images&index=2", "model=moods", "model=ask&part=question"):
+        assert (await client.get(f"/try/example?{asked}")).status_code == 404
+    assert (await client.get("/try/example?model=match&index=-1")).status_code == 422
 
 
 async def test_a_record_has_a_field_for_each_name(client: httpx.AsyncClient) -> None:
