@@ -18,6 +18,8 @@ class Medium(NamedTuple):
     about: str
     """Its format and size, and the name of its field if it has one; also its text alternative."""
     size: int
+    part: str = ""
+    """The name of its field if it has one."""
 
 
 def media_of(kind: Input, item: object, url: str) -> list[Medium]:
@@ -33,12 +35,12 @@ def _media(kind: Input, item: object, url: str) -> Iterator[Medium]:
             value, path = item.get(name), f"{url}/{quote(name)}"
             if isinstance(value, list):
                 for i, each in enumerate(value):
-                    yield from _medium(kind.media[name], each, f"{path}/{i}", f"{name} {i + 1}: ")
+                    yield from _medium(kind.media[name], each, f"{path}/{i}", f"{name} {i + 1}: ", name)
             else:
-                yield from _medium(kind.media[name], value, path, f"{name}: ")
+                yield from _medium(kind.media[name], value, path, f"{name}: ", name)
 
 
-def _medium(kind: Media, item: object, url: str, name: str) -> Iterator[Medium]:
+def _medium(kind: Media, item: object, url: str, about: str, part: str = "") -> Iterator[Medium]:
     """The medium if its format is known; a stock client may have sent anything."""
     match item:
         case Stored(start=start, size=size):
@@ -48,4 +50,4 @@ def _medium(kind: Media, item: object, url: str, name: str) -> Iterator[Medium]:
         case _:
             return
     if found := recognise(start):
-        yield Medium(found.kind, found.content_type, url, name + kind.show(item), size)
+        yield Medium(found.kind, found.content_type, url, about + kind.show(item), size, part)

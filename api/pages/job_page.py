@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.access.caller import caller_of
 from api.access.permissions import allows
-from api.pages import curl_lines, forms, job_results, job_rows
+from api.pages import curl_lines, forms, job_results, job_rows, submit_again
 from api.pages.job_status import status
 from api.pages.output_rows import shortened
 from api.pages.rendering import page
@@ -20,10 +20,7 @@ from api.problems.exceptions import problem_of
 from api.services import Asking, Services, Shared
 from jobs.errors import JobGone, JobNotFound, QueueUnavailable
 from jobs.ledger.reading import STATE_ONLY
-from jobs.ledger.views import JobInputs
 from jobs.schema import Job
-from jobs.tasks import Task
-from jobs.tasks.inputs import Media
 
 router = APIRouter(include_in_schema=False)
 
@@ -96,23 +93,5 @@ async def context(request: Request, shared: Services, job: Job) -> dict[str, Any
         "worker": now.worker,
         "rows": rows,
         "fetch": curl_lines.fetch(request, job.urls["self"]),
-        "again": _again(request, job, given, task, rows),
+        "again": submit_again.line(request, job, given, task.input),
     }
-
-
-def _again(request: Request, job: Job, given: JobInputs, task: Task, rows: job_rows.Rows) -> str | None:
-    """The command that submits the job again, or None if it is too long or the inputs are not known."""
-    if not given.inputs or given.partial:
-        return None
-    if task.input.has_media:  # a command for one medium; several would need files of their own
-        media = rows.first[0].media
-        if not isinstance(task.input, Media) or not given.single or given.parameters or not media:
-            return None
-        return curl_lines.again(request, job.model, media[0].url, media[0].content_type, given.keep)
-    inputs = given.inputs[0] if given.single else given.inputs
-    body = {"model": job.model, "inputs": inputs}
-    if given.parameters:
-        body["parameters"] = given.parameters
-    if given.keep:
-        body["keep_inputs"] = True
-    return curl_lines.submit(request, body)

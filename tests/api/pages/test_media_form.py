@@ -13,6 +13,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from api.pages.try_form import content
+from jobs.ledger.views import JobInputs
 from jobs.media import encoded
 from jobs.schema import NewJob
 from jobs.settings import Settings
@@ -35,6 +36,12 @@ max_input_bytes = 100_000
 pipeline = "somewhere:Sounds"
 input = "audio"
 max_inputs = 1
+
+[models.tuned]
+pipeline = "somewhere:Photos"
+input = "image"
+parameters = { depth = "integer" }
+defaults = { depth = 7 }
 
 [models.several]
 pipeline = "somewhere:Photos"
@@ -188,12 +195,18 @@ async def test_the_curl_lines_work(settings: Settings, tmp_path: Path) -> None:
     settings.models_file.write_text(MODELS)
     chosen = {"model": "photos", "file": "/".join(names), "p.depth": "2"}
     async with serving(settings) as (client, services):
-        for model in ("photos", "several", "ask", "match", ""):
+
+        async def inputs(job: dict[str, Any]) -> JobInputs:
+            return await services.ledger.inputs(await services.ledger.read(job["id"], sees=None))
+
+        for model in ("photos", "tuned", "several", "ask", "match", ""):
             asked = client.get(f"/try?model={model}") if model else client.post("/try", data=chosen)
             job = await run_line(await asked, "curl-submit", tmp_path)
             page = await client.get(job["urls"]["page"])
             media = len(parsed(page.text).all("img", class_="thumb"))
             assert media == {"several": 2, "match": 2, "": 3}.get(model, 1)
+            again = await run_line(page, "curl-again", tmp_path)
+            assert await inputs(again) == await inputs(job) != JobInputs(), model
         await services.store.events.flushdb()
 
 
