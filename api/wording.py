@@ -1,24 +1,10 @@
-"""Formats counts with their nouns in the singular or plural, sizes and times."""
+"""Formats counts, sizes and times for people."""
 
 from datetime import UTC, datetime
 
+from jobs.wording import bytes_in_words, counted, noun
 
-def noun(count: float | str, one: str) -> str:
-    """`job` for 1, else `jobs`. If the count is a text, `1` is singular and `1.0` is not."""
-    return one if str(count) == "1" else f"{one}s"
-
-
-def counted(count: int, one: str) -> str:
-    """`1 job`, `1,234 jobs`."""
-    return f"{count:,} {noun(count, one)}"
-
-
-def bytes_in_words(count: float) -> str:
-    """`4.3 GB`, `8.2 MB`, `300.4 kB`, `264 bytes`."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return counted(round(count), "byte")
+__all__ = ["bytes_in_words", "counted", "duration", "noun", "time_of_day"]
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from jobs.wording import bytes_in_words
+
 Kind = Literal["image", "audio", "video"]
 
 PREFIX = 64
@@ -77,6 +79,12 @@ def recognise(data: bytes) -> Format | None:
     """Returns the format that the data begins with."""
     start = data[:PREFIX]
     return next((each for each in FORMATS if each.fits(start)), None)
+
+
+def summary(start: bytes, size: int) -> str:
+    """Returns the format and the size of a medium that begins so: `PNG image, 1.2 kB`."""
+    found = recognise(start)
+    return f"{f'{found.name} {found.kind}' if found else 'unknown format'}, {bytes_in_words(size)}"
 
 
 def of_kind(kind: Kind) -> tuple[Format, ...]:

@@ -5,7 +5,10 @@ const zoneOf = (part) => part.closest?.("[data-drop]");
 const inputOf = (zone) => zone.querySelector("input[type=file]");
 const fileInputs = () => document.querySelectorAll("[data-drop] input[type=file]");
 
-const megabytes = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+function inWords(bytes) {
+  if (bytes < 1e3) return `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
 
 function complain(zone, words) {
   const complaint = zone.querySelector("[data-complaint]");
@@ -34,7 +37,7 @@ function preview(zone) {
   for (const old of list.querySelectorAll("[src]")) URL.revokeObjectURL(old.src);
   list.replaceChildren(...[...input.files].map((file, at) => previewed(zone, file, at)));
   const bytes = [...input.files].reduce((sum, file) => sum + file.size, 0);
-  const words = bytes > Number(zone.dataset.most) ? `Too large: ${megabytes(bytes)}. At most ${megabytes(Number(zone.dataset.most))} can be sent here.` : "";
+  const words = bytes > Number(zone.dataset.most) ? `Too large: ${inWords(bytes)}. At most ${inWords(Number(zone.dataset.most))} can be sent here.` : "";
   input.setCustomValidity(words);
   complain(zone, words);
 }
@@ -51,7 +54,7 @@ function previewed(zone, file, at) {
   }
   if (kind !== "audio") shown.className = "thumb";
   const name = document.createElement("small");
-  name.textContent = `${file.name}, ${megabytes(file.size)}`;
+  name.textContent = `${file.name}, ${inWords(file.size)}`;
   const remove = document.createElement("button");
   remove.type = "button";
   remove.className = "quiet";

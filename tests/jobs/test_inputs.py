@@ -87,8 +87,8 @@ def test_what_a_kind_refuses(spec: ModelSpec, given: Any, reason: str, pointer: 
 
 
 def test_a_kind_shows_an_input_to_people() -> None:
-    assert LOOK.definition.input.show(LANDSCAPE) == "PNG image, 0.1 kB"
-    assert LOOK.definition.input.show(JPEG) == "JPEG image, 3,000.0 kB"
+    assert LOOK.definition.input.show(LANDSCAPE) == "PNG image, 128 bytes"
+    assert LOOK.definition.input.show(JPEG) == "JPEG image, 3.0 MB"
     both = {"query": "q", "documents": ["one", "two"]}
     assert RANK.definition.input.show(both) == "query: q\ndocuments: \n- one\n- two"
     for task in TASKS.values():

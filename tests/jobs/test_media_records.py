@@ -170,11 +170,11 @@ def test_the_schema_says_where_media_are() -> None:
 def test_a_page_shows_no_bytes() -> None:
     kind = CHAT.definition.input
     shown = kind.show(admit_inputs(message(IMAGE, TEXT), CHAT)[0])
-    assert "PNG image, 0.1 kB" in shown
+    assert "PNG image, 128 bytes" in shown
     assert "What is it?" in shown
     assert (
         kind.show({"images": [LANDSCAPE, 7], "text": "t"})
-        == "images: \n- PNG image, 0.1 kB\n- no image\ntext: t"
+        == "images: \n- PNG image, 128 bytes\n- no image\ntext: t"
     )
 
 

@@ -91,7 +91,7 @@ async def pages_show_both(client: httpx.AsyncClient) -> None:
     assert page.one(class_="scores").all("li")[0].one(class_="label").text == RANK["documents"][best["index"]]
     look = await submit(client, LANDSCAPE, model="look", keep_inputs=True)
     page = parsed((await client.get(look["urls"]["page"])).text)
-    assert page.one(class_="input").text == "PNG image, 0.1 kB"
+    assert page.one(class_="input").text == "PNG image, 128 bytes"
     assert len(page.one(class_="scores").all("li")) == 5
     for model in ("rank", "look"):
         form = parsed((await client.get(f"/try?model={model}")).text)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from jobs.errors import InvalidRequest
 from jobs.media import encoded, sizes
-from jobs.media.formats import Kind, of_kind, recognise
+from jobs.media.formats import Kind, of_kind, recognise, summary
 from jobs.media.values import Link, Medium, Stored, links
 from jobs.tasks.inputs.base import Input, InputLimits
 
@@ -84,9 +84,7 @@ class Media(Input):
                     size = len(start)
         except (TypeError, AttributeError, ValueError):  # a stock client may have sent anything
             return f"no {self.kind}"
-        found = recognise(start)
-        name = f"{found.name} {found.kind}" if found else "unknown format"
-        return f"{name}, {size / 1000:,.1f} kB"
+        return summary(start, size)
 
     def cut(self, item: Any, limit: int) -> Any:
         """See Input."""

@@ -111,7 +111,7 @@ async def test_files_become_the_inputs_of_one_job(client: httpx.AsyncClient, nam
     job = answer.headers["location"].removeprefix("/jobs/")
     sources = [row.one("img")["src"] for row in rows]
     assert sources == [f"/v1/jobs/{job}/inputs/{i}" for i in range(len(names))]
-    assert rows[0].one("img")["alt"] == "PNG image, 0.1 kB"
+    assert rows[0].one("img")["alt"] == "PNG image, 128 bytes"
 
 
 async def test_without_a_file_the_example_is_sent(client: httpx.AsyncClient) -> None:
@@ -119,7 +119,7 @@ async def test_without_a_file_the_example_is_sent(client: httpx.AsyncClient) -> 
     answer = await client.post("/submit", data={"model": "photos"}, files=[file("", b"")], headers=HERE)
     assert answer.status_code == 303
     shown = (await inputs_of(client, answer.headers["location"])).one("img")
-    assert shown["alt"] == "PNG image, 0.1 kB"
+    assert shown["alt"] == "PNG image, 128 bytes"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from jobs.tasks.inputs import Audio, Image, Text
 
 URL = "/v1/jobs/0-1/inputs/0"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
-PICTURE = Medium("image", "image/png", URL, "PNG image, 0.1 kB", 58)
+PICTURE = Medium("image", "image/png", URL, "PNG image, 58 bytes", 58)
 SOUND = Medium("audio", "audio/wav", URL, "WAV audio, 3.2 kB", 3_200)
 BOX = {"score": 0.5, "label": "cat", "box": {"xmin": 1, "ymin": 2, "xmax": 11, "ymax": 22}}
 
@@ -27,7 +27,7 @@ def test_media_are_shown_from_the_jobs_own_addresses() -> None:
     assert media_of(Image(), PNG, URL) == [PICTURE]
     stored = Stored(0, 2_000_000, b"", b"fLaC")
     assert media_of(Audio(), stored, URL) == [
-        Medium("audio", "audio/flac", URL, "FLAC audio, 2,000.0 kB", 2_000_000)
+        Medium("audio", "audio/flac", URL, "FLAC audio, 2.0 MB", 2_000_000)
     ]
     for odd in ("base64", b"<svg>", None, {"image": PNG}):
         assert media_of(Image(), odd, URL) == [], "a stock client may have sent anything"
