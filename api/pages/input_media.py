@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import quote
 
-from jobs.media.formats import Kind, recognise
+from api.pages.unserved import Unknown
+from jobs.media.formats import Kind, recognise, summary
 from jobs.media.values import Stored
 from jobs.tasks.inputs import Input, Media, MediaRecord
 
@@ -29,18 +30,32 @@ def media_of(kind: Input, item: object, url: str) -> list[Medium]:
 
 def _media(kind: Input, item: object, url: str) -> Iterator[Medium]:
     if isinstance(kind, Media):
-        yield from _medium(kind, item, url, "")
+        yield from _medium(item, url, "")
+    elif isinstance(kind, Unknown):
+        yield from _any(item, url)
     elif isinstance(kind, MediaRecord) and isinstance(item, dict):
         for name in kind.media:
             value, path = item.get(name), f"{url}/{quote(name)}"
             if isinstance(value, list):
                 for i, each in enumerate(value):
-                    yield from _medium(kind.media[name], each, f"{path}/{i}", f"{name} {i + 1}: ", name)
+                    yield from _medium(each, f"{path}/{i}", f"{name} {i + 1}: ", name)
             else:
-                yield from _medium(kind.media[name], value, path, f"{name}: ", name)
+                yield from _medium(value, path, f"{name}: ", name)
 
 
-def _medium(kind: Media, item: object, url: str, about: str, part: str = "") -> Iterator[Medium]:
+def _any(item: object, url: str, *names: str) -> Iterator[Medium]:
+    """The media anywhere in a value, each with its place in it."""
+    if isinstance(item, list):
+        for index, each in enumerate(item):
+            yield from _any(each, f"{url}/{index}", *names, str(index + 1))
+    elif isinstance(item, dict):
+        for name, each in item.items():
+            yield from _any(each, f"{url}/{quote(str(name))}", *names, str(name))
+    else:
+        yield from _medium(item, url, f"{' '.join(names)}: " if names else "")
+
+
+def _medium(item: object, url: str, about: str, part: str = "") -> Iterator[Medium]:
     """The medium if its format is known; a stock client may have sent anything."""
     match item:
         case Stored(start=start, size=size):
@@ -50,4 +65,4 @@ def _medium(kind: Media, item: object, url: str, about: str, part: str = "") -> 
         case _:
             return
     if found := recognise(start):
-        yield Medium(found.kind, found.content_type, url, about + kind.show(item), size, part)
+        yield Medium(found.kind, found.content_type, url, about + summary(start, size), size, part)

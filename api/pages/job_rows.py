@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from api.pages import unserved
 from api.pages.drawings import Drawing, drawing
 from api.pages.input_media import Medium, media_of
 from api.pages.job_results import Results
@@ -59,8 +60,11 @@ def _row(index: int, job: Job, inputs: JobInputs, results: Results, task: tasks.
     within = index < len(inputs.inputs)
     given = inputs.inputs[index] if within else msgspec.UNSET
     known = None if given is msgspec.UNSET else given
-    readable = None if given is msgspec.UNSET else shortened(task.input.show(given))
-    media = media_of(task.input, known, f"{job.urls['self']}/inputs/{index}")
+    try:
+        readable = None if given is msgspec.UNSET else shortened(task.input.show(given))
+        media = media_of(task.input, known, f"{job.urls['self']}/inputs/{index}")
+    except (RecursionError, TypeError):  # a stock client may have sent anything
+        readable, media = None, []
     result = results.get(index)
     try:
         view = view_of(result, task.output, known) if result else None
@@ -99,6 +103,6 @@ def _why_no_inputs(job: Job, inputs: JobInputs) -> str:
 
 
 def task_of(shared: Services, job: Job) -> tasks.Task:
-    """The task of the job's model, or a custom task if the model is no longer served."""
+    """The task of the job's model, or a substitute if the model is no longer served."""
     spec = shared.catalog.specs.get(job.model)
-    return spec.definition if spec else tasks.custom_task("json", {})
+    return spec.definition if spec else unserved.TASK

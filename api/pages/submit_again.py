@@ -9,6 +9,7 @@ from starlette.requests import Request
 from api.pages import curl_lines
 from api.pages.curl_lines import Part
 from api.pages.input_media import Medium, media_of
+from api.pages.unserved import Unknown
 from jobs.ledger.views import JobInputs
 from jobs.media.formats import FORMATS
 from jobs.media.values import Stored, changed
@@ -23,7 +24,7 @@ _EXTENSIONS = {each.content_type: each.extension for each in FORMATS}
 
 def line(request: Request, job: Job, given: JobInputs, kind: Input) -> str | None:
     """The command, or None if it is too long or the inputs are not known."""
-    if not given.inputs or given.partial:
+    if not given.inputs or given.partial or isinstance(kind, Unknown):  # it would be refused
         return None
     if kind.has_media:
         return _of_media(request, job, given, kind)
