@@ -27,12 +27,28 @@ class ConfigurationError(BatchlineError):
     """A setting, `models.toml` or a model's files are wrong; the process exits with status 1."""
 
 
+MAX_PLACE = 60
+"""Most characters of a place within the inputs that a message names. A client chooses some of its names."""
+
+
 class InvalidRequest(BatchlineError):
-    """The request cannot be run. `pointer` is the JSON pointer of the offending part, if known."""
+    """The request cannot be run. `pointer` is the JSON pointer of the offending part, if known.
+
+    A message that begins with `inputs: ` gets the pointer's place instead: `inputs/3: `, `inputs/3/image: `.
+    """
 
     def __init__(self, message: str, pointer: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(_placed(message, pointer))
         self.pointer = pointer
+
+
+def _placed(message: str, pointer: str | None) -> str:
+    if not (pointer and pointer.startswith("/inputs/") and message.startswith("inputs: ")):
+        return message
+    place = pointer[1:]
+    if len(place) > MAX_PLACE or not place.isprintable():
+        place = "/".join(place.split("/")[:2])[:MAX_PLACE]
+    return f"{place}{message.removeprefix('inputs')}"
 
 
 class UnknownModel(InvalidRequest):

@@ -57,8 +57,6 @@ def described(given: Mapping[str, str]) -> JobRequest:
 def _parameters(text: str) -> dict[str, Any]:
     try:
         return large_json.decode_parameters(text.encode())
-    except msgspec.ValidationError:
-        raise InvalidRequest("parameters: give an object as JSON", pointer="/parameters") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise InvalidRequest(f"parameters: not valid JSON: {reason}", pointer="/parameters") from None

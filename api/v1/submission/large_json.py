@@ -18,8 +18,10 @@ from jobs.errors import InvalidRequest
 from jobs.inputs import check_count, check_input
 from jobs.models import ModelSpec
 from jobs.priorities import Priority
-from jobs.schema import WEEK, JobRequest, NewJob, new_job
+from jobs.schema import WEEK, NewJob, new_job
+from jobs.tasks import Parameters
 from jobs.tasks.inputs import Text
+from jobs.validation import explained
 
 MAX_PARAMETERS = 256 * 1024
 """Maximum bytes of the JSON of a job's parameters."""
@@ -41,7 +43,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 _envelope = msgspec.json.Decoder(Envelope)
-_request = msgspec.json.Decoder(JobRequest)
+_object = msgspec.json.Decoder(dict[str, Any])
 _any = msgspec.json.Decoder()
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -62,14 +64,20 @@ def parse(body: bytearray, catalog: ModelCatalog) -> NewJob:
 
 
 def decode_parameters(raw: msgspec.Raw | bytes) -> dict[str, Any]:
-    """Decodes the JSON of a job's parameters. Raises InvalidRequest; if it is not JSON, msgspec's errors."""
+    """Decodes the JSON of a job's parameters. Raises InvalidRequest; if it is not JSON, msgspec's errors.
+
+    It is decoded by itself, so their byte offsets are those within it.
+    """
     size = len(memoryview(raw))
     if size > MAX_PARAMETERS:
         raise InvalidRequest(
             f"parameters: {size} bytes of JSON are more than the limit of {MAX_PARAMETERS}",
             pointer="/parameters",
         )
-    parameters = _request.decode(b'{"inputs":0,"parameters":%b}' % bytes(raw)).parameters
+    try:
+        parameters = _object.decode(raw)
+    except msgspec.ValidationError as error:
+        raise explained(error, Parameters, "parameters") from None
     check_shape(parameters, "/parameters")
     return parameters
 
@@ -110,7 +118,13 @@ def _admitted(given: list[msgspec.Raw], spec: ModelSpec, is_list: bool) -> Itera
             check_input(None, spec, pointer)  # its error says what was expected
         elif kind.is_json or bytes(memoryview(raw)[:1]) != Text.opens:
             check_input_json(bytes(raw), spec, pointer)
-        item = _any.decode(raw)
+        try:
+            item = _any.decode(raw)
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+        ) as error:  # such as bytes of a text that are no UTF-8
+            raise InvalidRequest(f"inputs: this is not valid JSON: {error}", pointer) from None
         check_shape(item, pointer)
         yield kind.admit(item, spec.limits, pointer)
 

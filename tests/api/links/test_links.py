@@ -39,7 +39,7 @@ async def test_links_are_off_by_default(settings: Settings, web: Web) -> None:
     off = Settings(redis_url=settings.redis_url, models_file=settings.models_file)
     async with mounted(off) as (client, _):
         problem = await submit(client, [f"data:;base64,{_base64(PNG)}", web.url("/a.png")])
-        assert problem["detail"].startswith("inputs: this server fetches no links (BATCHLINE_FETCH_LINKS);")
+        assert problem["detail"].startswith("inputs/1: this server fetches no links (BATCHLINE_FETCH_LINKS);")
         assert problem["pointer"] == "/inputs/1"
         await submit(client, web.url("/a.png"), 202, model="texts")
     assert web.requests == []

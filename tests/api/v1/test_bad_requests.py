@@ -48,6 +48,11 @@ BAD = {
     "unknown priority": (b'{"inputs":"x","priority":"urgent"}', "invalid-request", "/priority"),
     "no time to start in": (b'{"inputs":"x","expires_in":0}', "invalid-request", "/expires_in"),
     "a year to start in": (b'{"inputs":"x","expires_in":31536000}', "invalid-request", "/expires_in"),
+    "a large text that is no UTF-8": (
+        b'{"inputs":["a","%b\xff"]}' % (b"x" * 300_000),
+        "invalid-request",
+        "/inputs/1",
+    ),
     "NaN": (b'{"inputs": NaN}', "invalid-request", None),
     "infinity": (b'{"inputs":"x","expires_in":Infinity}', "invalid-request", None),
     "a number out of range": (b'{"model":"shapes","inputs": 1e999}', "invalid-request", "/inputs"),

@@ -69,7 +69,24 @@ BAD: dict[str, tuple[dict[str, str], bytes, str, dict[str, Any]]] = {
     ),
     "a model that reads JSON": ({"model": "shapes"}, PNG, "send JSON or a form", {}),
     "wrong JSON": ({"parameters": "{"}, PNG, "parameters: not valid JSON", {"parameter": "parameters"}),
-    "no object": ({"parameters": "[1]"}, PNG, "give an object as JSON", {"parameter": "parameters"}),
+    "the place in wrong JSON": (
+        {"parameters": '{"top_k": x}'},
+        PNG,
+        "invalid character (byte 10)",
+        {"parameter": "parameters"},
+    ),
+    "two objects": (
+        {"parameters": '{},"keep_inputs":true'},
+        PNG,
+        "trailing characters",
+        {"parameter": "parameters"},
+    ),
+    "no object": (
+        {"parameters": "[1]"},
+        PNG,
+        "parameters: give an object, not a list",
+        {"parameter": "parameters"},
+    ),
     "deep JSON": (
         {"parameters": '{"shape":' + '{"a":' * 300 + "1" + "}" * 301},
         PNG,
