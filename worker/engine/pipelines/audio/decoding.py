@@ -61,6 +61,11 @@ def decode(data: bytes, rate: int, limits: InputLimits) -> Samples:
         raise InvalidRequest(f"the sound is damaged: {_reason(error)}") from None
 
 
+def decode_sound(data: bytes, rate: int, *, max_seconds: float = 3_600.0) -> Samples:
+    """`decode` for a class of your own (docs/custom-pipelines.md): mono samples from -1 to 1 at `rate` Hz."""
+    return decode(data, rate, InputLimits(max_input_chars=0, max_seconds=max_seconds))
+
+
 def _check(seconds: float, rate: int, channels: int, limits: InputLimits) -> None:
     if rate > limits.max_sample_rate:
         raise InvalidRequest(
