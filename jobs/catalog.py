@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs import sentence_transformers
+from jobs import checkpoints, sentence_transformers
 from jobs.errors import ConfigurationError, UnknownModel
 from jobs.models import ModelSpec, closest
 
@@ -87,15 +87,21 @@ def load_catalog(path: Path) -> ModelCatalog:
         with contextlib.suppress(
             ConfigurationError, sentence_transformers.Unsupported
         ):  # the worker reports it
-            if spec.task in sentence_transformers.TASKS and (folder := catalog.local_source(spec)):
-                trained, known = (
-                    sentence_transformers.read(folder, spec.defaults).defaults,
-                    spec.parameter_type,
-                )
-                spec.trained_defaults.update(
-                    {name: trained[name] for name in known.__struct_fields__ if name in trained}
-                )
+            _read_files(catalog, spec)
     return catalog
+
+
+def _read_files(catalog: ModelCatalog, spec: ModelSpec) -> None:
+    """Notes what the model's files show, if they are on this machine."""
+    folder = catalog.local_source(spec)
+    if folder is None:
+        return
+    spec.lacking.update(checkpoints.lacking(folder, spec.definition))
+    if spec.task in sentence_transformers.TASKS:
+        trained, known = sentence_transformers.read(folder, spec.defaults).defaults, spec.parameter_type
+        spec.trained_defaults.update(
+            {name: trained[name] for name in known.__struct_fields__ if name in trained}
+        )
 
 
 _UNQUOTED_SLASH = re.compile(r"^\s*\[models\.([\w.-]+/[\w./-]+)\]", re.MULTILINE)

@@ -95,6 +95,16 @@ def mismatch(config: Mapping[str, Any], task: str) -> str | None:
     return f"it was not trained for {task}: it is a {architecture}"
 
 
+def lacking(folder: Path, task: tasks.Task) -> frozenset[str]:
+    """Returns the task's parameters that the checkpoint in the folder does not have.
+
+    Raises ConfigurationError if its config.json cannot be read.
+    """
+    architecture = _architecture(read_config(folder / CONFIG)) if task.lacking else ""
+    fits = (names for end, names in task.lacking.items() if architecture and architecture.endswith(end))
+    return frozenset(next(fits, ()))
+
+
 def _architecture(config: Mapping[str, Any]) -> str:
     match config.get("architectures"):
         case [str(first), *_]:

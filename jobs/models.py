@@ -95,6 +95,16 @@ class ModelSpec(BaseModel):
 
     _trained_defaults: dict[str, Any] = PrivateAttr(default_factory=dict)
 
+    _lacking: set[str] = PrivateAttr(default_factory=set)
+
+    @property
+    def lacking(self) -> set[str]:
+        """The task's parameters that this model does not have, for display only: the engine refuses them.
+
+        Empty if the files are not on this machine.
+        """
+        return self._lacking
+
     @property
     def trained_defaults(self) -> dict[str, Any]:
         """Defaults from the model's files, for display only: the engine reads them itself when it loads.

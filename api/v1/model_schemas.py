@@ -37,12 +37,14 @@ def _with_parameters(spec: ModelSpec, inputs: Any) -> dict[str, Any]:
 
 
 def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
-    """JSON Schema of the parameters of a job for this model."""
+    """JSON Schema of the parameters of a job for this model, as far as it is known to have them."""
     _, definitions = msgspec.json.schema_components([spec.parameter_type])
     schema: dict[str, Any] = next(iter(definitions.values()))
     declared = properties(spec.parameter_type)
     for name, value in spec.shown_defaults.items():
         declared[name] = {**declared[name], "default": value}
+    for name in spec.lacking:
+        declared.pop(name, None)
     if "required" in schema:
         schema = schema | {"required": [name for name in schema["required"] if name not in spec.defaults]}
     return schema | {"properties": declared}

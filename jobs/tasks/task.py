@@ -1,7 +1,7 @@
 """Task: the definition of a task outside the engine. `jobs/tasks/__init__.py` lists all tasks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jobs.tasks.inputs import Input
@@ -60,6 +60,8 @@ class Task:
     heads: tuple[str, ...] = ()
     """Ends of the names of the architectures that are trained for the task, as in a `config.json`; empty if
     any model will do. Of several tasks with the same head, `jobs/checkpoints.py` finds the right one."""
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ends of architectures -> the parameters that such models do not have; the first that fits counts."""
     writes_files: bool = False
     """Whether an output may contain files, such as pictures (`worker/engine/pipelines/files.py`)."""
     judged_by_media: bool = False

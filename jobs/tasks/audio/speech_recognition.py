@@ -25,6 +25,12 @@ class SpeechRecognition(Parameters, frozen=True):
     max_new_tokens: Annotated[int, Meta(ge=1, le=4_096)] | UnsetType = UNSET
 
 
+SPOKEN = ("language", "task", "return_language")
+"""Parameters of models of many languages."""
+GENERATION = (*SPOKEN, "num_beams", "max_new_tokens")
+"""Parameters of models that generate text."""
+
+
 def new_tokens(parameters: Mapping[str, Any]) -> int:
     """Returns the most tokens of a transcript, of which a model with CTC generates none."""
     return int(parameters.get("max_new_tokens", 0))
@@ -39,6 +45,7 @@ SPEECH_RECOGNITION = Task(
     output="transcript",
     generates=new_tokens,
     bytes_per_token=BYTES_PER_TOKEN,
+    lacking={"ForCTC": GENERATION, "WhisperForConditionalGeneration": (), "": SPOKEN},
     heads=(
         "ForCTC",
         "MoonshineForConditionalGeneration",

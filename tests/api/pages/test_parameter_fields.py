@@ -1,5 +1,7 @@
 """Parameter fields: each task's parameters as fields of the form at /try, and errors that name the field."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,9 @@ from api.v1.model_schemas import parameters_schema
 from jobs import tasks
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
+from jobs.settings import Settings
+from tests.api.api_process import mounted
+from tests.api.markup import parsed
 
 
 def sample(schema: dict[str, Any]) -> str:
@@ -78,3 +83,36 @@ def test_a_wrong_parameter_is_told_in_a_sentence_that_names_its_field(
     with pytest.raises(InvalidRequest) as raised:
         checked()
     assert str(at_field(spec, typed, raised.value)) == told
+
+
+SPEECH = ("language", "task", "return_language", "num_beams", "max_new_tokens")
+TIMES = ("return_timestamps", "chunk_length_s", "stride_length_s")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "lacks"),
+    [
+        ("Wav2Vec2ForCTC", SPEECH),
+        ("MoonshineForConditionalGeneration", SPEECH[:3]),
+        ("WhisperForConditionalGeneration", ()),
+        (None, ()),
+    ],
+)
+async def test_only_parameters_that_the_model_has_are_offered(
+    settings: Settings, tmp_path: Path, architecture: str | None, lacks: tuple[str, ...]
+) -> None:
+    """As far as the model's files are on this machine and say so."""
+    (tmp_path / "speech").mkdir()
+    if architecture:
+        (tmp_path / "speech" / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+    settings.models_file.write_text(
+        '[models.speech]\ntask = "automatic-speech-recognition"\nsource = "speech"\n'
+        "defaults = { num_beams = 1 }"
+    )
+    async with mounted(settings) as (client, _):
+        page = parsed((await client.get("/try")).text)
+        fields = {str(each["name"]) for each in page.all() if "name" in each.attributes}
+        [model] = (await client.get("/v1/models")).json()["models"]
+    has = {name for name in (*SPEECH, *TIMES) if name not in lacks}
+    assert {name.removeprefix("p.") for name in fields if name.startswith("p.")} == has
+    assert set(model["parameters"]["properties"]) == has

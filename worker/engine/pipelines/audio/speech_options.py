@@ -6,9 +6,7 @@ from typing import Any
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
 
 from jobs.errors import InvalidRequest
-
-GENERATION = ("language", "task", "num_beams", "max_new_tokens", "return_language")
-"""Parameters of models that generate text."""
+from jobs.tasks.audio.speech_recognition import GENERATION, SPOKEN
 
 MOST_OVERLAP = 0.9
 """The strides' largest share of a chunk; more would multiply the work."""
@@ -68,7 +66,7 @@ class SpeechOptions:
         unknown = [name for name in GENERATION if name in given]
         if unknown and not self.generates:
             _refuse(unknown[0], f"the model generates no text, so it has no {unknown[0]}")
-        spoken = [name for name in ("language", "task", "return_language") if name in given]
+        spoken = [name for name in SPOKEN if name in given]
         if spoken and not (self.is_whisper and getattr(self.config, "lang_to_id", None)):
             _refuse(spoken[0], f"the model knows one language, so it has no {spoken[0]}")
         if "language" in given:
