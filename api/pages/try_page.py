@@ -14,13 +14,13 @@ from starlette.responses import RedirectResponse, Response
 from api.access.caller import caller_of
 from api.access.sessions import may
 from api.pages import forms, job_page, model_status, try_curl, try_form, uploads
+from api.pages.file_limits import file_limits
 from api.pages.rendering import page
 from api.problems.exceptions import problem_of
 from api.problems.problem import Refusal
 from api.services import Services, Shared
 from jobs.errors import BatchlineError, InvalidRequest, JobGone, QueueUnavailable
 from jobs.ledger.ids import derived
-from jobs.models import ModelSpec
 
 router = APIRouter(include_in_schema=False)
 
@@ -80,13 +80,12 @@ async def _form_page(
     curl = try_curl.line(
         request, context["typed"], shared.catalog, try_curl.names(context["spec"], context["typed"])
     )
-    context["most_bytes"] = _most_bytes(shared, context["spec"])
+    # a form has other fields as well
+    most = shared.settings.max_request_bytes - forms.MAX_FORM // 4
+    context["limits"] = {
+        field.name: file_limits(context["spec"], field, most) for field in context["inputs"] if field.is_media
+    }
     return page("try.html", status, **{"job": None} | context | more, reason=reason, curl=curl)
-
-
-def _most_bytes(shared: Services, spec: ModelSpec) -> int:
-    """The largest medium that a form can send: the form has other fields as well."""
-    return min(spec.limits.max_input_bytes, shared.settings.max_request_bytes - forms.MAX_FORM // 4)
 
 
 async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:

@@ -5,11 +5,6 @@ const zoneOf = (part) => part.closest?.("[data-drop]");
 const inputOf = (zone) => zone.querySelector("input[type=file]");
 const fileInputs = () => document.querySelectorAll("[data-drop] input[type=file]");
 
-function inWords(bytes) {
-  if (bytes < 1e3) return `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
 function complain(zone, words) {
   const complaint = zone.querySelector("[data-complaint]");
   complaint.textContent = words;
@@ -36,16 +31,23 @@ function preview(zone) {
   const input = inputOf(zone);
   for (const old of list.querySelectorAll("[src]")) URL.revokeObjectURL(old.src);
   list.replaceChildren(...[...input.files].map((file, at) => previewed(zone, file, at)));
-  const bytes = [...input.files].reduce((sum, file) => sum + file.size, 0);
-  const words = bytes > Number(zone.dataset.most) ? `Too large: ${inWords(bytes)}. At most ${inWords(Number(zone.dataset.most))} can be sent here.` : "";
+  judge(zone);
+}
+
+async function judge(zone) {
+  const input = inputOf(zone);
+  const files = [...input.files];
+  const words = await faultIn(zone, files);
+  if (files.length !== input.files.length || files.some((file, at) => file !== input.files[at])) return; // others by now
   input.setCustomValidity(words);
   complain(zone, words);
 }
 
 function previewed(zone, file, at) {
   const entry = document.createElement("li");
-  const kind = { image: "img", audio: "audio", video: "video" }[zone.dataset.kind];
+  const kind = { image: "img", audio: "audio", video: "video" }[limitsOf(zone).kind];
   const shown = document.createElement(kind);
+  measure(zone, file, shown, () => judge(zone));
   shown.src = URL.createObjectURL(file);
   if (kind === "img") shown.alt = file.name;
   else {
@@ -88,7 +90,7 @@ document.addEventListener("dragleave", (event) => zoneOf(event.target)?.classLis
 document.addEventListener("paste", (event) => {
   const files = [...(event.clipboardData?.files ?? [])];
   const zones = [...document.querySelectorAll("[data-drop]")];
-  const fits = (zone) => files.some((file) => file.type.startsWith(`${zone.dataset.kind}/`));
+  const fits = (zone) => files.some((file) => file.type.startsWith(`${limitsOf(zone).kind}/`));
   const zone = zoneOf(event.target) ?? zones.find((each) => fits(each) && !inputOf(each).files.length) ?? zones.find(fits);
   if (!files.length || !zone) return;
   event.preventDefault();
@@ -109,7 +111,7 @@ async function start(zone, button) {
     stop(now);
     throw error;
   }
-  const most = (Number(zone.dataset.most) - 44) / 2;
+  const most = (limitsOf(zone).each - 44) / 2;
   now.node.port.onmessage = (event) => {
     if (recording !== now) return;
     now.parts.push(event.data);

@@ -24,6 +24,7 @@ MODELS = """
 pipeline = "tests.worker.poison:Poison"
 input = "image"
 max_input_bytes = 200_000
+max_pixels = 100_000
 
 [models.sounds]
 pipeline = "tests.worker.poison:Poison"
@@ -163,8 +164,22 @@ async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
     await expect(mask).to_be_hidden()
     await expect(page.get_by_role("link", name="Download the mask")).to_have_attribute("href", MASK["url"])
 
-    await drop(page, ("large.png", "image/png", bytes(300_000)))
-    await expect(page.locator("[data-complaint]")).to_have_text(re.compile("Too large: .* At most 200.0 kB"))
+    complaint, submit = page.locator("[data-complaint]"), page.get_by_role("button", name="Submit")
+    for file, words in (
+        (("large.png", png(8, 8) + bytes(300_000)), "Too large: large.png has 300.* At most 200.0 kB"),
+        (("empty.png", b""), "empty.png is empty: it has 0 bytes"),
+        (("notes.png", b"some text"), "notes.png is not image data in .*: its first bytes are of none. Supp"),
+        (("sound.png", wav(0.1)), r"sound.png is not image data in .*: this is WAV \(audio\)"),
+        (("wide.png", png(500, 500)), "wide.png has 250,000 pixels, more than this model's limit of 100,000"),
+    ):
+        while await page.get_by_role("button", name="Remove").count():
+            await page.get_by_role("button", name="Remove").first.click()
+        await drop(page, (file[0], "image/png", file[1]))
+        await expect(complaint).to_have_text(re.compile(words))
+        assert not await page.evaluate("document.querySelector('#try').checkValidity()"), "it is not sent"
+    await page.get_by_role("button", name="Remove").click()
+    await expect(complaint).to_be_hidden()
+    await expect(submit).to_be_enabled()
     assert await page.evaluate("window.ran") is None
 
 

@@ -172,7 +172,7 @@ async def test_every_static_file_that_a_page_names_is_served(settings: Settings)
         named = set()
         for path in ("/", "/models/sentiment", f"/jobs/{job_id}", "/try", "/docs"):
             named |= set(re.findall(r'(?:src|href)="(/static/[^"]+)"', (await client.get(path)).text))
-        assert len(named) == 10
+        assert len(named) == 11
         for url in named:
             answer = await client.get(url)
             assert (answer.status_code, answer.headers["x-content-type-options"]) == (200, "nosniff")
