@@ -22,7 +22,30 @@ function drawBoxes(svg) {
     tag.style.top = `${(100 * Math.max(0, box.y.baseVal.value)) / height}%`;
     svg.after(tag);
   }
+  placeTags(svg.parentElement);
 }
+
+// A tag that would lie over an earlier box's tag moves below it; without room there, only the list has the label.
+function placeTags(stage) {
+  const room = stage.getBoundingClientRect();
+  const placed = [];
+  for (const tag of [...stage.querySelectorAll(".tag")].reverse()) { // the last one is of the first box
+    tag.hidden = false;
+    tag.style.margin = "";
+    const { left, right, top, width, height } = tag.getBoundingClientRect();
+    const aside = Math.min(0, Math.max(room.right - right, room.left - left));
+    const at = { left: left + aside, right: left + aside + width, top, bottom: top + height };
+    let other;
+    while ((other = placed.find((each) => at.left < each.right && each.left < at.right && at.top < each.bottom && each.top < at.bottom))) {
+      [at.top, at.bottom] = [other.bottom, other.bottom + height];
+    }
+    tag.hidden = at.bottom > room.bottom && at.top > top;
+    tag.style.margin = `${at.top - top}px 0 0 ${aside}px`;
+    if (!tag.hidden) placed.push(at);
+  }
+}
+
+addEventListener("resize", () => document.querySelectorAll(".stage").forEach(placeTags));
 
 async function samples(url) {
   const answer = await fetch(url);

@@ -124,6 +124,13 @@ PLACE = """(part) => {
 }"""
 
 
+TAGS = """() => {
+  const drawn = [...document.querySelectorAll("#row-1 .tag")].reverse();
+  const tags = drawn.map((tag) => tag.getBoundingClientRect());
+  return [tags.map((tag) => tag.top), tags[0].height];
+}"""
+
+
 async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
     site: Site, view: Watched, queue: JobQueue
 ) -> None:
@@ -154,6 +161,12 @@ async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
     await expect(page.locator(".tag")).to_have_text([HOSTILE, "cat"], timeout=SOON)
     drawn = await page.locator("#row-1 .box").first.evaluate(PLACE)
     assert drawn == pytest.approx([20 / 320, 120 / 320, 30 / 240], abs=0.02)
+
+    await page.get_by_role("button", name="Submit").click()
+    await answered(queue, "photos", [{"label": f"cat {i}", "score": 0.9, "box": found} for i in range(3)])
+    await expect(page.locator(".tag")).to_have_text(["cat 2", "cat 1", "cat 0"], timeout=SOON)
+    tops, height = await page.evaluate(TAGS)
+    assert [round((top - tops[0]) / height) for top in tops] == [0, 1, 2], "below each other"
 
     await serve(page, MASK["url"], png(grey=True), "image/png")
     await page.get_by_role("button", name="Submit").click()
