@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from api.v1.attachments import POLICY
 from jobs.ledger import attachments, beside, keys
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.wire import decode_payload
@@ -59,7 +60,7 @@ async def test_media_of_inputs_are_read_by_their_place(kept: Kept) -> None:
     ):
         found = await kept.get(f"/inputs/{place}")
         assert (found.status_code, found.content, found.headers["content-type"]) == (200, content, kind)
-        assert found.headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert found.headers["content-security-policy"] == POLICY
         assert found.headers["x-content-type-options"] == "nosniff"
     assert (await kept.get("/inputs/2")).headers["content-disposition"].startswith("attachment;")
     named = (await kept.get("/inputs/1/images/1")).headers["content-disposition"]
