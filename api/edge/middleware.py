@@ -15,8 +15,15 @@ from jobs.monitoring.metrics import ApiMetrics
 
 log = structlog.get_logger(__name__)
 
-
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+
+_HEAD = "batchline.head"
+"""The key in the scope of a request that was HEAD: routes have GET only."""
+
+
+def is_head(request: Request) -> bool:
+    """Whether only the headers of the answer are sent."""
+    return _HEAD in request.scope
 
 
 class Edge:
@@ -32,7 +39,7 @@ class Edge:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # the server omits the body
+            scope = {**scope, "method": "GET", _HEAD: True}  # the server omits the body
         start = time.perf_counter()
         started = False
 

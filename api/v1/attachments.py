@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.edge import ranges
+from api.edge.middleware import is_head
 from api.problems.problem import Refusal
 from api.services import Asking, Services, Shared
 from api.v1 import query
 from api.v1.attachment_descriptions import FILE, INPUT
-from api.waiting.large_results import HeldResults
 from jobs.ledger.attachments import Attachment
 from jobs.media import files
-from jobs.media.formats import PREFIX, recognise
+from jobs.media.formats import recognise
 
 router = APIRouter(tags=["jobs"], dependencies=[Depends(query.check_declared)])
 
@@ -49,8 +49,10 @@ async def read_file(
 ) -> Response:
     """Returns a file of one of the job's outputs, as long as the job's results can be read."""
     found = await shared.ledger.attachments.file(job_id, name, sees=caller.sees)
-    if held := await _held(shared, found):
-        return _reply(request, held, files.content_type(name), f"{job_id}-{name}")
+    if found and (
+        reply := await _reply(request, shared, found, files.content_type(name), f"{job_id}-{name}")
+    ):
+        return reply
     raise Refusal("not-found", f"job {job_id} has no file {name[:60]!r}")
 
 
@@ -73,21 +75,20 @@ async def read_input(
     That is until the job ends, or with `keep_inputs` as long as its results.
     """
     found = await shared.ledger.attachments.medium(job_id, place.split("/"), sees=caller.sees)
-    if held := await _held(shared, found):
-        known = recognise(held.part(0, min(PREFIX, held.size)))
+    if found:
+        known = recognise(found.start)
         name = f"{job_id}-input-{place.replace('/', '-')}.{known.extension if known else 'bin'}"
-        return _reply(request, held, known.content_type if known else OTHER, name)
+        if reply := await _reply(request, shared, found, known.content_type if known else OTHER, name):
+            return reply
     raise Refusal("not-found", f"job {job_id} has no medium at {place[:60]!r}, or its inputs are not kept")
 
 
-async def _held(shared: Services, found: Attachment | None) -> HeldResults | None:
-    return None if found is None else await shared.large.attachment(found)
-
-
-def _reply(request: Request, held: HeldResults, content_type: str, name: str) -> Response:
-    """The content, or the requested part of it."""
-    part = ranges.requested(request, held.size)
-    start, end = part or (0, held.size)
+async def _reply(
+    request: Request, shared: Services, found: Attachment, content_type: str, name: str
+) -> Response | None:
+    """The content, or the requested part of it; None if it is gone by now. HEAD reads nothing of it."""
+    part = ranges.requested(request, found.size)
+    start, end = part or (0, found.size)
     how = "attachment" if content_type == OTHER else "inline"
     safe = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)  # a stock client's id may be any text
     headers = {
@@ -96,10 +97,16 @@ def _reply(request: Request, held: HeldResults, content_type: str, name: str) ->
         "content-disposition": f'{how}; filename="{safe}"',
     }
     if part:
-        headers["content-range"] = f"bytes {start}-{end - 1}/{held.size}"
+        headers["content-range"] = f"bytes {start}-{end - 1}/{found.size}"
+    status = 206 if part else 200
+    if is_head(request):
+        return Response(None, status, headers, content_type)
+    held = await shared.large.attachment(found, start, end)
+    if held is None:
+        return None
 
     async def body() -> AsyncIterator[bytes]:
-        async for piece in held.pieces(start, end):
+        async for piece in held.pieces():
             yield piece
 
-    return StreamingResponse(body(), 206 if part else 200, headers, content_type)
+    return StreamingResponse(body(), status, headers, content_type)

@@ -97,14 +97,14 @@ class LargeResults:
             self._held[key] = held
         return held
 
-    async def attachment(self, found: Attachment) -> HeldResults | None:
-        """The content of a medium or a file, held in the same way; None if it is gone by now.
+    async def attachment(self, found: Attachment, start: int, end: int) -> HeldResults | None:
+        """A part of a medium or a file, held in the same way; None if it is gone by now.
 
         Raises OverBudget and QueueUnavailable.
         """
-        with await self._budget.acquire(self._required_memory(found.size), MEMORY_SECONDS) as share:
-            share.resize(found.size)
-            content = await found.read()
+        with await self._budget.acquire(self._required_memory(end - start), MEMORY_SECONDS) as share:
+            share.resize(end - start)
+            content = await found.read(start, end)
             if content is None:
                 return None
             return HeldResults(found.job_id, bytearray(content), self._budget, self._turns)

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jobs.ledger import keys
+from jobs.ledger import keys, pieces
 from jobs.ledger.keys import Key
 from jobs.ledger.reading import Reading
 from jobs.ledger.shard import Shard
 from jobs.ledger.views import UNREADABLE
 from jobs.ledger.wire import decode_payload
+from jobs.media.formats import PREFIX
 from jobs.media.values import Stored
 from jobs.store.lua import script
 
@@ -31,17 +32,27 @@ class Attachment(NamedTuple):
     content: bytes | None
     """The content, if reading its place was reading it."""
     kind: Key
-    field: str
+    name: str
+    start: bytes = b""
+    """The first bytes of a medium, which name its format."""
 
-    async def read(self) -> bytes | None:
-        """Returns the content; None if it is gone by now. Raises QueueUnavailable."""
+    async def read(self, start: int, end: int) -> bytes | None:
+        """Returns the content from `start` to `end`; None if it is gone by now. Raises QueueUnavailable.
+
+        Only the pieces that have it are read from Redis.
+        """
         if self.content is not None:
-            return self.content
+            return self.content[start:end]
+        first, last = start // pieces.PIECE, max(start, end - 1) // pieces.PIECE
+        names = [pieces.field(self.name, number) for number in range(first, last + 1)]
         async with self.shard.integrity.intact():
-            found: bytes | None = await self.shard.redis.hget(  # type: ignore[misc]
-                self.shard.key(self.kind, self.job_id), self.field
+            found: list[bytes | None] = await self.shard.redis.hmget(  # type: ignore[misc]
+                self.shard.key(self.kind, self.job_id), names
             )
-        return found
+        known = [piece for piece in found if piece is not None]
+        offset = start - first * pieces.PIECE
+        part = b"".join(known)[offset : offset + end - start]
+        return part if len(known) == len(names) and len(part) == end - start else None
 
 
 class Attachments:
@@ -53,8 +64,12 @@ class Attachments:
     async def file(self, job_id: str, name: str, *, sees: str | None) -> Attachment | None:
         """Returns a file of an output; None if there is none of that name."""
         shard = await self._reading.shard_of(job_id, sees=sees)
-        async with shard.integrity.intact():
-            size = await shard.redis.hstrlen(shard.key(keys.FILES, job_id), name)  # type: ignore[misc]
+        key = shard.key(keys.FILES, job_id)
+        async with shard.integrity.intact(), shard.redis.pipeline(transaction=False) as pipe:
+            pipe.hstrlen(key, name)
+            pipe.hget(key, name + pieces.SIZE)
+            first, announced = await pipe.execute()
+        size = int(announced) if announced and announced.isdigit() else first
         return Attachment(size, shard, job_id, None, keys.FILES, name) if size else None
 
     async def medium(self, job_id: str, place: Sequence[str], *, sees: str | None) -> Attachment | None:
@@ -69,10 +84,10 @@ class Attachments:
         key = shard.key(keys.JOB, job_id)
         payload = await shard.run(script("inputs"), payload=key, most_bytes=MAX_PAYLOAD)
         match _at(payload if isinstance(payload, bytes) else b"", place):
-            case Stored(size=size, index=index):
-                return Attachment(size, shard, job_id, None, keys.MEDIA, str(index))
+            case Stored(size=size, index=index, start=start):
+                return Attachment(size, shard, job_id, None, keys.MEDIA, str(index), start)
             case bytes(content):
-                return Attachment(len(content), shard, job_id, content, keys.MEDIA, "")
+                return Attachment(len(content), shard, job_id, content, keys.MEDIA, "", content[:PREFIX])
         return None
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import ResponseError
 
 from jobs.errors import QueueUnavailable
-from jobs.ledger import keys
+from jobs.ledger import keys, pieces
 from jobs.ledger.shard import Shard
 from jobs.media.formats import PREFIX
 from jobs.media.values import Medium, Stored, changed, digest, media_bytes
@@ -82,7 +82,8 @@ async def upload(shard: Shard, media: Sequence[bytes]) -> Upload:
     await shard.run(script("upload"), upload=key, lifetime=LIFETIME)
     async with shard.integrity.intact(), shard.redis.pipeline(transaction=False) as pipe:
         for number, medium in enumerate(media):
-            pipe.hset(key, str(number), medium)  # type: ignore[arg-type]
+            for field, piece in pieces.split(str(number), medium):
+                pipe.hset(key, field, piece)  # type: ignore[arg-type]
         await pipe.execute()
     return Upload(name, sum(map(len, media)))
 
@@ -101,14 +102,26 @@ async def read(shard: Shard, wanted: Mapping[str, Sequence[Stored]]) -> dict[str
     """
     async with shard.integrity.intact(), shard.redis.pipeline(transaction=False) as pipe:
         for job_id, references in wanted.items():
-            pipe.hmget(shard.key(keys.MEDIA, job_id), [str(one.index) for one in references])
+            names = [field for one in references for field in pieces.fields(str(one.index), one.size)]
+            pipe.hmget(shard.key(keys.MEDIA, job_id), names)
         found = await pipe.execute(raise_on_error=False)
         for each in found:
             if isinstance(each, Exception) and not _is_foreign(each):
                 raise each
     media: dict[str, list[bytes | None]] = {}
     for (job_id, references), each in zip(wanted.items(), found, strict=True):
-        media[job_id] = each if isinstance(each, list) else [None] * len(references)
+        media[job_id] = _joined(references, each) if isinstance(each, list) else [None] * len(references)
+    return media
+
+
+def _joined(references: Sequence[Stored], found: Sequence[bytes | None]) -> list[bytes | None]:
+    """Returns the media whose pieces were found, in the order of their references."""
+    rest = iter(found)
+    media: list[bytes | None] = []
+    for one in references:
+        parts = [next(rest) for _ in pieces.fields(str(one.index), one.size)]
+        whole = [part for part in parts if part is not None]
+        media.append(None if len(whole) < len(parts) else whole[0] if len(whole) == 1 else b"".join(whole))
     return media
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jobs.ledger import beside, doorbell, keys, records
+from jobs.ledger import beside, doorbell, keys, pieces, records
 from jobs.ledger.leasing import Claimed, Ending, Progress, claims, new_token
 from jobs.ledger.partials import Appended
 from jobs.ledger.shard import Shard
@@ -133,7 +133,12 @@ class Claims:
 
     async def store(self, files: Iterable[tuple[Claimed, str, bytes]]) -> None:
         """Writes files of outputs, by job and name, of jobs whose lease is still valid."""
-        each = [part for job, name, content in files for part in (job.id, job.token, name, content)]
+        each: list[Any] = []
+        for job, name, content in files:
+            for field, piece in pieces.split(name, content):
+                each += (job.id, job.token, field, piece)
+            if len(content) > pieces.PIECE:
+                each += (job.id, job.token, name + pieces.SIZE, str(len(content)))
         await self.shard.run(script("files"), "", each, lifetime=PROGRESS_TTL)
         failpoints.reach("after_files")
 

@@ -86,7 +86,7 @@ MEDIA = Key(
     "hash",
     "api",
     "none while waiting or running; with `keep_inputs` then result_ttl",
-    "number of a medium in the inputs -> the medium (beside.py)",
+    "number of a medium in the inputs -> the medium (beside.py), a large one in pieces (pieces.py)",
 )
 UPLOAD = Key("batchline:upload:*", "hash", "api", "ten minutes; until the submit", "media of a job to come")
 FILES = Key(
@@ -94,7 +94,7 @@ FILES = Key(
     "hash",
     "worker",
     "a day after the newest file; then result_ttl",
-    "name -> a file of an output",
+    "name -> a file of an output, a large one in pieces (pieces.py)",
 )
 PARTIALS = Key(
     "batchline:partials:*",

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.v1.attachments import POLICY
-from jobs.ledger import attachments, beside, keys
+from jobs.ledger import attachments, beside, keys, pieces
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.wire import decode_payload
 from jobs.schema import NewJob
@@ -135,6 +135,30 @@ async def test_a_part_of_a_file_can_be_read(kept: Kept, wanted: str, start: int,
     assert (found.status_code, found.content) == (206, FILE[start:end])
     assert found.headers["content-range"] == f"bytes {start}-{end - 1}/{len(FILE)}"
     assert found.headers["content-length"] == str(end - start)
+
+
+async def test_only_what_is_asked_for_is_read(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pieces beside it are gone, so reading them would fail."""
+    monkeypatch.setattr(pieces, "PIECE", 100_000)
+    job = NewJob(MODEL, [PNG * 5], 1, {}, "normal", expires_in=None, has_media=True)
+    waiting, _ = await kept.queue.submit(job)
+    [claimed], _ = await kept.queue.claim(MODEL, 1)
+    await kept.queue.store([(claimed, "0-0.wav", FILE)])
+    for kind, path, whole, name in (
+        (keys.MEDIA, "inputs/0", PNG * 5, "0"),
+        (keys.FILES, "files/0-0.wav", FILE, "0-0.wav"),
+    ):
+        url, key = f"/v1/jobs/{waiting.id}/{path}", await kept.queue.key(kind, waiting.id)
+        assert (await kept.client.get(url)).content == whole
+        for end in (150_000, 200_001, len(whole)):
+            part = await kept.client.get(url, headers={"range": f"bytes=99999-{end - 1}"})
+            assert part.content == whole[99_999:end]
+        await kept.queue.redis.hdel(key, name, f"{name}/2")  # type: ignore[misc]
+        part = await kept.client.get(url, headers={"range": "bytes=100000-199999"})
+        assert (part.status_code, part.content) == (206, whole[100_000:200_000])
+        head = await kept.client.head(url)
+        assert (head.status_code, head.headers["content-length"]) == (200, str(len(whole)))
+        assert (await kept.client.get(url)).status_code == 404
 
 
 @pytest.mark.parametrize(
