@@ -47,6 +47,7 @@ from jobs.catalog import ModelCatalog, load_catalog
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
 from jobs.monitoring.history import History
+from jobs.monitoring.link_metrics import LinkMetrics
 from jobs.monitoring.metrics import ApiMetrics
 from jobs.monitoring.owner_metrics import OwnerTotals
 from jobs.monitoring.roster import Roster
@@ -205,7 +206,7 @@ def _services(
         large=LargeResults(ledger.reading, budget),
         observer=Observer(settings, store, ledger, roster, history),
         footprints=FootprintCache(ledger.shards),
-        links=(links := Links(settings, catalog)),
+        links=(links := Links(settings, catalog, LinkMetrics(metrics.registry))),
         intake=Intake(ledger, waiting, links, subscriber.process, metrics),
         metrics=metrics,
         usage=Usage(ledger.shards),

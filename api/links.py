@@ -1,24 +1,28 @@
 """Fetches the media of a job whose request has links to them, after the job was validated.
 
 A fetched medium is checked like one that was sent. All links of a request are bounded in number, bytes and
-time, and those of the process in number. Errors do not say what is in the server's network.
+time, and those of the process in number. If its client disconnects, they are not fetched any further. Errors
+do not say what is in the server's network (docs/decisions/048).
 """
 
 import asyncio
 import re
+from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 import httpx
 from msgspec.structs import replace
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from api.access.caller import caller_of
 from api.access.forwarding import client_address
 from api.edge import bodies
+from api.edge.disconnects import while_connected
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.inputs import admit_inputs
 from jobs.media.values import Link, Medium, changed, links
+from jobs.monitoring.link_metrics import LinkFailure, LinkMetrics
 from jobs.outbound.addresses import Addresses
 from jobs.outbound.transport import OutboundTransport
 from jobs.schema import NewJob
@@ -46,13 +50,26 @@ PIECES_AT_ONCE = 32
 HEADERS = {"user-agent": "batchline", "accept": "*/*", "accept-encoding": "identity", "connection": "close"}
 
 
+class LinkFailed(InvalidRequest):
+    """A link that is not allowed or cannot be fetched."""
+
+    def __init__(self, reason: LinkFailure, words: str, pointer: str) -> None:
+        super().__init__(f"inputs: {words}", pointer)
+        self.reason = reason
+
+
 class Links:
     """Fetches links, if the operator allows it."""
 
     def __init__(
-        self, settings: Settings, catalog: ModelCatalog, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        settings: Settings,
+        catalog: ModelCatalog,
+        metrics: LinkMetrics,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`transport` replaces the network in tests."""
+        self._metrics = metrics
         self._hosts = settings.linked_hosts
         self._catalog = catalog
         self._seconds = settings.fetch_timeout
@@ -63,6 +80,8 @@ class Links:
             addresses = Addresses(settings.outbound_networks)
             transport = OutboundTransport(addresses, max_connections=PROCESS_AT_ONCE)
         self._transport = transport
+        if self._hosts:
+            metrics.expect()
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -73,51 +92,69 @@ class Links:
         """The job with the media in place of their links. It is returned as it is if there are none.
 
         The bytes are added to the memory of the request's body. Raises InvalidRequest with the pointer of a
-        link; OverBudget.
+        link; OverBudget; ClientDisconnect.
         """
         found = list(links(job.inputs)) if job.has_media else []
         if not found:
             return job
-        first = {link.url: pointer for pointer, link in reversed(found)}
-        if self._hosts and len(first) > MAX_LINKS:
-            raise InvalidRequest(f"inputs: a request may have {MAX_LINKS} links, not {len(first)}", "/inputs")
-        urls = {text: self._checked(text, pointer) for text, pointer in first.items()}
-        spec = self._catalog[job.model]
-        download = _Download(request, spec.limits.max_input_bytes, self._most)
-        media = await self._all(urls, first, download, self._slots_of(request))
+        try:
+            media = await self._media(job, found, request)
+        except LinkFailed as error:
+            self._metrics.failed.labels(error.reason).inc()
+            raise
+        except ClientDisconnect:
+            self._metrics.failed.labels("hung_up").inc()
+            raise
 
         def medium(value: Medium) -> Medium:
             return media[value.url] if isinstance(value, Link) else value
 
         # in a thread, because a hostile header takes milliseconds
+        spec = self._catalog[job.model]
         inputs, _ = await asyncio.to_thread(admit_inputs, changed(job.inputs, medium), spec)
         return replace(job, inputs=inputs)
 
+    async def _media(
+        self, job: NewJob, found: Sequence[tuple[str, Link]], request: Request
+    ) -> dict[str, bytes]:
+        """The media by their links. Raises LinkFailed, and as `fetched`."""
+        first = {link.url: pointer for pointer, link in reversed(found)}
+        if self._hosts and len(first) > MAX_LINKS:
+            raise LinkFailed("refused", f"a request may have {MAX_LINKS} links, not {len(first)}", "/inputs")
+        urls = {text: self._checked(text, pointer) for text, pointer in first.items()}
+        spec = self._catalog[job.model]
+        download = _Download(request, spec.limits.max_input_bytes, self._most)
+        try:
+            work = self._all(urls, first, download, self._slots_of(request))
+            return await while_connected(request, work)
+        finally:
+            self._metrics.bytes.inc(download.received)
+
     def _checked(self, text: str, pointer: str) -> httpx.URL:
-        """The link as a URL. Raises InvalidRequest if it is not allowed."""
+        """The link as a URL. Raises LinkFailed if it is not allowed."""
         if not self._hosts:
-            raise InvalidRequest(
-                "inputs: this server fetches no links (BATCHLINE_FETCH_LINKS); send the bytes, base64 or a"
-                " data URL",
+            raise LinkFailed(
+                "refused",
+                "this server fetches no links (BATCHLINE_FETCH_LINKS); send the bytes, base64 or a data URL",
                 pointer,
             )
         if len(text) > MAX_URL:
-            raise InvalidRequest(f"inputs: the link has more than {MAX_URL} characters", pointer)
+            raise LinkFailed("refused", f"the link has more than {MAX_URL} characters", pointer)
         try:
             url = httpx.URL(text.strip()).copy_with(fragment=None)
             host = url.raw_host.decode("ascii").lower()
             _ = url.host  # decodes its Unicode, which httpx would do later, in the same way
         except (httpx.InvalidURL, ValueError):
-            raise InvalidRequest("inputs: the link is not a valid URL", pointer) from None
+            raise LinkFailed("refused", "the link is not a valid URL", pointer) from None
         if url.scheme not in ("http", "https") or not host:
-            raise InvalidRequest("inputs: a link must begin with http:// or https:// and a host", pointer)
+            raise LinkFailed("refused", "a link must begin with http:// or https:// and a host", pointer)
         if url.port is not None and not 0 < url.port < 65_536:
-            raise InvalidRequest("inputs: the link's port is not between 1 and 65535", pointer)
+            raise LinkFailed("refused", "the link's port is not between 1 and 65535", pointer)
         if url.userinfo:
-            raise InvalidRequest("inputs: a link must not contain a user name or a password", pointer)
+            raise LinkFailed("refused", "a link must not contain a user name or a password", pointer)
         if not any(_fits(host, allowed) for allowed in self._hosts):
-            raise InvalidRequest(
-                "inputs: this server does not fetch links to this host (BATCHLINE_FETCH_LINKS)", pointer
+            raise LinkFailed(
+                "refused", "this server does not fetch links to this host (BATCHLINE_FETCH_LINKS)", pointer
             )
         return url
 
@@ -147,7 +184,9 @@ class Links:
         except TimeoutError:
             late = next((text for text, task in tasks.items() if task.cancelled()), next(iter(tasks)))
             raise _refused(
-                f"it was not received within {self._seconds:g} s (BATCHLINE_FETCH_TIMEOUT)", pointers[late]
+                "timeout",
+                f"it was not received within {self._seconds:g} s (BATCHLINE_FETCH_TIMEOUT)",
+                pointers[late],
             ) from None
         finally:
             for task in tasks.values():
@@ -162,13 +201,19 @@ class Links:
         try:
             response = await self._transport.handle_async_request(asked)
             try:
-                return await download.read(response, pointer)
+                medium = await download.read(response, pointer)
             finally:
                 await response.aclose()
+            self._metrics.fetched.inc()
+            return medium
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise _refused("its host cannot be reached, or is not a public one", pointer) from None
+            raise _refused(
+                "unreachable", "its host cannot be reached, or is not a public one", pointer
+            ) from None
         except (httpx.HTTPError, httpx.StreamError):
-            raise _refused("its host does not answer as HTTP, or ended the answer early", pointer) from None
+            raise _refused(
+                "protocol", "its host does not answer as HTTP, or ended the answer early", pointer
+            ) from None
 
 
 class _Download:
@@ -177,27 +222,31 @@ class _Download:
     def __init__(self, request: Request, most_each: int, most: int) -> None:
         self._share = bodies.share_of(request)
         self._most_each, self._most = most_each, most
-        self._received = 0
+        self.received = 0
 
     async def read(self, response: httpx.Response, pointer: str) -> bytes:
         """The body of the answer. Raises InvalidRequest; OverBudget."""
         if 300 <= response.status_code < 400:
-            raise _refused("it leads to another link, which is not followed; send that one", pointer)
+            raise _refused(
+                "status", "it leads to another link, which is not followed; send that one", pointer
+            )
         if response.status_code != 200:
-            raise _refused(f"its host answers {response.status_code}", pointer)
+            raise _refused("status", f"its host answers {response.status_code}", pointer)
         if response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-            raise _refused("its host compresses the answer, although it was not asked to", pointer)
+            raise _refused(
+                "protocol", "its host compresses the answer, although it was not asked to", pointer
+            )
         announced = response.headers.get("content-length", "")
         self._check(int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0, 0, pointer)
         body, pieces = bytearray(), 0
         async for piece in _stream(response):
             pieces += 1
             if pieces > FREE_PIECES + len(body) // PIECE:
-                raise _refused("its host sends it in too many small pieces", pointer)
+                raise _refused("protocol", "its host sends it in too many small pieces", pointer)
             if pieces % PIECES_AT_ONCE == 0:
                 await asyncio.sleep(0)
             self._check(len(body) + len(piece), len(piece), pointer)
-            self._received += len(piece)
+            self.received += len(piece)
             self._share.resize(self._share.size + bodies.MEMORY_PER_BYTE * len(piece))
             body += piece
         return bytes(body)
@@ -205,12 +254,14 @@ class _Download:
     def _check(self, size: int, more: int, pointer: str) -> None:
         if size > self._most_each:
             raise _refused(
+                "too_large",
                 f"it has more bytes than this model's limit of {self._most_each:,}; raise max_input_bytes in"
                 " models.toml",
                 pointer,
             )
-        if self._received + more > self._most:
+        if self.received + more > self._most:
             raise _refused(
+                "too_large",
                 f"the links of one request may have {self._most:,} bytes (BATCHLINE_MAX_REQUEST_BYTES)",
                 pointer,
             )
@@ -221,8 +272,8 @@ def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
     return response.stream
 
 
-def _refused(reason: str, pointer: str) -> InvalidRequest:
-    return InvalidRequest(f"inputs: the link cannot be fetched: {reason}", pointer)
+def _refused(reason: LinkFailure, words: str, pointer: str) -> LinkFailed:
+    return LinkFailed(reason, f"the link cannot be fetched: {words}", pointer)
 
 
 def _fits(host: str, allowed: str) -> bool:

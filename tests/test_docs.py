@@ -9,6 +9,7 @@ from jobs import tasks
 from jobs.ledger import keys
 from jobs.ledger.shard import Depth
 from jobs.models import ModelSpec
+from jobs.monitoring.link_metrics import LinkMetrics
 from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
 from jobs.monitoring.owner_metrics import OwnerCollector
 from jobs.monitoring.roster import Heartbeat
@@ -57,6 +58,7 @@ def test_no_file_is_too_long_to_read() -> None:
 def test_every_metric_is_documented() -> None:
     registry = CollectorRegistry()
     ApiMetrics(registry)
+    LinkMetrics(registry)
     beat = Heartbeat(id="a", model="m", host="h", pid=1, started=0, engine="ready", jobs={"succeeded": 1})
     registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [beat], Settings()))
     registry.register(OwnerCollector({}))

@@ -10,6 +10,7 @@ from prometheus_client import Counter
 from starlette.requests import Request
 
 from api.access.caller import caller_of, readmit
+from api.edge.disconnects import until_disconnect
 from api.waiting.single_flight import SingleFlight
 from api.waiting.subscriber import Notice, Subscriber, Watch
 from api.waiting.wait_limit import WaitLimit
@@ -154,6 +155,5 @@ class DisconnectListener:
             self._listener.cancel()
 
     async def _until_disconnect(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
+        await until_disconnect(self._request)
         self._watch.notify(Notice.DISCONNECTED)

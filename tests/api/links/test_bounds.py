@@ -8,7 +8,7 @@ from arq.connections import ArqRedis
 
 from api.links import AT_ONCE, MAX_LINKS, SENDER_AT_ONCE
 from jobs.settings import Settings
-from tests.api.api_process import mounted
+from tests.api.api_process import mounted, serving
 from tests.api.links.sending import PNG, submit
 from tests.conftest import written
 from tests.jobs.media.samples import sound
@@ -75,6 +75,25 @@ WRONG: dict[str, tuple[bytes | Answer, str]] = {
 }
 
 
+REASONS = {
+    **dict.fromkeys(("a redirect", "not found", "no content", "a part"), "status"),
+    **dict.fromkeys(("an announced length", "too many bytes", "an endless chunk"), "too_large"),
+    **dict.fromkeys(("no medium", "another medium", "an empty one"), ""),
+}
+"""The reason in the metrics; "" if the link was fetched. Of all others it is `protocol`."""
+
+
+async def eventually(state: bool) -> bool:
+    """For `until`."""
+    return state
+
+
+async def counted(client: httpx.AsyncClient, name: str) -> float:
+    """The metric of that name and labels; 0 if it is not in the exposition."""
+    lines = (await client.get("/metrics")).text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0)
+
+
 @pytest.mark.parametrize("name", WRONG)
 async def test_wrong_answers(client: httpx.AsyncClient, web: Web, redis: ArqRedis, name: str) -> None:
     web.answers["/x"], detail = WRONG[name]
@@ -83,6 +102,33 @@ async def test_wrong_answers(client: httpx.AsyncClient, web: Web, redis: ArqRedi
     assert problem["pointer"] == "/inputs/1"
     assert str(web.port) not in problem["detail"]
     assert await written(redis) == set()
+    reason = REASONS.get(name, "protocol")
+    failed = f'batchline_links_failed_total{{reason="{reason or "protocol"}"}}'
+    assert await counted(client, failed) == bool(reason)
+    if not reason:
+        assert await counted(client, "batchline_links_fetched_total") == 2
+        assert await counted(client, "batchline_link_bytes_total") >= len(PNG)
+
+
+async def test_a_client_that_disconnects_ends_the_fetching(
+    settings: Settings, web: Web, redis: ArqRedis
+) -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(ok(b"", length=4_000))
+        while True:  # until the connection is closed
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    web.answers["/endless"] = endless
+    async with serving(settings.model_copy(update={"fetch_timeout": 600.0})) as (client, services):
+        asking = asyncio.create_task(submit(client, web.url("/endless")))
+        await until(lambda: eventually(web.open == 1))
+        asking.cancel()
+        await until(lambda: eventually(web.open == 0))
+        assert await counted(client, 'batchline_links_failed_total{reason="hung_up"}') == 1
+        assert services.budget.held == 0
+        await services.store.events.flushdb()
 
 
 async def test_a_few_other_responses_come_before_an_answer(client: httpx.AsyncClient, web: Web) -> None:
