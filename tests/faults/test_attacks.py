@@ -1,8 +1,11 @@
 """The command that writes the attack table: its row for each kind of test."""
 
+import ast
+from collections.abc import Iterator
+
 import pytest
 
-from tests.faults.attacks import BEGIN, END, Attacks, written
+from tests.faults.attacks import BEGIN, DOCUMENT, END, ROOT, Attacks, written
 
 pytest_plugins = ["pytester"]
 
@@ -57,3 +60,17 @@ def test_the_table_takes_the_place_of_the_one_before() -> None:
     assert written(document, ["| new |"]) == f"before\n\n{BEGIN}\n| new |\n{END}\n\nafter\n"
     with pytest.raises(ValueError, match="there is no"):
         written("a document without a table", [])
+
+
+def attacks_in_the_tests() -> Iterator[str]:
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "mark.attack" in text else ():
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.attack":
+                yield ast.literal_eval(node.args[0])
+
+
+def test_every_attack_has_its_row_in_the_document() -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    rows = {line.split(" | ")[0].removeprefix("| ") for line in table.strip().splitlines()[2:]}
+    assert set(attacks_in_the_tests()) == rows, "`make attacks` writes the table"
