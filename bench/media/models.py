@@ -44,7 +44,7 @@ def _photo(target: Path) -> None:
     }
     config = transformers.ViTConfig(**sizes)
     model, processor = transformers.ViTForImageClassification(config), transformers.ViTImageProcessor()
-    _fit(model.eval(), processor)
+    _fit(model.eval(), processor)  # type: ignore[no-untyped-call]
     model.save_pretrained(target)
     processor.save_pretrained(target)
 
