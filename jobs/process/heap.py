@@ -31,8 +31,7 @@ def return_large_blocks() -> None:
 def keep_freed_memory() -> None:
     """Makes glibc keep freed memory, for a process that needs as much in each batch; no effect without glibc.
 
-    By default it returns much of it at once, and the system clears each page anew: a tenth of the time of a
-    model of a few million weights.
+    By default it returns much of it at once, and the system clears each page anew in the next batch.
     """
     _set_thresholds(KEPT_BLOCK, KEPT)
 

@@ -14,6 +14,7 @@ from worker.engine.pipelines.checkpoint import Checkpoint
 from worker.engine.pipelines.staged import Row, StagedPipeline, Tensors
 from worker.engine.pipelines.vision.decoding import decode
 from worker.engine.pipelines.vision.pictures import landscape, png
+from worker.engine.pipelines.vision.value_table import value_table
 
 UNPREPARED = (ValueError, TypeError, ArithmeticError, LookupError)
 """What image processors raise for an image that they cannot resize, for example one of a few pixels."""
@@ -40,6 +41,7 @@ class VisionPipeline(StagedPipeline):
             device=self.device,
         )
         self._usual_pixels: int | None = None
+        self._table = value_table(self.processor, landscape())
 
     def warm_up(self) -> tuple[list[Any], dict[str, Any]] | None:
         """See LoadedPipeline."""
@@ -60,6 +62,8 @@ class VisionPipeline(StagedPipeline):
     def _tensors(self, image: Any) -> Tensors:
         """Runs the image processor on one image, or on what the model reads together."""
         try:
+            if self._table is not None and self._table.fits(image):
+                return self._table.tensors(image)
             return dict(self.processor(images=image, return_tensors="pt"))
         except UNPREPARED as error:
             raise InvalidRequest(f"the image cannot be prepared for the model: {error}") from None
