@@ -50,6 +50,8 @@ class ModelSpec(BaseModel):
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16", "int8", "auto"] = "float32"
     """`auto`: the fastest dtype whose answers agree with float32 on the held-out texts."""
+    backend: Literal["auto", "torch", "onnxruntime"] = "auto"
+    """The library that computes it. `auto`: the faster one if the extra `onnx` is installed, else torch."""
     held_out: str | None = None
     """For `auto`: a file of texts to compare dtypes with, one per line (relative to `models.toml`)."""
     device: str | None = None
@@ -159,6 +161,13 @@ class ModelSpec(BaseModel):
             raise ValueError(
                 f'dtype = "{self.dtype}" is allowed only with task; a custom pipeline sets its own dtype'
             )
+        if self.backend == "onnxruntime":
+            if not self.definition.onnx:
+                known = ", ".join(name for name, task in tasks.TASKS.items() if task.onnx)
+                what = "a pipeline" if self.pipeline is not None else self.task
+                raise ValueError(f'backend = "onnxruntime" is allowed only for {known}, not for {what}')
+            if self.dtype not in ("float32", "auto"):
+                raise ValueError(f'backend = "onnxruntime" computes in float32, not in {self.dtype}')
         kind = self.definition.input
         if self.max_input_bytes is not None and not kind.has_media:
             raise ValueError("max_input_bytes limits media, which this model does not accept")

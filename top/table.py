@@ -94,6 +94,12 @@ def _workers(new: Reading) -> Table:
     return table
 
 
+def _device(worker: dict[str, Any]) -> str:
+    """Device and dtype; an older server reports no backend."""
+    backend = worker.get("backend", "")
+    return f"{worker['device']} {worker['dtype']}" + (f" {backend}" if backend not in ("", "torch") else "")
+
+
 def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text]:
     def metric(name: str) -> float:
         return new.metrics.get(WORKER_PREFIX + name, {}).get((model, worker["id"]), 0.0)
@@ -105,7 +111,7 @@ def _worker(new: Reading, model: str, worker: dict[str, Any]) -> list[str | Text
         plain(worker["id"]),
         plain(model),
         Text(plain(state), "green" if state in SERVING else "yellow"),
-        plain(f"{worker['device']} {worker['dtype']}"),
+        plain(_device(worker)),
         f"{worker['items_per_second']:.1f}",
         f"{metric('token_budget'):.0f}",
         f"{metric('threads'):.0f}",

@@ -176,7 +176,14 @@ class BatchWorker(Worker):
         with contextlib.suppress(QueueUnavailable):
             await self.record_health()  # at once, so that no client waits up to a second longer
         seconds = round(loaded.seconds, 2)
-        self._log.info("ready", device=loaded.device, dtype=loaded.dtype, seconds=seconds, why=loaded.why)
+        self._log.info(
+            "ready",
+            device=loaded.device,
+            dtype=loaded.dtype,
+            backend=loaded.backend,
+            seconds=seconds,
+            why=loaded.why,
+        )
 
     async def _serve(self) -> None:
         lost: EngineLost | None = None

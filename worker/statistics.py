@@ -57,6 +57,7 @@ class WorkerStatistics:
         beat = self.beat
         beat.engine_fault, beat.engine_retry = "", 0.0
         beat.device, beat.dtype, beat.threads = loaded.device, loaded.dtype, loaded.threads
+        beat.backend = loaded.backend
         beat.defaults = loaded.defaults
         beat.budget = loaded.cost.budget if loaded.cost.budget < NO_BUDGET else 0
 

@@ -38,6 +38,8 @@ class Figures(NamedTuple):
     budget: int | None
     devices: str
     dtypes: str
+    backends: str
+    """The libraries that compute the model, without torch."""
     threads: str
     inputs: int
     """Inputs of jobs that ended within `failing.WINDOW`."""
@@ -71,6 +73,7 @@ def figures(spec: ModelSpec, seen: Observation, result_ttl: float, *, sees: str 
         budget=max((beat.budget for beat in beats), default=0) or None,
         devices=_each(beat.device for beat in beats),
         dtypes=_each(beat.dtype for beat in beats) or spec.dtype,
+        backends=_each(beat.backend for beat in beats if beat.backend != "torch"),
         threads=_each(str(beat.threads or "") for beat in beats),
         inputs=ended.inputs,
         failed=ended.inputs_failed,

@@ -154,6 +154,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "state": "The state of its engine, such as `ready` or `busy`.",
         "device": "The torch device that it computes on.",
         "dtype": "The number type that it computes in.",
+        "backend": "The library that computes the model, `torch` or `onnxruntime`; empty if it is not known.",
         "items_per_second": "Inputs run per second of computing, a moving average.",
     },
     "ModelFailure": {

@@ -93,7 +93,14 @@ def _described(
         ready=any(beat.engine in SERVING for beat in workers),
         queue=ModelQueue(depth.waiting + depth.deferred, depth.running) if everything else None,
         workers=[
-            ModelWorker(beat.id, beat.engine, beat.device, beat.dtype, round(beat.items_per_second, 1))
+            ModelWorker(
+                id=beat.id,
+                state=beat.engine,
+                device=beat.device,
+                dtype=beat.dtype,
+                backend=beat.backend,
+                items_per_second=round(beat.items_per_second, 1),
+            )
             for beat in shown
         ],
         failures=[

@@ -112,6 +112,7 @@ class ModelWorker(msgspec.Struct):
     state: str
     device: str
     dtype: str
+    backend: str
     items_per_second: float
 
 

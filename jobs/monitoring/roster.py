@@ -42,6 +42,8 @@ class Heartbeat(msgspec.Struct, kw_only=True):
     """Seconds that the model last took to load; 0 if unknown."""
     device: str = ""
     dtype: str = ""
+    backend: str = ""
+    """The library that computes the model; empty if it is not known."""
     defaults: dict[str, Any] = {}
     """Default parameters from the model's own files."""
     leases: int = 0

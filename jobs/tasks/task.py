@@ -66,6 +66,8 @@ class Task:
     """Whether an output may contain files, such as pictures (`worker/engine/pipelines/files.py`)."""
     judged_by_media: bool = False
     """Whether `dtype = "auto"` can judge by a folder of the user's media; tasks with texts have ours."""
+    onnx: bool = False
+    """Whether ONNX Runtime can compute it (`worker/engine/pipelines/text/onnx/`)."""
     aliases: tuple[str, ...] = ()
     """Other names of the task, which `models.toml` may use."""
     passes: Callable[[Mapping[str, Any]], int] = once

@@ -63,6 +63,13 @@ def test_held_out_texts_are_beside_the_file(tmp_path: Path) -> None:
         (f'{CLASS}\ndtype = "auto"', 'dtype = "auto" is allowed only with task'),
         (f'{TASK}\nheld_out = "mine.txt"', 'held_out is allowed only with dtype = "auto"'),
         (f'{TASK}\ndtype = "int4"', "dtype: Input should be"),
+        (f'{TASK}\nbackend = "onnx"', "backend: Input should be"),
+        (
+            f'{CLASS}\nbackend = "onnxruntime"',
+            'backend = "onnxruntime" is allowed only for text-classification, ',
+        ),
+        (f'{IMAGES}\nbackend = "onnxruntime"', "allowed only for .*, text-ranking.*, not for image-"),
+        (f'{TASK}\nbackend = "onnxruntime"\ndtype = "bfloat16"', "computes in float32, not in bfloat16"),
         (f"{TASK}\nmax_batchitems = 3", r"unknown key max_batchitems; did you mean max_batch_items\?"),
         (
             'pipeline = "a:B"\nparameters = {"a-b" = "integer"}',

@@ -32,12 +32,13 @@ TIME_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Choice:
-    """A number type and the reason for it."""
+    """A number type, a backend and the reason for them."""
 
     dtype: str
     why: str
     settled: bool = True
     """Whether every candidate was judged; otherwise a later start may have more time."""
+    backend: str = "torch"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import msgspec
 
 from jobs.models import ModelSpec
 from worker.engine import held_out
+from worker.engine.pipelines.text.onnx import extra
 from worker.engine.protocol import Cost
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Findings(msgspec.Struct, frozen=True):
     """As measured; the budget is not the operator's."""
     dtype: str
     why: str
+    backend: str = "torch"
     settled: bool = True
     """False: the machine was too busy. A restart uses the result; a later start measures again."""
 
@@ -110,6 +112,7 @@ def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[
             "source",
             "revision",
             "dtype",
+            "backend",
             "device",
             "max_batch_items",
             "defaults",
@@ -118,7 +121,7 @@ def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[
     if spec.pipeline is not None and spec.example is not None:  # what a built-in task measures is its own
         settings["example"] = spec.model_dump(mode="json", include={"example"})["example"]
     files = [*_files(source), *_files(_module(spec))]
-    if spec.dtype == "auto":
+    if spec.dtype == "auto" or (spec.backend == "auto" and extra.can_race(spec)):
         files += held_out.files(spec)
         # the result may be that time or memory ran out
         settings |= spec.model_dump(mode="json", include={"load_timeout", "memory_limit", "token_budget"})
@@ -131,6 +134,7 @@ def measurement_key(spec: ModelSpec, source: Path | None, threads: int) -> dict[
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "torch": _version("torch"),
         "transformers": _version("transformers"),
+        "onnxruntime": extra.installed_version() if spec.definition.onnx else "",
     }
 
 

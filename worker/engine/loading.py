@@ -1,5 +1,6 @@
 """The engine's first step: turns a model's entry in `models.toml` into a warm pipeline with known cost."""
 
+import logging
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -7,14 +8,17 @@ from typing import Any
 
 import msgspec
 
+from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
-from worker.engine import dtypes, findings, pipelines, smoke, threads
+from worker.engine import backends, dtypes, findings, pipelines, smoke, threads
 from worker.engine.calibration import SLOW_TIME_LIMIT, TIME_LIMIT, calibrate
 from worker.engine.dtypes import Choice
 from worker.engine.findings import Findings, FindingsStore
 from worker.engine.neighbours import Neighbours
 from worker.engine.protocol import NO_BUDGET, Loaded
 from worker.engine.samples import samples
+
+logger = logging.getLogger(__name__)
 
 
 def load(
@@ -32,16 +36,16 @@ def load(
     store, neighbours = FindingsStore(folder), Neighbours(folder.parent if folder else None)
     key = findings.measurement_key(spec, source, count)
     known = store.load(key)
-    choice = Choice(spec.dtype, "") if spec.dtype != "auto" else None
+    choice = _fixed(spec)
     if known is not None:
-        choice = Choice(known.dtype, known.why)
+        choice = Choice(known.dtype, known.why, backend=known.backend)
     alone = True
     if choice is None:
         with neighbours.measuring() as alone:
-            pipeline, choice = dtypes.choose(spec, source)
+            pipeline, choice = _choose(spec, source)
     else:
         with neighbours.loading() if known is None else nullcontext():  # a restart waits for nobody
-            pipeline = pipelines.load(spec.model_copy(update={"dtype": choice.dtype}), source)
+            pipeline = _load_again(spec, source, choice) if known else _load(spec, source, choice)
     smoke.run(spec, pipeline)
     step_ms = 0.0
     sample = samples(spec, pipeline)
@@ -59,7 +63,8 @@ def load(
             found = calibrate(
                 pipeline, spec.max_batch_items, time_limit, sample=sample, longest=longest, alone=alone
             )
-        known = Findings(key, found.cost, choice.dtype, choice.why, found.settled and choice.settled)
+        settled = found.settled and choice.settled
+        known = Findings(key, found.cost, choice.dtype, choice.why, choice.backend, settled)
         store.save(known)
         origin = "measured now"
     if not known.settled:
@@ -87,7 +92,43 @@ def load(
         pipelines.writes_files(spec, pipeline),
         info.unit_seconds,
         getattr(pipeline, "slots", 0),
+        info.backend,
     )
+
+
+def _fixed(spec: ModelSpec) -> Choice | None:
+    """Returns the way to run the model if nothing is to be measured for it."""
+    backend = backends.without_race(spec)
+    if backend == "onnxruntime":
+        return Choice("float32", "", backend=backend)
+    return Choice(spec.dtype, "") if backend and spec.dtype != "auto" else None
+
+
+def _choose(spec: ModelSpec, source: Path | None) -> tuple[pipelines.LoadedPipeline, Choice]:
+    if spec.dtype == "auto":
+        pipeline, choice = dtypes.choose(spec, source)
+    else:
+        choice = Choice(spec.dtype, "")
+        pipeline = _load(spec, source, choice)
+    return (
+        (pipeline, choice) if backends.without_race(spec) else backends.choose(spec, source, pipeline, choice)
+    )
+
+
+def _load_again(spec: ModelSpec, source: Path | None, choice: Choice) -> pipelines.LoadedPipeline:
+    """Loads what an earlier start chose; in torch if `auto` chose ONNX Runtime, and that fails now."""
+    try:
+        return _load(spec, source, choice)
+    except ConfigurationError as error:
+        if spec.backend != "auto" or choice.backend == "torch":
+            raise
+        logger.warning("%s; torch runs it until the next start", error)
+        return _load(spec, source, Choice("float32", ""))
+
+
+def _load(spec: ModelSpec, source: Path | None, choice: Choice) -> pipelines.LoadedPipeline:
+    changed = {"dtype": choice.dtype, "backend": choice.backend}
+    return pipelines.load(spec.model_copy(update=changed), source)
 
 
 def _step_ms(pipeline: pipelines.LoadedPipeline, sample: tuple[list[Any], dict[str, Any]]) -> float:

@@ -75,6 +75,8 @@ class Loaded(msgspec.Struct, tag=True):
     slots: int = 0
     """Rows that are computed at a time with continuous batching; 0: the model runs one batch after the other.
     Then each Run has one input, many are unanswered at a time, and they are answered in any order."""
+    backend: str = ""
+    """The library that computes the model; empty if it is not known."""
 
 
 class LoadFailed(msgspec.Struct, tag=True):

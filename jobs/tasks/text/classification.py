@@ -41,6 +41,7 @@ TEXT_CLASSIFICATION = Task(
     example={"inputs": ["A wonderful film.", "A dull, badly acted mess."]},
     output="labels",
     heads=("ForSequenceClassification",),
+    onnx=True,
     pipeline="worker.engine.pipelines.text.classification:TextClassification",
 )
 
@@ -56,6 +57,7 @@ TOKEN_CLASSIFICATION = Task(
     },
     output="entities",
     heads=("ForTokenClassification",),
+    onnx=True,
     pipeline="worker.engine.pipelines.text.classification:TokenClassification",
 )
 
@@ -71,5 +73,6 @@ ZERO_SHOT_CLASSIFICATION = Task(
     output="labels",
     passes=labels,
     heads=("ForSequenceClassification",),
+    onnx=True,
     pipeline="worker.engine.pipelines.text.classification:ZeroShotClassification",
 )

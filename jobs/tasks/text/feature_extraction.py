@@ -28,5 +28,6 @@ FEATURE_EXTRACTION = Task(
         "parameters": {"pooling": "mean", "normalize": True},
     },
     output="vectors",
+    onnx=True,
     pipeline="worker.engine.pipelines.text.features:FeatureExtraction",
 )

@@ -22,5 +22,6 @@ FILL_MASK = Task(
     example={"inputs": "Paris is the [MASK] of France.", "parameters": {"top_k": 3}},
     output="words",
     heads=("ForMaskedLM",),
+    onnx=True,
     pipeline="worker.engine.pipelines.text.fill_mask:FillMask",
 )

@@ -49,5 +49,6 @@ QUESTION_ANSWERING = Task(
     },
     output="answers",
     heads=("ForQuestionAnswering", "ForQuestionAnsweringSimple"),
+    onnx=True,
     pipeline="worker.engine.pipelines.text.question_answering:QuestionAnswering",
 )

@@ -49,5 +49,6 @@ TEXT_RANKING = Task(
     },
     output="ranking",
     heads=("ForSequenceClassification",),
+    onnx=True,
     pipeline="worker.engine.pipelines.text.ranking:TextRanking",
 )

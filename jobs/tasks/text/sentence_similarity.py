@@ -40,5 +40,6 @@ SENTENCE_SIMILARITY = Task(
         },
     },
     output="scores",
+    onnx=True,
     pipeline="worker.engine.pipelines.text.similarity:SentenceSimilarity",
 )

@@ -171,10 +171,19 @@ async def test_the_edge_needs_no_model_files(client: httpx.AsyncClient) -> None:
 
 
 async def test_models_name_their_live_workers(client: httpx.AsyncClient, redis: ArqRedis) -> None:
-    await Roster(first_shard(redis)).write(heartbeat(items_per_second=12.34, engine="busy"))
+    await Roster(first_shard(redis)).write(
+        heartbeat(items_per_second=12.34, engine="busy", backend="onnxruntime")
+    )
     models = (await client.get("/v1/models")).json()["models"]
     assert models[0]["workers"] == [
-        {"id": "host-1", "state": "busy", "device": "cpu", "dtype": "float32", "items_per_second": 12.3}
+        {
+            "id": "host-1",
+            "state": "busy",
+            "device": "cpu",
+            "dtype": "float32",
+            "backend": "onnxruntime",
+            "items_per_second": 12.3,
+        }
     ]
     assert models[1]["workers"] == []
 

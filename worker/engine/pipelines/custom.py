@@ -42,7 +42,9 @@ class CustomPipeline(LoadedPipeline):
         has_rows = all(callable(getattr(self._instance, name, None)) for name in ROW_METHODS)
         self.slots = int(getattr(self._instance, "slots", 0)) if has_rows else 0
         # the dtype is known only to the class
-        self.info = PipelineInfo(spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None)
+        self.info = PipelineInfo(
+            spec.device or "cpu", dtype="", max_length=None, tokenizer_file=None, backend=""
+        )
 
     @classmethod
     def open(cls, spec: ModelSpec, source: Path | None) -> Self:

@@ -28,6 +28,8 @@ class PipelineInfo:
     """Number of forward passes that a large batch is divided into."""
     unit_seconds: float | None = None
     """The seconds of sound that count as one in costs; None if lengths are not seconds."""
+    backend: str = "torch"
+    """The library that computes the model; empty if it is not known."""
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,7 @@ async def test_a_second_start_keeps_the_choice(
         source=str(folder),
         device="cpu",
         dtype="auto",
+        backend="torch",
         held_out=str(tmp_path / "texts.txt"),
     )
     engine = Engine(spec, folder)

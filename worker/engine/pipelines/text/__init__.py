@@ -4,7 +4,8 @@ base            shared by all: checks, the three steps, the check that batches a
 encoder         all tasks except generation: rows of tokens -> forward passes -> rows of numbers
 padding         rows of different lengths -> one rectangle
 packing         rows of different lengths, concatenated, through a model without padding
+onnx/           encoders computed by ONNX Runtime instead of torch
 continuous/     text generation whose rows join and leave at any step
-held_out.txt    our own texts, by which `worker/engine/dtypes.py` judges a faster dtype
+held_out.txt    our own texts, by which `worker/engine/` judges a faster dtype or backend
 others          one task each, or a few similar tasks
 """

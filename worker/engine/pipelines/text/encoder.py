@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +17,10 @@ from worker.engine.pipelines.checkpoint import Checkpoint, first_position, has_l
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.parallel import MIN_TOKENS, Lanes, Size, divide
 from worker.engine.pipelines.text import packing
-from worker.engine.pipelines.text.base import Layout, TextPipeline
+from worker.engine.pipelines.text.base import SAMPLES, Layout, TextPipeline
+from worker.engine.pipelines.text.onnx import extra
+from worker.engine.pipelines.text.onnx.export import export
+from worker.engine.pipelines.text.onnx.graph import MAX_PACKED_TOKENS, Graph
 from worker.engine.pipelines.text.padding import pad_right
 
 Encoding = Mapping[str, list[Any]]
@@ -68,6 +72,8 @@ class EncoderPipeline(TextPipeline):
         self._forward_options = {"use_cache": False} if "use_cache" in takes else {}
         self._takes_positions = "position_ids" in takes
         self._first_position = first_position(checkpoint.model)
+        self._graph: Graph | None = None
+        """The model in ONNX Runtime, if that computes it instead of torch."""
         super().__init__(spec, checkpoint)
         # remote code may change its modules while they compute
         parallel = not (spec.trust_remote_code or has_length_dependent_rope(checkpoint.model))
@@ -75,6 +81,9 @@ class EncoderPipeline(TextPipeline):
         self._lanes = Lanes(torch.get_num_threads()) if on_cpu and parallel else None
         if self._lanes:
             self.info = replace(self.info, lanes=self._lanes.count)
+        if spec.backend == "onnxruntime":
+            with torch.inference_mode():
+                self._use_onnxruntime(spec)
 
     @abstractmethod
     def _answer(self, computed: Predicted) -> list[Any]:
@@ -116,6 +125,8 @@ class EncoderPipeline(TextPipeline):
         count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * MIN_TOKENS else 1
 
         def too_large(size: Size) -> bool:
+            if self._graph is not None and size.rows > 1 and size.tokens > MAX_PACKED_TOKENS:
+                return True
             cost = size.tokens if self.layout == "packed" else size.longest * size.rows
             return size.rows > self.max_batch_items or (self.budget is not None and cost > self.budget)
 
@@ -161,9 +172,12 @@ class EncoderPipeline(TextPipeline):
 
     def _run(self, one: Pass) -> list[torch.Tensor]:
         """Returns the model's first output for each row of a pass."""
-        inputs = {name: self._on_device(tensor) for name, tensor in one.tensors.items()}
-        with packing.packed(one.lengths) if one.packed else nullcontext():
-            output: torch.Tensor = self._read(self.model(**inputs, **self._forward_options)).cpu()
+        if self._graph is not None:
+            output = self._graph.run(one.tensors, one.lengths, packed=one.packed)
+        else:
+            inputs = {name: self._on_device(tensor) for name, tensor in one.tensors.items()}
+            with packing.packed(one.lengths) if one.packed else nullcontext():
+                output = self._read(self.model(**inputs, **self._forward_options)).cpu()
         if output.ndim == 2:  # one for each row, not for each token
             return list(output)
         if one.packed:
@@ -177,6 +191,40 @@ class EncoderPipeline(TextPipeline):
 
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
         return self._run(self._pass(self._encode(texts), list(range(len(texts)))))
+
+    def _use_onnxruntime(self, spec: ModelSpec) -> None:
+        """Exports the model, compares its answers with torch's, and frees torch's weights.
+
+        Raises ConfigurationError if the model cannot be run by ONNX Runtime.
+        """
+        extra.check(spec, self.device)
+        if self.layout != "packed":
+            raise extra.refusal(spec, "its texts cannot share a pass without padding")
+        groups = [SAMPLES[:1], SAMPLES[-1:], SAMPLES]
+        expected = [row for group in groups for row in self._predict(list(group))]
+        sample = self._pass(self._encode([SAMPLES[0]] * 2), [0, 1]).tensors
+        inputs = {name: tensor for name, tensor in sample.items() if name != "attention_mask"}
+        first = self._first_position
+        inputs["position_ids"] = torch.arange(first, first + sample["input_ids"].shape[1]).repeat(2, 1)
+        try:
+            content = export(
+                self.model,
+                inputs,
+                self._read,
+                first_tokens=self.reads_first_tokens,
+                options=self._forward_options,
+            )
+            self._graph = Graph(content, torch.get_num_threads(), first)
+            found = [row for group in groups for row in self._predict(list(group))]
+        except Exception as error:  # the exporter may raise anything
+            raise extra.refusal(spec, str(error).strip().partition("\n")[0][:200]) from error
+        if not all(map(self._agree, expected, found)):
+            raise extra.refusal(spec, "its answers are not those of torch")
+        self.info = replace(self.info, backend="onnxruntime")
+        # the postprocessing reads only the configuration
+        self.model = SimpleNamespace(config=self.model.config)
+        if self.postprocessing:
+            self.pipeline.model = self.model
 
     def _padding_value(self, name: str) -> int:
         if name != "input_ids":

@@ -25,7 +25,7 @@ _NAME = "batchline_packed"
 
 _PLAIN_MASKS = (masking_utils.bidirectional_mask_function, masking_utils.causal_mask_function)
 
-_UNSUPPORTED = ("cache", "position_bias", "s_aux", "sliding_window", "softcap")
+UNSUPPORTED = ("cache", "position_bias", "s_aux", "sliding_window", "softcap")
 """Arguments of an attention that uses more than queries, keys and values."""
 
 
@@ -96,7 +96,7 @@ def _attend(
     spans = _spans.get()
     if spans is None:
         return sdpa_attention_forward(module, query, key, value, mask, **options)
-    if any(options.get(name) is not None for name in _UNSUPPORTED):
+    if any(options.get(name) is not None for name in UNSUPPORTED):
         raise CannotPackError("its attention uses more than queries, keys and values")
     outputs = []
     for span in spans:

@@ -1,0 +1,168 @@
+"""`backend = "auto"`: ONNX Runtime instead of torch, if it is faster here and its answers agree.
+
+A lone text and full batches are raced, because both matter: one client waits for the former, many clients
+for the latter. Only text encoders in float32 on a CPU can be run by both.
+"""
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jobs.errors import ConfigurationError
+from jobs.models import ModelSpec
+from worker.engine import held_out, pipelines
+from worker.engine.agreement import Examination, OutOfTime
+from worker.engine.dtypes import TIME_SHARE, Choice
+from worker.engine.pipelines import ComparablePipeline, LoadedPipeline
+from worker.engine.pipelines.text.onnx import extra
+from worker.engine.samples import samples
+
+MIN_GAIN = 1.1
+"""The geometric mean of both speeds, as multiples of torch's, must be at least this."""
+
+MIN_SPEED = 0.9
+"""Neither speed may be below this multiple of torch's."""
+
+MIN_COSINE = 0.99999
+"""The lowest cosine similarity allowed between vectors of both backends in float32. All decisions must be
+equal."""
+
+TEXTS = 48
+"""Held-out texts to compare: in float32 a graph is right or wrong, so fewer suffice than for a dtype."""
+
+BATCH_TOKENS = 512
+"""Tokens of a batch, in characters as `Examination` counts them."""
+
+RACES = 4
+"""Lone texts and batches that are raced, of all lengths."""
+
+RUNS = 5
+"""Runs of each; the best counts."""
+
+
+class Speed(NamedTuple):
+    """Multiples of torch's speed."""
+
+    lone: float
+    batches: float
+
+    @property
+    def wins(self) -> bool:
+        return min(self) >= MIN_SPEED and math.sqrt(self.lone * self.batches) >= MIN_GAIN
+
+    def __str__(self) -> str:
+        return f"onnxruntime {self.lone:.2f} times torch for a lone text, {self.batches:.2f} in batches"
+
+
+def without_race(spec: ModelSpec) -> str:
+    """Returns the backend of a model if it is known before loading; otherwise an empty text."""
+    if spec.backend != "auto":
+        return spec.backend
+    return "" if extra.can_race(spec) else "torch"
+
+
+def choose(
+    spec: ModelSpec, source: Path | None, torch: LoadedPipeline, chosen: Choice
+) -> tuple[LoadedPipeline, Choice]:
+    """Returns the faster of two pipelines and the reason: the given one, in `chosen.dtype`, and ONNX Runtime.
+
+    The given one also if the model cannot be exported, its answers do not agree, or time runs out.
+    """
+    if torch.info.device != "cpu":
+        return torch, chosen
+    assert isinstance(torch, ComparablePipeline)  # Task.onnx is set for these only
+    race = Race(spec, torch)
+    settled = True
+    try:
+        onnx = load(spec, source)
+        speed = race.speed(onnx)
+        verdict = f"{speed}"
+        if speed.wins:
+            agreement = race.agreement(onnx)
+            verdict += f", agreement {agreement:.6f}"
+            if agreement >= race.threshold:
+                return onnx, _chosen(chosen, "onnxruntime", verdict)
+            verdict += ": refused"
+    except OutOfTime:
+        verdict, settled = "onnxruntime not judged in time", False
+    except (ConfigurationError, RuntimeError, MemoryError) as error:
+        verdict = f"onnxruntime refused: {str(error).partition(chr(10))[0][:200]}"
+    return torch, replace(_chosen(chosen, "torch", verdict), settled=chosen.settled and settled)
+
+
+def load(spec: ModelSpec, source: Path | None) -> ComparablePipeline:
+    """Returns the model in ONNX Runtime. Raises ConfigurationError."""
+    changed = {"dtype": "float32", "backend": "onnxruntime"}
+    pipeline = pipelines.load(spec.model_copy(update=changed), source)
+    assert isinstance(pipeline, ComparablePipeline)
+    return pipeline
+
+
+class Race:
+    """Compares other pipelines of a model with one that torch runs."""
+
+    def __init__(self, spec: ModelSpec, torch: ComparablePipeline) -> None:
+        self.torch = torch
+        self._spec = spec
+        self._until = time.monotonic() + spec.load_timeout * TIME_SHARE
+        texts = held_out.inputs(spec)
+        self._examination = Examination(texts[:: -(-len(texts) // TEXTS)], torch)
+        self._batches = self._examination.batches(BATCH_TOKENS)
+        self._lone = [[text] for batch in self._batches for text in batch]
+
+    @property
+    def threshold(self) -> float:
+        """The lowest agreement that is accepted."""
+        if self.torch.info.dtype != "float32":
+            return self._examination.threshold
+        return MIN_COSINE if self.torch.has_vectors else 1.0
+
+    def speed(self, other: ComparablePipeline) -> Speed:
+        """Races lone texts and batches, by the best of several times of each. Raises OutOfTime."""
+        return Speed(*(self._race(other, _some(batches)) for batches in (self._lone, self._batches)))
+
+    def agreement(self, other: ComparablePipeline) -> float:
+        """Returns the lower agreement with torch: of answers in batches, or of answers one by one."""
+        expected = self._examination.answers(self.torch, self._batches, self._in_time)
+        return min(
+            self._examination.agreement(self._examination.answers(other, batches, self._in_time), expected)
+            for batches in (self._batches, self._lone)
+        )
+
+    def _race(self, other: ComparablePipeline, batches: list[list[Any]]) -> float:
+        _, parameters = samples(self._spec, self.torch)
+        total = [0.0, 0.0]
+        for batch in batches:
+            racers = [(one, one.prepare(batch, parameters)) for one in (self.torch, other)]
+            best = [math.inf, math.inf]
+            for _ in range(RUNS):
+                if not self._in_time():
+                    raise OutOfTime
+                for number, (pipeline, prepared) in enumerate(racers):
+                    best[number] = min(best[number], seconds(pipeline, prepared))
+            total = [one + other for one, other in zip(total, best, strict=True)]
+        return total[0] / total[1]
+
+    def _in_time(self) -> bool:
+        return time.monotonic() < self._until
+
+
+def seconds(pipeline: LoadedPipeline, prepared: pipelines.Prepared) -> float:
+    """Returns how long a forward pass takes."""
+    began = time.perf_counter()
+    pipeline.compute(prepared)
+    return time.perf_counter() - began
+
+
+def _some(batches: list[list[Any]]) -> list[list[Any]]:
+    step = max(1, len(batches) // RACES)
+    return batches[step // 2 :: step][:RACES]
+
+
+def _chosen(before: Choice, backend: str, verdict: str) -> Choice:
+    dtype = "float32" if backend == "onnxruntime" else before.dtype
+    with_torch = f"; with torch {before.why}" if before.why else ""
+    why = f"{dtype}, {backend} by auto ({verdict}){with_torch}"
+    return replace(before, dtype=dtype, backend=backend, why=why)
