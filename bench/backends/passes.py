@@ -3,6 +3,7 @@
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def _traced(pipeline: Any, prepared: Any) -> Callable[[], object]:
         def forward(self, *given: torch.Tensor) -> Any:
             return self.model(**dict(zip(names, given, strict=True)))[0]
 
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns of what does not matter for the time
         frozen = torch.jit.freeze(torch.jit.trace(Traced(), tensors, check_trace=False))  # type: ignore[no-untyped-call]
 
     def run() -> object:
