@@ -10,14 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from worker.engine import held_out, pipelines
 from worker.engine.agreement import Examination, OutOfTime
 from worker.engine.dtypes import TIME_SHARE, Choice
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline
 from worker.engine.pipelines.text.onnx import extra
-from worker.engine.samples import samples
 
 MIN_GAIN = 1.1
 """The geometric mean of both speeds, as multiples of torch's, must be at least this."""
@@ -87,7 +85,7 @@ def choose(
             verdict += ": refused"
     except OutOfTime:
         verdict, settled = "onnxruntime not judged in time", False
-    except (ConfigurationError, RuntimeError, MemoryError) as error:
+    except Exception as error:  # also what the held-out texts make torch raise; `auto` never fails a start
         verdict = f"onnxruntime refused: {str(error).partition(chr(10))[0][:200]}"
     return torch, replace(_chosen(chosen, "torch", verdict), settled=chosen.settled and settled)
 
@@ -105,7 +103,6 @@ class Race:
 
     def __init__(self, spec: ModelSpec, torch: ComparablePipeline) -> None:
         self.torch = torch
-        self._spec = spec
         self._until = time.monotonic() + spec.load_timeout * TIME_SHARE
         texts = held_out.inputs(spec)
         self._examination = Examination(texts[:: -(-len(texts) // TEXTS)], torch)
@@ -132,7 +129,7 @@ class Race:
         )
 
     def _race(self, other: ComparablePipeline, batches: list[list[Any]]) -> float:
-        _, parameters = samples(self._spec, self.torch)
+        parameters = self.torch.compared_with
         total = [0.0, 0.0]
         for batch in batches:
             racers = [(one, one.prepare(batch, parameters)) for one in (self.torch, other)]
