@@ -20,7 +20,7 @@ from worker.engine.pipelines.text import packing
 from worker.engine.pipelines.text.base import SAMPLES, Layout, TextPipeline
 from worker.engine.pipelines.text.onnx import extra
 from worker.engine.pipelines.text.onnx.export import export
-from worker.engine.pipelines.text.onnx.graph import MAX_PACKED_TOKENS, Graph
+from worker.engine.pipelines.text.onnx.graph import MAX_PACKED_TOKENS, Graph, pads_little
 from worker.engine.pipelines.text.padding import pad_right
 
 Encoding = Mapping[str, list[Any]]
@@ -125,7 +125,7 @@ class EncoderPipeline(TextPipeline):
         count = self._lanes.count if self._lanes and sum(lengths) >= self._lanes.count * MIN_TOKENS else 1
 
         def too_large(size: Size) -> bool:
-            if self._graph is not None and size.rows > 1 and size.tokens > MAX_PACKED_TOKENS:
+            if self._graph is not None and size.tokens > MAX_PACKED_TOKENS and not pads_little(*size):
                 return True
             cost = size.tokens if self.layout == "packed" else size.longest * size.rows
             return size.rows > self.max_batch_items or (self.budget is not None and cost > self.budget)
@@ -143,6 +143,7 @@ class EncoderPipeline(TextPipeline):
             self.layout == "packed"
             and len(set(lengths)) > 1
             and not self._has_no_positions(rows["input_ids"])
+            and not (self._graph is not None and pads_little(len(lengths), sum(lengths), max(lengths)))
         ):
             first = self._first_position
             rows["position_ids"] = [range(first, first + length) for length in lengths]
@@ -200,7 +201,8 @@ class EncoderPipeline(TextPipeline):
         extra.check(spec, self.device)
         if self.layout != "packed":
             raise extra.refusal(spec, "its texts cannot share a pass without padding")
-        groups = [SAMPLES[:1], SAMPLES[-1:], SAMPLES]
+        similar = (SAMPLES[0], SAMPLES[0].rpartition(" ")[0])  # padded, unlike all samples together
+        groups = [SAMPLES[:1], SAMPLES[-1:], similar, SAMPLES]
         expected = [row for group in groups for row in self._predict(list(group))]
         sample = self._pass(self._encode([SAMPLES[0]] * 2), [0, 1]).tensors
         inputs = {name: tensor for name, tensor in sample.items() if name != "attention_mask"}

@@ -12,6 +12,9 @@ MAX_PACKED_TOKENS = 256
 """Most tokens of concatenated rows. Attention computes all pairs of them, also those of different rows, and
 hides these: in longer passes that takes more time than a larger pass saves."""
 
+MAX_PADDING = 1.1
+"""Rows whose rectangle has at most this many times their own tokens are padded, however many they are."""
+
 _HIDDEN = float(np.finfo(np.float32).min)
 
 
@@ -61,6 +64,11 @@ class Graph:
         padding = self._first_position - 1
         words = ids != padding
         return np.cumsum(words, axis=1) * words + padding
+
+
+def pads_little(rows: int, tokens: int, longest: int) -> bool:
+    """Whether rows of so many tokens together are padded rather than concatenated."""
+    return rows * longest <= MAX_PADDING * tokens
 
 
 def _blocks(lengths: Sequence[int]) -> Any:
