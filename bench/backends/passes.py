@@ -78,7 +78,7 @@ def _memory() -> tuple[float, float]:
 def _shapes(tokenizer: Any) -> list[tuple[str, list[str]]]:
     special = len(tokenizer("river")["input_ids"]) - 1
     lone = [(f"1 of {tokens} tokens", [" ".join(["river"] * (tokens - special))]) for tokens in LONE_TOKENS]
-    texts = make_texts(sum(BATCHES))
+    texts = make_texts(2 * max(BATCHES))
     return lone + [(f"{size} mixed", texts[size : 2 * size]) for size in BATCHES]
 
 
