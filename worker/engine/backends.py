@@ -33,10 +33,10 @@ TEXTS = 48
 BATCH_TOKENS = 512
 """Tokens of a batch, in characters as `Examination` counts them."""
 
-RACES = 4
-"""Lone texts and batches that are raced, of all lengths."""
+LONE_TEXTS, BATCHES = 4, 2
+"""How many of all lengths are raced."""
 
-RUNS = 5
+RUNS = 4
 """Runs of each; the best counts."""
 
 
@@ -118,7 +118,8 @@ class Race:
 
     def speed(self, other: ComparablePipeline) -> Speed:
         """Races lone texts and batches, by the best of several times of each. Raises OutOfTime."""
-        return Speed(*(self._race(other, _some(batches)) for batches in (self._lone, self._batches)))
+        lone, batches = _some(self._lone, LONE_TEXTS), _some(self._batches, BATCHES)
+        return Speed(self._race(other, lone), self._race(other, batches))
 
     def agreement(self, other: ComparablePipeline) -> float:
         """Returns the lower agreement with torch: of answers in batches, or of answers one by one."""
@@ -153,9 +154,9 @@ def seconds(pipeline: LoadedPipeline, prepared: pipelines.Prepared) -> float:
     return time.perf_counter() - began
 
 
-def _some(batches: list[list[Any]]) -> list[list[Any]]:
-    step = max(1, len(batches) // RACES)
-    return batches[step // 2 :: step][:RACES]
+def _some(batches: list[list[Any]], count: int) -> list[list[Any]]:
+    step = max(1, len(batches) // count)
+    return batches[step // 2 :: step][:count]
 
 
 def _chosen(before: Choice, backend: str, verdict: str) -> Choice:

@@ -196,6 +196,7 @@ class _Measurement:
         settled = alone and complete and all(shape.settled for shape in shapes)
         if not settled and self.counts_tokens:
             budget = max(budget, MIN_BUSY_BUDGET)
+        budget = max(budget, self.pipeline.info.pass_tokens)
         if self.pipeline.info.lanes > 1:
             budget *= LANES_FACTOR
         if not self.knows_lengths and (not settled or budget == shapes[-1].units):

@@ -165,6 +165,13 @@ def test_a_class_on_json_is_measured_by_items() -> None:
     assert cost.budget == NO_BUDGET  # still gaining at 32
 
 
+@pytest.mark.parametrize(("tokens", "budget"), [(8, 16), (256, 256)])
+def test_a_batch_is_not_full_with_less_than_a_pass(tokens: int, budget: int) -> None:
+    pipeline = Timed(lambda padded: 0.1 * padded)
+    pipeline.info = replace(pipeline.info, pass_tokens=tokens)
+    assert calibrate(pipeline, 64, 60, pipeline.clock).cost.budget == budget
+
+
 def test_batches_for_several_lanes_are_larger() -> None:
     alone, dealt = Timed(lambda padded: 5 + padded / 10), Timed(lambda padded: 5 + padded / 10)
     dealt.info = replace(dealt.info, packs=True, lanes=2)

@@ -28,6 +28,12 @@ class PipelineInfo:
     """Number of forward passes that a large batch is divided into."""
     unit_seconds: float | None = None
     """The seconds of sound that count as one in costs; None if lengths are not seconds."""
+    pass_tokens: int = 0
+    """Tokens with which a batch is not yet full, however little a larger one gains.
+
+    Where a pass costs little besides its tokens, small batches compute as fast as large ones, but each has
+    its costs outside the pass.
+    """
     backend: str = "torch"
     """The library that computes the model; empty if it is not known."""
 

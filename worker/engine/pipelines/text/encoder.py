@@ -222,7 +222,7 @@ class EncoderPipeline(TextPipeline):
             raise extra.refusal(spec, str(error).strip().partition("\n")[0][:200]) from error
         if not all(map(self._agree, expected, found)):
             raise extra.refusal(spec, "its answers are not those of torch")
-        self.info = replace(self.info, backend="onnxruntime")
+        self.info = replace(self.info, backend="onnxruntime", pass_tokens=MAX_PACKED_TOKENS)
         # the postprocessing reads only the configuration
         self.model = SimpleNamespace(config=self.model.config)
         if self.postprocessing:
