@@ -108,7 +108,7 @@ def running(
         file = Path(name) / "models.toml"
         file.write_text(models, encoding="utf-8")
         given = {"redis_url": server.url(), "models_file": file, "port": port, "log_level": "warning"}
-        given |= settings
+        given |= {"backend": "auto", **settings}
         workers = []
         for own in cores:
             with _bound_to(own):  # child processes inherit it

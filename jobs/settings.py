@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     """Processes that share the API's port; each uses about one core under load."""
     data_dir: Path = Path(".data")
     """Where `batchline serve` keeps the append-only file of its embedded server."""
+    backend: Literal["auto", "torch"] = "auto"
+    """`torch`: a model with `backend = "auto"`, the default, runs with torch, without a race at its first
+    start."""
     cache_dir: Path | None = None
     """Where engines store measurements of their models; by default `batchline` in the user's cache folder
     (`XDG_CACHE_HOME`, or `~/.cache`). If it is not writable, each start takes a few seconds longer."""

@@ -73,6 +73,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Measurements of engines are shared by all tests of a run; none of an earlier run is used."""
     base = tmp_path_factory.getbasetemp()
     run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # the folder of all its processes
+    os.environ["BATCHLINE_BACKEND"] = "torch"  # a race takes seconds at each first start
     os.environ["XDG_CACHE_HOME"] = str(run / "cache")
 
 

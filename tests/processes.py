@@ -32,7 +32,7 @@ def logging_to(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """As `running`, but what it prints goes to the log; to the test's own output when that is None."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHLINE_")}
-    settings = {"shards": SHARDS, **settings}
+    settings = {"shards": SHARDS, "backend": "torch", **settings}
     environment |= {f"BATCHLINE_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log

@@ -47,6 +47,8 @@ def main(fd: int, worker: int) -> int:
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
     spec = ModelSpec.model_validate_json(request.spec)
+    if spec.backend == "auto":
+        spec = spec.model_copy(update={"backend": settings.backend})
     source = Path(request.source) if request.source else None
     bound_memory(spec.memory_limit)
     heap.keep_freed_memory()
