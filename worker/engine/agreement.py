@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+from jobs.errors import InvalidRequest
 from worker.engine.pipelines import ComparablePipeline
 from worker.engine.protocol import CHARS_PER_TOKEN
 
@@ -22,6 +23,15 @@ Answers = list[Any]
 
 class OutOfTime(Exception):
     """The model is too slow to be compared."""
+
+
+class Refused(Exception):
+    """The pipeline refuses a held-out input; the message says why."""
+
+    def __init__(self, reason: InvalidRequest, place: int = 0) -> None:
+        """`place`: the input's place among the held-out ones, if each has a file of its own."""
+        super().__init__(str(reason))
+        self.place = place
 
 
 class Examination:
@@ -52,12 +62,22 @@ class Examination:
     def answers(
         self, pipeline: ComparablePipeline, batches: list[list[Any]], in_time: Callable[[], bool]
     ) -> Answers:
-        """Returns the pipeline's answer to each input, in the order of the batches. Raises OutOfTime."""
+        """Returns the pipeline's answer to each input, in the order of the batches.
+
+        Raises OutOfTime or Refused.
+        """
         answers: Answers = []
         for batch in batches:
             if not in_time():
                 raise OutOfTime
-            answers += map(pipeline.compared, pipeline.run(batch, pipeline.compared_with))
+            try:
+                outputs = pipeline.run(batch, pipeline.compared_with)
+            except InvalidRequest as error:
+                raise Refused(error) from None
+            for one, output in zip(batch, outputs, strict=True):
+                if isinstance(output, InvalidRequest):
+                    raise Refused(output, self.inputs.index(one) if one in self.inputs else 0)
+                answers.append(pipeline.compared(output))
         return answers
 
     def agreement(self, ours: Answers, theirs: Answers) -> float:

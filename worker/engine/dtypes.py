@@ -10,7 +10,7 @@ from typing import Any
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from worker.engine import held_out, pipelines
-from worker.engine.agreement import Answers, Examination, OutOfTime
+from worker.engine.agreement import Answers, Examination, OutOfTime, Refused
 from worker.engine.calibration import calibrate
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, Prepared
 from worker.engine.samples import samples
@@ -70,7 +70,7 @@ class Verdict:
 def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice]:
     """Returns the chosen pipeline and the reason; float32 if no other type passes or time runs out.
 
-    Raises ConfigurationError if the model cannot be loaded or the held-out inputs cannot be read.
+    Raises ConfigurationError if the model cannot be loaded, or the held-out inputs cannot be read or run.
     """
     judge = Judge(spec, source, held_out.inputs(spec))
     verdicts: list[str] = []
@@ -83,6 +83,10 @@ def choose(spec: ModelSpec, source: Path | None) -> tuple[LoadedPipeline, Choice
             verdicts.append(f"{dtype} not judged in time")
             settled = False
             continue
+        except Refused as error:
+            files = held_out.files(spec)
+            file = files[error.place if len(files) > 1 else 0]
+            raise ConfigurationError(f"model {spec.name!r}: {file} cannot be used: {error}") from None
         except (ConfigurationError, RuntimeError, MemoryError) as error:
             reason = str(error).partition("\n")[0]
             verdicts.append(f"{dtype} refused: {reason[:200]}")

@@ -6,11 +6,17 @@ from typing import Any
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 
+MAX_MEDIA = 256
+"""Most media of a folder that are used: all of them are in memory at once."""
+
 SHIPPED_TEXTS = Path(__file__).parent / "pipelines" / "text" / "held_out.txt"
 
 
 def files(spec: ModelSpec) -> list[Path]:
-    """Returns the file with texts, or the media of the folder. Raises ConfigurationError without any."""
+    """Returns the file with texts, or the media of the folder. Raises ConfigurationError without any.
+
+    Of a large folder they are spread evenly, because names may be those of labels.
+    """
     if spec.definition.input.has_texts:
         file = Path(spec.held_out) if spec.held_out else SHIPPED_TEXTS
         if not file.is_file():
@@ -23,7 +29,7 @@ def files(spec: ModelSpec) -> list[Path]:
         raise ConfigurationError(f"model {spec.name!r}: held_out: {folder}: {error.strerror}") from None
     if not found:
         raise ConfigurationError(f"model {spec.name!r}: held_out: {folder} contains no files")
-    return found
+    return found[:: -(-len(found) // MAX_MEDIA)]
 
 
 def inputs(spec: ModelSpec) -> list[Any]:

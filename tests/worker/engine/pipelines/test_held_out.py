@@ -68,3 +68,32 @@ def test_the_shipped_texts_are_varied() -> None:
     words = [len(text.split()) for text in texts]
     assert len(set(texts)) == len(texts) >= 256
     assert (min(words), max(words)) == (3, 198)
+
+
+def test_a_file_that_is_no_medium(
+    model_folder: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dtypes.Judge, "speed", lambda *_: 2.0)
+    (tmp_path / "a.png").write_bytes(encoded(picture(40, 40)))
+    (tmp_path / "notes.txt").write_bytes(b"not a picture")
+    spec = ModelSpec(
+        name="tiny",
+        task="image-classification",
+        source="here",
+        device="cpu",
+        dtype="auto",
+        held_out=str(tmp_path),
+    )
+    with pytest.raises(ConfigurationError, match=r"model 'tiny': .*notes\.txt cannot be used: the image is"):
+        dtypes.choose(spec, model_folder("image-classification"))
+
+
+def test_the_media_of_a_large_folder_are_spread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abcdefg":
+        (tmp_path / name).write_text(name)
+    spec = ModelSpec(
+        name="tiny", task="image-classification", source="here", dtype="auto", held_out=str(tmp_path)
+    )
+    assert len(held_out.inputs(spec)) == 7
+    monkeypatch.setattr(held_out, "MAX_MEDIA", 3)
+    assert held_out.inputs(spec) == [b"a", b"d", b"g"]
