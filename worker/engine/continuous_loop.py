@@ -6,7 +6,8 @@ writer  encodes the answers of rows that have ended, and sends them with partial
 
 Rows join strictly in order of arrival, which is the worker's order of urgency. A row that does not fit waits
 at the head until enough others have ended: if smaller ones went first, it could wait for ever. The worker
-sends few rows more than there are slots, so little fits behind such a head.
+sends few rows more than there are slots, so little fits behind such a head. Of many long prompts, some join
+before each step, so that the rows that run do not wait for all of them.
 
 An error that is one row's fails that row. If a step raises, all its rows leave and are answered so, because
 their state is unknown; the worker finds the cause (`worker/scheduling/isolation.py`).
@@ -47,6 +48,9 @@ from worker.engine.shortage import is_shortage
 
 ALIVE_SECONDS = 0.2
 """After this time without a report about a row that has joined, a step reports that the engine is alive."""
+
+MAX_JOINING = 2_048
+"""Most tokens of prompts that join between two steps, as all rows wait for them; a longer one joins alone."""
 
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -145,8 +149,11 @@ class ContinuousLoop:
     def _admit(self) -> None:
         """Lets waiting rows join, in order, while they fit."""
         joining: list[EngineRow] = []
-        room = self._pipeline.slots - len(self._running)
+        room, tokens = self._pipeline.slots - len(self._running), 0
         while self._waiting and len(joining) < room and not self._short_of_memory:
+            tokens += getattr(self._waiting[0].row, "prompt_tokens", None) or 0
+            if joining and tokens > MAX_JOINING:
+                break
             if not self._pipeline.fits(self._waiting[0].row):
                 if not (self._running or joining):
                     row = self._waiting.popleft()

@@ -133,6 +133,20 @@ async def test_none_passes_a_row_that_does_not_fit_yet(rows: Rows, gate: Gate) -
     assert rows.order[1:] == [first, small, large], "they were computed together"
 
 
+async def test_a_step_comes_between_long_prompts(rows: Rows, gate: Gate) -> None:
+    first = rows.send(gate.text, 1_000)
+    await rows.until_joined(first)
+    long = [rows.send("x " * count, 1) for count in (1_500, 1_500, 3_000)]
+    rows.engine.withdraw_row(rows.send("another"))  # it is answered after the others were looked at
+
+    async def withdrawn() -> bool:
+        return len(rows.order) == 1
+
+    await until(withdrawn)
+    gate.open()
+    assert [(await rows.output(row))["companions"] for row in long] == [1, 1, 1]
+
+
 async def test_a_row_that_never_fits_fails(rows: Rows) -> None:
     [answer] = await rows.answers(rows.send("huge", 2_000))
     assert answer == Raised("the model has too little memory for this input")

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 Row = Any
 """One input that is being generated; known only to the pipeline.
 
-If it has an attribute `prompt_tokens`, this is reported as the number of tokens of the input."""
+If it has an attribute `prompt_tokens`, this is reported as the number of tokens of the input, and decides how
+many rows join at a time."""
 
 
 @dataclass(slots=True)
