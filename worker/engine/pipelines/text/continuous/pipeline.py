@@ -136,24 +136,28 @@ class ContinuousTextGeneration(TextGeneration):
 
     def _advance(self, rows: Sequence[GenerationRow], chosen: Sequence[int | Exception]) -> list[Progress]:
         """Appends a token to each row; rows that end leave."""
-        found = []
         with self._tokenizing:
-            for row, token in zip(rows, chosen, strict=True):
-                progress = Progress(row)
-                if isinstance(token, Exception):
-                    progress.error = token
-                else:
-                    row.choice.append(token)
-                    progress.text = row.stream.append(token)
-                    if token in self._ends or len(row.tokens) >= row.limit or row.stream.stopped:
-                        progress.text += row.stream.finish()
-                        progress.done = True
-                progress.tokens = len(row.tokens)
-                found.append(progress)
+            found = [self._appended(row, token) for row, token in zip(rows, chosen, strict=True)]
         for progress in found:
             if progress.done or progress.error:
                 self.leave(progress.row)
         return found
+
+    def _appended(self, row: GenerationRow, token: int | Exception) -> Progress:
+        """Appends a token to a row. A text that cannot be decoded is an error of its row alone."""
+        progress = Progress(row)
+        try:
+            if isinstance(token, Exception):
+                raise token
+            row.choice.append(token)
+            progress.text = row.stream.append(token)
+            if token in self._ends or len(row.tokens) >= row.limit or row.stream.stopped:
+                progress.text += row.stream.finish()
+                progress.done = True
+        except Exception as error:
+            progress.error = error
+        progress.tokens = len(row.tokens)
+        return progress
 
     def _choice(self, prompt: list[int], limit: int, parameters: dict[str, Any]) -> Choice:
         asked = {

@@ -254,3 +254,20 @@ def test_a_row_whose_processor_fails_leaves_alone(pipeline: ContinuousTextGenera
     assert errors[good] is None
     assert [one.row for one in pipeline.step()] == [good]
     pipeline.leave(good)
+
+
+def test_a_text_that_cannot_be_decoded_fails_alone(pipeline: ContinuousTextGeneration) -> None:
+    def fail(tokens: list[int]) -> str:
+        raise ValueError(f"no text for {len(tokens)} tokens")
+
+    request: Request = ("good", {"max_new_tokens": 4, "do_sample": False})
+    [expected] = roll(pipeline, [request])
+    good, bad = pipeline.row(*request), pipeline.row(*request)
+    bad.stream.decode = fail
+    pipeline.join([good, bad])
+    progress = pipeline.step()
+    assert {one.row: str(one.error or "") for one in progress} == {good: "", bad: "no text for 1 tokens"}
+    while not any(one.done for one in progress):
+        progress = pipeline.step()
+    assert pipeline.output(good) == expected.output
+    assert not pipeline._rows
