@@ -128,17 +128,19 @@ class RowFeeder(FeederBase):
         return self._next_trial()
 
     def _from_window(self, cautious: bool) -> Trial | None:
+        if self._sent and not self._may_join(self._window.head(cautious=cautious), cautious):
+            return None  # it was not taken, or its owner would pay for this turn and for the next one
         item = self._window.take(cautious=cautious)
+        return Trial([item]) if item else None
+
+    def _may_join(self, item: Item[LeasedJob] | None, cautious: bool) -> bool:
+        """Whether the item may be computed with the rows in the engine."""
         if item is None:
-            return None
-        if self._sent:
-            first = next(iter(self._sent.values())).item
-            if item.job is not first.job and (item.job.runs_alone or first.job.runs_alone):
-                self._empty_first = True
-            if self._empty_first or (cautious and item.rank != first.rank):
-                self._window.put_back([item])
-                return None
-        return Trial([item])
+            return False
+        first = next(iter(self._sent.values())).item
+        if item.job is not first.job and (item.job.runs_alone or first.job.runs_alone):
+            self._empty_first = True
+        return not (self._empty_first or (cautious and item.rank != first.rank))
 
     async def _send(self, trial: Trial) -> None:
         if any(item.job.claimed.returned for item in trial.batch):

@@ -82,6 +82,15 @@ class Window:
                 return in_time
         return []
 
+    def head(self, *, cautious: bool) -> Item[LeasedJob] | None:
+        """Returns the item that `take` would take, without those that have expired in the window."""
+        while item := self.batcher.anchor(cautious=cautious):
+            self.expire([item])
+            if not item.job.over:
+                return item
+            self.batcher.discard([item])
+        return None
+
     def take(self, *, cautious: bool) -> Item[LeasedJob] | None:
         """Takes the next item, whatever its parameters, without items that have expired in the window."""
         self.claim_due.set()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from arq.connections import ArqRedis
+from msgspec.structs import replace
 
 from jobs.ledger import keys
+from jobs.owners import Sender
 from jobs.settings import Settings
 from tests.gate import Gate
 from tests.ledger import JobQueue
@@ -17,6 +19,8 @@ from tests.worker.conftest import MODEL
 from tests.worker.scheduling.conftest import ROLLING, SLOTS, Rolling, feeder, numbers, outputs, until_joined
 from tests.worker.scheduling.test_isolation import problems
 from tests.worker.test_batch_worker import ended, new_job, submit
+from worker.leases.leased_job import Batch
+from worker.scheduling.window import BatchResult
 
 
 async def test_an_engine_that_hangs_for_cancelled_jobs_only_is_ended(
@@ -111,6 +115,35 @@ async def test_a_job_from_a_lost_worker_runs_without_neighbours(
         _, job = await ended(queue, held, returned.id)
     assert all(output["companions"] <= 2 for output in outputs(job)), "its own inputs"
     assert job.attempts == 2
+
+
+async def test_a_job_from_a_lost_worker_keeps_its_turn_while_the_engine_empties(
+    redis: ArqRedis, queue: JobQueue, rolling: Rolling, gate: Gate
+) -> None:
+    """It is longer than the other owner's inputs together. If it paid for each try, it would be the last."""
+    async with rolling() as worker:
+        flood = new_job([gate.text] * (SLOTS + 1) + ["x"] * 20)
+        other = (await queue.submit(replace(flood, sender=Sender("flood"))))[0].id
+        await until_joined(worker, SLOTS, sent=SLOTS + 1)
+        await redis.set(keys.ATTEMPTS.of("0" * 8), 1, ex=60)
+        long = replace(new_job("long " * 100), sender=Sender("lone"))
+        returned, _ = await queue.submit(long, job_id="0" * 8)
+
+        async def waits() -> bool:
+            return len(worker._leases) == 2 and worker._batcher.shared
+
+        await until(waits)
+        settled: list[str] = []
+        settle = worker._window.settle
+
+        def noting(batch: Batch, result: BatchResult) -> None:
+            settled.extend(item.owner for item in batch)
+            settle(batch, result)
+
+        worker._window.settle = noting  # type: ignore[method-assign]
+        gate.open()
+        await ended(queue, other, returned.id)
+    assert settled.index("lone") <= SLOTS + 2
 
 
 async def test_jobs_of_a_killed_worker_run_again_elsewhere(
