@@ -83,7 +83,8 @@ class RowFeeder(FeederBase):
             self.engine.withdraw_row(row.id)
 
     def _replied(self, request_id: int, reply: Reply | EngineDied) -> None:
-        row = self._sent[request_id]
+        if (row := self._sent.get(request_id)) is None:
+            return  # after the end of `run`
         if isinstance(reply, Partial):
             if reply.text and not row.item.job.over:
                 self._window.on_partial(row.item, reply.text, reply.tokens)
@@ -105,6 +106,7 @@ class RowFeeder(FeederBase):
         finally:
             for row in self._sent.values():
                 row.end()
+            self._sent.clear()  # or a timer of `dropped` would end the next engine for them
 
     async def _handle_answer(self) -> bool:
         if self._replies:

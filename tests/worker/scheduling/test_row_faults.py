@@ -98,6 +98,28 @@ async def test_a_row_that_takes_too_long_fails_alone(queue: JobQueue, rolling: R
     assert problems(job) == ["engine-timeout"]
 
 
+async def test_a_retired_model_leaves_no_rows_for_which_its_next_engine_is_ended(
+    queue: JobQueue, rolling: Rolling, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a bug")
+
+    async with rolling() as worker:
+        held = await submit(queue, gate.text)
+        await until_joined(worker, 1)
+        before = feeder(worker)
+        monkeypatch.setattr(worker._window, "settle", fail)
+        await submit(queue, "x")
+
+        async def returned() -> bool:
+            return (await queue.read(held)).status == "queued"
+
+        await until(returned)
+        assert "a bug" in str(worker.statistics.beat.engine_fault)
+        assert not before._joined()
+        gate.open()
+
+
 async def test_a_job_from_a_lost_worker_runs_without_neighbours(
     redis: ArqRedis, queue: JobQueue, rolling: Rolling, gate: Gate
 ) -> None:
