@@ -1,6 +1,7 @@
-"""Classes that fail in the long run: one whose file may go away, and one that never frees its memory."""
+"""Classes that fail in the long run: a file goes away, memory is never freed, or much is freed each time."""
 
 import ctypes
+import resource
 import time
 from pathlib import Path
 
@@ -34,3 +35,15 @@ class Leaky:
             size = self.mebibytes * (1_000 if text == "huge" else 1)
             self.kept.append(b"x" * (size * MIB))  # written, and so resident
         return [len(self.kept)] * len(inputs)
+
+
+class Wasteful:
+    """Needs 200 MiB for a moment, and returns how many MiB are resident afterwards."""
+
+    def __init__(self, source: Path | None = None) -> None:
+        self.source = source
+
+    def __call__(self, inputs: list[str]) -> list[int]:
+        len(b"x" * (200 * MIB))  # written, and so resident
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return [pages * resource.getpagesize() // MIB] * len(inputs)

@@ -51,7 +51,8 @@ def main(fd: int, worker: int) -> int:
         spec = spec.model_copy(update={"backend": settings.backend})
     source = Path(request.source) if request.source else None
     bound_memory(spec.memory_limit)
-    heap.keep_freed_memory()
+    if spec.max_resident is None:  # or what is kept would count
+        heap.keep_freed_memory()
     try:
         pipeline, loaded = loading.load(spec, source, settings.cache_dir)
     except (ConfigurationError, MemoryError) as error:

@@ -1,5 +1,7 @@
 """Engines that leak are replaced, between two batches or when a lone input meets the limit of memory."""
 
+import sys
+
 import pytest
 
 from tests.ledger import JobQueue
@@ -61,3 +63,17 @@ async def test_an_engine_that_is_too_large_when_loaded_says_so() -> None:
     engine = Engine(poison_spec(max_resident=1), None)
     with pytest.raises(Exception, match="max_resident = 1"):
         await engine.start()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is measured on Linux only")
+async def test_memory_that_was_freed_does_not_count_as_resident(queue: JobQueue, serving: Serving) -> None:
+    """An engine keeps what it has freed for the next batch, but not if its resident memory is limited."""
+    sizes = []
+    for bound in ({}, {"max_resident": 1_000}):
+        async with serving(pipeline="tests.worker.failing:Wasteful", parameters={}, **bound):
+            [job] = await ended(queue, await submit(queue, "x"))
+        sizes.append(results(job)[0]["output"])
+    kept, limited = sizes
+    assert isinstance(kept, int)
+    assert isinstance(limited, int)
+    assert limited < kept - 150
