@@ -87,7 +87,9 @@ async def follow(
                         yield line
                     continue
                 found, length = await _updated(update, job, source, job_id, request)
-                if found.status.terminal and answers.position and not isinstance(update, Event):
+                if found.status.terminal and (
+                    answers.behind or (answers.position and not isinstance(update, Event))
+                ):
                     async for line in answers.missed():
                         yield line
                 new = event_id(found) != known_id
@@ -111,6 +113,8 @@ class _PartialAnswers:
     def __init__(self, ledger: Ledger, job_id: str, position: int) -> None:
         self.position = position
         """Up to here they are known."""
+        self.behind = False
+        """Whether a read of later ones failed."""
         self._ledger = ledger
         self._job_id = job_id
 
@@ -128,12 +132,14 @@ class _PartialAnswers:
 
     async def missed(self) -> AsyncIterator[Line]:
         """Yields those in Redis. Raises QueueUnavailable."""
+        self.behind = True
         while found := await self._ledger.following.partials(self._job_id, self.position):
             start = self.position
             for line in self._lines(found):
                 yield line
             if self.position == start and len(found) < partials.SLICE:
-                return
+                break
+        self.behind = False
 
     def _lines(self, data: bytes) -> Iterator[Line]:
         start, complete = self.position, data.rfind(b"\n") + 1

@@ -74,7 +74,8 @@ class Rolling:
             row.companions = max(row.companions, len(self.running))
             error = ValueError("this row is bad") if row.words[0] == "err" else None
             done = row.gate.exists() if row.gate else row.tokens >= row.limit
-            progress.append(Progress(row, f"{row.tokens} ", row.tokens, done and error is None, error))
+            text = "\ud800" if row.words[0] == "torn" else f"{row.tokens} "
+            progress.append(Progress(row, text, row.tokens, done and error is None, error))
         self.running = [each.row for each in progress if not each.done and each.error is None]
         return progress
 

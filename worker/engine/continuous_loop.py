@@ -229,7 +229,9 @@ class ContinuousLoop:
         row = self._running[id(progress.row)]
         row.tokens = progress.tokens
         if progress.error is None and row.stream and progress.text:
-            self._writer.put(row, Partial(progress.text, progress.tokens))
+            # a lone surrogate cannot be sent; it fails the row alone when its output is encoded
+            text = progress.text.encode(errors="replace").decode()
+            self._writer.put(row, Partial(text, progress.tokens))
         if progress.error is not None or progress.done:
             del self._running[id(progress.row)]
             self._short_of_memory = False

@@ -4,25 +4,32 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 from arq.connections import ArqRedis
-from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
+from httpx_sse import ServerSentEvent
 
+from jobs.errors import QueueUnavailable
 from jobs.ledger import keys
-from jobs.ledger.leasing import Claimed
-from jobs.ledger.partials import REFUSED, Output, Restarted
+from jobs.ledger.partials import REFUSED, Restarted
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.lua import script
 from tests import valkey
 from tests.api.api_process import Edge, parked, serving
+from tests.api.waiting.streaming import (
+    PARTS,
+    Collecting,
+    appended,
+    collected,
+    following,
+    names,
+    running,
+    texts,
+)
 from tests.jobs.monitored import monitored
 from tests.ledger import MODEL, SHARDS, JobQueue, ending
-from tests.waiting import until
-
-PARTS = [Output(0, f"{word}\n", i + 1) for i, word in enumerate(("Es", "war", "einmal", "<b>"))]
 
 
 @pytest.fixture
@@ -34,61 +41,6 @@ def settings(settings: Settings) -> Settings:
 async def edge(settings: Settings) -> AsyncIterator[Edge]:
     async with serving(settings) as edge:
         yield edge
-
-
-async def running(client: httpx.AsyncClient, queue: JobQueue, *, stream: bool = True) -> Claimed:
-    answer = await client.post("/v1/jobs", json={"inputs": "x", "stream": stream})
-    assert answer.status_code == 202
-    [claimed], _ = await queue.claim(MODEL, 1)
-    await queue.start([claimed])
-    return claimed
-
-
-def following(client: httpx.AsyncClient, job: Claimed, last_id: str | None = None):  # type: ignore[no-untyped-def]
-    headers = {"last-event-id": last_id} if last_id else {}
-    return aconnect_sse(client, "GET", f"/v1/jobs/{job.id}/events", headers=headers)
-
-
-async def collected(source: EventSource) -> list[ServerSentEvent]:
-    return [event async for event in source.aiter_sse()]
-
-
-class Collecting:
-    """The events of a stream, as they come."""
-
-    def __init__(self, source: EventSource) -> None:
-        self.seen: list[ServerSentEvent] = []
-        self._task = asyncio.create_task(self._collect(source))
-
-    async def _collect(self, source: EventSource) -> None:
-        async for event in source.aiter_sse():
-            self.seen.append(event)
-
-    async def has(self, count: int) -> None:
-        """Returns once that many have come."""
-
-        async def enough() -> bool:
-            return len(self.seen) >= count
-
-        await until(enough)
-
-    async def all(self) -> list[ServerSentEvent]:
-        await self._task
-        return self.seen
-
-
-def names(events: list[ServerSentEvent]) -> list[str]:
-    return [event.event for event in events]
-
-
-def texts(events: list[ServerSentEvent]) -> list[str]:
-    return [event.json()["text"] for event in events if event.event == "output"]
-
-
-async def appended(queue: JobQueue, job: Claimed, length: int = 0) -> int:
-    for part in PARTS:
-        length = await queue.append(job, length, part)
-    return length
 
 
 async def test_two_followers_get_each_part_in_order_and_the_end(edge: Edge, queue: JobQueue) -> None:
@@ -237,6 +189,33 @@ async def test_what_no_message_brought_is_read(
         seen = await collecting.all()
     assert texts(seen) == [part.text for part in PARTS]
     assert names(seen)[-1] == "succeeded"
+
+
+async def test_what_could_not_be_read_comes_before_the_end(
+    edge: Edge, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end comes by a message before the read is tried again."""
+    client, services = edge
+    job = await running(client, queue)
+    reader, tried = type(services.ledger.following), asyncio.Event()
+    read = reader.partials
+
+    async def fails_once(*given: Any) -> bytes:
+        if not tried.is_set():
+            tried.set()
+            raise QueueUnavailable("Redis is away")
+        return await read(*given)
+
+    monkeypatch.setattr(reader, "partials", fails_once)
+    for shard in queue.shards:
+        shard._names["inline"] = 0  # messages without the lines
+    async with following(client, job) as source:
+        collecting = Collecting(source)
+        await collecting.has(1)
+        await queue.append(job, 0, PARTS[0])
+        await tried.wait()
+        await queue.finish(MODEL, [ending(job)])
+        assert texts(await collecting.all()) == [PARTS[0].text]
 
 
 async def test_a_cancel_ends_the_stream_and_a_hang_up_frees_it(edge: Edge, queue: JobQueue) -> None:

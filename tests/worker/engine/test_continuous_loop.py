@@ -221,6 +221,14 @@ async def test_partial_answers_come_only_if_they_are_wanted(rows: Rows) -> None:
     assert not any(isinstance(reply, Partial) and reply.text for reply in rows.replies[other])
 
 
+async def test_half_a_character_does_not_end_the_engine(rows: Rows) -> None:
+    """A class of a user's own may return any string."""
+    torn = rows.send("torn", stream=True)
+    await rows.answers(torn)
+    parts = [reply for reply in rows.replies[torn] if isinstance(reply, Partial) and reply.text]
+    assert parts == [Partial("?", number) for number in (1, 2, 3)]
+
+
 async def test_an_engine_that_computes_shows_that_it_is_alive(rows: Rows, gate: Gate) -> None:
     held = rows.send(gate.text)
 
