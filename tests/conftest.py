@@ -5,8 +5,10 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
+import httpx
 import hypothesis
 import pytest
 from arq.connections import ArqRedis
@@ -66,6 +68,10 @@ def tried(record_property: Callable[[str, object], None]) -> Callable[[int, str]
 # no deadline, for timing decides no test; the same examples in every run, for a failure must come again
 hypothesis.settings.register_profile("batchline", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("batchline")
+
+# httpx reads all certificates of the system for each new client, 20 ms of a processor; all can share one
+# context, which is only used for https://
+httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session", autouse=True)
