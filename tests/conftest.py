@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -110,6 +111,12 @@ def gate(tmp_path: Path) -> Gate:
 
 @pytest.fixture
 async def redis(settings: Settings) -> AsyncIterator[ArqRedis]:
+    async with checked_client(settings) as client:
+        yield client
+
+
+@asynccontextmanager
+async def checked_client(settings: Settings) -> AsyncIterator[ArqRedis]:
     """A client; when the test is over, every key must have a lifetime or be listed as permanent."""
     client = connect(settings)
     client.job_serializer, client.job_deserializer = serialize, deserialize  # for `enqueue_job`

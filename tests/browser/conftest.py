@@ -1,4 +1,8 @@
-"""A browser and a running Batchline; an error in the browser's console fails the test."""
+"""A browser, shared by these tests, and a running Batchline; an error in its console fails the test.
+
+All these tests run on one event loop, which the browser needs. Each has a context of its own: no cookie,
+page or cache is shared.
+"""
 
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -9,11 +13,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import pytest_asyncio
+from arq.connections import ArqRedis
 from playwright.async_api import Browser, BrowserContext, Page
 
 from jobs.settings import Settings
 from tests import processes
 from tests.browser import chromium
+from tests.conftest import checked_client
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -24,6 +31,14 @@ addEventListener("securitypolicyviolation", (event) => console.error("CSP: " + e
 
 SOON = 30_000
 """Milliseconds within which an expected change must be visible; a slow machine needs some of them."""
+
+ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(ON_ONE_LOOP, append=False)
 
 
 class Site:
@@ -74,13 +89,19 @@ async def running(site: Site) -> AsyncIterator[Site]:
         yield site
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def redis(settings: Settings) -> AsyncIterator[ArqRedis]:
+    async with checked_client(settings) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
     async with running(Site(redis_url, tmp_path)) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     if chromium.found() is None:
         if os.environ.get("CI"):
@@ -116,7 +137,7 @@ async def watched(context: BrowserContext, url: str) -> Watched:
     return Watched(page, complaints)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def view(browser: Browser, site: Site) -> AsyncIterator[Watched]:
     """A page that must have no complaints at the end of the test."""
     context = await browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests import processes
@@ -64,7 +64,7 @@ async def site() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def sites(redis_url: str, tmp_path: Path) -> AsyncIterator[Sites]:
     port, models = free_port(), processes.write_models(tmp_path)
     url = f"http://127.0.0.1:{port}"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import pytest
+import pytest_asyncio
 from arq.connections import ArqRedis
 from playwright.async_api import expect
 
@@ -20,7 +20,7 @@ OTHERS = ["org/embedder", *(f"model-{i}" for i in range(9))]
 MODELS = ["sentiment", *OTHERS]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(redis_url: str, tmp_path: Path, redis: ArqRedis) -> AsyncIterator[Site]:
     """A site with all models, each with a live worker."""
 

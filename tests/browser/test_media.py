@@ -11,6 +11,7 @@ from typing import Any
 
 import PIL.Image
 import pytest
+import pytest_asyncio
 from arq.connections import ArqRedis
 from playwright.async_api import Browser, Page, Route, expect
 
@@ -70,7 +71,7 @@ def wav(seconds: float = 2.0, rate: int = 8_000) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
     site = Site(redis_url, tmp_path)
     with (tmp_path / "models.toml").open("a") as file:
@@ -79,7 +80,7 @@ async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def queue(site: Site, redis: ArqRedis) -> AsyncIterator[JobQueue]:
     """The part of a worker."""
     queue = JobQueue(redis, site.queue_settings, ["sentiment", "photos", "sounds"])
@@ -214,7 +215,7 @@ async def test_without_javascript_a_file_is_sent(site: Site, browser: Browser, q
 class TestSounds:
     """In a browser whose microphone is a tone, which every page may use."""
 
-    @pytest.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def browser(self) -> AsyncIterator[Browser]:
         if chromium.found() is None:
             pytest.skip(chromium.MISSING)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from jobs.access.api_key import DEFAULT_SCOPES, ApiKey, KeyScope, new_secret
@@ -48,7 +48,7 @@ class Keys(NamedTuple):
         return made, secret
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
     """A site that requires keys."""
     site = Site(redis_url, tmp_path)
@@ -57,7 +57,7 @@ async def site(redis_url: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def keys(site: Site) -> AsyncIterator[Keys]:
     store = open_store(site.queue_settings)
     yield Keys(KeyStore(Shards(store, site.queue_settings, ["sentiment"]).first), site.url)
