@@ -31,9 +31,11 @@ class Clients:
         """Ids of acknowledged jobs, by their inputs."""
         self.failures: Counter[str] = Counter()
         """Number of failed and repeated requests, by what happened."""
-        limits = httpx.Limits(max_connections=at_once + 8, max_keepalive_connections=at_once)
-        self._http = httpx.AsyncClient(timeout=30, limits=limits)
-        self._turns = asyncio.Semaphore(at_once)
+        # one for each request at once: httpx looks at every connection of a client for each request
+        self._all = [httpx.AsyncClient(timeout=30) for _ in range(at_once)]
+        self._free: asyncio.Queue[httpx.AsyncClient] = asyncio.LifoQueue()
+        for http in self._all:
+            self._free.put_nowait(http)
         self._next = itertools.cycle(range(1_000_000))
 
     async def __aenter__(self) -> "Clients":
@@ -42,7 +44,8 @@ class Clients:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        for http in self._all:
+            await http.aclose()
 
     async def submit(self, *texts: str) -> list[str]:
         """Submits each text as a separate job; returns their ids."""
@@ -71,19 +74,27 @@ class Clients:
 
     async def insist(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         """Repeats the request, each time at the next API, until it is answered; returns the answer."""
-        async with self._turns:
-            deadline = time.monotonic() + PATIENCE
-            while True:
-                url = self.urls[next(self._next) % len(self.urls)]
-                try:
-                    response = await self._http.request(method, url + path, **request)
-                    if response.status_code < 300:
-                        answer: dict[str, Any] = response.json()
-                        return answer
-                    failure = str(response.status_code)
-                    assert failure == "503", response.text
-                except httpx.TransportError as error:
-                    failure = type(error).__name__
-                self.failures[failure] += 1
-                assert time.monotonic() < deadline, f"{method} {path}: {failure}, for {PATIENCE} s"
-                await asyncio.sleep(PAUSE)
+        http = await self._free.get()
+        try:
+            return await self._insist(http, method, path, **request)
+        finally:
+            self._free.put_nowait(http)
+
+    async def _insist(
+        self, http: httpx.AsyncClient, method: str, path: str, **request: Any
+    ) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            url = self.urls[next(self._next) % len(self.urls)]
+            try:
+                response = await http.request(method, url + path, **request)
+                if response.status_code < 300:
+                    answer: dict[str, Any] = response.json()
+                    return answer
+                failure = str(response.status_code)
+                assert failure == "503", response.text
+            except httpx.TransportError as error:
+                failure = type(error).__name__
+            self.failures[failure] += 1
+            assert time.monotonic() < deadline, f"{method} {path}: {failure}, for {PATIENCE} s"
+            await asyncio.sleep(PAUSE)

@@ -51,6 +51,7 @@ class Stack:
     proxy: Proxy
     redis: ArqRedis
     queue: JobQueue
+    roster: Roster
     settings: dict[str, Any]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     apis: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class Stack:
         return all([await self.ready(worker) for worker in self.workers])
 
     async def beats(self) -> list[Heartbeat]:
-        return await Roster(first_shard(self.redis)).read()
+        return await self.roster.read()
 
     async def api(self, **changed: Any) -> str:
         """Starts an API process and waits until it listens; returns its base URL."""
@@ -161,7 +162,8 @@ async def running(
             through = f"redis://127.0.0.1:{proxy.port}/0"
             changed = {"redis_url": through, "models_file": models, "log_level": "warning", **settings}
             queue = JobQueue(redis, Settings(redis_url=server.url(), shards=SHARDS), [MODEL])
-            stack = Stack(folder, server, proxy, redis, queue, changed, _exits=exits)
+            roster = Roster(first_shard(redis))
+            stack = Stack(folder, server, proxy, redis, queue, roster, changed, _exits=exits)
             for _ in range(workers):
                 stack.start_worker()
             for _ in range(apis):
