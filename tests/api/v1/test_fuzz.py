@@ -46,7 +46,7 @@ MAX_WAIT = 0.05
 
 
 KEYED_EXAMPLES = int(os.environ.get("BATCHLINE_FUZZ_EXAMPLES", "5"))
-"""Fewer than without keys, for there are six such runs."""
+"""Fewer than without keys, for there are several such runs."""
 
 SENT = {
     "submit": Sent(frozenset({"submit"})),
@@ -56,6 +56,8 @@ SENT = {
     "wrong": Sent(None, new_secret()),
     "none": Sent(None),
 }
+LONG = {"submit and read", "admin", "wrong"}
+"""What a normal run leaves out: the calls that each scope allows are those of the other runs."""
 
 
 @pytest.mark.timeout(SECONDS + 30)
@@ -69,7 +71,13 @@ async def test_every_answer_is_as_described(
 
 
 @pytest.mark.timeout(SECONDS + 30)
-@pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(sent, id=name, marks=[pytest.mark.thorough] * (name in LONG))
+        for name, sent in SENT.items()
+    ],
+)
 async def test_every_answer_is_as_described_with_keys(
     settings: Settings, queue: JobQueue, tmp_path: Path, capfd: pytest.CaptureFixture[str], sent: Sent
 ) -> None:
