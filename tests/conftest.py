@@ -92,7 +92,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
 
 @pytest.fixture
 def redis_url(server: valkey.Server) -> str:
-    """A database that no other test uses, and that is empty: with many tests the numbers come again."""
+    return empty_database(server)
+
+
+def empty_database(server: valkey.Server) -> str:
+    """The URL of a database that no other test uses; with many tests the numbers come again."""
     url = server.url(next(_databases) % valkey.DATABASES)
     with Redis.from_url(url) as client:
         client.flushdb()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,15 @@ from tests import processes
 from tests.ledger import SHARDS
 from tests.ports import free_port
 from tests.waiting import until
+
+
+async def ready(client: httpx.AsyncClient) -> bool:
+    """Whether all models have a ready worker."""
+    try:
+        return (await client.get("/health/ready")).status_code == 200
+    except httpx.TransportError:
+        return False
+
 
 Running = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -34,16 +44,9 @@ def batchline(redis_url: str, shards: int) -> Running:
             "port": free_port(),
         }
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings['port']}", timeout=90)
-
-        async def ready() -> bool:
-            try:
-                return (await client.get("/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
         with processes.running("worker", **settings), processes.running("api", **settings):
             async with client:
-                await until(ready, 90)
+                await until(partial(ready, client), 90)
                 yield client
 
     return run

@@ -88,9 +88,10 @@ class Instance:
             kill_tree(process.pid)
         self.process.wait(10)
 
-    async def answer(self, text: str) -> dict[str, Any]:
-        """Submits a text and waits for the finished job."""
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
+    async def answer(self, text: str, address: str = "") -> dict[str, Any]:
+        """Submits a text and waits for the finished job; `address` is of the API if it is not the usual."""
+        url = f"http://{address or f'127.0.0.1:{self.port}'}"
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
             reply = await client.post("/v1/jobs", json={"inputs": text}, headers={"Prefer": "wait=20"})
         job: dict[str, Any] = reply.json()
         assert (reply.status_code, job["status"]) == (200, "succeeded"), job

@@ -34,24 +34,22 @@ def write_config(folder: Path, **config: Any) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-async def test_a_folder_is_served(tmp_path: Path) -> None:
-    async with ready(tmp_path, str(DEMO), "--name", "film-reviews", command=SERVE) as instance:
+async def test_a_folder_is_served_where_the_options_say(tmp_path: Path) -> None:
+    """They take precedence over the environment."""
+    address = f"127.0.0.2:{(port := free_port())}"
+    options = ["--name", "film-reviews", "--port", str(port), "--host", "127.0.0.2"]
+    instance = Instance(tmp_path, str(DEMO), *options, host="127.0.0.3", command=SERVE)
+    try:
+        await instance.until_said(f"Batchline is ready: http://{address} ")
         assert instance.says(f"Serving {DEMO} as film-reviews, for text-classification\n")
-        job = await instance.answer("A wonderful film.")
+        job = await instance.answer("A wonderful film.", address)
         assert (job["model"], job["results"][0]["output"]["label"]) == ("film-reviews", "POSITIVE")
-        written = tmp_path / "data" / f"models-{instance.port}.toml"
+        written = tmp_path / "data" / f"models-{port}.toml"
         assert written.exists()
+        instance.family()
         os.killpg(instance.process.pid, signal.SIGINT)
         assert await instance.ended() == 0
         assert not written.exists()
-
-
-async def test_the_options_name_port_and_host(tmp_path: Path) -> None:
-    port = free_port()
-    options = ["--port", str(port), "--host", "127.0.0.2"]
-    instance = Instance(tmp_path, str(DEMO), *options, host="127.0.0.3", command=SERVE)
-    try:
-        await instance.until_said(f"Batchline is ready: http://127.0.0.2:{port} ")
     finally:
         instance.clean_up()
 
