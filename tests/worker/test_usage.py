@@ -10,9 +10,6 @@ from tests.gate import Gate
 from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
-from tests.worker.engine.pipelines.conftest import ModelFolder, model_folder
-
-__all__ = ["model_folder"]  # a fixture
 
 OWNERS = ("alice", "bob", "carol")
 
@@ -101,19 +98,3 @@ async def test_what_an_earlier_worker_computed_is_not_forgotten(
     alice = (await used(queue))["alice"]
     assert alice.inputs == 4
     assert math.isclose(alice.compute_seconds, seconds, abs_tol=2e-6)
-
-
-async def test_tokens_are_those_of_the_owners_own_inputs(
-    queue: JobQueue, serving: Serving, model_folder: ModelFolder
-) -> None:
-    await queue.submit(job("alice", "the bridge"))
-    await queue.submit(job("bob", "the bridge of the river", "the bridge " * 20))
-    model = {"task": "text-classification", "source": str(model_folder("text-classification"))}
-    async with serving(pipeline=None, parameters={}, **model, threads=1) as worker:
-        await ended(queue, 2)
-        together = worker.statistics.beat.tokens
-    alice, bob, _ = (await used(queue)).values()
-    listed, _ = await queue.recent(2)
-    assert sorted([alice.tokens, bob.tokens]) == sorted(each.counts.tokens or 0 for each in listed)
-    assert alice.tokens + bob.tokens == together
-    assert alice.tokens < bob.tokens
