@@ -1,16 +1,20 @@
-"""The files of the example network, written once, and its models."""
+"""The files of the example network, written once, and its models.
 
+Keras and scikit-learn are imported by the tests that need them: each process of a run imports this file.
+"""
+
+import importlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from examples.formats import make_files
 from jobs.catalog import load_catalog
+from tests.processes import ROOT
 from worker.engine import pipelines
 
-CATALOG = load_catalog(Path(make_files.__file__).with_name("models.toml"))
+CATALOG = load_catalog(ROOT / "examples" / "formats" / "models.toml")
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +23,7 @@ def iris_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("iris")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        make_files.write_all(folder)
+        importlib.import_module("examples.formats.make_files").write_all(folder)
     return folder
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sklearn.datasets
 
 from examples.formats import iris
 from jobs.schema import JobRequest, validate_request
@@ -16,8 +15,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Torc
 
 each_model = pytest.mark.parametrize("name", list(CATALOG.specs))
 
-FLOWERS = sklearn.datasets.load_iris()
-ROWS: list[list[float]] = FLOWERS.data.tolist()
+Rows = list[list[float]]
+
+
+@pytest.fixture(scope="module")
+def flowers() -> Any:
+    """The data set that the network was trained on."""
+    return importlib.import_module("sklearn.datasets").load_iris()
+
+
+@pytest.fixture(scope="module")
+def rows(flowers: Any) -> Rows:
+    found: Rows = flowers.data.tolist()
+    return found
 
 
 def test_every_format_of_the_list_is_tried() -> None:
@@ -26,18 +36,18 @@ def test_every_format_of_the_list_is_tried() -> None:
 
 
 @each_model
-def test_it_knows_the_flowers(load: Loading, name: str) -> None:
-    outputs = load(name).run(ROWS, {})
+def test_it_knows_the_flowers(load: Loading, name: str, flowers: Any, rows: Rows) -> None:
+    outputs = load(name).run(rows, {})
     best = [max(output, key=lambda flower: output[flower]) for output in outputs]
-    right = [iris.FLOWERS[kind] == flower for kind, flower in zip(FLOWERS.target, best, strict=True)]
-    assert sum(right) >= 0.97 * len(ROWS)
-    assert outputs[0] == pytest.approx(load("scikit-learn").run(ROWS[:1], {})[0], abs=1e-5)
+    right = [iris.FLOWERS[kind] == flower for kind, flower in zip(flowers.target, best, strict=True)]
+    assert sum(right) >= 0.97 * len(rows)
+    assert outputs[0] == pytest.approx(load("scikit-learn").run(rows[:1], {})[0], abs=1e-5)
 
 
 @each_model
-def test_a_batch_answers_as_one_by_one(load: Loading, name: str) -> None:
+def test_a_batch_answers_as_one_by_one(load: Loading, name: str, rows: Rows) -> None:
     model = load(name)
-    some = ROWS[::10]
+    some = rows[::10]
     for together, row in zip(model.run(some, {}), some, strict=True):
         assert together == pytest.approx(model.run([row], {})[0], abs=1e-5)
 
@@ -53,7 +63,7 @@ COMPUTES = {
 
 @each_model
 def test_a_batch_is_one_call_of_the_library(
-    load: Loading, name: str, monkeypatch: pytest.MonkeyPatch
+    load: Loading, name: str, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model: Any = load(name)
     calls: list[str] = []
@@ -62,16 +72,16 @@ def test_a_batch_is_one_call_of_the_library(
     library = getattr(instance, attribute)
 
     class Counted:
-        def __call__(self, rows: Any) -> Any:
+        def __call__(self, given: Any) -> Any:
             calls.append("call")
-            return library(rows)
+            return library(given)
 
         def __getattr__(self, method: str) -> Any:
             calls.append(method)
             return getattr(library, method)
 
     monkeypatch.setattr(instance, attribute, Counted())
-    assert len(model.run(ROWS, {})) == len(ROWS)
+    assert len(model.run(rows, {})) == len(rows)
     assert calls == [COMPUTES.get(name, "call")]
 
 

@@ -21,7 +21,6 @@ import pytest
 import torch
 from onnx import helper
 
-import examples.formats.keras_model  # noqa: F401  # which selects the backend of Keras
 from jobs.errors import ConfigurationError
 from tests.examples.conftest import CATALOG, Loading
 

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import PIL.Image
-import sklearn.datasets
-import sklearn.model_selection
 
 TEST_SHARE = 0.2
 
@@ -22,15 +21,17 @@ class Digits:
 @cache
 def divide() -> tuple[Digits, Digits]:
     """Returns the training and the test set; both have the same share of each digit."""
-    loaded = sklearn.datasets.load_digits()
+    from sklearn import datasets, model_selection  # seconds, which a process that only collects tests saves
+
+    loaded = datasets.load_digits()
     places = np.arange(len(loaded.target))
-    train, test = sklearn.model_selection.train_test_split(
+    train, test = model_selection.train_test_split(
         places, test_size=TEST_SHARE, random_state=0, stratify=loaded.target
     )
     return _chosen(loaded, train), _chosen(loaded, test)
 
 
-def _chosen(loaded: sklearn.utils.Bunch, places: np.ndarray) -> Digits:
+def _chosen(loaded: Any, places: np.ndarray) -> Digits:
     return Digits([image(loaded.images[at]) for at in places], [int(loaded.target[at]) for at in places])
 
 
