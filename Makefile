@@ -19,6 +19,9 @@ TORCH ?=
 TORCH_INDEX_URL ?=
 export TORCH_INDEX_URL
 
+# Thousands of processes start during the tests; without byte code each would compile all of our modules
+unexport PYTHONDONTWRITEBYTECODE
+
 # Most tests wait most of the time, so they run in parallel; TEST_PROCESSES=0 runs them in one process
 TEST_PROCESSES ?= 3
 # tests/conftest.py puts the files that take long first, and this order is kept
