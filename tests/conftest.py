@@ -1,5 +1,6 @@
 """What every test shares: one real Valkey, a database for each test, a check that nothing is left."""
 
+import gc
 import itertools
 import os
 import re
@@ -28,6 +29,19 @@ _databases = itertools.count()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="run the long forms of tests too")
+
+
+# No collection of garbage looks at the thousands of tests and at the libraries, which stay until the end
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 LONG_FOLDERS = {"cluster", "faults", "journey", "browser", "load"}
