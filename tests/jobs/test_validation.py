@@ -33,8 +33,8 @@ LABELS = "give a list of 1 to 100 texts of 1 to 1,000 characters each"
         ({"model": "m"}, "inputs is missing", None),
         (
             {"inputs": "x", "input": 1},
-            "input is unknown; there are inputs, model, parameters, priority, expires_in, result_ttl and "
-            "keep_inputs",
+            "input is unknown; there are inputs, model, parameters, priority, expires_in, result_ttl, "
+            "keep_inputs and stream",
             None,
         ),
         ([], "the body: give an object, not a list", None),

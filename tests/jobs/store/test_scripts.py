@@ -12,6 +12,7 @@ from jobs.access.key_store import KeyStore
 from jobs.ledger import keys, waits
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Progress
+from jobs.ledger.partials import Output
 from jobs.monitoring.history import History
 from jobs.monitoring.owner_metrics import OwnerTotals
 from jobs.monitoring.roster import Roster
@@ -102,6 +103,7 @@ async def live(queue: JobQueue) -> None:
         await queue.renew(MODEL, claimed)
         noted = [Progress(job.id, job.token, 0, 1, 0, [b'{"index":0,"output":1}']) for job in claimed]
         await queue.note(noted)
+        await queue.append(claimed[0], 0, Output(0, "x", 1))
         await queue.outcomes(claimed[0].id, 0)
         await queue.release(MODEL, [(claimed[0], 2**41)])
         await queue.finish(MODEL, [ending(job) for job in claimed[1:3]])
