@@ -53,6 +53,9 @@ LANES_FACTOR = 2
 shapes, with texts of one length, do not show how far apart the cores finish. They finish together in a larger
 batch."""
 
+GENERATION_FACTOR = 2
+"""Further factor for models that generate: the rows of the measured shapes also end at the same step."""
+
 MIN_BUSY_BUDGET = 512
 """Minimum budget on a machine too busy to measure: it suits small models on a few cores."""
 
@@ -198,7 +201,7 @@ class _Measurement:
             budget = max(budget, MIN_BUSY_BUDGET)
         budget = max(budget, self.pipeline.info.pass_tokens)
         if self.pipeline.info.lanes > 1:
-            budget *= LANES_FACTOR
+            budget *= LANES_FACTOR * (GENERATION_FACTOR if self.pipeline.new_tokens else 1)
         if not self.knows_lengths and (not settled or budget == shapes[-1].units):
             budget = NO_BUDGET  # it was still gaining at the last size
         return Calibration(Cost(budget, fixed, slope), settled)

@@ -172,14 +172,15 @@ def test_a_batch_is_not_full_with_less_than_a_pass(tokens: int, budget: int) -> 
     assert calibrate(pipeline, 64, 60, pipeline.clock).cost.budget == budget
 
 
-def test_batches_for_several_lanes_are_larger() -> None:
+@pytest.mark.parametrize(("new_tokens", "times"), [(0, 2), (200, 4)])
+def test_batches_for_several_lanes_are_larger(new_tokens: int, times: int) -> None:
     alone, dealt = Timed(lambda padded: 5 + padded / 10), Timed(lambda padded: 5 + padded / 10)
-    dealt.info = replace(dealt.info, packs=True, lanes=2)
+    dealt.info, dealt.new_tokens = replace(dealt.info, packs=True, lanes=2), new_tokens
     one, other = (
         calibrate(alone, 256, clock=lambda: alone.now),
         calibrate(dealt, 256, clock=lambda: dealt.now),
     )
-    assert other.cost.budget == 2 * one.cost.budget
+    assert other.cost.budget == times * one.cost.budget
     assert other.cost.token_ms == one.cost.token_ms
 
 
