@@ -1,10 +1,6 @@
-"""Formats counts, sizes and times for people."""
+"""Formats times for people; `jobs/wording.py` formats counts and sizes."""
 
 from datetime import UTC, datetime
-
-from jobs.wording import bytes_in_words, counted, noun
-
-__all__ = ["bytes_in_words", "counted", "duration", "noun", "time_of_day"]
 
 
 def duration(seconds: float) -> str:

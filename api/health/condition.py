@@ -16,12 +16,13 @@ from typing import Any
 from api.health.failing import is_failing, message
 from api.health.reasons import Condition, Level, Reason, worst_first
 from api.health.roster_cache import SERVING
-from api.wording import counted, time_of_day
+from api.wording import time_of_day
 from jobs.ledger.shard import Depth
 from jobs.monitoring.roster import Heartbeat
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
 from jobs.store import durability
+from jobs.wording import counted
 
 NEARLY_FULL = 0.9
 """Share of a limit from which on it is reported."""

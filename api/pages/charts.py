@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from api.pages.model_figures import of_work
 from api.pages.rendering import LONGEST, at_most
-from api.wording import counted, noun
 from jobs.monitoring.history import Moment, Series
+from jobs.wording import counted, noun
 
 SPAN = 900.0
 """Seconds that a chart shows."""

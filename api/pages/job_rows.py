@@ -14,10 +14,10 @@ from api.pages.job_results import Results
 from api.pages.output_rows import View, shortened, view_of
 from api.pages.visuals import Visual, visual
 from api.services import Services
-from api.wording import bytes_in_words
 from jobs import tasks
 from jobs.ledger.views import MAX_SHOWN, JobInputs
 from jobs.schema import Job
+from jobs.wording import bytes_in_words
 
 TOO_LARGE = "too large to show"
 

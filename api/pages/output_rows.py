@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from api.wording import counted
 from jobs.tasks import Output
+from jobs.wording import counted
 
 MAX_ROWS = 10
 """Maximum labels or entities of one output that a page shows."""

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from api.pages.charts import Trend, paths, rounded_up
 from api.pages.rendering import age
-from api.wording import bytes_in_words, counted
 from jobs.access.api_key import ApiKey
 from jobs.monitoring.usage import HOUR, NOTHING, Place, Used
 from jobs.owners import Limits
 from jobs.schema import from_ms
+from jobs.wording import bytes_in_words, counted
 
 DAYS = 7
 """Days of usage that are shown, today included."""

@@ -17,9 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from api.access.sessions import home, may, session_of
 from api.pages.transcripts import clock
-from api.wording import bytes_in_words, counted, duration, noun, time_of_day
+from api.wording import duration, time_of_day
 from jobs.monitoring.histograms import LATENCIES
 from jobs.process.redaction import redacted
+from jobs.wording import bytes_in_words, counted, noun
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 STATIC = TEMPLATES / "static"

@@ -7,8 +7,8 @@ from itertools import cycle
 from typing import Any, NamedTuple
 
 from api.pages.output_rows import MAX_TEXT, shortened
-from api.wording import counted
 from jobs.tasks import Output
+from jobs.wording import counted
 
 COLOURS = 6
 POINTS = 120

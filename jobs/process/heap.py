@@ -40,6 +40,6 @@ def _set_thresholds(separate: int, kept: int) -> None:
     """Blocks of `separate` bytes or more are allocated separately; up to `kept` freed bytes are kept."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        # before 2.35, glibc refuses more than 32 MiB
+        # some releases of glibc refuse more than 32 MiB
         mallopt(M_MMAP_THRESHOLD, separate) or mallopt(M_MMAP_THRESHOLD, 32 * 1024**2)
         mallopt(M_TRIM_THRESHOLD, kept)

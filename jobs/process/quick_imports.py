@@ -1,7 +1,6 @@
 """Imports libraries without rich, which they import only for displays that these processes never show.
 
-structlog draws tracebacks with it, httpx its command line. Without it an API process starts with an eighth
-less work, and each engine with a tenth less.
+structlog draws tracebacks with it, httpx its command line. API, worker and engines start faster without it.
 """
 
 import sys

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobs.models import ModelSpec
-from worker.engine import held_out, pipelines
+from worker.engine import held_out, pipelines, race
 from worker.engine.agreement import Examination, OutOfTime
 from worker.engine.dtypes import TIME_SHARE, Choice
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline
@@ -71,16 +71,16 @@ def choose(
     if torch.info.device != "cpu":
         return torch, chosen
     assert isinstance(torch, ComparablePipeline)  # Task.onnx is set for these only
-    race = Race(spec, torch)
+    comparison = Comparison(spec, torch)
     settled = True
     try:
         onnx = load(spec, source)
-        speed = race.speed(onnx)
+        speed = comparison.speed(onnx)
         verdict = f"{speed}"
         if speed.wins:
-            agreement = race.agreement(onnx)
+            agreement = comparison.agreement(onnx)
             verdict += f", agreement {agreement:.6f}"
-            if agreement >= race.threshold:
+            if agreement >= comparison.threshold:
                 return onnx, _chosen(chosen, "onnxruntime", verdict)
             verdict += ": refused"
     except OutOfTime:
@@ -98,7 +98,7 @@ def load(spec: ModelSpec, source: Path | None) -> ComparablePipeline:
     return pipeline
 
 
-class Race:
+class Comparison:
     """Compares other pipelines of a model with one that torch runs."""
 
     def __init__(self, spec: ModelSpec, torch: ComparablePipeline) -> None:
@@ -119,7 +119,7 @@ class Race:
     def speed(self, other: ComparablePipeline) -> Speed:
         """Races lone texts and batches, by the best of several times of each. Raises OutOfTime."""
         lone, batches = _some(self._lone, LONE_TEXTS), _some(self._batches, BATCHES)
-        return Speed(self._race(other, lone), self._race(other, batches))
+        return Speed(*(self._speed(other, some) for some in (lone, batches)))
 
     def agreement(self, other: ComparablePipeline) -> float:
         """Returns the lower agreement with torch: of answers in batches, or of answers one by one."""
@@ -129,29 +129,11 @@ class Race:
             for batches in (self._batches, self._lone)
         )
 
-    def _race(self, other: ComparablePipeline, batches: list[list[Any]]) -> float:
-        parameters = self.torch.compared_with
-        total = [0.0, 0.0]
-        for batch in batches:
-            racers = [(one, one.prepare(batch, parameters)) for one in (self.torch, other)]
-            best = [math.inf, math.inf]
-            for _ in range(RUNS):
-                if not self._in_time():
-                    raise OutOfTime
-                for number, (pipeline, prepared) in enumerate(racers):
-                    best[number] = min(best[number], seconds(pipeline, prepared))
-            total = [one + other for one, other in zip(total, best, strict=True)]
-        return total[0] / total[1]
+    def _speed(self, other: ComparablePipeline, batches: list[list[Any]]) -> float:
+        return race.speed(self.torch, other, batches, self.torch.compared_with, self._in_time, runs=RUNS)
 
     def _in_time(self) -> bool:
         return time.monotonic() < self._until
-
-
-def seconds(pipeline: LoadedPipeline, prepared: pipelines.Prepared) -> float:
-    """Returns how long a forward pass takes."""
-    began = time.perf_counter()
-    pipeline.compute(prepared)
-    return time.perf_counter() - began
 
 
 def _some(batches: list[list[Any]], count: int) -> list[list[Any]]:

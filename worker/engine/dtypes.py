@@ -1,18 +1,16 @@
 """`dtype = "auto"`: the fastest number type on this device whose answers agree with float32's."""
 
-import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
-from worker.engine import held_out, pipelines
+from worker.engine import held_out, pipelines, race
 from worker.engine.agreement import Answers, Examination, OutOfTime, Refused
 from worker.engine.calibration import calibrate
-from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, Prepared
+from worker.engine.pipelines import ComparablePipeline, LoadedPipeline
 from worker.engine.samples import samples
 
 CANDIDATES = {"cpu": ("bfloat16", "int8"), "cuda": ("bfloat16", "float16")}
@@ -132,18 +130,10 @@ class Judge:
     def speed(self, pipeline: LoadedPipeline) -> float:
         """Returns the speed relative to float32, by the best times on every eighth batch, run in turn."""
         _, parameters = samples(self.spec, self.reference)
-        total = [0.0, 0.0]
-        for batch in self.batches[4::8] or self.batches:
-            racers = [(one, one.prepare(batch, parameters)) for one in (self.reference, pipeline)]
-            best = [math.inf, math.inf]
-            for _ in range(RUNS):
-                if not self._in_time():
-                    raise OutOfTime
-                best = [min(once, _seconds(*racer)) for once, racer in zip(best, racers, strict=True)]
-                if best[1] > MAX_SLOWDOWN * best[0]:
-                    return best[0] / best[1]
-            total = [one + other for one, other in zip(total, best, strict=True)]
-        return total[0] / total[1]
+        some = self.batches[4::8] or self.batches
+        return race.speed(
+            self.reference, pipeline, some, parameters, self._in_time, runs=RUNS, hopeless=MAX_SLOWDOWN
+        )
 
     def _measured_budget(self) -> int:
         sample = samples(self.spec, self.reference)
@@ -159,12 +149,5 @@ class Judge:
     def _answers(self, pipeline: ComparablePipeline, batches: list[list[Any]]) -> Answers:
         return self._examination.answers(pipeline, batches, self._in_time)
 
-    @property
-    def _in_time(self) -> Callable[[], bool]:
-        return lambda: time.monotonic() < self._until
-
-
-def _seconds(pipeline: LoadedPipeline, prepared: Prepared) -> float:
-    began = time.perf_counter()
-    pipeline.compute(prepared)
-    return time.perf_counter() - began
+    def _in_time(self) -> bool:
+        return time.monotonic() < self._until

@@ -12,10 +12,11 @@ from api.health import footprint_cache
 from api.health.footprint_cache import FootprintCache, free_memory
 from api.health.observation import Observation
 from api.pages.memory_figure import memory_figure
-from api.wording import bytes_in_words, duration
+from api.wording import duration
 from jobs.monitoring import footprints
 from jobs.monitoring.footprints import Footprint
 from jobs.settings import Settings
+from jobs.wording import bytes_in_words
 from tests import valkey
 from tests.api.api_process import mounted
 from tests.api.markup import parsed

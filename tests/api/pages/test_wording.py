@@ -10,8 +10,8 @@ from api.pages.charts import amount
 from api.pages.output_rows import view_of
 from api.pages.rendering import at_most, rate
 from api.pages.visuals import visual
-from api.wording import counted, noun
 from jobs.monitoring.roster import Roster
+from jobs.wording import counted, noun
 from tests.api.markup import parsed
 from tests.ledger import first_shard, heartbeat
 

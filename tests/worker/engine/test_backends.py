@@ -8,7 +8,7 @@ import pytest
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from tests.worker.engine.pipelines import tiny
-from worker.engine import backends, held_out, loading, pipelines
+from worker.engine import backends, held_out, loading, pipelines, race
 from worker.engine.dtypes import Choice
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, PipelineInfo, Prepared
 from worker.engine.pipelines.text.onnx import extra
@@ -71,7 +71,7 @@ class Backends:
 def both(monkeypatch: pytest.MonkeyPatch) -> Backends:
     both = Backends()
     monkeypatch.setattr(pipelines, "load", both.load)
-    monkeypatch.setattr(backends, "seconds", both.seconds)
+    monkeypatch.setattr(race, "seconds", both.seconds)
     monkeypatch.setattr(Labelled, "wrong", ())
     return both
 
@@ -162,7 +162,7 @@ def test_a_second_start_keeps_the_choice(tmp_path: Path, monkeypatch: pytest.Mon
     folder, cache = tmp_path / "model", tmp_path / "cache"
     tiny.BUILDERS["text-classification"](folder)
     spec = ModelSpec(name="tiny", task="text-classification", source=str(folder), device="cpu", threads=1)
-    monkeypatch.setattr(backends, "seconds", lambda pipeline, _: 1.0 + (pipeline.info.backend == "torch"))
+    monkeypatch.setattr(race, "seconds", lambda pipeline, _: 1.0 + (pipeline.info.backend == "torch"))
     _, first = loading.load(spec, folder, cache)
     assert (first.backend, first.dtype) == ("onnxruntime", "float32")
     assert "onnxruntime by auto (onnxruntime 2.00 times torch for a lone text" in first.why

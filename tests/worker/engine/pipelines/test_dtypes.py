@@ -11,7 +11,7 @@ import pytest
 from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from tests.worker.engine.pipelines.conftest import ModelFolder
-from worker.engine import dtypes, held_out, pipelines
+from worker.engine import dtypes, held_out, pipelines, race
 from worker.engine.agreement import Examination, OutOfTime
 from worker.engine.findings import Findings
 from worker.engine.pipelines import ComparablePipeline, LoadedPipeline, PipelineInfo, Prepared
@@ -86,7 +86,7 @@ class Types:
 def types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Types:
     types = Types(tmp_path)
     monkeypatch.setattr(pipelines, "load", types.load)
-    monkeypatch.setattr(dtypes, "_seconds", types.time)
+    monkeypatch.setattr(race, "seconds", types.time)
     return types
 
 
