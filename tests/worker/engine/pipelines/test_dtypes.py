@@ -245,7 +245,6 @@ async def test_a_second_start_keeps_the_choice(
         source=str(folder),
         device="cpu",
         dtype="auto",
-        backend="torch",
         held_out=str(tmp_path / "texts.txt"),
     )
     engine = Engine(spec, folder)
@@ -254,6 +253,7 @@ async def test_a_second_start_keeps_the_choice(
     finally:
         await engine.kill()
     assert f"dtype {first.dtype} by auto (bfloat16" in first.why
+    assert "onnxruntime" not in first.why, "BATCHLINE_BACKEND is torch"
     assert "measured now" in first.why
     [file] = (tmp_path / "findings").iterdir()
     found = msgspec.json.decode(file.read_bytes(), type=Findings)

@@ -43,8 +43,6 @@ def value_table(processor: Any, image: PIL.Image.Image) -> ValueTable | None:
         return None
     if not processor.do_resize or set(dict(processor.size)) != {"height", "width"}:
         return None
-    if processor.do_center_crop or processor.do_pad:
-        return None
     try:
         table = ValueTable(processor)
         expected, found = dict(processor(images=image, return_tensors="pt")), table.tensors(image)

@@ -9,6 +9,7 @@ from jobs.errors import ConfigurationError, InvalidRequest
 from tests.worker.engine.pipelines.conftest import ModelFolder, load, plain_pipeline
 from tests.worker.engine.pipelines.tiny.audio import RATE, WINDOW, encoded, sound
 from worker.engine.pipelines import encoding
+from worker.engine.pipelines.parallel import Lanes
 
 TASK = "automatic-speech-recognition"
 LENGTHS = (0.4, 1.0, 1.7, 1.0, 0.4, 1.3)
@@ -100,6 +101,26 @@ def test_whisper_s_words_are_those_of_each_sound_alone(
     assert pipeline.steps > 0
     alone = parameters.get("return_timestamps") == "word" or "return_language" in parameters
     assert passes(pipeline, SOUNDS, parameters) == ([1] * len(SOUNDS) if alone else [len(SOUNDS)])
+
+
+@pytest.mark.parametrize(("times", "in_lanes"), [(True, True), ("word", False)])
+def test_passes_of_whisper_run_at_once_unless_they_change_the_model(
+    model_folder: ModelFolder, times: Any, in_lanes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model_folder("whisper")
+    pipeline: Any = load(folder, TASK)
+    assert isinstance(pipeline._lanes, Lanes)
+    pipeline._lanes = lanes = Lanes(2)
+    sizes, run = list[int](), lanes.run
+
+    def noted(work: Any, compute: Any) -> Any:
+        sizes.append(len(work))
+        return run(work, compute)
+
+    monkeypatch.setattr(lanes, "run", noted)
+    outputs = pipeline.run([encoded(one, subtype="FLOAT") for one in SOUNDS], {"return_timestamps": times})
+    assert outputs == plain(folder, SOUNDS, {"return_timestamps": times})
+    assert sizes == ([2] if in_lanes else [])
 
 
 @pytest.mark.parametrize("times", [True, "word", None])
