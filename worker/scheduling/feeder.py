@@ -78,6 +78,9 @@ class Feeder(FeederBase):
     async def _handle_answer(self) -> bool:
         if not (self._sent and self._sent[0].answered.done()):
             return False
+        if len(self._sent) == 1 and len(self._sent[0].batch) > 1 and not self._batch_needed.is_set():
+            self._batch_needed.set()  # Redis leases the next jobs while these are settled
+            await asyncio.sleep(0)
         sent = self._sent.popleft()
         await charging_on_error(sent.batch, self._handle_reply(sent))
         return True

@@ -1,7 +1,7 @@
 """How a BatchWorker claims: behind the doorbell, with room for what it finds, and not once it stops."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from tests.gate import Gate
 from tests.ledger import JobQueue
 from tests.waiting import until
 from tests.worker.conftest import MODEL, Serving
+from tests.worker.scheduling.test_feeder import expecting
 from tests.worker.test_batch_worker import ended, new_job, submit
 from worker.batch_worker import BatchWorker
 
@@ -53,6 +54,27 @@ async def test_a_claim_that_waited_fills_the_window_as_it_is_then(
         burst = [job.id for job in await _at_once(queue, 4)]
         sizes = [job.batch.size for job in await ended(queue, *burst) if job.batch]
         assert sizes == [4] * 4
+
+
+async def test_after_a_tiny_batch_the_next_jobs_are_claimed_before_it_is_settled(
+    queue: JobQueue, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So Redis leases them meanwhile: with tiny batches the worker and Redis would wait for each other."""
+    steps: list[str] = []
+    async with serving() as worker:
+        await expecting(queue, worker, 0.1)
+        for owner, method in ((worker.engine, "send"), (worker.rounds, "claim"), (worker._window, "settle")):
+            monkeypatch.setattr(owner, method, _recording(getattr(owner, method), steps))
+        await ended(queue, await submit(queue, ["one", "two"]))
+    assert "claim" in steps[steps.index("send") : steps.index("settle")]
+
+
+def _recording(method: Callable[..., Any], steps: list[str]) -> Callable[..., Any]:
+    def called(*args: Any, **others: Any) -> Any:
+        steps.append(method.__name__)
+        return method(*args, **others)
+
+    return called
 
 
 async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
