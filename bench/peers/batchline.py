@@ -1,6 +1,7 @@
 """Measures Batchline for the comparison: the same stack as `make bench`, in Batchline's own environment."""
 
 import json
+from collections.abc import Sequence
 
 import msgspec
 
@@ -25,7 +26,7 @@ def models(name: str) -> str:
 
 
 def measured(
-    name: str, texts: list[str], plan: Plan, offline: dict[int, list[float]]
+    name: str, texts: list[str], plan: Plan, offline: dict[int, list[float]], others: Sequence[int] = ()
 ) -> tuple[Measured, Measured]:
     """Measures the embeddings and the echo of one stack. Stores a BenchError as `problem`."""
     served, echoed = Measured(name, None), Measured(name, None)
@@ -36,6 +37,9 @@ def measured(
             sampled_plan = msgspec.structs.replace(plan, keep=list(offline))
             served.load = measure(running, "embed", texts, sampled_plan).load
             served.cosine = nearness(served.load.kept, offline)
+            for clients in others:
+                other_plan = msgspec.structs.replace(plan, clients=clients)
+                served.others[clients] = measure(running, "embed", texts, other_plan).load
             echoed.load = measure(running, "echo", texts[:64], plan).load
     except BenchError as error:
         for one in (served, echoed):

@@ -1,5 +1,6 @@
 """One measurement of one peer: starts its server, runs the load, compares the answers, ends the server."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +33,8 @@ class Measured(msgspec.Struct):
     needed: float = COSINE
     """The lowest acceptable cosine."""
     problem: str = ""
+    others: dict[int, Load] = {}
+    """Other numbers of clients -> their loads, on the same started server."""
 
     @property
     def rate(self) -> float:
@@ -52,14 +55,19 @@ def embeddings(
     plan: Plan,
     offline: dict[int, list[float]],
     log: Path,
+    others: Sequence[int] = (),
 ) -> Measured:
-    """Measures with `plan`; sets its path and bodies. Stores a BenchError as `problem`."""
+    """Measures with `plan`, whose path and bodies it sets, and then with `others`: numbers of clients.
+
+    Stores a BenchError as `problem`.
+    """
     full_plan = msgspec.structs.replace(
         plan, path=peer.path, bodies=peer.bodies(texts), contains=peer.contains, keep=list(offline)
     )
     measured = Measured(peer.name, setting)
     try:
-        measured.load = _loaded(peer, setting, python, str(model), full_plan, log)
+        measured.others = _loads(peer, setting, python, str(model), full_plan, log, others)
+        measured.load = measured.others.pop(plan.clients)
         measured.cosine = nearness(peer, measured.load.kept, offline)
     except BenchError as error:
         measured.problem = str(error)
@@ -73,7 +81,7 @@ def echoes(peer: Peer, setting: Setting, python: Path, texts: list[str], plan: P
         plan, path=peer.echo_path, bodies=peer.bodies(texts), contains=peer.echo_contains
     )
     try:
-        return Measured(peer.name, setting, _loaded(peer, setting, python, "", full_plan, log))
+        return Measured(peer.name, setting, _loads(peer, setting, python, "", full_plan, log)[plan.clients])
     except BenchError as error:
         return Measured(peer.name, setting, problem=str(error))
 
@@ -95,7 +103,23 @@ def nearness(peer: Peer, kept: dict[int, str], offline: dict[int, list[float]]) 
     return min(found)
 
 
-def _loaded(peer: Peer, setting: Setting, python: Path, model: str, plan: Plan, log: Path) -> Load:
+def in_turn(plan: Plan, others: Sequence[int]) -> dict[int, Load]:
+    """Runs the plan, then with other numbers of clients. Raises BenchError."""
+    return {
+        clients: load.run(msgspec.structs.replace(plan, clients=clients))
+        for clients in (plan.clients, *others)
+    }
+
+
+def _loads(
+    peer: Peer,
+    setting: Setting,
+    python: Path,
+    model: str,
+    plan: Plan,
+    log: Path,
+    others: Sequence[int] = (),
+) -> dict[int, Load]:
     port = free_port()
     environment = {
         "PEER_PORT": str(port),
@@ -125,7 +149,7 @@ def _loaded(peer: Peer, setting: Setting, python: Path, model: str, plan: Plan, 
 
         process = exits.enter_context(serving(command, environment, log))
         wait_for(process, answers, log, READY)
-        return load.run(full_plan)
+        return in_turn(full_plan, others)
 
 
 def _answers(plan: Plan) -> bool:

@@ -21,6 +21,8 @@ from bench.texts import make_texts
 T = TypeVar("T")
 
 CLIENTS = 64
+OTHER_CLIENTS = (1, 8, 256)
+"""Measured on the same servers, for a table of its own."""
 
 
 class Size(msgspec.Struct):
@@ -33,6 +35,8 @@ class Size(msgspec.Struct):
     warm_up: float
     compared: int = 16
     """Number of texts whose embeddings are compared."""
+    others: Sequence[int] = OTHER_CLIENTS
+    """Other numbers of clients that are measured."""
 
 
 FULL = Size(rounds=3, texts=192, seconds=4.0, warm_up=1.0)
@@ -57,7 +61,7 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
 
     def measure_batchline(name: str) -> None:
         _say(name)
-        answers, nothing = batchline.measured(name, texts, plan, best.sample)
+        answers, nothing = batchline.measured(name, texts, plan, best.sample, size.others)
         served.append(answers)
         if name == batchline.NAME:  # the echo has no dtype
             echoed.append(nothing)
@@ -76,7 +80,9 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
                 served.append(Measured(peer.name, setting, problem=str(error)))
                 return
             models[peer.name] = source
-            served.append(embeddings(peer, setting, pythons[peer], source, texts, plan, best.sample, log))
+            served.append(
+                embeddings(peer, setting, pythons[peer], source, texts, plan, best.sample, log, size.others)
+            )
 
         def measure_echo(peer: Peer) -> None:
             _say(f"{peer.name} echo")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.peers import batchline
+from bench.peers.by_clients import ByClients, by_clients
 from bench.peers.measuring import Measured
 from bench.peers.peer import Peer, Setting
 from bench.peers.rounds import Round, fastest
@@ -45,6 +46,7 @@ class Summary(msgspec.Struct):
     echoed: list[Line]
     missing: dict[str, str]
     """Peer that was not measured -> reason."""
+    by_clients: ByClients = {}
 
 
 def summarize(rounds: Sequence[Round], peers: Sequence[Peer], missing: dict[str, str]) -> Summary:
@@ -71,6 +73,7 @@ def summarize(rounds: Sequence[Round], peers: Sequence[Peer], missing: dict[str,
             ]
         ),
         missing=missing,
+        by_clients=by_clients(rounds),
     )
 
 

@@ -1,5 +1,6 @@
 """Formats the comparison as text for a terminal of 110 columns."""
 
+from bench.peers import by_clients
 from bench.peers.rounds import CLIENTS
 from bench.peers.summary import Line, Summary
 from bench.summary import Spread
@@ -13,6 +14,7 @@ def draw(summary: Summary, machine: dict[str, str], versions: dict[str, dict[str
             f"medians of {rounds} rounds (least..most), ratios within a round" if rounds > 1 else "one round",
             "",
             *_served(summary),
+            *by_clients.draw(summary.by_clients),
             *_tried(summary),
             *_echoed(summary),
             *_versions(versions),
