@@ -4,7 +4,7 @@ import sys
 
 import msgspec
 
-from bench import ceiling, load, stack
+from bench import ceiling, load, lone, stack
 from bench.allowed import UNSORTED
 from bench.ceiling import Ceiling
 from bench.plan import Load, Plan
@@ -41,6 +41,8 @@ QUICK = Size(rounds=1, texts=128, seconds=1.5, echo_seconds=1.5, warm_up=0.5)
 
 class Round(msgspec.Struct):
     ceiling: Ceiling
+    lone: float
+    """Texts per second of lone passes with ONNX Runtime."""
     served: dict[int, Served]
     """Number of clients -> measurement."""
     echo: dict[int, Served]
@@ -57,6 +59,7 @@ def one_round(size: Size) -> Round:
     quickly = msgspec.structs.replace(plan, seconds=size.echo_seconds)
     _say("the ceiling")
     best = ceiling.run(texts, sample, UNSORTED)
+    alone = lone.rate(texts, best.sample)
     _say("a stack")
     with stack.running() as running:
         served = {}
@@ -67,6 +70,7 @@ def one_round(size: Size) -> Round:
             compare(served[clients].load.kept, best.sample)
         _say("the ceiling again")
         best = ceiling.again(texts, best)
+        alone = (alone + lone.rate(texts, best.sample)) / 2
         port = free_port()
         with processes.running("bench.plain", str(port)):
             stack.wait_until_listening(port, "/docs")
@@ -82,7 +86,7 @@ def one_round(size: Size) -> Round:
             echo_lists = measure(running, "echo", lists, full_plan)
             plain_lists = _plain(port, lists, full_plan)
     _say("done\n")
-    return Round(best, served, echo, plain, echo_lists, plain_lists)
+    return Round(best, alone, served, echo, plain, echo_lists, plain_lists)
 
 
 def _plain(port: int, inputs: list[str] | list[list[str]], plan: Plan) -> Load:

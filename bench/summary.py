@@ -12,6 +12,9 @@ from bench.plan import Load
 from bench.rounds import CLIENTS, ECHO_CLIENTS, LIST, Round
 from bench.serving import Served
 
+TIMES_ALONE, ADDED_ALONE = 1.25, 2.0
+"""A lone client's aim: the mean time of the best backend's pass, times this, plus milliseconds."""
+
 
 class Spread(msgspec.Struct):
     """Median, minimum and maximum of one figure over the rounds."""
@@ -35,6 +38,8 @@ class Summary(msgspec.Struct):
     """Batch size -> texts per second of the offline runs."""
     unsorted: dict[int, Spread]
     """The same without sorting."""
+    lone: Row
+    """Milliseconds of one text alone: offline by backend, and served to one client."""
     served: list[Row]
     overhead: list[Row]
 
@@ -48,6 +53,7 @@ def summarize(rounds: list[Round]) -> Summary:
         ceiling=over(lambda each: each.ceiling.rate),
         sizes={size: spread(each.ceiling.rates[size] for each in rounds) for size in SIZES},
         unsorted={size: spread(each.ceiling.unsorted[size] for each in rounds) for size in UNSORTED},
+        lone=_row("1", [_lone(each) for each in rounds]),
         served=[_row(str(clients), [served(each, clients) for each in rounds]) for clients in CLIENTS],
         overhead=[
             *(_row(str(clients), [_echo(each, clients) for each in rounds]) for clients in ECHO_CLIENTS),
@@ -67,6 +73,18 @@ def served(each: Round, clients: int) -> dict[str, float]:
     same, best = allowed(clients, each.ceiling), best_up_to(clients, each.ceiling)
     figures = _figures(one) | {"ratio": one.rate / each.ceiling.rate}
     return figures | _offline("allowed", one, same) | _offline("best", one, best)
+
+
+def _lone(each: Round) -> dict[str, float]:
+    torch, onnx, served = 1000 / each.ceiling.unsorted[1], 1000 / each.lone, 1000 / each.served[1].rate
+    best = min(torch, onnx)
+    return {
+        "torch": torch,
+        "onnxruntime": onnx,
+        "served": served,
+        "ratio": served / best,
+        "allowed": TIMES_ALONE * best + ADDED_ALONE,
+    }
 
 
 def _offline(name: str, one: Served, offline: Allowed) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Formats the figures as text for a terminal of 110 columns."""
 
-from bench.summary import Row, Spread, Summary
+from bench.summary import ADDED_ALONE, TIMES_ALONE, Row, Spread, Summary
 
 PROCESSES = ("api", "valkey", "worker", "engine", "load")
 
@@ -44,8 +44,22 @@ def _served(summary: Summary) -> list[str]:
             for row in summary.served
         ),
         "",
+        *_lone(summary.lone),
         *_allowed(summary.served),
         *_costs(summary.served),
+    ]
+
+
+def _lone(row: Row) -> list[str]:
+    """Formats the time of one text at a time: offline with each backend, and served to one client."""
+    times = {name: row.figures[name] for name in ("torch", "onnxruntime", "served", "allowed")}
+    return [
+        "ONE AT A TIME: mean ms of a text offline, and of a request of 1 client;"
+        f" aim: {TIMES_ALONE:g} x the better one + {ADDED_ALONE:g} ms",
+        f"{'torch':>18}{'ONNX Runtime':>18}{'served':>18}{'aim':>18}{'served / better one':>24}",
+        "".join(f"{milliseconds(figure):>18}" for figure in times.values())
+        + f"{percent(row.figures['ratio']):>24}",
+        "",
     ]
 
 
@@ -96,6 +110,12 @@ def rate(figure: Spread) -> str:
     if figure.least == figure.most:
         return f"{figure.median:.0f}"
     return f"{figure.median:.0f} ({figure.least:.0f}..{figure.most:.0f})"
+
+
+def milliseconds(figure: Spread) -> str:
+    if figure.least == figure.most:
+        return f"{figure.median:.1f}"
+    return f"{figure.median:.1f} ({figure.least:.1f}..{figure.most:.1f})"
 
 
 def percent(figure: Spread) -> str:

@@ -4,7 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from bench.peers import answers, onnx
+from bench import onnx
+from bench.peers import answers
 from bench.peers.peer import SIZES, Command, Peer, Setting
 
 NO_BETTER = ("--no-bettertransformer",)

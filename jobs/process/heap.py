@@ -14,9 +14,10 @@ KEPT_BLOCK, KEPT = 256 * 1024**2, 512 * 1024**2
 
 
 YOUNG, MIDDLE, OLD = 10_000, 20, 20
-"""New objects before a collection of the youngest, and such collections before one of the older ones. Python's
-700 new objects are a few requests: with so many in progress, collections found nothing and took 4 % of the
-API's time."""
+"""New objects before a collection of the youngest, and such collections before one of the older ones.
+
+Python's 700 new objects are a few requests in progress: collections found nothing, and took 4 % of the API's
+time."""
 
 
 def settle() -> None:

@@ -1,4 +1,4 @@
-"""`python -m bench.peers.onnx`: exports the benchmark's model as ONNX, once, into bench/out/models."""
+"""`python -m bench.onnx`: exports the benchmark's model as ONNX, once, into bench/out/models."""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ import msgspec
 
 from bench.child import answer_parent, in_child
 
-OUT = Path(__file__).parents[1] / "out" / "models"
+OUT = Path(__file__).parent / "out" / "models"
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
 OPSET = 18
 
@@ -25,7 +25,7 @@ def exported(model: Path) -> Path:
     if not target.exists():
         OUT.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_suffix(".unfinished")
-        in_child("bench.peers.onnx", msgspec.json.encode(Question(str(model), str(unfinished))), bool, 300)
+        in_child("bench.onnx", msgspec.json.encode(Question(str(model), str(unfinished))), bool, 300)
         unfinished.rename(target)
     return target
 
