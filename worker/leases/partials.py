@@ -1,9 +1,10 @@
 """PartialsWriter: writes the texts of running jobs to Redis as they grow, for jobs that want that.
 
-It writes the new texts of all jobs together, at most every WRITE_EVERY seconds. The answers themselves are
-written when the job ends, so partial ones may be missing: a job gets no more of them, rather than some with a
-gap, if its lease is lost, if too many wait for Redis, if they exceed the limit of a job's results, or if
-another program deleted or wrote them.
+It writes the new texts of all jobs together, at most every WRITE_EVERY seconds; BEGIN_EVERY if one of them
+begins, because somebody waits for the first word. The answers themselves are written when the job ends, so
+partial ones may be missing: a job gets no more of them, rather than some with a gap, if its lease is lost, if
+too many wait for Redis, if they exceed the limit of a job's results, or if another program deleted or wrote
+them.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ from worker.leases.leased_job import LeasedJob
 
 WRITE_EVERY = 0.03
 """Seconds between writes, for all jobs together."""
+
+BEGIN_EVERY = 0.005
+"""Seconds between writes if the text of an input begins."""
 
 RETRY_AFTER = 1.0
 """Seconds until the next write after a failed one."""
@@ -113,8 +117,8 @@ class PartialsWriter:
         self._jobs: dict[str, _Partials] = {}
         """By job id; only jobs that want partial answers and have some."""
         self._changed: dict[str, _Partials] = {}
-        self._next = 0.0
-        """Time of the event loop at which the next write may begin."""
+        self._next = self._next_beginning = 0.0
+        """Time of the event loop at which the next write may begin, and that of a text's beginning."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -122,8 +126,9 @@ class PartialsWriter:
     def partial(self, job: LeasedJob, index: int, text: str, tokens: int) -> None:
         """Schedules new text of an input for writing."""
         if (partials := self._of(job)) is not None:
+            begins = index not in partials.begun
             partials.add(index, text, tokens)
-            self._schedule(partials)
+            self._schedule(partials, begins=begins)
 
     def restarted(self, job: LeasedJob, index: int) -> None:
         """Reports that the text of an input begins; if it has begun before, clients are told to drop it."""
@@ -157,8 +162,13 @@ class PartialsWriter:
             known = self._jobs[job.id] = _Partials(job)
         return None if known.closed else known
 
-    def _schedule(self, partials: _Partials) -> None:
+    def _schedule(self, partials: _Partials, *, begins: bool = False) -> None:
         self._changed[partials.job.id] = partials
+        if begins:
+            self._next = self._next_beginning
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
         self._wake()
 
     def _wake(self) -> None:
@@ -171,11 +181,11 @@ class PartialsWriter:
 
     async def _write_changed(self) -> None:
         clock = asyncio.get_running_loop()
-        self._next = clock.time() + WRITE_EVERY
+        self._next, self._next_beginning = clock.time() + WRITE_EVERY, clock.time() + BEGIN_EVERY
         try:
             await self._write()
         except (QueueUnavailable, ResponseError):  # the record will contain the whole answers
-            self._next = clock.time() + RETRY_AFTER
+            self._next = self._next_beginning = clock.time() + RETRY_AFTER
         finally:
             self._writing = None
         self._wake()

@@ -68,6 +68,22 @@ async def test_texts_are_complete_before_their_job_ends_and_others_cost_no_comma
     assert await redis.exists(await queue.key(keys.PARTIALS, plain)) == 0
 
 
+async def test_the_beginning_of_a_text_is_written_soon(
+    queue: JobQueue, rolling: Rolling, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when something was just written: somebody waits for the first word."""
+    monkeypatch.setattr("worker.leases.partials.WRITE_EVERY", 3600.0)
+    async with rolling():
+        for _ in range(2):
+            job_id = await submit(queue, gate.text, stream=True)
+
+            async def begun(job_id: str = job_id) -> bool:
+                return bool(await queue.following.partials(job_id, 0))
+
+            await until(begun)
+        gate.open()
+
+
 async def test_an_engine_that_dies_restarts_the_texts_of_its_rows(
     queue: JobQueue, rolling: Rolling, gate: Gate
 ) -> None:
