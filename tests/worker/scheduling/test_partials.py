@@ -80,7 +80,7 @@ async def test_the_beginning_of_a_text_is_written_soon(
             async def begun(job_id: str = job_id) -> bool:
                 return bool(await queue.following.partials(job_id, 0))
 
-            await until(begun)
+            await until(begun, 20)  # before the end of the text, which the time limit of a batch brings
         gate.open()
 
 
