@@ -86,6 +86,8 @@ class ModelSpec(BaseModel):
     """
     batch_timeout: Annotated[float, Field(gt=0)] = 60.0
     """Seconds after which a micro-batch is hung and its engine is killed; more if expected to be long."""
+    prefix_cache: bool = True
+    """Whether text generation computes once what prompts begin with, if several begin with the same."""
     load_timeout: Annotated[float, Field(gt=0)] = 600.0
     """Most seconds that loading and warming up may take."""
     memory_limit: Annotated[int, Field(ge=1)] | None = None

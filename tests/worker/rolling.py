@@ -28,6 +28,10 @@ class Numbers:
         return len(self.words)
 
     @property
+    def joining_tokens(self) -> int | None:
+        return 1 if self.words[0] == "known" else None
+
+    @property
     def gate(self) -> Path | None:
         return Path(self.words[1]) if self.words[0] == "until" else None
 
@@ -37,7 +41,8 @@ class Rolling:
     """`slots` rows at a time, with at most `memory` tokens in total up to their limits.
 
     An input is some words, followed by the name of a file or not: `until FILE` ends when the file exists;
-    `die`, `hang` and `raise` do so in a step, and with `row` or `join` behind them at that time.
+    `die`, `hang` and `raise` do so in a step, and with `row` or `join` behind them at that time. Of a prompt
+    that begins with `known`, one token is computed when it joins.
     """
 
     source: Path | None = None

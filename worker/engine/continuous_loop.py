@@ -34,7 +34,7 @@ from worker.engine.conveyor import (
     receive,
     run_or_exit,
 )
-from worker.engine.pipelines.continuous import ContinuousPipeline, Progress
+from worker.engine.pipelines.continuous import ContinuousPipeline, Progress, Row
 from worker.engine.protocol import (
     MAX_FRAME,
     Joined,
@@ -50,7 +50,9 @@ ALIVE_SECONDS = 0.2
 """After this time without a report about a row that has joined, a step reports that the engine is alive."""
 
 MAX_JOINING = 2_048
-"""Most tokens of prompts that join between two steps, as all rows wait for them; a longer one joins alone."""
+"""Most tokens of prompts that join between two steps, as all rows wait for them; a longer one joins alone.
+
+A pipeline that computes long prompts in pieces counts a piece."""
 
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -151,9 +153,6 @@ class ContinuousLoop:
         joining: list[EngineRow] = []
         room, tokens = self._pipeline.slots - len(self._running), 0
         while self._waiting and len(joining) < room and not self._short_of_memory:
-            tokens += getattr(self._waiting[0].row, "prompt_tokens", None) or 0
-            if joining and tokens > MAX_JOINING:
-                break
             if not self._pipeline.fits(self._waiting[0].row):
                 if not (self._running or joining):
                     row = self._waiting.popleft()
@@ -161,6 +160,9 @@ class ContinuousLoop:
                         [row], InvalidRequest("the model has too little memory for this input")
                     )
                     continue
+                break
+            tokens += _joining_tokens(self._waiting[0].row)
+            if joining and tokens > MAX_JOINING:
                 break
             joining.append(self._waiting.popleft())
         if joining:
@@ -242,3 +244,8 @@ class ContinuousLoop:
                 self._writer.failed([row], progress.error)
             else:
                 self._writer.done(row)
+
+
+def _joining_tokens(row: Row) -> int:
+    """Returns how many tokens are computed when a row joins, as far as it is known."""
+    return getattr(row, "joining_tokens", None) or getattr(row, "prompt_tokens", None) or 0

@@ -147,6 +147,20 @@ async def test_a_step_comes_between_long_prompts(rows: Rows, gate: Gate) -> None
     assert [(await rows.output(row))["companions"] for row in long] == [1, 1, 1]
 
 
+async def test_long_prompts_that_are_known_join_together(rows: Rows, gate: Gate) -> None:
+    first = rows.send(gate.text, 1_000)
+    await rows.until_joined(first)
+    long = [rows.send("known " * 1_500, 1) for _ in range(3)]
+    rows.engine.withdraw_row(rows.send("another"))  # it is answered after the others were looked at
+
+    async def withdrawn() -> bool:
+        return len(rows.order) == 1
+
+    await until(withdrawn)
+    gate.open()
+    assert [(await rows.output(row))["companions"] for row in long] == [3, 3, 3]
+
+
 async def test_a_row_that_never_fits_fails(rows: Rows) -> None:
     [answer] = await rows.answers(rows.send("huge", 2_000))
     assert answer == Raised("the model has too little memory for this input")

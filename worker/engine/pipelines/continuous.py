@@ -12,8 +12,9 @@ from typing import Any, Protocol
 Row = Any
 """One input that is being generated; known only to the pipeline.
 
-If it has an attribute `prompt_tokens`, this is reported as the number of tokens of the input, and decides how
-many rows join at a time."""
+If it has an attribute `prompt_tokens`, this is reported as the number of tokens of the input. How many rows
+join at a time is decided by `joining_tokens`, the tokens that are computed when it joins, or else by
+`prompt_tokens`; it is read after `fits`."""
 
 
 @dataclass(slots=True)
@@ -52,7 +53,10 @@ class ContinuousPipeline(Protocol):
         ...
 
     def join(self, rows: Sequence[Row]) -> None:
-        """Computes the prompts of rows that fit; they take part in the next step."""
+        """Computes the prompts of rows that fit; they take part in the next step.
+
+        A long prompt may be computed in pieces by the next calls of `step`.
+        """
         ...
 
     def step(self) -> list[Progress]:

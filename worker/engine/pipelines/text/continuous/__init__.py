@@ -2,7 +2,10 @@
 
 pipeline        the task's class: rows, joining, steps, answers
 support         whether a model can be run so: what its configuration says, and a trial
-decoder         the model with the rows that it continues: prompts, steps
+decoder         the model with the rows that it continues: joins, steps
+prompts         the passes over prompts: together, on top of what is known, in pieces
+prefixes        keys and values of what prompts begin with, for those that share it
+forward         the arguments of a pass
 slot_cache      keys and values of the rows, and what each row may see of them
 room            how many positions of keys and values may be in memory
 choice          the next token of each row, by transformers' own logits processors

@@ -1,20 +1,18 @@
 """A model with the rows that it continues: computes their prompts, and one token of each at a step."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from transformers.cache_utils import Cache, DynamicCache
 
+from worker.engine.pipelines.text.continuous.forward import Forward
+from worker.engine.pipelines.text.continuous.prefixes import BLOCK, Prefixes
+from worker.engine.pipelines.text.continuous.prompts import Prompt, Prompts
 from worker.engine.pipelines.text.continuous.slot_cache import Masks, SlotCache
-from worker.engine.pipelines.text.padding import pad_left
 
-MAX_PROMPT_TOKENS = 2_048
-"""Most tokens, padding included, of prompts that share a pass; a longer prompt has one of its own."""
-MAX_PADDING = 0.25
-"""Largest share of padding in such a pass."""
+PREFIXES = 0.25
+"""Share of the positions in memory for what prompts begin with."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +26,39 @@ class Style:
     compute more than attention from it."""
     pads: bool = True
     """Whether prompts of different lengths may share a pass."""
+    parts: bool = False
+    """Whether a part of a prompt may be computed on top of the positions before it."""
 
 
 class SlotDecoder:
     """Rows 0 to n - 1, each with its own length. All calls run under `torch.inference_mode`."""
 
-    def __init__(self, model: Any, style: Style, max_positions: int | None = None) -> None:
-        """`max_positions`: the most positions of all rows in memory, except if one row alone has more."""
-        self._model = model
+    def __init__(
+        self,
+        model: Any,
+        style: Style,
+        max_positions: int | None = None,
+        block: int = BLOCK,
+        shares: bool = True,
+    ) -> None:
+        """`max_positions`: the most positions in memory, except if one row alone has more.
+
+        `block`: see Prefixes. `shares`: whether to keep what prompts begin with.
+        """
         self._style = style
-        self._max_positions = max_positions
         self._lengths: list[int] = []
         """Positions of each row whose keys and values are known."""
         self._ends: list[int] = []
         """The most positions that each row will have."""
         self._cache = SlotCache()
-        self._masks = Masks(style.windows, model.dtype, model.device)
-        accepted = inspect.signature(model.forward).parameters
-        self._positions = "position_ids" in accepted
-        self._options: dict[str, Any] = {"use_cache": True}
-        if "logits_to_keep" in accepted:
-            self._options["logits_to_keep"] = 1
+        self._forward = Forward(model)
+        self._masks = Masks(style.windows, self._forward.dtype, self._forward.device)
+        kept = None if shares else 0
+        if max_positions is not None and shares and style.parts:
+            kept = int(PREFIXES * max_positions)
+        self._max_positions = None if max_positions is None else max_positions - (kept or 0)
+        """Of the rows."""
+        self.prompts = Prompts(self._forward, style.pads, Prefixes(kept, block) if style.parts else None)
 
     @property
     def position_bytes(self) -> int:
@@ -62,22 +72,25 @@ class SlotDecoder:
             return True
         return rows * max(*self._ends, *ends) <= self._max_positions
 
-    def join(self, prompts: Sequence[Sequence[int]], ends: Sequence[int]) -> torch.Tensor:
+    def join(self, prompts: Sequence[Prompt]) -> torch.Tensor:
         """Adds rows and returns the logits of their first new tokens, [prompts, vocabulary].
 
-        `ends`: the most positions that each row will have. If it raises, no row was added.
+        What is left of the prompts is computed. If it raises, no row was added.
         """
         first = len(self._lengths)
-        lengths, ends = [*self._lengths, *map(len, prompts)], [*self._ends, *ends]
+        lengths = [*self._lengths, *(len(one.tokens) for one in prompts)]
+        ends = [*self._ends, *(one.end for one in prompts)]
         self._reserve(lengths, ends)
         found: dict[int, torch.Tensor] = {}
-        for group in self._groups(prompts):
-            cache, logits = self._prefill([prompts[at] for at in group])
-            self._cache.fill(cache, [first + at for at in group], [len(prompts[at]) for at in group])
-            found.update(zip(group, logits, strict=True))
+        for each in self.prompts.compute(prompts):
+            slots = [first + at for at in each.prompts]
+            self._cache.fill(each.cache, slots, [lengths[slot] for slot in slots])
+            found.update(zip(each.prompts, each.logits, strict=True))
         for row in range(first, len(lengths)):
             self._masks.fill(row, lengths[row])
         self._lengths, self._ends = lengths, ends
+        for one in prompts:
+            one.parts = ()  # they are in the slots now
         return torch.stack([found[at] for at in range(len(prompts))])
 
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
@@ -87,21 +100,14 @@ class SlotDecoder:
         """
         count, length = len(tokens), max(self._lengths) + 1
         self._reserve(self._lengths, self._ends)
-        device = self._model.device
+        device = self._forward.device
         rows, positions = torch.arange(count, device=device), torch.tensor(self._lengths, device=device)
         self._cache.place.set(rows, positions, length)
         self._masks.step(rows, positions)
-        inputs: dict[str, Any] = {"input_ids": torch.tensor(tokens, device=device)[:, None]}
-        if self._positions:
-            inputs["position_ids"] = positions[:, None]
-        output = self._model(
-            **inputs,
-            attention_mask=self._mask(count, length),
-            past_key_values=self._cache,
-            **self._options,
-        )
+        ids = torch.tensor(tokens, device=device)[:, None]
+        logits = self._forward(ids, self._mask(count, length), positions[:, None], self._cache)
         self._lengths = [one + 1 for one in self._lengths]
-        return _last(output.logits)
+        return logits
 
     def leave(self, row: int) -> None:
         """Drops a row; the last one takes its place."""
@@ -119,29 +125,6 @@ class SlotDecoder:
         [mask] = masks.values()
         return mask if self._style.mask == "additive" else (mask[:, 0, 0] == 0).long()
 
-    def _groups(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Returns the indices of prompts that share a pass; they are of similar length."""
-        groups: list[list[int]] = []
-        total = longest = 0
-        for at in sorted(range(len(prompts)), key=lambda one: -len(prompts[one])):
-            padded = longest * (len(groups[-1]) + 1) if groups else 0
-            total += len(prompts[at])
-            alone = not groups or padded > MAX_PROMPT_TOKENS or padded - total > MAX_PADDING * padded
-            if alone or (not self._style.pads and len(prompts[at]) < longest):
-                groups.append([])
-                total = longest = len(prompts[at])
-            groups[-1].append(at)
-        return groups
-
-    def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Cache, torch.Tensor]:
-        """Computes prompts, padded on the left, and returns their keys and values, and the last logits."""
-        ids, mask = (one.to(self._model.device) for one in pad_left(prompts))
-        cache = DynamicCache()  # without windows, so that each layer keeps all positions
-        inputs = {"input_ids": ids, "attention_mask": mask, "past_key_values": cache}
-        if self._positions:
-            inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
-        return cache, _last(self._model(**inputs, **self._options).logits)
-
     def _reserve(self, lengths: Sequence[int], ends: Sequence[int]) -> None:
         """Makes room for one more position of each row: twice as much as before, if that fits.
 
@@ -158,8 +141,3 @@ class SlotDecoder:
         kept = len(self._lengths)
         self._masks.resize(wanted_slots, wanted_length, kept)
         self._cache.resize(wanted_slots, wanted_length, kept)
-
-
-def _last(logits: torch.Tensor) -> torch.Tensor:
-    """Returns the logits of each row's last position, as numbers of 32 bits."""
-    return logits[:, -1].float()

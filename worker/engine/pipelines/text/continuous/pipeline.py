@@ -20,6 +20,7 @@ from worker.engine.pipelines.text.continuous.support import STEPS, Unsupported, 
 from worker.engine.pipelines.text.continuous.text_stream import TextStream
 from worker.engine.pipelines.text.endings import ends_of
 from worker.engine.pipelines.text.generation import TextGeneration, of_transformers
+from worker.engine.shortage import is_shortage
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,15 @@ class ContinuousTextGeneration(TextGeneration):
     def __init__(self, spec: ModelSpec, checkpoint: Checkpoint) -> None:
         super().__init__(spec, checkpoint)
         self.slots = 0
+        self._shares = spec.prefix_cache
         self._rows: list[GenerationRow] = []
         """The rows that have joined, by slot."""
         self._reserved: list[GenerationRow] = []
         """Rows that fit and have not joined yet."""
+        self._long: list[GenerationRow] = []
+        """Rows whose prompts are computed in pieces, a step of the others after each; they have no slot."""
+        self._short_of_memory = False
+        """Whether these wait until a row has left."""
         self._first: dict[GenerationRow, Progress] = {}
         """The first tokens of rows that joined since the last step."""
         self._stepped = True
@@ -70,36 +76,81 @@ class ContinuousTextGeneration(TextGeneration):
 
     def fits(self, row: GenerationRow) -> bool:
         """See ContinuousPipeline. Room for the row is reserved until the next `join` or `step`."""
+        row.joining_tokens = self._decoder.prompts.next(row.computed)
         if row in self._reserved:
             return True
-        waiting = [*self._reserved, row]
+        waiting = [*self._long, *self._reserved, row]
         if len(self._rows) + len(waiting) > self.slots or not self._decoder.fits(
             [one.end for one in waiting]
         ):
             return False
-        self._reserved = waiting
+        self._reserved.append(row)
         return True
 
     def join(self, rows: Sequence[GenerationRow]) -> None:
         """See ContinuousPipeline. If it raises, no row has joined."""
         self._reserved = []
+        long = [row for row in rows if self._decoder.prompts.is_long(row.computed)]
+        self._join([row for row in rows if row not in long])
+        self._long += long
+
+    def _join(self, rows: Sequence[GenerationRow]) -> None:
+        """Computes what is left of the rows' prompts, and chooses their first tokens."""
         if not rows:
             return
         with torch.inference_mode():
-            logits = self._decoder.join([row.prompt for row in rows], [row.end for row in rows])
+            logits = self._decoder.join([row.computed for row in rows])
             for row in rows:
                 row.slot = len(self._rows)
                 self._rows.append(row)
             chosen = choose(logits, [row.choice for row in rows])
             self._first |= zip(rows, self._advance(rows, chosen), strict=True)
 
+    def _compute_long(self) -> list[Progress]:
+        """Computes a piece of the first long prompt, or what is left of some. Returns the rows that failed.
+
+        Rows that have their slots get a step after each piece.
+        """
+        if not self._long or self._short_of_memory or (self._rows and not self._stepped):
+            return []
+        ready: list[GenerationRow] = []
+        room = self._decoder.prompts.piece
+        for row in self._long:
+            room -= self._decoder.prompts.rest(row.computed)
+            if room < 0:
+                break
+            ready.append(row)
+        return self._computed(ready or self._long[:1], bool(ready))
+
+    def _computed(self, rows: Sequence[GenerationRow], ready: bool) -> list[Progress]:
+        """Lets rows join if they are `ready`, or computes a piece of one. Returns those that failed."""
+        try:
+            if ready:
+                self._join(rows)
+                self._long = [row for row in self._long if row not in rows]
+            else:
+                with torch.inference_mode():
+                    self._decoder.prompts.advance(rows[0].computed)
+        except Exception as error:
+            if any(row.slot >= 0 for row in rows):
+                raise
+            if len(rows) > 1:
+                return [one for row in rows for one in self._computed([row], ready)]
+            if self._rows and is_shortage(error):
+                self._short_of_memory = True
+                return []
+            self._long.remove(rows[0])
+            return [Progress(rows[0], error=error)]
+        return []
+
     def step(self) -> list[Progress]:
         """See ContinuousPipeline.
 
         The first tokens of rows that have just joined are returned at once. The step after them computes,
-        even if other rows join before it.
+        even if other rows join before it. Of long prompts a piece is computed before each step.
         """
         self._reserved = []
+        failed = self._compute_long()
         progress: list[Progress] = []
         rows = list(self._rows)
         delayed = [row for row in rows if row not in self._first]
@@ -114,11 +165,13 @@ class ContinuousTextGeneration(TextGeneration):
                     one.text = first.text + one.text
                     self._first.pop(one.row, None)
         firsts, self._first = self._first, {}
-        return [*firsts.values(), *progress]
+        return [*failed, *firsts.values(), *progress]
 
     def leave(self, row: GenerationRow) -> None:
         """See ContinuousPipeline."""
+        self._short_of_memory = False
         self._reserved = [one for one in self._reserved if one is not row]
+        self._long = [one for one in self._long if one is not row]
         self._first.pop(row, None)
         if row.slot < 0:
             return
@@ -224,7 +277,7 @@ class ContinuousTextGeneration(TextGeneration):
             raise
         except Exception as error:  # of a setting, or of a model that expects other arguments
             raise Unsupported(f"a trial failed: {error}") from error
-        return SlotDecoder(self.model, style, room.positions(self.device, size))
+        return SlotDecoder(self.model, style, room.positions(self.device, size), shares=self._shares)
 
     def _alone(self, prompt: Sequence[int]) -> tuple[list[int], list[torch.Tensor]]:
         """Returns the tokens that `generate` appends to a prompt, and their logits."""

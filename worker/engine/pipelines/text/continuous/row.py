@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.engine.pipelines.text.continuous.choice import Choice
+from worker.engine.pipelines.text.continuous.prompts import Prompt
 from worker.engine.pipelines.text.continuous.text_stream import TextStream
 
 
@@ -20,8 +21,16 @@ class GenerationRow:
     parameters: dict[str, Any]
     choice: Choice
     stream: TextStream
+    computed: Prompt = field(init=False)
+    """The prompt, as far as it is computed before the row has a slot."""
+    joining_tokens: int = field(init=False)
+    """See `worker/engine/pipelines/continuous.py`."""
     slot: int = field(default=-1)
     """Its index among the rows that have joined; -1: it has not joined, or has left."""
+
+    def __post_init__(self) -> None:
+        self.computed = Prompt(self.prompt, self.end)
+        self.joining_tokens = len(self.prompt)
 
     @property
     def tokens(self) -> list[int]:

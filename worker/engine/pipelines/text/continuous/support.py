@@ -4,9 +4,14 @@ The trial joins prompts of different lengths at different steps and compares the
 `generate` for that prompt alone. What it cannot show, because it depends on longer texts, is excluded by the
 configuration: caches other than keys and values of each position, windows other than transformers' own
 sliding window, positions that depend on the longest row of a batch.
+
+A second trial computes the ends of prompts on top of positions that are known. A model whose answers change
+computes each prompt as a whole.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +19,9 @@ from transformers.cache_utils import get_layer_types_and_kwargs
 from transformers.generation.configuration_utils import GenerationMode
 
 from worker.engine.pipelines.text.continuous.decoder import SlotDecoder, Style
+from worker.engine.pipelines.text.continuous.prompts import Prompt
+
+logger = logging.getLogger(__name__)
 
 STEPS = 4
 """New tokens of each prompt in the trial."""
@@ -71,7 +79,7 @@ def find_style(
         decoder = SlotDecoder(model, style)
         try:
             if _trial(decoder, prompts, expected, agree):
-                return style, decoder.position_bytes
+                return _with_parts(model, style, prompts, expected, agree), decoder.position_bytes
             reason = "in a trial, rows of different lengths changed each other's answers"
         except Exception as error:  # a model that expects other shapes may raise anything
             reason = f"a trial with rows of different lengths failed: {error}"
@@ -141,8 +149,7 @@ def _trial(
 
     def join(*new: int) -> bool:
         rows.extend(new)
-        ends = [len(prompts[one]) + STEPS for one in new]
-        return same(decoder.join([prompts[one] for one in new], ends), new)
+        return same(decoder.join([Prompt(prompts[one], len(prompts[one]) + STEPS) for one in new]), new)
 
     def step() -> bool:
         return same(decoder.step([expected[one][0][seen[one] - 1] for one in rows]), rows)
@@ -159,3 +166,55 @@ def _trial(
         3,
         4,
     ]
+
+
+def _with_parts(
+    model: Any,
+    style: Style,
+    prompts: Sequence[Sequence[int]],
+    expected: Sequence[tuple[list[int], list[torch.Tensor]]],
+    agree: Agree,
+) -> Style:
+    """Returns the style with `parts`, if the model passes the trial of these."""
+    parts = replace(style, parts=True)
+    at = max(range(len(prompts)), key=lambda one: len(prompts[one]))
+    size = max(1, len(prompts[at]) // 3)
+    try:
+        if _trial_of_parts(SlotDecoder(model, parts, block=size), prompts[at], *expected[at], agree):
+            return parts
+        logger.info("prompts are computed as a whole, because in a trial parts of them changed their answers")
+    except Exception as error:
+        logger.info("prompts are computed as a whole, because a trial of parts of them failed: %s", error)
+    return style
+
+
+def _trial_of_parts(
+    decoder: SlotDecoder,
+    prompt: Sequence[int],
+    tokens: Sequence[int],
+    logits: Sequence[torch.Tensor],
+    agree: Agree,
+) -> bool:
+    """Whether prompts on top of positions that others computed have the logits of `generate`.
+
+    `tokens` continue the prompt, so it may have any number of them.
+    """
+
+    def same(found: torch.Tensor, *numbers: int) -> bool:
+        """The numbers of the expected logits."""
+        pairs = zip(found, numbers, strict=True)
+        return all(agree(logits[number].float().cpu(), one.cpu()) for one, number in pairs)
+
+    def join(*more: int) -> bool:
+        """Joins the prompt with so many of its tokens."""
+        whole = [[*prompt, *tokens[:count]] for count in more]
+        return same(decoder.join([Prompt(one, len(one) + STEPS) for one in whole]), *more)
+
+    prefixes = decoder.prompts.prefixes
+    return (
+        join(0, 1)  # the second on top of what it shares with the first
+        and prefixes is not None
+        and prefixes.positions > 0
+        and join(0, 2)  # together on top of different numbers of positions
+        and same(decoder.step([tokens[count] for count in (0, 1, 0, 2)]), 1, 2, 1, 3)
+    )
