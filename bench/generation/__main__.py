@@ -1,7 +1,8 @@
 """`python -m bench.generation` (`make bench-generation`): text generation, offline and served.
 
 Prints a table and writes all figures to bench/out/generation.json. Every contender has one thread. The first
-run makes the model and the environment of `transformers serve` in bench/out.
+run makes the model and the environment of `transformers serve` in bench/out. With `--shared-prefix` it
+measures instead what prompts gain that begin with the same words: `beginnings.py`.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import msgspec
 from bench import machine
 from bench.command import exit_status
 from bench.errors import BenchError
-from bench.generation import serve, table
+from bench.generation import beginnings, serve, table
 from bench.generation.rounds import Round, one_round
 from bench.generation.summary import summarize
 from bench.generation.workload import FULL, QUICK, Size, make_workload
@@ -24,8 +25,10 @@ OUT = Path(__file__).parents[1] / "out"
 
 
 def main() -> int:
-    size, with_serve = _arguments()
+    size, with_serve, shared = _arguments()
     os.environ["OMP_NUM_THREADS"] = "1"  # all processes inherit it
+    if shared:
+        return exit_status(lambda: beginnings.measure(size, shared, OUT))
     return exit_status(lambda: _measure(size, with_serve))
 
 
@@ -57,16 +60,25 @@ def _prepare() -> tuple[Path | None, dict[str, str]]:
     return interpreter, {}
 
 
-def _arguments() -> tuple[Size, bool]:
+def _arguments() -> tuple[Size, bool, int]:
     parser = argparse.ArgumentParser(prog="python -m bench.generation", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round with half of the prompts")
     parser.add_argument("--rounds", type=int, help="number of rounds (default: 3)")
     parser.add_argument("--no-serve", action="store_true", help="do not measure `transformers serve`")
+    parser.add_argument(
+        "--shared-prefix",
+        type=int,
+        nargs="?",
+        const=beginnings.WORDS,
+        default=0,
+        metavar="WORDS",
+        help=f"measure prompts with a common beginning instead, of {beginnings.WORDS} tokens if not given",
+    )
     given = parser.parse_args()
     size = QUICK if given.quick else FULL
     if given.rounds:
         size = msgspec.structs.replace(size, rounds=given.rounds)
-    return size, not given.no_serve
+    return size, not given.no_serve, given.shared_prefix
 
 
 if __name__ == "__main__":

@@ -60,9 +60,9 @@ def paged_name(attention: str) -> str:
     return f"transformers' continuous batching, {attention}"
 
 
-def run(workload: Workload) -> Offline:
-    """Measures in a separate process. Raises BenchError."""
-    question = Question(str(models.folder()), workload, strategies(len(workload.prompts)))
+def run(workload: Workload, only: list[str] | None = None) -> Offline:
+    """Measures all strategies, or `only` these, in a separate process. Raises BenchError."""
+    question = Question(str(models.folder()), workload, only or strategies(len(workload.prompts)))
     return in_child("bench.generation.offline", msgspec.json.encode(question), Offline, 900)
 
 

@@ -16,11 +16,12 @@ from bench.plan import Plan
 from bench.stack import PATH, Stack
 
 NAME = "Batchline"
-MODEL = "llama"
+MODEL, SHARING = "llama", "llama-sharing"
 MODELS = """\
 [models.{name}]
 task = "text-generation"
 source = "{folder}"
+prefix_cache = {cache}
 """
 
 SHARES = {"Poisson, half of capacity": 0.5, "Poisson, 0.9 of capacity": 0.9}
@@ -49,8 +50,12 @@ class Server(msgspec.Struct):
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
-    with stack.running(MODELS.format(name=MODEL, folder=models.folder())) as found:
+def running(*, sharing: bool = False) -> Iterator[Stack]:
+    """The stack with MODEL, which shares no beginnings: the loads repeat their prompts, and plain
+    transformers computes each. `sharing`: also with SHARING, which does."""
+    entries = [(MODEL, "false"), (SHARING, "true")][: 1 + sharing]
+    text = "".join(MODELS.format(name=name, folder=models.folder(), cache=cache) for name, cache in entries)
+    with stack.running(text) as found:
         yield found
 
 

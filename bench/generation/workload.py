@@ -4,7 +4,7 @@ import random
 
 import msgspec
 
-from bench.texts import make_texts
+from bench.texts import make_texts, vocabulary
 
 LONGEST = 64
 """Most words of a prompt; a word is a token of the model."""
@@ -50,6 +50,16 @@ def make_workload(size: Size) -> Workload:
     random.Random(7).shuffle(limits)
     prompts = [" ".join(text.split()[:LONGEST]) for text in make_texts(size.prompts, seed=7)]
     return Workload(prompts, limits)
+
+
+def with_beginning(size: Size, words: int, count: int, seed: int) -> Workload:
+    """Returns different prompts that begin with the same words, with the limits of `make_workload`."""
+    beginning = " ".join(random.Random(1).choices(vocabulary(), k=words))
+    limits = make_workload(size).limits
+    texts = [" ".join(text.split()[:LONGEST]) for text in make_texts(count, seed=seed)]
+    return Workload(
+        [f"{beginning} {text}" for text in texts], [limits[at % len(limits)] for at in range(count)]
+    )
 
 
 def batches(order: list[int], size: int) -> list[list[int]]:
