@@ -11,6 +11,7 @@ from bench.generation.workload import (
     batches,
     make_workload,
     sorted_by_limit,
+    with_beginning,
 )
 
 
@@ -23,6 +24,15 @@ def test_each_prompt_has_a_limit_of_its_own(size: Size) -> None:
     assert work.tokens == sum(work.limits)
     assert all(1 <= len(prompt.split()) <= LONGEST for prompt in work.prompts)
     assert make_workload(size) == work
+
+
+def test_different_prompts_begin_with_the_same_words() -> None:
+    work = with_beginning(QUICK, 40, 2 * QUICK.prompts, seed=7)
+    words = [prompt.split() for prompt in work.prompts]
+    assert len({tuple(one[:40]) for one in words}) == 1
+    assert len({tuple(one[40:]) for one in words}) == len(work.limits) == 2 * QUICK.prompts
+    assert all(1 <= len(one) - 40 <= LONGEST for one in words)
+    assert set(work.limits) == set(make_workload(QUICK).limits)
 
 
 def test_too_few_limits_are_refused() -> None:
