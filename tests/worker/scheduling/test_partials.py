@@ -132,13 +132,15 @@ async def test_a_worker_that_takes_jobs_over_restarts_their_texts(queue: JobQueu
 
     The text of an input that is done remains.
     """
+    # equal lines would count as lines that arrived when their answer was lost, and need no restart
+    before = [Output(index, "one two ", 2) for index in (0, 1)]
     for _ in range(3):
         await submit(queue, ["x", "y"], parameters={"tokens": 5}, stream=True)
     jobs, _ = await queue.claim("sentiment", 6)
     lost, released, uncharged = jobs
     await queue.start([lost, released])
     for job in jobs:
-        await queue.append(job, 0, *[Output(index, "1 2 ", 2) for index in (0, 1)])
+        await queue.append(job, 0, *before)
     done = b'{"index":0,"output":"of a worker that was lost"}'
     await queue.note([Progress(lost.id, lost.token, 0, 1, 0, [done])])
     await queue.lapse(lost.id)
@@ -149,10 +151,13 @@ async def test_a_worker_that_takes_jobs_over_restarts_their_texts(queue: JobQueu
     for job in jobs:
         found = await entries(queue, job.id)
         restarts = [Restarted(1)] if job is lost else [Restarted(0), Restarted(1)]
-        assert found[:2] == [Output(0, "1 2 ", 2), Output(1, "1 2 ", 2)]
+        assert found[:2] == before
         assert found[2 : 2 + len(restarts)] == restarts
         assert all(isinstance(one, Output) for one in found[2 + len(restarts) :])
-        assert [text(found, index) for index in (0, 1)] == ["1 2 " if job is lost else counted(5), counted(5)]
+        assert [text(found, index) for index in (0, 1)] == [
+            "one two " if job is lost else counted(5),
+            counted(5),
+        ]
 
 
 async def test_texts_beyond_a_limit_stop_and_the_answer_comes(
