@@ -21,7 +21,7 @@ from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.links import Links
 from api.waiting.waiting import Waiting
-from jobs.errors import JobTooLarge, LimitExceeded, QueueFull, UnknownModel
+from jobs.errors import InvalidRequest, JobTooLarge, LimitExceeded, QueueFull, UnknownModel
 from jobs.ledger import limiting
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring import traces
@@ -108,3 +108,11 @@ class Intake:
         else:
             self._metrics.submitted.labels(job.model).inc()
         return found, replayed
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The `Idempotency-Key` header: 1 to 255 printable characters. Raises InvalidRequest."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= 255 and key.isprintable()):
+        raise InvalidRequest("Idempotency-Key: give 1 to 255 printable characters")
+    return key

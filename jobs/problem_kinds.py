@@ -27,6 +27,7 @@ TITLES = {
     "job-cancelled": "The job was cancelled",
     "job-expired": "The job was not started in time",
     "job-failed": "The job failed",
+    "not-done-in-time": "The job has not ended yet",
     "queue-full": "The queue is full",
     "too-many-requests": "A limit of your key is reached",
     "server-busy": "The server is busy",

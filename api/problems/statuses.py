@@ -17,6 +17,7 @@ STATUSES = {
     "job-cancelled": 409,
     "job-expired": 410,
     "job-failed": 500,
+    "not-done-in-time": 504,
     "queue-full": 503,
     "too-many-requests": 429,
     "server-busy": 503,

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from api.access.permissions import allows
 from api.dialect import Accepted, Call, ParsedRequest
 from api.edge.express import Direct
+from api.intake import idempotency_key
 from api.services import Asking, Shared, services
 from api.v1 import known_results, query, replies, submission
 from api.v1.event_descriptions import EVENTS
@@ -50,7 +51,7 @@ async def _parse(request: Request) -> ParsedRequest[Wait]:
     shared = services(request)
     content = submission.content_of(request, shared.settings.cors_origins)
     wait = requested_wait(request, submission.query_of(content))
-    key = submission.idempotency_key(request)
+    key = idempotency_key(request)
     job = await submission.read_job(request, content, shared.catalog, shared.settings)
     return ParsedRequest(job, wait, wait.seconds, key)
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.edge import compression
+from api.edge.json_reply import JsonReply, encoded
 from api.problems.problem import Refusal
 from api.waiting.job_json import around, parts
 from api.waiting.large_results import HeldResults, LargeResults
@@ -24,37 +25,6 @@ _encode = msgspec.json.Encoder().encode
 
 POLL_AGAIN = "1"
 """Retry-After in seconds, for clients that poll instead of waiting."""
-
-
-class JsonReply(Response):
-    """A JSON response that encodes its headers once. Starlette's own response processes them three times."""
-
-    def __init__(
-        self, body: bytes, status: int, headers: Mapping[str, str], length: int | None = None
-    ) -> None:
-        self.body = body
-        self.status_code = status
-        self.background = None
-        self.raw_headers = [
-            (b"cache-control", b"no-store"),
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % (len(body) if length is None else length)),
-            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
-        ]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if len(self.body) >= compression.MIN_SIZE:
-            await self._compress(scope)
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-    async def _compress(self, scope: Scope) -> None:
-        self.raw_headers.append(compression.VARY)
-        if (gzip := compression.compression(scope)) is not None:
-            with gzip:
-                self.body = await gzip.whole(self.body)
-            length = (b"content-length", b"%d" % len(self.body))
-            self.raw_headers = [*_encoded(self.raw_headers), length]
 
 
 class LargeReply(JsonReply):
@@ -74,7 +44,7 @@ class LargeReply(JsonReply):
         if gzip is None:
             await self._send(self._parts, request, send)
         else:
-            self.raw_headers = _encoded(self.raw_headers)
+            self.raw_headers = encoded(self.raw_headers)
             with gzip:
                 await self._send(gzip.stream(self._parts), request, send)
 
@@ -86,11 +56,6 @@ class LargeReply(JsonReply):
                 raise ClientDisconnect
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-def _encoded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of the compressed response, without the length, which has changed."""
-    return [*(header for header in headers if header[0] != b"content-length"), compression.ENCODED]
 
 
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

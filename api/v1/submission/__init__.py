@@ -13,7 +13,6 @@ from starlette.requests import Request
 from api.v1.submission import acceptance, form_body, json_body, raw_body
 from api.v1.submission.content import Content, content_of
 from jobs.catalog import ModelCatalog
-from jobs.errors import InvalidRequest
 from jobs.schema import NewJob, check_lifetime
 from jobs.settings import Settings
 
@@ -39,12 +38,4 @@ async def read_job(request: Request, content: Content, catalog: ModelCatalog, se
     return new
 
 
-def idempotency_key(request: Request) -> str | None:
-    """The `Idempotency-Key` header: 1 to 255 printable characters. Raises InvalidRequest."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (1 <= len(key) <= 255 and key.isprintable()):
-        raise InvalidRequest("Idempotency-Key: give 1 to 255 printable characters")
-    return key
-
-
-__all__ = ["QUERY", "Content", "accept", "content_of", "idempotency_key", "query_of", "read_job"]
+__all__ = ["QUERY", "Content", "accept", "content_of", "query_of", "read_job"]

@@ -1,8 +1,7 @@
 """Makes a job of a decoded request, whatever kind of body it had."""
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -14,21 +13,10 @@ from jobs.models import ModelSpec
 from jobs.schema import JobRequest, NewJob, validate_request
 from jobs.validation import explained
 
-THREAD_BYTES = 256 * 1024
-"""Bytes from which on a thread decodes a body. Decoding a smaller one takes less time than using a thread."""
 MAX_REQUEST_BYTES = "BATCHLINE_MAX_REQUEST_BYTES"
 
 FIELDS = tuple(name for name in JobRequest.__struct_fields__ if name != "inputs")
 """What a request says about a job, other than its inputs."""
-
-R = TypeVar("R")
-_one_at_a_time = asyncio.Semaphore(1)
-
-
-async def in_thread(work: Callable[..., R], *given: Any) -> R:
-    """Runs it in a thread. Decoding holds the GIL: several at once would block the event loop."""
-    async with _one_at_a_time:
-        return await asyncio.to_thread(work, *given)
 
 
 def accept(request: JobRequest, catalog: ModelCatalog) -> NewJob:

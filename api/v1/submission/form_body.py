@@ -4,6 +4,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 
 from api.edge import bodies
+from api.edge.decoding import THREAD_BYTES, in_thread
 from api.v1.submission import acceptance, form_inputs
 from api.v1.submission.multipart import FormReader, Part
 from jobs.catalog import ModelCatalog
@@ -18,9 +19,9 @@ async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> N
     limit = settings.max_request_bytes
     size = await bodies.receive(request, limit, form.write, acceptance.MAX_REQUEST_BYTES)
     form.end()
-    if size < acceptance.THREAD_BYTES:
+    if size < THREAD_BYTES:
         return job(form.parts, catalog)
-    return await acceptance.in_thread(job, form.parts, catalog)
+    return await in_thread(job, form.parts, catalog)
 
 
 def job(parts: list[Part], catalog: ModelCatalog) -> NewJob:

@@ -7,9 +7,10 @@ import msgspec
 from starlette.requests import Request
 
 from api.edge import bodies
+from api.edge.decoding import in_thread, is_heavy
 from api.edge.json_shape import MAX_DEPTH
 from api.v1.submission import acceptance, large_json
-from api.v1.submission.acceptance import MAX_REQUEST_BYTES, THREAD_BYTES
+from api.v1.submission.acceptance import MAX_REQUEST_BYTES
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.media.values import media_bytes
@@ -17,31 +18,20 @@ from jobs.schema import JobRequest, NewJob
 from jobs.settings import Settings
 from jobs.validation import explained
 
-LIGHT_BYTES = 16 * 1024
-"""Bytes up to which a body is decoded at once, whatever its structure."""
-MAX_LIGHT_STRUCTURE = 4_000
-"""Brackets and commas from which on a body between these two sizes is decoded like a large one."""
-
 _decoder = msgspec.json.Decoder(JobRequest)
 
 
 async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> NewJob:
     """Reads the request's job. Raises as `submission.read_job`."""
     body = await bodies.read(request, settings.max_request_bytes, MAX_REQUEST_BYTES)
-    if not _heavy(body):
+    if not is_heavy(body):
         return parse(body, catalog)
-    new = await acceptance.in_thread(parse_large, body, catalog)
+    new = await in_thread(parse_large, body, catalog)
     if isinstance(new.inputs, msgspec.Raw):
         bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * len(memoryview(new.inputs)))
     elif new.has_media:  # the base64 is gone; each medium is copied once more when it is sent
         bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * media_bytes(new.inputs))
     return new
-
-
-def _heavy(body: bytearray) -> bool:
-    if len(body) <= LIGHT_BYTES:
-        return False
-    return len(body) >= THREAD_BYTES or sum(map(body.count, (b"[", b"{", b","))) > MAX_LIGHT_STRUCTURE
 
 
 def parse(body: bytes | bytearray, catalog: ModelCatalog) -> NewJob:

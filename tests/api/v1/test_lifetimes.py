@@ -5,8 +5,7 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from api.v1.submission.acceptance import THREAD_BYTES
-from api.v1.submission.json_body import LIGHT_BYTES
+from api.edge.decoding import LIGHT_BYTES, THREAD_BYTES
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.settings import Settings

@@ -1,0 +1,73 @@
+"""The outcome of a job: its outputs, or the problem with which a synchronous call is refused."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from api.problems.problem import Refusal
+from jobs.problem_kinds import TYPE
+from jobs.schema import Job, JobState, ResultError
+
+
+class _Result(msgspec.Struct, frozen=True):
+    output: msgspec.Raw | UnsetType = UNSET
+    error: ResultError | UnsetType = UNSET
+
+
+_results = msgspec.json.Decoder(list[_Result])
+
+
+def outputs(job: Job, results: msgspec.Raw | None) -> list[msgspec.Raw]:
+    """The JSON of each output of an ended job. Raises Refusal if the job or one of its inputs has none.
+
+    The refusal is `invalid-request` if the model refused the input, else `job-failed`. It has the kind of the
+    failure as `failure` and, if there are several inputs, the input's number as `input`.
+    """
+    if job.status is JobState.CANCELLED:
+        raise Refusal("job-cancelled", f"job {job.id} was cancelled")
+    if job.status is JobState.EXPIRED:
+        raise Refusal("job-expired", f"job {job.id} was not started in time")
+    if results is None:
+        error = job.first_error
+        raise _failed(error, None) if error else Refusal("job-failed", f"job {job.id} failed before it ran")
+    found: list[msgspec.Raw] = []
+    for index, result in enumerate(_results.decode(results)):
+        if result.error is not UNSET:
+            raise _failed(result.error, index if job.counts.total > 1 else None)
+        assert result.output is not UNSET
+        found.append(result.output)
+    return found
+
+
+def not_done(job: Job, headers: Mapping[str, str]) -> Refusal:
+    """The refusal of a call whose job has not ended within its wait."""
+    return Refusal(
+        "not-done-in-time",
+        f"job {job.id} has not ended yet and continues; read it with GET {job.urls['self']}",
+        headers=headers,
+        job_id=job.id,
+    )
+
+
+def of_job(refusal: Refusal, job: Job, headers: Mapping[str, str]) -> Refusal:
+    """The refusal with the job's id."""
+    problem = refusal.problem
+    refusal.problem = replace(
+        problem,
+        extensions={**problem.extensions, "job_id": job.id},
+        headers={**problem.headers, **headers},
+    )
+    return refusal
+
+
+def _failed(error: ResultError, index: int | None) -> Refusal:
+    kind = error.type.removeprefix(TYPE)
+    place = "" if index is None else f"input {index}: "
+    return Refusal(
+        "invalid-request" if kind == "invalid-request" else "job-failed",
+        f"{place}{error.detail}",
+        failure=kind,
+        input=index,
+    )

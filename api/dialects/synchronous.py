@@ -1,0 +1,142 @@
+"""A synchronous call: its request becomes a job, waits for the job's end, and is answered with the outputs.
+
+Each dialect gives two functions: from a request's body to a job, and from the job's outputs to an answer.
+Everything else is the same for all dialects: limits of the body, the headers below, the wait, and errors,
+which are raised and presented by the dialect (`Dialect.refuse`).
+
+x-batchline-priority    in a request: the priority of the job
+idempotency-key         in a request: a repeated request gets the first one's job
+x-batchline-job         in an answer or an error: the job's id
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar, get_args
+from weakref import finalize
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.access.caller import caller_of
+from api.dialect import Accepted, Call, ParsedRequest
+from api.dialects import outcomes
+from api.dialects.json_bodies import is_json
+from api.edge import bodies
+from api.edge.cross_origin import refuse_cross_site
+from api.edge.decoding import THREAD_BYTES, in_thread, is_heavy
+from api.intake import idempotency_key
+from api.problems.problem import Refusal
+from api.services import Services, services
+from api.waiting.large_results import MEMORY_SECONDS
+from jobs.priorities import Priority
+from jobs.schema import Job, NewJob
+
+C = TypeVar("C")
+
+JOB_HEADER = "x-batchline-job"
+PRIORITY_HEADER = "x-batchline-priority"
+
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+
+MAX_REQUEST_BYTES = "BATCHLINE_MAX_REQUEST_BYTES"
+
+
+@dataclass(frozen=True)
+class Synchronous(Generic[C]):
+    """A synchronous call of a dialect."""
+
+    read: Callable[[Request, bytearray, Services], tuple[NewJob, C]]
+    """Makes a job of a request and its body, and the data that `answer` needs, without inputs. Raises
+    InvalidRequest or Refusal. It may run in a thread."""
+    answer: Callable[[Job, list[msgspec.Raw], C], Response]
+    """Makes the response of a succeeded job and its outputs, one JSON value for each input, in their order.
+    Raises Refusal. It may run in a thread."""
+    only_json: bool = True
+    """Whether a body of another content type is refused. If not, `read` decides."""
+
+    async def run(self, request: Request) -> Response:
+        """The response to a request. Raises the errors of the intake, and Refusal with the job's id."""
+        return await services(request).intake.run(request, self._call)
+
+    @cached_property
+    def _call(self) -> Call[tuple[bool, C]]:
+        return Call(self._parse, self._present)
+
+    async def _parse(self, request: Request) -> ParsedRequest[tuple[bool, C]]:
+        shared = services(request)
+        wait, key = shared.settings.max_wait, idempotency_key(request)
+        job, context = await read_job(request, self.read, only_json=self.only_json)
+        return ParsedRequest(job, (key is not None, context), wait, key)
+
+    async def _present(self, request: Request, accepted: Accepted, given: tuple[bool, C]) -> Response:
+        repeatable, context = given
+        job = accepted.job
+        if not job.status.terminal:
+            if not repeatable and await request.is_disconnected():  # nobody knows the job's id
+                await services(request).ledger.cancel(job.id, sees=caller_of(request.scope).sees)
+            raise outcomes.not_done(job, headers_of(accepted))
+        try:
+            response = await self._answered(job, context, services(request))
+        except Refusal as refusal:
+            raise outcomes.of_job(refusal, job, headers_of(accepted)) from None
+        for name, value in headers_of(accepted).items():
+            response.raw_headers.append((name.encode(), value.encode()))
+        return response
+
+    async def _answered(self, job: Job, context: C, shared: Services) -> Response:
+        if job.results is not UNSET:
+            return self.answer(job, outcomes.outputs(job, job.results), context)
+        held = await shared.large.of(job)
+        share = await shared.budget.acquire(2 * held.size, MEMORY_SECONDS)  # a copy, and the answer
+        try:
+            data = msgspec.Raw(held.part(0, held.size))
+            response = await in_thread(self._whole, job, data, context)
+        except BaseException:
+            share.release()
+            raise
+        finalize(response, share.release)
+        return response
+
+    def _whole(self, job: Job, results: msgspec.Raw, context: C) -> Response:
+        return self.answer(job, outcomes.outputs(job, results), context)
+
+
+async def read_job(
+    request: Request,
+    read: Callable[[Request, bytearray, Services], tuple[NewJob, C]],
+    *,
+    only_json: bool = True,
+) -> tuple[NewJob, C]:
+    """Reads the request's body and makes a job of it, with the priority of its header.
+
+    Raises what `read` raises; Refusal for a wrong content type or priority, and if the body is too large.
+    """
+    shared = services(request)
+    if not is_json(request):
+        refuse_cross_site(request, shared.settings.cors_origins)
+        if only_json and request.headers.get("content-type") is not None:
+            raise Refusal("unsupported-media-type", "send the body as JSON (content-type: application/json)")
+    priority = priority_of(request)
+    body = await bodies.read(request, shared.settings.max_request_bytes, MAX_REQUEST_BYTES)
+    heavy = is_heavy(body) if is_json(request) else len(body) >= THREAD_BYTES
+    job, context = await in_thread(read, request, body, shared) if heavy else read(request, body, shared)
+    return (job if priority is None else replace(job, priority=priority)), context
+
+
+def priority_of(request: Request) -> Priority | None:
+    """The priority in the request's header; None without one. Raises Refusal for any other word."""
+    given: Any = request.headers.get(PRIORITY_HEADER)
+    if given is not None and given not in PRIORITIES:
+        names = f"{', '.join(PRIORITIES[:-1])} or {PRIORITIES[-1]}"
+        raise Refusal("invalid-request", f"{PRIORITY_HEADER}: give {names}, not {given[:60]!r}")
+    return given  # type: ignore[no-any-return]
+
+
+def headers_of(accepted: Accepted) -> dict[str, str]:
+    """The headers of an answer that has to do with a job."""
+    headers = {JOB_HEADER: accepted.job.id}
+    return headers | {"idempotency-replayed": "true"} if accepted.replayed else headers
