@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 DEV_EXTRAS := serve examples dev load
+# The official clients of other interfaces, which tests/clients calls, in an environment of their own
+CLIENTS := .venv-clients
+CLIENTS_STAMP := $(CLIENTS)/.installed
 
 # Uses the first of these that is new enough and can make virtual environments; PYTHON=... selects another
 PYTHONS := python3.13 python3.12 python3.11 python3
@@ -47,7 +50,7 @@ SECONDS ?= 30
 P99 ?= 0.5
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run top ci test test-shards test-faults soak nonces attacks bench bench-generation bench-media bench-peers load ramp screenshots check format clean
+.PHONY: help install install-dev clients run top ci test test-shards test-faults soak nonces attacks bench bench-generation bench-media bench-peers load ramp screenshots check format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,6 +58,8 @@ help: ## list these targets
 install: $(STAMP) ## only set up .venv for running, as `make run` does; use TORCH=cpu without a GPU
 
 install-dev: $(DEV_STAMP) ## add the packages for tests and checks, as these targets do
+
+clients: $(CLIENTS_STAMP) ## install the clients that tests/clients calls, in .venv-clients
 
 run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 	@exec $(BIN)/python -m standalone
@@ -68,7 +73,7 @@ ci: check test ## what CI runs: the checks, the tests, and the queue's with four
 	@TEST_SHARDS=4 TEST_SERVER=$$(command -v redis-server) \
 	  $(BIN)/python -m pytest $(PARALLEL) $(addprefix tests/jobs/,access ledger monitoring store)
 
-test: $(DEV_STAMP) ## run the tests; make test ARGS='-k batcher' runs some, TEST_PROCESSES=0 in one process
+test: $(DEV_STAMP) $(CLIENTS_STAMP) ## run the tests; make test ARGS='-k batcher' runs some, TEST_PROCESSES=0 in one process
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-shards: $(DEV_STAMP) ## run the tests of the queue and the fault tests with SHARDS (4) shards on one server
@@ -120,7 +125,7 @@ format: $(DEV_STAMP) ## format, and apply the linter's automatic fixes
 	$(BIN)/ruff check --fix .
 
 clean: ## remove everything that make created, except the data
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Repeated when a requirement or a pin changes. `touch` is last, so an interrupted installation is repeated.
@@ -132,6 +137,12 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(DEV_STAMP): $(STAMP)
 	@"$(PYTHON)" install.py --venv $(VENV) $(DEV_EXTRAS)
+	@touch $@
+
+# Without resolving: the file pins every package
+$(CLIENTS_STAMP): tests/clients/requirements.txt
+	@"$(PYTHON)" -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
 	@touch $@
 
 # Separate, because the model is 80 MB that nothing else needs

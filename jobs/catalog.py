@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import time
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,8 @@ def load_catalog(path: Path) -> ModelCatalog:
     _check_names(path, specs)
     catalog = ModelCatalog(specs, path.resolve().parent)
     for spec in specs:
+        if spec.task == "feature-extraction" and not spec.dimensions:
+            spec.lacking.add("dimensions")
         with contextlib.suppress(
             ConfigurationError, sentence_transformers.Unsupported
         ):  # the worker reports it
@@ -102,6 +106,15 @@ def _read_files(catalog: ModelCatalog, spec: ModelSpec) -> None:
         spec.trained_defaults.update(
             {name: trained[name] for name in known.__struct_fields__ if name in trained}
         )
+
+
+@cache
+def modified(models_file: Path) -> int:
+    """Returns the file's modification time in Unix seconds, or now if it is gone. Read once."""
+    try:
+        return int(models_file.stat().st_mtime)
+    except OSError:
+        return int(time.time())
 
 
 _UNQUOTED_SLASH = re.compile(r"^\s*\[models\.([\w.-]+/[\w./-]+)\]", re.MULTILINE)

@@ -59,7 +59,13 @@ class ModelSpec(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
     """Threads that compute one micro-batch; by default one per physical core of the engine."""
     trust_remote_code: bool = False
-    max_inputs: Annotated[int, Field(ge=1, le=MAX_INPUTS)] = 1_000
+    dimensions: list[Annotated[int, Field(ge=1)]] = []
+    """For feature-extraction: the lengths to which its vectors may be shortened, as it was trained for."""
+    flagged_labels: list[str] | None = None
+    """For text-classification: the labels that flag a text in `POST /v1/moderations`."""
+    max_inputs: Annotated[int, Field(ge=1, le=MAX_INPUTS)] = Field(
+        default_factory=lambda valid: _task(valid).max_inputs
+    )
     """Most inputs in one job."""
     max_input_chars: Annotated[int, Field(ge=1)] = Field(
         default_factory=lambda valid: _input(valid).max_chars
@@ -170,6 +176,9 @@ class ModelSpec(BaseModel):
                 raise ValueError(f'backend = "onnxruntime" is allowed only for {known}, not for {what}')
             if self.dtype not in ("float32", "auto"):
                 raise ValueError(f'backend = "onnxruntime" computes in float32, not in {self.dtype}')
+        for key, task in (("dimensions", "feature-extraction"), ("flagged_labels", "text-classification")):
+            if getattr(self, key) and self.task != task:
+                raise ValueError(f"{key} is allowed only for {task}")
         kind = self.definition.input
         if self.max_input_bytes is not None and not kind.has_media:
             raise ValueError("max_input_bytes limits media, which this model does not accept")
@@ -222,13 +231,28 @@ class ModelSpec(BaseModel):
 
     def effective(self, given: dict[str, Any]) -> dict[str, Any]:
         """Returns the given parameters merged with the model's defaults. Raises InvalidRequest."""
-        return tasks.validate({**self.defaults, **given} if self.defaults else given, self.parameter_type)
+        valid = tasks.validate({**self.defaults, **given} if self.defaults else given, self.parameter_type)
+        if "dimensions" in valid and self.pipeline is None:
+            self._check_dimensions(valid["dimensions"])
+        return valid
+
+    def _check_dimensions(self, wanted: int) -> None:
+        if wanted not in self.dimensions:
+            offered = f"can have {' or '.join(map(str, self.dimensions))} numbers"
+            raise InvalidRequest(
+                f"parameters/dimensions: a vector of model {self.name}"
+                f" {offered if self.dimensions else 'cannot be shortened'} (dimensions in models.toml)",
+                pointer="/parameters/dimensions",
+            )
+
+
+def _task(valid: Mapping[str, Any]) -> tasks.Task:
+    """Returns the task of a model, from the keys that were validated so far."""
+    return tasks.TASKS.get(valid.get("task", "")) or tasks.custom_task(valid.get("input", "text"), {})
 
 
 def _input(valid: Mapping[str, Any]) -> tasks.Input:
-    """Returns the kind of input of a model, from the keys that were validated so far."""
-    task = tasks.TASKS.get(valid.get("task", ""))
-    return (task or tasks.custom_task(valid.get("input", "text"), {})).input
+    return _task(valid).input
 
 
 def closest(word: str, known: list[str]) -> str | None:

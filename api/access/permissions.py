@@ -27,6 +27,13 @@ TABLE: dict[tuple[str, str], Need] = {
     # the server
     ("GET", "/v1/models"): "read",
     ("GET", "/v1/usage"): "read",
+    # OpenAI's interface
+    ("POST", "/v1/embeddings"): "submit",
+    ("POST", "/v1/chat/completions"): "submit",
+    ("POST", "/v1/completions"): "submit",
+    ("POST", "/v1/moderations"): "submit",
+    ("GET", "/v1/models/{model:path}"): "read",
+    # the process
     ("GET", "/health/live"): "public",
     ("GET", "/health/ready"): "public",
     ("GET", "/metrics"): "admin",

@@ -16,13 +16,16 @@ class _Result(msgspec.Struct, frozen=True):
     error: ResultError | UnsetType = UNSET
 
 
+OF_INPUTS = frozenset({"input-failed", "invalid-request"})
+"""Kinds of failures whose reason is the input: it would fail again, alone and in any engine."""
+
 _results = msgspec.json.Decoder(list[_Result])
 
 
 def outputs(job: Job, results: msgspec.Raw | None) -> list[msgspec.Raw]:
     """The JSON of each output of an ended job. Raises Refusal if the job or one of its inputs has none.
 
-    The refusal is `invalid-request` if the model refused the input, else `job-failed`. It has the kind of the
+    The refusal is `invalid-request` if the input is the reason, else `job-failed`. It has the kind of the
     failure as `failure` and, if there are several inputs, the input's number as `input`.
     """
     if job.status is JobState.CANCELLED:
@@ -66,7 +69,7 @@ def _failed(error: ResultError, index: int | None) -> Refusal:
     kind = error.type.removeprefix(TYPE)
     place = "" if index is None else f"input {index}: "
     return Refusal(
-        "invalid-request" if kind == "invalid-request" else "job-failed",
+        "invalid-request" if kind in OF_INPUTS else "job-failed",
         f"{place}{error.detail}",
         failure=kind,
         input=index,

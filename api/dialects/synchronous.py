@@ -1,18 +1,15 @@
 """A synchronous call: its request becomes a job, waits for the job's end, and is answered with the outputs.
 
 Each dialect gives two functions: from a request's body to a job, and from the job's outputs to an answer.
-Everything else is the same for all dialects: limits of the body, the headers below, the wait, and errors,
-which are raised and presented by the dialect (`Dialect.refuse`).
-
-x-batchline-priority    in a request: the priority of the job
-idempotency-key         in a request: a repeated request gets the first one's job
-x-batchline-job         in an answer or an error: the job's id
+Everything else is the same for all dialects: limits of the body, headers (`headers.py`), the wait, and
+errors, which are raised and presented by the dialect (`Dialect.refuse`). A client that leaves cancels its
+job, unless it can ask for it again with its idempotency key.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar, get_args
+from typing import Generic, TypeVar
 from weakref import finalize
 
 import msgspec
@@ -24,6 +21,7 @@ from starlette.responses import Response
 from api.access.caller import caller_of
 from api.dialect import Accepted, Call, ParsedRequest
 from api.dialects import outcomes
+from api.dialects.headers import headers_of, priority_of
 from api.dialects.json_bodies import is_json
 from api.edge import bodies
 from api.edge.cross_origin import refuse_cross_site
@@ -32,15 +30,9 @@ from api.intake import idempotency_key
 from api.problems.problem import Refusal
 from api.services import Services, services
 from api.waiting.large_results import MEMORY_SECONDS
-from jobs.priorities import Priority
 from jobs.schema import Job, NewJob
 
 C = TypeVar("C")
-
-JOB_HEADER = "x-batchline-job"
-PRIORITY_HEADER = "x-batchline-priority"
-
-PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 MAX_REQUEST_BYTES = "BATCHLINE_MAX_REQUEST_BYTES"
 
@@ -57,20 +49,36 @@ class Synchronous(Generic[C]):
     Raises Refusal. It may run in a thread."""
     only_json: bool = True
     """Whether a body of another content type is refused. If not, `read` decides."""
+    stream: Callable[[Request, NewJob, C], Awaitable[Response] | None] | None = None
+    """Answers a request with a stream (`streamed.py`); returns None if none is wanted."""
 
     async def run(self, request: Request) -> Response:
         """The response to a request. Raises the errors of the intake, and Refusal with the job's id."""
-        return await services(request).intake.run(request, self._call)
+        if self.stream is None:
+            return await services(request).intake.run(request, self._call)
+        job, context = await read_job(request, self.read, only_json=self.only_json)
+        if (streaming := self.stream(request, job, context)) is not None:
+            del job
+            return await streaming
+        parsed = [self._parsed(request, job, context)]
+        del job  # its inputs must not stay in memory during the wait
+
+        async def parse(request: Request) -> ParsedRequest[tuple[bool, C]]:
+            return parsed.pop()
+
+        return await services(request).intake.run(request, Call(parse, self._present))
 
     @cached_property
     def _call(self) -> Call[tuple[bool, C]]:
         return Call(self._parse, self._present)
 
     async def _parse(self, request: Request) -> ParsedRequest[tuple[bool, C]]:
-        shared = services(request)
-        wait, key = shared.settings.max_wait, idempotency_key(request)
         job, context = await read_job(request, self.read, only_json=self.only_json)
-        return ParsedRequest(job, (key is not None, context), wait, key)
+        return self._parsed(request, job, context)
+
+    def _parsed(self, request: Request, job: NewJob, context: C) -> ParsedRequest[tuple[bool, C]]:
+        key = idempotency_key(request)
+        return ParsedRequest(job, (key is not None, context), services(request).settings.max_wait, key)
 
     async def _present(self, request: Request, accepted: Accepted, given: tuple[bool, C]) -> Response:
         repeatable, context = given
@@ -125,18 +133,3 @@ async def read_job(
     heavy = is_heavy(body) if is_json(request) else len(body) >= THREAD_BYTES
     job, context = await in_thread(read, request, body, shared) if heavy else read(request, body, shared)
     return (job if priority is None else replace(job, priority=priority)), context
-
-
-def priority_of(request: Request) -> Priority | None:
-    """The priority in the request's header; None without one. Raises Refusal for any other word."""
-    given: Any = request.headers.get(PRIORITY_HEADER)
-    if given is not None and given not in PRIORITIES:
-        names = f"{', '.join(PRIORITIES[:-1])} or {PRIORITIES[-1]}"
-        raise Refusal("invalid-request", f"{PRIORITY_HEADER}: give {names}, not {given[:60]!r}")
-    return given  # type: ignore[no-any-return]
-
-
-def headers_of(accepted: Accepted) -> dict[str, str]:
-    """The headers of an answer that has to do with a job."""
-    headers = {JOB_HEADER: accepted.job.id}
-    return headers | {"idempotency-replayed": "true"} if accepted.replayed else headers

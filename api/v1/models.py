@@ -1,8 +1,5 @@
 """/v1/models: the served models, what each accepts, its workers. `jobs/models.py` reads the models file."""
 
-import time
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -23,6 +20,7 @@ from api.v1.schemas import (
     ModelQueue,
     ModelWorker,
 )
+from jobs.catalog import modified
 from jobs.ledger.shard import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.failures import newest
@@ -39,7 +37,7 @@ async def list_models(shared: Shared, caller: Asking) -> Response:
     depths = await shared.ledger.shards.depth()
     workers = await shared.roster.workers()
     catalog = shared.catalog
-    created = _modified(shared.settings.models_file)
+    created = modified(shared.settings.models_file)
     return reply(
         ModelList(
             object="list",
@@ -57,15 +55,6 @@ async def list_models(shared: Shared, caller: Asking) -> Response:
             ],
         )
     )
-
-
-@cache
-def _modified(models_file: Path) -> int:
-    """The file's modification time in Unix seconds, or now if it is gone. Read once, as the models are."""
-    try:
-        return int(models_file.stat().st_mtime)
-    except OSError:
-        return int(time.time())
 
 
 def _described(

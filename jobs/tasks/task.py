@@ -62,6 +62,8 @@ class Task:
     any model will do. Of several tasks with the same head, `jobs/checkpoints.py` finds the right one."""
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Ends of architectures -> the parameters that such models do not have; the first that fits counts."""
+    max_inputs: int = 1_000
+    """Default of a model's `max_inputs`."""
     writes_files: bool = False
     """Whether an output may contain files, such as pictures (`worker/engine/pipelines/files.py`)."""
     judged_by_media: bool = False

@@ -2,7 +2,8 @@
 
 Input
 ├── Text             one text
-│   └── TextOrPair   or two texts that are read together
+│   ├── TextOrPair   or two texts that are read together
+│   └── TextOrChat   or the messages of a chat
 ├── Record           several named texts, for example a query and its documents
 │   └── MediaRecord  some of them are media, for example a picture and a question
 ├── Media            Image, Audio, Video
@@ -15,6 +16,7 @@ from jobs.tasks.inputs.media import Audio, Image, Media, Video
 from jobs.tasks.inputs.media_record import MediaRecord
 from jobs.tasks.inputs.record import Record
 from jobs.tasks.inputs.text import Text
+from jobs.tasks.inputs.text_or_chat import TextOrChat
 from jobs.tasks.inputs.text_or_pair import TextOrPair
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "MediaRecord",
     "Record",
     "Text",
+    "TextOrChat",
     "TextOrPair",
     "Video",
 ]

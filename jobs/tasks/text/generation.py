@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from jobs.tasks.inputs import Text
+from jobs.tasks.inputs import TextOrChat
 from jobs.tasks.parameters import Parameters, Temperature, TopK
 from jobs.tasks.task import Task
 
@@ -29,6 +29,8 @@ class TextGeneration(Continuation, frozen=True):
     """Of each input's random numbers: with the same seed, the same tokens are drawn."""
     stop: Annotated[list[StopString], Meta(min_length=1, max_length=4)] | UnsetType = UNSET
     """A continuation ends before the first of these strings."""
+    details: bool | UnsetType = UNSET
+    """Whether the output says why it ended, and its numbers of tokens."""
 
 
 USUAL_NEW_TOKENS = 16
@@ -42,8 +44,8 @@ def new_tokens(parameters: Mapping[str, Any]) -> int:
 
 TEXT_GENERATION = Task(
     name="text-generation",
-    help="Each prompt gets its continuation.",
-    input=Text(),
+    help="Each prompt gets its continuation, each chat its next message.",
+    input=TextOrChat(),
     parameters=TextGeneration,
     example={"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20}},
     output="texts",

@@ -39,7 +39,12 @@ class FeatureExtraction(EncoderPipeline):
 
     def _answer(self, computed: Predicted) -> list[Any]:
         options = computed.rows.options
-        outputs = [pooled(hidden, options.get("pooling", "none")) for hidden in computed.outputs]
+        pooling = options.get("pooling", "none")
+        if pooling == "auto":
+            pooling = self._trained.defaults.get("pooling", "mean")
+        outputs = [pooled(hidden, pooling) for hidden in computed.outputs]
+        if dimensions := options.get("dimensions"):
+            outputs = [output[..., :dimensions] for output in outputs]
         if options.get("normalize", False):
             outputs = [normalize(output.float(), dim=-1) for output in outputs]
         return [encoded(output, options.get("encoding", "float")) for output in outputs]

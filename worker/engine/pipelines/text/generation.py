@@ -14,11 +14,13 @@ from transformers.pipelines.text_generation import ReturnType
 
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
+from jobs.tasks.text.generation import TEXT_GENERATION
 from worker.engine.pipelines.checkpoint import Architecture, Checkpoint
 from worker.engine.pipelines.interface import Prepared
 from worker.engine.pipelines.text.base import Layout, TextPipeline
+from worker.engine.pipelines.text.chats import rendered
 from worker.engine.pipelines.text.continuous.text_stream import first_stop, until_stop
-from worker.engine.pipelines.text.endings import ends_of, until_end
+from worker.engine.pipelines.text.endings import details_of, ends_of, until_end
 from worker.engine.pipelines.text.padding import pad_left
 
 _DEFAULT_NEW_TOKENS = 256
@@ -32,7 +34,8 @@ _DEPENDS_ON_PADDING = ("min_length", "no_repeat_ngram_size", "bad_words_ids", "s
 class Prompts:
     """Prompts that share a forward pass, padded on the left, and the maximum of new tokens for each."""
 
-    texts: list[str]
+    texts: list[Any]
+    """The inputs, which may be chats."""
     tokens: list[list[int]]
     limits: list[int]
     ids: torch.Tensor
@@ -69,7 +72,13 @@ class TextGeneration(TextPipeline):
     }
     compared_texts = 32  # more texts would take too long
 
-    def _prepare(self, texts: list[str], parameters: dict[str, Any]) -> Prepared:
+    def _check(self, one: Any) -> None:
+        if isinstance(one, dict):
+            TEXT_GENERATION.input.check(one, "/inputs")
+        else:
+            super()._check(one)
+
+    def _prepare(self, texts: list[Any], parameters: dict[str, Any]) -> Prepared:
         fitted = [self._fit(ids, parameters) for ids in self._tokens(texts)]
         parts = []
         alone = [[row] for row in range(len(texts))]
@@ -96,7 +105,7 @@ class TextGeneration(TextPipeline):
         batch = {
             "input_ids": self._on_device(part.ids),
             "attention_mask": self._on_device(part.mask),
-            "prompt_text": part.texts,
+            "prompt_text": list(map(_shown, part.texts)),
         }
         ours: dict[str, Any] = {"max_new_tokens": max(part.limits), "pad_token_id": self._padding_token()}
         if stops := parameters.get("stop"):
@@ -138,9 +147,12 @@ class TextGeneration(TextPipeline):
             yield records
 
     def _record(
-        self, text: str, prompt: list[int], new: list[int], parameters: dict[str, Any]
+        self, given: Any, prompt: list[int], new: list[int], parameters: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        """Returns the output for one sequence of new tokens."""
+        """Returns the output for one sequence of new tokens; of a chat, without the chat."""
+        text = _shown(given)
+        if isinstance(given, dict):
+            parameters = {**parameters, "return_full_text": False}
         options = self._postprocess_parameters(of_transformers(parameters))
         result = {
             "generated_sequence": torch.tensor([[[*prompt, *new]]]),
@@ -148,9 +160,14 @@ class TextGeneration(TextPipeline):
             "prompt_text": text,
         }
         [record] = self.pipeline.postprocess(result, **options)
+        stopped = False
         if stops := parameters.get("stop"):
-            given = text if options.get("return_type", ReturnType.FULL_TEXT) is ReturnType.FULL_TEXT else ""
-            record["generated_text"] = given + until_stop(record["generated_text"][len(given) :], stops)
+            before = text if options.get("return_type", ReturnType.FULL_TEXT) is ReturnType.FULL_TEXT else ""
+            whole = record["generated_text"]
+            record["generated_text"] = before + until_stop(whole[len(before) :], stops)
+            stopped = len(record["generated_text"]) < len(whole)
+        if parameters.get("details"):
+            record["details"] = details_of(prompt, new, ends_of(self.model), stopped=stopped)
         return [record]
 
     def _predict(self, texts: list[str]) -> list[torch.Tensor]:
@@ -174,9 +191,14 @@ class TextGeneration(TextPipeline):
         if not any(getattr(config, name, None) for name in _DEPENDS_ON_PADDING):
             yield "padded"
 
-    def _tokens(self, texts: list[str]) -> list[list[int]]:
+    def _tokens(self, inputs: list[Any]) -> list[list[int]]:
         prefix = self.pipeline._preprocess_params.get("prefix") or ""
-        rows: list[list[int]] = self.tokenizer([prefix + text for text in texts])["input_ids"]
+        texts = [prefix + one for one in inputs if isinstance(one, str)]
+        plain = iter(self.tokenizer(texts)["input_ids"] if texts else ())
+        rows: list[list[int]] = [
+            next(plain) if isinstance(one, str) else rendered(self.tokenizer, one["messages"])
+            for one in inputs
+        ]
         if not all(rows):
             raise InvalidRequest("the tokenizer finds no tokens in the text")
         return rows
@@ -216,7 +238,12 @@ class TextGeneration(TextPipeline):
 
 def of_transformers(parameters: dict[str, Any]) -> dict[str, Any]:
     """Returns the parameters that transformers has too."""
-    return {name: value for name, value in parameters.items() if name not in ("seed", "stop")}
+    return {name: value for name, value in parameters.items() if name not in ("seed", "stop", "details")}
+
+
+def _shown(given: Any) -> str:
+    """The part of an input that an output may repeat."""
+    return given if isinstance(given, str) else ""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from worker.engine.pipelines.text.continuous.text_stream import TextStream
 class GenerationRow:
     """Known to the engine only as a Row."""
 
-    text: str
-    """The input."""
+    text: Any
+    """The input; a chat is an object."""
     prompt: list[int]
     """The tokens that the model reads."""
     limit: int

@@ -1,0 +1,184 @@
+"""The OpenAPI description of OpenAI's interface. The fields are OpenAI's own; its reference explains them."""
+
+from typing import Any
+
+from api.dialects.headers import JOB_HEADER, PRIORITIES, PRIORITY_HEADER
+
+TAG = "openai"
+
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_STRING = {"type": "string"}
+_INTEGER = {"type": "integer"}
+
+_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {"message": _STRING, "type": _STRING, "param": {}, "code": _STRING},
+        }
+    },
+}
+_ERRORS = {
+    400: "The request cannot be run.",
+    404: "No such model.",
+    410: "The job was cancelled.",
+    413: "The request is too large.",
+    429: "A limit of the key is reached.",
+    500: "The job failed.",
+    503: "The queue is full, or the server is busy.",
+    504: f"The job has not ended yet; it continues, and `{JOB_HEADER}` has its id.",
+}
+
+_HEADERS = [
+    {
+        "name": PRIORITY_HEADER,
+        "in": "header",
+        "description": "The priority of the job.",
+        "schema": {"type": "string", "enum": list(PRIORITIES)},
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A repeated request with the same key gets the answer of the first one.",
+        "schema": _STRING,
+    },
+]
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+def _answers(description: str, schema: dict[str, Any], **more: Any) -> dict[int, Any]:
+    content = {"application/json": {"schema": schema}, **more}
+    found: dict[int, Any] = {200: {"description": description, "content": content}}
+    errors = {"application/json": {"schema": _ERROR}}
+    return found | {status: {"description": text, "content": errors} for status, text in _ERRORS.items()}
+
+
+def _call(
+    operation_id: str, required: list[str], body: dict[str, Any], example: Any, answers: dict[int, Any]
+) -> dict[str, Any]:
+    answers[200]["headers"] = {JOB_HEADER: {"description": "The job's id.", "schema": _STRING}}
+    schema = {**_object(**body), "required": required, "additionalProperties": False}
+    return {
+        "operation_id": operation_id,
+        "responses": answers,
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": schema, "example": example}},
+            },
+            "parameters": _HEADERS,
+        },
+    }
+
+
+USAGE = _object(prompt_tokens=_INTEGER, total_tokens=_INTEGER)
+
+EMBEDDINGS = _call(
+    "create_embeddings",
+    ["input"],
+    {
+        "input": _TEXTS,
+        "model": _STRING,
+        "encoding_format": {"enum": ["float", "base64"]},
+        "dimensions": {**_INTEGER, "minimum": 1},
+        "user": _STRING,
+    },
+    {"input": ["A wonderful film.", "A dull, badly acted mess."]},
+    _answers(
+        "A vector for each text.",
+        _object(
+            object={"const": "list"},
+            data={"type": "array", "items": _object(object=_STRING, index=_INTEGER, embedding={})},
+            model=_STRING,
+            usage=USAGE,
+        ),
+    ),
+)
+
+_SETTINGS = {
+    "model": _STRING,
+    "max_tokens": {**_INTEGER, "minimum": 1},
+    "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+    "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    "n": {**_INTEGER, "minimum": 1, "maximum": 128},
+    "seed": _INTEGER,
+    "stop": _TEXTS,
+    "stream": {"type": "boolean"},
+    "stream_options": _object(include_usage={"type": "boolean"}),
+}
+_STREAM = {"text/event-stream": {"schema": _STRING}}
+
+
+def _completion(choice: dict[str, Any]) -> dict[str, Any]:
+    return _object(
+        id=_STRING,
+        object=_STRING,
+        created=_INTEGER,
+        model=_STRING,
+        choices={"type": "array", "items": _object(index=_INTEGER, **choice, finish_reason=_STRING)},
+        usage=_object(prompt_tokens=_INTEGER, completion_tokens=_INTEGER, total_tokens=_INTEGER),
+    )
+
+
+CHAT = _call(
+    "create_chat_completion",
+    ["messages"],
+    {
+        "messages": {"type": "array", "items": _object(role=_STRING, content={}), "minItems": 1},
+        "max_completion_tokens": {**_INTEGER, "minimum": 1},
+        **_SETTINGS,
+    },
+    {"messages": [{"role": "user", "content": "Hello!"}], "max_completion_tokens": 20},
+    _answers(
+        "The next message.", _completion({"message": _object(role=_STRING, content=_STRING)}), **_STREAM
+    ),
+)
+
+COMPLETIONS = _call(
+    "create_completion",
+    ["prompt"],
+    {"prompt": _TEXTS, **_SETTINGS},
+    {"prompt": "Once upon a time", "max_tokens": 20},
+    _answers("The continuations.", _completion({"text": _STRING}), **_STREAM),
+)
+
+MODERATIONS = _call(
+    "create_moderation",
+    ["input"],
+    {"input": _TEXTS, "model": _STRING},
+    {"input": "A wonderful film."},
+    _answers(
+        "The categories of each text.",
+        _object(
+            id=_STRING,
+            model=_STRING,
+            results={
+                "type": "array",
+                "items": _object(
+                    flagged={"type": "boolean"},
+                    categories={"type": "object"},
+                    category_scores={"type": "object"},
+                    category_applied_input_types={"type": "object"},
+                ),
+            },
+        ),
+    ),
+)
+
+MODEL: dict[str, Any] = {
+    "operation_id": "retrieve_model",
+    "responses": _answers(
+        "The model.", _object(id=_STRING, object={"const": "model"}, created=_INTEGER, owned_by=_STRING)
+    ),
+}
+
+
+def describe(described: dict[str, Any]) -> None:
+    """Completes FastAPI's description of the routes in this folder."""
+    described.setdefault("tags", []).append(
+        {"name": TAG, "description": "OpenAI's interface: the clients need only another base URL (/v1)."}
+    )

@@ -1,0 +1,122 @@
+"""POST /v1/moderations: the labels of a text-classification model as categories.
+
+The model's `flagged_labels` in `models.toml` say which labels flag a text. Without them all labels do but
+those with a harmless name, such as `neutral` or `not_toxic`.
+"""
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.dialects.json_bodies import decoded
+from api.dialects.openai import errors, requests
+from api.dialects.openai.description import MODERATIONS
+from api.dialects.synchronous import Synchronous
+from api.edge.express import Direct
+from api.edge.json_reply import JsonReply
+from api.services import Services
+from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
+from jobs.schema import Job, JobRequest, NewJob, validate_request
+
+router = APIRouter(tags=["openai"], route_class=Direct)
+
+THRESHOLD = 0.5
+"""The lowest score with which a category applies to a text."""
+
+HARMLESS = frozenset(
+    (
+        *("benign", "clean", "harmless", "ham", "neutral", "negative", "no", "none", "normal", "ok", "okay"),
+        *("other", "positive", "safe"),
+    )
+)
+HARMLESS_STARTS = ("no_", "no-", "no ", "non", "not_", "not-", "not ")
+"""Labels with these names, or with names that begin so, do not flag a text by themselves."""
+
+
+class ModerationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    input: msgspec.Raw
+    model: str | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a multimodal input; only texts are taken."""
+
+    type: str
+    text: str | None = None
+
+
+class Label(msgspec.Struct, frozen=True):
+    label: str
+    score: float
+
+
+_parts = msgspec.json.Decoder(list[Part])
+_labels = msgspec.json.Decoder(list[Label])
+
+
+def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, tuple[str, ...] | None]:
+    """The job of a request, and the labels that flag a text. Raises InvalidRequest."""
+    asked = decoded(body, ModerationRequest)
+    spec = requests.model_for(asked.model, "text-classification", shared, what="moderation")
+    with errors.renamed(inputs="input"):
+        job = validate_request(JobRequest(inputs=_inputs(asked.input), parameters={"top_k": None}), spec)
+    return job, _flagging(spec)
+
+
+def answer(job: Job, outputs: list[msgspec.Raw], context: tuple[str, ...] | None) -> Response:
+    """The categories of each text, in the order of the texts."""
+    content = {
+        "id": f"modr-{job.id}",
+        "model": job.model,
+        "results": [_result(_labels.decode(output), context) for output in outputs],
+    }
+    return JsonReply(msgspec.json.encode(content), 200, {})
+
+
+def flags(label: str, flagged: tuple[str, ...] | None) -> bool:
+    """Whether the label flags a text. `flagged` are the model's own; None if it declares none."""
+    if flagged is not None:
+        return label in flagged
+    name = label.lower()
+    return name not in HARMLESS and not name.startswith(HARMLESS_STARTS)
+
+
+def _flagging(spec: ModelSpec) -> tuple[str, ...] | None:
+    return None if spec.flagged_labels is None else tuple(spec.flagged_labels)
+
+
+def _result(labels: list[Label], flagged: tuple[str, ...] | None) -> dict[str, Any]:
+    applies = {each.label: each.score >= THRESHOLD for each in labels}
+    return {
+        "flagged": any(applied and flags(label, flagged) for label, applied in applies.items()),
+        "categories": applies,
+        "category_scores": {each.label: each.score for each in labels},
+        "category_applied_input_types": {label: ["text"] for label in applies},
+    }
+
+
+def _inputs(raw: msgspec.Raw) -> str | list[str]:
+    """The texts. A list of parts is one input, whose texts are read together."""
+    try:
+        parts = _parts.decode(raw)
+    except msgspec.ValidationError:
+        return requests.texts_of(raw, "input")
+    if not parts:
+        return []
+    texts = [part.text for part in parts if part.type == "text" and part.text is not None]
+    if len(texts) < len(parts):
+        raise InvalidRequest("input: only parts with a text are taken, no images", pointer="/input")
+    return "\n".join(texts)
+
+
+CALL = Synchronous(read, answer)
+
+
+@router.post("/v1/moderations", **MODERATIONS)
+async def create_moderation(request: Request) -> Response:
+    """Classifies texts, as OpenAI's interface does, with the labels of a text-classification model."""
+    return await CALL.run(request)

@@ -1,0 +1,175 @@
+"""OpenAI's client, unchanged: its answers are those of the pipelines run directly."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.clients import models
+from tests.clients.process import ClientProcess, ClientRaised
+from tests.worker.engine.pipelines.conftest import plain_pipeline
+
+TEXTS = ["the bridge was closed", "anna wrote a letter", "late", "we met in paris in the evening . good ?"]
+CHAT = [{"role": "system", "content": "good"}, {"role": "user", "content": "was the parcel late ?"}]
+
+
+def vectors(folder: Path, texts: list[str], dimensions: int | None = None) -> torch.Tensor:
+    """The normalised means of the tokens' vectors, as the model's defaults say."""
+    pipeline = plain_pipeline(models.source(folder, "org/embedder"), "feature-extraction")
+    means = torch.tensor([torch.tensor(pipeline(text)[0]).mean(dim=0).tolist() for text in texts])
+    return torch.nn.functional.normalize(means[:, :dimensions], dim=-1)
+
+
+def written(folder: Path, prompt: Any, tokens: int, **options: Any) -> str:
+    """The continuation of a prompt, or the answer in a chat."""
+    pipeline = plain_pipeline(models.source(folder, "writer"), "text-generation")
+    options = {"max_new_tokens": tokens, "do_sample": False, **options}
+    found = pipeline(prompt, return_full_text=False, **options)[0]["generated_text"]
+    assert isinstance(found, str)
+    return found
+
+
+async def test_models_are_listed_and_retrieved(url: str, clients: ClientProcess) -> None:
+    assert await clients.call("openai_sdk:models", url=url) == list(models.MODELS)
+    found = await clients.call("openai_sdk:model", url=url, name="org/embedder")
+    assert (found["id"], found["object"], found["owned_by"]) == ("org/embedder", "model", "batchline")
+    with pytest.raises(ClientRaised, match="no model named 'org/gone' is served") as raised:
+        await clients.call("openai_sdk:model", url=url, name="org/gone")
+    assert (raised.value.kind, raised.value.status) == ("NotFoundError", 404)
+
+
+@pytest.mark.parametrize("encoding", [None, "float", "base64"])
+async def test_embeddings(url: str, clients: ClientProcess, folder: Path, encoding: str | None) -> None:
+    """The client asks for base64 unless it is told otherwise, and decodes it."""
+    how = {"encoding_format": encoding} if encoding else {}
+    found = await clients.call("openai_sdk:embed", url=url, model="org/embedder", input=TEXTS, **how)
+    assert [each["index"] for each in found["data"]] == [0, 1, 2, 3]
+    embeddings = [each["embedding"] for each in found["data"]]
+    if encoding == "base64":  # then it leaves the decoding to its user
+        assert all(isinstance(each, str) for each in embeddings)
+        return
+    torch.testing.assert_close(torch.tensor(embeddings), vectors(folder, TEXTS), atol=1e-5, rtol=0)
+    tokens = plain_pipeline(models.source(folder, "org/embedder"), "feature-extraction").tokenizer
+    count = sum(len(tokens(text)["input_ids"]) for text in TEXTS)
+    assert found["usage"] == {"prompt_tokens": count, "total_tokens": count}
+    assert found["job"]
+
+
+async def test_one_by_one_equals_a_list(url: str, clients: ClientProcess) -> None:
+    together = await clients.call("openai_sdk:embed", url=url, model="org/embedder", input=TEXTS)
+    alone = await clients.call("openai_sdk:embed_at_once", url=url, model="org/embedder", texts=TEXTS)
+    listed = [each["embedding"] for each in together["data"]]
+    torch.testing.assert_close(torch.tensor(alone), torch.tensor(listed), atol=1e-5, rtol=0)
+
+
+async def test_2048_texts(url: str, clients: ClientProcess) -> None:
+    texts = [TEXTS[i % 4] for i in range(2_048)]
+    found = await clients.call("openai_sdk:embed", url=url, model="org/embedder", input=texts)
+    embeddings = torch.tensor([each["embedding"] for each in found["data"]])
+    torch.testing.assert_close(embeddings, embeddings[:4].repeat(512, 1), atol=1e-5, rtol=0)
+
+
+async def test_dimensions(url: str, clients: ClientProcess, folder: Path) -> None:
+    found = await clients.call(
+        "openai_sdk:embed", url=url, model="org/embedder", input=TEXTS[0], dimensions=8
+    )
+    [embedding] = [each["embedding"] for each in found["data"]]
+    expected = vectors(folder, TEXTS[:1], 8)
+    torch.testing.assert_close(torch.tensor([embedding]), expected, atol=1e-5, rtol=0)
+    with pytest.raises(ClientRaised, match="can have 8 or 16 numbers") as raised:
+        await clients.call("openai_sdk:embed", url=url, model="org/embedder", input="a", dimensions=9)
+    assert (raised.value.kind, raised.value.status) == ("BadRequestError", 400)
+    assert raised.value.body["param"] == "dimensions"
+
+
+async def test_token_ids_are_refused_with_the_remedy(url: str, clients: ClientProcess) -> None:
+    with pytest.raises(ClientRaised, match="check_embedding_ctx_length=False"):
+        await clients.call("openai_sdk:embed", url=url, model="org/embedder", input=[[1, 2]])
+
+
+async def test_an_input_without_words_is_the_clients_mistake(url: str, clients: ClientProcess) -> None:
+    with pytest.raises(ClientRaised, match="input 1: the text is empty") as raised:
+        await clients.call("openai_sdk:embed", url=url, model="org/embedder", input=["a", ""])
+    assert raised.value.status == 400
+
+
+async def test_moderations(url: str, clients: ClientProcess, folder: Path) -> None:
+    found = await clients.call("openai_sdk:moderate", url=url, model="moods", input=TEXTS[:2])
+    pipeline = plain_pipeline(models.source(folder, "moods"), "text-classification")
+    for text, result in zip(TEXTS, found["results"], strict=False):
+        scores = {label["label"]: label["score"] for label in pipeline(text, top_k=None)}
+        for label, score in scores.items():  # beside those of OpenAI's own model, which are null
+            assert result["category_scores"][label] == pytest.approx(score, abs=1e-5)
+            assert result["categories"][label] == (score >= 0.5)
+        assert result["flagged"] == (scores["LABEL_2"] >= 0.5)
+
+
+async def test_chats(url: str, clients: ClientProcess, folder: Path) -> None:
+    request = {"model": "writer", "messages": CHAT, "max_completion_tokens": 12, "temperature": 0}
+    found = await clients.call("openai_sdk:chat", url=url, **request)
+    [choice] = found["choices"]
+    prompt = "system : good . user : was the parcel late ? . anna : "
+    assert choice["message"]["role"] == "assistant"
+    assert choice["message"]["content"] == written(folder, prompt, 12)
+    assert choice["finish_reason"] == "length"
+    usage = found["usage"]
+    tokenizer = plain_pipeline(models.source(folder, "writer"), "text-generation").tokenizer
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (len(tokenizer(prompt)["input_ids"]), 12)
+    assert usage["total_tokens"] == usage["prompt_tokens"] + 12
+    assert found["object"] == "chat.completion"
+
+
+async def test_a_seed_repeats_a_sampled_chat_and_n_gives_others(url: str, clients: ClientProcess) -> None:
+    request = {"model": "writer", "messages": CHAT, "max_tokens": 12, "temperature": 2.0, "top_p": 0.9}
+    first, second = [
+        (await clients.call("openai_sdk:chat", url=url, seed=-7, **request))["choices"] for _ in range(2)
+    ]
+    assert first == second
+    several = await clients.call("openai_sdk:chat", url=url, n=4, **request)
+    assert [choice["index"] for choice in several["choices"]] == [0, 1, 2, 3]
+    assert len({choice["message"]["content"] for choice in several["choices"]}) > 1
+    one = await clients.call("openai_sdk:chat", url=url, **request)
+    assert several["usage"]["prompt_tokens"] == one["usage"]["prompt_tokens"]
+    assert several["usage"]["completion_tokens"] == 48
+
+
+async def test_completions_of_several_prompts_and_a_stop(
+    url: str, clients: ClientProcess, folder: Path
+) -> None:
+    request = {"model": "writer", "prompt": TEXTS[:2], "max_tokens": 12, "temperature": 0}
+    found = await clients.call("openai_sdk:complete", url=url, **request)
+    whole = [written(folder, text, 12) for text in TEXTS[:2]]
+    assert [choice["text"] for choice in found["choices"]] == whole
+    assert [choice["finish_reason"] for choice in found["choices"]] == ["length", "length"]
+    stop = whole[0].split()[2]
+    found = await clients.call("openai_sdk:complete", url=url, **request, stop=stop)
+    assert found["choices"][0]["text"] == whole[0].partition(stop)[0]
+    assert found["choices"][0]["finish_reason"] == "stop"
+    usual = await clients.call("openai_sdk:complete", url=url, model="writer", prompt="the")
+    assert usual["usage"]["completion_tokens"] == 16
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"logprobs": True}, "logprobs: this setting is not supported"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools: this setting is not"),
+        ({"response_format": {"type": "json_object"}}, "only text is supported"),
+        ({"frequency_penalty": 0.5}, "frequency_penalty: this setting is not supported"),
+        ({"max_tokens": 5_000}, "max_tokens: give a whole number from 1 to 4,096"),
+        ({"n": 2, "seed": 1}, "all n texts would be the same"),
+        ({"messages": [{"role": "tool", "content": "a"}]}, "the role 'tool' is not supported"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages/0/content: give a text"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop: give a list of 1 to 4 texts"),
+        ({"stream_options": {"include_usage": True}}, "they need stream"),
+        ({"model": "moods"}, "is a model for text-classification and not for chats; there is writer"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused(
+    url: str, clients: ClientProcess, setting: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ClientRaised) as raised:
+        await clients.call("openai_sdk:chat", url=url, **{"model": "writer", "messages": CHAT, **setting})
+    assert raised.value.status == 400
+    assert message in raised.value.message
