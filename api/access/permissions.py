@@ -32,7 +32,7 @@ TABLE: dict[tuple[str, str], Need] = {
     ("POST", "/v1/chat/completions"): "submit",
     ("POST", "/v1/completions"): "submit",
     ("POST", "/v1/moderations"): "submit",
-    ("GET", "/v1/models/{model:path}"): "read",
+    ("GET", "/v1/models/{name:path}"): "read",
     # the process
     ("GET", "/health/live"): "public",
     ("GET", "/health/ready"): "public",

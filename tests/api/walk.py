@@ -45,6 +45,12 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("GET", "/v1/jobs/{job_id}/files/{name}"): [Ask(), Ask("", {"headers": {"range": "bytes=0-1"}})],
     ("GET", "/v1/jobs/{job_id}/inputs/{place:path}"): asks(""),
     ("GET", "/v1/models"): asks(""),
+    ("GET", "/v1/models/{name:path}"): asks(""),
+    # requests with inputs would wait
+    ("POST", "/v1/embeddings"): [Ask("", {"json": {}})],
+    ("POST", "/v1/chat/completions"): [Ask("", {"json": {}})],
+    ("POST", "/v1/completions"): [Ask("", {"json": {}})],
+    ("POST", "/v1/moderations"): [Ask("", {"json": {}})],
     ("GET", "/v1/usage"): asks(
         "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
     ),

@@ -1,12 +1,17 @@
 """OpenAI's client, unchanged: its answers are those of the pipelines run directly."""
 
+import asyncio
+import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.clients import models
+from tests.clients import models, process
 from tests.clients.process import ClientProcess, ClientRaised
 from tests.worker.engine.pipelines.conftest import plain_pipeline
 
@@ -173,3 +178,28 @@ async def test_what_cannot_be_done_is_refused(
         await clients.call("openai_sdk:chat", url=url, **{"model": "writer", "messages": CHAT, **setting})
     assert raised.value.status == 400
     assert message in raised.value.message
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
+async def test_the_examples_of_the_documentation_work(url: str, clients: ClientProcess) -> None:
+    page = (process.ROOT / "docs" / "openai.md").read_text(encoding="utf-8")
+    for ours, theirs in (("minilm", "org/embedder"), ("toxic", "moods"), ("http://localhost:8000", url)):
+        page = page.replace(ours, theirs)
+    page = page.replace("localhost:8000", url.removeprefix("http://"))
+    [python], [shell] = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "sh"))
+    printed = await ran(str(process.ENVIRONMENT / "bin" / "python"), "-c", python)
+    assert re.match(r"\[-?\d\.\d+, .*\] \d+\n", printed)
+    assert len(printed.partition("\n")[2].split()) > 10
+    lines = (await ran("bash", "-c", shell.replace("\n", "; echo\n"))).splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [sorted(answer) for answer in answers] == [
+        ["data", "model", "object", "usage"],
+        ["id", "model", "results"],
+    ]
+
+
+async def ran(*command: str) -> str:
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from jobs.ledger.leasing import Claimed
+from jobs.ledger.partials import Output
 from jobs.settings import Settings
 from tests.api.api_process import serving as serving_api
 from tests.clients import models
@@ -134,27 +136,28 @@ async def test_an_engine_that_is_killed_ends_the_stream_with_an_error(
 
 
 async def test_a_client_that_leaves_cancels_its_job(
-    queue: JobQueue, serving: Serving, gated: tuple[Settings, Path], gate: Gate, clients: ClientProcess
+    queue: JobQueue, gated: tuple[Settings, Path], clients: ClientProcess
 ) -> None:
-    settings, source = gated
-    options = {"gate": str(gate.path), "tokens": TOKENS // 2}
-    async with (
-        serving_api(settings) as (client, _),
-        serving(**GATED, source=str(source), options=options),
-    ):
-        identifier = await clients.call(
-            "openai_sdk:leave_after",
-            url=str(client.base_url),
-            chunks=1,
-            model=MODEL,
-            prompt="the bridge",
-            max_tokens=TOKENS,
-            temperature=0,
+    """Without a worker that could end the text before."""
+    async with serving_api(gated[0]) as (client, _):
+        how = {"model": MODEL, "prompt": "the bridge", "max_tokens": TOKENS}
+        leaving = asyncio.create_task(
+            clients.call("openai_sdk:leave_after", url=str(client.base_url), chunks=1, **how)
         )
 
+        jobs: list[Claimed] = []
+
+        async def claimed() -> bool:
+            jobs.extend((await queue.claim(MODEL, 1))[0])
+            return bool(jobs)
+
+        await until(claimed)
+        [job] = jobs
+        await queue.start(jobs)
+        await queue.append(job, 0, Output(0, "the", 1))
+        assert await leaving == f"cmpl-{job.id}"
+
         async def cancelled() -> bool:
-            job = (await client.get(f"/v1/jobs/{identifier.removeprefix('cmpl-')}")).json()
-            return bool(job["status"] == "cancelled")
+            return bool((await client.get(f"/v1/jobs/{job.id}")).json()["status"] == "cancelled")
 
         await until(cancelled)
-        gate.open()

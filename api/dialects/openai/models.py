@@ -1,4 +1,4 @@
-"""GET /v1/models/{model}: one model. `GET /v1/models` of Batchline's own interface has the list for both."""
+"""GET /v1/models/{name}: one model. `GET /v1/models` of Batchline's own interface has the list for both."""
 
 import msgspec
 from fastapi import APIRouter
@@ -12,11 +12,11 @@ from jobs.catalog import modified
 router = APIRouter(tags=["openai"])
 
 
-@router.get("/v1/models/{model:path}", response_class=Response, **MODEL)
-async def retrieve_model(model: str, shared: Shared) -> Response:
+@router.get("/v1/models/{name:path}", response_class=Response, **MODEL)
+async def retrieve_model(name: str, shared: Shared) -> Response:
     """Returns a model, by its name or an alias, as OpenAI's interface does."""
     found = {
-        "id": shared.catalog[model].name,
+        "id": shared.catalog[name].name,
         "object": "model",
         "created": modified(shared.settings.models_file),
         "owned_by": "batchline",
