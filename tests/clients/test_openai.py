@@ -1,4 +1,4 @@
-"""OpenAI's client, unchanged: its answers are those of the pipelines run directly."""
+"""OpenAI's client and what is built on it: their answers are those of the pipelines run directly."""
 
 import asyncio
 import json
@@ -155,29 +155,42 @@ async def test_completions_of_several_prompts_and_a_stop(
     assert usual["usage"]["completion_tokens"] == 16
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"logprobs": True}, "logprobs: this setting is not supported"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools: this setting is not"),
-        ({"response_format": {"type": "json_object"}}, "only text is supported"),
-        ({"frequency_penalty": 0.5}, "frequency_penalty: this setting is not supported"),
-        ({"max_tokens": 5_000}, "max_tokens: give a whole number from 1 to 4,096"),
-        ({"n": 2, "seed": 1}, "all n texts would be the same"),
-        ({"messages": [{"role": "tool", "content": "a"}]}, "the role 'tool' is not supported"),
-        ({"messages": [{"role": "user", "content": None}]}, "messages/0/content: give a text"),
-        ({"stop": ["a", "b", "c", "d", "e"]}, "stop: give a list of 1 to 4 texts"),
-        ({"stream_options": {"include_usage": True}}, "they need stream"),
-        ({"model": "moods"}, "is a model for text-classification and not for chats; there is writer"),
-    ],
-)
-async def test_what_cannot_be_done_is_refused(
-    url: str, clients: ClientProcess, setting: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ClientRaised) as raised:
-        await clients.call("openai_sdk:chat", url=url, **{"model": "writer", "messages": CHAT, **setting})
-    assert raised.value.status == 400
-    assert message in raised.value.message
+async def test_what_cannot_be_done_is_refused(url: str, clients: ClientProcess) -> None:
+    with pytest.raises(ClientRaised, match="logprobs: this setting is not supported") as raised:
+        await clients.call("openai_sdk:chat", url=url, model="writer", messages=CHAT, logprobs=True)
+    assert (raised.value.kind, raised.value.status) == ("BadRequestError", 400)
+    assert raised.value.body["param"] == "logprobs"
+
+
+async def test_langchain(url: str, clients: ClientProcess) -> None:
+    how: dict[str, Any] = {"url": url, "model": "org/embedder"}
+    found = await clients.call("langchain:embed", texts=TEXTS, check_embedding_ctx_length=False, **how)
+    query = await clients.call("langchain:embed_query", text=TEXTS[1], **how)
+    plain = await clients.call("openai_sdk:embed", input=TEXTS, **how)
+    expected = torch.tensor([each["embedding"] for each in plain["data"]])
+    torch.testing.assert_close(torch.tensor([*found, query]), expected[[0, 1, 2, 3, 1]], atol=1e-5, rtol=0)
+
+    how = {"url": url, "model": "writer", "text": TEXTS[0], "max_tokens": 12, "temperature": 0}
+    whole = await clients.call("langchain:chat", **how)
+    assert whole["usage"]["output_tokens"] == 12
+    assert "".join(await clients.call("langchain:stream_chat", **how)) == whole["text"]
+
+
+async def test_litellm(url: str, clients: ClientProcess) -> None:
+    how: dict[str, Any] = {"url": url, "model": "org/embedder"}
+    found = await clients.call("lite:embed", texts=TEXTS, **how)
+    plain = await clients.call("openai_sdk:embed", input=TEXTS, **how)
+    expected = torch.tensor([each["embedding"] for each in plain["data"]])
+    torch.testing.assert_close(torch.tensor(found), expected, atol=1e-5, rtol=0)
+
+    how = {"url": url, "model": "writer", "max_tokens": 12, "temperature": 0}
+    messages = [{"role": "user", "content": TEXTS[0]}]
+    whole = (await clients.call("openai_sdk:chat", messages=messages, **how))["choices"][0]["message"]
+    assert await clients.call("lite:chat", text=TEXTS[0], **how) == whole["content"]
+    assert await clients.call("lite:stream_chat", text=TEXTS[0], **how) == whole["content"]
+    with pytest.raises(ClientRaised, match="no model named 'gone' is served") as raised:
+        await clients.call("lite:unknown_model", url=url)
+    assert raised.value.kind == "NotFoundError"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")

@@ -228,3 +228,24 @@ def test_minilm_as_installed() -> None:
     limit = {"truncation": True, "max_length": 256}
     means = [np.array(plain(text, tokenize_kwargs=dict(limit))[0]).mean(axis=0) for text in texts]
     assert np.allclose(vectors, [mean / np.linalg.norm(mean) for mean in means], atol=1e-5)
+
+
+def test_auto_is_the_trained_pooling_else_the_mean(folder: Path, model_folder: ModelFolder) -> None:
+    flags = {name: name == "pooling_mode_max_tokens" for name in files.POOLINGS}
+    write(folder, "1_Pooling/config.json", {"word_embedding_dimension": 32, **flags})
+    trained, plain = (
+        load(folder, "feature-extraction"),
+        load(model_folder("feature-extraction"), "feature-extraction"),
+    )
+    assert served(trained, TEXTS, pooling="auto") == served(trained, TEXTS)
+    assert served(plain, TEXTS, pooling="auto") == served(plain, TEXTS, pooling="mean")
+
+
+def test_shortened_vectors_are_normalized_after_it(folder: Path) -> None:
+    pipeline = load(folder, "feature-extraction")
+    whole = np.array(served(pipeline, TEXTS, normalize=False))
+    short = np.array(served(pipeline, TEXTS, dimensions=8))
+    expected = whole[:, :8] / np.linalg.norm(whole[:, :8], axis=1, keepdims=True)
+    np.testing.assert_allclose(short, expected, atol=1e-6)
+    tokens = served(pipeline, TEXTS[:1], pooling="none", dimensions=8)[0]
+    assert np.array(tokens).shape[-1] == 8

@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.engine.pipelines.continuous import ContinuousPipeline
 
-Request = tuple[str, dict[str, Any]]
+Request = tuple[Any, dict[str, Any]]
 
 
 @dataclass
