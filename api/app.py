@@ -19,6 +19,7 @@ from api.access.admin_keys import AdminKeys
 from api.access.caller import Anonymous, Resolver, admit
 from api.access.forwarding import Proxies
 from api.dialect import Dialect, Dialects
+from api.dialects.huggingface.interface import HuggingFace
 from api.dialects.openai.interface import OpenAI
 from api.edge import cross_origin
 from api.edge.connections import Connections, Limits
@@ -60,7 +61,7 @@ from jobs.store.store import open_store
 
 log = structlog.get_logger(__name__)
 
-DIALECTS: tuple[Dialect, ...] = (OwnInterface(), OpenAI(), Pages())
+DIALECTS: tuple[Dialect, ...] = (OwnInterface(), OpenAI(), HuggingFace(), Pages())
 """All served interfaces. Add a new one here."""
 
 

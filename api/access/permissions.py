@@ -24,6 +24,10 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/v1/jobs/{job_id}/files/{name}"): "read",
     ("GET", "/v1/jobs/{job_id}/inputs/{place:path}"): "read",
     ("DELETE", "/v1/jobs/{job_id}"): "submit",
+    # Hugging Face; a model's page is below, because its path fits these too
+    ("GET", "/models/{name:path}/info"): "read",
+    ("GET", "/models/{name:path}/health"): "read",
+    ("POST", "/models/{name:path}"): "submit",
     # the server
     ("GET", "/v1/models"): "read",
     ("GET", "/v1/usage"): "read",

@@ -1,0 +1,8 @@
+"""The Hugging Face interface: `POST /models/{name}` for every task, as `InferenceClient` sends and reads it.
+
+shapes    Shape: how the requests and answers of a task differ from those of `/v1/jobs`
+tasks     the shape of each task
+parsing   a body becomes inputs and parameters
+answers   outputs become an answer
+calls     the routes
+"""

@@ -1,0 +1,97 @@
+"""Answers with files of outputs, such as masks and sounds, which clients read from the answer itself.
+
+In an output a file is an address. In the answer it is base64, or the file's bytes are the whole answer.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+from weakref import finalize
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.access.caller import caller_of
+from api.edge.json_reply import JsonReply
+from api.problems.problem import Refusal
+from api.services import services
+from api.waiting.large_results import MEMORY_SECONDS
+from jobs.media import files
+
+MEMORY_PER_BYTE = 4
+"""Bytes of memory per byte of a file: the file, its base64, and the answer."""
+
+
+class FileAnswer(JsonReply):
+    """An answer whose files are not read yet. `filled` makes the response that is sent."""
+
+    def __init__(self, job_id: str, answer: Any, body: str | None) -> None:
+        """`body` is the value of the answer that is a file and the whole response, if any."""
+        super().__init__(b"", 200, {})
+        self._job_id = job_id
+        self._answer = answer
+        self._body = body
+
+    async def filled(self, request: Request) -> Response:
+        """The response with the files. Raises Refusal, and what reading a file raises."""
+        shared, sees = services(request), caller_of(request.scope).sees
+        start = files.link_start(self._job_id, 0).removesuffix("0-")
+        answer = self._answer if self._body is None else self._answer.get(self._body)
+        names = dict.fromkeys(_names(answer, start))
+        found = {name: await shared.ledger.attachments.file(self._job_id, name, sees=sees) for name in names}
+        size = sum(each.size for each in found.values() if each is not None)
+        share = await shared.budget.acquire(MEMORY_PER_BYTE * size, MEMORY_SECONDS)
+        try:
+            contents: dict[str, bytes] = {}
+            for name, each in found.items():
+                content = None if each is None else await each.read(0, each.size)
+                if content is None:
+                    raise Refusal("job-gone", f"the files of job {self._job_id} are gone")
+                contents[name] = content
+            response = self._response(answer, contents, start)
+        except BaseException:
+            share.release()
+            raise
+        finalize(response, share.release)
+        return response
+
+    def _response(self, answer: Any, contents: Mapping[str, bytes], start: str) -> Response:
+        kept = [
+            header for header in self.raw_headers if header[0] not in (b"content-length", b"content-type")
+        ]
+        if self._body is not None:
+            [(name, content)] = contents.items()
+            response: Response = Response(content, media_type=files.content_type(name))
+        else:
+            response = JsonReply(msgspec.json.encode(_filled(answer, contents, start)), 200, {})
+            kept = [header for header in kept if header[0] != b"cache-control"]
+        response.raw_headers.extend(kept)
+        return response
+
+
+def _name(value: Any, start: str) -> str | None:
+    """The name of the file that a value of an output is, or None."""
+    match value:
+        case {"url": str(url), "content_type": str(), "bytes": int()} if url.startswith(start):
+            return url.removeprefix(start)
+    return None
+
+
+def _names(value: Any, start: str) -> Iterator[str]:
+    if (name := _name(value, start)) is not None:
+        yield name
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _names(part, start)
+
+
+def _filled(value: Any, contents: Mapping[str, bytes], start: str) -> Any:
+    """The value with the base64 of each file in its place."""
+    if (name := _name(value, start)) is not None:
+        return base64.b64encode(contents[name]).decode()
+    if isinstance(value, dict):
+        return {key: _filled(part, contents, start) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_filled(part, contents, start) for part in value]
+    return value
