@@ -4,5 +4,7 @@ shapes    Shape: how the requests and answers of a task differ from those of `/v
 tasks     the shape of each task
 parsing   a body becomes inputs and parameters
 answers   outputs become an answer
+file_answers  answers with masks, pictures and sounds
+errors    problems become errors
 calls     the routes
 """

@@ -20,7 +20,7 @@ from api.edge.json_reply import JsonReply
 from api.health.roster_cache import SERVING
 from api.problems.problem import Refusal
 from api.services import Services, Shared
-from jobs.errors import InvalidRequest
+from jobs.errors import InvalidRequest, UnknownModel
 from jobs.models import ModelSpec
 from jobs.schema import Job, JobRequest, NewJob, validate_request
 
@@ -29,6 +29,9 @@ router = APIRouter(tags=["Hugging Face"])
 
 _medium = re.compile(r"(image|audio|video)/[\w.!#$&^+-]+|application/octet-stream")
 _encode = msgspec.json.Encoder().encode
+
+SPACES = 1024
+"""Bytes in which the start of a body is looked for, which may begin with spaces."""
 
 
 class Given(NamedTuple):
@@ -42,7 +45,10 @@ class Given(NamedTuple):
 
 def model_of(request: Request, shared: Services) -> ModelSpec:
     """The model of the path. Raises UnknownModel."""
-    return shared.catalog[request.path_params["name"]]
+    try:
+        return shared.catalog[request.path_params["name"]]
+    except UnknownModel as error:
+        raise UnknownModel(str(error)) from None  # without its pointer, which points into a body
 
 
 def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, Given]:
@@ -73,7 +79,7 @@ def parsed(request: Request, body: bytearray, shape: Shape, spec: ModelSpec) -> 
             " sound or a video with its type, such as image/png, or without a type",
         )
     takes_media = spec.definition.input.is_medium(shape.medium)
-    if kind is None and (not takes_media or body.lstrip()[:1] == b"{"):
+    if kind is None and (not takes_media or body[:SPACES].lstrip()[:1] == b"{"):
         return parsing.parse(body, shape, spec)
     if not takes_media:
         raise InvalidRequest(

@@ -47,7 +47,7 @@ class FileAnswer(JsonReply):
             for name, each in found.items():
                 content = None if each is None else await each.read(0, each.size)
                 if content is None:
-                    raise Refusal("job-gone", f"the files of job {self._job_id} are gone")
+                    raise Refusal("job-gone", "the files of the outputs are gone", job_id=self._job_id)
                 contents[name] = content
             response = self._response(answer, contents, start)
         except BaseException:
