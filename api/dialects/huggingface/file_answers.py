@@ -39,6 +39,8 @@ class FileAnswer(JsonReply):
         start = files.link_start(self._job_id, 0).removesuffix("0-")
         answer = self._answer if self._body is None else self._answer.get(self._body)
         names = dict.fromkeys(_names(answer, start))
+        if self._body is not None and not names:
+            raise Refusal("job-failed", "the output has no file", job_id=self._job_id)
         found = {name: await shared.ledger.attachments.file(self._job_id, name, sees=sees) for name in names}
         size = sum(each.size for each in found.values() if each is not None)
         share = await shared.budget.acquire(MEMORY_PER_BYTE * size, MEMORY_SECONDS)
