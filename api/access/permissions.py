@@ -27,6 +27,7 @@ TABLE: dict[tuple[str, str], Need] = {
     # Hugging Face; a model's page is below, because its path fits these too
     ("GET", "/models/{name:path}/info"): "read",
     ("GET", "/models/{name:path}/health"): "read",
+    ("POST", "/models/{name:path}/v1/chat/completions"): "submit",
     ("POST", "/models/{name:path}"): "submit",
     # the server
     ("GET", "/v1/models"): "read",

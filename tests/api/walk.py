@@ -54,6 +54,7 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("GET", "/v1/usage"): asks(
         "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
     ),
+    ("POST", "/models/{name:path}/v1/chat/completions"): [Ask("", {"json": {}})],
     ("POST", "/models/{name:path}"): [Ask("", {"json": {}})],  # a request with inputs would wait
     ("GET", "/models/{name:path}/info"): asks(""),
     ("GET", "/models/{name:path}/health"): asks(""),

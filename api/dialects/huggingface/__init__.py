@@ -5,6 +5,7 @@ tasks     the shape of each task
 parsing   a body becomes inputs and parameters
 answers   outputs become an answer
 file_answers  answers with masks, pictures and sounds
+streaming  a text as it grows
 errors    problems become errors
 calls     the routes
 """

@@ -1,6 +1,7 @@
 """The routes: `POST /models/{name}`, and what the client reads about a model's server."""
 
 import re
+from collections.abc import Awaitable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dialects.huggingface import answers, parsing
+from api.dialects.huggingface import answers, parsing, streaming
 from api.dialects.huggingface.descriptions import CALL, HEALTH, INFO
 from api.dialects.huggingface.file_answers import FileAnswer
 from api.dialects.huggingface.shapes import Shape
@@ -41,6 +42,8 @@ class Given(NamedTuple):
     many: bool
     """Whether it had a list of inputs."""
     has_files: bool
+    stream: bool
+    """Whether the text is wanted while it grows."""
 
 
 def model_of(request: Request, shared: Services) -> ModelSpec:
@@ -56,15 +59,16 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, G
     spec = model_of(request, shared)
     shape = shape_of(spec.task)
     asked = parsed(request, body, shape, spec)
-    if asked.stream:
-        raise InvalidRequest("stream: partial answers are not served here; leave it out", pointer="/stream")
     many = isinstance(asked.inputs, list)
+    if many and asked.stream:
+        raise InvalidRequest("stream: give one input; a list has no stream", pointer="/stream")
     if many and shape.body is not None:
         raise InvalidRequest(
             f"inputs: the answer is a file, so give one input, not {len(asked.inputs)}", "/inputs"
         )
-    job = validate_request(JobRequest(asked.inputs, parameters=asked.parameters), spec)
-    return job, Given(shape, many, spec.definition.writes_files)
+    parameters = {**asked.parameters, "details": True} if asked.stream else asked.parameters
+    job = validate_request(JobRequest(asked.inputs, parameters=parameters), spec)
+    return job, Given(shape, many, spec.definition.writes_files, asked.stream)
 
 
 def parsed(request: Request, body: bytearray, shape: Shape, spec: ModelSpec) -> parsing.Asked:
@@ -93,15 +97,20 @@ def parsed(request: Request, body: bytearray, shape: Shape, spec: ModelSpec) -> 
 
 def answered(job: Job, outputs: list[msgspec.Raw], given: Given) -> Response:
     """The response for a job's outputs."""
-    shape, many, has_files = given
-    answer = answers.answer(shape, outputs, many=many)
-    if not has_files:
+    shape = given.shape
+    answer = answers.answer(shape, outputs, many=given.many)
+    if not given.has_files:
         return JsonReply(_encode(answer), 200, {})
     decoded: Any = msgspec.json.decode(_encode(answer))
     return FileAnswer(job.id, decoded, shape.body)
 
 
-RUN = Synchronous(read, answered, only_json=False)
+def streamed(request: Request, job: NewJob, given: Given) -> Awaitable[Response] | None:
+    """The stream of the text, if it is wanted."""
+    return streaming.stream(request, job) if given.stream else None
+
+
+RUN = Synchronous(read, answered, only_json=False, stream=streamed)
 
 
 @direct.post("/models/{name:path}", **CALL)

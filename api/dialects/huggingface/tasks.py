@@ -29,6 +29,15 @@ def sampling(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"do_sample": True, **parameters} if drawn else parameters
 
 
+def with_details(output: Any) -> Any:
+    """The details of a text, if they were asked for. Its tokens are not kept, so their lists are empty."""
+    if not isinstance(output, list) or not output or "details" not in output[0]:
+        return output
+    details = output[0]["details"]
+    shown = {name: details.get(name) for name in ("finish_reason", "generated_tokens")}
+    return [{**output[0], "details": {**shown, "prefill": [], "tokens": []}}]
+
+
 _TEXT_TO_TEXT = Shape(
     only={"truncation": ("longest_first", "only_first"), "clean_up_tokenization_spaces": (False,)},
     listed=True,
@@ -62,7 +71,6 @@ SHAPES: dict[str, Shape] = {
             "adapter_id": (),
             "best_of": (1,),
             "decoder_input_details": (False,),
-            "details": (False,),
             "frequency_penalty": (0,),
             "top_n_tokens": (0,),
             "typical_p": (1,),
@@ -70,6 +78,7 @@ SHAPES: dict[str, Shape] = {
         },
         defaults={"return_full_text": False},
         adjusted=sampling,
+        output=with_details,
         streams=True,
     ),
     "summarization": _TEXT_TO_TEXT,

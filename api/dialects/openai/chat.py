@@ -77,7 +77,8 @@ class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
 def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, Form]:
     """The job of a request. Raises InvalidRequest."""
     asked = decoded(body, ChatRequest)
-    spec = requests.model_for(asked.model, "text-generation", shared, what="chats")
+    name = request.path_params.get("name", asked.model)
+    spec = requests.model_for(name, "text-generation", shared, what="chats")
     if asked.response_format is not None and asked.response_format.type != "text":
         raise InvalidRequest("response_format: only text is supported", pointer="/response_format")
     if asked.modalities not in (None, ["text"]):
@@ -159,6 +160,7 @@ def stream(request: Request, job: NewJob, form: Form) -> Awaitable[Response] | N
 CALL = Synchronous(read, answer, stream=stream)
 
 
+@router.post("/models/{name:path}/v1/chat/completions", include_in_schema=False)  # of InferenceClient
 @router.post("/v1/chat/completions", **CHAT)
 async def create_chat_completion(request: Request) -> Response:
     """Generates the next message of a chat, as OpenAI's interface does.

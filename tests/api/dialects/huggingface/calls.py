@@ -172,6 +172,16 @@ CASES: list[Case] = [
         {"max_new_tokens": 8, "do_sample": True, "temperature": 0.7, "seed": 5, "stop": ["we"]},
         lambda output: output[0]["generated_text"],
     ),
+    Case(
+        "text-generation",
+        lambda c: c.text_generation(TEXT, details=True),
+        TEXT,
+        {**FEW, "do_sample": False, "return_full_text": False, "details": True},
+        lambda output: {
+            "generated_text": output[0]["generated_text"],
+            "details": {"finish_reason": "length", "generated_tokens": 6, "prefill": [], "tokens": []},
+        },
+    ),
     Case("summarization", lambda c: c.summarization(TEXT), TEXT),
     Case(
         "summarization",

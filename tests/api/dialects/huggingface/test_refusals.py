@@ -109,10 +109,10 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ),
     (
         "writer",
-        {"json": {"inputs": "a", "parameters": {"details": True}}},
+        {"json": {"inputs": "a", "parameters": {"watermark": True}}},
         422,
         "validation",
-        "parameters/details: only false is supported",
+        "parameters/watermark: only false is supported",
     ),
     (
         "writer",
@@ -121,6 +121,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         "validation",
         "parameters/adapter_id: not supported",
     ),
+    ("writer", {"json": {"inputs": ["a"], "stream": True}}, 422, "validation", "stream: give one input"),
     ("speak", {"json": {"inputs": ["a", "b"]}}, 422, "validation", "give one input, not 2"),
     (
         "sentiment",

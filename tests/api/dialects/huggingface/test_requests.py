@@ -69,7 +69,7 @@ UNTYPED_JSON = {"content": b' {"inputs": "' + BASE64.encode() + b'"}'}
             "writer",
             {"json": {"inputs": "a", "stream": False, "parameters": {"stop": [], "details": False}}},
             ["a"],
-            {"return_full_text": False},
+            {"return_full_text": False, "details": False},
         ),
         (
             "writer",

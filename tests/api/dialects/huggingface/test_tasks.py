@@ -152,8 +152,8 @@ def test_the_client_raises_what_it_was_refused_with(served: TinyServer) -> None:
         InferenceClient(served.of("nobody")).fill_mask(TEXT)
     assert unknown.value.response.json()["error"].startswith("no model named 'nobody' is served")
     writer = InferenceClient(served.of("text-generation"))
-    with pytest.raises(ValidationError, match="parameters/details: only false is supported"):
-        writer.text_generation(TEXT, details=True)
+    with pytest.raises(ValidationError, match="parameters/watermark: only false is supported"):
+        writer.text_generation(TEXT, watermark=True)
 
 
 def test_the_client_reads_what_a_model_is(served: TinyServer) -> None:
