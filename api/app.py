@@ -21,6 +21,8 @@ from api.access.forwarding import Proxies
 from api.dialect import Dialect, Dialects
 from api.dialects.huggingface.interface import HuggingFace
 from api.dialects.openai.interface import OpenAI
+from api.dialects.rerank.interface import RerankInterface
+from api.dialects.tei.interface import TeiInterface
 from api.edge import cross_origin
 from api.edge.connections import Connections, Limits
 from api.edge.express import Express
@@ -61,7 +63,7 @@ from jobs.store.store import open_store
 
 log = structlog.get_logger(__name__)
 
-DIALECTS: tuple[Dialect, ...] = (OwnInterface(), OpenAI(), HuggingFace(), Pages())
+DIALECTS: tuple[Dialect, ...] = (OwnInterface(), OpenAI(), HuggingFace(), RerankInterface(), TeiInterface(), Pages())
 """All served interfaces. Add a new one here."""
 
 

@@ -22,6 +22,7 @@ TITLES = {
     "cross-site": "The request comes from another site's page",
     "unknown-host": "This host name is not served here",
     "unknown-model": "No such model",
+    "wrong-task": "The model has another task",
     "unknown-job": "No such job",
     "job-gone": "The job's lifetime is over",
     "job-cancelled": "The job was cancelled",

@@ -120,6 +120,8 @@ def limits(what: str, schema: Mapping[str, Any]) -> str:
 def text(schema: Mapping[str, Any]) -> str:
     least, most = schema.get("minLength"), schema.get("maxLength")
     many = f"{least} to {most:,}" if least and most else f"up to {most:,}" if most else ""
+    if least and not most:
+        many = f"{least} or more"
     return f"a text of {many} characters" if many else "a text"
 
 
@@ -169,8 +171,10 @@ def _inlined(schema: Any, components: Mapping[str, Any]) -> Any:
 def _list(schema: Mapping[str, Any]) -> str:
     least, most, item = schema.get("minItems", 0), schema.get("maxItems"), schema.get("items", {})
     many = "" if most is None else f"{least} to {most:,} " if least else f"up to {most:,} "
+    if least and most is None:
+        many = f"{least} or more "
     if not item or item.get("type") != "string":
-        return "a list"
+        return f"a list of {many}entries" if least and most is None else "a list"
     each = f"{text(item).removeprefix('a text')} each" if "maxLength" in item else ""
     return f"a list of {many}texts{each}"
 

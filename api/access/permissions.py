@@ -29,6 +29,23 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/models/{name:path}/health"): "read",
     ("POST", "/models/{name:path}/v1/chat/completions"): "submit",
     ("POST", "/models/{name:path}"): "submit",
+    # rerank (Cohere, Jina)
+    ("POST", "/v1/rerank"): "submit",
+    ("POST", "/v2/rerank"): "submit",
+    # text-embeddings-inference
+    ("POST", "/embed"): "submit",
+    ("POST", "/rerank"): "submit",
+    ("POST", "/predict"): "submit",
+    ("POST", "/similarity"): "submit",
+    ("GET", "/info"): "read",
+    ("GET", "/health"): "key",
+    ("POST", "/tei/{name:path}/embed"): "submit",
+    ("POST", "/tei/{name:path}/rerank"): "submit",
+    ("POST", "/tei/{name:path}/predict"): "submit",
+    ("POST", "/tei/{name:path}/similarity"): "submit",
+    ("GET", "/tei/{name:path}/info"): "read",
+    ("GET", "/tei/{name:path}/health"): "key",
+    ("POST", "/tei/{name:path}"): "submit",
     # the server
     ("GET", "/v1/models"): "read",
     ("GET", "/v1/usage"): "read",

@@ -51,6 +51,8 @@ class Synchronous(Generic[C]):
     """Whether a body of another content type is refused. If not, `read` decides."""
     stream: Callable[[Request, NewJob, C], Awaitable[Response] | None] | None = None
     """Answers a request with a stream (`streamed.py`); returns None if none is wanted."""
+    size: Callable[[NewJob], int] | None = None
+    """The bytes of a job's inputs, if they may be more than its body has."""
 
     async def run(self, request: Request) -> Response:
         """The response to a request. Raises the errors of the intake, and Refusal with the job's id."""
@@ -74,6 +76,8 @@ class Synchronous(Generic[C]):
 
     async def _parse(self, request: Request) -> ParsedRequest[tuple[bool, C]]:
         job, context = await read_job(request, self.read, only_json=self.only_json)
+        if self.size is not None:
+            bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * self.size(job))
         return self._parsed(request, job, context)
 
     def _parsed(self, request: Request, job: NewJob, context: C) -> ParsedRequest[tuple[bool, C]]:

@@ -12,6 +12,7 @@ STATUSES = {
     "cross-site": 403,
     "unknown-host": 421,
     "unknown-model": 404,
+    "wrong-task": 422,
     "unknown-job": 404,
     "job-gone": 410,
     "job-cancelled": 409,

@@ -44,6 +44,18 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("GET", "/v1/jobs/{job_id}/events"): [Ask(), Ask("", {"headers": {"last-event-id": "succeeded.1"}})],
     ("GET", "/v1/jobs/{job_id}/files/{name}"): [Ask(), Ask("", {"headers": {"range": "bytes=0-1"}})],
     ("GET", "/v1/jobs/{job_id}/inputs/{place:path}"): asks(""),
+    **{
+        ("POST", path): [Ask("", {"json": {}})]  # with a body it would wait for a worker
+        for path in (
+            *("/v1/rerank", "/v2/rerank", "/embed", "/rerank", "/predict", "/similarity"),
+            "/tei/{name:path}",
+            *(f"/tei/{{name:path}}/{call}" for call in ("embed", "rerank", "predict", "similarity")),
+        )
+    },
+    **{
+        ("GET", path): asks("")
+        for path in ("/info", "/health", "/tei/{name:path}/info", "/tei/{name:path}/health")
+    },
     ("GET", "/v1/models"): asks(""),
     ("GET", "/v1/models/{name:path}"): asks(""),
     # requests with inputs would wait

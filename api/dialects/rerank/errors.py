@@ -1,0 +1,21 @@
+"""Problems as errors of the rerank interface.
+
+Cohere's clients show `message`, Jina's `detail`. No status is 409, which Cohere's client retries.
+"""
+
+import msgspec
+from starlette.responses import Response
+
+from api.problems.problem import Problem
+
+STATUSES = {"job-cancelled": 499}
+"""Where the status differs from Batchline's own. Cohere answers 499 when a request was cancelled."""
+
+
+def response(problem: Problem) -> Response:
+    body = {"message": problem.detail, "detail": problem.detail}
+    if "job_id" in problem.extensions:
+        body["job_id"] = problem.extensions["job_id"]
+    headers = {"cache-control": "no-store", **problem.headers}
+    status = STATUSES.get(problem.kind, problem.status)
+    return Response(msgspec.json.encode(body), status, headers, "application/json")

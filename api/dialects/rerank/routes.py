@@ -1,0 +1,60 @@
+"""POST /v1/rerank and /v2/rerank. Both accept the members of either version; the answers differ in `meta`."""
+
+from typing import NamedTuple
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.dialects import ranking
+from api.dialects.json_bodies import decoded
+from api.dialects.model_choice import model_for
+from api.dialects.rerank.answers import answer
+from api.dialects.rerank.requests import RerankRequest
+from api.dialects.synchronous import Synchronous
+from api.edge.express import Direct
+from api.edge.json_reply import JsonReply
+from api.services import Services
+from jobs.schema import Job, JobRequest, NewJob, validate_request
+
+direct = APIRouter(tags=["rerank"], route_class=Direct, include_in_schema=False)
+
+
+class Asked(NamedTuple):
+    """What the answer depends on."""
+
+    top: int | None
+    version: str
+    """Of the interface, as in the path."""
+
+
+def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, Asked]:
+    """The job of a request: an input for each document."""
+    asked = decoded(body, RerankRequest)
+    spec = model_for(shared.catalog, asked.model, ranking.TASK)
+    inputs = ranking.pairs(asked.query, asked.texts(), spec, shared.settings.max_request_bytes)
+    parameters = ranking.parameters(raw_scores=bool(asked.raw_scores), documents=bool(asked.return_documents))
+    job = validate_request(JobRequest(inputs=inputs, model=spec.name, parameters=parameters), spec)
+    return job, Asked(asked.top, request.url.path[2:3])
+
+
+def present(job: Job, outputs: list[msgspec.Raw], asked: Asked) -> Response:
+    """The documents, best first."""
+    ranked = ranking.best_first((msgspec.json.decode(output) for output in outputs), asked.top)
+    return JsonReply(msgspec.json.encode(answer(job, ranked, asked.version)), 200, {})
+
+
+RERANK = Synchronous(read, present, size=ranking.size)
+
+
+@direct.post("/v1/rerank", operation_id="rerank_v1")
+async def rerank_v1(request: Request) -> Response:
+    """Ranks documents by how well they answer a query, best first (Cohere v1, Jina)."""
+    return await RERANK.run(request)
+
+
+@direct.post("/v2/rerank", operation_id="rerank_v2")
+async def rerank_v2(request: Request) -> Response:
+    """Ranks documents by how well they answer a query, best first (Cohere v2)."""
+    return await RERANK.run(request)
