@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -35,7 +34,7 @@ from api.health.observation import Observer
 from api.health.roster_cache import RosterCache
 from api.intake import Intake
 from api.links import Links
-from api.openapi import describe
+from api.openapi import Descriptions
 from api.pages import rendering
 from api.pages.interface import Pages
 from api.pages.rendering import STATIC
@@ -75,6 +74,7 @@ class App(FastAPI):
     proxies: Proxies | None
     """The proxies whose forwarded headers are believed."""
     refusals: Refusals
+    descriptions: Descriptions
     lane: Express
     express: ASGIApp
     """The lane, wrapped in the edge's middleware."""
@@ -177,11 +177,8 @@ def create_app(
             app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    @cache
-    def openapi() -> dict[str, Any]:
-        return describe(app, dialects, catalog)
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.descriptions = Descriptions(app, dialects, catalog)
+    app.openapi = partial(app.descriptions.of, OwnInterface.name)  # type: ignore[method-assign]
     return app
 
 

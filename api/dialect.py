@@ -56,6 +56,14 @@ class Dialect(Protocol):
     """The interface of a dialect."""
 
     @property
+    def name(self) -> str:
+        """A word for paths and lists, such as `rerank`."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+
+    @property
     def prefix(self) -> str:
         """The dialect refuses requests for unknown paths that begin with this prefix."""
 
@@ -67,7 +75,7 @@ class Dialect(Protocol):
         """The problem as the dialect's error, with the problem's status and headers."""
 
     def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
-        """Adds to the OpenAPI description the schemas and examples that FastAPI does not know."""
+        """Adds to its own OpenAPI description the schemas and examples that FastAPI does not know."""
 
 
 class Dialects:

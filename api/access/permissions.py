@@ -60,11 +60,13 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/health/ready"): "public",
     ("GET", "/metrics"): "admin",
     ("GET", "/openapi.json"): "key",
+    ("GET", "/openapi/{name}.json"): "key",
     # pages
     ("GET", "/sign-in"): "public",
     ("POST", "/sign-in"): "public",
     ("POST", "/sign-out"): "key",
     ("GET", "/docs"): "key",
+    ("GET", "/docs/{name}"): "key",
     ("GET", "/"): "read",
     ("GET", "/fragments/overview"): "read",
     ("GET", "/fragments/charts"): "admin",

@@ -30,11 +30,12 @@ def submit(request: Request, body: dict[str, Any], wait: int = 10) -> str | None
     return posted(request, "/v1/jobs", encoded.decode(), wait) if len(encoded) <= MAX_BODY else None
 
 
-def posted(request: Request, path: str, body: str, wait: int = 10) -> str:
-    """A command that sends the JSON to `path`."""
+def posted(request: Request, path: str, body: str, wait: int | None = 10) -> str:
+    """A command that sends the JSON to `path`; with a wait it waits so many seconds for the job's end."""
+    prefer = "" if wait is None else f" -H 'Prefer: wait={wait}'"
     return (
         f"curl -s {shlex.quote(_url(request, path))}{key(request)}"
-        f" -H 'Content-Type: application/json' -H 'Prefer: wait={wait}' -d {shlex.quote(body)}"
+        f" -H 'Content-Type: application/json'{prefer} -d {shlex.quote(body)}"
     )
 
 

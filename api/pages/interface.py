@@ -31,6 +31,8 @@ FINAL = (403, 404)
 class Pages:
     """A `Dialect`. It refuses requests for all paths that belong to no other dialect."""
 
+    name = "pages"
+    title = "Pages"
     prefix = ""
     routers = tuple(
         module.router

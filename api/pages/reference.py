@@ -1,4 +1,4 @@
-"""/docs: the API reference as a page, made from /openapi.json, which `api/v1/openapi.py` makes.
+"""/docs: the API reference as a page for each dialect, made from its description (`api/openapi.py`).
 
 The page loads nothing from the internet.
 """
@@ -15,8 +15,9 @@ from api.access.caller import models_of
 from api.access.permissions import TABLE
 from api.pages import curl_lines
 from api.pages.rendering import page
+from api.problems.problem import Refusal
 from api.services import Services, Shared
-from api.v1.caller_description import of_models
+from api.v1.interface import OwnInterface
 from api.v1.model_schemas import parameters_schema
 from api.v1.replies import reply
 from jobs.catalog import ModelCatalog
@@ -48,14 +49,29 @@ class Member(NamedTuple):
 
 
 @router.get("/openapi.json")
-async def description(request: Request, shared: Shared) -> Response:
-    """The OpenAPI description as JSON."""
-    return reply(_described(request, shared))
+async def own_description(request: Request, shared: Shared) -> Response:
+    """The OpenAPI description of Batchline's own interface as JSON."""
+    return reply(_described(request, shared, OwnInterface.name))
+
+
+@router.get("/openapi/{name}.json")
+async def description(name: str, request: Request, shared: Shared) -> Response:
+    """The OpenAPI description of a dialect as JSON."""
+    return reply(_described(request, shared, name))
 
 
 @router.get("/docs")
-async def docs(request: Request, shared: Shared) -> Response:
-    described = _described(request, shared)
+async def own_docs(request: Request, shared: Shared) -> Response:
+    return _docs(request, shared, OwnInterface.name)
+
+
+@router.get("/docs/{name}")
+async def docs(name: str, request: Request, shared: Shared) -> Response:
+    return _docs(request, shared, name)
+
+
+def _docs(request: Request, shared: Services, name: str) -> Response:
+    described = _described(request, shared, name)
     schemas: Schemas = described["components"]["schemas"]
     calls = [
         {
@@ -71,16 +87,30 @@ async def docs(request: Request, shared: Shared) -> Response:
         for method, call in methods.items()
     ]
     responses = [
-        (name, schemas[name]["description"], list(_members(name, schemas))) for name in RESPONSE_SCHEMAS
+        (name, schemas[name]["description"], list(_members(name, schemas)))
+        for name in RESPONSE_SCHEMAS
+        if name in schemas
     ]
-    has_keys = shared.settings.auth == "keys"
-    return page("docs.html", info=described["info"], calls=calls, schemas=responses, keys=has_keys)
+    return page(
+        "docs.html",
+        interface=name,
+        interfaces=request.app.descriptions.titles,
+        own=OwnInterface.name,
+        info=described["info"],
+        calls=calls,
+        schemas=responses,
+        keys=shared.settings.auth == "keys",
+    )
 
 
-def _described(request: Request, shared: Services) -> dict[str, Any]:
-    """The description, with the models that the caller may use."""
-    described: dict[str, Any] = request.app.openapi()
-    return described if models_of(request.scope) is None else of_models(described, shared.catalog)
+def _described(request: Request, shared: Services, name: str) -> dict[str, Any]:
+    """The description of a dialect, with the models that the caller may use. Raises Refusal."""
+    limited = models_of(request.scope) is not None
+    try:
+        found: dict[str, Any] = request.app.descriptions.of(name, shared.catalog if limited else None)
+    except KeyError:
+        raise Refusal("not-found", f"the path {request.url.path} does not exist") from None
+    return found
 
 
 def _parameters(call: dict[str, Any], schemas: Schemas) -> Iterator[Member]:
@@ -94,10 +124,11 @@ def _body(call: dict[str, Any], schemas: Schemas, catalog: ModelCatalog) -> Iter
     """The members of a JSON body, and each model's parameters."""
     schema = _json(call).get("schema", {})
     request = schemas.get(_name(schema), schema)
+    submits = request is schemas.get("JobRequest")
     for name, schema in request.get("properties", {}).items():
         needed = ", required" if name in request.get("required", []) else _default(schema)
         yield Member(name, _type(schema, schemas) + needed, schema.get("description", ""))
-    for spec in catalog.specs.values() if request is schemas["JobRequest"] else ():
+    for spec in catalog.specs.values() if submits else ():
         parameters = parameters_schema(spec)
         for name, schema in parameters["properties"].items():
             needed = ", required" if name in parameters.get("required", []) else _default(schema)
@@ -151,10 +182,12 @@ def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> li
         url = f"{str(request.base_url).rstrip('/')}{path}"
         key = "" if TABLE.get((method.upper(), path)) == "public" else curl_lines.key(request)
         return [f"curl -s {verb}'{url}'{key}"]
-    examples = _json(call).get("examples", {}).values()
+    json = _json(call)
+    if "example" in json:  # the calls of other dialects wait for the job's end
+        return [curl_lines.posted(request, path, msgspec.json.encode(json["example"]).decode(), wait=None)]
     return [
         curl_lines.posted(request, path, msgspec.json.encode(example["value"]).decode())
-        for example in examples
+        for example in json.get("examples", {}).values()
     ]
 
 

@@ -1,10 +1,6 @@
-"""What the OpenAPI description says about callers: how they send keys, and the models that a key may use."""
+"""What the OpenAPI descriptions say about callers: how they send keys."""
 
-import copy
 from typing import Any
-
-from api.v1.model_schemas import examples
-from jobs.catalog import ModelCatalog
 
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `bl_...`."},
@@ -16,13 +12,6 @@ SECURITY_SCHEMES = {
     },
 }
 """Servers without keys need neither."""
-
-
-def of_models(described: dict[str, Any], catalog: ModelCatalog) -> dict[str, Any]:
-    """A copy of the description for a caller who may use the models of this catalog only."""
-    changed = copy.deepcopy(described)
-    submitted_body(changed)["examples"] = examples(catalog) if catalog.specs else {}
-    return changed
 
 
 def submitted_body(described: dict[str, Any]) -> dict[str, Any]:

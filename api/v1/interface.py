@@ -13,6 +13,8 @@ from jobs.catalog import ModelCatalog
 class OwnInterface:
     """A `Dialect`."""
 
+    name = "batchline"
+    title = "Batchline"
     prefix = "/v1/"
     routers = (jobs.direct, jobs.router, attachments.router, models.router, usage.router, health.router)
 

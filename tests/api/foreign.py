@@ -61,6 +61,8 @@ async def status(job_id: str, shared: Shared, caller: Asking) -> Response:
 class Labels:
     """A `Dialect`."""
 
+    name = "labels"
+    title = "Labels"
     prefix = "/labels/"
     routers = (router, direct)
 

@@ -155,10 +155,19 @@ async def test_the_others_refuse_as_ever(client: httpx.AsyncClient) -> None:
 
 
 async def test_all_are_described(client: httpx.AsyncClient) -> None:
-    described = (await client.get("/openapi.json")).json()
+    """Each by itself."""
+    own = (await client.get("/openapi.json")).json()
+    assert own == (await client.get("/openapi/batchline.json")).json()
+    assert own["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    described = (await client.get("/openapi/labels.json")).json()
     assert described["paths"]["/v1/label"]["post"]["requestBody"]["content"]["text/plain"]
-    assert described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     assert "422" not in described["paths"]["/labels/{job_id}"]["get"]["responses"]
-    page = await client.get("/docs")
-    assert page.status_code == 200
-    assert "The label of a text." in page.text
+    assert not described["paths"].keys() & own["paths"].keys()
+    for path, title in {"/docs": "API", "/docs/labels": "Labels"}.items():
+        page = await client.get(path)
+        assert page.status_code == 200
+        assert f"<h1>{title}</h1>" in page.text
+        assert ("The label of a text." in page.text) == (path == "/docs/labels")
+        assert '<a href="/docs/labels"' in page.text
+    for path in ("/openapi/pages.json", "/docs/pages", "/docs/nothing"):
+        assert (await client.get(path)).status_code == 404

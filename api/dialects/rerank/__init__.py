@@ -3,6 +3,6 @@
 requests   the request's body, and the texts of its documents
 answers    the answer: the documents, best first
 errors     problems as errors of this interface
-routes     the endpoints
+routes     the endpoints; `description` describes them
 interface  the dialect
 """

@@ -5,7 +5,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dialects.rerank import errors, routes
+from api.dialects.model_choice import first
+from api.dialects.ranking import TASK
+from api.dialects.rerank import description, errors, routes
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
 
@@ -13,6 +15,8 @@ from jobs.catalog import ModelCatalog
 class RerankInterface:
     """A `Dialect`."""
 
+    name = "rerank"
+    title = "Rerank (Cohere, Jina)"
     prefix = "/v2/"
     routers = (routes.direct,)
 
@@ -20,4 +24,5 @@ class RerankInterface:
         return errors.response(problem)
 
     def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
-        pass
+        model = first(catalog, TASK)
+        description.describe(described, model.name if model else None)

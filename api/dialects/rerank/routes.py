@@ -11,6 +11,7 @@ from api.dialects import ranking
 from api.dialects.json_bodies import decoded
 from api.dialects.model_choice import model_for
 from api.dialects.rerank.answers import answer
+from api.dialects.rerank.description import CALL
 from api.dialects.rerank.requests import RerankRequest
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
@@ -18,7 +19,7 @@ from api.edge.json_reply import JsonReply
 from api.services import Services
 from jobs.schema import Job, JobRequest, NewJob, validate_request
 
-direct = APIRouter(tags=["rerank"], route_class=Direct, include_in_schema=False)
+direct = APIRouter(tags=["rerank"], route_class=Direct)
 
 
 class Asked(NamedTuple):
@@ -48,13 +49,13 @@ def present(job: Job, outputs: list[msgspec.Raw], asked: Asked) -> Response:
 RERANK = Synchronous(read, present, size=ranking.size)
 
 
-@direct.post("/v1/rerank", operation_id="rerank_v1")
+@direct.post("/v1/rerank", operation_id="rerank_v1", **CALL)
 async def rerank_v1(request: Request) -> Response:
     """Ranks documents by how well they answer a query, best first (Cohere v1, Jina)."""
     return await RERANK.run(request)
 
 
-@direct.post("/v2/rerank", operation_id="rerank_v2")
+@direct.post("/v2/rerank", operation_id="rerank_v2", **CALL)
 async def rerank_v2(request: Request) -> Response:
     """Ranks documents by how well they answer a query, best first (Cohere v2)."""
     return await RERANK.run(request)

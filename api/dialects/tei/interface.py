@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dialects.tei import errors, routes
+from api.dialects.tei import description, errors, routes
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
 
@@ -13,6 +13,8 @@ from jobs.catalog import ModelCatalog
 class TeiInterface:
     """A `Dialect`."""
 
+    name = "tei"
+    title = "Text Embeddings Inference"
     prefix = "/tei/"
     routers = (routes.direct, routes.router)
 
@@ -20,4 +22,4 @@ class TeiInterface:
         return errors.response(problem)
 
     def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
-        pass
+        described["info"]["description"] = description.INTRODUCTION

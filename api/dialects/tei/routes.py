@@ -11,7 +11,8 @@ from starlette.responses import Response
 from api.dialects import ranking
 from api.dialects.json_bodies import decoded
 from api.dialects.synchronous import Synchronous
-from api.dialects.tei import answers, requests
+from api.dialects.tei import answers, description, requests
+from api.dialects.tei.description import of_model
 from api.dialects.tei.errors import unhealthy
 from api.dialects.tei.serving import EMBED, PREDICT, RANK, SIMILARITY, TASKS, info, model_of
 from api.edge.express import Direct
@@ -24,8 +25,8 @@ T = TypeVar(
     "T", requests.EmbedRequest, requests.RerankRequest, requests.PredictRequest, requests.SimilarityRequest
 )
 
-direct = APIRouter(tags=["tei"], route_class=Direct, include_in_schema=False)
-router = APIRouter(tags=["tei"], include_in_schema=False)
+direct = APIRouter(tags=["tei"], route_class=Direct)
+router = APIRouter(tags=["tei"])
 
 
 def _reads(kind: type[T], *tasks: str) -> Callable[[Request, bytearray, Services], tuple[NewJob, bool]]:
@@ -69,42 +70,42 @@ BY_TASK = {EMBED: "embed", RANK: "rerank", PREDICT: "predict", SIMILARITY: "simi
 """The call that TEI has at its root, by the model's task."""
 
 
-@direct.post("/embed", operation_id="tei_embed")
-@direct.post("/tei/{name:path}/embed", operation_id="tei_embed_with")
+@direct.post("/embed", **description.EMBED)
+@direct.post("/tei/{name:path}/embed", **of_model(description.EMBED))
 async def embed(request: Request) -> Response:
     """A vector for each text."""
     return await CALLS["embed"].run(request)
 
 
-@direct.post("/rerank", operation_id="tei_rerank")
-@direct.post("/tei/{name:path}/rerank", operation_id="tei_rerank_with")
+@direct.post("/rerank", **description.RERANK)
+@direct.post("/tei/{name:path}/rerank", **of_model(description.RERANK))
 async def rerank(request: Request) -> Response:
     """Index and score of each text for a query, best first."""
     return await CALLS["rerank"].run(request)
 
 
-@direct.post("/predict", operation_id="tei_predict")
-@direct.post("/tei/{name:path}/predict", operation_id="tei_predict_with")
+@direct.post("/predict", **description.PREDICT)
+@direct.post("/tei/{name:path}/predict", **of_model(description.PREDICT))
 async def predict(request: Request) -> Response:
     """All labels of a text or a pair of texts with their scores, best first."""
     return await CALLS["predict"].run(request)
 
 
-@direct.post("/similarity", operation_id="tei_similarity")
-@direct.post("/tei/{name:path}/similarity", operation_id="tei_similarity_with")
+@direct.post("/similarity", **description.SIMILARITY)
+@direct.post("/tei/{name:path}/similarity", **of_model(description.SIMILARITY))
 async def similarity(request: Request) -> Response:
     """The cosine similarity of each sentence with the source sentence."""
     return await CALLS["similarity"].run(request)
 
 
-@direct.post("/tei/{name:path}", operation_id="tei_root_with")
+@direct.post("/tei/{name:path}", **of_model(description.ROOT))
 async def root(request: Request) -> Response:
     """The call for the model's task, as TEI has it at its root: embed, rerank, predict or similarity."""
     return await CALLS[BY_TASK[model_of(request, *TASKS).task]].run(request)
 
 
-@router.get("/info", operation_id="tei_info")
-@router.get("/tei/{name:path}/info", operation_id="tei_info_with")
+@router.get("/info", **description.INFO)
+@router.get("/tei/{name:path}/info", **of_model(description.INFO))
 async def read_info(request: Request) -> Response:
     """What the model is, and its limits."""
     shared, spec = services(request), model_of(request, *TASKS)
@@ -112,8 +113,8 @@ async def read_info(request: Request) -> Response:
     return _reply(msgspec.json.encode(info(spec, shared, beats[0] if beats else None)))
 
 
-@router.get("/health", operation_id="tei_health")
-@router.get("/tei/{name:path}/health", operation_id="tei_health_with")
+@router.get("/health", **description.HEALTH)
+@router.get("/tei/{name:path}/health", **of_model(description.HEALTH))
 async def health(request: Request) -> Response:
     """Whether a worker serves the model: 200 without a body, else 503."""
     shared, spec = services(request), model_of(request, *TASKS)

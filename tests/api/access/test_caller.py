@@ -50,7 +50,7 @@ class Watched:
 
     def __init__(self, dialect: Dialect, events: Events) -> None:
         self._dialect = dialect
-        self.prefix = dialect.prefix
+        self.name, self.title, self.prefix = dialect.name, dialect.title, dialect.prefix
         self.routers = [self._watched(router, events) for router in dialect.routers]
         self.refuse = dialect.refuse
 
