@@ -62,7 +62,14 @@ from jobs.store.store import open_store
 
 log = structlog.get_logger(__name__)
 
-DIALECTS: tuple[Dialect, ...] = (OwnInterface(), OpenAI(), HuggingFace(), RerankInterface(), TeiInterface(), Pages())
+DIALECTS: tuple[Dialect, ...] = (
+    OwnInterface(),
+    OpenAI(),
+    HuggingFace(),
+    RerankInterface(),
+    TeiInterface(),
+    Pages(),
+)
 """All served interfaces. Add a new one here."""
 
 
@@ -125,12 +132,13 @@ def create_app(
     admin_keys = AdminKeys(settings)
     rendering.show_open(is_open(settings))
     rendering.show_owners(settings.auth == "keys" or bool(settings.owner_header))
+    known = Dialects(dialects)
     metrics = ApiMetrics(CollectorRegistry())
     metrics.expect(catalog.specs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        services = _services(settings, catalog, metrics, admin_keys)
+        services = _services(settings, catalog, metrics, admin_keys, known)
         app.resolver = resolver or services.access.resolver
         if services.access.ring is not None:
             services.access.ring.on_end(lambda _: services.subscriber.reread_all())
@@ -161,7 +169,6 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,  # a redirect would use the host of the request
     )
-    known = Dialects(dialects)
     refusals = Refusals(known, metrics)
     refusals.install(app)
     app.hosts, app.resolver, app.refusals = Hosts(settings), resolver or Anonymous(), refusals
@@ -183,7 +190,11 @@ def create_app(
 
 
 def _services(
-    settings: Settings, catalog: ModelCatalog, metrics: ApiMetrics, admin_keys: AdminKeys
+    settings: Settings,
+    catalog: ModelCatalog,
+    metrics: ApiMetrics,
+    admin_keys: AdminKeys,
+    dialects: Dialects,
 ) -> Services:
     store = open_store(settings)
     ledger = Ledger(Shards(store, settings, catalog.specs))
@@ -213,6 +224,7 @@ def _services(
         usage=Usage(ledger.shards),
         owner_totals=OwnerTotals(ledger.shards),
         access=access(settings, admin_keys, ledger.shards.first),
+        dialects=dialects,
     )
 
 

@@ -1,11 +1,12 @@
 """Dialect: one HTTP interface to the same jobs. `/v1/jobs` is the first, the pages for browsers are another.
 
 A dialect parses its requests to jobs, and presents jobs as answers and problems as errors. It has its own
-routes and its own part of the OpenAPI description. It never uses Redis: `api/intake.py` submits its jobs.
-To add a dialect, write it in a new file or folder and add it in `api/app.py`.
+routes and its own OpenAPI description, and says which calls it has for a model, with code for its clients.
+It never uses Redis: `api/intake.py` submits its jobs. To add a dialect, write it in a new file or folder and
+add it in `api/app.py`.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from fastapi import APIRouter
@@ -16,6 +17,7 @@ from starlette.types import Scope
 
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 from jobs.schema import Job, NewJob
 
 C = TypeVar("C")
@@ -52,6 +54,30 @@ class Call(NamedTuple, Generic[C]):
     present: Callable[[Request, Accepted, C], Awaitable[Response]]
 
 
+class File(str):
+    """A medium in the inputs of a SampleRequest: the name of a file."""
+
+
+class SampleRequest(NamedTuple):
+    """A job, as `POST /v1/jobs` would have it, that is to be shown as code."""
+
+    spec: ModelSpec
+    inputs: Any
+    parameters: Mapping[str, Any]
+    """Without those that the model has by default."""
+    url: str
+    """The server's address, without a slash at its end."""
+    has_keys: bool
+    """Whether the server requires an API key, which code reads from the variable KEY."""
+
+
+class Sample(NamedTuple):
+    """A request as code for one client, such as `openai` or `curl`."""
+
+    client: str
+    code: str
+
+
 class Dialect(Protocol):
     """The interface of a dialect."""
 
@@ -70,6 +96,12 @@ class Dialect(Protocol):
     @property
     def routers(self) -> Sequence[APIRouter]:
         """The dialect's routes. Those with `route_class=Direct` are on the express lane."""
+
+    def calls(self, spec: ModelSpec) -> Sequence[str]:
+        """The calls that the dialect has for the model, such as `POST /v1/embeddings`."""
+
+    def samples(self, request: SampleRequest) -> Sequence[Sample]:
+        """The request as code for the dialect's clients. None for a client that cannot send it."""
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         """The problem as the dialect's error, with the problem's status and headers."""
@@ -99,6 +131,15 @@ class Dialects:
         """
         endpoint = scope.get("endpoint") or getattr(scope.get("route"), "endpoint", None)
         return self._by_endpoint.get(endpoint) or self._with_route(scope) or self._with_prefix(scope["path"])
+
+    def for_model(self, spec: ModelSpec) -> list[tuple[Dialect, Sequence[str]]]:
+        """The dialects that serve the model, each with its calls."""
+        found = [(dialect, dialect.calls(spec)) for dialect in self.all]
+        return [(dialect, calls) for dialect, calls in found if calls]
+
+    def samples(self, request: SampleRequest) -> list[Sample]:
+        """The request as code for the clients of all dialects that can send it."""
+        return [sample for dialect in self.all for sample in dialect.samples(request)]
 
     def _routes(self) -> Iterator[tuple[Dialect, BaseRoute]]:
         for dialect in self.all:

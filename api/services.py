@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.access.access import Access
 from api.access.caller import Caller, caller_of, models_of
+from api.dialect import Dialects
 from api.edge.memory_budget import Budget
 from api.edge.state import EdgeState
 from api.health.footprint_cache import FootprintCache
@@ -55,6 +56,7 @@ class Services:
     usage: Usage
     owner_totals: OwnerTotals
     access: Access
+    dialects: Dialects
     _limited: dict[frozenset[str], "Services"] = field(default_factory=dict)
 
     def with_models(self, names: frozenset[str]) -> "Services":

@@ -1,10 +1,12 @@
 """The pages as a dialect: their routes, and problems shown as pages in a browser."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.dialect import Sample, SampleRequest
 from api.pages import (
     example_media,
     forms,
@@ -23,6 +25,7 @@ from api.pages.rendering import page
 from api.problems.problem import Problem
 from api.v1 import problems
 from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 
 FINAL = (403, 404)
 """Statuses of problems that do not end while a page polls."""
@@ -50,6 +53,13 @@ class Pages:
             owners_page,
         )
     )
+
+    def calls(self, spec: ModelSpec) -> Sequence[str]:
+        """None: pages are for people."""
+        return ()
+
+    def samples(self, request: SampleRequest) -> Sequence[Sample]:
+        return ()
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         """A page for a browser, JSON for clients that do not accept HTML.

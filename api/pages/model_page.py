@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.pages.fragments import drawn, no_jobs, recent, status, status_of
 from api.pages.job_table import Filters, filters, state_links, url
+from api.pages.reference import docs_path
 from api.pages.rendering import page
 from api.services import Asking, Shared
 from jobs.errors import QueueUnavailable
@@ -32,11 +33,21 @@ async def model_page(name: str, request: Request, shared: Shared, caller: Asking
         return RedirectResponse(url(path, Filters(state)), 303)
     links = [state_links(path, Filters(state), RECENT)]
     context = await status(shared, spec, sees=caller.sees)
+    interfaces = [
+        (each.title, docs_path(each.name), calls) for each, calls in shared.dialects.for_model(spec)
+    ]
     try:
         if not context["away"]:
             context |= await recent(shared, given, sees=caller.sees)
-            return page("model.html", **context, drawn=await drawn(shared, spec.name), spec=spec, links=links)
+            return page(
+                "model.html",
+                **context,
+                drawn=await drawn(shared, spec.name),
+                spec=spec,
+                links=links,
+                interfaces=interfaces,
+            )
     except QueueUnavailable:  # Redis became unavailable after the first read
         context = status_of(shared, None, spec, sees=caller.sees)
     context |= no_jobs(given)
-    return page("model.html", 503, **context, drawn=[], spec=spec, links=links)
+    return page("model.html", 503, **context, drawn=[], spec=spec, links=links, interfaces=interfaces)

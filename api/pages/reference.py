@@ -28,7 +28,16 @@ router = APIRouter(include_in_schema=False)
 RESPONSE_SCHEMAS = (
     *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "ResultError"),
     *("KnownResults", "IndexedResult"),
-    *("ModelList", "ModelObject", "Model", "ModelLimits", "ModelQueue", "ModelWorker", "ModelFailure"),
+    *(
+        "ModelList",
+        "ModelObject",
+        "Model",
+        "ModelLimits",
+        "ModelDialect",
+        "ModelQueue",
+        "ModelWorker",
+        "ModelFailure",
+    ),
     *("UsageReport", "UsageRow", "UsageJobs"),
     *("Health", "HealthCheck", "Problem"),
 )
@@ -70,6 +79,11 @@ async def docs(name: str, request: Request, shared: Shared) -> Response:
     return _docs(request, shared, name)
 
 
+def docs_path(name: str) -> str:
+    """The path of a dialect's page."""
+    return "/docs" if name == OwnInterface.name else f"/docs/{name}"
+
+
 def _docs(request: Request, shared: Services, name: str) -> Response:
     described = _described(request, shared, name)
     schemas: Schemas = described["components"]["schemas"]
@@ -94,7 +108,9 @@ def _docs(request: Request, shared: Services, name: str) -> Response:
     return page(
         "docs.html",
         interface=name,
-        interfaces=request.app.descriptions.titles,
+        interfaces=[
+            (each, title, docs_path(each)) for each, title in request.app.descriptions.titles.items()
+        ],
         own=OwnInterface.name,
         info=described["info"],
         calls=calls,

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.access.caller import caller_of
 from api.access.sessions import may
-from api.pages import forms, job_page, model_status, try_curl, try_form, uploads
+from api.pages import forms, job_page, model_status, try_curl, try_form, try_samples, uploads
 from api.pages.file_limits import file_limits
 from api.pages.rendering import page
 from api.problems.exceptions import problem_of
@@ -62,10 +62,11 @@ async def submit(request: Request, shared: Shared) -> Response:
     except (BatchlineError, Refusal) as error:
         return await _refused(request, shared, form, error)
     spec = shared.catalog[new.model]
-    curl = try_curl.line(request, form, shared.catalog, sent.files or try_curl.names(spec, {}))
+    found = try_samples.samples(request, form, shared.catalog, sent.files or try_curl.names(spec, {}))
     return page(
         "fragments/sent.html",
-        curl=curl,
+        samples=found,
+        client=try_samples.chosen(form, found),
         nonce=await shared.ledger.new_id(caller_of(request.scope).sender),
         **context,
     )
@@ -77,15 +78,15 @@ async def _form_page(
     context = try_form.context(shared.catalog, form)
     context["nonce"] = try_form.nonce(form) or await shared.ledger.new_id(caller_of(request.scope).sender)
     reason = await model_status.fault(shared, context["spec"].name, caller_of(request.scope).sees)
-    curl = try_curl.line(
-        request, context["typed"], shared.catalog, try_curl.names(context["spec"], context["typed"])
-    )
+    typed = context["typed"]
+    found = try_samples.samples(request, typed, shared.catalog, try_curl.names(context["spec"], typed))
+    context |= {"samples": found, "client": try_samples.chosen(form, found)}
     # a form has other fields as well
     most = shared.settings.max_request_bytes - forms.MAX_FORM // 4
     context["limits"] = {
         field.name: file_limits(context["spec"], field, most) for field in context["inputs"] if field.is_media
     }
-    return page("try.html", status, **{"job": None} | context | more, reason=reason, curl=curl)
+    return page("try.html", status, **{"job": None} | context | more, reason=reason)
 
 
 async def _refused(request: Request, shared: Services, form: dict[str, str], error: Exception) -> Response:

@@ -133,6 +133,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "defaults": "Values of omitted parameters.",
         "request": "JSON Schema of a whole request to this model, in addition to `JobRequest`.",
         "limits": "Limits of one job.",
+        "dialects": "The interfaces that serve it; `/openapi/NAME.json` describes each.",
         "ready": "Whether a worker can run its jobs now.",
         "queue": "Numbers of its unfinished jobs, of all owners; null unless the caller is an admin.",
         "workers": "The live workers that serve it; empty unless the caller is an admin.",
@@ -144,6 +145,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_input_bytes": "Bytes of one image, sound or video; absent for a model without media.",
         "max_pixels": "Pixels of one image, or of one frame of a video; absent as above.",
         "max_seconds": "Seconds of one sound or video; absent as above.",
+    },
+    "ModelDialect": {
+        "name": "The interface, such as `batchline`, `rerank` or `tei`.",
+        "calls": "Its calls for the model, such as `POST /v1/jobs`.",
     },
     "ModelQueue": {
         "waiting": "Jobs that no worker has claimed.",

@@ -1,13 +1,16 @@
 """Batchline's own interface, the first dialect: its routes, errors and part of the OpenAPI description."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.dialect import Sample, SampleRequest
 from api.problems.problem import Problem
 from api.v1 import attachments, health, jobs, models, openapi, problems, usage
 from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 
 
 class OwnInterface:
@@ -17,6 +20,13 @@ class OwnInterface:
     title = "Batchline"
     prefix = "/v1/"
     routers = (jobs.direct, jobs.router, attachments.router, models.router, usage.router, health.router)
+
+    def calls(self, spec: ModelSpec) -> Sequence[str]:
+        return ("POST /v1/jobs",)
+
+    def samples(self, request: SampleRequest) -> Sequence[Sample]:
+        """None: the page /try makes them of its form, which may have files."""
+        return ()
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         return problems.response(problem)

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from api.dialect import Dialects
 from api.health.roster_cache import SERVING
 from api.services import Asking, Shared
 from api.v1 import query
@@ -13,6 +14,7 @@ from api.v1.openapi import MODELS
 from api.v1.replies import reply
 from api.v1.schemas import (
     Model,
+    ModelDialect,
     ModelFailure,
     ModelLimits,
     ModelList,
@@ -49,6 +51,7 @@ async def list_models(shared: Shared, caller: Asking) -> Response:
                     depths[name],
                     [beat for beat in workers if beat.model == name],
                     shared.settings.longest_result_ttl,
+                    shared.dialects,
                     everything=caller.sees is None,
                 )
                 for name, spec in catalog.specs.items()
@@ -63,6 +66,7 @@ def _described(
     depth: Depth,
     workers: list[Heartbeat],
     longest_result_ttl: float,
+    dialects: Dialects,
     *,
     everything: bool,
 ) -> Model:
@@ -79,6 +83,7 @@ def _described(
         defaults=_defaults(spec, workers),
         request=request_schema(spec, default=default, longest_result_ttl=longest_result_ttl),
         limits=_limits(spec),
+        dialects=[ModelDialect(each.name, list(calls)) for each, calls in dialects.for_model(spec)],
         ready=any(beat.engine in SERVING for beat in workers),
         queue=ModelQueue(depth.waiting + depth.deferred, depth.running) if everything else None,
         workers=[

@@ -127,6 +127,13 @@ class ModelFailure(msgspec.Struct):
     at: Moment
 
 
+class ModelDialect(msgspec.Struct):
+    """A dialect that serves the model."""
+
+    name: str
+    calls: list[str]
+
+
 class Model(msgspec.Struct):
     """A model: what it accepts, its load, and the workers that serve it."""
 
@@ -140,6 +147,7 @@ class Model(msgspec.Struct):
     defaults: dict[str, Any]
     request: dict[str, Any]
     limits: ModelLimits
+    dialects: list[ModelDialect]
     ready: bool
     queue: ModelQueue | None
     workers: list[ModelWorker]

@@ -3,6 +3,7 @@
 Besides this file it needs its name in the application's list of dialects.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,12 +11,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from api.dialect import Accepted, Call, ParsedRequest
+from api.dialect import Accepted, Call, ParsedRequest, Sample, SampleRequest
 from api.edge import bodies
 from api.edge.express import Direct
 from api.problems.problem import Problem, Refusal
 from api.services import Asking, Shared, services
 from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 from jobs.schema import JobRequest, validate_request
 
 router = APIRouter(prefix="/labels", tags=["labels"])
@@ -65,6 +67,12 @@ class Labels:
     title = "Labels"
     prefix = "/labels/"
     routers = (router, direct)
+
+    def calls(self, spec: ModelSpec) -> Sequence[str]:
+        return ("POST /v1/label",) if spec.task == "text-classification" else ()
+
+    def samples(self, request: SampleRequest) -> Sequence[Sample]:
+        return (Sample("labels", f"label {request.inputs!r}"),) if self.calls(request.spec) else ()
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         return PlainTextResponse(f"oops: {problem.detail}", problem.status, dict(problem.headers))

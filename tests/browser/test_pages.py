@@ -45,6 +45,24 @@ async def test_the_curl_line_follows_what_is_typed(site: Site, view: Watched) ->
     await expect(line).to_contain_text('"inputs":"another"', timeout=SOON)
 
 
+async def test_the_chosen_code_stays_chosen_and_is_copied(site: Site, view: Watched) -> None:
+    page = view.page
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.goto("/try")
+    curl, script = page.locator("#curl-submit"), page.locator(".sample pre", has_text="await fetch(")
+    await expect(curl).to_be_visible()
+    await expect(script).to_be_hidden()
+    await page.get_by_text("JavaScript", exact=True).first.click()
+    await expect(script).to_be_visible()
+    await page.get_by_role("textbox", name="Input").fill("another")
+    await expect(script).to_contain_text('"inputs": "another"', timeout=SOON)
+    await expect(curl).to_be_hidden()
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    assert copied == await script.text_content()
+
+
 async def test_the_answers_of_ten_lines_appear_one_by_one(site: Site, view: Watched) -> None:
     page = view.page
     with site.worker():

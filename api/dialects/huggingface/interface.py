@@ -1,13 +1,16 @@
 """The Hugging Face interface: its routes, errors and part of the OpenAPI description."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dialects.huggingface import calls, errors
+from api.dialect import Sample, SampleRequest
+from api.dialects.huggingface import calls, errors, samples
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 
 
 class HuggingFace:
@@ -18,8 +21,18 @@ class HuggingFace:
     prefix = "/models/"
     routers = (calls.direct, calls.router)
 
+    def calls(self, spec: ModelSpec) -> Sequence[str]:
+        path = f"POST /models/{spec.name}"
+        return (path, f"{path}/v1/chat/completions") if spec.task == "text-generation" else (path,)
+
+    def samples(self, request: SampleRequest) -> Sequence[Sample]:
+        return samples.samples(request)
+
     def refuse(self, request: Request, problem: Problem) -> Response:
         return errors.response(problem)
 
     def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
-        """All of it is on the routes."""
+        """The rest of it is on the routes."""
+        described["info"]["description"] = (
+            "The interface of Hugging Face's `InferenceClient`: a model's address is `/models/{name}`."
+        )

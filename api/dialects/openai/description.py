@@ -179,6 +179,6 @@ MODEL: dict[str, Any] = {
 
 def describe(described: dict[str, Any]) -> None:
     """Completes FastAPI's description of the routes in this folder."""
-    described.setdefault("tags", []).append(
-        {"name": TAG, "description": "OpenAI's interface: the clients need only another base URL (/v1)."}
-    )
+    introduction = "OpenAI's interface: the clients need only another base URL (/v1)."
+    described["info"]["description"] = introduction
+    described.setdefault("tags", []).append({"name": TAG, "description": introduction})

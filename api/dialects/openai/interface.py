@@ -1,20 +1,40 @@
 """OpenAI's interface as a dialect: its routes, errors and part of the OpenAPI description."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.dialects.openai import chat, completions, description, embeddings, errors, models, moderations
+from api.dialect import Sample, SampleRequest
+from api.dialects.openai import (
+    chat,
+    completions,
+    description,
+    embeddings,
+    errors,
+    models,
+    moderations,
+    samples,
+)
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 
 
 class OpenAI:
     """A `Dialect`. Unknown paths below /v1 are refused by Batchline's own interface."""
 
+    name = "openai"
+    title = "OpenAI"
     prefix = "/v1/embeddings"
     routers = (embeddings.router, chat.router, completions.router, moderations.router, models.router)
+
+    def calls(self, spec: ModelSpec) -> Sequence[str]:
+        return samples.CALLS.get(spec.task, ())
+
+    def samples(self, request: SampleRequest) -> Sequence[Sample]:
+        return samples.samples(request)
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         return errors.response(problem)

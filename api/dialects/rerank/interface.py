@@ -1,15 +1,18 @@
 """The rerank interface as a dialect."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.dialect import Sample, SampleRequest
 from api.dialects.model_choice import first
 from api.dialects.ranking import TASK
-from api.dialects.rerank import description, errors, routes
+from api.dialects.rerank import description, errors, routes, samples
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
+from jobs.models import ModelSpec
 
 
 class RerankInterface:
@@ -19,6 +22,12 @@ class RerankInterface:
     title = "Rerank (Cohere, Jina)"
     prefix = "/v2/"
     routers = (routes.direct,)
+
+    def calls(self, spec: ModelSpec) -> Sequence[str]:
+        return ("POST /v1/rerank", "POST /v2/rerank") if spec.task == TASK else ()
+
+    def samples(self, request: SampleRequest) -> Sequence[Sample]:
+        return samples.samples(request)
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         return errors.response(problem)

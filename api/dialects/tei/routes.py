@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.dialects import ranking
 from api.dialects.json_bodies import decoded
 from api.dialects.synchronous import Synchronous
-from api.dialects.tei import answers, description, requests
+from api.dialects.tei import answers, description, requests, serving
 from api.dialects.tei.description import of_model
 from api.dialects.tei.errors import unhealthy
 from api.dialects.tei.serving import EMBED, PREDICT, RANK, SIMILARITY, TASKS, info, model_of
@@ -66,8 +66,6 @@ CALLS = {
     "predict": Synchronous(_reads(requests.PredictRequest, PREDICT), _predicted),
     "similarity": Synchronous(_reads(requests.SimilarityRequest, SIMILARITY, EMBED), _compared),
 }
-BY_TASK = {EMBED: "embed", RANK: "rerank", PREDICT: "predict", SIMILARITY: "similarity"}
-"""The call that TEI has at its root, by the model's task."""
 
 
 @direct.post("/embed", **description.EMBED)
@@ -101,7 +99,8 @@ async def similarity(request: Request) -> Response:
 @direct.post("/tei/{name:path}", **of_model(description.ROOT))
 async def root(request: Request) -> Response:
     """The call for the model's task, as TEI has it at its root: embed, rerank, predict or similarity."""
-    return await CALLS[BY_TASK[model_of(request, *TASKS).task]].run(request)
+    task = model_of(request, *TASKS).task
+    return await CALLS[serving.CALLS[task][0]].run(request)
 
 
 @router.get("/info", **description.INFO)

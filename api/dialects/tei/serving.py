@@ -15,7 +15,14 @@ EMBED, RANK, PREDICT, SIMILARITY = (
     "text-classification",
     "sentence-similarity",
 )
-TASKS = (EMBED, RANK, PREDICT, SIMILARITY)
+CALLS = {
+    EMBED: ("embed", "similarity"),
+    RANK: ("rerank",),
+    PREDICT: ("predict",),
+    SIMILARITY: ("similarity",),
+}
+"""TEI's calls for the models of each task, the one at its root first."""
+TASKS = tuple(CALLS)
 """The tasks that TEI's calls are for."""
 
 

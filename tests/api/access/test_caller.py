@@ -52,7 +52,7 @@ class Watched:
         self._dialect = dialect
         self.name, self.title, self.prefix = dialect.name, dialect.title, dialect.prefix
         self.routers = [self._watched(router, events) for router in dialect.routers]
-        self.refuse = dialect.refuse
+        self.refuse, self.calls, self.samples = dialect.refuse, dialect.calls, dialect.samples
 
     def _watched(self, router: APIRouter, events: Events) -> APIRouter:
         copy = APIRouter()

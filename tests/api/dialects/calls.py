@@ -32,6 +32,7 @@ max_inputs = 3
 [models.others]
 task = "feature-extraction"
 source = "no/such/folder"
+defaults = { pooling = "mean", normalize = true }
 
 [models.similar]
 task = "sentence-similarity"

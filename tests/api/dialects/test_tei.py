@@ -43,7 +43,8 @@ async def test_a_path_names_the_model_and_the_root_is_the_first_with_the_task(
     assert (answer.status_code, answer.json()) == (200, VECTORS)
     assert answer.headers["x-batchline-job"]
     assert job.inputs == ["a", "b"]
-    assert job.parameters == {"normalize": True, "encoding": "float"}
+    pooling = "mean" if model == "others" else "auto"
+    assert job.parameters == {"normalize": True, "encoding": "float", "pooling": pooling}
 
 
 async def test_one_text_is_a_list_with_one_vector(calls: Calls) -> None:
@@ -101,7 +102,7 @@ async def test_similarity_is_the_cosine_of_vectors(calls: Calls) -> None:
     answer, job = await calls.post("/tei/vectors/similarity", body, "org/vectors", outputs)
     assert answer.json() == [pytest.approx(0.6), 1.0]
     assert job.inputs == ["s", "a", "b"]
-    assert job.parameters == {"normalize": True, "encoding": "base64"}
+    assert job.parameters == {"normalize": True, "encoding": "base64", "pooling": "auto"}
 
 
 @pytest.mark.parametrize("path", ["/tei/similar/similarity", "/tei/similar"])
@@ -119,7 +120,7 @@ async def test_similarity_by_a_model_for_it(calls: Calls, path: str) -> None:
         ("/embed", {"inputs": []}, 422, "inputs: give a text"),
         ("/embed", {"inputs": ["a", ""]}, 422, "inputs/1: give a text of 1 or more characters"),
         ("/embed", {"inputs": [[1, 2]]}, 422, "inputs/0: give a text of 1 or more characters, not a list"),
-        ("/embed", {"inputs": "a", "dimensions": 8}, 422, "dimensions: not supported"),
+        ("/embed", {"inputs": "a", "dimensions": 8}, 422, "parameters/dimensions: a vector of model"),
         ("/embed", {"inputs": "a", "prompt_name": "query"}, 422, "prompt_name: not supported"),
         ("/embed", {"inputs": "a", "truncation_direction": "left"}, 422, "truncation_direction: only right"),
         ("/embed", {"inputs": ["a"] * 4}, 413, "the batch size 4 is more than this model's limit of 3"),
@@ -172,7 +173,7 @@ async def test_vectors_for_each_token_are_refused(calls: Calls, path: str) -> No
         outputs = [[list(map(encoded, VECTORS))]] * 2
     answer, _ = await calls.post(path, body, "org/vectors", outputs)
     assert answer.status_code == 424
-    assert 'set defaults = { pooling = "mean" } in models.toml' in answer.json()["error"]
+    assert "its defaults in models.toml need another pooling" in answer.json()["error"]
 
 
 async def test_health_is_of_the_model_and_info_says_what_it_is(calls: Calls, redis: ArqRedis) -> None:

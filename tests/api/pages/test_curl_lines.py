@@ -14,8 +14,10 @@ OPTION = '-H "Authorization: Bearer $KEY"'
 
 
 def lines(page: httpx.Response) -> list[str]:
-    """The curl lines of the page."""
-    found = ["".join(map(str, each.children)) for each in parsed(page.text).all("pre")]
+    """The curl lines of the page, without those for other dialects, which would wait for a worker."""
+    blocks = parsed(page.text).all("pre")
+    own = [each for each in blocks if not (each.attributes.get("id") or "").startswith("sample-")]
+    found = ["".join(map(str, each.children)) for each in own]
     return [line for line in found if line.startswith("curl ")]
 
 
