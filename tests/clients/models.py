@@ -17,6 +17,7 @@ MODELS = {
         "dimensions = [8, 16]\nmax_inputs = 2_048\n",
     ),
     "moods": ("text-classification", 'task = "text-classification"\nflagged_labels = ["LABEL_2"]\n'),
+    "org/ranker": ("text-ranking-raw", 'task = "text-ranking"\n'),
     "writer": ("text-generation-at-length", 'task = "text-generation"\n'),
 }
 """Name -> builder of its checkpoint, and lines of `models.toml`."""

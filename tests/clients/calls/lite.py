@@ -38,5 +38,12 @@ def stream_chat(url: str, model: str, text: str, **options: Any) -> str:
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
+def rerank(url: str, provider: str, **asked: Any) -> list[tuple[int, float]]:
+    """`provider` is whose rerank call it makes: `cohere`, `jina_ai` or `hosted_vllm`."""
+    model = f"{provider}/{asked.pop('model')}"
+    answer = litellm.rerank(model=model, api_base=url, api_key="none", **asked)
+    return [(each["index"], each["relevance_score"]) for each in answer.results]
+
+
 def unknown_model(url: str) -> None:
     litellm.embedding(model="openai/gone", input=["a"], api_base=f"{url}/v1", api_key="none", max_retries=0)
