@@ -62,7 +62,7 @@ async def submit(request: Request, shared: Shared) -> Response:
     except (BatchlineError, Refusal) as error:
         return await _refused(request, shared, form, error)
     spec = shared.catalog[new.model]
-    found = try_samples.samples(request, form, shared.catalog, sent.files or try_curl.names(spec, {}))
+    found = await try_samples.samples(request, form, shared.catalog, sent.files or try_curl.names(spec, {}))
     return page(
         "fragments/sent.html",
         samples=found,
@@ -79,7 +79,7 @@ async def _form_page(
     context["nonce"] = try_form.nonce(form) or await shared.ledger.new_id(caller_of(request.scope).sender)
     reason = await model_status.fault(shared, context["spec"].name, caller_of(request.scope).sees)
     typed = context["typed"]
-    found = try_samples.samples(request, typed, shared.catalog, try_curl.names(context["spec"], typed))
+    found = await try_samples.samples(request, typed, shared.catalog, try_curl.names(context["spec"], typed))
     context |= {"samples": found, "client": try_samples.chosen(form, found)}
     # a form has other fields as well
     most = shared.settings.max_request_bytes - forms.MAX_FORM // 4

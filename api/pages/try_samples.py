@@ -10,21 +10,25 @@ from api.dialect import File, Sample, SampleRequest
 from api.pages import curl_lines, input_fields, try_curl, try_form
 from api.pages.example_media import files as example_files
 from api.pages.input_fields import InputField, Uploads
-from api.services import services
+from api.services import Services, services
+from api.v1.models import defaults_of
 from jobs.catalog import ModelCatalog
+from jobs.errors import QueueUnavailable
 from jobs.models import ModelSpec
 
 CURL = "curl"
 
 
-def samples(request: Request, form: Mapping[str, str], catalog: ModelCatalog, files: Uploads) -> list[Sample]:
+async def samples(
+    request: Request, form: Mapping[str, str], catalog: ModelCatalog, files: Uploads
+) -> list[Sample]:
     """The code for each client, curl first. Empty if the form is not valid, or too long to be shown."""
     command = try_curl.line(request, form, catalog, files)
     if command is None:
         return []
     asked = try_form.body(form, catalog, files)
     spec = catalog[asked["model"]]
-    defaults = spec.shown_defaults
+    defaults = await _defaults(spec, services(request))
     parameters = {
         name: value
         for name, value in asked.get("parameters", {}).items()
@@ -41,6 +45,15 @@ def samples(request: Request, form: Mapping[str, str], catalog: ModelCatalog, fi
     if not spec.definition.input.has_media:
         found.append(Sample("JavaScript", _javascript(given, asked)))
     return [each for each in found if len(each.code) <= 2 * curl_lines.MAX_BODY]
+
+
+async def _defaults(spec: ModelSpec, shared: Services) -> dict[str, Any]:
+    """The parameters of a job that sets none, as far as they are known."""
+    try:
+        workers = await shared.roster.workers()
+    except QueueUnavailable:
+        workers = []
+    return defaults_of(spec, [beat for beat in workers if beat.model == spec.name])
 
 
 def chosen(form: Mapping[str, str], found: list[Sample]) -> str:

@@ -80,7 +80,7 @@ def _described(
         default=default,
         input=spec.definition.input.name,
         parameters=parameters_schema(spec),
-        defaults=_defaults(spec, workers),
+        defaults=defaults_of(spec, workers),
         request=request_schema(spec, default=default, longest_result_ttl=longest_result_ttl),
         limits=_limits(spec),
         dialects=[ModelDialect(each.name, list(calls)) for each, calls in dialects.for_model(spec)],
@@ -111,7 +111,7 @@ def _described(
     )
 
 
-def _defaults(spec: ModelSpec, workers: list[Heartbeat]) -> dict[str, Any]:
+def defaults_of(spec: ModelSpec, workers: list[Heartbeat]) -> dict[str, Any]:
     """Parameters of a job that gives none: from the model's files, overridden by `models.toml`."""
     trained = next((beat.defaults for beat in workers if beat.defaults), spec.trained_defaults)
     return {**trained, **spec.defaults}

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.api.dialects.test_offers import shown
+from tests.api.dialects.tasks.test_offers import shown
 from tests.api.markup import parsed
 from tests.clients.process import ClientProcess
 

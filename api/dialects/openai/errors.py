@@ -18,6 +18,7 @@ from jobs.errors import InvalidRequest, UnknownModel
 STATUSES = {
     "invalid-request": 400,
     "idempotency-mismatch": 400,
+    "wrong-task": 400,
     "job-cancelled": 410,
 }
 """Statuses that differ from those of Batchline's own interface."""

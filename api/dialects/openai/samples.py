@@ -61,11 +61,10 @@ def _generation(request: SampleRequest) -> Found:
     if request.parameters.keys() - _GENERATION.keys():
         return None
     settings = [(_GENERATION[name], value) for name, value in request.parameters.items()]
-    if isinstance(request.inputs, dict):
-        messages = request.inputs["messages"]
+    if isinstance(request.inputs, dict) and "messages" in request.inputs:
         return (
             "chat.completions.create",
-            [("messages", messages), *settings],
+            [("messages", request.inputs["messages"]), *settings],
             "answer.choices[0].message.content",
         )
     if not isinstance(request.inputs, str) and not all(isinstance(each, str) for each in request.inputs):

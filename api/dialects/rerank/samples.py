@@ -11,7 +11,7 @@ from api.dialects.samples import call, key_in_python, python
 def samples(request: SampleRequest) -> Sequence[Sample]:
     """For one query with documents. The client cannot ask for raw scores, and v2 returns no documents."""
     inputs, parameters = request.inputs, request.parameters
-    if request.spec.task != TASK or not isinstance(inputs, dict) or "documents" not in inputs:
+    if request.spec.task != TASK or not isinstance(inputs, dict) or inputs.keys() != {"query", "documents"}:
         return ()
     if parameters.keys() - {"top_k", "return_documents"}:
         return ()

@@ -25,7 +25,7 @@ def _body(request: SampleRequest) -> dict[str, Any] | None:
         return {
             "inputs": [_sequence(each) for each in inputs] if isinstance(inputs, list) else _sequence(inputs)
         }
-    if task == RANK and not parameters.keys() - {"return_documents"} and "documents" in inputs:
+    if task == RANK and not parameters.keys() - {"return_documents"} and _ranks(inputs):
         texts = {"return_text": True} if parameters.get("return_documents") else {}
         return {"query": inputs["query"], "texts": inputs["documents"], **texts}
     return (
@@ -37,3 +37,7 @@ def _body(request: SampleRequest) -> dict[str, Any] | None:
 
 def _sequence(one: Any) -> list[str]:
     return [one] if isinstance(one, str) else [one["text"], one["text_pair"]]
+
+
+def _ranks(inputs: Any) -> bool:
+    return isinstance(inputs, dict) and inputs.keys() == {"query", "documents"}

@@ -7,7 +7,7 @@ import pytest
 from jobs.ledger.views import JobInputs
 from jobs.settings import Settings
 from tests.api.api_process import mounted
-from tests.api.dialects.calls import Calls
+from tests.api.dialects.tasks.calls import Calls
 
 BODY = {"model": "ranker", "query": "the bridge", "documents": ["a", "b", "c"]}
 SCORES = [{"score": 0.25}, {"score": 0.75}, {"score": 0.25}]

@@ -8,7 +8,7 @@ from arq.connections import ArqRedis
 
 from jobs.settings import Settings
 from tests.api.api_process import mounted
-from tests.api.dialects.calls import MODELS, Calls
+from tests.api.dialects.tasks.calls import MODELS, Calls
 from tests.ledger import JobQueue
 
 

@@ -7,7 +7,7 @@ import pytest
 from api.app import DIALECTS, App, create_app
 from jobs.settings import Settings
 from tests.api.api_process import mounted
-from tests.api.dialects.calls import Calls
+from tests.api.dialects.tasks.calls import Calls
 from tests.api.v1.test_openapi import references
 
 MODELS = {

@@ -11,7 +11,7 @@ from arq.connections import ArqRedis
 from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests.api.api_process import mounted
-from tests.api.dialects.calls import Calls
+from tests.api.dialects.tasks.calls import Calls
 from tests.ledger import first_shard, heartbeat
 
 VECTORS = [[0.6, 0.8], [1.0, 0.0]]

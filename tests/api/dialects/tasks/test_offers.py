@@ -12,17 +12,18 @@ import pytest
 from api.app import DIALECTS
 from api.dialect import Dialects, SampleRequest
 from api.dialects.samples import literal
+from jobs import tasks
 from jobs.models import ModelSpec
 from jobs.settings import Settings
 from tests.api.access.browser import Browser
 from tests.api.access.keyed import keyed
 from tests.api.api_process import mounted
-from tests.api.dialects.calls import Calls
+from tests.api.dialects.tasks.calls import Calls
 from tests.api.foreign import Labels
 from tests.api.markup import Element, parsed
 
 RANK = ["POST /v1/rerank", "POST /v2/rerank"]
-DOCS = Path(__file__).parents[3] / "docs" / "rerank-and-tei.md"
+DOCS = Path(__file__).parents[4] / "docs" / "interfaces.md"
 
 
 async def test_models_name_the_calls_of_their_dialects(calls: Calls) -> None:
@@ -53,14 +54,15 @@ async def test_the_page_of_a_model_links_to_the_descriptions_of_its_dialects(cal
     assert {"POST /v1/jobs", *RANK} <= {code.text for code in shown.all("code")}
 
 
-def test_the_documentation_has_the_calls() -> None:
-    text = DOCS.read_text(encoding="utf-8")
-    for task in ("text-ranking", "text-classification", "feature-extraction", "sentence-similarity"):
-        spec = ModelSpec(name="NAME", task=task, source="x")
-        for dialect in DIALECTS:
-            if dialect.name in ("rerank", "tei"):
-                for call in dialect.calls(spec):
-                    assert f"`{call}`" in text, call
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_the_documentation_has_the_calls_of_each_task(task: str) -> None:
+    rows = [line.strip("| ").split("|") for line in DOCS.read_text(encoding="utf-8").splitlines()]
+    cells = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows if len(row) == 5}
+    spec = ModelSpec(name="NAME", task=task, source="x")
+    names = ("openai", "rerank", "tei", "huggingface")
+    found = {dialect.name: dialect.calls(spec) for dialect in DIALECTS}
+    shown = ["<br>".join(f"`{call.removeprefix('POST ')}`" for call in found[name]) for name in names]
+    assert cells.get(task, cells["all others"]) == shown
 
 
 def shown(page: Element) -> dict[str, str]:
