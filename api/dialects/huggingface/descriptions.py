@@ -16,6 +16,14 @@ _BODY: dict[str, Any] = {
     "required": ["inputs"],
 }
 
+_NAME: dict[str, Any] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "The model's name or an alias.",
+    "schema": {"type": "string"},
+}
+
 
 def _answers(*, healthy: str, statuses: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     errors: dict[int | str, dict[str, Any]] = {
@@ -40,19 +48,21 @@ CALL: dict[str, Any] = {
         },
     ),
     "openapi_extra": {
+        "parameters": [_NAME],
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {"schema": _BODY, "example": {"inputs": "A wonderful film."}},
                 "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
             },
-        }
+        },
     },
 }
 
 INFO: dict[str, Any] = {
     "operation_id": "read_model_info",
     "responses": _answers(healthy="The model.", statuses={404: "No such model."}),
+    "openapi_extra": {"parameters": [_NAME]},
 }
 
 HEALTH: dict[str, Any] = {
@@ -61,4 +71,5 @@ HEALTH: dict[str, Any] = {
         healthy="A worker can run the model.",
         statuses={404: "No such model.", 503: "No worker can run it now."},
     ),
+    "openapi_extra": {"parameters": [_NAME]},
 }

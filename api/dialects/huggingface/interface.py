@@ -19,7 +19,7 @@ class HuggingFace:
     name = "huggingface"
     title = "Hugging Face"
     prefix = "/models/"
-    routers = (calls.direct, calls.router)
+    routers = (calls.router, calls.direct)  # the direct path of a model fits all others
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         path = f"POST /models/{spec.name}"

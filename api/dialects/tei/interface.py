@@ -19,7 +19,7 @@ class TeiInterface:
     name = "tei"
     title = "Text Embeddings Inference"
     prefix = "/tei/"
-    routers = (routes.direct, routes.router)
+    routers = (routes.router, routes.direct)  # the direct path of a model fits all others
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return [f"POST /tei/{spec.name}/{call}" for call in serving.CALLS.get(spec.task, ())]

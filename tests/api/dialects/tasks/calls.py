@@ -34,6 +34,10 @@ task = "feature-extraction"
 source = "no/such/folder"
 defaults = { pooling = "mean", normalize = true }
 
+[models.writer]
+task = "text-generation"
+source = "no/such/folder"
+
 [models.similar]
 task = "sentence-similarity"
 source = "no/such/folder"

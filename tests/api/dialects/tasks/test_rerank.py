@@ -82,7 +82,7 @@ async def test_documents_may_be_objects(calls: Calls) -> None:
         (
             {"model": "nix"},
             404,
-            "no model named 'nix' is served; known: ranker, labels, org/vectors, others, similar",
+            "no model named 'nix' is served; known: ranker, labels, org/vectors, others, writer, similar",
         ),
         (
             {"model": "labels"},
