@@ -86,8 +86,6 @@ def load_catalog(path: Path) -> ModelCatalog:
     _check_names(path, specs)
     catalog = ModelCatalog(specs, path.resolve().parent)
     for spec in specs:
-        if spec.task == "feature-extraction" and not spec.dimensions:
-            spec.lacking.add("dimensions")
         with contextlib.suppress(
             ConfigurationError, sentence_transformers.Unsupported
         ):  # the worker reports it

@@ -43,7 +43,8 @@ def parameters_schema(spec: ModelSpec) -> dict[str, Any]:
     declared = properties(spec.parameter_type)
     for name, value in spec.shown_defaults.items():
         declared[name] = {**declared[name], "default": value}
-    for name in spec.lacking:
+    unusable = spec.lacking if spec.dimensions or spec.pipeline else {*spec.lacking, "dimensions"}
+    for name in unusable:
         declared.pop(name, None)
     if "required" in schema:
         schema = schema | {"required": [name for name in schema["required"] if name not in spec.defaults]}

@@ -150,7 +150,7 @@ def test_a_required_parameter_without_a_default_stays_required(tmp_path: Path) -
         (f'{FEATURES}\ndefaults = {{ pooling = "nonsense" }}', "defaults/pooling: give none, mean, cls"),
         (
             f"{FEATURES}\ndefaults = {{ pool = 1 }}",
-            "defaults: pool is unknown; there are pooling, normalize and encoding",
+            "defaults: pool is unknown; there are pooling, normalize, dimensions and encoding",
         ),
         (f'{OWN}\ndefaults = {{ depth = "3" }}', "defaults/depth: give a whole number, not a text"),
         (f"{OWN}\ndefaults = {{ shape = {{ made = 2020-01-01 }} }}", "defaults: a date is not JSON"),

@@ -21,9 +21,15 @@ _ERROR = {
 }
 _ERRORS = {
     400: "The request cannot be run.",
+    401: "The API key is missing or not accepted.",
+    403: "The API key does not allow this.",
     404: "No such model.",
+    405: "No such method.",
+    408: "The request came too slowly.",
     410: "The job was cancelled.",
     413: "The request is too large.",
+    415: "The content type is not supported.",
+    421: "This host name is not served here.",
     429: "A limit of the key is reached.",
     500: "The job failed.",
     503: "The queue is full, or the server is busy.",
@@ -41,7 +47,7 @@ _HEADERS = [
         "name": "Idempotency-Key",
         "in": "header",
         "description": "A repeated request with the same key gets the answer of the first one.",
-        "schema": _STRING,
+        "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
     },
 ]
 
@@ -99,6 +105,7 @@ EMBEDDINGS = _call(
     ),
 )
 
+_STOP = {"type": "string", "minLength": 1, "maxLength": 64}
 _SETTINGS = {
     "model": _STRING,
     "max_tokens": {**_INTEGER, "minimum": 1},
@@ -106,7 +113,7 @@ _SETTINGS = {
     "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
     "n": {**_INTEGER, "minimum": 1, "maximum": 128},
     "seed": _INTEGER,
-    "stop": _TEXTS,
+    "stop": {"anyOf": [_STOP, {"type": "array", "items": _STOP, "minItems": 1, "maxItems": 4}]},
     "stream": {"type": "boolean"},
     "stream_options": _object(include_usage={"type": "boolean"}),
 }

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.services import Services
-from jobs.errors import InvalidRequest
+from jobs.errors import InvalidRequest, UnknownModel
 from jobs.models import ModelSpec
 
 _texts = msgspec.json.Decoder(str | list[str])
@@ -16,13 +16,13 @@ _token_ids = re.compile(rb"\s*\[\s*(\[\s*)?-?\d")
 def model_for(name: str | UnsetType | None, task: str, shared: Services, *, what: str) -> ModelSpec:
     """The model with that name or alias; without a name, the first model of the task.
 
-    Raises InvalidRequest if it has another task, and UnknownModel.
+    Raises InvalidRequest if it has another task; UnknownModel, also if no model has the task.
     """
     if name is None or name is UNSET:
         for spec in shared.catalog.specs.values():
             if spec.task == task:
                 return spec
-        raise InvalidRequest(f"model: no model for {what} is served", pointer="/model")
+        raise UnknownModel(f"model: no model for {what} is served", pointer="/model")
     spec = shared.catalog[name]
     if spec.task != task:
         known = [each.name for each in shared.catalog.specs.values() if each.task == task]
