@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ class ClientProcess:
         for line in self._process.stdout:
             answer = json.loads(line)
             future = self._waiting.pop(answer["id"])
-            future.get_loop().call_soon_threadsafe(_resolve, future, answer)
+            with suppress(RuntimeError):  # the test has failed, and its loop is closed
+                future.get_loop().call_soon_threadsafe(_resolve, future, answer)
 
 
 def _resolve(future: asyncio.Future[dict[str, Any]], answer: dict[str, Any]) -> None:
