@@ -1,5 +1,6 @@
 """POST /v1/embeddings: what becomes a job, what is answered, and what is refused."""
 
+import gc
 from typing import Any
 
 import httpx
@@ -7,6 +8,8 @@ import pytest
 
 from jobs.ledger import views
 from jobs.ledger.wire import decode_payload
+from jobs.settings import Settings
+from tests.api.api_process import mounted
 from tests.api.dialects.answering import asked
 from tests.ledger import JobQueue
 
@@ -40,12 +43,15 @@ async def test_a_list_of_2048_texts_is_one_job(client: httpx.AsyncClient, queue:
 
 
 async def test_results_that_are_too_large_for_a_message_are_the_same(
-    client: httpx.AsyncClient, queue: JobQueue
+    settings: Settings, queue: JobQueue
 ) -> None:
     vector = [i / 7 for i in range(20_000)]
     body = {"model": "vectors", "input": ["a", "b"]}
-    answer, _ = await asked(client, queue, PATH, body, [VECTOR, {"output": vector}], "vectors")
-    assert [each["embedding"] for each in answer.json()["data"]] == [VECTOR["output"], vector]
+    async with mounted(settings) as (client, services):
+        answer, _ = await asked(client, queue, PATH, body, [VECTOR, {"output": vector}], "vectors")
+        assert [each["embedding"] for each in answer.json()["data"]] == [VECTOR["output"], vector]
+        gc.collect()
+        assert services.budget.held == 0, "the memory of the answer is free again"
 
 
 @pytest.mark.parametrize(
