@@ -21,7 +21,7 @@ def one_round(workload: Workload, size: Size, interpreter: Path | None, logs: Pa
     _say("offline")
     found = offline.run(workload)
     _say("Batchline")
-    servers = [served.measure(workload, size, found.texts)]
+    servers = served.measure(workload, size, found.texts)
     if interpreter is not None:
         _say(serve.NAME)
         log = logs / "transformers-serve.log"

@@ -16,6 +16,7 @@ from bench.plan import Plan
 from bench.stack import PATH, Stack
 
 NAME = "Batchline"
+AS_OPENAI = "Batchline, /v1/completions"
 MODEL, SHARING = "llama", "llama-sharing"
 MODELS = """\
 [models.{name}]
@@ -27,6 +28,14 @@ prefix_cache = {cache}
 SHARES = {"Poisson, half of capacity": 0.5, "Poisson, 0.9 of capacity": 0.9}
 """Open loads, as shares of the tokens per second of the closed loop."""
 ALONE = "one request at a time"
+
+
+class Whole(msgspec.Struct):
+    """Whole answers in a closed loop. Times are milliseconds until the answer is complete."""
+
+    p50: float
+    p95: float
+    requests: int
 
 
 class Server(msgspec.Struct):
@@ -42,6 +51,7 @@ class Server(msgspec.Struct):
     compared: int = 0
     problem: str = ""
     """Why it, or its streams, were not measured."""
+    whole: Whole | None = None
 
     def compare(self, texts: dict[int, str], expected: list[str]) -> None:
         """Counts the answers that have the offline model's tokens: each word is one."""
@@ -59,14 +69,18 @@ def running(*, sharing: bool = False) -> Iterator[Stack]:
         yield found
 
 
-def measure(workload: Workload, size: Size, expected: list[str]) -> Server:
-    """Measures Batchline. Raises BenchError unless whole answers can be measured."""
-    server = Server(NAME)
+def measure(workload: Workload, size: Size, expected: list[str]) -> list[Server]:
+    """Measures Batchline by its own interface, and its streams by OpenAI's.
+
+    Raises BenchError unless whole answers can be measured.
+    """
+    own, as_openai = Server(NAME), Server(AS_OPENAI)
     with running() as found:
-        server.rate = _whole(found, workload, size, server, expected)
+        _whole(found, workload, size, own, expected)
         plan = Streams(found.port, "batchline", MODEL, workload, size.seconds, size.warm_up)
-        measure_streams(plan, size, server, expected)
-    return server
+        measure_streams(plan, size, own, expected)
+        measure_streams(msgspec.structs.replace(plan, dialect="completions"), size, as_openai, expected)
+    return [own, as_openai]
 
 
 def measure_streams(plan: Streams, size: Size, server: Server, expected: list[str]) -> None:
@@ -92,7 +106,7 @@ def measure_streams(plan: Streams, size: Size, server: Server, expected: list[st
         server.problem = f"streams were not measured: {error}"[:200]
 
 
-def _whole(found: Stack, workload: Workload, size: Size, server: Server, expected: list[str]) -> float:
+def _whole(found: Stack, workload: Workload, size: Size, server: Server, expected: list[str]) -> None:
     pairs = zip(workload.prompts, workload.limits, strict=True)
     clients = len(workload.prompts)
     plan = Plan(
@@ -109,7 +123,8 @@ def _whole(found: Stack, workload: Workload, size: Size, server: Server, expecte
     )
     loaded = load.run(plan)
     server.compare({number: _text(body) for number, body in loaded.kept.items()}, expected)
-    return loaded.rate * workload.tokens / clients
+    server.rate = loaded.rate * workload.tokens / clients
+    server.whole = Whole(loaded.p50, loaded.p95, loaded.requests)
 
 
 def _text(body: str) -> str:

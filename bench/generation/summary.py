@@ -34,7 +34,8 @@ class Streaming(msgspec.Struct):
     rate: Spread
     first_p50: Spread
     first_p95: Spread
-    between_p95: Spread
+    between_p95: Spread | None
+    """None for whole answers, whose first token comes with the last."""
     requests: int
 
 
@@ -58,6 +59,7 @@ def summarize(rounds: Sequence[Round], workload: Workload, missing: dict[str, st
         if problem := next((each.problem for each in servers if each.problem), ""):
             absent[server.name] = problem
         lines += _closed(rounds, servers, workload)
+        streams += _whole(servers, f"{len(workload.prompts)} clients, whole answers")
         loads = [load for load in server.streamed if all(load in each.streamed for each in servers)]
         streams += [_streaming(servers, load) for load in loads]
     return Summary(first.offline.threads, lines, streams, absent)
@@ -94,6 +96,24 @@ def _closed(rounds: Sequence[Round], servers: Sequence[Server], workload: Worklo
         _line(label, rounds, rates, workload, equal, compared)
         for label, rates in ((name, whole), (f"{name}, streamed", streamed))
         if len(rates) == len(rounds)
+    ]
+
+
+def _whole(servers: Sequence[Server], name: str) -> list[Streaming]:
+    """Returns the line of a server's whole answers, if they were measured in all rounds."""
+    found = [(each.rate, each.whole) for each in servers if each.rate is not None and each.whole]
+    if len(found) < len(servers):
+        return []
+    return [
+        Streaming(
+            servers[0].name,
+            name,
+            spread(rate for rate, _ in found),
+            spread(whole.p50 for _, whole in found),
+            spread(whole.p95 for _, whole in found),
+            None,
+            sum(whole.requests for _, whole in found),
+        )
     ]
 
 

@@ -16,7 +16,7 @@ def draw(summary: Summary, machine: dict[str, str], workload: Workload, rounds: 
             "",
             f"GENERATION: a Llama of 6 layers x 256, {len(workload.prompts)} prompts, distinct limits of "
             f"{limits} tokens, greedy, threads: {summary.threads}",
-            f"{'':44}{'tokens/s':>18}{'of one by one':>16}{'of best static':>16}{'equal answers':>15}",
+            f"{'':54}{'tokens/s':>18}{'of one by one':>16}{'of best static':>16}{'equal answers':>15}",
             *map(_line, summary.lines),
             "",
             *_streams(summary.streams),
@@ -27,7 +27,7 @@ def draw(summary: Summary, machine: dict[str, str], workload: Workload, rounds: 
 
 def _line(line: Line) -> str:
     return (
-        f"{line.name:44}{rate(line.rate):>18}{_times(line.of_alone):>16}{_times(line.of_static):>16}"
+        f"{line.name:54}{rate(line.rate):>18}{_times(line.of_alone):>16}{_times(line.of_static):>16}"
         f"{f'{line.equal} of {line.compared}':>15}"
     )
 
@@ -37,10 +37,11 @@ def _streams(streams: list[Streaming]) -> list[str]:
         return []
     return [
         "STREAMS: milliseconds to the first token, and between a stream's pieces",
-        f"{'':46}{'tokens/s':>16}{'first p50':>12}{'p95':>12}{'between p95':>13}{'requests':>10}",
+        f"{'':54}{'tokens/s':>16}{'first p50':>12}{'p95':>12}{'between p95':>13}{'requests':>10}",
         *(
-            f"{f'{each.server}, {each.load}':46}{rate(each.rate):>16}{each.first_p50.median:12.1f}"
-            f"{each.first_p95.median:12.1f}{each.between_p95.median:13.1f}{each.requests:10}"
+            f"{f'{each.server}, {each.load}':54}{rate(each.rate):>16}{each.first_p50.median:12.1f}"
+            f"{each.first_p95.median:12.1f}"
+            f"{f'{each.between_p95.median:.1f}' if each.between_p95 else '':>13}{each.requests:10}"
             for each in streams
         ),
         "",

@@ -8,12 +8,14 @@ import msgspec
 from bench import stack
 from bench.ceiling import model_folder
 from bench.errors import BenchError
-from bench.peers.measuring import Measured
+from bench.peers.answers import openai_embedding
+from bench.peers.measuring import Measured, in_turn
 from bench.plan import Plan
 from bench.serving import cosine, measure
 
 NAME = "batchline"
 AUTO = "batchline, dtype auto"
+AS_OPENAI = "batchline, /v1/embeddings"
 AGREEMENT = 0.999
 """The cosine that a faster dtype must reach to be chosen."""
 
@@ -45,6 +47,33 @@ def measured(
         for one in (served, echoed):
             one.problem = "" if one.load else str(error)
     return served, echoed
+
+
+def as_openai(
+    texts: list[str], plan: Plan, offline: dict[int, list[float]], others: Sequence[int] = ()
+) -> Measured:
+    """Measures the embeddings by OpenAI's interface. Stores a BenchError as `problem`."""
+    found = Measured(AS_OPENAI, None)
+    entry = "[models.embed]\n"
+    defaults = 'defaults = { pooling = "mean", normalize = false }\n'  # as the ceiling computes it
+    text = models(AS_OPENAI).replace(entry, entry + defaults)
+    try:
+        with stack.running(text) as running:
+            full_plan = msgspec.structs.replace(
+                plan,
+                port=running.port,
+                path="/v1/embeddings",
+                bodies=[json.dumps({"model": "embed", "input": one}) for one in texts],
+                contains='"embedding"',
+                keep=list(offline),
+            )
+            found.others = in_turn(full_plan, others)
+            found.load = found.others.pop(plan.clients)
+            served = {at: openai_embedding(body) for at, body in found.load.kept.items()}
+            found.cosine = min(cosine(vector, offline[at]) for at, vector in served.items())
+    except BenchError as error:
+        found.problem = str(error)
+    return found
 
 
 def nearness(kept: dict[int, str], offline: dict[int, list[float]]) -> float:

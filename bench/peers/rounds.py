@@ -89,8 +89,13 @@ def one_round(size: Size, pythons: dict[Peer, Path], before: Sequence[Round], lo
             log = logs / f"{peer.name} echo.log"
             echoed.append(echoes(peer, peer.echo_setting, pythons[peer], texts[:64], plan, log))
 
+        def measure_as_openai() -> None:
+            _say(batchline.AS_OPENAI)
+            served.append(batchline.as_openai(texts, plan, best.sample, size.others))
+
         steps: list[Callable[[], None]] = [
             partial(measure_batchline, batchline.NAME),
+            measure_as_openai,
             partial(measure_batchline, batchline.AUTO),
         ]
         for peer in pythons:

@@ -51,8 +51,9 @@ class Summary(msgspec.Struct):
 
 def summarize(rounds: Sequence[Round], peers: Sequence[Peer], missing: dict[str, str]) -> Summary:
     own = [batchline.NAME]
-    if any(each.name == batchline.AUTO for each in rounds[0].served):
-        own.append(batchline.AUTO)
+    for name in (batchline.AS_OPENAI, batchline.AUTO):
+        if any(each.name == name for each in rounds[0].served):
+            own.append(name)
     served = [_line(rounds, "served", name, "", None) for name in own]
     for peer in peers:
         for word, setting in (("as shipped", peer.shipped), ("tuned", fastest(peer, rounds[0].served))):
