@@ -20,9 +20,11 @@ def model_for(catalog: ModelCatalog, name: str | UnsetType | None, *tasks: str) 
         return found
     spec = catalog[name]
     if spec.task not in tasks:
+        known = [each.name for each in catalog.specs.values() if each.task in tasks]
+        there = f"; there {'are' if len(known) > 1 else 'is'} {', '.join(known)}" if known else ""
         raise Refusal(
             "wrong-task",
-            f"model {spec.name!r} has the task {spec.task}; this call needs {_either(tasks)}",
+            f"model {spec.name!r} has the task {spec.task}; this call needs {_either(tasks)}{there}",
             pointer="/model",
         )
     return spec

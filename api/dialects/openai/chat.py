@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
-from api.dialects.openai import generation, requests, streaming
+from api.dialects.model_choice import model_for
+from api.dialects.openai import generation, streaming
 from api.dialects.openai.description import CHAT
 from api.dialects.openai.generation import Form, Generated, GenerationRequest
 from api.dialects.synchronous import Synchronous
@@ -78,7 +79,7 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, F
     """The job of a request. Raises InvalidRequest."""
     asked = decoded(body, ChatRequest)
     name = request.path_params.get("name", asked.model)
-    spec = requests.model_for(name, "text-generation", shared, what="chats")
+    spec = model_for(shared.catalog, name, "text-generation")
     if asked.response_format is not None and asked.response_format.type != "text":
         raise InvalidRequest("response_format: only text is supported", pointer="/response_format")
     if asked.modalities not in (None, ["text"]):

@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
-from api.dialects.openai import generation, requests, streaming
+from api.dialects.model_choice import model_for
+from api.dialects.openai import generation, streaming
 from api.dialects.openai.description import COMPLETIONS
 from api.dialects.openai.generation import Form, GenerationRequest
+from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
 from api.edge.json_reply import JsonReply
@@ -38,12 +40,12 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
 def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, Form]:
     """The job of a request. Raises InvalidRequest."""
     asked = decoded(body, CompletionRequest)
-    spec = requests.model_for(asked.model, "text-generation", shared, what="completions")
+    spec = model_for(shared.catalog, asked.model, "text-generation")
     if asked.logprobs is not None:  # also 0 asks for some
         raise InvalidRequest("logprobs: this setting is not supported; leave it out", pointer="/logprobs")
     if asked.best_of is not None and asked.best_of != (asked.n or 1):
         raise InvalidRequest("best_of: this setting is not supported; leave it out", pointer="/best_of")
-    texts = requests.texts_of(asked.prompt, "prompt")
+    texts = texts_of(asked.prompt, "prompt")
     prompts = [texts] if isinstance(texts, str) else texts
     return generation.job_of(asked, prompts, spec, asked.max_tokens or USUAL_TOKENS, UNSUPPORTED, "prompt")
 

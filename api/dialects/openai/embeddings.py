@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
-from api.dialects.openai import errors, requests
+from api.dialects.model_choice import model_for
+from api.dialects.openai import errors
 from api.dialects.openai.description import EMBEDDINGS
+from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
 from api.edge.json_reply import JsonReply
@@ -36,14 +38,14 @@ class EmbeddingRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, None]:
     """The job of a request. Raises InvalidRequest."""
     asked = decoded(body, EmbeddingRequest)
-    spec = requests.model_for(asked.model, "feature-extraction", shared, what="embeddings")
+    spec = model_for(shared.catalog, asked.model, "feature-extraction")
     parameters: dict[str, Any] = {"encoding": asked.encoding_format or "float"}
     if "pooling" not in spec.defaults:
         parameters["pooling"] = "auto"
     if asked.dimensions is not None:
         parameters |= {"dimensions": asked.dimensions, "normalize": True}
     with errors.renamed(inputs="input"):
-        texts = requests.texts_of(asked.input, "input")
+        texts = texts_of(asked.input, "input")
         return validate_request(JobRequest(inputs=texts, parameters=parameters), spec), None
 
 

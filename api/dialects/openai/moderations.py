@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
-from api.dialects.openai import errors, requests
+from api.dialects.model_choice import model_for
+from api.dialects.openai import errors
 from api.dialects.openai.description import MODERATIONS
+from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
 from api.edge.json_reply import JsonReply
@@ -61,7 +63,7 @@ _labels = msgspec.json.Decoder(list[Label])
 def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, tuple[str, ...] | None]:
     """The job of a request, and the labels that flag a text. Raises InvalidRequest."""
     asked = decoded(body, ModerationRequest)
-    spec = requests.model_for(asked.model, "text-classification", shared, what="moderation")
+    spec = model_for(shared.catalog, asked.model, "text-classification")
     with errors.renamed(inputs="input"):
         job = validate_request(JobRequest(inputs=_inputs(asked.input), parameters={"top_k": None}), spec)
     return job, _flagging(spec)
@@ -104,7 +106,7 @@ def _inputs(raw: msgspec.Raw) -> str | list[str]:
     try:
         parts = _parts.decode(raw)
     except msgspec.ValidationError:
-        return requests.texts_of(raw, "input")
+        return texts_of(raw, "input")
     if not parts:
         return []
     texts = [part.text for part in parts if part.type == "text" and part.text is not None]

@@ -108,7 +108,10 @@ async def test_outputs_of_an_older_worker_have_no_details(client: httpx.AsyncCli
         ({"stop": ["a"] * 5}, "stop: give a list of 1 to 4 texts"),
         ({"stop": ""}, None),
         ({"stream_options": {"include_usage": True}}, "they need stream"),
-        ({"model": "mood"}, "is a model for text-classification and not for chats; there is writer"),
+        (
+            {"model": "mood"},
+            "this call needs text-generation; there is writer",
+        ),
         ({"colour": "red"}, "colour is unknown"),
         ({"messages": [{"role": "user", "content": "a" * 100_001}]}, "characters exceed this model's limit"),
     ],

@@ -108,7 +108,7 @@ async def test_a_vector_for_each_token_is_no_embedding(client: httpx.AsyncClient
         ({"input": "a", "encoding_format": "hex"}, 400, "encoding_format", "float, or null, not 'hex'"),
         ({"input": "a", "color": "red"}, 400, None, "color is unknown"),
         ({"input": "a", "model": "gone"}, 404, "model", "no model named 'gone' is served"),
-        ({"input": "a", "model": "mood"}, 400, "model", "for text-classification and not for embeddings"),
+        ({"input": "a", "model": "mood"}, 400, "model", "this call needs feature-extraction"),
         ([1], 400, None, "the body"),
     ],
 )
@@ -120,4 +120,5 @@ async def test_what_is_refused(
     assert (answer.status_code, error["param"]) == (status, param), error
     assert message in error["message"]
     assert error["type"] == "invalid_request_error"
-    assert error["code"] == ("model_not_found" if status == 404 else "invalid_request")
+    wrong = "wrong_task" if "this call needs" in message else "invalid_request"
+    assert error["code"] == ("model_not_found" if status == 404 else wrong)

@@ -59,7 +59,10 @@ def test_labels_with_a_harmless_name_do_not_flag(label: str, flagging: bool) -> 
         ({"input": [{"type": "image_url", "image_url": {"url": "x"}}]}, "no images"),
         ({"input": []}, "give at least one input"),
         ({"input": 5}, "give a text or a list of texts"),
-        ({"input": "a", "model": "writer"}, "is a model for text-generation and not for moderation"),
+        (
+            {"input": "a", "model": "writer"},
+            "this call needs text-classification",
+        ),
     ],
 )
 async def test_what_is_refused(client: httpx.AsyncClient, body: Any, message: str) -> None:

@@ -87,7 +87,7 @@ async def test_documents_may_be_objects(calls: Calls) -> None:
         (
             {"model": "labels"},
             422,
-            "model 'labels' has the task text-classification; this call needs text-ranking",
+            "model 'labels' has the task text-classification; this call needs text-ranking; there is ranker",
         ),
         (
             {"documents": ["a"] * 101},
