@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import hypothesis
 import pytest
 from arq.connections import ArqRedis
 from redis import Redis
+from xdist.scheduler import LoadFileScheduling
 
 from jobs.ledger import keys
 from jobs.ledger.wire import deserialize, serialize
@@ -44,7 +46,22 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
-LONG_FOLDERS = {"cluster", "faults", "journey", "browser", "load"}
+CLIENTS = "tests/clients"
+
+LONG_FOLDERS = {"clients", "cluster", "faults", "journey", "browser", "load"}
+
+
+class _ByServer(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A process gets all tests of a file; all of a folder whose tests share a slow server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return CLIENTS if file.startswith(CLIENTS) else file
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByServer:
+    return _ByServer(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

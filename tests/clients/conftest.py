@@ -20,7 +20,7 @@ from tests.waiting import until
 from tests.worker.conftest import queue, serving  # noqa: F401
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clients() -> Iterator[ClientProcess]:
     if not process.installed():
         if os.environ.get("CI"):
@@ -31,13 +31,13 @@ def clients() -> Iterator[ClientProcess]:
     running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the checkpoints of the server's models: `models.source`."""
     return tmp_path_factory.mktemp("clients")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def url(server: valkey.Server, clients: ClientProcess, folder: Path) -> AsyncIterator[str]:
     """The address of an API whose models (`models.py`) all have a ready worker."""
     settings = {
