@@ -19,6 +19,7 @@ from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
 from api.edge.json_reply import JsonReply
+from api.problems.problem import Refusal
 from api.services import Services
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
@@ -70,11 +71,11 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, t
 
 
 def answer(job: Job, outputs: list[msgspec.Raw], context: tuple[str, ...] | None) -> Response:
-    """The categories of each text, in the order of the texts."""
+    """The categories of each text, in the order of the texts. Raises Refusal if a score is not a number."""
     content = {
         "id": f"modr-{job.id}",
         "model": job.model,
-        "results": [_result(_labels.decode(output), context) for output in outputs],
+        "results": [_result(_scored(output), context) for output in outputs],
     }
     return JsonReply(msgspec.json.encode(content), 200, {})
 
@@ -89,6 +90,13 @@ def flags(label: str, flagged: tuple[str, ...] | None) -> bool:
 
 def _flagging(spec: ModelSpec) -> tuple[str, ...] | None:
     return None if spec.flagged_labels is None else tuple(spec.flagged_labels)
+
+
+def _scored(output: msgspec.Raw) -> list[Label]:
+    try:
+        return _labels.decode(output)
+    except msgspec.ValidationError:  # JSON shows a score that is not a number as null
+        raise Refusal("job-failed", "the score of a label is not a number") from None
 
 
 def _result(labels: list[Label], flagged: tuple[str, ...] | None) -> dict[str, Any]:
@@ -107,6 +115,8 @@ def _inputs(raw: msgspec.Raw) -> str | list[str]:
         parts = _parts.decode(raw)
     except msgspec.ValidationError:
         return texts_of(raw, "input")
+    except UnicodeDecodeError as error:  # found only here, because a Raw is not decoded with the body
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
     if not parts:
         return []
     texts = [part.text for part in parts if part.type == "text" and part.text is not None]

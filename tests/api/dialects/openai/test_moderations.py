@@ -69,3 +69,17 @@ async def test_what_is_refused(client: httpx.AsyncClient, body: Any, message: st
     answer = await client.post(PATH, json=body)
     assert answer.status_code == 400
     assert message in answer.json()["error"]["message"]
+
+
+async def test_bytes_that_are_no_text_are_refused(client: httpx.AsyncClient) -> None:
+    for content in (b'{"input": [{"type": "text", "text": "\xff"}]}', b'{"input": ["\xff"]}'):
+        answer = await client.post(PATH, content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 400
+        assert "not valid JSON" in answer.json()["error"]["message"]
+
+
+async def test_a_score_that_is_not_a_number_fails_the_job(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    results = [{"output": [{"label": "toxic", "score": None}]}]
+    answer, claimed = await asked(client, queue, PATH, {"input": "a"}, results, "toxic")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "job_failed")
+    assert answer.headers["x-batchline-job"] == claimed.id
