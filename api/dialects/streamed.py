@@ -94,7 +94,8 @@ async def stream(request: Request, new: NewJob, frames: Frames, error_frame: Err
 async def _steps(request: Request, job: Job, *, kept: bool) -> AsyncGenerator[Step]:
     """Yields what happens to the job until it has ended. Raises Refusal, and LimitExceeded at the start.
 
-    If it is closed before, the job is cancelled, unless it is `kept`: the client can ask for it again.
+    If it is closed before, the job is cancelled, unless it is `kept`: the client can ask for it again. At a
+    stop of the server the job continues, as that of any other call.
     """
     shared = services(request)
     source = Events(shared.ledger, shared.subscriber, shared.large, shared.wait_limit)
@@ -126,8 +127,9 @@ async def _steps(request: Request, job: Job, *, kept: bool) -> AsyncGenerator[St
                                         " ask again",
                                         failure="restarted",
                                     )
-        if not ended:
-            raise Refusal("server-busy", f"the server stops; read the job with GET {job.urls['self']}")
+        if not ended:  # the server stops; the client can read the job from another one
+            kept = True
+            raise outcomes.not_done(job, {})
     finally:
         if not ended and not kept:
             await shared.ledger.cancel(job.id, sees=caller_of(request.scope).sees)

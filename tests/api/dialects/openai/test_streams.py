@@ -10,6 +10,7 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
+from api.services import Services
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.partials import Output, Restarted
 from jobs.settings import Settings
@@ -29,8 +30,9 @@ def output(text: str, reason: str = "length") -> dict[str, Any]:
 class Stream:
     """A stream that is read, and the worker that writes its text."""
 
-    def __init__(self, client: httpx.AsyncClient, queue: JobQueue) -> None:
+    def __init__(self, client: httpx.AsyncClient, services: Services, queue: JobQueue) -> None:
         self.client = client
+        self.services = services
         self.queue = queue
         self.events: list[str] = []
         self.length = 0
@@ -42,6 +44,8 @@ class Stream:
 
     async def read(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> None:
         async with aconnect_sse(self.client, "POST", path, json=body, headers=headers) as source:
+            if source.response.is_error:
+                await source.response.aread()
             source.response.raise_for_status()
             async for event in source.aiter_sse():
                 self.events.append(event.data)
@@ -77,8 +81,8 @@ class Stream:
 async def streaming(
     settings: Settings, queue: JobQueue, path: str, body: dict[str, Any], **headers: str
 ) -> AsyncIterator[tuple[Stream, asyncio.Task[None]]]:
-    async with serving(settings) as (client, _):
-        stream = Stream(client, queue)
+    async with serving(settings) as (client, services):
+        stream = Stream(client, services, queue)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         reading = asyncio.create_task(stream.read(path, body, named))
         await stream.claim()
@@ -176,7 +180,7 @@ async def test_a_client_that_leaves_cancels_its_job_unless_it_can_ask_again(
             await until(cancelled)
             return
         await stream.finish(output("Good evening"))
-        again = Stream(stream.client, queue)
+        again = Stream(stream.client, stream.services, queue)
         await again.read("/v1/chat/completions", CHAT, {"idempotency-key": key})
         assert (
             "".join(each["choices"][0]["delta"].get("content", "") for each in again.chunks) == "Good evening"
@@ -193,3 +197,24 @@ async def test_a_client_that_leaves_before_the_first_word_cancels_its_job(
             return await stream.state() == "cancelled"
 
         await until(cancelled)
+
+
+@pytest.mark.parametrize("words", [0, 1])
+async def test_a_job_continues_when_the_server_stops(settings: Settings, queue: JobQueue, words: int) -> None:
+    async with streaming(settings, queue, "/v1/chat/completions", CHAT) as (stream, reading):
+        if words:
+            await stream.write(Output(0, "Good ", 1))
+            await stream.sent(2)
+        stream.services.subscriber.release_all()
+        if words:
+            await reading
+            error = stream.chunks[-1]["error"]
+        else:
+            with pytest.raises(httpx.HTTPStatusError) as raised:
+                await reading
+            answer = raised.value.response
+            assert (answer.status_code, answer.headers["x-batchline-job"]) == (504, stream.job.id)
+            error = answer.json()["error"]
+        assert await stream.state() == "running"
+        assert error["code"] == "not_done_in_time"
+        assert f"GET /v1/jobs/{stream.job.id}" in error["message"]
