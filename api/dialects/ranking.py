@@ -29,25 +29,14 @@ def parameters(*, raw_scores: bool, documents: bool) -> dict[str, Any]:
     return {"function_to_apply": "none" if raw_scores else "sigmoid", "return_documents": documents}
 
 
-def pairs(query: str, documents: Sequence[str], spec: ModelSpec, most_bytes: int) -> list[dict[str, str]]:
-    """The inputs of a job that ranks the documents. Raises Refusal if they are too many or too large.
-
-    The query is repeated for each document, so a small request could become a job of any size: all of it
-    together may have as many characters as a request may have bytes.
-    """
+def pairs(query: str, documents: Sequence[str], spec: ModelSpec) -> list[dict[str, str]]:
+    """The inputs of a job that ranks the documents. Raises Refusal if they are too many."""
     check_count(len(documents), spec)
-    size = len(query) * len(documents) + sum(map(len, documents))
-    if size > most_bytes:
-        raise Refusal(
-            "payload-too-large",
-            f"the query and its {len(documents):,} documents have {size:,} characters, the query counted for"
-            f" each document; the limit is {most_bytes:,} (BATCHLINE_MAX_REQUEST_BYTES)",
-        )
     return [{"query": query, "document": document} for document in documents]
 
 
 def size(job: NewJob) -> int:
-    """The characters of a job's pairs. They may be far more than the request's body has."""
+    """The characters of a job's pairs, the query counted for each document."""
     return sum(len(pair["query"]) + len(pair["document"]) for pair in job.inputs)
 
 

@@ -52,13 +52,14 @@ class Synchronous(Generic[C]):
     stream: Callable[[Request, NewJob, C], Awaitable[Response] | None] | None = None
     """Answers a request with a stream (`streamed.py`); returns None if none is wanted."""
     size: Callable[[NewJob], int] | None = None
-    """The bytes of a job's inputs, if they may be more than its body has."""
+    """The characters of a job's inputs, if a part of the body may be in several of them. Else a small request
+    could become a job of any size: they may be as many as a request may have bytes."""
 
     async def run(self, request: Request) -> Response:
         """The response to a request. Raises the errors of the intake, and Refusal with the job's id."""
         if self.stream is None:
             return await services(request).intake.run(request, self._call)
-        job, context = await read_job(request, self.read, only_json=self.only_json)
+        job, context = await self._read(request)
         if (streaming := self.stream(request, job, context)) is not None:
             del job
             return await streaming
@@ -75,10 +76,22 @@ class Synchronous(Generic[C]):
         return Call(self._parse, self._present)
 
     async def _parse(self, request: Request) -> ParsedRequest[tuple[bool, C]]:
+        job, context = await self._read(request)
+        return self._parsed(request, job, context)
+
+    async def _read(self, request: Request) -> tuple[NewJob, C]:
         job, context = await read_job(request, self.read, only_json=self.only_json)
         if self.size is not None:
-            bodies.share_of(request).resize(bodies.MEMORY_PER_BYTE * self.size(job))
-        return self._parsed(request, job, context)
+            size, most = self.size(job), services(request).settings.max_request_bytes
+            if size > most:
+                raise Refusal(
+                    "payload-too-large",
+                    f"the {job.count:,} inputs of this request's job have {size:,} characters, with what is"
+                    f" in several of them counted for each; the limit is {most:,} ({MAX_REQUEST_BYTES})",
+                )
+            share = bodies.share_of(request)
+            share.resize(max(share.size, bodies.MEMORY_PER_BYTE * size))
+        return job, context
 
     def _parsed(self, request: Request, job: NewJob, context: C) -> ParsedRequest[tuple[bool, C]]:
         key = idempotency_key(request)

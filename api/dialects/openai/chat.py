@@ -158,7 +158,7 @@ def stream(request: Request, job: NewJob, form: Form) -> Awaitable[Response] | N
     return streaming.stream(request, job, form, Chunks()) if form.stream else None
 
 
-CALL = Synchronous(read, answer, stream=stream)
+CALL = Synchronous(read, answer, stream=stream, size=generation.size)
 
 
 @router.post("/models/{name:path}/v1/chat/completions", include_in_schema=False)  # of InferenceClient

@@ -91,7 +91,7 @@ def stream(request: Request, job: NewJob, form: Form) -> Awaitable[Response] | N
     return streaming.stream(request, job, form, Chunks()) if form.stream else None
 
 
-CALL = Synchronous(read, answer, stream=stream)
+CALL = Synchronous(read, answer, stream=stream, size=generation.size)
 
 
 @router.post("/v1/completions", **COMPLETIONS)

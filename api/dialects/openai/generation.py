@@ -15,7 +15,7 @@ from api.problems.problem import Refusal
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from jobs.schema import Job, JobRequest, NewJob, validate_request
-from jobs.tasks.text.generation import StopString
+from jobs.tasks.text.generation import TEXT_GENERATION, StopString
 
 LOWEST_TEMPERATURE = 1e-4
 """Below it the likeliest token is taken."""
@@ -103,6 +103,11 @@ def job_of(
         new = validate_request(JobRequest(inputs=wanted, parameters=_parameters(asked, max_tokens)), spec)
     usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     return new, Form(choices, bool(asked.stream), usage)
+
+
+def size(job: NewJob) -> int:
+    """The characters of a job's prompts or chats, each counted for all its choices."""
+    return sum(map(TEXT_GENERATION.input.measure, job.inputs))
 
 
 def _parameters(asked: GenerationRequest, max_tokens: int | None) -> dict[str, Any]:

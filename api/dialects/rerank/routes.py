@@ -34,7 +34,7 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, A
     """The job of a request: an input for each document."""
     asked = decoded(body, RerankRequest)
     spec = model_for(shared.catalog, asked.model, ranking.TASK)
-    inputs = ranking.pairs(asked.query, asked.texts(), spec, shared.settings.max_request_bytes)
+    inputs = ranking.pairs(asked.query, asked.texts(), spec)
     parameters = ranking.parameters(raw_scores=bool(asked.raw_scores), documents=bool(asked.return_documents))
     job = validate_request(JobRequest(inputs=inputs, model=spec.name, parameters=parameters), spec)
     return job, Asked(asked.top, request.url.path[2:3])

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta
 
 from api.dialects import ranking
-from api.services import Services
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from jobs.schema import JobRequest, NewJob, validate_request
@@ -58,7 +57,7 @@ class EmbedRequest(Prompted, frozen=True, kw_only=True):
     normalize: bool | None = True
     dimensions: Annotated[int, Meta(ge=1)] | None = None
 
-    def job(self, spec: ModelSpec, shared: Services) -> NewJob:
+    def job(self, spec: ModelSpec) -> NewJob:
         """A job of the texts. Raises InvalidRequest or Refusal."""
         self.check()
         texts = [self.inputs] if isinstance(self.inputs, str) else self.inputs
@@ -76,10 +75,10 @@ class RerankRequest(Truncation, frozen=True, kw_only=True):
     raw_scores: bool | None = False
     return_text: bool | None = False
 
-    def job(self, spec: ModelSpec, shared: Services) -> NewJob:
+    def job(self, spec: ModelSpec) -> NewJob:
         """A job with an input for each text. Raises InvalidRequest or Refusal."""
         self.check()
-        inputs = ranking.pairs(self.query, self.texts, spec, shared.settings.max_request_bytes)
+        inputs = ranking.pairs(self.query, self.texts, spec)
         parameters = ranking.parameters(raw_scores=bool(self.raw_scores), documents=bool(self.return_text))
         return _job(spec, inputs, parameters)
 
@@ -95,7 +94,7 @@ class PredictRequest(Truncation, frozen=True, kw_only=True):
         """Whether it is one text or pair, whose answer is not in a list of answers."""
         return isinstance(self.inputs, str) or isinstance(self.inputs[0], str)
 
-    def job(self, spec: ModelSpec, shared: Services) -> NewJob:
+    def job(self, spec: ModelSpec) -> NewJob:
         """A job of the texts and pairs. Raises InvalidRequest or Refusal."""
         self.check()
         parameters: dict[str, Any] = {"top_k": None}  # all labels
@@ -128,7 +127,7 @@ class SimilarityRequest(msgspec.Struct, frozen=True):
     inputs: Similarity
     parameters: Prompted | None = None
 
-    def job(self, spec: ModelSpec, shared: Services) -> NewJob:
+    def job(self, spec: ModelSpec) -> NewJob:
         """A job of all sentences, the source first; or of one input, for sentence-similarity."""
         if self.parameters is not None:
             self.parameters.check()

@@ -35,7 +35,7 @@ def _reads(kind: type[T], *tasks: str) -> Callable[[Request, bytearray, Services
     def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, bool]:
         spec = model_of(request, *tasks)
         asked = decoded(body, kind)
-        return asked.job(spec, shared), isinstance(asked, requests.PredictRequest) and asked.single
+        return asked.job(spec), isinstance(asked, requests.PredictRequest) and asked.single
 
     return read
 

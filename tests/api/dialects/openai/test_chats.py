@@ -148,3 +148,19 @@ async def test_completions_refuse_what_cannot_be_done(
     answer = await client.post(COMPLETION, json={"prompt": "a", **setting})
     assert answer.status_code == 400
     assert message in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "prompts"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "a" * 70_000}]}),
+        (COMPLETION, {"prompt": ["a" * 35_000, "b" * 35_000]}),
+    ],
+)
+async def test_choices_do_not_make_a_job_larger_than_a_request_may_be(
+    client: httpx.AsyncClient, path: str, prompts: dict[str, Any], stream: bool
+) -> None:
+    answer = await client.post(path, json={**prompts, "n": 128, "stream": stream})
+    assert answer.status_code == 413
+    assert "have 8,960,000 characters" in answer.json()["error"]["message"]

@@ -97,8 +97,8 @@ async def test_documents_may_be_objects(calls: Calls) -> None:
         (
             {"query": "q" * 100_000, "documents": ["a"] * 100},
             413,
-            "the query and its 100 documents have 10,000,100 characters, the query counted for each"
-            " document; the limit is 8,388,608 (BATCHLINE_MAX_REQUEST_BYTES)",
+            "the 100 inputs of this request's job have 10,000,100 characters, with what is in several of them"
+            " counted for each; the limit is 8,388,608 (BATCHLINE_MAX_REQUEST_BYTES)",
         ),
     ],
 )
