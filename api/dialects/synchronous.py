@@ -29,7 +29,6 @@ from api.edge.decoding import THREAD_BYTES, in_thread, is_heavy
 from api.intake import idempotency_key
 from api.problems.problem import Refusal
 from api.services import Services, services
-from api.waiting.large_results import MEMORY_SECONDS
 from jobs.schema import Job, NewJob
 
 C = TypeVar("C")
@@ -115,11 +114,9 @@ class Synchronous(Generic[C]):
     async def _answered(self, job: Job, context: C, shared: Services) -> Response:
         if job.results is not UNSET:
             return self.answer(job, outcomes.outputs(job, job.results), context)
-        held = await shared.large.of(job)
-        share = await shared.budget.acquire(2 * held.size, MEMORY_SECONDS)  # a copy, and the answer
+        results, share = await shared.large.copy(job, 2)  # the answer has them again
         try:
-            data = msgspec.Raw(held.part(0, held.size))
-            response = await in_thread(self._whole, job, data, context)
+            response = await in_thread(self._whole, job, msgspec.Raw(results), context)
         except BaseException:
             share.release()
             raise

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary, finalize
 
 import structlog
 
-from api.edge.memory_budget import Budget, CutOff
+from api.edge.memory_budget import Budget, CutOff, Share
 from api.waiting.single_flight import SingleFlight
 from jobs.ledger.attachments import Attachment
 from jobs.ledger.reading import Reading
@@ -96,6 +96,19 @@ class LargeResults:
             held = await self._flights.join(key, lambda: self._fetch(job.id))
             self._held[key] = held
         return held
+
+    async def copy(self, job: Job, size: int = 1) -> tuple[bytearray, Share]:
+        """The results for one answer that is made of them, and a share of `size` times their bytes.
+
+        They cannot be dropped, as held results can: no client is reading them yet. Raises as `of`.
+        """
+        stored = await self._reading.stored(job.id, sees=None)
+        share = await self._budget.acquire(size * stored.size, MEMORY_SECONDS)
+        try:
+            return await self._reading.results(stored), share
+        except BaseException:
+            share.release()
+            raise
 
     async def attachment(self, found: Attachment, start: int, end: int) -> HeldResults | None:
         """A part of a medium or a file, held in the same way; None if it is gone by now.

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.ledger.wire import decode_payload
 from jobs.settings import Settings
-from tests.api.api_process import serving
+from tests.api.api_process import mounted, serving
 from tests.api.dialects.answering import asked
 from tests.ledger import JobQueue, run_one
 from tests.waiting import until
@@ -67,3 +67,18 @@ async def test_a_client_that_leaves_cancels_its_job_unless_it_can_ask_again(
 
         await until(decided)
         assert (await run_one(queue) is None) == (key is None)
+
+
+async def test_a_large_answer_is_made_while_others_need_memory(
+    settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its results have no client that could stall, so nobody may take their memory."""
+    monkeypatch.setattr("api.edge.memory_budget.STALL_SECONDS", 0.01)
+    label = "x" * 300_000
+    async with mounted(settings.model_copy(update={"memory_budget": 2**20})) as (client, services):
+        with services.budget.hold(300_000):
+            results = [{"output": [{"label": label, "score": 1.0}]}]
+            answer, _ = await asked(client, queue, PATH, BODY, results, "sentiment")
+        assert answer.json()["results"][0]["categories"] == {label: True}
+        del answer
+        assert services.budget.held == 0
