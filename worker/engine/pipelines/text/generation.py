@@ -3,6 +3,7 @@
 `continuous/` lets rows join and leave. A batch remains for models that cannot, and for comparisons.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -143,8 +144,19 @@ class TextGeneration(TextPipeline):
             records: list[Any] = []
             for sequence in sequences:
                 new = until_end(sequence[start:].tolist()[:limit], ends)
+                if stops := parameters.get("stop"):
+                    new = self._until_stopped(new, stops)
                 records += self._record(text, prompt, new, parameters)
             yield records
+
+    def _until_stopped(self, new: list[int], stops: list[str]) -> list[int]:
+        """Returns the tokens up to the one with which a stop string was complete; padding follows it."""
+
+        def stopped(count: int) -> bool:
+            text = self.tokenizer.decode(new[:count], skip_special_tokens=True)
+            return first_stop(text, stops) is not None
+
+        return new[: bisect_left(range(len(new)), True, key=stopped)]
 
     def _record(
         self, given: Any, prompt: list[int], new: list[int], parameters: dict[str, Any]

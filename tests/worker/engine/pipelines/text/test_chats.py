@@ -75,6 +75,17 @@ def test_details(pipeline: Any, way: str) -> None:
     assert all(word not in each["generated_text"] for each in stopped)
 
 
+def test_a_stopped_text_has_as_many_tokens_in_a_batch_as_alone(pipeline: Any) -> None:
+    """In a batch the padding of the others' steps follows it."""
+    texts = ["the bridge", "good", "anna wrote a letter to the town and", CHAT]
+    words = {word for [output] in pipeline.run(texts, GREEDY) for word in output["generated_text"].split()}
+    for word in words:
+        parameters = {**GREEDY, "details": True, "stop": [word]}
+        alone = [pipeline.run([text], parameters)[0] for text in texts]
+        assert pipeline.run(texts, parameters) == alone
+        assert [row.output for row in roll(pipeline, [(text, parameters) for text in texts])] == alone
+
+
 def test_a_template_may_refuse_and_a_model_may_have_none(pipeline: Any, model_folder: ModelFolder) -> None:
     turns = {"messages": [*CHAT["messages"], {"role": "assistant", "content": "good"}]}
     with pytest.raises(InvalidRequest, match="chat template refuses the messages: no turns"):
