@@ -27,6 +27,8 @@ from api.problems.exceptions import EXPECTED, problem_of
 from api.problems.problem import Problem, Refusal
 from api.services import services
 from api.waiting.following import Change, Events, Quiet, follow
+from jobs.ledger import partials
+from jobs.ledger.ledger import Ledger
 from jobs.ledger.partials import Output, Restarted
 from jobs.schema import Job, NewJob
 
@@ -75,7 +77,7 @@ async def stream(request: Request, new: NewJob, frames: Frames, error_frame: Err
     finally:
         del new
         bodies.release(request.scope)
-    steps = _steps(request, job, kept=key is not None)
+    steps = _steps(request, job, kept=key is not None, repeated=replayed)
     accepted = Accepted(job, replayed)
 
     async def first_step() -> Step:
@@ -91,7 +93,7 @@ async def stream(request: Request, new: NewJob, frames: Frames, error_frame: Err
     return _EventStream(partial(_framed, first, steps, job, frames, error_frame), headers_of(accepted))
 
 
-async def _steps(request: Request, job: Job, *, kept: bool) -> AsyncGenerator[Step]:
+async def _steps(request: Request, job: Job, *, kept: bool, repeated: bool) -> AsyncGenerator[Step]:
     """Yields what happens to the job until it has ended. Raises Refusal, and LimitExceeded at the start.
 
     If it is closed before, the job is cancelled, unless it is `kept`: the client can ask for it again. At a
@@ -103,7 +105,13 @@ async def _steps(request: Request, job: Job, *, kept: bool) -> AsyncGenerator[St
     ended = False
     try:
         with shared.wait_limit.hold(caller_of(request.scope).sender):
-            async with aclosing(follow(source, job.id, request, None, 0, KEEP_ALIVE)) as following:
+            position = 0
+            if repeated and not job.status.terminal:
+                written, position = await _written(shared.ledger, job.id)
+                for part in written:
+                    begun.add(part.index)
+                    yield part
+            async with aclosing(follow(source, job.id, request, None, position, KEEP_ALIVE)) as following:
                 async for one in following:
                     match one:
                         case Quiet():
@@ -133,6 +141,25 @@ async def _steps(request: Request, job: Job, *, kept: bool) -> AsyncGenerator[St
     finally:
         if not ended and not kept:
             await shared.ledger.cancel(job.id, sees=caller_of(request.scope).sees)
+
+
+async def _written(ledger: Ledger, job_id: str) -> tuple[list[Text], int]:
+    """The texts so far of a job that was submitted before, without those that are void; and their position.
+
+    One that started again before this request began is no error for it.
+    """
+    texts: dict[int, list[Text]] = {}
+    position, read = 0, -1
+    while position > read:
+        read = position
+        for line in partials.lines(await ledger.following.partials(job_id, read), read):
+            position = line.position
+            match line.decoded():
+                case Output(index, text, tokens):
+                    texts.setdefault(index, []).append(Text(index, text, tokens))
+                case Restarted(index):
+                    texts.pop(index, None)
+    return [text for each in texts.values() for text in each], position
 
 
 async def _framed(

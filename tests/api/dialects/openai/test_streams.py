@@ -218,3 +218,24 @@ async def test_a_job_continues_when_the_server_stops(settings: Settings, queue: 
         assert await stream.state() == "running"
         assert error["code"] == "not_done_in_time"
         assert f"GET /v1/jobs/{stream.job.id}" in error["message"]
+
+
+async def test_a_stream_that_is_asked_for_again_has_the_text_since_its_restart(
+    settings: Settings, queue: JobQueue
+) -> None:
+    key = {"idempotency_key": "k"}
+    async with streaming(settings, queue, "/v1/chat/completions", CHAT, **key) as (stream, reading):
+        await stream.write(Output(0, "Good ", 1))
+        await stream.sent(2)
+        await stream.write(Restarted(0), Output(0, "Good ", 1))
+        await reading
+        assert "started again" in stream.chunks[-1]["error"]["message"]
+        again = Stream(stream.client, stream.services, queue)
+        asking = asyncio.create_task(again.read("/v1/chat/completions", CHAT, {"idempotency-key": "k"}))
+        await again.sent(2)
+        await stream.write(Output(0, "eve", 2))
+        await again.sent(3)
+        await stream.finish(output("Good evening"))
+        await asking
+    texts = [each["choices"][0]["delta"].get("content") for each in again.chunks]
+    assert texts == ["", "Good ", "eve", "ning", None]
