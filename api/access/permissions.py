@@ -26,7 +26,7 @@ TABLE: dict[tuple[str, str], Need] = {
     ("DELETE", "/v1/jobs/{job_id}"): "submit",
     # Hugging Face; a model's page is below, because its path fits these too
     ("GET", "/models/{name:path}/info"): "read",
-    ("GET", "/models/{name:path}/health"): "read",
+    ("GET", "/models/{name:path}/health"): "key",
     ("POST", "/models/{name:path}/v1/chat/completions"): "submit",
     ("POST", "/models/{name:path}"): "submit",
     # rerank (Cohere, Jina)

@@ -13,7 +13,7 @@ from api.problems.problem import Refusal
 METHODS = ("GET", "POST", "DELETE", "HEAD")
 EXPOSED_HEADERS = (
     *("location", "retry-after", "preference-applied", "idempotency-replayed"),
-    *("ratelimit", "ratelimit-policy"),
+    *("ratelimit", "ratelimit-policy", "x-batchline-job"),
 )
 """Headers of answers that a page may read, in addition to those that CORS always allows."""
 PREFLIGHT_SECONDS = 600

@@ -34,7 +34,7 @@ def is_readable(answer: httpx.Response) -> bool:
     allowed = answer.headers.get("access-control-allow-origin") in (APP, "*")
     exposed = set(answer.headers.get("access-control-expose-headers", "").split(", "))
     ours = {"location", "retry-after", "preference-applied", "idempotency-replayed"}
-    return allowed and exposed == ours | {"ratelimit", "ratelimit-policy"}
+    return allowed and exposed == ours | {"ratelimit", "ratelimit-policy", "x-batchline-job"}
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/some-id", "/v1/models", "/anything"])

@@ -10,7 +10,7 @@ from api.edge.decoding import THREAD_BYTES
 from jobs.ledger.reading import INLINE_BYTES
 from jobs.media.files import link_start
 from jobs.settings import Settings
-from tests.api.access.keyed import bearer, keyed
+from tests.api.access.keyed import Keyed, bearer, keyed
 from tests.api.dialects.huggingface.one_job import answered
 from tests.ledger import JobQueue
 from tests.worker.engine.pipelines.pictures import PICTURES
@@ -101,3 +101,10 @@ async def test_files_that_are_gone_are_an_error(client: httpx.AsyncClient, queue
         reply, _ = await answered(queue, "speak", asking, result)
         assert (reply.status_code, reply.json()["error_type"]) == (status, kind)
         assert reply.json()["job_id"]
+
+
+async def test_a_key_that_may_submit_may_ask_whether_the_model_is_served(guarded: Keyed) -> None:
+    """As TEI's `/health` and ours: a probe needs no right to read jobs."""
+    _, secret = await guarded.key("alice", scopes=frozenset({"submit"}))
+    answer = await guarded.client.get("/models/sentiment/health", headers=bearer(secret))
+    assert (answer.status_code, answer.json()["error_type"]) == (503, "unhealthy")
