@@ -174,7 +174,7 @@ def _list(schema: Mapping[str, Any]) -> str:
     if least and most is None:
         many = f"{least} or more "
     if not item or item.get("type") != "string":
-        return f"a list of {many}entries" if least and most is None else "a list"
+        return f"a list of {many}entries" if many else "a list"
     each = f"{text(item).removeprefix('a text')} each" if "maxLength" in item else ""
     return f"a list of {many}texts{each}"
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
 from api.dialects.model_choice import model_for
-from api.dialects.openai import generation, streaming
+from api.dialects.openai import errors, generation, streaming
 from api.dialects.openai.description import CHAT
 from api.dialects.openai.generation import Form, Generated, GenerationRequest
 from api.dialects.synchronous import Synchronous
@@ -20,6 +20,7 @@ from api.edge.json_reply import JsonReply
 from api.services import Services
 from jobs.errors import InvalidRequest
 from jobs.schema import Job, NewJob
+from jobs.tasks.inputs.text_or_chat import MAX_MESSAGES
 
 router = APIRouter(tags=["openai"], route_class=Direct)
 
@@ -56,7 +57,7 @@ class ResponseFormat(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
@@ -86,7 +87,8 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, F
         raise InvalidRequest("modalities: only text is supported", pointer="/modalities")
     chat = {"messages": [_message(one, f"messages/{at}") for at, one in enumerate(asked.messages)]}
     limit = asked.max_completion_tokens or asked.max_tokens
-    return generation.job_of(asked, [chat], spec, limit, UNSUPPORTED, "messages")
+    with errors.renamed(max_tokens="max_completion_tokens" if asked.max_completion_tokens else "max_tokens"):
+        return generation.job_of(asked, [chat], spec, limit, UNSUPPORTED, "messages")
 
 
 def _message(message: Message, place: str) -> dict[str, str]:

@@ -93,6 +93,8 @@ async def test_outputs_of_an_older_worker_have_no_details(client: httpx.AsyncCli
         ({"modalities": ["audio"]}, "only text is supported"),
         ({"frequency_penalty": 0.5}, "frequency_penalty: this setting is not supported"),
         ({"max_tokens": 5_000}, "max_tokens: give a whole number from 1 to 4,096"),
+        ({"max_completion_tokens": 5_000}, "max_completion_tokens: give a whole number from 1 to 4,096"),
+        ({"messages": MESSAGES * 1_001}, "messages: give a list of 1 to 1,000 entries"),
         ({"max_tokens": 0}, "max_tokens: give a whole number, 1 or more"),
         ({"temperature": 3}, "temperature: give a number from 0 to 2"),
         ({"n": 2, "seed": 1}, "all n texts would be the same"),
