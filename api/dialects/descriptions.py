@@ -23,6 +23,15 @@ ERRORS = {
 
 _TEXT = {"schema": {"type": "string"}}
 
+NAME: dict[str, Any] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "The model's name or an alias.",
+    "schema": {"type": "string"},
+}
+"""The model in a path."""
+
 REQUEST_HEADERS: list[dict[str, Any]] = [
     {
         "name": "X-Batchline-Priority",
@@ -34,7 +43,7 @@ REQUEST_HEADERS: list[dict[str, Any]] = [
         "name": "Idempotency-Key",
         "in": "header",
         "description": "A repeated request with the same key gets the first one's job.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
     },
 ]
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api.dialects.descriptions import NAME, REQUEST_HEADERS
+
 _ERROR: dict[str, Any] = {
     "type": "object",
     "properties": {"error": {"type": "string"}, "error_type": {"type": "string"}},
@@ -14,14 +16,6 @@ _BODY: dict[str, Any] = {
         "parameters": {"type": "object", "description": "Parameters of the task."},
     },
     "required": ["inputs"],
-}
-
-_NAME: dict[str, Any] = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "The model's name or an alias.",
-    "schema": {"type": "string"},
 }
 
 
@@ -48,7 +42,7 @@ CALL: dict[str, Any] = {
         },
     ),
     "openapi_extra": {
-        "parameters": [_NAME],
+        "parameters": [NAME, *REQUEST_HEADERS],
         "requestBody": {
             "required": True,
             "content": {
@@ -62,7 +56,7 @@ CALL: dict[str, Any] = {
 INFO: dict[str, Any] = {
     "operation_id": "read_model_info",
     "responses": _answers(healthy="The model.", statuses={404: "No such model."}),
-    "openapi_extra": {"parameters": [_NAME]},
+    "openapi_extra": {"parameters": [NAME]},
 }
 
 HEALTH: dict[str, Any] = {
@@ -71,5 +65,5 @@ HEALTH: dict[str, Any] = {
         healthy="A worker can run the model.",
         statuses={404: "No such model.", 503: "No worker can run it now."},
     ),
-    "openapi_extra": {"parameters": [_NAME]},
+    "openapi_extra": {"parameters": [NAME]},
 }

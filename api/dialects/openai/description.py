@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from api.dialects.headers import JOB_HEADER, PRIORITIES, PRIORITY_HEADER
+from api.dialects.descriptions import REQUEST_HEADERS
+from api.dialects.headers import JOB_HEADER
 
 TAG = "openai"
 
@@ -36,21 +37,6 @@ _ERRORS = {
     504: f"The job has not ended yet; it continues, and `{JOB_HEADER}` has its id.",
 }
 
-_HEADERS = [
-    {
-        "name": PRIORITY_HEADER,
-        "in": "header",
-        "description": "The priority of the job.",
-        "schema": {"type": "string", "enum": list(PRIORITIES)},
-    },
-    {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "A repeated request with the same key gets the answer of the first one.",
-        "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
-    },
-]
-
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties}
@@ -76,7 +62,7 @@ def _call(
                 "required": True,
                 "content": {"application/json": {"schema": schema, "example": example}},
             },
-            "parameters": _HEADERS,
+            "parameters": REQUEST_HEADERS,
         },
     }
 

@@ -18,13 +18,6 @@ _ERROR = {
     "error_type": "Validation",
 }
 _ERRORS = descriptions.errors(_ERROR, (404, 413, 422, 424, 429, 503, 504))
-_NAME = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "The model's name or an alias.",
-    "schema": {"type": "string"},
-}
 
 
 def _call(
@@ -43,7 +36,7 @@ def _call(
 def of_model(call: dict[str, Any]) -> dict[str, Any]:
     """The description of a call whose path names the model."""
     extra = call.get("openapi_extra", {})
-    parameters = [_NAME, *extra.get("parameters", ())]
+    parameters = [descriptions.NAME, *extra.get("parameters", ())]
     return call | {
         "operation_id": f"{call['operation_id']}_of_model",
         "openapi_extra": extra | {"parameters": parameters},
@@ -83,10 +76,11 @@ ROOT: dict[str, Any] = {
     "operation_id": "root",
     "responses": {200: {"description": "As the call for the model's task."}, **_ERRORS},
     "openapi_extra": {
+        "parameters": descriptions.REQUEST_HEADERS,
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"type": "object"}, "example": {"inputs": "A film."}}},
-        }
+        },
     },
 }
 INFO: dict[str, Any] = {

@@ -58,6 +58,15 @@ def test_each_dialect_has_operations_of_its_own(settings: Settings) -> None:
             assert reference.rpartition("/")[2] in described["components"]["schemas"], (name, reference)
 
 
+def test_each_call_that_is_a_job_has_the_headers_of_all(settings: Settings) -> None:
+    app = create_app(settings)
+    assert isinstance(app, App)
+    for name in set(app.descriptions.titles) - {"batchline"}:
+        for path, methods in app.descriptions.of(name)["paths"].items():
+            given = {each["name"].lower() for each in methods.get("post", {}).get("parameters", ())}
+            assert "post" not in methods or given >= {"x-batchline-priority", "idempotency-key"}, path
+
+
 async def test_the_page_of_each_dialect_shows_its_calls(calls: Calls) -> None:
     page = (await calls.client.get("/docs/tei")).text
     assert "<h1>Text Embeddings Inference</h1>" in page
