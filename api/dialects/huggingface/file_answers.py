@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.caller import caller_of
+from api.edge.decoding import THREAD_BYTES, in_thread
 from api.edge.json_reply import JsonReply
 from api.problems.problem import Refusal
 from api.services import services
@@ -51,7 +52,9 @@ class FileAnswer(JsonReply):
                 if content is None:
                     raise Refusal("job-gone", "the files of the outputs are gone", job_id=self._job_id)
                 contents[name] = content
-            response = self._response(answer, contents, start)
+            given = answer, contents, start
+            heavy = size >= THREAD_BYTES
+            response = await in_thread(self._response, *given) if heavy else self._response(*given)
         except BaseException:
             share.release()
             raise

@@ -43,6 +43,10 @@ source = "no/such/folder"
 task = "image-text-to-text"
 source = "no/such/folder"
 
+[models.depth]
+task = "depth-estimation"
+source = "no/such/folder"
+
 [models.speak]
 task = "text-to-audio"
 source = "no/such/folder"

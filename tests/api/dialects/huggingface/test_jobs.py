@@ -1,18 +1,25 @@
 """A request to `POST /models/{name}` is a job like any other: large and repeated ones, keys, other sites."""
 
+import asyncio
 import base64
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import msgspec
+import pytest
 from arq.connections import ArqRedis
 
 from api.edge.decoding import THREAD_BYTES
+from jobs.ledger.leasing import Claimed
 from jobs.ledger.reading import INLINE_BYTES
 from jobs.media.files import link_start
 from jobs.settings import Settings
 from tests.api.access.keyed import Keyed, bearer, keyed
 from tests.api.dialects.huggingface.one_job import answered
-from tests.ledger import JobQueue
+from tests.ledger import JobQueue, with_files, with_results
+from tests.waiting import until
 from tests.worker.engine.pipelines.pictures import PICTURES
 
 VECTORS = "/models/vectors"
@@ -101,6 +108,34 @@ async def test_files_that_are_gone_are_an_error(client: httpx.AsyncClient, queue
         reply, _ = await answered(queue, "speak", asking, result)
         assert (reply.status_code, reply.json()["error_type"]) == (status, kind)
         assert reply.json()["job_id"]
+
+
+async def test_large_files_are_encoded_beside_the_event_loop(
+    client: httpx.AsyncClient, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[bool] = []
+
+    def encoded(content: bytes) -> bytes:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return base64.b64encode(content)
+
+    monkeypatch.setattr("api.dialects.huggingface.file_answers.base64", SimpleNamespace(b64encode=encoded))
+    for size in (9, THREAD_BYTES):
+        asking = asyncio.create_task(client.post("/models/depth", content=PICTURES[0]))
+        claimed: list[Claimed] = []
+
+        async def found(claimed: list[Claimed] = claimed) -> bool:
+            claimed.extend((await queue.claim("depth", 1))[0])
+            return bool(claimed)
+
+        await until(found)
+        [job] = claimed
+        await queue.store([(job, "0-0.png", b"x" * size)])
+        file = {"url": f"{link_start(job.id, 0)}0.png", "content_type": "image/png", "bytes": size}
+        results = msgspec.json.encode([{"output": {"depth": file}}])
+        await queue.finish("depth", [with_files(with_results(job, results, 1, "depth"))])
+        assert base64.b64decode((await asking).json()["depth"]) == b"x" * size
+    assert threads == [True, False]
 
 
 async def test_a_key_that_may_submit_may_ask_whether_the_model_is_served(guarded: Keyed) -> None:
