@@ -93,6 +93,13 @@ async def stream(request: Request, new: NewJob, frames: Frames, error_frame: Err
     return _EventStream(partial(_framed, first, steps, job, frames, error_frame), headers_of(accepted))
 
 
+def rest(text: str, sent: str) -> str:
+    """What is left of a whole text after a part of it was sent. Raises Refusal if it begins otherwise."""
+    if not text.startswith(sent):
+        raise Refusal("job-failed", "the text changed after a part of it was sent; ask again")
+    return text[len(sent) :]
+
+
 async def _steps(request: Request, job: Job, *, kept: bool, repeated: bool) -> AsyncGenerator[Step]:
     """Yields what happens to the job until it has ended. Raises Refusal, and LimitExceeded at the start.
 

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from api.dialects import streamed
 from api.dialects.openai import errors, generation
 from api.dialects.openai.generation import Form
-from api.dialects.streamed import SILENCE, Ended, Step, Text
-from api.problems.problem import Problem, Refusal
+from api.dialects.streamed import SILENCE, Ended, Step, Text, rest
+from api.problems.problem import Problem
 from api.waiting.following import Quiet
 from jobs.schema import Job, NewJob
 
@@ -64,10 +64,7 @@ async def _frames(form: Form, chunks: Chunks, job: Job, steps: AsyncIterator[Ste
             case Ended(ended, outputs):
                 texts = generation.generated(ended, outputs)
                 for index, found in enumerate(texts):
-                    before = sent.get(index, "")
-                    if not found.generated_text.startswith(before):
-                        raise Refusal("job-failed", "the text changed after a part of it was sent; ask again")
-                    for choice in more(index, found.generated_text[len(before) :]):
+                    for choice in more(index, rest(found.generated_text, sent.get(index, ""))):
                         yield frame([choice])
                     yield frame([chunks.last(index, found.finish_reason)])
                 if form.usage:
