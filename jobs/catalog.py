@@ -99,6 +99,8 @@ def _read_files(catalog: ModelCatalog, spec: ModelSpec) -> None:
     if folder is None:
         return
     spec.lacking.update(checkpoints.lacking(folder, spec.definition))
+    if spec.task == "text-generation" and not checkpoints.has_chat_template(folder):
+        spec.lacking.add("messages")
     if spec.task in sentence_transformers.TASKS:
         trained, known = sentence_transformers.read(folder, spec.defaults).defaults, spec.parameter_type
         spec.trained_defaults.update(

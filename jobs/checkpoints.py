@@ -9,6 +9,8 @@ from jobs import tasks
 from jobs.errors import ConfigurationError
 
 CONFIG = "config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+CHAT_TEMPLATE = "chat_template.jinja"
 MODULES = "modules.json"
 """The file that sentence-transformers adds to a model that returns sentence vectors."""
 
@@ -103,6 +105,17 @@ def lacking(folder: Path, task: tasks.Task) -> frozenset[str]:
     architecture = _architecture(read_config(folder / CONFIG)) if task.lacking else ""
     fits = (names for end, names in task.lacking.items() if architecture and architecture.endswith(end))
     return frozenset(next(fits, ()))
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Returns whether the tokenizer in the folder makes prompts of chats.
+
+    Raises ConfigurationError if its tokenizer_config.json cannot be read.
+    """
+    if (folder / CHAT_TEMPLATE).exists():
+        return True
+    file = folder / TOKENIZER_CONFIG
+    return file.exists() and "chat_template" in read_config(file)
 
 
 def _architecture(config: Mapping[str, Any]) -> str:

@@ -111,9 +111,14 @@ class ModelSpec(BaseModel):
     def lacking(self) -> set[str]:
         """The task's parameters that this model does not have, for display only: the engine refuses them.
 
-        Empty if the files are not on this machine.
+        "messages" if it takes no chats. Empty if the files are not on this machine.
         """
         return self._lacking
+
+    @property
+    def takes_chats(self) -> bool:
+        """Whether inputs may be chats, as far as the files are known here; for display only."""
+        return self.task == "text-generation" and "messages" not in self.lacking
 
     @property
     def trained_defaults(self) -> dict[str, Any]:

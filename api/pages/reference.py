@@ -3,6 +3,7 @@
 The page loads nothing from the internet.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -24,6 +25,9 @@ from jobs.catalog import ModelCatalog
 from jobs.validation import wanted, without_null
 
 router = APIRouter(include_in_schema=False)
+
+_parameter = re.compile(r"\{(\w+)\}")
+"""A parameter in a path."""
 
 RESPONSE_SCHEMAS = (
     *("Job", "Counts", "Timings", "BatchSummary", "JobPage", "Results", "Result", "ResultError"),
@@ -192,11 +196,13 @@ def _default(schema: dict[str, Any]) -> str:
 
 
 def _curls(method: str, path: str, call: dict[str, Any], request: Request) -> list[str]:
-    """curl commands for a shell. The reader replaces the braces in a path."""
+    """curl commands for a shell. The reader replaces the capitals in a path: curl reads braces."""
+    public = TABLE.get((method.upper(), path)) == "public"
+    path = _parameter.sub(lambda found: found[1].upper(), path)
     if method != "post":
         verb = "" if method == "get" else f"-X {method.upper()} "
         url = f"{str(request.base_url).rstrip('/')}{path}"
-        key = "" if TABLE.get((method.upper(), path)) == "public" else curl_lines.key(request)
+        key = "" if public else curl_lines.key(request)
         return [f"curl -s {verb}'{url}'{key}"]
     json = _json(call)
     if "example" in json:  # the calls of other dialects wait for the job's end

@@ -135,3 +135,14 @@ def test_a_config_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         checkpoints.read_config(path)
     path.write_text(json.dumps({"architectures": ["X"]}))
     assert checkpoints.read_config(path) == {"architectures": ["X"]}
+
+
+def test_a_chat_template_is_a_file_or_in_the_configuration(tmp_path: Path) -> None:
+    assert not checkpoints.has_chat_template(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 512}')
+    assert not checkpoints.has_chat_template(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    assert checkpoints.has_chat_template(tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    assert checkpoints.has_chat_template(tmp_path)

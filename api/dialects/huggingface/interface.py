@@ -23,7 +23,7 @@ class HuggingFace:
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         path = f"POST /models/{spec.name}"
-        return (path, f"{path}/v1/chat/completions") if spec.task == "text-generation" else (path,)
+        return (path, f"{path}/v1/chat/completions") if spec.takes_chats else (path,)
 
     def samples(self, request: SampleRequest) -> Sequence[Sample]:
         return samples.samples(request)

@@ -31,7 +31,7 @@ class OpenAI:
     routers = (embeddings.router, chat.router, completions.router, moderations.router, models.router)
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
-        return samples.CALLS.get(spec.task, ())
+        return [call for call in samples.CALLS.get(spec.task, ()) if call != samples.CHAT or spec.takes_chats]
 
     def samples(self, request: SampleRequest) -> Sequence[Sample]:
         return samples.samples(request)

@@ -6,10 +6,12 @@ from typing import Any
 from api.dialect import Sample, SampleRequest
 from api.dialects.samples import call, key_in_python, python
 
+CHAT = "POST /v1/chat/completions"
+
 CALLS = {
     "feature-extraction": ("POST /v1/embeddings",),
     "text-classification": ("POST /v1/moderations",),
-    "text-generation": ("POST /v1/chat/completions", "POST /v1/completions"),
+    "text-generation": (CHAT, "POST /v1/completions"),
 }
 """The calls for the models of each task."""
 

@@ -16,9 +16,10 @@ def texts_of(raw: msgspec.Raw, field: str) -> str | list[str]:
         found: str | list[str] = _texts.decode(raw)
     except msgspec.ValidationError:
         if _token_ids.match(bytes(memoryview(raw)[:64])):
+            hint = " (LangChain's OpenAIEmbeddings does with check_embedding_ctx_length=False)"
             raise InvalidRequest(
                 f"{field}: this server takes texts and no token ids; send the text itself"
-                " (LangChain's OpenAIEmbeddings does with check_embedding_ctx_length=False)",
+                f"{hint if field == 'input' else ''}",
                 pointer=f"/{field}",
             ) from None
         raise InvalidRequest(f"{field}: give a text or a list of texts", pointer=f"/{field}") from None

@@ -13,6 +13,7 @@ from api.app import DIALECTS
 from api.dialect import Dialects, SampleRequest
 from api.dialects.samples import literal
 from jobs import tasks
+from jobs.catalog import load_catalog
 from jobs.models import ModelSpec
 from jobs.settings import Settings
 from tests.api.access.browser import Browser
@@ -34,6 +35,24 @@ async def test_models_name_the_calls_of_their_dialects(calls: Calls) -> None:
     assert found["ranker"]["tei"] == ["POST /tei/ranker/rerank"]
     assert found["org/vectors"]["tei"] == ["POST /tei/org/vectors/embed", "POST /tei/org/vectors/similarity"]
     assert "rerank" not in found["org/vectors"]
+
+
+def test_a_model_without_a_chat_template_offers_no_chats(tmp_path: Path) -> None:
+    for name in ("chats", "writer"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    (tmp_path / "chats" / "chat_template.jinja").write_text("{{ messages }}")
+    entry = '[models.{0}]\ntask = "text-generation"\nsource = "{0}"\n'
+    (tmp_path / "models.toml").write_text(entry.format("chats") + entry.format("writer"))
+    catalog = load_catalog(tmp_path / "models.toml")
+    offered = {
+        name: [call for dialect in DIALECTS for call in dialect.calls(spec) if "chat" in call.split("/")]
+        for name, spec in catalog.specs.items()
+    }
+    assert offered == {
+        "chats": ["POST /v1/chat/completions", "POST /models/chats/v1/chat/completions"],
+        "writer": [],
+    }
 
 
 async def test_the_calls_exist(calls: Calls) -> None:

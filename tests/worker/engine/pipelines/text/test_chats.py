@@ -90,5 +90,5 @@ def test_a_template_may_refuse_and_a_model_may_have_none(pipeline: Any, model_fo
     turns = {"messages": [*CHAT["messages"], {"role": "assistant", "content": "good"}]}
     with pytest.raises(InvalidRequest, match="chat template refuses the messages: no turns"):
         pipeline.run([turns], GREEDY)
-    with pytest.raises(InvalidRequest, match="no chat template; send a text"):
+    with pytest.raises(InvalidRequest, match="no chat template, so it takes no messages; send a text"):
         load(model_folder("text-generation-that-ends"), "text-generation").run([CHAT], GREEDY)
