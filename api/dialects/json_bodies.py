@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from api.edge.json_shape import MAX_DEPTH, check_structure
+from api.edge.decoding import readable_errors
+from api.edge.json_shape import check_structure
 from jobs.errors import InvalidRequest
-from jobs.validation import explained
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -31,11 +31,5 @@ def decoded(body: bytes | bytearray, kind: type[S]) -> S:
         raise InvalidRequest("the body is empty; send JSON")
     if len(body) >= CHECKED_BYTES:
         check_structure(bytes(body), "")
-    try:
+    with readable_errors(kind):
         return decoder.decode(body)  # type: ignore[no-any-return]
-    except msgspec.ValidationError as error:
-        raise explained(error, kind, "") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
-    except RecursionError:
-        raise InvalidRequest(f"the body is nested more than {MAX_DEPTH} levels deep") from None

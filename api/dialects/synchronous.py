@@ -33,8 +33,6 @@ from jobs.schema import Job, NewJob
 
 C = TypeVar("C")
 
-MAX_REQUEST_BYTES = "BATCHLINE_MAX_REQUEST_BYTES"
-
 
 @dataclass(frozen=True)
 class Synchronous(Generic[C]):
@@ -86,7 +84,8 @@ class Synchronous(Generic[C]):
                 raise Refusal(
                     "payload-too-large",
                     f"the {job.count:,} inputs of this request's job have {size:,} characters, with what is"
-                    f" in several of them counted for each; the limit is {most:,} ({MAX_REQUEST_BYTES})",
+                    f" in several of them counted for each; the limit is {most:,}"
+                    f" ({bodies.MAX_REQUEST_BYTES})",
                 )
             share = bodies.share_of(request)
             share.resize(max(share.size, bodies.MEMORY_PER_BYTE * size))
@@ -143,7 +142,7 @@ async def read_job(
         if only_json and request.headers.get("content-type") is not None:
             raise Refusal("unsupported-media-type", "send the body as JSON (content-type: application/json)")
     priority = priority_of(request)
-    body = await bodies.read(request, shared.settings.max_request_bytes, MAX_REQUEST_BYTES)
+    body = await bodies.read(request, shared.settings.max_request_bytes, bodies.MAX_REQUEST_BYTES)
     heavy = is_heavy(body) if is_json(request) else len(body) >= THREAD_BYTES
     job, context = await in_thread(read, request, body, shared) if heavy else read(request, body, shared)
     return (job if priority is None else replace(job, priority=priority)), context

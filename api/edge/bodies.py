@@ -11,6 +11,8 @@ from api.edge.memory_budget import OverBudget, Share
 from api.edge.state import edge_state
 from api.problems.problem import Refusal
 
+MAX_REQUEST_BYTES = "BATCHLINE_MAX_REQUEST_BYTES"
+"""The setting that limits the body of a submission."""
 BODY_SECONDS = 30.0
 """Seconds within which a body must be received. A slower client would hold memory that others need."""
 MEMORY_PER_BYTE = 2

@@ -1,8 +1,15 @@
-"""Decoding of request bodies: which ones a thread decodes, so that the event loop stays free."""
+"""Decoding of request bodies: which ones a thread decodes, so that the event loop stays free; and errors."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+import msgspec
+
+from api.edge.json_shape import MAX_DEPTH
+from jobs.errors import InvalidRequest
+from jobs.validation import explained
 
 R = TypeVar("R")
 
@@ -27,3 +34,16 @@ async def in_thread(work: Callable[..., R], *given: Any) -> R:
     """Runs it in a thread. Decoding holds the GIL: several at once would block the event loop."""
     async with _one_at_a_time:
         return await asyncio.to_thread(work, *given)
+
+
+@contextmanager
+def readable_errors(kind: type[msgspec.Struct]) -> Iterator[None]:
+    """Converts the errors of decoding JSON to `kind` to InvalidRequest, with a sentence and a pointer."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise explained(error, kind, "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequest(f"the body is nested more than {MAX_DEPTH} levels deep") from None

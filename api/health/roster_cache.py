@@ -38,6 +38,10 @@ class RosterCache:
             self._read_at = now
         return self._beats
 
+    async def serves(self, model: str) -> bool:
+        """Whether a worker can run the model now. Raises QueueUnavailable."""
+        return any(beat.model == model and beat.engine in SERVING for beat in await self.workers())
+
     async def drain_seconds(self, model: str, jobs: int) -> int:
         """Estimated seconds until that many jobs are done at the live workers' rate, within the bounds."""
         try:

@@ -7,7 +7,6 @@ from starlette.requests import Request
 from api.edge import bodies
 from api.pages import forms
 from api.pages.input_fields import Upload, Uploads
-from api.v1.submission.acceptance import MAX_REQUEST_BYTES
 from api.v1.submission.content import FORM, content_type_of
 from api.v1.submission.multipart import FormReader, Part
 from jobs.errors import InvalidRequest
@@ -28,7 +27,7 @@ async def read(request: Request, max_bytes: int) -> Sent:
     if content_type_of(request) != FORM:
         return Sent(await forms.read(request, max_bytes), {})
     form = FormReader(request.headers["content-type"])
-    await bodies.receive(request, max_bytes, form.write, MAX_REQUEST_BYTES)
+    await bodies.receive(request, max_bytes, form.write, bodies.MAX_REQUEST_BYTES)
     form.end()
     return _sent(form.parts)
 

@@ -18,7 +18,6 @@ from api.dialects.json_bodies import is_json
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
 from api.edge.json_reply import JsonReply
-from api.health.roster_cache import SERVING
 from api.problems.problem import Refusal
 from api.services import Services, Shared
 from jobs.errors import InvalidRequest, UnknownModel
@@ -143,8 +142,7 @@ async def read_info(request: Request, shared: Shared) -> Response:
 async def read_health(request: Request, shared: Shared) -> Response:
     """Whether a worker can run the model now, for `InferenceClient.health_check`: 200, else 503."""
     spec = model_of(request, shared)
-    workers = await shared.roster.workers()
-    if any(beat.model == spec.name and beat.engine in SERVING for beat in workers):
+    if await shared.roster.serves(spec.name):
         return JsonReply(_encode({"status": "ready"}), 200, {})
     unhealthy = {"error": f"no worker can run {spec.name} now", "error_type": "unhealthy"}
     return JsonReply(_encode(unhealthy), 503, {})

@@ -3,7 +3,7 @@
 The vectors are copied from the job's results to the answer as they are, without decoding them.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter
@@ -11,6 +11,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.dialects import vectors
 from api.dialects.json_bodies import decoded
 from api.dialects.model_choice import model_for
 from api.dialects.openai import errors
@@ -19,7 +20,6 @@ from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
 from api.edge.json_reply import JsonReply
-from api.problems.problem import Refusal
 from api.services import Services
 from jobs.schema import Job, JobRequest, NewJob, validate_request
 
@@ -39,9 +39,7 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, N
     """The job of a request. Raises InvalidRequest."""
     asked = decoded(body, EmbeddingRequest)
     spec = model_for(shared.catalog, asked.model, "feature-extraction")
-    parameters: dict[str, Any] = {"encoding": asked.encoding_format or "float"}
-    if "pooling" not in spec.defaults:
-        parameters["pooling"] = "auto"
+    parameters = vectors.pooled(spec, {"encoding": asked.encoding_format or "float"})
     if asked.dimensions is not None:
         parameters |= {"dimensions": asked.dimensions, "normalize": True}
     with errors.renamed(inputs="input"):
@@ -51,13 +49,8 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, N
 
 def answer(job: Job, outputs: list[msgspec.Raw], context: None) -> Response:
     """The vectors, in the order of the texts. Raises Refusal if there are several for each text."""
-    if bytes(memoryview(outputs[0])[:2]) in (b"[[", b'["'):
-        raise Refusal(
-            "invalid-request",
-            f"model {job.model} gives a vector for each token of a text; its defaults in models.toml need"
-            " another pooling, such as mean",
-            pointer="/model",
-        )
+    if vectors.are_of_tokens(outputs[:1]):
+        raise vectors.without_pooling(job, "invalid-request", pointer="/model")
     parts: list[bytes | msgspec.Raw] = []
     for index, vector in enumerate(outputs):
         parts += (

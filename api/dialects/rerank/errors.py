@@ -6,6 +6,7 @@ Cohere's clients show `message`, Jina's `detail`. No status is 409, which Cohere
 import msgspec
 from starlette.responses import Response
 
+from api.edge.json_reply import JsonReply
 from api.problems.problem import Problem
 
 STATUSES = {"job-cancelled": 499}
@@ -16,6 +17,5 @@ def response(problem: Problem) -> Response:
     body = {"message": problem.detail, "detail": problem.detail}
     if "job_id" in problem.extensions:
         body["job_id"] = problem.extensions["job_id"]
-    headers = {"cache-control": "no-store", **problem.headers}
     status = STATUSES.get(problem.kind, problem.status)
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    return JsonReply(msgspec.json.encode(body), status, problem.headers)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from api.dialects import ranking
-from api.problems.problem import Refusal
+from api.dialects.vectors import are_of_tokens, without_pooling
 from jobs.schema import Job
 
 _vectors = msgspec.json.Decoder(str)
@@ -17,8 +17,8 @@ _vectors = msgspec.json.Decoder(str)
 
 def vectors(job: Job, outputs: Sequence[msgspec.Raw]) -> bytes:
     """`/embed`: a list of vectors."""
-    if any(bytes(memoryview(each)[:2]) == b"[[" for each in outputs):
-        raise _without_pooling(job)
+    if are_of_tokens(outputs):
+        raise without_pooling(job, "job-failed")
     return _joined(outputs)
 
 
@@ -43,7 +43,7 @@ def similarities(job: Job, outputs: Sequence[msgspec.Raw]) -> bytes:
     try:
         source, *others = (_floats(_vectors.decode(each)) for each in outputs)
     except msgspec.ValidationError:
-        raise _without_pooling(job) from None
+        raise without_pooling(job, "job-failed") from None
     return msgspec.json.encode([sum(map(mul, source, other)) for other in others])
 
 
@@ -56,11 +56,3 @@ def _floats(encoded: str) -> "array[float]":
 
 def _joined(outputs: Sequence[msgspec.Raw]) -> bytes:
     return b"[" + b",".join(map(bytes, outputs)) + b"]"
-
-
-def _without_pooling(job: Job) -> Refusal:
-    return Refusal(
-        "job-failed",
-        f"model {job.model!r} gives a vector for each token of a text; its defaults in models.toml need"
-        " another pooling, such as mean",
-    )

@@ -3,6 +3,7 @@
 import msgspec
 from starlette.responses import Response
 
+from api.edge.json_reply import JsonReply
 from api.problems.problem import Problem
 
 STATUSES = {
@@ -21,11 +22,10 @@ TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy"}
 
 def response(problem: Problem) -> Response:
     status = STATUSES.get(problem.kind, problem.status)
-    headers = {"cache-control": "no-store", **problem.headers}
     body = {"error": problem.detail, "error_type": error_type(status)}
     if "job_id" in problem.extensions:
         body["job_id"] = problem.extensions["job_id"]
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    return JsonReply(msgspec.json.encode(body), status, problem.headers)
 
 
 def error_type(status: int) -> str:
@@ -36,4 +36,4 @@ def error_type(status: int) -> str:
 def unhealthy(model: str) -> Response:
     """The answer to `/health` while no worker serves the model."""
     body = {"error": f"no worker serves model {model!r} now", "error_type": error_type(503)}
-    return Response(msgspec.json.encode(body), 503, {"cache-control": "no-store"}, "application/json")
+    return JsonReply(msgspec.json.encode(body), 503, {})

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from api.dialects import ranking
+from api.dialects import ranking, vectors
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from jobs.schema import JobRequest, NewJob, validate_request
@@ -64,7 +64,7 @@ class EmbedRequest(Prompted, frozen=True, kw_only=True):
         parameters: dict[str, Any] = {"normalize": self.normalize is not False, "encoding": "float"}
         if self.dimensions is not None:
             parameters["dimensions"] = self.dimensions
-        return _job(spec, texts, _pooled(spec, parameters))
+        return _job(spec, texts, vectors.pooled(spec, parameters))
 
 
 class RerankRequest(Truncation, frozen=True, kw_only=True):
@@ -135,12 +135,7 @@ class SimilarityRequest(msgspec.Struct, frozen=True):
         if spec.task == "sentence-similarity":
             return _job(spec, [msgspec.structs.asdict(given)], {})
         texts = [given.source_sentence, *given.sentences]
-        return _job(spec, texts, _pooled(spec, {"normalize": True, "encoding": "base64"}))
-
-
-def _pooled(spec: ModelSpec, parameters: dict[str, Any]) -> dict[str, Any]:
-    """With one vector for each text: as the model was trained, else the mean of those of its tokens."""
-    return parameters if "pooling" in spec.defaults else parameters | {"pooling": "auto"}
+        return _job(spec, texts, vectors.pooled(spec, {"normalize": True, "encoding": "base64"}))
 
 
 def _sequence(texts: Any) -> Any:

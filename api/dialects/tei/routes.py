@@ -17,7 +17,6 @@ from api.dialects.tei.errors import unhealthy
 from api.dialects.tei.serving import EMBED, PREDICT, RANK, SIMILARITY, TASKS, info, model_of
 from api.edge.express import Direct
 from api.edge.json_reply import JsonReply
-from api.health.roster_cache import SERVING
 from api.services import Services, services
 from jobs.schema import Job, NewJob
 
@@ -117,7 +116,6 @@ async def read_info(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """Whether a worker serves the model: 200 without a body, else 503."""
     shared, spec = services(request), model_of(request, *TASKS)
-    beats = await shared.roster.workers()
-    if any(beat.model == spec.name and beat.engine in SERVING for beat in beats):
+    if await shared.roster.serves(spec.name):
         return Response(headers={"cache-control": "no-store"})
     return unhealthy(spec.name)

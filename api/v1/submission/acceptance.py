@@ -13,8 +13,6 @@ from jobs.models import ModelSpec
 from jobs.schema import JobRequest, NewJob, validate_request
 from jobs.validation import explained
 
-MAX_REQUEST_BYTES = "BATCHLINE_MAX_REQUEST_BYTES"
-
 FIELDS = tuple(name for name in JobRequest.__struct_fields__ if name != "inputs")
 """What a request says about a job, other than its inputs."""
 

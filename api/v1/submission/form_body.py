@@ -17,7 +17,7 @@ async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> N
     """Reads the request's job. Raises as `submission.read_job`."""
     form = FormReader(request.headers["content-type"])
     limit = settings.max_request_bytes
-    size = await bodies.receive(request, limit, form.write, acceptance.MAX_REQUEST_BYTES)
+    size = await bodies.receive(request, limit, form.write, bodies.MAX_REQUEST_BYTES)
     form.end()
     if size < THREAD_BYTES:
         return job(form.parts, catalog)

@@ -1,29 +1,23 @@
 """A JSON body: checks its structure, decodes it, and describes its errors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import msgspec
 from starlette.requests import Request
 
 from api.edge import bodies
-from api.edge.decoding import in_thread, is_heavy
-from api.edge.json_shape import MAX_DEPTH
+from api.edge.decoding import in_thread, is_heavy, readable_errors
 from api.v1.submission import acceptance, large_json
-from api.v1.submission.acceptance import MAX_REQUEST_BYTES
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.media.values import media_bytes
 from jobs.schema import JobRequest, NewJob
 from jobs.settings import Settings
-from jobs.validation import explained
 
 _decoder = msgspec.json.Decoder(JobRequest)
 
 
 async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> NewJob:
     """Reads the request's job. Raises as `submission.read_job`."""
-    body = await bodies.read(request, settings.max_request_bytes, MAX_REQUEST_BYTES)
+    body = await bodies.read(request, settings.max_request_bytes, bodies.MAX_REQUEST_BYTES)
     if not is_heavy(body):
         return parse(body, catalog)
     new = await in_thread(parse_large, body, catalog)
@@ -36,26 +30,18 @@ async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> N
 
 def parse(body: bytes | bytearray, catalog: ModelCatalog) -> NewJob:
     """Decodes and checks a body. Raises InvalidRequest with a pointer to the invalid part."""
-    with _readable_errors(body):
+    _check_not_empty(body)
+    with readable_errors(JobRequest):
         return acceptance.accept(_decoder.decode(body), catalog)
 
 
 def parse_large(body: bytearray, catalog: ModelCatalog) -> NewJob:
     """As `parse`, but returns the job's inputs in the queue's format."""
-    with _readable_errors(body):
+    _check_not_empty(body)
+    with readable_errors(JobRequest):
         return large_json.parse(body, catalog)
 
 
-@contextmanager
-def _readable_errors(body: bytes | bytearray) -> Iterator[None]:
-    """Converts the decoder's errors to InvalidRequest with a readable message."""
+def _check_not_empty(body: bytes | bytearray) -> None:
     if not body:
         raise InvalidRequest("the body is empty")
-    try:
-        yield
-    except msgspec.ValidationError as error:
-        raise explained(error, JobRequest, "") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
-    except RecursionError:
-        raise InvalidRequest(f"the body is nested more than {MAX_DEPTH} levels deep") from None

@@ -27,7 +27,7 @@ async def read(request: Request, catalog: ModelCatalog, settings: Settings) -> N
             f"model {spec.name} reads inputs of the kind {spec.definition.input.name}, which cannot be sent"
             f" as {content_type_of(request)}; send JSON or a form (multipart/form-data)"
         )
-    body = await bodies.read(request, settings.max_request_bytes, acceptance.MAX_REQUEST_BYTES)
+    body = await bodies.read(request, settings.max_request_bytes, bodies.MAX_REQUEST_BYTES)
     if not body:
         raise InvalidRequest("the body is empty")
     try:
