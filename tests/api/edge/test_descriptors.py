@@ -1,6 +1,7 @@
 """Few open files: the process keeps some for itself, and idle connections make room for new ones."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,12 +11,18 @@ from arq.connections import ArqRedis
 
 from api.edge import connections as module
 from api.edge.connections import Connections, Limits
+from jobs.ledger.keys import queue_name
 from tests.api import floods
 from tests.api.conftest import MODELS
 from tests.waiting import until
 
 FILES = 256
+SERVED, BACKLOG = 104, 26
+"""What a process with so many files allows (`Limits.of_process`)."""
 WAITERS = 125
+TOGETHER = 25
+"""Requests sent at once. If more connections than the backlog wait to be accepted, some may be reset."""
+assert TOGETHER < BACKLOG
 
 
 @pytest.mark.attack(
@@ -52,19 +59,28 @@ async def test_new_connections_are_refused_where_all_are_busy(
     tmp_path: Path, redis: ArqRedis, redis_url: str
 ) -> None:
     """With 503, and Redis can still be reached by those that are served."""
-    many = httpx.Limits(max_connections=None)
     # on a busy machine a request may come so late that its connection counts as idle and makes room, or that
     # one which was refused has been closed
     late = {"api.edge.connections.FRESH": 60.0, "api.edge.outgoing.LINGER_SECONDS": 60.0}
     async with (
         floods.serving(tmp_path, MODELS, redis_url, files=FILES, deadlines=late) as api,
-        httpx.AsyncClient(base_url=api.url, timeout=60, limits=many) as client,
+        floods.client(api) as client,
     ):
-        requests = (client.post("/v1/jobs?wait=5", json={"inputs": "x"}) for _ in range(WAITERS))
-        answers = await asyncio.gather(*requests)
-        statuses = [answer.status_code for answer in answers]
-        assert set(statuses) == {202, 503}
-        assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
+        asked: list[asyncio.Task[httpx.Response]] = []
+
+        async def received() -> bool:
+            refused = [each for each in asked if each.done() and each.result().status_code == 503]
+            return await redis.zcard(queue_name("sentiment")) + len(refused) == len(asked)
+
+        async with asyncio.TaskGroup() as requests:
+            while len(asked) < WAITERS:
+                request = client.post("/v1/jobs?wait=5", json={"inputs": "x"})
+                asked.append(requests.create_task(request))
+                if len(asked) % TOGETHER == 0:
+                    await until(received)
+    answers = [each.result() for each in asked]
+    assert Counter(answer.status_code for answer in answers) == {202: SERVED, 503: WAITERS - SERVED}
+    assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
 
 
 class Stub:
@@ -112,7 +128,7 @@ def test_where_none_is_idle_a_new_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "most", "waiting"), [(100, 16, 16), (256, 104, 26), (65_536, 61_340, 2_048)]
+    ("files", "most", "waiting"), [(100, 16, 16), (FILES, SERVED, BACKLOG), (65_536, 61_340, 2_048)]
 )
 def test_connections_leave_descriptors_for_the_rest(
     monkeypatch: pytest.MonkeyPatch, files: int, most: int, waiting: int
