@@ -47,4 +47,17 @@ QUEUES = (
         unit="processes",
         stores=True,
     ),
+    Peer(
+        "ray-queue",
+        shipped=Setting(5, wait=500),  # the default of `max_ongoing_requests`; the interval as for Celery
+        tuned=(Setting(5, wait=OFTEN), Setting(2, wait=OFTEN)),
+        command=module("ray_queue_server"),
+        path="/embed",
+        echo_path="/embed",
+        echo_contains='"text"',
+        echo_setting=Setting(5, wait=OFTEN),
+        packages=("ray", "celery"),
+        unit="jobs",
+        stores=True,
+    ),
 )
