@@ -1,4 +1,4 @@
-"""Ray Serve's queue-backed task consumer: an endpoint submits a task to Celery, a replica consumes the queue."""
+"""Ray Serve's queue-backed task consumer: an endpoint submits a task to Celery, a replica runs it."""
 
 import asyncio
 import os
