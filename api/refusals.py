@@ -16,8 +16,13 @@ from api.services import services
 from jobs.errors import QueueFull
 from jobs.monitoring.metrics import ApiMetrics
 
-RETRIED_SOON = ("redis-unavailable", "server-busy")
-"""Kinds of problems that may end within a second."""
+RETRIED_AFTER = {
+    "redis-unavailable": "1",
+    "server-busy": "1",
+    "storage-unavailable": "1",
+    "storage-full": "60",
+}
+"""Kinds of problems that may end soon, with the seconds after which a retry is worth it."""
 
 
 class Refusals:
@@ -41,8 +46,8 @@ class Refusals:
         if isinstance(error, QueueFull):
             seconds = await services(request).roster.drain_seconds(error.model, error.depth)
             headers["retry-after"] = str(seconds)
-        elif problem.kind in RETRIED_SOON:
-            headers.setdefault("retry-after", "1")
+        elif problem.kind in RETRIED_AFTER:
+            headers.setdefault("retry-after", RETRIED_AFTER[problem.kind])
         if "job_id" in request.path_params:
             extensions["instance"] = request.url.path
         return self._refuse(request, replace(problem, extensions=extensions, headers=headers))

@@ -10,8 +10,14 @@ BatchlineError
 ├── JobTooLarge             the job alone is more than a limit of the sender
 ├── JobNotFound             no such job; its id is too recent for its lifetime to be over
 ├── JobGone                 the job's lifetime is over
+├── FileNotFound            no such file, or not any more
+├── FileTooLarge            the file is larger than one may be
+├── QuotaExceeded           the owner's files are as many or as large as they may be
 ├── KeyNotFound             no such API key, or it was revoked
 ├── KeyChanged              the API key was changed by somebody else meanwhile
+├── ObjectNotFound          nothing is stored under that path
+├── StorageUnavailable      the storage of files cannot be reached or does not accept writes
+│   └── StorageFull         it has no space left
 ├── JobFailed               raised in a stock arq client for a job that failed or expired
 └── QueueUnavailable        Redis cannot be reached or cannot accept writes
     ├── WritesRefused       it answers, but accepts no writes now
@@ -92,6 +98,34 @@ class JobNotFound(BatchlineError):
 
 class JobGone(BatchlineError):
     """The job existed, but its lifetime is over."""
+
+
+class FileNotFound(BatchlineError):
+    """No file has that id, or its lifetime is over, or it was deleted."""
+
+
+class FileTooLarge(BatchlineError):
+    """The uploaded file is larger than `max_bytes`."""
+
+    def __init__(self, message: str, *, max_bytes: int) -> None:
+        super().__init__(message)
+        self.max_bytes = max_bytes
+
+
+class QuotaExceeded(BatchlineError):
+    """The owner's files are as many or as large as they may be; some must be deleted first."""
+
+
+class ObjectNotFound(BatchlineError):
+    """Nothing is stored under that path."""
+
+
+class StorageUnavailable(BatchlineError):
+    """The storage of files cannot be reached, or refuses reads or writes."""
+
+
+class StorageFull(StorageUnavailable):
+    """The storage of files has no space left."""
 
 
 class KeyNotFound(BatchlineError):

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from jobs.bulk_settings import BulkSettings
 from jobs.errors import ConfigurationError
 from jobs.process.redaction import SECRET
 
@@ -26,7 +27,7 @@ PREFIX = "BATCHLINE_"
 MALFORMED_KEY = "the secret must be bl_ and 43 letters, digits, - or _; `batchline keys secret` prints one"
 
 
-class Settings(BaseSettings):
+class Settings(BulkSettings):
     """The process's settings: frozen, created once at start and passed down."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, allow_inf_nan=False)
@@ -56,7 +57,8 @@ class Settings(BaseSettings):
     api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that share the API's port; each uses about one core under load."""
     data_dir: Path = Path(".data")
-    """Where `batchline serve` keeps the append-only file of its embedded server."""
+    """Where `batchline serve` keeps the append-only file of its embedded server, and where files are stored
+    unless `storage_url` says otherwise."""
     backend: Literal["auto", "torch"] = "auto"
     """`torch`: a model with `backend = "auto"`, the default, runs with torch, without a race at its first
     start."""

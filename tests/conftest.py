@@ -22,7 +22,7 @@ from jobs.ledger import keys
 from jobs.ledger.wire import deserialize, serialize
 from jobs.settings import Settings
 from jobs.store.connection import connect
-from tests import valkey
+from tests import redis_keys, valkey
 from tests.gate import Gate
 from tests.ledger import SHARDS, JobQueue
 
@@ -185,7 +185,7 @@ async def keys_without_lifetime(client: ArqRedis) -> list[str]:
 
     The payload of a job that has not ended is no leak, nor are its media: they must not have a lifetime.
     """
-    permanent = [key.of("*", tag) for key in keys.ALL if key.permanent for tag in ("", "{*}")]
+    permanent = [key.of("*", tag) for key in redis_keys.ALL if key.permanent for tag in ("", "{*}")]
     unfinished = set()
     for queue_key in map(bytes.decode, await client.keys(keys.QUEUE.of("*"))):
         [tag] = re.findall(r"^(\{\d+\}|)", keys.model_of(queue_key))

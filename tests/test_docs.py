@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from jobs import tasks
-from jobs.ledger import keys
+from jobs.ledger.keys import Key
 from jobs.ledger.shard import Depth
 from jobs.models import ModelSpec
 from jobs.monitoring.link_metrics import LinkMetrics
@@ -14,6 +14,7 @@ from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
 from jobs.monitoring.owner_metrics import OwnerCollector
 from jobs.monitoring.roster import Heartbeat
 from jobs.settings import Settings
+from tests import redis_keys
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -39,13 +40,13 @@ def test_every_parameter_is_in_the_page_of_tasks(task: str) -> None:
         assert f"`{parameter}`" in row
 
 
-@pytest.mark.parametrize("key", keys.ALL, ids=lambda key: key.pattern)
-def test_every_key_is_on_the_map(key: keys.Key) -> None:
+@pytest.mark.parametrize("key", redis_keys.ALL, ids=lambda key: key.pattern)
+def test_every_key_is_on_the_map(key: Key) -> None:
     assert f"| `{key.pattern}` | {key.type} |" in MAP
 
 
 def test_no_file_is_too_long_to_read() -> None:
-    rooms = ("api", "cli", "jobs", "worker", "standalone", "top", "training", "examples", "tests")
+    rooms = ("api", "bulk", "cli", "jobs", "worker", "standalone", "top", "training", "examples", "tests")
     lengths = {
         path: len(path.read_text(encoding="utf-8").splitlines())
         for room in rooms

@@ -22,6 +22,11 @@ KINDS: dict[type[Exception], str] = {
     errors.JobTooLarge: "payload-too-large",  # not 429, which clients would retry
     errors.JobNotFound: "unknown-job",
     errors.JobGone: "job-gone",
+    errors.FileNotFound: "unknown-file",
+    errors.FileTooLarge: "payload-too-large",
+    errors.QuotaExceeded: "quota-exceeded",
+    errors.StorageFull: "storage-full",
+    errors.StorageUnavailable: "storage-unavailable",
     errors.QueueUnavailable: "redis-unavailable",
 }
 """The kind of each exception of the domain and of its subclasses. The first match is used."""
@@ -42,6 +47,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR.description)
     extensions = {} if (pointer := getattr(error, "pointer", None)) is None else {"pointer": pointer}
     headers = {}
+    if isinstance(error, errors.FileTooLarge):
+        extensions["max_bytes"] = error.max_bytes
     if isinstance(error, errors.LimitExceeded | errors.JobTooLarge):
         extensions["policy"] = error.policy
     if isinstance(error, errors.LimitExceeded):
@@ -65,9 +72,14 @@ def framework_problem(request: Request, error: Exception) -> Problem:
 
 
 def _detail(error: Exception) -> str:
-    """The detail for the client. It does not reveal Redis' address or error message."""
+    """The detail for the client. It does not reveal the address or error message of Redis or of the
+    storage."""
     if isinstance(error, errors.QueueDamaged):
         return "a key of the queue in Redis holds another program's data; the server's log names the key"
     if isinstance(error, errors.QueueUnavailable):
         return "Redis cannot be reached or does not accept writes now; retry later"
+    if isinstance(error, errors.StorageFull):
+        return "the storage of files has no space left; retry later"
+    if isinstance(error, errors.StorageUnavailable):
+        return "the storage of files cannot be reached or does not accept this now; retry later"
     return str(error)

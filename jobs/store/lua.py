@@ -1,11 +1,14 @@
-"""Loads and runs the transition scripts of `jobs/ledger/scripts/`, whose keys and arguments have names.
+"""Loads and runs the transition scripts, whose keys and arguments have names.
 
-A script declares what it is called with, in these comment lines:
+The queue's are in `jobs/ledger/scripts/`. Other rooms, such as `bulk.files`, have a folder `scripts` too. A
+script declares what it is called with, in these comment lines:
 
     --@key queue                    KEYS.queue in the script stands for KEYS[1], and so on
     --@arg lease  ms                ARGV.lease stands for ARGV[1], and so on
     --@each id token                for each job two more arguments; see below
-    --@include codec.lua            inserts another file, which may declare keys and arguments too
+    --@include codec.lua            inserts another file, which may declare keys and arguments too: one of the
+                                    room's own, or else one of the queue's
+    --@include bulk.files/keep.lua  inserts a file of another room
 
 Python passes keys and arguments by the same names, so their order is written nowhere else. A script loops
 over its jobs with `for at = EACH.first, #ARGV, EACH.size do`; there EACH.id stands for ARGV[at], EACH.token
@@ -17,12 +20,16 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 INCLUDE = "--@include "
+
+LEDGER = "jobs.ledger"
+"""The room of the queue's scripts."""
 
 _DECLARATION = re.compile(r"--@(key|arg|each) +(.*)")
 _NAMES = re.compile(r"\w+(?: \w+)*")
@@ -32,23 +39,34 @@ _USE = re.compile(r"\b(KEYS|ARGV|EACH)\.(\w+)")
 
 
 @cache
-def source(name: str) -> str:
-    """Returns the text of `NAME.lua` with its includes inserted (Redis has no modules)."""
-    lines = (files("jobs.ledger") / "scripts" / f"{name}.lua").read_text(encoding="utf-8").splitlines()
+def source(name: str, room: str = LEDGER) -> str:
+    """Returns the text of a room's `NAME.lua` with its includes inserted (Redis has no modules)."""
+    lines = _file(name, room).read_text(encoding="utf-8").splitlines()
     return "\n".join(
-        source(line.removeprefix(INCLUDE).removesuffix(".lua")) if line.startswith(INCLUDE) else line
+        _included(line.removeprefix(INCLUDE).removesuffix(".lua"), room) if line.startswith(INCLUDE) else line
         for line in lines
     )
+
+
+def _included(name: str, room: str) -> str:
+    other, _, plain = name.rpartition("/")
+    if other:
+        return source(plain, other)
+    return source(name, room if _file(name, room).is_file() else LEDGER)
+
+
+def _file(name: str, room: str) -> Traversable:
+    return files(room) / "scripts" / f"{name}.lua"
 
 
 class Script:
     """A script with the names of its keys and arguments; `text` is what the server runs."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, room: str = LEDGER) -> None:
         self.name = name
         declared: dict[str, list[str]] = {"key": [], "arg": [], "each": []}
         lines = []
-        for line in source(name).splitlines():
+        for line in source(name, room).splitlines():
             if found := _DECLARATION.match(line):
                 names = _NAMES.match(found[2])
                 known = declared[found[1]]  # two parts of a script may declare the same name
@@ -93,6 +111,6 @@ class Script:
 
 
 @cache
-def script(name: str) -> Script:
-    """Returns the script `NAME.lua`, loaded once."""
-    return Script(name)
+def script(name: str, room: str = LEDGER) -> Script:
+    """Returns the script `NAME.lua` of a room, loaded once."""
+    return Script(name, room)

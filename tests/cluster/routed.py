@@ -12,6 +12,7 @@ from redis.asyncio.client import PubSub
 
 from jobs.ledger import keys
 from jobs.store.store import Store
+from tests import redis_keys
 
 EVERYWHERE = {"KEYS", "INFO", "SCRIPT FLUSH", "TIME"}
 """Commands without a key, which every primary gets."""
@@ -65,7 +66,7 @@ def _tagged(key: str) -> str:
     """A key with its tag: one without it is of the first shard, which has no tag on one server."""
     if "{" in key:
         return key
-    kind = next(kind for kind in keys.ALL if fnmatchcase(key, kind.pattern))
+    kind = next(kind for kind in redis_keys.ALL if fnmatchcase(key, kind.pattern))
     return kind.of(key.removeprefix(kind.of()), FIRST)
 
 

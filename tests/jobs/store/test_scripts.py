@@ -1,7 +1,6 @@
 """What the scripts declare: each name is used, given by Python, and all keys of a call are in one slot."""
 
 import re
-from importlib.resources import files
 
 import pytest
 from arq.connections import ArqRedis
@@ -24,25 +23,28 @@ from tests.jobs.ledger.test_media import LARGE, with_media
 from tests.jobs.ledger.test_queue import MODEL, ending, new_job
 from tests.jobs.monitored import Sent, monitored
 from tests.ledger import WATCHER, JobQueue, heartbeat
+from tests.redis_keys import PACKAGES, ROOT
 
-FOLDER = files("jobs.ledger") / "scripts"
-NAMES = sorted(
-    file.name.removesuffix(".lua")
-    for file in FOLDER.iterdir()
-    if file.name.endswith(".lua") and file.read_text(encoding="utf-8").startswith("#!lua")
+ALL = sorted(
+    (".".join(file.parent.parent.relative_to(ROOT).parts), file.stem)
+    for package in PACKAGES
+    for file in (ROOT / package).rglob("scripts/*.lua")
+    if file.read_text(encoding="utf-8").startswith("#!lua")
 )
-"""Those that are run; the others are only included."""
+"""The scripts of all rooms that are run, each with its room; the others are only included."""
+NAMES = [name for room, name in ALL if room == lua.LEDGER]
+"""The queue's."""
 
 NUMBER = 4
 TAG = re.compile(r"\{(\d+)\}")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_all_that_a_script_declares_is_used(name: str) -> None:
+@pytest.mark.parametrize(("room", "name"), ALL)
+def test_all_that_a_script_declares_is_used(room: str, name: str) -> None:
     """Except a key that only says in which slot the script runs, if it builds all others from prefixes."""
-    text = lua.source(name)
+    text = lua.source(name, room)
     used = set(re.findall(r"\b(?:KEYS|ARGV|EACH)\.\w+", text))
-    loaded = Script(name)
+    loaded = Script(name, room)
     assert loaded.keys, "a cluster finds the server by a key"
     declared = {f"ARGV.{arg}" for arg in loaded.arguments} | {f"EACH.{arg}" for arg in loaded.each}
     unused = declared - used
@@ -52,9 +54,9 @@ def test_all_that_a_script_declares_is_used(name: str) -> None:
     assert not re.search(r"\b(KEYS|ARGV)\[\d", text), "positions are written nowhere"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_name_is_passed_twice(name: str) -> None:
-    loaded = Script(name)
+@pytest.mark.parametrize(("room", "name"), ALL)
+def test_no_name_is_passed_twice(room: str, name: str) -> None:
+    loaded = Script(name, room)
     for names in (loaded.keys, loaded.arguments, loaded.each):
         assert len(names) == len(set(names))
 
@@ -62,7 +64,7 @@ def test_no_name_is_passed_twice(name: str) -> None:
 @pytest.mark.parametrize("use", ["KEYS.queu", "ARGV.leases", "EACH.id"])
 def test_a_name_that_is_not_declared_is_refused(monkeypatch: pytest.MonkeyPatch, use: str) -> None:
     text = f"#!lua\n--@key queue\n--@arg lease  ms\n--@each token\nreturn redis.call('GET', {use})"
-    monkeypatch.setattr(lua, "source", lambda name: text)
+    monkeypatch.setattr(lua, "source", lambda name, room: text)
     with pytest.raises(ValueError, match=rf"odd\.lua uses {re.escape(use)}, which it does not declare"):
         Script("odd")
 
@@ -80,7 +82,7 @@ def test_names_stand_for_positions(monkeypatch: pytest.MonkeyPatch) -> None:
         "--@key one two  a comment\n--@arg three\n--@each four five\n"
         "for at = EACH.first, #ARGV, EACH.size do f(KEYS.two, ARGV.three, EACH.five) end"
     )
-    monkeypatch.setattr(lua, "source", lambda name: text)
+    monkeypatch.setattr(lua, "source", lambda name, room: text)
     made = Script("odd")
     assert made.text == "for at = 2, #ARGV, 2 do f(KEYS[2], ARGV[1], ARGV[at + 1]) end"
     assert made.parameters({"one": 1, "two": 2, "three": 3}, [4, 5, 6, 7]) == [2, 1, 2, 3, 4, 5, 6, 7]
