@@ -46,6 +46,8 @@ from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
+from bulk.files.files import Files
+from bulk.storage.storage import Storage
 from jobs.catalog import ModelCatalog, load_catalog
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
@@ -133,12 +135,13 @@ def create_app(
     rendering.show_open(is_open(settings))
     rendering.show_owners(settings.auth == "keys" or bool(settings.owner_header))
     known = Dialects(dialects)
+    storage = Storage(settings)
     metrics = ApiMetrics(CollectorRegistry())
     metrics.expect(catalog.specs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        services = _services(settings, catalog, metrics, admin_keys, known)
+        services = _services(settings, catalog, metrics, admin_keys, known, storage)
         app.resolver = resolver or services.access.resolver
         if services.access.ring is not None:
             services.access.ring.on_end(lambda _: services.subscriber.reread_all())
@@ -195,6 +198,7 @@ def _services(
     metrics: ApiMetrics,
     admin_keys: AdminKeys,
     dialects: Dialects,
+    storage: Storage,
 ) -> Services:
     store = open_store(settings)
     ledger = Ledger(Shards(store, settings, catalog.specs))
@@ -225,6 +229,7 @@ def _services(
         owner_totals=OwnerTotals(ledger.shards),
         access=access(settings, admin_keys, ledger.shards.first),
         dialects=dialects,
+        files=Files(ledger.shards.first, storage),
     )
 
 

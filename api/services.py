@@ -20,6 +20,7 @@ from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
+from bulk.files.files import Files
 from jobs.catalog import ModelCatalog
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring.history import History
@@ -57,6 +58,7 @@ class Services:
     owner_totals: OwnerTotals
     access: Access
     dialects: Dialects
+    files: Files
     _limited: dict[frozenset[str], "Services"] = field(default_factory=dict)
 
     def with_models(self, names: frozenset[str]) -> "Services":

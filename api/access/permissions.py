@@ -55,6 +55,11 @@ TABLE: dict[tuple[str, str], Need] = {
     ("POST", "/v1/completions"): "submit",
     ("POST", "/v1/moderations"): "submit",
     ("GET", "/v1/models/{name:path}"): "read",
+    ("POST", "/v1/files"): "submit",
+    ("GET", "/v1/files"): "read",
+    ("GET", "/v1/files/{file_id}"): "read",
+    ("DELETE", "/v1/files/{file_id}"): "submit",
+    ("GET", "/v1/files/{file_id}/content"): "read",
     # the process
     ("GET", "/health/live"): "public",
     ("GET", "/health/ready"): "public",

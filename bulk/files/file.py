@@ -18,6 +18,9 @@ UPLOADED: tuple[Purpose, ...] = ("batch", "user_data")
 ID = re.compile(r"file-[0-9A-Za-z_-]{8,80}")
 """What ids look like. They become parts of Redis keys and of paths."""
 
+FOLDER = "contents"
+"""Where the contents of files are stored."""
+
 MAX_NAME = 255
 """Most characters of a file name; longer ones lose their beginning."""
 
@@ -57,4 +60,4 @@ def new_id() -> str:
 
 def path_of(file_id: str) -> str:
     """Returns where the content of a file is stored."""
-    return f"files/{file_id}"
+    return f"{FOLDER}/{file_id}"

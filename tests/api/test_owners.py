@@ -16,6 +16,7 @@ from starlette.types import Scope
 from api.access.caller import EVERYTHING, Caller
 from api.app import App, create_app
 from api.services import Services
+from bulk.files.file import NewFile
 from jobs.ledger import keys
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Progress
@@ -27,11 +28,14 @@ from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.walk import ERRORS, FORM, OWN_NAME, WALK, WHOSE, Ask
+from tests.bulk.contents import once
 from tests.ledger import MODEL, SHARDS, JobQueue, ending, first_shard, heartbeat, with_files
 
 SECRET = "no-one-elses-business"  # noqa: S105 - in all that is Alice's
 
 FILE = "0-0.png"
+UPLOADED = f"file-{'a' * 32}"
+"""The id of Alice's uploaded file."""
 MEDIUM = SECRET.encode() * 1_000
 
 ERROR: dict[str, Any] = {
@@ -77,7 +81,9 @@ class Alices(NamedTuple):
 
 
 @pytest.fixture
-async def alices(settings: Settings, redis: ArqRedis) -> AsyncIterator[Alices]:
+async def alices(
+    settings: Settings, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Alices]:
     settings = settings.model_copy(update={"lease": 600.0, "shards": SHARDS})
     queue = JobQueue(redis, settings, [MODEL, "shapes"], "host-1")
 
@@ -119,6 +125,11 @@ async def alices(settings: Settings, redis: ArqRedis) -> AsyncIterator[Alices]:
     ids["queued"] = await submit(sender=alice, expires_in=None)
 
     async with mounted(settings, resolver=ByHeader()) as (client, services):
+        with monkeypatch.context() as patched:
+            patched.setattr("bulk.files.files.new_id", lambda: UPLOADED)
+            await services.files.create(
+                NewFile(owner="alice", purpose="batch", filename=SECRET), once(SECRET.encode())
+            )
         yield Alices(client, services, queue, ids)
     await queue.close()
 
@@ -145,7 +156,7 @@ def test_the_walk_has_every_route_and_every_parameter(settings: Settings) -> Non
                 if given["in"] == "query":
                     assert any(f"{name}=" in ask.query for ask in asked) or name == "limit", (path, name)
                 elif given["in"] == "path":
-                    assert name in ("job_id", "name", "place", "model"), (
+                    assert name in ("file_id", "job_id", "name", "place", "model"), (
                         "the walk must know every parameter of a path"
                     )
 
@@ -156,7 +167,7 @@ async def answer(
     """The answer, and its text and headers without the id that the request had."""
     method, path = route
     address = path.replace("{job_id}", job_id).replace("{name:path}", MODEL)
-    address = address.replace("{name}", FILE).replace("{place:path}", "0")
+    address = address.replace("{file_id}", UPLOADED).replace("{name}", FILE).replace("{place:path}", "0")
     query = ask.query.replace("{id}", job_id).replace("{tail}", job_id[-7:])
     how = dict(ask.how)
     if data := how.get("data"):
@@ -182,11 +193,12 @@ async def test_nothing_of_anothers_is_shown_or_changed(alices: Alices, name: str
                 assert "alice" not in text, where
                 assert not [each for each in alices.ids.values() if each in text], where
                 assert found.status_code < 500 or route[1] == "/health/ready", where
-                if about_a_job:
+                if about_a_job or "{file_id}" in route[1]:
                     assert found.status_code == 404, where
                 if about_a_job or "{" in ask.query:
                     assert found.status_code == unknown.status_code, where
                     assert text == text_of_unknown, where
+    assert await alices.services.files.get(UPLOADED, sees="alice")
     assert await alices.jobs() == before
     assert len(before) == len(alices.ids) - 1
 
@@ -208,7 +220,7 @@ async def test_an_admin_sees_all_and_whose(alices: Alices) -> None:
     for route, text in shown.items():
         assert (SECRET in text) or route not in ERRORS, route
         assert ("alice" in text) is (route in WHOSE), route
-        if "{job_id}" in route[1]:
+        if "_id}" in route[1]:
             assert SECRET in text, route
     job = (await alices.client.get(f"/v1/jobs/{alices.ids['large']}")).json()
     assert (job["owner"], SECRET in str(job["results"])) == ("alice", True)
@@ -225,7 +237,7 @@ async def test_the_owner_sees_its_own_jobs_only(alices: Alices) -> None:
             text = await read(alices, route)
             assert theirs not in text, route
             assert '"owner":' not in text.replace('"owner":{', "") or route in OWN_NAME, route
-            if "{job_id}" in route[1] or route in {("GET", "/v1/jobs"), ("GET", "/jobs")}:
+            if "_id}" in route[1] or route in {("GET", "/v1/jobs"), ("GET", "/jobs"), ("GET", "/v1/files")}:
                 assert SECRET in text, route
     listed = (await client.get("/v1/jobs?limit=100")).json()
     assert {job["id"] for job in listed["jobs"]} == set(alices.ids.values()) - {alices.ids["gone"]}

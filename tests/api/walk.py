@@ -63,6 +63,11 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("POST", "/v1/chat/completions"): [Ask("", {"json": {}})],
     ("POST", "/v1/completions"): [Ask("", {"json": {}})],
     ("POST", "/v1/moderations"): [Ask("", {"json": {}})],
+    ("POST", "/v1/files"): [Ask("", {"files": {"file": ("x", "x")}, "data": {"purpose": "batch"}})],
+    ("GET", "/v1/files"): asks("", "?purpose=batch&order=asc", "?after={id}"),
+    ("GET", "/v1/files/{file_id}"): asks(""),
+    ("DELETE", "/v1/files/{file_id}"): asks(""),
+    ("GET", "/v1/files/{file_id}/content"): [Ask(), Ask("", {"headers": {"range": "bytes=0-9"}})],
     ("GET", "/v1/usage"): asks(
         "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
     ),

@@ -45,7 +45,7 @@ def test_every_image_has_a_version(services: dict[str, Any]) -> None:
 def test_one_password_for_the_servers_and_for_who_reaches_them() -> None:
     command = ONE["redis"]["command"]
     assert command[command.index("--requirepass") + 1] == PASSWORD
-    for name in ("api", "worker"):
+    for name in ("api", "bulk", "worker"):
         assert ONE[name]["environment"]["BATCHLINE_REDIS_URL"] == f"redis://:{PASSWORD}@redis:6379/0"
         address = CLUSTER[name]["environment"]["BATCHLINE_REDIS_URL"]
         scheme, _, hosts = address.partition(f"://:{PASSWORD}@")
@@ -55,6 +55,16 @@ def test_one_password_for_the_servers_and_for_who_reaches_them() -> None:
         assert each["environment"]["VALKEY_PASSWORD"] == PASSWORD
     for each in (ONE["redis"], *NODES.values()):
         assert each["environment"]["REDISCLI_AUTH"] == PASSWORD, "the health check"
+
+
+def test_api_and_bulk_share_the_files() -> None:
+    image = (ROOT / "Dockerfile.api").read_text(encoding="utf-8")
+    for name in ("api", "bulk"):
+        service = ONE[name]
+        assert service["build"]["dockerfile"] == "Dockerfile.api"
+        assert service["volumes"] == ["files:/files"]
+        assert service["environment"]["BATCHLINE_STORAGE_URL"] == "${BATCHLINE_STORAGE_URL:-file:///files}"
+    assert "-o batchline -g batchline /files" in image, "a new volume gets the owner of the image's folder"
 
 
 def test_six_nodes_each_with_its_name_and_its_volume() -> None:

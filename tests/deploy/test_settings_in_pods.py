@@ -50,8 +50,8 @@ def test_the_settings_are_settings(overlay: str) -> None:
 
 
 @every_overlay
-@pytest.mark.parametrize("name", ["api", "worker"])
-def test_api_and_worker_know_the_queue_and_its_password(overlay: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["api", "bulk", "worker"])
+def test_every_process_knows_the_queue_and_its_password(overlay: str, name: str) -> None:
     [password, address] = container(overlay, "Deployment", name)[
         "env"
     ]  # in this order: one contains the other
@@ -116,6 +116,22 @@ def keeps_its_data(overlay: str, folder: str) -> bool:
     [claim] = one(overlay, "StatefulSet", VALKEY[overlay])["spec"]["volumeClaimTemplates"]
     mounts = container(overlay, "StatefulSet", VALKEY[overlay])["volumeMounts"]
     return {"name": claim["metadata"]["name"], "mountPath": folder} in mounts
+
+
+@every_overlay
+def test_api_and_bulk_share_the_files(overlay: str) -> None:
+    claim = one(overlay, "PersistentVolumeClaim", "files")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    folder = settings(overlay)["BATCHLINE_STORAGE_URL"].removeprefix("file://")
+    for name in ("api", "bulk"):
+        spec = pod(overlay, "Deployment", name)
+        assert spec["securityContext"]["fsGroup"] == spec["securityContext"]["runAsUser"]
+        assert {
+            "name": "files",
+            "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]},
+        } in spec["volumes"]
+        mounts = container(overlay, "Deployment", name)["volumeMounts"]
+        assert {"name": "files", "mountPath": folder} in mounts
 
 
 def test_every_node_of_the_cluster_is_named() -> None:

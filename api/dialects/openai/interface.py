@@ -13,6 +13,7 @@ from api.dialects.openai import (
     description,
     embeddings,
     errors,
+    files,
     models,
     moderations,
     samples,
@@ -28,7 +29,14 @@ class OpenAI:
     name = "openai"
     title = "OpenAI"
     prefix = "/v1/embeddings"
-    routers = (embeddings.router, chat.router, completions.router, moderations.router, models.router)
+    routers = (
+        embeddings.router,
+        chat.router,
+        completions.router,
+        moderations.router,
+        models.router,
+        files.router,
+    )
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return [call for call in samples.CALLS.get(spec.task, ()) if call != samples.CHAT or spec.takes_chats]

@@ -29,7 +29,7 @@ async def test_every_answer_is_as_described(
 ) -> None:
     (models := tmp_path / "models.toml").write_text(MODELS)
     url = f"http://127.0.0.1:{(port := free_port())}"
-    own = {"redis_url": redis_url, "models_file": models, "max_wait": MAX_WAIT}
+    own = {"redis_url": redis_url, "models_file": models, "max_wait": MAX_WAIT, "data_dir": tmp_path / "data"}
     with processes.running("api", port=port, **own):
         await until(partial(processes.alive, url))
         described = tmp_path / "openapi.json"

@@ -1,0 +1,39 @@
+"""Errors of obstore as ours: the storage is away, or full."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from obstore.exceptions import BaseError
+
+from jobs.errors import StorageFull, StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+FULL = (
+    "no space left on device",
+    "disk quota exceeded",
+    "file too large",
+    "insufficient storage",
+    "storagefull",
+    "quotaexceeded",
+)
+"""Error texts, in lower case, of file systems and S3 servers without space."""
+
+MAX_LOGGED = 500
+"""Characters of an error that are logged: it may contain the whole answer of a server."""
+
+
+@contextmanager
+def availability() -> Iterator[None]:
+    """Raises StorageUnavailable for errors of obstore and of files; FileNotFoundError remains as it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        text = str(error)
+        log.warning("storage unavailable", error=text.partition("\n")[0][:MAX_LOGGED])
+        if any(sign in text.lower() for sign in FULL):
+            raise StorageFull("the storage of files has no space left") from error
+        raise StorageUnavailable("the storage of files cannot be used") from error
