@@ -15,7 +15,7 @@ script = partial(lua.script, room="bulk.files")
 
 Order = Literal["asc", "desc"]
 
-FIELDS = ("owner", "purpose", "bytes", "created", "expires", "filename")
+FIELDS = ["owner", "purpose", "bytes", "created", "expires", "filename"]
 
 CHUNK = 500
 """Files that one call of a script returns or deletes. It blocks Redis for about 1 ms."""

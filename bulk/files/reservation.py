@@ -19,7 +19,7 @@ LIFETIME = 300.0
 RENEW_EVERY = 60.0
 
 STEP = 16 * 1024 * 1024
-"""Bytes that are reserved at once if the sender did not announce its size."""
+"""Bytes that are reserved at once, if there are so many, for a file whose size was not announced."""
 FIRST_STEP = 1024 * 1024
 
 MAX_FILES = 100_000
@@ -36,7 +36,7 @@ class Reservation:
         """`first` is `Shards.first`."""
         self._shard = first
         self._settings = first.settings
-        self._names = {
+        self._names: dict[str, Any] = {
             "id": file_id,
             "owner": owner,
             "uploads": first.key(keys.UPLOADS, owner),
@@ -59,7 +59,7 @@ class Reservation:
         now = time.monotonic()
         if size > self._reserved:
             step = STEP if self._reserved else FIRST_STEP
-            await self._reserve(min(most, max(announced, size, self._reserved + step)))
+            await self._reserve(size, min(most, announced or self._reserved + step))
         elif now - self._renewed > RENEW_EVERY:
             await self._reserve(self._reserved)
 
@@ -91,12 +91,13 @@ class Reservation:
         if self._renewed:
             await self._shard.run(script("release"), **self._names)
 
-    async def _reserve(self, size: int) -> None:
+    async def _reserve(self, size: int, wanted: int = 0) -> None:
         answer = await self._shard.run(
             script("reserve"),
             **self._names,
             list=self._list,
             bytes=size,
+            wanted=wanted,
             lifetime=int(LIFETIME * 1000),
             most_bytes=self._settings.max_stored_bytes,
             most_files=MAX_FILES,
@@ -112,4 +113,4 @@ class Reservation:
                 raise QuotaExceeded(f"you have {MAX_FILES} files, as many as you may have; delete some first")
             case b"uploads":
                 raise QuotaExceeded(f"{MAX_UPLOADS} files of yours are being uploaded; wait until some are")
-        self._reserved, self._renewed = size, time.monotonic()
+        self._reserved, self._renewed = answer, time.monotonic()

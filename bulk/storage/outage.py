@@ -32,8 +32,13 @@ def availability() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (BaseError, OSError) as error:
-        text = str(error)
-        log.warning("storage unavailable", error=text.partition("\n")[0][:MAX_LOGGED])
-        if any(sign in text.lower() for sign in FULL):
-            raise StorageFull("the storage of files has no space left") from error
-        raise StorageUnavailable("the storage of files cannot be used") from error
+        raise unavailable(error) from error
+
+
+def unavailable(error: Exception) -> StorageUnavailable:
+    """Logs the error and returns ours."""
+    text = str(error)
+    log.warning("storage unavailable", error=text.partition("\n")[0][:MAX_LOGGED])
+    if any(sign in text.lower() for sign in FULL):
+        return StorageFull("the storage of files has no space left")
+    return StorageUnavailable("the storage of files cannot be used")

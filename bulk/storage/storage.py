@@ -12,7 +12,7 @@ import obstore
 from obstore.store import ObjectStore
 
 from bulk.storage import location
-from bulk.storage.outage import availability
+from bulk.storage.outage import availability, unavailable
 from jobs.errors import ObjectNotFound, StorageUnavailable
 from jobs.settings import Settings
 
@@ -166,5 +166,8 @@ class Storage:
     async def _opened(self) -> ObjectStore:
         if self._store is None:
             assert self._folder is not None
-            self._store = await asyncio.to_thread(self._folder.open)
+            try:
+                self._store = await asyncio.to_thread(self._folder.open)
+            except OSError as error:
+                raise unavailable(error) from error
         return self._store

@@ -25,13 +25,13 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
 def storage_settings(
     request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """Settings for a folder, then for an empty bucket."""
+    """Settings for a folder, then for a prefix of a bucket."""
     if request.param == "folder":
         return settings
     server: s3_server.Server = request.getfixturevalue("s3")
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    return settings.model_copy(update={"storage_url": f"s3://{server.new_bucket()}/some/prefix"})
+    return settings.model_copy(update={"storage_url": server.new_url()})
 
 
 @pytest.fixture

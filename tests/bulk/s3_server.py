@@ -20,6 +20,8 @@ WEED = Path(sys.executable).parent / "weed"
 
 KEY, SECRET = "key", "secret-of-the-tests"
 
+BUCKET = "bucket"
+
 IDENTITIES = {
     "identities": [
         {
@@ -44,11 +46,14 @@ class Server:
         self.environment = environment(port)
         self._numbers = itertools.count()
 
-    def new_bucket(self) -> str:
-        """Makes an empty bucket and returns its name."""
-        name = f"bucket-{next(self._numbers)}"
+    def new_url(self) -> str:
+        """An address below which nothing is stored."""
+        return f"s3://{BUCKET}/test-{next(self._numbers)}"
+
+    def make_bucket(self) -> None:
+        """Makes the bucket. Raises an error of obstore while the server does not serve."""
         store = S3Store(
-            name,
+            BUCKET,
             endpoint=self.environment["AWS_ENDPOINT_URL"],
             access_key_id=KEY,
             secret_access_key=SECRET,
@@ -56,7 +61,6 @@ class Server:
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=1)},
         )
         obstore.put(store, "made", b"")
-        return name
 
 
 def environment(port: int) -> dict[str, str]:
@@ -79,7 +83,7 @@ def running(folder: Path) -> Iterator[Server]:
         f"{name}.port{kind}": free_port() for name in ("master", "volume", "filer") for kind in ("", ".grpc")
     }
     ports |= {"s3.port": free_port(), "s3.port.grpc": free_port()}
-    command = [WEED, "-logtostderr=true", "server", f"-dir={data}", f"-s3.config={identities}", *OPTIONS]
+    command = [str(WEED), "-logtostderr=true", "server", f"-dir={data}", f"-s3.config={identities}", *OPTIONS]
     command += [f"-{name}={port}" for name, port in ports.items()]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -97,7 +101,7 @@ def _wait_for(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> 
     while True:
         assert process.poll() is None, log.read_text()
         try:
-            server.new_bucket()
+            server.make_bucket()
         except (BaseError, OSError):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)

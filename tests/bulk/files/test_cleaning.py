@@ -19,7 +19,7 @@ from tests.bulk.files.test_files import counted, upload
 
 async def lapse(redis: ArqRedis, file_id: str) -> None:
     """Ends the lifetime of a file now."""
-    await redis.hset(keys.FILE.of(file_id), "expires", 1)  # type: ignore[misc]
+    await redis.hset(keys.FILE.of(file_id), "expires", "1")  # type: ignore[misc]
     await redis.zadd(keys.EXPIRY.of(), {file_id: 1})
 
 

@@ -7,8 +7,8 @@ import pytest
 from arq.connections import ArqRedis
 
 from bulk.files import keys, reservation
-from bulk.files.file import NewFile, Purpose
-from bulk.files.files import File, Files
+from bulk.files.file import File, NewFile, Purpose
+from bulk.files.files import Files
 from bulk.storage.storage import Storage
 from jobs.errors import FileNotFound, FileTooLarge, InvalidRequest, QuotaExceeded, StorageUnavailable
 from jobs.ledger.shards import Shards
@@ -32,7 +32,7 @@ async def counted(redis: ArqRedis, owner: str = "alice") -> int:
 
 
 async def uploading(redis: ArqRedis, owner: str = "alice") -> int:
-    return await redis.hlen(keys.UPLOADS.of(owner))  # type: ignore[misc]
+    return int(await redis.hlen(keys.UPLOADS.of(owner)))  # type: ignore[misc]
 
 
 async def test_an_uploaded_file_can_be_read_by_its_owner(files: Files, redis: ArqRedis) -> None:

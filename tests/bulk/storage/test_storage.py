@@ -122,9 +122,7 @@ async def test_an_object_may_be_deleted_while_it_is_read(
         await anext(pieces)
 
 
-async def test_a_storage_that_is_away_is_said_so(
-    away: Storage,
-) -> None:
+async def test_a_storage_that_is_away_is_said_so(away: Storage) -> None:
     for call in (
         away.put("files/one", once(b"x")),
         away.head("files/one"),
