@@ -43,7 +43,8 @@ async def test_every_answer_is_as_described(
         for calls in whole["paths"].values():
             for parameter in (each for call in calls.values() for each in call.get("parameters", ())):
                 if parameter["in"] == "path":
-                    parameter["schema"] = {"type": "string", "enum": [*names, "gone"]}
+                    known = names if parameter["name"] == "name" else []
+                    parameter["schema"] = {"type": "string", "enum": [*known, "gone"]}
         described.write_bytes(msgspec.json.encode(whole))
         report = await asyncio.to_thread(_fuzz, described, tmp_path, url)
         assert report.returncode == 0, report.stdout + report.stderr
