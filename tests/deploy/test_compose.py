@@ -1,5 +1,6 @@
 """The compose files: pinned images, one password, six nodes with the scripts that Kubernetes uses."""
 
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ def test_api_and_bulk_share_the_files() -> None:
         assert service["volumes"] == ["files:/files"]
         assert service["environment"]["BATCHLINE_STORAGE_URL"] == "${BATCHLINE_STORAGE_URL:-file:///files}"
     assert "-o batchline -g batchline /files" in image, "a new volume gets the owner of the image's folder"
+
+
+@pytest.mark.parametrize("image", ["Dockerfile.api", "Dockerfile.worker"])
+def test_what_an_image_holds_is_not_ignored(image: str) -> None:
+    copied = re.findall(
+        r"^COPY (?!--from)(.+) \S+$", (ROOT / image).read_text(encoding="utf-8"), re.MULTILINE
+    )
+    kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    names = {name for each in copied for name in each.split()}
+    assert names
+    assert {f"!{name}" for name in names} <= set(kept)
 
 
 def test_six_nodes_each_with_its_name_and_its_volume() -> None:
