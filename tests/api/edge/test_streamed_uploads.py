@@ -13,8 +13,9 @@ from arq.connections import ArqRedis
 from starlette.requests import Request
 
 from api.edge import memory_budget, streamed_bodies
+from api.edge.bodies import STEP
 from api.edge.connections import Connections, Limits
-from api.edge.memory_budget import Budget
+from api.edge.memory_budget import Budget, OverBudget
 from api.edge.state import EdgeState
 from api.problems.problem import Refusal
 from api.services import Services
@@ -151,10 +152,11 @@ async def test_a_client_that_stops_reading_stops_the_reads(
 class Slow:
     """A client that needs 20 seconds for each part of its body, by the clock that the edge reads."""
 
-    def __init__(self, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, size: int, monkeypatch: pytest.MonkeyPatch, budget: int = 100 * MIB) -> None:
         self._size, self._now, self._parts = size, 0.0, 10
         monkeypatch.setattr(streamed_bodies, "time", SimpleNamespace(monotonic=lambda: self._now))
-        state = EdgeState(Budget(100 * MIB), Connections(Limits.of_process()), lambda: None)
+        self.budget = Budget(budget)
+        state = EdgeState(self.budget, Connections(Limits.of_process()), lambda: None)
         self.request = Request(
             {"type": "http", "method": "POST", "headers": [], "state": {"edge": state}}, self._receive
         )
@@ -171,6 +173,15 @@ async def test_a_steady_upload_may_take_long(monkeypatch: pytest.MonkeyPatch) ->
     slow = Slow(streamed_bodies.PROGRESS_BYTES, monkeypatch)
     received = [len(piece) async for piece in streamed_bodies.pieces(slow.request, MIB, 100 * MIB, "")]
     assert sum(received) == 10 * streamed_bodies.PROGRESS_BYTES
+
+
+async def test_an_upload_that_goes_on_keeps_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(STEP, monkeypatch, budget=MIB)
+    pieces = streamed_bodies.pieces(slow.request, MIB, 100 * MIB, "")
+    await anext(pieces)
+    with pytest.raises(OverBudget):
+        slow.budget.reserve(MIB)
+    assert [piece async for piece in pieces]
 
 
 async def test_an_upload_that_trickles_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

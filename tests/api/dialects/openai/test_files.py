@@ -155,6 +155,7 @@ async def test_limits(small: Settings, tmp_path: Path) -> None:
             (unannounced(too_large), {}),
             (form(PURPOSE, ("file", bytes(1_000_000), "a")), {}),
             (compressed, {"content-encoding": "gzip"}),
+            (unannounced(form(PURPOSE, ("file", b"x", "a")) + bytes(200_000)), {}),
         ):
             found = error(await send(client, body, **headers), 413)
             assert found["message"] == "the file is larger than 100000 bytes (BATCHLINE_MAX_FILE_BYTES)"
