@@ -13,7 +13,7 @@ from obstore.store import ObjectStore
 
 from bulk.storage import location
 from bulk.storage.outage import availability, unavailable
-from jobs.errors import ObjectNotFound, StorageUnavailable
+from jobs.errors import ObjectNotFound
 from jobs.settings import Settings
 
 MIB = 1024 * 1024
@@ -112,8 +112,6 @@ class Storage:
                     )
             except FileNotFoundError:
                 raise ObjectNotFound(f"there is no object {path}") from None
-            if not len(piece):
-                raise StorageUnavailable(f"{path} is shorter than it was")
             start += len(piece)
             yield bytes(piece)
 

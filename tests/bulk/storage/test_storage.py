@@ -111,9 +111,16 @@ async def test_a_prefix_is_listed_and_deleted(storage: Storage) -> None:
     assert await stored(storage, "batches") == ["batches/one-more", "batches/two/parts/0"]
 
 
-async def test_an_object_may_be_deleted_while_it_is_read(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_object_may_become_shorter_while_it_is_read(storage: Storage) -> None:
+    await storage.put("files/one", once(LARGE))
+    pieces = storage.read("files/one")
+    await anext(pieces)
+    await storage.put("files/one", once(b"short"))
+    with pytest.raises(StorageUnavailable):
+        await anext(pieces)
+
+
+async def test_an_object_may_be_deleted_while_it_is_read(storage: Storage) -> None:
     await storage.put("files/one", once(LARGE))
     pieces = storage.read("files/one")
     assert len(await anext(pieces)) == module.PIECE
