@@ -23,7 +23,7 @@ STEP = 16 * 1024 * 1024
 FIRST_STEP = 1024 * 1024
 
 MAX_FILES = 100_000
-"""Most files of an owner. Each takes about 500 bytes of Redis' memory, however small it is."""
+"""Most files of an owner. Each takes about 750 bytes of Redis' memory, however small it is."""
 
 MAX_UPLOADS = 256
 """Most uploads of an owner at a time."""

@@ -13,8 +13,9 @@ import msgspec
 from jobs.owners import NAME, UNLIMITED, Limits
 
 KeyScope = Literal["submit", "read", "admin"]
-"""What a key allows. `submit`: submit and cancel jobs. `read`: read jobs, models and usage. `admin`: all jobs
-of all owners, the server's figures and metrics, and the page of owners; it includes the other two."""
+"""What a key allows. `submit`: submit and cancel jobs, upload and delete files. `read`: read jobs, files,
+models and usage. `admin`: all jobs and files of all owners, the server's figures and metrics, and the page of
+owners; it includes the other two."""
 
 SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 
