@@ -180,7 +180,11 @@ async def test_data_of_another_type_under_our_keys(
         await redis.delete(*names)
         assert await succeeds(run, MODEL)
 
-        for key in (keys.ABORT, keys.ROSTER):  # while these are spoilt, jobs are accepted, and run later
+        for key in (
+            keys.ABORT,
+            keys.OUTBOX,
+            keys.ROSTER,
+        ):  # while these are spoilt, jobs are accepted, and run later
             names = await spoil(key, "string")
             await until(accepts(run, MODEL))
             await redis.delete(*names)

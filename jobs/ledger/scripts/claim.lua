@@ -14,6 +14,7 @@
 --@key bytes
 --@key queued_inputs
 --@key recent
+--@key outbox
 --@include clock.lua
 --@include codec.lua
 --@include values.lua
@@ -38,6 +39,7 @@
 local NOTHING = {}
 local waiting = redis.call('ZCOUNT', KEYS.queue, '-inf', now)
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
+redis.call('XLEN', KEYS.outbox)              -- `conclude` needs it: fails on another program's data, before a job is leased
 local turns = redis.pcall('ZCARD', KEYS.turns)
 local shared = type(turns) == 'number' and turns > 0    -- not if it holds another program's data
 local left = waiting + (shared and redis.call('ZCOUNT', KEYS.queue, PARKED, '+inf') or 0)

@@ -15,6 +15,7 @@ local ended, gone, freed, freed_inputs = {}, {}, 0, 0
 local forgotten = {}                         -- ids that `forget` has seen: their payloads are only deleted by `settle`
 local leaving, owed = {}, {}                 -- for owned.lua: ids; for usage.lua: `k` and `state`
 local aborting = redis.call('ZCARD', KEYS.abort) > 0
+redis.call('XLEN', KEYS.outbox)              -- fails on another program's data, before anything is written
 local NOTHING = {}
 local LONGEST = 2592000000                   -- ms, 30 days
 
@@ -50,8 +51,9 @@ local function conclude(id, state, head, results, k, inputs, claimed)
 
   if k.stream then redis.call('PEXPIRE', ARGV.partials .. id, math.min(lifetime, 60000)) end   -- for readers that are late
 
-  if k.webhook then
-    redis.call('XADD', KEYS.outbox, '*', 'id', id, 'state', state, 'webhook', cmsgpack.pack(k.webhook))
+  if k.webhook then                          -- with the record's start: the record may be gone before the event is built
+    redis.call('XADD', KEYS.outbox, '*', 'id', id, 'state', state, 'webhook', cmsgpack.pack(k.webhook),
+      'record', string.sub(record, 1, #record - #results))
   end
   if type(k.group) == 'string' then          -- pcall: another program's data there must not keep the job from ending
     redis.pcall('HINCRBY', ARGV.groups .. k.group, state, 1)

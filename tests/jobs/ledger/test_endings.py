@@ -1,6 +1,6 @@
 """The one ending of a job, by each way of ending: lifetimes, outbox, group counters and registrations.
 
-No request can ask for an outbox entry or a group yet, so the tests write payloads that do.
+The tests write payloads that ask for all of it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.errors import JobNotFound
+from jobs.errors import JobNotFound, QueueDamaged
 from jobs.ledger import keys
 from jobs.ledger.envelope import Envelope
 from jobs.ledger.ids import new_id
 from jobs.ledger.leasing import Claimed
+from jobs.ledger.records import STATES, decode_record
 from jobs.ledger.wire import encode_payload
 from jobs.settings import Settings
 from tests.jobs.ledger.test_queue import MODEL, new_job
@@ -104,8 +105,55 @@ async def test_a_webhook_gets_one_entry_in_the_outbox_of_the_shard(
     [(_, entry)] = await queue.redis.xrange(outbox)
     assert (entry[b"id"].decode(), entry[b"state"].decode()) == (asked, state)
     assert msgspec.msgpack.decode(entry[b"webhook"]) == HOOK
+    header, finished, results = decode_record(entry[b"record"])
+    assert (header.model, STATES[header.state], results) == (MODEL, state, None)
+    assert finished > 1_700_000_000_000
     assert [name for name in queue.everywhere(keys.OUTBOX) if await queue.redis.exists(name)] == [outbox]
     assert (await queue.read(asked)).status == state
+
+
+async def not_ended(queue: JobQueue, job_ids: list[str]) -> None:
+    """Nothing was written for their ends."""
+    for job_id in job_ids:
+        assert not await queue.redis.exists(await queue.key(keys.RESULT, job_id))
+        assert await queue.redis.exists(await queue.key(keys.JOB, job_id))
+    assert await queue.redis.keys(keys.GROUP.of("*")) == []
+
+
+@in_two_shards
+async def test_foreign_data_under_the_outbox_delays_the_end_of_a_batch(
+    queue: JobQueue, redis: ArqRedis, shard: int
+) -> None:
+    job_ids = [await put(queue, shard, group="nightly"), await put(queue, shard, webhook=HOOK)]
+    claimed, _ = await queue.claim(MODEL, 2)
+    outbox = await queue.beside(keys.OUTBOX, job_ids[0])
+    await redis.set(outbox, "another program's data")
+    with pytest.raises(QueueDamaged):
+        await queue.finish(MODEL, [ending(each) for each in claimed])
+    await not_ended(queue, job_ids)
+    await redis.delete(outbox)
+    assert await queue.finish(MODEL, [ending(each) for each in claimed]) == set()
+    assert await redis.xlen(outbox) == 1
+
+
+@pytest.mark.parametrize("end", [cancelled, expired, aborted])
+@in_two_shards
+async def test_foreign_data_under_the_outbox_leaves_no_end_half_done(
+    queue: JobQueue, redis: ArqRedis, end: End, shard: int
+) -> None:
+    job_id = await put(queue, shard, webhook=HOOK, group="nightly")
+    outbox = await queue.beside(keys.OUTBOX, job_id)
+    await redis.set(outbox, "another program's data")
+    with pytest.raises(QueueDamaged) as damaged:
+        await end(queue, job_id)
+    assert damaged.value.key == outbox
+    assert (await queue.claim(MODEL, 1))[0] == []
+    await not_ended(queue, [job_id])
+    await redis.delete(outbox)
+    await end(queue, job_id)
+    assert await redis.xlen(outbox) == 1
+    counted = await redis.hvals(queue.shards[shard].key(keys.GROUP, "nightly"))  # type: ignore[misc]
+    assert counted == [b"1"], "once"
 
 
 @every_way
