@@ -48,6 +48,7 @@ from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
 from bulk.files.files import Files
 from bulk.storage.storage import Storage
+from hooks.service import Hooks
 from jobs.catalog import ModelCatalog, load_catalog
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
@@ -149,6 +150,7 @@ def create_app(
             *await services.access.begin(),
             asyncio.create_task(services.subscriber.run()),
             asyncio.create_task(services.wait_limit.run()),
+            await services.hooks.listeners.begin(),
             asyncio.create_task(Upkeep(services.ledger.shards, log).run()),
         ]
         try:
@@ -223,7 +225,8 @@ def _services(
         observer=Observer(settings, store, ledger, roster, history),
         footprints=FootprintCache(ledger.shards),
         links=(links := Links(settings, catalog, LinkMetrics(metrics.registry))),
-        intake=Intake(ledger, waiting, links, subscriber.process, metrics),
+        hooks=(hooks := Hooks(ledger.shards)),
+        intake=Intake(ledger, waiting, links, subscriber.process, metrics, hooks),
         metrics=metrics,
         usage=Usage(ledger.shards),
         owner_totals=OwnerTotals(ledger.shards),

@@ -21,6 +21,7 @@ from api.dialect import Accepted, Call
 from api.edge import bodies
 from api.links import Links
 from api.waiting.waiting import Waiting
+from hooks.service import Hooks
 from jobs.errors import InvalidRequest, JobTooLarge, LimitExceeded, QueueFull, UnknownModel
 from jobs.ledger import limiting
 from jobs.ledger.ledger import Ledger
@@ -35,7 +36,13 @@ class Intake:
     """Submits jobs for all dialects."""
 
     def __init__(
-        self, ledger: Ledger, waiting: Waiting, links: Links, process: str, metrics: ApiMetrics
+        self,
+        ledger: Ledger,
+        waiting: Waiting,
+        links: Links,
+        process: str,
+        metrics: ApiMetrics,
+        hooks: Hooks,
     ) -> None:
         """`process` is told when a job ends for which a request waits (`Subscriber.process`)."""
         self._ledger = ledger
@@ -43,6 +50,7 @@ class Intake:
         self._process = process
         self._waiting = waiting
         self._metrics = metrics
+        self._hooks = hooks
         for policy in limiting.NAMES:  # from 0: Prometheus computes no rate for a series that begins later
             metrics.limited.labels(policy)
 
@@ -81,6 +89,10 @@ class Intake:
         if caller.models and job.model not in caller.models:  # whatever its dialect has checked
             raise UnknownModel(f"no model named {job.model!r} is served", pointer="/model")
         sender = caller.sender
+        if job.webhook is not None:
+            self._hooks.check(job.webhook)
+        if sender.owner in self._hooks.listeners:
+            job = msgspec.structs.replace(job, has_endpoints=True)
         job = await self._links.fetched(job, request)
         try:
             with traces.submitting(job.model, job_id, request.headers) as trace:

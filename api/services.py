@@ -21,6 +21,7 @@ from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
 from bulk.files.files import Files
+from hooks.service import Hooks
 from jobs.catalog import ModelCatalog
 from jobs.ledger.ledger import Ledger
 from jobs.monitoring.history import History
@@ -52,6 +53,7 @@ class Services:
     observer: Observer
     footprints: FootprintCache
     links: Links
+    hooks: Hooks
     intake: Intake
     metrics: ApiMetrics
     usage: Usage

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-OWN_PACKAGES = ("api", "bulk", "cli", "jobs", "standalone", "top", "worker")
+OWN_PACKAGES = ("api", "bulk", "cli", "hooks", "jobs", "standalone", "top", "worker")
 """Batchline's own packages, which no extra installs; an image may have only some of them."""
 
 

@@ -15,6 +15,8 @@ BatchlineError
 ├── QuotaExceeded           the owner's files are as many or as large as they may be
 ├── KeyNotFound             no such API key, or it was revoked
 ├── KeyChanged              the API key was changed by somebody else meanwhile
+├── HookNotFound            no such endpoint or delivery, or not any more
+├── HookChanged             the endpoint was changed by others meanwhile
 ├── ObjectNotFound          nothing is stored under that path
 ├── StorageUnavailable      the storage of files cannot be reached or does not accept writes
 │   └── StorageFull         it has no space left
@@ -134,6 +136,14 @@ class KeyNotFound(BatchlineError):
 
 class KeyChanged(BatchlineError):
     """The API key was changed by somebody else meanwhile."""
+
+
+class HookNotFound(BatchlineError):
+    """No endpoint or delivery of a webhook has that id, or it was deleted."""
+
+
+class HookChanged(BatchlineError):
+    """The endpoint of a webhook was changed by somebody else meanwhile."""
 
 
 class JobFailed(BatchlineError):

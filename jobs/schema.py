@@ -12,6 +12,7 @@ from jobs.inputs import admit_inputs
 from jobs.models import ModelSpec
 from jobs.owners import ANONYMOUS, Sender
 from jobs.priorities import Priority
+from jobs.webhook import Webhook
 
 WEEK = 7 * 86_400
 
@@ -68,6 +69,8 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Whether the inputs can be seen on the job's page after its end, as long as its results."""
     stream: bool = False
     """Whether the job's events have its texts as they grow, if its model can."""
+    webhook: Webhook | UnsetType = UNSET
+    """Where an event is sent when the job has ended."""
 
 
 class Terms(Protocol):
@@ -83,6 +86,8 @@ class Terms(Protocol):
     def keep_inputs(self) -> bool: ...
     @property
     def stream(self) -> bool: ...
+    @property
+    def webhook(self) -> Webhook | UnsetType: ...
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -106,6 +111,10 @@ class NewJob(msgspec.Struct, frozen=True):
     """Whether the inputs are kept with the results."""
     stream: bool = False
     """Whether partial answers are wanted."""
+    webhook: Webhook | None = None
+    """Where an event is sent when the job has ended."""
+    has_endpoints: bool = False
+    """Whether its owner has endpoints, which are told of its end too."""
     has_media: bool = False
     """Whether the inputs contain media."""
     task: str = ""
@@ -134,6 +143,7 @@ def new_job(asked: Terms, given: dict[str, Any], inputs: Any, count: int, spec: 
         result_ttl=None if asked.result_ttl is UNSET else asked.result_ttl,
         keep_inputs=asked.keep_inputs,
         stream=asked.stream,
+        webhook=None if asked.webhook is UNSET else asked.webhook,
         has_media=spec.definition.input.has_media,
         task=spec.task,
         given={name: parameters[name] for name in given} if spec.defaults else None,

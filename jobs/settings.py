@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from jobs.bulk_settings import BulkSettings
 from jobs.errors import ConfigurationError
+from jobs.hook_settings import HookSettings
 from jobs.process.redaction import SECRET
 
 MIB = 1024 * 1024
@@ -27,7 +28,7 @@ PREFIX = "BATCHLINE_"
 MALFORMED_KEY = "the secret must be bl_ and 43 letters, digits, - or _; `batchline keys secret` prints one"
 
 
-class Settings(BulkSettings):
+class Settings(BulkSettings, HookSettings):
     """The process's settings: frozen, created once at start and passed down."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, allow_inf_nan=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.processes import ROOT
 
-PACKAGED = ("api", "bulk", "cli", "jobs", "standalone", "templates", "top", "worker")
+PACKAGED = ("api", "bulk", "cli", "hooks", "jobs", "standalone", "templates", "top", "worker")
 """The folders that the wheel takes its files from."""
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from hooks.deliveries import COUNTED
+from hooks.metrics import HookCollector
+from hooks.service import Figures
 from jobs import tasks
 from jobs.ledger.keys import Key
 from jobs.ledger.shard import Depth
@@ -46,7 +49,19 @@ def test_every_key_is_on_the_map(key: Key) -> None:
 
 
 def test_no_file_is_too_long_to_read() -> None:
-    rooms = ("api", "bulk", "cli", "jobs", "worker", "standalone", "top", "training", "examples", "tests")
+    rooms = (
+        "api",
+        "bulk",
+        "cli",
+        "hooks",
+        "jobs",
+        "worker",
+        "standalone",
+        "top",
+        "training",
+        "examples",
+        "tests",
+    )
     lengths = {
         path: len(path.read_text(encoding="utf-8").splitlines())
         for room in rooms
@@ -63,6 +78,7 @@ def test_every_metric_is_documented() -> None:
     beat = Heartbeat(id="a", model="m", host="h", pid=1, started=0, engine="ready", jobs={"succeeded": 1})
     registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [beat], Settings()))
     registry.register(OwnerCollector({}))
+    registry.register(HookCollector(Figures(0, 0, dict.fromkeys(COUNTED, 0))))
     told = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     families = [
         family for family in registry.collect() if not family.name.startswith("batchline_api_process")

@@ -28,7 +28,9 @@ SIGN_IN_NAME = "batchline-sign-in"
 SECURE_PREFIX = "__Host-"
 """Prefix of cookies over HTTPS. A browser accepts such a cookie only from this host, and only over HTTPS."""
 
-_FORMS = re.compile(r"/submit|/try|/sign-out|/jobs/[^/]+/cancel")
+_FORMS = re.compile(
+    r"/submit|/try|/sign-out|/jobs/[^/]+/cancel|/webhooks/[^/]+/test|/webhooks/deliveries/[^/]+/retry"
+)
 """Paths of the pages' forms. Their handlers check the form's token (`api/pages/forms.py`)."""
 
 _VALUE = re.compile(r"(?P<signed>(?P<key>\w{1,64})\.(?P<issued>\d{1,12})\.[\w-]{22})\.(?P<mac>[0-9a-f]{64})")

@@ -20,6 +20,7 @@ from api.pages import (
     reference,
     sign_in,
     try_page,
+    webhooks_page,
 )
 from api.pages.rendering import page
 from api.problems.problem import Problem
@@ -51,6 +52,7 @@ class Pages:
             example_media,
             model_status,
             owners_page,
+            webhooks_page,
         )
     )
 

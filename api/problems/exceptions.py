@@ -25,6 +25,8 @@ KINDS: dict[type[Exception], str] = {
     errors.FileNotFound: "unknown-file",
     errors.FileTooLarge: "payload-too-large",
     errors.QuotaExceeded: "quota-exceeded",
+    errors.HookNotFound: "not-found",
+    errors.HookChanged: "server-busy",
     errors.StorageFull: "storage-full",
     errors.StorageUnavailable: "storage-unavailable",
     errors.QueueUnavailable: "redis-unavailable",

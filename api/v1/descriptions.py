@@ -12,6 +12,7 @@ INTRODUCTION = """Submit inputs as a *job*; the answer has its id. The server ru
 - `GET /v1/jobs/{id}/results?from=0` returns the known results of a job, also while it runs.
 - An ended job can be read for its `result_ttl`; after that calls answer `job-gone`, or `unknown-job`.
 - `GET /v1/models` lists the models, each with a JSON Schema of its requests.
+- `webhook` in a job, or an endpoint (`POST /v1/webhooks`), gets a signed event when a job has ended.
 - `GET /v1/usage` returns what the caller's jobs used, by model and hour.
 - A server with keys needs one in each request: `Authorization: Bearer bl_...` or `X-API-Key: bl_...`.
 - Every error is `application/problem+json` (RFC 9457) with a stable `type`.
@@ -30,6 +31,11 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "keep_inputs": "Whether the job's page shows the inputs after the job's end, as long as its results. "
         "Otherwise they are deleted when it ends.",
         "stream": "Whether the job's events have its texts as they grow. Models that cannot ignore it.",
+        "webhook": "Where a signed event is sent when the job has ended (Standard Webhooks).",
+    },
+    "Webhook": {
+        "url": "An `https` address that receives the event as a POST.",
+        "events": "The endings that are sent. Default: all.",
     },
     "Job": {
         "id": "A UUID, used to read, follow and cancel the job.",

@@ -7,9 +7,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.responses import Response
 
 from api.health.reasons import Level, level_of
-from api.services import Asking, Shared
+from api.services import Asking, Services, Shared
 from api.v1.openapi import LIVE, READY
 from api.v1.replies import reply
+from hooks.metrics import HookCollector
+from hooks.service import Figures
 from jobs.errors import QueueUnavailable
 from jobs.monitoring.metrics import LedgerCollector
 from jobs.monitoring.owner_metrics import OwnerCollector
@@ -60,11 +62,22 @@ async def metrics(shared: Shared, caller: Asking) -> Response:
             owners = await shared.owner_totals.read() if admin and shards.first.available else {}
         footprints = await shared.footprints.read()
         unavailable = len(shards.unavailable())
+        hooks = await _hooks(shared)
         ledger = LedgerCollector(depths, workers, shared.settings, footprints, unavailable)
     except (QueueUnavailable, TimeoutError):
-        ledger, owners = LedgerCollector(None, None, shared.settings), {}
+        ledger, owners, hooks = LedgerCollector(None, None, shared.settings), {}, None
     scraped = CollectorRegistry()
     scraped.register(ledger)
     scraped.register(OwnerCollector(owners))
+    scraped.register(HookCollector(hooks))
     body = shared.metrics.exposition() + generate_latest(scraped)
     return Response(body, headers={"cache-control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _hooks(shared: Services) -> Figures | None:
+    """What waits to be delivered; None if it cannot be read, because the rest can."""
+    try:
+        async with asyncio.timeout(SCRAPE_TIMEOUT):
+            return await shared.hooks.figures()
+    except (QueueUnavailable, TimeoutError):
+        return None

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.dialect import Sample, SampleRequest
 from api.problems.problem import Problem
-from api.v1 import attachments, health, jobs, models, openapi, problems, usage
+from api.v1 import attachments, health, jobs, models, openapi, problems, usage, webhooks
 from jobs.catalog import ModelCatalog
 from jobs.models import ModelSpec
 
@@ -19,7 +19,10 @@ class OwnInterface:
     name = "batchline"
     title = "Batchline"
     prefix = "/v1/"
-    routers = (jobs.direct, jobs.router, attachments.router, models.router, usage.router, health.router)
+    routers = (
+        *(jobs.direct, jobs.router, attachments.router, models.router, usage.router, health.router),
+        webhooks.router,
+    )
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return ("POST /v1/jobs",)

@@ -10,7 +10,7 @@ import msgspec
 
 from api.problems.problem import Problem
 from api.problems.statuses import STATUSES
-from api.v1 import problems, request_bodies
+from api.v1 import problems, request_bodies, webhook_schemas
 from api.v1.caller_description import submitted_body
 from api.v1.descriptions import DESCRIPTIONS, INTRODUCTION, USAGE_EXAMPLE
 from api.v1.known_results import NDJSON
@@ -24,7 +24,7 @@ from jobs.validation import properties
 COMPONENT = "#/components/schemas/{name}"
 
 
-def _json(name: str) -> dict[str, Any]:
+def json_content(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": COMPONENT.format(name=name)}}}
 
 
@@ -110,13 +110,13 @@ SUBMIT: dict[str, Any] = {
         202: {
             "description": "Accepted.",
             "headers": _SUBMITTED,
-            "content": _json("Job"),
+            "content": json_content("Job"),
             "links": _LINKS,
         },
         200: {
             "description": "Done within the wait.",
             "headers": _SUBMITTED | _APPLIED,
-            "content": _json("Job"),
+            "content": json_content("Job"),
             "links": _LINKS,
         },
         **problem_answers(
@@ -135,7 +135,7 @@ SUBMIT: dict[str, Any] = {
         ),
     },
     "openapi_extra": {
-        "requestBody": {"required": True, "content": _json("JobRequest") | request_bodies.CONTENT},
+        "requestBody": {"required": True, "content": json_content("JobRequest") | request_bodies.CONTENT},
         "parameters": [
             _WAIT,
             *request_bodies.PARAMETERS,
@@ -157,14 +157,14 @@ _READING = (*WAITING, "server-busy")
 LIST: dict[str, Any] = {
     "operation_id": "list_jobs",
     "responses": {
-        200: {"description": "A page of jobs.", "content": _json("JobPage")},
+        200: {"description": "A page of jobs.", "content": json_content("JobPage")},
         **problem_answers("invalid-request", "unknown-model", "redis-unavailable"),
     },
 }
 READ: dict[str, Any] = {
     "operation_id": "read_job",
     "responses": {
-        200: {"description": "The job.", "headers": _APPLIED, "content": _json("Job")},
+        200: {"description": "The job.", "headers": _APPLIED, "content": json_content("Job")},
         **problem_answers(*_READING),
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
@@ -176,9 +176,13 @@ RESULT: dict[str, Any] = {
         200: {
             "description": "The results; the job succeeded or failed.",
             "headers": _APPLIED,
-            "content": _json("Results"),
+            "content": json_content("Results"),
         },
-        202: {"description": "The job, which is not done.", "headers": _RETRY, "content": _json("Job")},
+        202: {
+            "description": "The job, which is not done.",
+            "headers": _RETRY,
+            "content": json_content("Job"),
+        },
         **_NO_RESULTS,
     },
     "openapi_extra": {"parameters": [_JOB_ID, _WAIT, _PREFER]},
@@ -188,7 +192,8 @@ KNOWN_RESULTS: dict[str, Any] = {
     "responses": {
         200: {
             "description": "The known results after the first `from`; as many as fit if the job is running.",
-            "content": _json("KnownResults") | {NDJSON: _json("IndexedResult")["application/json"]},
+            "content": json_content("KnownResults")
+            | {NDJSON: json_content("IndexedResult")["application/json"]},
         },
         **_NO_RESULTS,
     },
@@ -196,14 +201,17 @@ KNOWN_RESULTS: dict[str, Any] = {
 CANCEL: dict[str, Any] = {
     "operation_id": "cancel_job",
     "responses": {
-        200: {"description": "The job: cancelled, or unchanged if it was done.", "content": _json("Job")},
+        200: {
+            "description": "The job: cancelled, or unchanged if it was done.",
+            "content": json_content("Job"),
+        },
         **problem_answers(*_READING),
     },
 }
 MODELS: dict[str, Any] = {
     "operation_id": "list_models",
     "responses": {
-        200: {"description": "The models.", "content": _json("ModelList")},
+        200: {"description": "The models.", "content": json_content("ModelList")},
         **problem_answers("invalid-request", "redis-unavailable"),
     },
 }
@@ -213,7 +221,10 @@ USAGE: dict[str, Any] = {
         200: {
             "description": "The usage.",
             "content": {
-                "application/json": {**_json("UsageReport")["application/json"], "example": USAGE_EXAMPLE}
+                "application/json": {
+                    **json_content("UsageReport")["application/json"],
+                    "example": USAGE_EXAMPLE,
+                }
             },
         },
         **problem_answers("invalid-request", "forbidden", "redis-unavailable"),
@@ -223,7 +234,7 @@ _PUBLIC: dict[str, Any] = {"security": []}
 LIVE: dict[str, Any] = {
     "operation_id": "live",
     "responses": {
-        200: {"description": "The process responds.", "content": _json("Health")},
+        200: {"description": "The process responds.", "content": json_content("Health")},
         **problem_answers(public=True),
     },
     "openapi_extra": _PUBLIC,
@@ -233,9 +244,12 @@ READY: dict[str, Any] = {
     "responses": {
         200: {
             "description": "Jobs can be run. If `status` is `degraded`, `checks` has the reasons.",
-            "content": _json("Health"),
+            "content": json_content("Health"),
         },
-        503: {"description": "Jobs cannot be run; `checks` has the reasons.", "content": _json("Health")},
+        503: {
+            "description": "Jobs cannot be run; `checks` has the reasons.",
+            "content": json_content("Health"),
+        },
         **problem_answers(public=True),
     },
     "openapi_extra": _PUBLIC,
@@ -245,13 +259,14 @@ READY: dict[str, Any] = {
 def describe(described: dict[str, Any], catalog: ModelCatalog) -> None:
     """Completes FastAPI's description of the routes in `api/v1/`."""
     described["info"]["description"] = INTRODUCTION
-    _, schemas = msgspec.json.schema_components([JobRequest, *ANSWERS], ref_template=COMPONENT)
+    types = [JobRequest, *ANSWERS, *webhook_schemas.TYPES]
+    _, schemas = msgspec.json.schema_components(types, ref_template=COMPONENT)
     results = {"type": "array", "items": {"$ref": COMPONENT.format(name="Result")}}
     schemas["Job"]["properties"]["results"] = {"anyOf": [results, {"type": "null"}], "default": None}
     schemas["JobRequest"]["properties"] |= properties(JobRequest)
     schemas |= request_bodies.schemas(schemas["JobRequest"])
     schemas["JobState"]["enum"] = [state.value for state in JobState]
-    for name, fields in DESCRIPTIONS.items():
+    for name, fields in (DESCRIPTIONS | webhook_schemas.FIELDS).items():
         for field, description in fields.items():
             schemas[name]["properties"][field]["description"] = description
     described["components"]["schemas"].update(schemas)

@@ -22,7 +22,7 @@ _MEDIUM = {
 CONTENT: dict[str, Any] = {
     FORM: {
         "schema": {"$ref": "#/components/schemas/JobForm"},
-        "encoding": {"parameters": {"contentType": "application/json"}},
+        "encoding": {name: {"contentType": "application/json"} for name in ("parameters", "webhook")},
     },
     RAW: {"schema": _MEDIUM},  # alone, because generators of clients know no type with an asterisk
 }
@@ -30,15 +30,17 @@ CONTENT: dict[str, Any] = {
 
 _FIELDS = properties(JobRequest)
 
+AS_TEXT = {"parameters": ", as JSON", "webhook": ", as JSON or only its address"}
+"""Fields that are objects, and how a text says them."""
+
 PARAMETERS: list[dict[str, Any]] = [
     {
         "name": name,
         "in": "query",
-        "description": f"For a medium as the body{', as JSON' if name == 'parameters' else ''}."
-        f" {DESCRIPTIONS['JobRequest'][name]}",
+        "description": f"For a medium as the body{AS_TEXT.get(name, '')}. {DESCRIPTIONS['JobRequest'][name]}",
         "schema": {key: value for key, value in _FIELDS[name].items() if key != "default"}
-        if name != "parameters"
-        else {"type": "string", "contentMediaType": "application/json"},
+        if name not in AS_TEXT
+        else {"type": "string", **({"contentMediaType": "application/json"} if name == "parameters" else {})},
     }
     for name in QUERY
 ]

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from jobs.owners import NAME
 from jobs.schema import WEEK
+from jobs.webhook import Webhook
 
 VERSION = 1
 """Version of the envelopes that this release writes. Greater versions are read too: a job that an older
@@ -44,9 +45,10 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     work: int = 0
     """Estimated tokens that the model computes for the job; not stored for the anonymous owner."""
     webhook: Any = None
+    """Whom to tell of the job's end, which `conclude.lua` writes to the outbox: `url` and `events` of the
+    request (`jobs/webhook.py`), and `endpoints` if the owner has some."""
     group: Any = None
-    """Whom to tell of the job's end: `conclude.lua` writes it to the outbox, and counts it for the group. No
-    request can set these yet."""
+    """The group for which `conclude.lua` counts the job's end. No request can set it yet."""
     result_ttl: Annotated[float, Meta(gt=0)] | None = None
     """Seconds for which the ended job can be read; by default BATCHLINE_RESULT_TTL."""
     keep_inputs: bool = False
@@ -66,6 +68,12 @@ TERMS = ("webhook", "group", "result_ttl", "keep_inputs", "media", "stream")
 def envelope(keywords: dict[str, Any]) -> Envelope:
     """Converts keywords. Raises msgspec.ValidationError if a known field has a wrong type or value."""
     return msgspec.convert(keywords, Envelope)
+
+
+def with_endpoints(webhook: Webhook | None) -> dict[str, Any]:
+    """Returns the `webhook` of a job whose owner has endpoints."""
+    asked: dict[str, Any] = {} if webhook is None else msgspec.to_builtins(webhook)
+    return {**asked, "endpoints": True}
 
 
 def owner(keywords: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull, QueueUnavai
 from jobs.ledger import beside, limiting, ownership, views
 from jobs.ledger.admission import Admission
 from jobs.ledger.attachments import Attachments
-from jobs.ledger.envelope import Envelope
+from jobs.ledger.envelope import Envelope, with_endpoints
 from jobs.ledger.following import Following
 from jobs.ledger.ids import in_shard, new_id
 from jobs.ledger.leasing import Lease, lease
@@ -104,6 +104,7 @@ class Ledger:
             keep_inputs=job.keep_inputs,
             stream=job.stream,
             media=media_bytes,
+            webhook=job.webhook,
         )
         fingerprint = digest = ""
         if idempotency_key is not None:
@@ -114,6 +115,8 @@ class Ledger:
             digest = _digest(idempotency_key, owner)
         if job.traceparent is not None:  # differs between retries: not in the fingerprint
             request = replace(request, traceparent=job.traceparent)
+        if job.has_endpoints:  # they may be created between two tries
+            request = replace(request, webhook=with_endpoints(job.webhook))
         work, about = 0, b""
         if sender.owner:  # weight and work may differ between retries too
             inputs = packed(inputs)

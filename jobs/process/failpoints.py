@@ -17,6 +17,8 @@ Place = Literal[
     "after_finish",
     "after_note",
     "after_files",
+    "after_move",
+    "after_delivery",
 ]
 
 _place, _, _times = os.environ.get("BATCHLINE_CRASH_AT", "").partition(":")

@@ -27,7 +27,7 @@ WALK: dict[tuple[str, str], list[Ask]] = {
         Ask("?wait=0.01", {"json": {"inputs": "x"}}),
         Ask("", {"files": {"inputs": (None, "x")}}),
         Ask(
-            f"?model={MODEL}&parameters={{}}&priority=low&expires_in=60&result_ttl=60&keep_inputs=true&stream=true",
+            f"?model={MODEL}&parameters={{}}&priority=low&expires_in=60&result_ttl=60&keep_inputs=true&stream=true&webhook=https://example.org/",
             {"content": b"x", "headers": {"content-type": "application/octet-stream"}},
         ),
     ],
@@ -71,6 +71,21 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("GET", "/v1/usage"): asks(
         "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
     ),
+    ("POST", "/v1/webhooks"): [Ask("", {"json": {"url": "https://example.org/"}})],
+    ("GET", "/v1/webhooks"): asks(""),
+    ("GET", "/v1/webhooks/secret"): asks(""),
+    ("POST", "/v1/webhooks/secret/rotate"): asks(""),
+    ("GET", "/v1/webhooks/deliveries"): asks("", "?cursor={id}&undeliverable=true", "?owner=alice"),
+    ("GET", "/v1/webhooks/deliveries/{delivery_id}"): asks(""),
+    ("POST", "/v1/webhooks/deliveries/{delivery_id}/retry"): asks(""),
+    ("GET", "/v1/webhooks/{webhook_id}"): asks(""),
+    ("POST", "/v1/webhooks/{webhook_id}"): [Ask("", {"json": {"enabled": True}})],
+    ("DELETE", "/v1/webhooks/{webhook_id}"): asks(""),
+    ("POST", "/v1/webhooks/{webhook_id}/test"): asks(""),
+    ("POST", "/v1/webhooks/{webhook_id}/secret/rotate"): asks(""),
+    ("GET", "/webhooks"): asks("", "?owner=alice", "?after={id}"),
+    ("POST", "/webhooks/deliveries/{delivery_id}/retry"): asks(""),
+    ("POST", "/webhooks/{webhook_id}/test"): asks(""),
     ("POST", "/models/{name:path}/v1/chat/completions"): [Ask("", {"json": {}})],
     ("POST", "/models/{name:path}"): [Ask("", {"json": {}})],  # a request with inputs would wait
     ("GET", "/models/{name:path}/info"): asks(""),
@@ -122,6 +137,11 @@ WHOSE = {
     ("GET", "/fragments/jobs/{job_id}"),
     ("GET", "/v1/usage"),
     ("GET", "/owners"),
+    ("GET", "/v1/webhooks"),
+    ("GET", "/v1/webhooks/{webhook_id}"),
+    ("GET", "/v1/webhooks/deliveries"),
+    ("GET", "/v1/webhooks/deliveries/{delivery_id}"),
+    ("GET", "/webhooks"),
     ("GET", "/metrics"),
 }
 """Routes that show an admin whose a job is, or who used what."""

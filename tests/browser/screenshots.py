@@ -34,6 +34,7 @@ PAGES = {
     "overview": "/",
     "model": "/models/sentiment",
     "jobs": "/jobs",
+    "webhooks": "/webhooks",
     "missing": "/jobs/nix",
     "api": "/docs",
     "try": "/try",

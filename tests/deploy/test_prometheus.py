@@ -10,6 +10,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from api.health import failing
+from hooks.deliveries import COUNTED
+from hooks.metrics import HookCollector
+from hooks.service import Figures
 from jobs.ledger.shard import Depth
 from jobs.monitoring.metrics import ApiMetrics, LedgerCollector
 from jobs.settings import Settings
@@ -30,6 +33,7 @@ def exported() -> set[str]:
     registry = CollectorRegistry()
     ApiMetrics(registry)
     registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [heartbeat()], Settings()))
+    registry.register(HookCollector(Figures(0, 0, dict.fromkeys(COUNTED, 0))))
     return {family.name + suffix for family in registry.collect() for suffix in SUFFIXES[family.type]}
 
 

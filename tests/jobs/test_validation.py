@@ -34,7 +34,7 @@ LABELS = "give a list of 1 to 100 texts of 1 to 1,000 characters each"
         (
             {"inputs": "x", "input": 1},
             "input is unknown; there are inputs, model, parameters, priority, expires_in, result_ttl, "
-            "keep_inputs and stream",
+            "keep_inputs, stream and webhook",
             None,
         ),
         ([], "the body: give an object, not a list", None),

@@ -34,10 +34,23 @@ def described(given: Mapping[str, str]) -> JobRequest:
     fields: dict[str, Any] = dict(given)
     if "parameters" in fields:
         fields["parameters"] = _parameters(given["parameters"])
+    if "webhook" in fields:
+        fields["webhook"] = _webhook(given["webhook"])
     try:
         return msgspec.convert({"inputs": None, **fields}, JobRequest, strict=False)
     except msgspec.ValidationError as error:
         raise explained(error, JobRequest, "") from None
+
+
+def _webhook(text: str) -> Any:
+    """A webhook as JSON, or only its address."""
+    if not text.lstrip().startswith("{"):
+        return {"url": text}
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise InvalidRequest(f"webhook: not valid JSON: {reason}", pointer="/webhook") from None
 
 
 def _parameters(text: str) -> dict[str, Any]:

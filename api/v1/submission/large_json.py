@@ -22,6 +22,7 @@ from jobs.schema import WEEK, NewJob, new_job
 from jobs.tasks import Parameters
 from jobs.tasks.inputs import Text
 from jobs.validation import explained
+from jobs.webhook import Webhook
 
 MAX_PARAMETERS = 256 * 1024
 """Maximum bytes of the JSON of a job's parameters."""
@@ -40,6 +41,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     result_ttl: Annotated[float, Meta(ge=1)] | UnsetType = UNSET
     keep_inputs: bool = False
     stream: bool = False
+    webhook: Webhook | UnsetType = UNSET
 
 
 _envelope = msgspec.json.Decoder(Envelope)

@@ -136,6 +136,9 @@ async def test_operations_have_short_ids(client: httpx.AsyncClient) -> None:
             "read_input",
             "list_models",
             "read_usage",
+            *(f"{what}_webhook" for what in ("create", "read", "update", "delete", "test")),
+            *("list_webhooks", "rotate_webhook_secret", "read_own_webhook_secret"),
+            *("rotate_own_webhook_secret", "list_deliveries", "read_delivery", "retry_delivery"),
             "live",
             "ready",
         ]

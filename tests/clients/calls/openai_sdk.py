@@ -92,3 +92,10 @@ def leave_after(url: str, chunks: int, **request: Any) -> str:
         found = [next(stream) for _ in range(chunks)]
     identifier: str = found[0].id
     return identifier
+
+
+def unwrap(secret: str, body: str, headers: dict[str, str]) -> dict[str, Any]:
+    """A verified webhook."""
+    client = openai.OpenAI(api_key="none", webhook_secret=secret)
+    found: dict[str, Any] = client.webhooks.unwrap(body, headers).model_dump()
+    return found

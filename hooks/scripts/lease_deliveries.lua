@@ -1,0 +1,47 @@
+#!lua flags=allow-oom
+-- Leases due deliveries, of each host at most so many: until a lease has ended, no other sender gets the delivery.
+-- Returns for each {id, overdue, fields of its hash}; overdue is 1 if it is given up, because its host fails.
+--@key hosts
+--@include clock.lua
+--@arg deliveries  prefix
+--@arg due  prefix
+--@arg lease  ms
+--@arg most
+--@arg of_host  most of one host
+--@arg patience  ms after which a delivery to a host that fails is given up
+--@each host  of which the caller knows something
+--@each room  how many more deliveries it may have
+--@each fails  1 if its circuit breaker has tripped
+--@each pause  ms for which nobody is to look at it; 0 for none
+
+local leased, known = {}, {}
+for at = EACH.first, #ARGV, EACH.size do
+  known[EACH.host] = {tonumber(EACH.room), EACH.fails == '1', tonumber(EACH.pause)}
+end
+local most = tonumber(ARGV.most)
+
+local function lease(host, before, some, overdue)
+  local due = ARGV.due .. host
+  some = math.min(some, most - #leased)
+  if some <= 0 then return end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', before, 'LIMIT', 0, some)) do
+    local fields = redis.pcall('HGETALL', ARGV.deliveries .. id)
+    if #fields > 0 then
+      redis.call('ZADD', due, now + ARGV.lease, id)
+      leased[#leased + 1] = {id, overdue, fields}
+    else
+      redis.call('ZREM', due, id)            -- another program deleted it, or wrote something else
+    end
+  end
+end
+
+for _, host in ipairs(redis.call('ZRANGEBYSCORE', KEYS.hosts, '-inf', now, 'LIMIT', 0, most + #ARGV)) do
+  if #leased >= most then break end
+  local room, fails, pause = unpack(known[host] or {tonumber(ARGV.of_host), false, 0})
+  if fails then lease(host, now - ARGV.patience, most, 1) end
+  lease(host, now, room, 0)
+  local first = redis.call('ZRANGE', ARGV.due .. host, 0, 0, 'WITHSCORES')[2]
+  if first then redis.call('ZADD', KEYS.hosts, pause > 0 and math.max(first, now + pause) or first, host)
+  else redis.call('ZREM', KEYS.hosts, host) end
+end
+return leased
