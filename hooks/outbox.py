@@ -5,10 +5,16 @@ without its entry. `conclude.lua` writes those of jobs:
 
 id       of the job
 state    how it ended
-webhook  msgpack: `url` and `events` of its request, and `endpoints` if its owner has some
+webhook  msgpack or JSON: `url` and `events` of its request, and `endpoints` if its owner may have some
 record   the start of its record, without results (`jobs/ledger/records.py`)
 
-The script that ends a batch writes the fields that `batch_entry` returns.
+The script that ends a batch writes:
+
+id       of the batch
+webhook  as above
+event    its name, such as `batch.completed`
+owner
+data     JSON: the `data` of the event
 """
 
 from collections.abc import Mapping
@@ -18,7 +24,7 @@ import msgspec
 
 from jobs.ledger import views
 from jobs.owners import NAME
-from jobs.webhook import EVENTS, BatchEvent, BatchWebhook
+from jobs.webhook import EVENTS
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -50,30 +56,14 @@ class Ended(NamedTuple):
         return wanted.url if wanted.events is None or self.event in wanted.events else None
 
 
-def batch_entry(
-    batch_id: str, owner: str, event: BatchEvent, webhook: BatchWebhook | None, data: Mapping[str, Any]
-) -> list[str]:
-    """Returns the fields of the end of a batch for XADD in the script that ends it: names and values.
-
-    The owner's endpoints are told too. `data` is the event's `data`, such as its id, status and counts.
-    """
-    asked = {} if webhook is None else msgspec.to_builtins(webhook)
-    return [
-        *("id", batch_id, "event", event, "owner", owner),
-        *("webhook", msgspec.json.encode({**asked, "endpoints": True}).decode()),
-        *("data", msgspec.json.encode(data).decode()),
-    ]
-
-
 def read(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Ended:
     """Returns the end of an entry. Raises ValueError if another program wrote it."""
     try:
         subject = fields[b"id"].decode()
+        wanted = _wanted(fields[b"webhook"])
         if b"event" not in fields:
-            wanted = msgspec.msgpack.decode(fields[b"webhook"], type=Wanted)
             ended = _job(subject, wanted, fields)
         else:
-            wanted = msgspec.json.decode(fields[b"webhook"], type=Wanted)
             at = int(entry_id.partition(b"-")[0])
             event, owner = fields[b"event"].decode(), fields[b"owner"].decode()
             data = msgspec.json.decode(fields[b"data"], type=dict[str, Any])
@@ -83,6 +73,12 @@ def read(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Ended:
     if ended.event not in EVENTS or (ended.owner and not NAME.fullmatch(ended.owner)) or len(subject) > 500:
         raise ValueError("its event or its owner is unknown")
     return ended
+
+
+def _wanted(data: bytes) -> Wanted:
+    if data.startswith(b"{"):  # no map begins with it in msgpack
+        return msgspec.json.decode(data, type=Wanted)
+    return msgspec.msgpack.decode(data, type=Wanted)
 
 
 def _job(job_id: str, wanted: Wanted, fields: Mapping[bytes, bytes]) -> Ended:

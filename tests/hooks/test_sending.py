@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from arq.connections import ArqRedis
 from msgspec.structs import replace
@@ -191,3 +192,27 @@ async def test_pages_of_the_log_follow_each_other(queue: JobQueue, hooks: Hooks,
     assert sorted(each.id for each in (*first, *second, *third)) == sorted(sent)
     assert end is None
     assert all(each.type == "webhook.test" for each in first)
+
+
+async def test_the_end_of_a_batch_arrives_as_its_script_wrote_it(
+    queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending
+) -> None:
+    made = await endpoint(hooks, receiver.url("/endpoint"), "alice")
+    wanted = {"url": receiver.url("/own"), "events": ["batch.failed"], "endpoints": True}
+    name = queue.shards.first.key(ledger_keys.OUTBOX)
+    for event, webhook in (
+        ("batch.failed", msgspec.msgpack.encode(wanted)),
+        ("batch.completed", msgspec.json.encode(wanted)),
+        ("batch.done", msgspec.json.encode(wanted)),
+    ):
+        data = msgspec.json.encode({"id": "batch_1", "status": event.removeprefix("batch.")})
+        fields = {"id": "batch_1", "event": event, "owner": "alice", "webhook": webhook, "data": data}
+        await queue.redis.xadd(name, fields)  # type: ignore[arg-type]
+    async with sending():
+        await settled(hooks, 3, "alice")
+    events = [verified(made.secret, each) for each in receiver.at("/endpoint")]
+    assert sorted(event["type"] for event in events) == ["batch.completed", "batch.failed"]
+    [own] = receiver.at("/own")
+    found = verified((await hooks.secret("alice")).secret, own)
+    assert found["data"] == {"id": "batch_1", "status": "failed"}
+    assert (await hooks.figures()).counts["malformed"] == 1
