@@ -1,5 +1,7 @@
 """Errors of obstore as ours: the storage is away, or full."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +9,9 @@ import structlog
 from obstore.exceptions import BaseError
 
 from jobs.errors import StorageFull, StorageUnavailable
+
+_logged = -math.inf
+"""When an error was last logged."""
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +24,9 @@ FULL = (
     "quotaexceeded",
 )
 """Error texts, in lower case, of file systems and S3 servers without space."""
+
+LOG_EVERY = 10.0
+"""Seconds between two log lines: each request meets an outage."""
 
 MAX_LOGGED = 500
 """Characters of an error that are logged: it may contain the whole answer of a server."""
@@ -36,9 +44,12 @@ def availability() -> Iterator[None]:
 
 
 def unavailable(error: Exception) -> StorageUnavailable:
-    """Logs the error and returns ours."""
+    """Logs the error, unless one was logged a moment ago, and returns ours."""
+    global _logged
     text = str(error)
-    log.warning("storage unavailable", error=text.partition("\n")[0][:MAX_LOGGED])
+    if time.monotonic() - _logged > LOG_EVERY:
+        _logged = time.monotonic()
+        log.warning("storage unavailable", error=text.partition("\n")[0][:MAX_LOGGED])
     if any(sign in text.lower() for sign in FULL):
         return StorageFull("the storage of files has no space left")
     return StorageUnavailable("the storage of files cannot be used")

@@ -94,6 +94,10 @@ def running(folder: Path) -> Iterator[Server]:
         finally:
             process.kill()
             process.wait(10)
+            for name, port in ports.items():  # where it always puts its sockets
+                server_name, _, kind = name.partition(".port")
+                socket = f"/tmp/seaweedfs-{server_name}{kind.replace('.', '-')}-{port}.sock"  # noqa: S108
+                Path(socket).unlink(missing_ok=True)
 
 
 def _wait_for(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> None:

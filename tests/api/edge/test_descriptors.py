@@ -70,7 +70,7 @@ async def test_new_connections_are_refused_where_all_are_busy(
 
         async def received() -> bool:
             refused = [each for each in asked if each.done() and each.result().status_code == 503]
-            return await redis.zcard(queue_name("sentiment")) + len(refused) == len(asked)
+            return int(await redis.zcard(queue_name("sentiment"))) + len(refused) == len(asked)
 
         async with asyncio.TaskGroup() as requests:
             while len(asked) < WAITERS:

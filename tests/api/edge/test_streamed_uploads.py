@@ -46,8 +46,8 @@ async def upload(client: httpx.AsyncClient, size: int) -> httpx.Response:
 
 
 async def test_memory_does_not_grow_with_a_file(tmp_path: Path, redis_url: str) -> None:
-    """128 MiB up and down, in a process that would have to hold them otherwise."""
-    size = 128 * MIB
+    """64 MiB up and down, in a process that would have to hold them otherwise."""
+    size = 64 * MIB
     data = tmp_path / "data"
     async with (
         floods.serving(tmp_path, MODELS, redis_url, data_dir=data) as api,

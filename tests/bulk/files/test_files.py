@@ -10,7 +10,14 @@ from bulk.files import keys, reservation
 from bulk.files.file import File, NewFile, Purpose
 from bulk.files.files import Files
 from bulk.storage.storage import Storage
-from jobs.errors import FileNotFound, FileTooLarge, InvalidRequest, QuotaExceeded, StorageUnavailable
+from jobs.errors import (
+    FileNotFound,
+    FileTooLarge,
+    InvalidRequest,
+    QueueUnavailable,
+    QuotaExceeded,
+    StorageUnavailable,
+)
 from jobs.ledger.shards import Shards
 from jobs.settings import Settings
 from jobs.store.store import Server
@@ -162,6 +169,25 @@ async def test_a_cancelled_upload_leaves_nothing(files: Files, storage: Storage,
         await task
     assert await stored(storage, "") == []
     assert await uploading(redis) == await counted(redis) == 0
+
+
+async def test_a_content_that_could_not_be_recorded_is_deleted_later(
+    files: Files, storage: Storage, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not be deleted at once: the script may have run, and only its answer is lost."""
+
+    async def unanswered(*what: object, **given: object) -> None:
+        raise QueueUnavailable("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reservation.Reservation, "complete", unanswered)
+        with pytest.raises(QueueUnavailable):
+            await upload(files)
+    assert await uploading(redis) == await counted(redis) == 0
+    assert len(await stored(storage, "")) == 1
+    monkeypatch.setattr("bulk.files.cleaning.ORPHAN_AGE", -60.0)
+    assert (await files.clean()).orphans == 1
+    assert await stored(storage, "") == []
 
 
 @pytest.fixture
