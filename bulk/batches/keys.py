@@ -1,0 +1,45 @@
+"""The Redis keys of batches. All are in the slot of shard 0; docs/architecture.md shows them too."""
+
+from jobs.ledger.keys import Key
+
+BATCH = Key(
+    "batchline:batch:*",
+    "hash",
+    "api, bulk",
+    "until its end; then batch_ttl",
+    "a batch: what was asked (JSON), status, times, counts, the runner's token",
+    permanent=True,
+)
+CHUNKS = Key(
+    "batchline:batch-chunks:*",
+    "hash",
+    "bulk",
+    "until the parts of its batch are deleted",
+    "chunk -> <name of its part> <completed> <failed> <bytes of output> <bytes of errors>",
+    permanent=True,
+)
+OPEN = Key(
+    "batchline:open-batches",
+    "zset",
+    "api, bulk",
+    "permanent; members until nothing is left to do",
+    "<owner>:<id> of a batch -> the end of its runner's lease, or since when it waits; Unix ms",
+    permanent=True,
+)
+OPEN_OF_OWNERS = Key(
+    "batchline:open-batches-of-owners",
+    "hash",
+    "api, bulk",
+    "permanent; fields until the owner has none",
+    "owner -> number of unfinished batches",
+    permanent=True,
+)
+LIST = Key(
+    "batchline:batches:*",
+    "zset",
+    "api",
+    "the longest life of a batch, after the newest",
+    "id -> created, Unix ms: of the batches of one owner (`=alice`), or of all (`*`)",
+)
+
+ALL = (BATCH, CHUNKS, OPEN, OPEN_OF_OWNERS, LIST)
