@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
+from api.line_calls import LineCall
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
 from jobs.models import ModelSpec
@@ -97,6 +98,10 @@ class Dialect(Protocol):
     def routers(self) -> Sequence[APIRouter]:
         """The dialect's routes. Those with `route_class=Direct` are on the express lane."""
 
+    @property
+    def line_calls(self) -> Sequence[LineCall[Any]]:
+        """The calls that lines of batches may name; of all dialects, no two have the same path."""
+
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         """The calls that the dialect has for the model, such as `POST /v1/embeddings`."""
 
@@ -136,6 +141,11 @@ class Dialects:
         """The dialects that serve the model, each with its calls."""
         found = [(dialect, dialect.calls(spec)) for dialect in self.all]
         return [(dialect, calls) for dialect, calls in found if calls]
+
+    @property
+    def line_calls(self) -> Mapping[str, LineCall[Any]]:
+        """The calls of all dialects for lines of batches, by their paths."""
+        return {call.url: call for dialect in self.all for call in dialect.line_calls}
 
     def samples(self, request: SampleRequest) -> list[Sample]:
         """The request as code for the clients of all dialects that can send it."""

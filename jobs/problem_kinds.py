@@ -65,6 +65,9 @@ FailureKind = Literal[
 FAILURES: tuple[FailureKind, ...] = get_args(FailureKind)
 """Kinds that a worker reports as the reason why an input has no output."""
 
+OF_INPUTS = frozenset({"input-failed", "invalid-request"})
+"""Kinds of failures whose reason is the input: it would fail again, alone and in any engine."""
+
 
 def failure(kind: str, detail: str) -> dict[str, Any]:
     """Returns the error of one input in a job's results: a problem without an HTTP status."""

@@ -1,25 +1,17 @@
 """The outcome of a job: its outputs, or the problem with which a synchronous call is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
+from api.line_calls import Result
 from api.problems.problem import Refusal
-from jobs.problem_kinds import TYPE
+from jobs.problem_kinds import OF_INPUTS, TYPE
 from jobs.schema import Job, JobState, ResultError
 
-
-class _Result(msgspec.Struct, frozen=True):
-    output: msgspec.Raw | UnsetType = UNSET
-    error: ResultError | UnsetType = UNSET
-
-
-OF_INPUTS = frozenset({"input-failed", "invalid-request"})
-"""Kinds of failures whose reason is the input: it would fail again, alone and in any engine."""
-
-_results = msgspec.json.Decoder(list[_Result])
+_results = msgspec.json.Decoder(list[Result])
 
 
 def outputs(job: Job, results: msgspec.Raw | None) -> list[msgspec.Raw]:
@@ -35,10 +27,15 @@ def outputs(job: Job, results: msgspec.Raw | None) -> list[msgspec.Raw]:
     if results is None:
         error = job.first_error
         raise _failed(error, None) if error else Refusal("job-failed", f"job {job.id} failed before it ran")
+    return outputs_of(_results.decode(results))
+
+
+def outputs_of(results: Sequence[Result]) -> list[msgspec.Raw]:
+    """The JSON of each output. Raises Refusal, as `outputs`, for the first input that has none."""
     found: list[msgspec.Raw] = []
-    for index, result in enumerate(_results.decode(results)):
+    for index, result in enumerate(results):
         if result.error is not UNSET:
-            raise _failed(result.error, index if job.counts.total > 1 else None)
+            raise _failed(result.error, index if len(results) > 1 else None)
         assert result.output is not UNSET
         found.append(result.output)
     return found

@@ -23,6 +23,7 @@ from api.dialect import Accepted, Call, ParsedRequest
 from api.dialects import outcomes
 from api.dialects.headers import headers_of, priority_of
 from api.dialects.json_bodies import is_json
+from api.dialects.lines import check_size
 from api.edge import bodies
 from api.edge.cross_origin import refuse_cross_site
 from api.edge.decoding import THREAD_BYTES, in_thread, is_heavy
@@ -49,8 +50,7 @@ class Synchronous(Generic[C]):
     stream: Callable[[Request, NewJob, C], Awaitable[Response] | None] | None = None
     """Answers a request with a stream (`streamed.py`); returns None if none is wanted."""
     size: Callable[[NewJob], int] | None = None
-    """The characters of a job's inputs, if a part of the body may be in several of them. Else a small request
-    could become a job of any size: they may be as many as a request may have bytes."""
+    """The characters of a job's inputs, if a part of the body may be in several of them (`check_size`)."""
 
     async def run(self, request: Request) -> Response:
         """The response to a request. Raises the errors of the intake, and Refusal with the job's id."""
@@ -79,14 +79,8 @@ class Synchronous(Generic[C]):
     async def _read(self, request: Request) -> tuple[NewJob, C]:
         job, context = await read_job(request, self.read, only_json=self.only_json)
         if self.size is not None:
-            size, most = self.size(job), services(request).settings.max_request_bytes
-            if size > most:
-                raise Refusal(
-                    "payload-too-large",
-                    f"the {job.count:,} inputs of this request's job have {size:,} characters, with what is"
-                    f" in several of them counted for each; the limit is {most:,}"
-                    f" ({bodies.MAX_REQUEST_BYTES})",
-                )
+            size = self.size(job)
+            check_size(job, size, services(request).settings)
             share = bodies.share_of(request)
             share.resize(max(share.size, bodies.MEMORY_PER_BYTE * size))
         return job, context

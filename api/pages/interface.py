@@ -55,6 +55,7 @@ class Pages:
             webhooks_page,
         )
     )
+    line_calls = ()
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         """None: pages are for people."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.dialect import Sample, SampleRequest
 from api.problems.problem import Problem
-from api.v1 import attachments, health, jobs, models, openapi, problems, usage, webhooks
+from api.v1 import attachments, health, jobs, lines, models, openapi, problems, usage, webhooks
 from jobs.catalog import ModelCatalog
 from jobs.models import ModelSpec
 
@@ -23,6 +23,7 @@ class OwnInterface:
         *(jobs.direct, jobs.router, attachments.router, models.router, usage.router, health.router),
         webhooks.router,
     )
+    line_calls = (lines.LINE,)
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return ("POST /v1/jobs",)

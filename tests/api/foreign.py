@@ -67,6 +67,7 @@ class Labels:
     title = "Labels"
     prefix = "/labels/"
     routers = (router, direct)
+    line_calls = ()
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return ("POST /v1/label",) if spec.task == "text-classification" else ()

@@ -20,6 +20,7 @@ class HuggingFace:
     title = "Hugging Face"
     prefix = "/models/"
     routers = (calls.router, calls.direct)  # the direct path of a model fits all others
+    line_calls = ()
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         path = f"POST /models/{spec.name}"

@@ -10,14 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
+from api.dialects.lines import as_reply, line_call
 from api.dialects.model_choice import model_for
 from api.dialects.openai import errors, generation, streaming
 from api.dialects.openai.description import CHAT
 from api.dialects.openai.generation import Form, Generated, GenerationRequest
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
-from api.edge.json_reply import JsonReply
 from api.services import Services
+from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.schema import Job, NewJob
 from jobs.tasks.inputs.text_or_chat import MAX_MESSAGES
@@ -76,11 +77,10 @@ class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
     web_search_options: Any = None
 
 
-def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, Form]:
-    """The job of a request. Raises InvalidRequest."""
+def read(body: bytes | bytearray, catalog: ModelCatalog, name: str | None = None) -> tuple[NewJob, Form]:
+    """The job of a request. `name` is the model that the path names, if it does. Raises InvalidRequest."""
     asked = decoded(body, ChatRequest)
-    name = request.path_params.get("name", asked.model)
-    spec = model_for(shared.catalog, name, "text-generation")
+    spec = model_for(catalog, asked.model if name is None else name, "text-generation")
     if asked.response_format is not None and asked.response_format.type != "text":
         raise InvalidRequest("response_format: only text is supported", pointer="/response_format")
     if asked.modalities not in (None, ["text"]):
@@ -109,14 +109,14 @@ def _message(message: Message, place: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def answer(job: Job, outputs: list[msgspec.Raw], form: Form) -> Response:
+def answer(job: Job, outputs: list[msgspec.Raw], form: Form) -> bytes:
     """The messages as choices."""
     texts = generation.generated(job, outputs)
     content = _head(job, "chat.completion") | {
         "choices": [_choice(index, text) for index, text in enumerate(texts)],
         "usage": generation.usage(texts, form),
     }
-    return JsonReply(msgspec.json.encode(content), 200, {})
+    return msgspec.json.encode(content)
 
 
 def _head(job: Job, kind: str) -> dict[str, Any]:
@@ -160,7 +160,12 @@ def stream(request: Request, job: NewJob, form: Form) -> Awaitable[Response] | N
     return streaming.stream(request, job, form, Chunks()) if form.stream else None
 
 
-CALL = Synchronous(read, answer, stream=stream, size=generation.size)
+def _read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, Form]:
+    return read(body, shared.catalog, request.path_params.get("name"))
+
+
+CALL = Synchronous(_read, as_reply(answer), stream=stream, size=generation.size)
+LINE = line_call("/v1/chat/completions", read, answer, errors.refused, size=generation.size)
 
 
 @router.post("/models/{name:path}/v1/chat/completions", include_in_schema=False)  # of InferenceClient

@@ -9,15 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
+from api.dialects.lines import as_reply, by_body, line_call
 from api.dialects.model_choice import model_for
-from api.dialects.openai import generation, streaming
+from api.dialects.openai import errors, generation, streaming
 from api.dialects.openai.description import COMPLETIONS
 from api.dialects.openai.generation import Form, GenerationRequest
 from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
-from api.edge.json_reply import JsonReply
-from api.services import Services
+from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.schema import Job, NewJob
 
@@ -37,10 +37,10 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     logprobs: int | None = None
 
 
-def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, Form]:
+def read(body: bytes | bytearray, catalog: ModelCatalog) -> tuple[NewJob, Form]:
     """The job of a request. Raises InvalidRequest."""
     asked = decoded(body, CompletionRequest)
-    spec = model_for(shared.catalog, asked.model, "text-generation")
+    spec = model_for(catalog, asked.model, "text-generation")
     if asked.logprobs is not None:  # also 0 asks for some
         raise InvalidRequest("logprobs: this setting is not supported; leave it out", pointer="/logprobs")
     if asked.best_of is not None and asked.best_of != (asked.n or 1):
@@ -50,12 +50,12 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, F
     return generation.job_of(asked, prompts, spec, asked.max_tokens or USUAL_TOKENS, UNSUPPORTED, "prompt")
 
 
-def answer(job: Job, outputs: list[msgspec.Raw], form: Form) -> Response:
+def answer(job: Job, outputs: list[msgspec.Raw], form: Form) -> bytes:
     """The texts as choices: those of the first prompt, then those of the next."""
     texts = generation.generated(job, outputs)
     choices = [_choice(index, text.generated_text, text.finish_reason) for index, text in enumerate(texts)]
     content = _head(job) | {"choices": choices, "usage": generation.usage(texts, form)}
-    return JsonReply(msgspec.json.encode(content), 200, {})
+    return msgspec.json.encode(content)
 
 
 def _head(job: Job) -> dict[str, Any]:
@@ -91,7 +91,8 @@ def stream(request: Request, job: NewJob, form: Form) -> Awaitable[Response] | N
     return streaming.stream(request, job, form, Chunks()) if form.stream else None
 
 
-CALL = Synchronous(read, answer, stream=stream, size=generation.size)
+CALL = Synchronous(by_body(read), as_reply(answer), stream=stream, size=generation.size)
+LINE = line_call("/v1/completions", read, answer, errors.refused, size=generation.size)
 
 
 @router.post("/v1/completions", **COMPLETIONS)

@@ -13,14 +13,14 @@ from starlette.responses import Response
 
 from api.dialects import vectors
 from api.dialects.json_bodies import decoded
+from api.dialects.lines import as_reply, by_body, line_call
 from api.dialects.model_choice import model_for
 from api.dialects.openai import errors
 from api.dialects.openai.description import EMBEDDINGS
 from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
-from api.edge.json_reply import JsonReply
-from api.services import Services
+from jobs.catalog import ModelCatalog
 from jobs.schema import Job, JobRequest, NewJob, validate_request
 
 router = APIRouter(tags=["openai"], route_class=Direct)
@@ -35,10 +35,10 @@ class EmbeddingRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Ignored."""
 
 
-def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, None]:
+def read(body: bytes | bytearray, catalog: ModelCatalog) -> tuple[NewJob, None]:
     """The job of a request. Raises InvalidRequest."""
     asked = decoded(body, EmbeddingRequest)
-    spec = model_for(shared.catalog, asked.model, "feature-extraction")
+    spec = model_for(catalog, asked.model, "feature-extraction")
     parameters = vectors.pooled(spec, {"encoding": asked.encoding_format or "float"})
     if asked.dimensions is not None:
         parameters |= {"dimensions": asked.dimensions, "normalize": True}
@@ -47,7 +47,7 @@ def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, N
         return validate_request(JobRequest(inputs=texts, parameters=parameters), spec), None
 
 
-def answer(job: Job, outputs: list[msgspec.Raw], context: None) -> Response:
+def answer(job: Job, outputs: list[msgspec.Raw], context: None) -> bytes:
     """The vectors, in the order of the texts. Raises Refusal if there are several for each text."""
     if vectors.are_of_tokens(outputs[:1]):
         raise vectors.without_pooling(job, "invalid-request", pointer="/model")
@@ -60,11 +60,11 @@ def answer(job: Job, outputs: list[msgspec.Raw], context: None) -> Response:
         )
     usage = b'{"prompt_tokens":%d,"total_tokens":%d}' % ((job.counts.tokens or 0,) * 2)
     model = msgspec.json.encode(job.model)
-    body = b"".join((b'{"object":"list","data":[', *parts, b'],"model":', model, b',"usage":', usage, b"}"))
-    return JsonReply(body, 200, {})
+    return b"".join((b'{"object":"list","data":[', *parts, b'],"model":', model, b',"usage":', usage, b"}"))
 
 
-CALL = Synchronous(read, answer)
+CALL = Synchronous(by_body(read), as_reply(answer))
+LINE = line_call("/v1/embeddings", read, answer, errors.refused)
 
 
 @router.post("/v1/embeddings", **EMBEDDINGS)

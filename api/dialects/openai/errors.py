@@ -12,6 +12,7 @@ import msgspec
 from starlette.responses import Response
 
 from api.edge.json_reply import JsonReply
+from api.line_calls import Refused
 from api.problems.problem import Problem
 from jobs.errors import InvalidRequest, UnknownModel
 
@@ -38,6 +39,11 @@ def response(problem: Problem) -> Response:
     """The problem as an answer."""
     headers = {"x-should-retry": "false", **problem.headers} if problem.kind in FINAL else problem.headers
     return JsonReply(msgspec.json.encode(document(problem)), status(problem), headers)
+
+
+def refused(problem: Problem) -> Refused:
+    """The problem as the answer of a line of a batch."""
+    return Refused(status(problem), msgspec.json.encode(document(problem)))
 
 
 def status(problem: Problem) -> int:

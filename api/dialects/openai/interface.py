@@ -37,6 +37,7 @@ class OpenAI:
         models.router,
         files.router,
     )
+    line_calls = (embeddings.LINE, chat.LINE, completions.LINE, moderations.LINE)
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return [call for call in samples.CALLS.get(spec.task, ()) if call != samples.CHAT or spec.takes_chats]

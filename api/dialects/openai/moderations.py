@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialects.json_bodies import decoded
+from api.dialects.lines import as_reply, by_body, line_call
 from api.dialects.model_choice import model_for
 from api.dialects.openai import errors
 from api.dialects.openai.description import MODERATIONS
 from api.dialects.openai.text_inputs import texts_of
 from api.dialects.synchronous import Synchronous
 from api.edge.express import Direct
-from api.edge.json_reply import JsonReply
 from api.problems.problem import Refusal
-from api.services import Services
+from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
 from jobs.models import ModelSpec
 from jobs.schema import Job, JobRequest, NewJob, validate_request
@@ -61,23 +61,23 @@ _parts = msgspec.json.Decoder(list[Part])
 _labels = msgspec.json.Decoder(list[Label])
 
 
-def read(request: Request, body: bytearray, shared: Services) -> tuple[NewJob, tuple[str, ...] | None]:
+def read(body: bytes | bytearray, catalog: ModelCatalog) -> tuple[NewJob, tuple[str, ...] | None]:
     """The job of a request, and the labels that flag a text. Raises InvalidRequest."""
     asked = decoded(body, ModerationRequest)
-    spec = model_for(shared.catalog, asked.model, "text-classification")
+    spec = model_for(catalog, asked.model, "text-classification")
     with errors.renamed(inputs="input"):
         job = validate_request(JobRequest(inputs=_inputs(asked.input), parameters={"top_k": None}), spec)
     return job, _flagging(spec)
 
 
-def answer(job: Job, outputs: list[msgspec.Raw], context: tuple[str, ...] | None) -> Response:
+def answer(job: Job, outputs: list[msgspec.Raw], context: tuple[str, ...] | None) -> bytes:
     """The categories of each text, in the order of the texts. Raises Refusal if a score is not a number."""
     content = {
         "id": f"modr-{job.id}",
         "model": job.model,
         "results": [_result(_scored(output), context) for output in outputs],
     }
-    return JsonReply(msgspec.json.encode(content), 200, {})
+    return msgspec.json.encode(content)
 
 
 def flags(label: str, flagged: tuple[str, ...] | None) -> bool:
@@ -125,7 +125,8 @@ def _inputs(raw: msgspec.Raw) -> str | list[str]:
     return "\n".join(texts)
 
 
-CALL = Synchronous(read, answer)
+CALL = Synchronous(by_body(read), as_reply(answer))
+LINE = line_call("/v1/moderations", read, answer, errors.refused)
 
 
 @router.post("/v1/moderations", **MODERATIONS)

@@ -7,6 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from api.edge.json_reply import JsonReply
+from api.line_calls import Refused
 from api.problems.problem import Problem
 
 STATUSES = {"job-cancelled": 499}
@@ -14,8 +15,14 @@ STATUSES = {"job-cancelled": 499}
 
 
 def response(problem: Problem) -> Response:
+    """The problem as an answer."""
+    status, body = refused(problem)
+    return JsonReply(body, status, problem.headers)
+
+
+def refused(problem: Problem) -> Refused:
+    """The problem as the answer of a line of a batch."""
     body = {"message": problem.detail, "detail": problem.detail}
     if "job_id" in problem.extensions:
         body["job_id"] = problem.extensions["job_id"]
-    status = STATUSES.get(problem.kind, problem.status)
-    return JsonReply(msgspec.json.encode(body), status, problem.headers)
+    return Refused(STATUSES.get(problem.kind, problem.status), msgspec.json.encode(body))

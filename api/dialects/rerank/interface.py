@@ -22,6 +22,7 @@ class RerankInterface:
     title = "Rerank (Cohere, Jina)"
     prefix = "/v2/"
     routers = (routes.direct,)
+    line_calls = (routes.LINE,)
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return ("POST /v1/rerank", "POST /v2/rerank") if spec.task == TASK else ()

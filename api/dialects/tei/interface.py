@@ -20,6 +20,7 @@ class TeiInterface:
     title = "Text Embeddings Inference"
     prefix = "/tei/"
     routers = (routes.router, routes.direct)  # the direct path of a model fits all others
+    line_calls = ()
 
     def calls(self, spec: ModelSpec) -> Sequence[str]:
         return [f"POST /tei/{spec.name}/{call}" for call in serving.CALLS.get(spec.task, ())]

@@ -53,6 +53,7 @@ class Watched:
         self.name, self.title, self.prefix = dialect.name, dialect.title, dialect.prefix
         self.routers = [self._watched(router, events) for router in dialect.routers]
         self.refuse, self.calls, self.samples = dialect.refuse, dialect.calls, dialect.samples
+        self.line_calls = dialect.line_calls
 
     def _watched(self, router: APIRouter, events: Events) -> APIRouter:
         copy = APIRouter()
