@@ -119,6 +119,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """Whether the inputs contain media."""
     task: str = ""
     """The model's task, by which the work for the job is estimated."""
+    group: str | None = None
+    """What the job is a part of, such as a batch: its record has the lengths of its inputs (`records.py`)."""
     given: dict[str, Any] | None = None
     """The client's own parameters, if the model has defaults. A repeated request is recognised by these,
     because the defaults may have changed since."""

@@ -48,7 +48,7 @@ class Envelope(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """Whom to tell of the job's end, which `conclude.lua` writes to the outbox: `url` and `events` of the
     request (`jobs/webhook.py`), and `endpoints` if the owner has some."""
     group: Any = None
-    """The group for which `conclude.lua` counts the job's end. No request can set it yet."""
+    """The group for which `conclude.lua` counts the job's end."""
     result_ttl: Annotated[float, Meta(gt=0)] | None = None
     """Seconds for which the ended job can be read; by default BATCHLINE_RESULT_TTL."""
     keep_inputs: bool = False

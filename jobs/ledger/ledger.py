@@ -13,6 +13,7 @@ from jobs.errors import IdempotencyMismatch, JobNotFound, QueueFull, QueueUnavai
 from jobs.ledger import beside, limiting, ownership, views
 from jobs.ledger.admission import Admission
 from jobs.ledger.attachments import Attachments
+from jobs.ledger.collecting import Collecting
 from jobs.ledger.envelope import Envelope, with_endpoints
 from jobs.ledger.following import Following
 from jobs.ledger.ids import in_shard, new_id
@@ -49,6 +50,7 @@ class Ledger:
         self.reading = Reading(shards)
         self.attachments = Attachments(self.reading)
         self.following = Following(self.reading, shards)
+        self.collecting = Collecting(self.reading, shards)
         self._listing = Listing(shards, self.reading)
         self._admission = Admission(shards)
         self._submits: dict[tuple[str, int], Submits] = {}
@@ -105,6 +107,7 @@ class Ledger:
             stream=job.stream,
             media=media_bytes,
             webhook=job.webhook,
+            group=job.group,
         )
         fingerprint = digest = ""
         if idempotency_key is not None:

@@ -59,6 +59,9 @@ class Header(msgspec.Struct, array_like=True, kw_only=True):
     """Input indices in the order in which their outcomes became known; None for a job without progress."""
     owner: str = ""
     """The job's owner; not written for the anonymous one, so that its records are as small as before."""
+    lengths: list[int] | None = None
+    """Length of each input, by which the job's tokens can be divided; only of a job that is part of a group
+    (`Envelope.group`), whose inputs are of several requests."""
 
 
 class Record(NamedTuple):
@@ -72,8 +75,10 @@ class Record(NamedTuple):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_WITHOUT_OWNER = bytes([0x90 + len(Header.__struct_fields__) - 1])
-"""First byte of a header without its last field: msgpack's list of up to 15 members."""
+_FIELDS = len(Header.__struct_fields__)
+_WITHOUT_LENGTHS, _WITHOUT_OWNER = bytes([0x90 + _FIELDS - 1]), bytes([0x90 + _FIELDS - 2])
+"""First bytes of a header without its last fields: msgpack's list of up to 15 members."""
+_NO_LENGTHS = _encoder.encode(None)
 _NO_OWNER = _encoder.encode("")
 _headers = msgspec.msgpack.Decoder(Header)
 
@@ -81,8 +86,12 @@ _headers = msgspec.msgpack.Decoder(Header)
 def encode_head(header: Header) -> bytes:
     """Encodes the header with its length: what precedes the results, after the finish time."""
     encoded = _encoder.encode(header)
-    if not header.owner:
-        encoded = _WITHOUT_OWNER + encoded[1 : -len(_NO_OWNER)]
+    if header.lengths is None:
+        end = len(encoded) - len(_NO_LENGTHS)
+        if header.owner:
+            encoded = _WITHOUT_LENGTHS + encoded[1:end]
+        else:
+            encoded = _WITHOUT_OWNER + encoded[1 : end - len(_NO_OWNER)]
     return len(encoded).to_bytes(2) + encoded
 
 

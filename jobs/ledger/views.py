@@ -119,6 +119,11 @@ def order(data: bytes) -> list[int] | None:
     return decode_record(data).header.order
 
 
+def lengths(data: bytes) -> list[int] | None:
+    """Returns the length of each of a job's inputs, if recorded."""
+    return decode_record(data).header.lengths
+
+
 class JobInputs(msgspec.Struct, frozen=True):
     """A job's inputs and parameters, as far as they are still known."""
 

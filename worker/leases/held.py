@@ -31,6 +31,7 @@ class Work(msgspec.Struct, frozen=True):
     batch: tuple[float, float | None] | None = None
     tokens: int | None = None
     order: list[int] | None = None
+    lengths: list[int] | None = None
     """As in records.Header."""
 
 
@@ -139,6 +140,7 @@ class HeldJob:
             worker=self.claimed.worker or None,
             order=work.order,
             owner=owner(self._keywords) if ours else "",
+            lengths=work.lengths,
         )
         inputs = 0 if state is JobState.EXPIRED else self.count
         files = keeps_files if self.may_have_files else None

@@ -18,6 +18,9 @@ from worker.leases.held import HeldJob, Outcome, Work, outcome_json, results_jso
 
 NO_KEYWORDS: Mapping[str, Any] = {}
 
+MAX_DIVIDED = 4_096
+"""Most inputs of a job whose record has their lengths: its header has at most 65,535 bytes."""
+
 
 class LeasedJob(HeldJob):
     """A job that this worker runs."""
@@ -68,6 +71,10 @@ class LeasedJob(HeldJob):
         """Indices of the inputs that `kills` counts."""
         self.tokens: int | None = None
         """Total tokens of its inputs as the model reads them, if they were counted at admission."""
+        self.divided = 1 < self.count <= MAX_DIVIDED and "group" in keywords and is_ours(claimed.payload)
+        """Whether its inputs are of several requests, which each want their part of its tokens."""
+        self.lengths: list[int] | None = None
+        """Length of each input, if it is divided."""
         self.noted = 0
         """Number of outcomes in its progress in Redis; these are the first in `_order`."""
         self._published = False
@@ -229,7 +236,7 @@ class LeasedJob(HeldJob):
             size = sum(self._batch_sizes) / len(self._batch_sizes)
             batch = (round(size, 2), round(1 - self._tokens / self._padded, 4) if self._padded else None)
         order = self._order if self._published else None
-        work = Work(round(self._compute_ms, 2), batch, self._own_tokens(), order)
+        work = Work(round(self._compute_ms, 2), batch, self._own_tokens(), order, self.lengths)
         return self._ending(state, results_json(outcomes), work, keeps_files=True)
 
     def abandoned(self, kind: FailureKind, detail: str) -> Ending:
@@ -243,6 +250,8 @@ class LeasedJob(HeldJob):
     def _own_tokens(self) -> int | None:
         if self.tokens is not None:
             return self.tokens
+        if self.divided:
+            return round(self.used_tokens) or None
         return self._tokens or None if not self._shared else None
 
 

@@ -85,6 +85,8 @@ class Admission:
             return  # cancelled or lost while it was measured
         if self._window.meter.is_exact(job.inputs):
             job.tokens = sum(lengths)
+        if job.divided:
+            job.lengths = list(lengths)
         job.items = job.open_items(lengths)
         self._window.batcher.add(job.items)
         self._filled()

@@ -143,7 +143,7 @@ class Window:
         jobs = {item.job.id: item.job for item in batch}.values()
         if self.leases.traces:
             self.leases.traces.batch(jobs, round(size), result.tokens, result.padded, result.seconds)
-        if any(job.owner for job in jobs):
+        if any(job.owner or job.divided for job in jobs):
             _charge(batch, result)
         for job in jobs:
             shared = len(jobs) > 1

@@ -10,7 +10,7 @@ local function terminate(id, model, state, detail, results)
   local started = lease and whole(string.sub(lease, 33), 0) or 0   -- 0: no start that counts
   if started == 0 and attempts == 0 then started = now end
   local fields, rest = detail and 11 or 7, detail or ''
-  if owner and owner ~= '' then              -- the last of 14 fields, after nils
+  if owner and owner ~= '' then              -- the 14th field, after nils
     fields, rest = 14, rest .. string.rep('\192', 13 - fields) .. str(owner)
   end
   local header = '\220\0' .. string.char(fields) .. str(model) .. str(string.sub(state, 1, 1)) .. uint(n or 1)
