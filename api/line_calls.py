@@ -16,11 +16,14 @@ from msgspec import UNSET, UnsetType
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
 from jobs.errors import InvalidRequest
+from jobs.models import ModelSpec
 from jobs.schema import Job, NewJob, ResultError
 from jobs.settings import Settings
 
 C = TypeVar("C")
 """The type of the data that `read` passes to `answer`."""
+
+NO_MODEL = "model: give the name of a model; a line of a batch needs one"
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +59,11 @@ class LineCall(Generic[C]):
     needs_model: bool = True
     """Whether a line must name its model. The default model may be another one when a late line runs."""
 
+    def model_of(self, body: bytes, catalog: ModelCatalog) -> ModelSpec:
+        """The model that a line asks for. Raises UnknownModel; InvalidRequest if the body names none."""
+        name = _model(body, needs_model=self.needs_model)
+        return catalog.default if name is None else catalog[name]
+
     def parse(self, body: bytes, catalog: ModelCatalog, settings: Settings) -> tuple[NewJob, C]:
         """As `read`, and refuses what a line cannot have: a stream, or no model."""
         _check(body, needs_model=self.needs_model)
@@ -63,11 +71,29 @@ class LineCall(Generic[C]):
 
 
 class _Head(msgspec.Struct, frozen=True):
-    model: msgspec.Raw | UnsetType = UNSET
-    stream: msgspec.Raw | UnsetType = UNSET
+    """What a body has of interest here; the rest is skipped, not checked."""
+
+    model: msgspec.Raw | None = None
+    stream: msgspec.Raw | None = None
 
 
 _heads = msgspec.json.Decoder(_Head)
+_texts = msgspec.json.Decoder(str)
+
+
+def _model(body: bytes, *, needs_model: bool) -> str | None:
+    try:
+        head = _heads.decode(body)
+        if head.model is not None and bytes(head.model) != b"null":
+            return _texts.decode(head.model)
+    except msgspec.ValidationError:
+        what = "the body: give an object" if body[:1] != b"{" else "model: give a text"
+        raise InvalidRequest(what, None if body[:1] != b"{" else "/model") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    if needs_model:
+        raise InvalidRequest(NO_MODEL, "/model")
+    return None
 
 
 def _check(body: bytes, *, needs_model: bool) -> None:
@@ -75,9 +101,9 @@ def _check(body: bytes, *, needs_model: bool) -> None:
         head = _heads.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return  # `read` says what is wrong
-    if needs_model and (head.model is UNSET or bytes(head.model) == b"null"):
-        raise InvalidRequest("model: give the name of a model; a line of a batch needs one", "/model")
-    if head.stream is not UNSET and bytes(head.stream) == b"true":
+    if needs_model and (head.model is None or bytes(head.model) == b"null"):
+        raise InvalidRequest(NO_MODEL, "/model")
+    if head.stream is not None and bytes(head.stream) == b"true":
         raise InvalidRequest(
             "stream: a line of a batch cannot be answered with a stream; leave it out", "/stream"
         )

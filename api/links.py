@@ -6,8 +6,8 @@ do not say what is in the server's network (docs/decisions/048).
 """
 
 import asyncio
-import re
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import httpx
@@ -16,17 +16,19 @@ from starlette.requests import ClientDisconnect, Request
 
 from api.access.caller import caller_of
 from api.access.forwarding import client_address
+from api.downloads import Download, LinkFailed, refused
 from api.edge import bodies
 from api.edge.disconnects import while_connected
 from jobs.catalog import ModelCatalog
-from jobs.errors import InvalidRequest
 from jobs.inputs import admit_inputs
 from jobs.media.values import Link, Medium, changed, links
-from jobs.monitoring.link_metrics import LinkFailure, LinkMetrics
+from jobs.monitoring.link_metrics import LinkMetrics
 from jobs.outbound.addresses import Addresses
 from jobs.outbound.transport import OutboundTransport
 from jobs.schema import NewJob
 from jobs.settings import Settings
+
+R = TypeVar("R")
 
 MAX_LINKS = 32
 """Most different links of one request."""
@@ -40,22 +42,7 @@ SENDER_AT_ONCE = 16
 """Links of one owner, or without keys of one address, that are fetched at once. So slow hosts of one client
 do not hold up everybody else's links."""
 CONNECT_SECONDS = 5.0
-FREE_PIECES = 1_000
-PIECE = 512
-"""A medium may come in so many pieces, and one more for each so many bytes. Each takes about 50 us, so one of
-single bytes would hold up everything else."""
-PIECES_AT_ONCE = 32
-"""Pieces after which other requests are served: those that have arrived together are read without a pause."""
-
 HEADERS = {"user-agent": "batchline", "accept": "*/*", "accept-encoding": "identity", "connection": "close"}
-
-
-class LinkFailed(InvalidRequest):
-    """A link that is not allowed or cannot be fetched."""
-
-    def __init__(self, reason: LinkFailure, words: str, pointer: str) -> None:
-        super().__init__(f"inputs: {words}", pointer)
-        self.reason = reason
 
 
 class Links:
@@ -94,11 +81,18 @@ class Links:
         The bytes are added to the memory of the request's body. Raises InvalidRequest with the pointer of a
         link; OverBudget; ClientDisconnect.
         """
+        return await self._fetched(job, _Requesting(request))
+
+    async def fetched_for(self, job: NewJob, owner: str) -> NewJob:
+        """The same for a job without a request. Raises InvalidRequest."""
+        return await self._fetched(job, _Owner(owner))
+
+    async def _fetched(self, job: NewJob, client: "_Client") -> NewJob:
         found = list(links(job.inputs)) if job.has_media else []
         if not found:
             return job
         try:
-            media = await self._media(job, found, request)
+            media = await self._media(job, found, client)
         except LinkFailed as error:
             self._metrics.failed.labels(error.reason).inc()
             raise
@@ -115,7 +109,7 @@ class Links:
         return replace(job, inputs=inputs)
 
     async def _media(
-        self, job: NewJob, found: Sequence[tuple[str, Link]], request: Request
+        self, job: NewJob, found: Sequence[tuple[str, Link]], client: "_Client"
     ) -> dict[str, bytes]:
         """The media by their links. Raises LinkFailed, and as `fetched`."""
         first = {link.url: pointer for pointer, link in reversed(found)}
@@ -123,10 +117,10 @@ class Links:
             raise LinkFailed("refused", f"a request may have {MAX_LINKS} links, not {len(first)}", "/inputs")
         urls = {text: self._checked(text, pointer) for text, pointer in first.items()}
         spec = self._catalog[job.model]
-        download = _Download(request, spec.limits.max_input_bytes, self._most)
+        download = Download(client.grow, spec.limits.max_input_bytes, self._most)
         try:
-            work = self._all(urls, first, download, self._slots_of(request))
-            return await while_connected(request, work)
+            work = self._all(urls, first, download, self._slots_of(client))
+            return await client.run(work)
         finally:
             self._metrics.bytes.inc(download.received)
 
@@ -158,17 +152,15 @@ class Links:
             )
         return url
 
-    def _slots_of(self, request: Request) -> asyncio.Semaphore:
+    def _slots_of(self, client: "_Client") -> asyncio.Semaphore:
         """The sender's part of all links that are fetched at once."""
-        owner = caller_of(request.scope).owner
-        sender = f"owner {owner}" if owner else client_address(request.scope)
-        return self._of_sender.setdefault(sender, asyncio.Semaphore(SENDER_AT_ONCE))
+        return self._of_sender.setdefault(client.sender, asyncio.Semaphore(SENDER_AT_ONCE))
 
     async def _all(
         self,
         urls: dict[str, httpx.URL],
         pointers: dict[str, str],
-        download: "_Download",
+        download: Download,
         of_sender: asyncio.Semaphore,
     ) -> dict[str, bytes]:
         own = asyncio.Semaphore(AT_ONCE)
@@ -183,7 +175,7 @@ class Links:
                 await asyncio.gather(*tasks.values())
         except TimeoutError:
             late = next((text for text, task in tasks.items() if task.cancelled()), next(iter(tasks)))
-            raise _refused(
+            raise refused(
                 "timeout",
                 f"it was not received within {self._seconds:g} s (BATCHLINE_FETCH_TIMEOUT)",
                 pointers[late],
@@ -194,7 +186,7 @@ class Links:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
         return {text: task.result() for text, task in tasks.items()}
 
-    async def _one(self, url: httpx.URL, pointer: str, download: "_Download") -> bytes:
+    async def _one(self, url: httpx.URL, pointer: str, download: Download) -> bytes:
         assert self._transport is not None
         seconds = {"connect": CONNECT_SECONDS} | dict.fromkeys(("read", "write", "pool"), self._seconds)
         asked = httpx.Request("GET", url, headers=HEADERS, extensions={"timeout": seconds})
@@ -207,73 +199,57 @@ class Links:
             self._metrics.fetched.inc()
             return medium
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise _refused(
+            raise refused(
                 "unreachable", "its host cannot be reached, or is not a public one", pointer
             ) from None
         except (httpx.HTTPError, httpx.StreamError):
-            raise _refused(
+            raise refused(
                 "protocol", "its host does not answer as HTTP, or ended the answer early", pointer
             ) from None
 
 
-class _Download:
-    """Reads answers within the limits of one request."""
+class _Client(Protocol):
+    """For whom links are fetched."""
 
-    def __init__(self, request: Request, most_each: int, most: int) -> None:
+    @property
+    def sender(self) -> str: ...
+    def grow(self, size: int) -> None: ...
+    async def run(self, work: Coroutine[Any, Any, R]) -> R: ...
+
+
+class _Requesting:
+    """A client whose request waits for the links."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
         self._share = bodies.share_of(request)
-        self._most_each, self._most = most_each, most
-        self.received = 0
 
-    async def read(self, response: httpx.Response, pointer: str) -> bytes:
-        """The body of the answer. Raises InvalidRequest; OverBudget."""
-        if 300 <= response.status_code < 400:
-            raise _refused(
-                "status", "it leads to another link, which is not followed; send that one", pointer
-            )
-        if response.status_code != 200:
-            raise _refused("status", f"its host answers {response.status_code}", pointer)
-        if response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-            raise _refused(
-                "protocol", "its host compresses the answer, although it was not asked to", pointer
-            )
-        announced = response.headers.get("content-length", "")
-        self._check(int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0, 0, pointer)
-        body, pieces = bytearray(), 0
-        async for piece in _stream(response):
-            pieces += 1
-            if pieces > FREE_PIECES + len(body) // PIECE:
-                raise _refused("protocol", "its host sends it in too many small pieces", pointer)
-            if pieces % PIECES_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            self._check(len(body) + len(piece), len(piece), pointer)
-            self.received += len(piece)
-            self._share.resize(self._share.size + bodies.MEMORY_PER_BYTE * len(piece))
-            body += piece
-        return bytes(body)
+    @property
+    def sender(self) -> str:
+        owner = caller_of(self._request.scope).owner
+        return f"owner {owner}" if owner else client_address(self._request.scope)
 
-    def _check(self, size: int, more: int, pointer: str) -> None:
-        if size > self._most_each:
-            raise _refused(
-                "too_large",
-                f"it has more bytes than this model's limit of {self._most_each:,}; raise max_input_bytes in"
-                " models.toml",
-                pointer,
-            )
-        if self.received + more > self._most:
-            raise _refused(
-                "too_large",
-                f"the links of one request may have {self._most:,} bytes (BATCHLINE_MAX_REQUEST_BYTES)",
-                pointer,
-            )
+    def grow(self, size: int) -> None:
+        """Adds to the memory of the request's body. Raises OverBudget."""
+        self._share.resize(self._share.size + bodies.MEMORY_PER_BYTE * size)
+
+    async def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Raises ClientDisconnect."""
+        return await while_connected(self._request, work)
 
 
-def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return response.stream
+class _Owner:
+    """The owner of a batch."""
 
+    def __init__(self, owner: str) -> None:
+        self.sender = f"owner {owner}"
 
-def _refused(reason: LinkFailure, words: str, pointer: str) -> LinkFailed:
-    return LinkFailed(reason, f"the link cannot be fetched: {words}", pointer)
+    def grow(self, size: int) -> None:
+        """Nothing: the number of lines that are read at once is bounded."""
+
+    async def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """The result of the work."""
+        return await work
 
 
 def _fits(host: str, allowed: str) -> bool:

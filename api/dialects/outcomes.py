@@ -20,14 +20,24 @@ def outputs(job: Job, results: msgspec.Raw | None) -> list[msgspec.Raw]:
     The refusal is `invalid-request` if the input is the reason, else `job-failed`. It has the kind of the
     failure as `failure` and, if there are several inputs, the input's number as `input`.
     """
+    if results is None or job.status in (JobState.CANCELLED, JobState.EXPIRED):
+        raise without_results(job)
+    return outputs_of(results_of(results))
+
+
+def without_results(job: Job) -> Refusal:
+    """The refusal for a job that ended before its inputs ran."""
     if job.status is JobState.CANCELLED:
-        raise Refusal("job-cancelled", f"job {job.id} was cancelled")
+        return Refusal("job-cancelled", f"job {job.id} was cancelled")
     if job.status is JobState.EXPIRED:
-        raise Refusal("job-expired", f"job {job.id} was not started in time")
-    if results is None:
-        error = job.first_error
-        raise _failed(error, None) if error else Refusal("job-failed", f"job {job.id} failed before it ran")
-    return outputs_of(_results.decode(results))
+        return Refusal("job-expired", f"job {job.id} was not started in time")
+    error = job.first_error
+    return _failed(error, None) if error else Refusal("job-failed", f"job {job.id} failed before it ran")
+
+
+def results_of(results: msgspec.Raw | bytes | bytearray) -> list[Result]:
+    """The results of a job's inputs, whose outputs are not decoded."""
+    return _results.decode(results)
 
 
 def outputs_of(results: Sequence[Result]) -> list[msgspec.Raw]:

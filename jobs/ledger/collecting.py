@@ -10,8 +10,12 @@ from typing import NamedTuple
 from jobs.ledger import keys, views
 from jobs.ledger.reading import INLINE_BYTES, Found, Reading, Stored
 from jobs.ledger.shards import Shards
+from jobs.ledger.submitting import digest_of
 from jobs.schema import Job
 from jobs.store.connection import availability
+
+FINGERPRINT = 32
+"""Bytes before the job's id in what is kept of an idempotency key."""
 
 MAX_IDS = 200
 """Most jobs that are forgotten in one command."""
@@ -46,6 +50,15 @@ class Collecting:
                 results = await self._reading.results(Stored(job, shard, offset, size, head))
                 return Ended(job, results, views.lengths(head))
         return None
+
+    async def submitted(self, idempotency_key: str, owner: str) -> str | None:
+        """Returns the id of the job that the owner submitted with the key; None if there was none, or if
+        the key is no longer kept. Raises QueueUnavailable."""
+        digest = digest_of(idempotency_key, owner)
+        shard = await self._shards.home_of_key(digest, owner)
+        async with shard.integrity.intact():
+            known: bytes | None = await shard.redis.get(shard.key(keys.IDEMPOTENCY, digest))
+        return None if known is None else known[FINGERPRINT:].decode()
 
     async def forget(self, job_ids: Iterable[str]) -> None:
         """Deletes the records of ended jobs, and the files of their outputs. Raises QueueUnavailable.

@@ -22,7 +22,7 @@ from jobs.ledger.listing import ALL, Filter, Listing
 from jobs.ledger.reading import INLINE_BYTES, SLICE, Outcomes, Reading
 from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
-from jobs.ledger.submitting import Submission, Submits
+from jobs.ledger.submitting import Submission, Submits, digest_of
 from jobs.ledger.wire import encode_payload, packed
 from jobs.owners import ANONYMOUS, Sender
 from jobs.priorities import head_starts
@@ -58,7 +58,7 @@ class Ledger:
     async def new_id(self, sender: Sender = ANONYMOUS, idempotency_key: str | None = None) -> str:
         """Returns an id for a job, which decides on its shard. Raises QueueUnavailable."""
         if idempotency_key is not None:
-            home = await self.shards.home_of_key(_digest(idempotency_key, sender.owner), sender.owner)
+            home = await self.shards.home_of_key(digest_of(idempotency_key, sender.owner), sender.owner)
         elif limiting.submits_limited(sender.limits):
             home = await self.shards.home_of(sender.owner)
         else:
@@ -115,7 +115,7 @@ class Ledger:
             if job.given is not None:  # the model's defaults may have changed since the first try
                 given = replace(request, parameters=job.given)
             fingerprint = _fingerprint(job.model, encode_payload(inputs, given))
-            digest = _digest(idempotency_key, owner)
+            digest = digest_of(idempotency_key, owner)
         if job.traceparent is not None:  # differs between retries: not in the fingerprint
             request = replace(request, traceparent=job.traceparent)
         if job.has_endpoints:  # they may be created between two tries
@@ -251,12 +251,6 @@ class Ledger:
     async def find(self, end: str, limit: int, *, sees: str | None) -> dict[str, Job | None]:
         """Returns the newest listed ids that end in `end`, each with its job: see `Listing.find`."""
         return await self._listing.find(end, limit, sees=sees)
-
-
-def _digest(idempotency_key: str, owner: str) -> str:
-    """Returns a digest of the key that no key of another owner has: UTF-8 has no byte 0xff."""
-    key = idempotency_key.encode()
-    return hashlib.sha256(b"\xff%b\xff%b" % (owner.encode(), key) if owner else key).hexdigest()
 
 
 def _fingerprint(model: str, payload: bytes) -> str:

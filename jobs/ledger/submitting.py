@@ -4,6 +4,7 @@ So a single submit never waits, and under load many jobs share one round trip.
 """
 
 import asyncio
+import hashlib
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -140,6 +141,12 @@ class Submits:
             return None
         self._shard.refused()
         return last
+
+
+def digest_of(idempotency_key: str, owner: str) -> str:
+    """Returns a digest of the key that no key of another owner has: UTF-8 has no byte 0xff."""
+    key = idempotency_key.encode()
+    return hashlib.sha256(b"\xff%b\xff%b" % (owner.encode(), key) if owner else key).hexdigest()
 
 
 def _tell(answer: asyncio.Future[Any], outcome: Any) -> None:

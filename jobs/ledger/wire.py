@@ -105,6 +105,13 @@ def packed(inputs: Any) -> msgspec.Raw:
     return inputs if isinstance(inputs, msgspec.Raw) else msgspec.Raw(_encoder.encode(inputs))
 
 
+def members(inputs: Any) -> list[Any]:
+    """Returns the inputs of a job, each by itself; a msgspec.Raw if it is in the queue's format."""
+    if isinstance(inputs, msgspec.Raw):
+        return _lists.decode(inputs) if begins(inputs, LISTS) else [inputs]
+    return inputs if isinstance(inputs, list) else [inputs]
+
+
 def decode_payload(data: bytes, *, packed: bool = False) -> Payload[dict[str, Any]]:
     """Decodes a payload. Raises msgspec.MsgspecError if it is not one, such as a stock client's pickle.
 

@@ -46,6 +46,8 @@ class Rows(NamedTuple):
     """Lines without an outcome, only after a stop. Their jobs are cancelled."""
     tokens: int = 0
     """Tokens of the inputs of the lines that have an outcome."""
+    jobs: Sequence[str] = ()
+    """Their ended jobs, for `Lines.release`."""
 
 
 class Lines(Protocol):
@@ -72,6 +74,12 @@ class Lines(Protocol):
         Redis that cannot be reached, full queues and limits of the sender are waited for. After a `stop` it
         cancels its jobs and returns what is known. If the task is cancelled, its jobs continue: a later call
         finds them.
+        """
+
+    async def release(self, jobs: Sequence[str]) -> None:
+        """Deletes the results of jobs whose rows are stored and whose chunk is done, to free Redis' memory.
+
+        They are kept for a day otherwise. Raises QueueUnavailable; then it need not be tried again.
         """
 
 

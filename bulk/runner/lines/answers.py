@@ -1,0 +1,95 @@
+"""Answers: makes rows of the results of a job, one for each of its lines."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import structlog
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from api.dialects import outcomes
+from api.line_calls import LineCall, Result
+from api.problems.exceptions import EXPECTED, problem_of
+from bulk.runner.lines import rows
+from bulk.runner.lines.groups import Part
+from bulk.runner.lines.interface import Line, row_id
+from bulk.runner.lines.rows import Row
+from jobs.problem_kinds import TYPE
+from jobs.schema import Counts, Job, JobState
+
+log = structlog.get_logger(__name__)
+
+OF_THE_JOB = frozenset(TYPE + kind for kind in ("job-given-up", "attempts-exhausted", "result-too-large"))
+"""Failures whose reason may be another input of the job, or that it had so many."""
+
+
+class Found(NamedTuple):
+    """What is known of a job."""
+
+    job: Job
+    results: Sequence[Result | None]
+    """The result of each input; None while it is not known. Empty if the job ended before its inputs ran."""
+    lengths: Sequence[int] | None = None
+    """The length of each input, if known."""
+
+
+class Answers:
+    """Makes the rows of one batch."""
+
+    def __init__(self, batch_id: str, call: LineCall[Any]) -> None:
+        self._batch = batch_id
+        self._call = call
+
+    def refused(self, line: Line, error: Exception, request_id: str = "", tokens: int = 0) -> Row:
+        """The row of a line whose call fails. An unexpected error is logged and answered as such."""
+        if not isinstance(error, EXPECTED):
+            log.error("line failed", batch=self._batch, line=line.number, exc_info=error)
+        status, body = self._call.refuse(problem_of(error))
+        request_id = request_id or row_id(self._batch, line.number).replace("batch_", "", 1)
+        return Row(line, True, rows.answered(self._batch, line, status, request_id, body), tokens)
+
+    def of(self, part: Part, job: Job, results: Sequence[Result], tokens: int | None) -> Row:
+        """The row of a line whose inputs have these results."""
+        line = part.line
+        failed = sum(result.error is not UNSET for result in results)
+        own = replace(
+            job,
+            id=f"{job.id}-{line.number}",
+            status=JobState.FAILED if failed == len(results) else JobState.SUCCEEDED,
+            counts=Counts(len(results), len(results) - failed, failed, tokens),
+            results=None,
+        )
+        try:
+            if not results:
+                raise outcomes.without_results(job)
+            body = self._call.answer(own, results, part.context)
+        except Exception as error:  # one line must not end the others
+            return self.refused(line, error, job.id, tokens or 0)
+        data = rows.answered(self._batch, line, 200, job.id, body)
+        return Row(line, False, data, tokens or 0)
+
+
+def divided(found: Found, parts: Sequence[Part]) -> list[tuple[Part, Sequence[Result | None], int | None]]:
+    """The parts of a job with their results and tokens.
+
+    The job's tokens are divided by the lengths of the inputs, which are their tokens if these were counted.
+    """
+    shared = found.lengths if found.lengths and len(found.lengths) == len(found.results) else None
+    whole = sum(shared) if shared else len(found.results)
+    tokens = found.job.counts.tokens
+    divided = []
+    start = before = 0
+    for part in parts:
+        end = start + part.count
+        after = before + (sum(shared[start:end]) if shared else part.count)
+        own = None
+        if tokens is not None and whole:
+            own = tokens * after // whole - tokens * before // whole
+        divided.append((part, found.results[start:end], own))
+        start, before = end, after
+    return divided
+
+
+def is_of_the_job(result: Result | None) -> bool:
+    """Whether the input may succeed in another job."""
+    return result is not None and result.error is not UNSET and result.error.type in OF_THE_JOB

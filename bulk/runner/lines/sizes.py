@@ -1,0 +1,39 @@
+"""How many lines are one chunk, how many of their inputs are one job, and how much runs at once.
+
+A chunk is what is stored at once and what runs again after a fault; a job is what a worker claims at once. A
+worker looks for inputs of similar length in its window, so jobs of many inputs are as fast as one list. Texts
+take long to generate, so there a job of many lines would keep the rows of the finished ones for its slowest.
+"""
+
+from jobs.models import ModelSpec
+from jobs.settings import Settings
+from jobs.tasks.task import nothing
+
+USUAL = 256
+"""Inputs in a job of a model that runs each input in one pass."""
+MEDIA = 16
+"""Inputs with media in a job. Their bytes are in memory at once."""
+GENERATED = 8
+"""Inputs in a job of a model that generates texts."""
+
+WINDOWS = 4
+"""Times the window of a worker (BATCHLINE_WINDOW_ITEMS) that a batch has in flight: while the rows of one
+job are stored, the worker needs others."""
+
+
+def inputs_per_job(spec: ModelSpec) -> int:
+    """Most inputs of several lines in one job."""
+    task = spec.definition
+    usual = GENERATED if task.generates is not nothing else MEDIA if task.input.has_media else USUAL
+    return min(usual, spec.max_inputs)
+
+
+def in_flight(spec: ModelSpec, settings: Settings) -> int:
+    """Most inputs of a batch that are in the queue at once."""
+    inputs = WINDOWS * settings.window_items
+    return inputs // 4 if spec.definition.input.has_media else inputs
+
+
+def chunks_at_once(spec: ModelSpec, settings: Settings) -> int:
+    """Chunks of one input a line that are in flight at once."""
+    return max(2, in_flight(spec, settings) // inputs_per_job(spec))
