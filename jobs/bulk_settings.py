@@ -25,6 +25,15 @@ class BulkSettings(BaseSettings):
     file_ttl: Annotated[float, Field(ge=3600, le=MONTH)] = float(MONTH)
     """Seconds for which the files of batches are kept, unless `expires_after` says otherwise."""
 
+    max_batch_lines: Annotated[int, Field(ge=1)] = 50_000
+    """Most requests of one batch; a batch with more fails when its file is validated."""
+    max_open_batches: Annotated[int, Field(ge=1)] = 1_000
+    """Most unfinished batches of one owner."""
+    batches_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    """Batches that one bulk process runs at a time."""
+    batch_ttl: Annotated[float, Field(ge=60)] = float(MONTH)
+    """Seconds for which a batch can be read after its end."""
+
     @field_validator("storage_url", mode="before")
     @classmethod
     def _default_if_empty(cls, given: object) -> object:

@@ -13,6 +13,7 @@ BatchlineError
 ├── FileNotFound            no such file, or not any more
 ├── FileTooLarge            the file is larger than one may be
 ├── QuotaExceeded           the owner's files are as many or as large as they may be
+├── BatchNotFound           no such batch, or its lifetime is over
 ├── KeyNotFound             no such API key, or it was revoked
 ├── KeyChanged              the API key was changed by somebody else meanwhile
 ├── HookNotFound            no such endpoint or delivery, or not any more
@@ -128,6 +129,10 @@ class StorageUnavailable(BatchlineError):
 
 class StorageFull(StorageUnavailable):
     """The storage of files has no space left."""
+
+
+class BatchNotFound(BatchlineError):
+    """No batch has that id."""
 
 
 class KeyNotFound(BatchlineError):

@@ -25,6 +25,7 @@ TITLES = {
     "wrong-task": "The model has another task",
     "unknown-job": "No such job",
     "job-gone": "The job's lifetime is over",
+    "unknown-batch": "No such batch",
     "job-cancelled": "The job was cancelled",
     "job-expired": "The job was not started in time",
     "job-failed": "The job failed",

@@ -40,8 +40,9 @@ class BatchState(StrEnum):
 
 TRANSITIONS: dict[BatchState, frozenset[BatchState]] = {
     BatchState.VALIDATING: frozenset({BatchState.FAILED, BatchState.IN_PROGRESS, BatchState.CANCELLING}),
-    BatchState.IN_PROGRESS: frozenset({BatchState.FINALIZING, BatchState.CANCELLING}),
-    BatchState.FINALIZING: frozenset({BatchState.COMPLETED, BatchState.EXPIRED}),
+    # failed: objects of the batch are gone from the storage
+    BatchState.IN_PROGRESS: frozenset({BatchState.FINALIZING, BatchState.CANCELLING, BatchState.FAILED}),
+    BatchState.FINALIZING: frozenset({BatchState.COMPLETED, BatchState.EXPIRED, BatchState.FAILED}),
     BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
     BatchState.FAILED: frozenset(),
     BatchState.COMPLETED: frozenset(),

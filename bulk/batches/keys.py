@@ -42,4 +42,12 @@ LIST = Key(
     "id -> created, Unix ms: of the batches of one owner (`=alice`), or of all (`*`)",
 )
 
-ALL = (BATCH, CHUNKS, OPEN, OPEN_OF_OWNERS, LIST)
+PROCESSES = Key(
+    "batchline:bulk-processes",
+    "zset",
+    "bulk",
+    "a minute",
+    "<host> <process id> of a bulk process -> its newest report, Unix seconds",
+)
+
+ALL = (BATCH, CHUNKS, OPEN, OPEN_OF_OWNERS, LIST, PROCESSES)

@@ -1,4 +1,4 @@
-"""JobEnds: submits the jobs of batches and waits for their ends, by the events of Redis instead of polling."""
+"""JobEnds: starts the jobs of batches and waits for their ends, by the events of Redis instead of polling."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ class JobEnds:
         """Starts a job (submits it with that id and `process`) and returns it once it has ended.
 
         `start` may return another job, if its idempotency key was used before. After a stop the job is
-        returned as it is then. Raises what `start` raises; JobGone or JobNotFound if the job's record is gone.
+        returned as it is then. Raises what `start` raises; JobGone or JobNotFound if the record is gone.
         """
         watch = self._subscriber.watch(job_id, endings_only=True)
         try:

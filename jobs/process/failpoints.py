@@ -19,6 +19,15 @@ Place = Literal[
     "after_files",
     "after_move",
     "after_delivery",
+    "before_begin",
+    "after_begin",
+    "before_part",
+    "after_part",
+    "after_chunk",
+    "before_finalize",
+    "after_finalize",
+    "before_finish_batch",
+    "after_finish_batch",
 ]
 
 _place, _, _times = os.environ.get("BATCHLINE_CRASH_AT", "").partition(":")

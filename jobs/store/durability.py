@@ -13,7 +13,8 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 from jobs.errors import QueueUnavailable
 from jobs.store import lua
 
-Level = Literal["memory", "disk", "replica"]
+Durable = Literal["disk", "replica"]
+Level = Literal["memory"] | Durable
 
 
 class Send(Protocol):
@@ -31,11 +32,23 @@ WAIT_COMMANDS = {"disk": ("WAITAOF", 1, 0), "replica": ("WAIT", 1)}
 UNCERTAIN = (b"accepted", b"replayed", b"exists")
 """Answers that are given only once the job is durable."""
 
-NOT_DURABLE = {"disk": "Redis has not synced the job to its disk", "replica": "no replica has the job"}
+NOT_DURABLE = {"disk": "Redis has not synced {} to its disk", "replica": "no replica has {}"}
 
 
-CHECKED = 2
-"""Number of answers between the script's and the wait's if the server told its appendfsync."""
+async def run(redis: Redis, level: Level, script: lua.Script, parameters: Sequence[Any]) -> Any:
+    """Runs a script that writes, and returns its answer once the write is as durable as the level requires.
+
+    Raises QueueUnavailable if it is not in time; the write may still be done.
+    """
+    if level == "memory":
+        return await script.run(redis, parameters)
+    try:
+        answer, reached = await _send(redis, level, ["EVALSHA", script.digest, *parameters])
+    except NoScriptError:
+        answer, reached = await _send(redis, level, ["EVAL", script.text, *parameters])
+    if fault := _fault(level, reached, "the change"):
+        raise fault
+    return answer
 
 
 def submit_script(redis: Redis, level: Level) -> Send:
@@ -61,53 +74,57 @@ class DurableSubmit:
     Such a job may still run. A retry with the same idempotency key returns it once it is durable.
     """
 
-    def __init__(self, redis: Redis, level: Literal["disk", "replica"]) -> None:
+    def __init__(self, redis: Redis, level: Durable) -> None:
         self.script = lua.script("submit")
         self._redis = redis
         self._level = level
-        self._wait = WAIT_COMMANDS[level]
-        self._not_durable = NOT_DURABLE[level]
         self._bytes_at = 1 + self.script.keys.index("bytes")
         """Place of the byte counter in the parameters; adding 0 to it is a write that changes nothing."""
 
     async def __call__(self, parameters: Sequence[Any]) -> list[Any]:
-        bytes_key = parameters[self._bytes_at]
+        # if all jobs are replays the script wrote nothing, so the wait would not cover the earlier write,
+        # which may not be durable yet
+        touch = ["INCRBY", parameters[self._bytes_at], 0]
         try:
-            answers, reached = await self._send(bytes_key, "EVALSHA", self.script.digest, *parameters)
+            sent = ["EVALSHA", self.script.digest, *parameters]
+            answers, reached = await _send(self._redis, self._level, sent, touch)
         except NoScriptError:
-            answers, reached = await self._send(bytes_key, "EVAL", self.script.text, *parameters)
-        if fault := self._fault(reached):
+            sent = ["EVAL", self.script.text, *parameters]
+            answers, reached = await _send(self._redis, self._level, sent, touch)
+        if fault := _fault(self._level, reached, "the job"):
             return [
                 fault if isinstance(answer, list) and answer[0] in UNCERTAIN else answer for answer in answers
             ]
-        return answers
+        return answers  # type: ignore[no-any-return]
 
-    async def _send(self, bytes_key: str, *command: Any) -> tuple[list[Any], Any]:
-        """Returns the script's answers, and the server's answer about the writes of this connection."""
-        async with self._redis.pipeline(transaction=False) as pipe:
+
+async def _send(redis: Redis, level: Durable, *commands: Sequence[Any]) -> tuple[Any, Any]:
+    """Returns the first command's answer, and the server's answer about the writes of this connection."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for command in commands:
             pipe.execute_command(*command)
-            # if all jobs are replays the script wrote nothing, so the wait would not cover the earlier write,
-            # which may not be durable yet
-            pipe.execute_command("INCRBY", bytes_key, 0)
-            if self._level == "disk":
-                pipe.execute_command("CONFIG", "GET", "appendfsync")
-            pipe.execute_command(*self._wait, int(TIMEOUT * 1000))
-            answers, *between, reached = await pipe.execute(raise_on_error=False)
-        if self._level == "disk" and is_forbidden(between[-1]):
-            between.pop()  # `check` has said at the start that this cannot be checked
-        for answer in (answers, *between):
-            if isinstance(answer, RedisError):
-                raise answer
-        if len(between) == CHECKED and between[-1][-1:] != [b"always"]:
-            reached = ResponseError("appendfsync is no longer always")  # WAITAOF may then answer too early
-        return answers, reached
+        if level == "disk":
+            pipe.execute_command("CONFIG", "GET", "appendfsync")
+        pipe.execute_command(*WAIT_COMMANDS[level], int(TIMEOUT * 1000))
+        answer, *between, reached = await pipe.execute(raise_on_error=False)
+    config = between.pop() if level == "disk" else None
+    # `check` has said at the start that a configuration which nobody may read cannot be checked
+    unknown = config is None or is_forbidden(config)
+    for each in (answer, *between, None if unknown else config):
+        if isinstance(each, RedisError):
+            raise each
+    if not unknown and config[-1:] != [b"always"]:
+        reached = ResponseError("appendfsync is no longer always")  # WAITAOF may then answer too early
+    return answer, reached
 
-    def _fault(self, reached: Any) -> QueueUnavailable | None:
-        if isinstance(reached, ResponseError):
-            return QueueUnavailable(f"{self._not_durable}: {reached}")
-        if (reached[0] if isinstance(reached, list) else reached) < 1:
-            return QueueUnavailable(f"{self._not_durable} within {TIMEOUT:g} s")
-        return None
+
+def _fault(level: Durable, reached: Any, what: str) -> QueueUnavailable | None:
+    not_durable = NOT_DURABLE[level].format(what)
+    if isinstance(reached, ResponseError):
+        return QueueUnavailable(f"{not_durable}: {reached}")
+    if (reached[0] if isinstance(reached, list) else reached) < 1:
+        return QueueUnavailable(f"{not_durable} within {TIMEOUT:g} s")
+    return None
 
 
 async def fault(redis: Redis) -> tuple[str | None, dict[str, str]]:

@@ -1,0 +1,33 @@
+#!lua
+-- Accepts a batch: its record, its place among the open ones and in the lists. All of it or nothing.
+-- Returns {'accepted', record} | {'full'} if its owner has too many unfinished batches.
+-- Refused when memory is full (no allow-oom flag).
+--@include clock.lua
+--@include record.lua
+--@key open_of_owners
+--@key listed  the list of the owner's batches
+--@key listed_all
+--@arg id
+--@arg owner
+--@arg asked  JSON
+--@arg window  ms
+--@arg most  unfinished batches of one owner
+--@arg list_lifetime  ms
+
+if redis.call('EXISTS', KEYS.batch) == 0 then   -- it exists if this script was sent again because its answer was lost
+  if tonumber(redis.call('HGET', KEYS.open_of_owners, ARGV.owner) or 0) >= tonumber(ARGV.most) then
+    return {'full'}
+  end
+  redis.call('HINCRBY', KEYS.open_of_owners, ARGV.owner, 1)
+  redis.call('ZADD', KEYS.open_batches, now, ARGV.member)
+end
+redis.call('HSETNX', KEYS.batch, 'status', 'validating')
+redis.call('HSETNX', KEYS.batch, 'created_at', string.format('%d', now))
+redis.call('HSETNX', KEYS.batch, 'expires_at', string.format('%d', now + ARGV.window))
+redis.call('HSET', KEYS.batch, 'asked', ARGV.asked)
+for _, list in ipairs({KEYS.listed, KEYS.listed_all}) do
+  redis.call('ZADD', list, 'NX', now, ARGV.id)
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', now - ARGV.list_lifetime)
+  redis.call('PEXPIRE', list, ARGV.list_lifetime)
+end
+return {'accepted', redis.call('HGETALL', KEYS.batch)}
