@@ -46,6 +46,7 @@ from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
+from bulk.batches.batches import Batches
 from bulk.files.files import Files
 from bulk.storage.storage import Storage
 from hooks.service import Hooks
@@ -233,6 +234,7 @@ def _services(
         access=access(settings, admin_keys, ledger.shards.first),
         dialects=dialects,
         files=Files(ledger.shards.first, storage),
+        batches=Batches(ledger.shards.first),
     )
 
 

@@ -20,6 +20,7 @@ from api.waiting.large_results import LargeResults
 from api.waiting.subscriber import Subscriber
 from api.waiting.wait_limit import WaitLimit
 from api.waiting.waiting import Waiting
+from bulk.batches.batches import Batches
 from bulk.files.files import Files
 from hooks.service import Hooks
 from jobs.catalog import ModelCatalog
@@ -61,6 +62,7 @@ class Services:
     access: Access
     dialects: Dialects
     files: Files
+    batches: Batches
     _limited: dict[frozenset[str], "Services"] = field(default_factory=dict)
 
     def with_models(self, names: frozenset[str]) -> "Services":

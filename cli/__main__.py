@@ -22,6 +22,7 @@ COMMANDS = {
     "serve": Command("standalone.__main__", "serve", "run Valkey, a worker and the API in this terminal"),
     "worker": Command("worker.__main__", "worker", "serve models from their queues in Redis"),
     "api": Command("api.__main__", "api", "serve the HTTP interface and the pages"),
+    "bulk": Command("bulk.__main__", "api", "run the batches of uploaded files"),
     "top": Command("top.__main__", "top", "show a live table of a running server"),
     "keys": Command("cli.keys", "api", "create, list, revoke and rotate API keys"),
     "check-models": Command("cli.check_models", "serve", "check the models file and the files of its models"),

@@ -54,10 +54,11 @@ async def _run(settings: Settings, catalog: ModelCatalog, valkey: EmbeddedValkey
             "BATCHLINE_REDIS_URL": settings.redis_url,
             "BATCHLINE_MODELS_FILE": str(settings.models_file),
         }
-        worker, api = programs.command("worker"), programs.command("api")
+        worker, api, bulk = (programs.command(name) for name in ("worker", "api", "bulk"))
         # longer than each program's own limit, so that only a hung one is killed
         await supervisor.start(Child("the worker", worker, environment, grace=settings.shutdown_grace + 10))
         await supervisor.start(Child("the API", api, environment, grace=15))
+        await supervisor.start(Child("the bulk process", bulk, environment, grace=15))
         await announce(settings, list(catalog.specs))
         supervisor.mark_working()
         await supervisor.stopped()

@@ -73,6 +73,10 @@ TABLE: dict[tuple[str, str], Need] = {
     ("GET", "/v1/files/{file_id}"): "read",
     ("DELETE", "/v1/files/{file_id}"): "submit",
     ("GET", "/v1/files/{file_id}/content"): "read",
+    ("POST", "/v1/batches"): "submit",
+    ("GET", "/v1/batches"): "read",
+    ("GET", "/v1/batches/{batch_id}"): "read",
+    ("POST", "/v1/batches/{batch_id}/cancel"): "submit",
     # the process
     ("GET", "/health/live"): "public",
     ("GET", "/health/ready"): "public",

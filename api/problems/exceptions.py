@@ -22,6 +22,7 @@ KINDS: dict[type[Exception], str] = {
     errors.JobTooLarge: "payload-too-large",  # not 429, which clients would retry
     errors.JobNotFound: "unknown-job",
     errors.JobGone: "job-gone",
+    errors.BatchNotFound: "unknown-batch",
     errors.FileNotFound: "unknown-file",
     errors.FileTooLarge: "payload-too-large",
     errors.QuotaExceeded: "quota-exceeded",

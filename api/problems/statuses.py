@@ -15,6 +15,7 @@ STATUSES = {
     "wrong-task": 422,
     "unknown-job": 404,
     "job-gone": 410,
+    "unknown-batch": 404,
     "job-cancelled": 409,
     "job-expired": 410,
     "job-failed": 500,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api.dialect import Sample, SampleRequest
 from api.dialects.openai import (
+    batches,
     chat,
     completions,
     description,
@@ -36,6 +37,7 @@ class OpenAI:
         moderations.router,
         models.router,
         files.router,
+        batches.router,
     )
     line_calls = (embeddings.LINE, chat.LINE, completions.LINE, moderations.LINE)
 

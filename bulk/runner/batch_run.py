@@ -1,0 +1,197 @@
+"""BatchRun: takes one batch from its present state to its end."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+from msgspec.structs import replace
+
+from bulk.batches.batch import Batch, BatchState, Counts, Fault
+from bulk.batches.runs import LeaseLost, Refused, Runs, Taken
+from bulk.files.file import File
+from bulk.files.files import Files
+from bulk.runner.chunks import Chunks
+from bulk.runner.input_lines import split
+from bulk.runner.lease import Lease
+from bulk.runner.lines.interface import Lines
+from bulk.runner.outputs import Outputs
+from bulk.runner.parts import Chunk, Parts
+from bulk.runner.retries import Retries
+from bulk.runner.validation import Validation
+from bulk.storage.storage import Storage
+from jobs.catalog import ModelCatalog
+from jobs.errors import FileNotFound, ObjectNotFound, UnknownModel
+from jobs.process import failpoints
+from jobs.settings import Settings
+from jobs.store.connection import cancel
+
+log = structlog.get_logger(__name__)
+
+
+class BatchRun:
+    """The work on one batch while this process holds its lease."""
+
+    def __init__(
+        self,
+        taken: Taken,
+        runs: Runs,
+        files: Files,
+        storage: Storage,
+        lines: Lines,
+        catalog: ModelCatalog,
+        settings: Settings,
+    ) -> None:
+        self._taken = taken
+        self._runs = runs
+        self._files = files
+        self._lines = lines
+        self._catalog = catalog
+        self._settings = settings
+        self._parts = Parts(storage, taken.batch.id)
+        self._lease = Lease(runs, taken, settings.renew_every)
+        self._log = log.bind(batch=taken.batch.id)
+        self._retried = Retries(self._log)
+        self._began = False
+        """Whether this process has run chunks of the batch."""
+
+    @property
+    def _batch(self) -> Batch:
+        return self._taken.batch
+
+    async def run(self) -> None:
+        """Returns when the batch has ended or its lease is lost. If cancelled, it gives the batch back."""
+        event = "batch taken over" if self._taken.taken_over else "batch started"
+        self._log.info(event, status=self._batch.status.value, owner=self._batch.owner or None)
+        keep, work = asyncio.create_task(self._lease.keep()), asyncio.create_task(self._work())
+        try:
+            await asyncio.wait({keep, work}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                self._log.warning("batch lost to another process")
+                return
+            with suppress(LeaseLost):
+                await work
+        except asyncio.CancelledError:
+            await cancel(keep, work)
+            with suppress(LeaseLost):
+                await self._runs.release(self._taken)
+            raise
+        finally:
+            await cancel(keep, work)
+
+    async def _work(self) -> None:
+        status = self._batch.status
+        while not status.terminal:
+            try:
+                status = await self._step(status)
+            except Refused as refused:  # it was cancelled meanwhile, or its lease was lost and taken again
+                status = refused.status
+            except ObjectNotFound as error:
+                if status is BatchState.CANCELLING:
+                    raise
+                message = f"a part of the batch is gone from the storage of files: {error}"
+                status = await self._fail([Fault(code="data_lost", message=message)])
+        failpoints.reach("after_finish_batch")
+        await self._retried(self._parts.delete)
+        await self._retried(lambda: self._runs.clear(self._taken))
+
+    async def _step(self, status: BatchState) -> BatchState:
+        """Takes the batch from one state to the next one, which it returns."""
+        if status is BatchState.VALIDATING:
+            return await self._validate()
+        if status is BatchState.IN_PROGRESS:
+            return await self._run_chunks()
+        if status is BatchState.CANCELLING:
+            self._lease.stop.set("cancelled")
+            await self._save_known()
+        return await self._finish(status)
+
+    async def _validate(self) -> BatchState:
+        asked, name = self._batch.asked, secrets.token_hex(8)
+        try:
+            file = await self._retried(lambda: self._files.get(asked.input_file_id, sees=None))
+            validation = await self._retried(lambda: self._validated(file))
+            if not validation.faults:
+                await self._retried(lambda: self._parts.put_input(name, self._files.content(file)))
+        except FileNotFound:
+            message = f"the input file {asked.input_file_id} was deleted, or its lifetime is over"
+            return await self._fail([Fault(code="file_not_found", message=message)])
+        if validation.faults:
+            return await self._fail(validation.faults)
+        assert validation.spec is not None
+        model, total, chunks = validation.spec.name, validation.total, len(validation.chunks)
+        await self._retried(lambda: self._parts.put_table(name, validation.chunks))
+        failpoints.reach("before_begin")
+        await self._retried(
+            lambda: self._runs.begin(self._taken, model=model, total=total, chunks=chunks, table=name)
+        )
+        failpoints.reach("after_begin")
+        batch = replace(
+            self._batch, model=model, counts=Counts(total), chunks=chunks, table=name, outcome=None
+        )
+        self._taken = self._taken._replace(batch=batch)
+        self._log.info("batch validated", model=model, requests=total, chunks=chunks)
+        return BatchState.IN_PROGRESS
+
+    async def _validated(self, file: File) -> Validation:
+        settings = self._settings
+        longest = settings.max_request_bytes
+        validation = Validation(self._batch.asked, self._lines, settings.max_batch_lines, longest)
+        await validation.read(split(self._files.content(file), longest))
+        return validation
+
+    async def _run_chunks(self) -> BatchState:
+        self._began = True
+        await (await self._chunks()).run(self._at_once())
+        if self._lease.stop.reason == "cancelled":
+            return BatchState.CANCELLING
+        failpoints.reach("before_finalize")
+        await self._retried(lambda: self._runs.finalize(self._taken))
+        failpoints.reach("after_finalize")
+        return BatchState.FINALIZING
+
+    async def _save_known(self) -> None:
+        """Saves outcomes of a runner that was lost; this process has saved those of its own chunks."""
+        if self._batch.table is not None and not self._began:
+            with suppress(ObjectNotFound):  # what is recorded is enough
+                await (await self._chunks()).run(self._at_once())
+
+    async def _chunks(self) -> Chunks:
+        assert self._batch.table is not None
+        table = self._batch.table
+        found: list[Chunk] = await self._retried(lambda: self._parts.table(table))
+        return Chunks(
+            self._taken,
+            found,
+            self._runs,
+            self._parts,
+            self._lines,
+            self._lease.stop,
+            self._retried,
+            self._settings.max_request_bytes,
+        )
+
+    def _at_once(self) -> int:
+        try:
+            spec = self._catalog[self._batch.model or ""]
+        except UnknownModel:  # it is not served any more: each line fails
+            return 1
+        return self._lines.chunks_at_once(self._batch.asked.endpoint, spec)
+
+    async def _finish(self, status: BatchState) -> BatchState:
+        found = await self._retried(lambda: self._runs.parts(self._batch))
+        parts = [found[chunk] for chunk in sorted(found)]
+        outputs = Outputs(self._files, self._parts, self._batch, parts)
+        files = await self._retried(outputs.write)
+        failpoints.reach("before_finish_batch")
+        ended = await self._retried(lambda: self._runs.finish(self._taken, files, self._files.arguments()))
+        completed, failed = sum(part.completed for part in parts), sum(part.failed for part in parts)
+        self._log.info("batch ended", status=ended.value, completed=completed, failed=failed)
+        return ended
+
+    async def _fail(self, faults: Sequence[Fault]) -> BatchState:
+        await self._retried(lambda: self._runs.fail(self._taken, faults))
+        first = faults[0]
+        self._log.info("batch ended", status="failed", faults=len(faults), code=first.code, line=first.line)
+        return BatchState.FAILED

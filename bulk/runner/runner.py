@@ -1,0 +1,67 @@
+"""Runner: takes open batches one by one and runs several at a time."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from bulk.batches.runs import Runs, Taken
+from bulk.runner.batch_run import BatchRun
+from jobs.errors import QueueUnavailable
+from jobs.store.connection import cancel
+from jobs.store.outage import Outage
+
+log = structlog.get_logger(__name__)
+
+POLL = 0.5
+"""Seconds between looks for an open batch, while there is room for one."""
+
+
+class Runner:
+    """The batches of this process."""
+
+    def __init__(self, runs: Runs, at_once: int, start: Callable[[Taken], BatchRun]) -> None:
+        """`at_once`: most batches at a time. `start` makes the run of a batch."""
+        self._runs = runs
+        self._at_once = at_once
+        self._start = start
+        self._running: set[asyncio.Task[None]] = set()
+        self._outage = Outage(log)
+
+    async def run(self) -> None:
+        """Runs until it is cancelled; then its batches are given back, and their jobs continue."""
+        try:
+            while True:
+                if not await self._take():
+                    await self._pause()
+        finally:
+            await cancel(*self._running)
+
+    async def _take(self) -> bool:
+        if len(self._running) >= self._at_once:
+            return False
+        try:
+            taken = await self._runs.take()
+        except QueueUnavailable as error:
+            self._outage.failed(error)
+            return False
+        self._outage.succeeded()
+        if taken is None:
+            return False
+        task = asyncio.create_task(self._run(taken))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return True
+
+    async def _run(self, taken: Taken) -> None:
+        try:
+            await self._start(taken).run()
+        except Exception:  # after a bug, other batches must continue; this one is taken again after its lease
+            log.exception("batch interrupted", batch=taken.batch.id)
+
+    async def _pause(self) -> None:
+        """Waits until there may be something to do."""
+        if len(self._running) < self._at_once:
+            await asyncio.sleep(POLL)
+        else:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)

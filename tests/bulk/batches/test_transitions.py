@@ -1,0 +1,300 @@
+"""The state machine of batches: which transition is allowed from which state, and for which runner."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from bulk.batches import keys
+from bulk.batches.batch import TRANSITIONS, Asked, Batch, BatchState, Fault
+from bulk.batches.batches import Batches
+from bulk.batches.runs import LeaseLost, NewOutput, Part, Refused, Runs, Taken
+from bulk.files.files import Files
+from bulk.storage.storage import Storage
+from jobs.errors import BatchNotFound, InvalidRequest, LimitExceeded
+from jobs.ledger.shard import Shard
+from jobs.owners import ANONYMOUS, Sender
+from jobs.settings import Settings
+from tests.ledger import first_shard
+
+PART = Part("0-abc", 2, 1, 20, 10)
+
+
+def asked(owner: str = "", **changed: Any) -> Asked:
+    fields: dict[str, Any] = {
+        "endpoint": "/v1/embeddings",
+        "input_file_id": "file-0123456789",
+        "completion_window": "24h",
+        "window": 86_400,
+        "sender": Sender(owner) if owner else ANONYMOUS,
+        **changed,
+    }
+    return Asked(**fields)
+
+
+class Table:
+    """Both sides of the batches of a shard."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.shard = shard
+        self.batches = Batches(shard)
+        self.runs = Runs(shard)
+        self.arguments = Files(shard, Storage(shard.settings)).arguments()
+
+    async def taken(self, owner: str = "") -> Taken:
+        await self.batches.create(asked(owner))
+        taken = await self.runs.take()
+        assert taken is not None
+        return taken
+
+    async def begin(self, taken: Taken) -> None:
+        await self.runs.begin(taken, model="sentiment", total=3, chunks=1, table="t1")
+
+    async def finish(self, taken: Taken) -> None:
+        file = NewOutput("output_file_id", f"file-{taken.batch.id}-output", "out.jsonl", 20)
+        await self.runs.finish(taken, [file], self.arguments)
+
+    async def status(self, taken: Taken) -> BatchState:
+        return (await self.batches.retrieve(taken.batch.id, sees=None)).status
+
+    async def bring(self, taken: Taken, state: BatchState) -> None:
+        """Takes the batch from its begin to a state."""
+        chunk, late = self.runs.chunk_done, state is BatchState.EXPIRED
+        if state is BatchState.FAILED:
+            await self.runs.fail(taken, [Fault(code="empty_file", message="no lines")])
+        elif state in (BatchState.CANCELLING, BatchState.CANCELLED):
+            await self.batches.cancel(taken.batch.id, sees=None)
+        elif state is not BatchState.VALIDATING:
+            await self.begin(taken)
+            if state is not BatchState.IN_PROGRESS:
+                await chunk(taken, 0, PART, late=int(late))
+                await self.runs.finalize(taken)
+        if state in (BatchState.COMPLETED, BatchState.EXPIRED, BatchState.CANCELLED):
+            await self.finish(taken)
+
+
+@pytest.fixture
+def table(redis: ArqRedis, settings: Settings) -> Table:
+    return Table(first_shard(redis, settings))
+
+
+def moves(table: Table) -> dict[str, tuple[Callable[[Taken], Awaitable[Any]], set[BatchState]]]:
+    """Each transition, and the states from which it is allowed; the state after it too."""
+    runs = table.runs
+    return {
+        "begin": (table.begin, {BatchState.VALIDATING, BatchState.IN_PROGRESS}),
+        "fail": (
+            lambda taken: runs.fail(taken, [Fault(code="empty_file", message="no lines")]),
+            {BatchState.VALIDATING, BatchState.IN_PROGRESS, BatchState.FINALIZING, BatchState.FAILED},
+        ),
+        "chunk": (
+            lambda taken: runs.chunk_done(taken, 0, PART),
+            {BatchState.IN_PROGRESS, BatchState.CANCELLING},
+        ),
+        "finish": (
+            table.finish,
+            {
+                BatchState.FINALIZING,
+                BatchState.CANCELLING,
+                BatchState.COMPLETED,
+                BatchState.EXPIRED,
+                BatchState.CANCELLED,
+            },
+        ),
+        "clear": (
+            runs.clear,
+            {BatchState.FAILED, BatchState.COMPLETED, BatchState.EXPIRED, BatchState.CANCELLED},
+        ),
+    }
+
+
+@pytest.mark.parametrize("state", BatchState)
+@pytest.mark.parametrize("move", ["begin", "fail", "chunk", "finish", "clear"])
+async def test_a_transition_is_refused_from_other_states(table: Table, state: BatchState, move: str) -> None:
+    taken = await table.taken()
+    await table.bring(taken, state)
+    assert await table.status(taken) is state
+    go, allowed = moves(table)[move]
+    if state in allowed:
+        await go(taken)
+        after = await table.status(taken)
+        assert after is state or after in TRANSITIONS[state]
+    else:
+        with pytest.raises(Refused) as refused:
+            await go(taken)
+        assert refused.value.status is state
+        assert await table.status(taken) is state
+
+
+@pytest.mark.parametrize("state", [state for state in BatchState if state is not BatchState.IN_PROGRESS])
+async def test_only_a_batch_in_progress_is_finalized(table: Table, state: BatchState) -> None:
+    taken = await table.taken()
+    await table.bring(taken, state)
+    if state is BatchState.FINALIZING:  # sent again because the answer was lost
+        await table.runs.finalize(taken)
+    else:
+        with pytest.raises(Refused):
+            await table.runs.finalize(taken)
+    assert await table.status(taken) is state
+
+
+async def test_a_batch_is_not_finalized_before_every_chunk_has_its_part(table: Table) -> None:
+    taken = await table.taken()
+    await table.begin(taken)
+    with pytest.raises(AssertionError, match="has no part"):
+        await table.runs.finalize(taken)
+    assert await table.status(taken) is BatchState.IN_PROGRESS
+
+
+@pytest.mark.parametrize("state", BatchState)
+async def test_cancel(table: Table, state: BatchState) -> None:
+    taken = await table.taken()
+    await table.bring(taken, state)
+    if state.terminal:
+        with pytest.raises(InvalidRequest, match=f"has ended as {state}"):
+            await table.batches.cancel(taken.batch.id, sees=None)
+        return
+    found = await table.batches.cancel(taken.batch.id, sees=None)
+    expected = BatchState.FINALIZING if state is BatchState.FINALIZING else BatchState.CANCELLING
+    assert found.status is expected
+    again = await table.batches.cancel(taken.batch.id, sees=None)
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    "move", ["begin", "fail", "chunk", "finish", "clear", "renew", "release", "finalize"]
+)
+async def test_a_runner_without_the_lease_is_refused(table: Table, move: str) -> None:
+    taken = await table.taken()
+    await table.bring(taken, BatchState.IN_PROGRESS)
+    stale = taken._replace(token="f" * 32)
+    known = {name: go for name, (go, _) in moves(table).items()}
+    known |= {"renew": table.runs.renew, "release": table.runs.release, "finalize": table.runs.finalize}
+    with pytest.raises(LeaseLost):
+        await known[move](stale)
+    assert await table.status(taken) is BatchState.IN_PROGRESS
+    await table.runs.renew(taken)
+
+
+async def test_a_chunk_counts_once(table: Table) -> None:
+    taken = await table.taken()
+    await table.begin(taken)
+    for part in (PART, PART._replace(name="0-other", completed=3)):
+        await table.runs.chunk_done(taken, 0, part, tokens=7)
+    found = await table.batches.retrieve(taken.batch.id, sees=None)
+    assert (found.counts, found.tokens) == ((3, 2, 1), 7)
+    assert await table.runs.parts(taken.batch) == {0: PART}
+
+
+async def test_what_an_end_leaves(table: Table, redis: ArqRedis) -> None:
+    taken = await table.taken("alice")
+    await table.bring(taken, BatchState.COMPLETED)
+    found = await table.batches.retrieve(taken.batch.id, sees="alice")
+    assert (found.status, found.output_file_id) == (BatchState.COMPLETED, f"file-{taken.batch.id}-output")
+    assert found.created_at <= (found.in_progress_at or 0) <= (found.finalizing_at or 0)
+    assert (found.finalizing_at or 0) <= (found.completed_at or 0)
+    assert await redis.pttl(table.shard.key(keys.BATCH, found.id)) > 0
+    again = await table.runs.renew(taken)  # it is still to be cleared
+    assert again.status is BatchState.COMPLETED
+    await table.runs.clear(taken)
+    assert await table.runs.take() is None
+    for key in (keys.OPEN, keys.OPEN_OF_OWNERS):
+        assert not await redis.exists(table.shard.key(key))
+    assert not await redis.exists(table.shard.key(keys.CHUNKS, found.id))
+
+
+async def test_an_ended_batch_whose_runner_died_is_cleared_by_another(table: Table, redis: ArqRedis) -> None:
+    taken = await table.taken()
+    await table.bring(taken, BatchState.COMPLETED)
+    await lapse(table, taken)
+    other = await table.runs.take()
+    assert other is not None
+    assert (other.batch.status, other.taken_over) == (BatchState.COMPLETED, True)
+    await table.runs.clear(other)
+    assert await redis.pttl(table.shard.key(keys.BATCH, taken.batch.id)) > 0
+
+
+async def lapse(table: Table, taken: Taken) -> None:
+    """Ends the lease, as if it had not been renewed."""
+    member = f"{taken.batch.owner}:{taken.batch.id}"
+    await table.shard.redis.zadd(table.shard.key(keys.OPEN), {member: 1}, xx=True)
+
+
+async def test_a_lapsed_lease_is_taken_over(table: Table) -> None:
+    taken = await table.taken()
+    assert not taken.taken_over
+    assert await table.runs.take() is None
+    await lapse(table, taken)
+    await table.runs.renew(taken)  # nobody has taken it meanwhile
+    assert await table.runs.take() is None
+    await lapse(table, taken)
+    other = await table.runs.take()
+    assert other is not None
+    assert other.taken_over
+    with pytest.raises(LeaseLost):
+        await table.runs.renew(taken)
+
+
+async def test_a_batch_that_is_given_back_is_taken_at_once(table: Table) -> None:
+    taken = await table.taken()
+    await table.runs.release(taken)
+    other = await table.runs.take()
+    assert other is not None
+    assert (other.batch.id, other.taken_over) == (taken.batch.id, False)
+
+
+async def test_owners_take_turns(table: Table) -> None:
+    for owner in ("alice", "alice", "alice", "bob", ""):
+        await table.batches.create(asked(owner))
+    order = []
+    while (taken := await table.runs.take()) is not None:
+        order.append(taken.batch.owner)
+    assert order[0] == "alice"
+    assert set(order[1:3]) == {"bob", ""}
+    assert order[3:] == ["alice", "alice"]
+
+
+async def test_nobody_sees_what_is_anothers(table: Table) -> None:
+    batch = await table.batches.create(asked("alice"))
+    await table.batches.create(asked())
+    for sees in ("bob", ""):
+        with pytest.raises(BatchNotFound):
+            await table.batches.retrieve(batch.id, sees=sees)
+        with pytest.raises(BatchNotFound):
+            await table.batches.cancel(batch.id, sees=sees)
+    assert (await table.batches.retrieve(batch.id, sees="alice")).id == batch.id
+    assert [found.id for found in (await table.batches.page(9, sees="alice"))[0]] == [batch.id]
+    assert len((await table.batches.page(9, sees=None))[0]) == 2
+    assert (await table.batches.cancel(batch.id, sees="alice")).status is BatchState.CANCELLING
+
+
+async def test_pages(table: Table) -> None:
+    made = [(await table.batches.create(asked())).id for _ in range(5)]
+    page, more = await table.batches.page(2, sees="")
+    assert ([batch.id for batch in page], more) == ([made[4], made[3]], True)
+    page, more = await table.batches.page(2, page[-1].id, sees="")
+    assert ([batch.id for batch in page], more) == ([made[2], made[1]], True)
+    page, more = await table.batches.page(2, page[-1].id, sees="")
+    assert ([batch.id for batch in page], more) == ([made[0]], False)
+    with pytest.raises(InvalidRequest, match="after"):
+        await table.batches.page(2, "batch_nonsense", sees="")
+
+
+async def test_an_owner_has_so_many_unfinished_batches(redis: ArqRedis, settings: Settings) -> None:
+    table = Table(first_shard(redis, settings.model_copy(update={"max_open_batches": 2})))
+    taken = await table.taken("alice")
+    await table.batches.create(asked("alice"))
+    with pytest.raises(LimitExceeded, match="2 unfinished batches"):
+        await table.batches.create(asked("alice"))
+    await table.batches.create(asked("bob"))
+    await table.bring(taken, BatchState.FAILED)
+    await table.batches.create(asked("alice"))
+
+
+async def test_a_batch_keeps_what_was_asked(table: Table) -> None:
+    given = asked("alice", metadata={"a": "ü"}, output_expires_after=3600, models=frozenset({"sentiment"}))
+    batch = await table.batches.create(given)
+    found: Batch = await table.batches.retrieve(batch.id, sees="alice")
+    assert (found, found.asked) == (batch, given)
+    assert found.expires_at - found.created_at == 86_400_000

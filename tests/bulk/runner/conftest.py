@@ -1,0 +1,20 @@
+"""A runner of batches in this process."""
+
+import pytest
+from arq.connections import ArqRedis
+
+from jobs.settings import Settings
+from tests.bulk.runner.echoing import Echoing
+from tests.bulk.runner.stand import Stand
+from tests.ledger import first_shard
+
+
+@pytest.fixture
+def lines() -> Echoing:
+    return Echoing()
+
+
+@pytest.fixture
+def stand(redis: ArqRedis, settings: Settings, lines: Echoing) -> Stand:
+    quick = settings.model_copy(update={"lease": 2.0, "renew_every": 0.05})
+    return Stand(first_shard(redis, quick), quick, lines)
