@@ -21,6 +21,7 @@ from api.edge import bodies
 from api.edge.disconnects import while_connected
 from jobs.catalog import ModelCatalog
 from jobs.inputs import admit_inputs
+from jobs.media.encoded import ENTRY
 from jobs.media.values import Link, Medium, changed, links
 from jobs.monitoring.link_metrics import LinkMetrics
 from jobs.outbound.addresses import Addresses
@@ -126,6 +127,10 @@ class Links:
 
     def _checked(self, text: str, pointer: str) -> httpx.URL:
         """The link as a URL. Raises LinkFailed if it is not allowed."""
+        if text[: len(ENTRY)].lower() == ENTRY:
+            raise LinkFailed(
+                "refused", f"{ENTRY} names an entry only in a batch that has a media_file_id", pointer
+            )
         if not self._hosts:
             raise LinkFailed(
                 "refused",

@@ -82,6 +82,8 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who sends the jobs of the batch."""
     models: frozenset[str] = frozenset()
     """The models that the sender may use; empty for all."""
+    media_file_id: str | None = None
+    """The archive with media that the lines name, if any."""
     metadata: dict[str, str] | None = None
     output_expires_after: int | None = None
     """Seconds for which the output files are kept; None for the default."""

@@ -7,9 +7,13 @@ MAX_HEADER = 200
 """Most characters of a data URL before its base64."""
 
 
+ENTRY = "archive:"
+"""Begins the name of a medium in the archive of a batch, as in `archive:photos/cat.png`."""
+
+
 def is_url(text: str) -> bool:
-    """Whether the text is the address of a medium."""
-    return text[:8].lower().startswith(("http://", "https://"))
+    """Whether the text is the address of a medium, or the name of an archive's entry."""
+    return text[:8].lower().startswith(("http://", "https://", ENTRY))
 
 
 def decode(text: str) -> bytes:

@@ -124,7 +124,7 @@ class ChunkRun:
 
     async def _make(self, line: Line) -> NewJob:
         job, _ = self._call.parse(line.body, self._catalog, self._tools.settings)
-        return await self._tools.media.included(job, self._batch.owner) if job.has_media else job
+        return await self._tools.media.included(job, self._batch) if job.has_media else job
 
     async def _answer(self, group: Group, found: Found | None) -> Sequence[Part]:
         """Makes rows of what is known; returns the lines that must run again, in other jobs."""
