@@ -17,6 +17,7 @@ from bulk.runner.lines.lines import JobLines
 from bulk.runner.lines.media import LineMedia
 from bulk.runner.lines.tools import Tools
 from bulk.runner.presence import Presence
+from bulk.runner.retries import Retries
 from bulk.runner.runner import Runner
 from bulk.storage.storage import Storage
 from jobs.catalog import load_catalog
@@ -41,10 +42,11 @@ async def serve(settings: Settings) -> None:
     first = ledger.shards.first
     subscriber = Subscriber(store.events, ApiMetrics(CollectorRegistry()).waiters)
     links = Links(settings, catalog, LinkMetrics(CollectorRegistry()))
-    tools = Tools(ledger, JobEnds(ledger, subscriber), settings, LineMedia(links))
+    runs, files = Runs(first), Files(first, storage)
+    media = LineMedia(links, files, catalog, settings, Retries(log))
+    tools = Tools(ledger, JobEnds(ledger, subscriber), settings, media)
     calls = {call.url: call for dialect in DIALECTS for call in dialect.line_calls}
     lines = JobLines(tools, calls, catalog)
-    runs, files = Runs(first), Files(first, storage)
 
     def start(taken: Taken) -> BatchRun:
         return BatchRun(taken, runs, files, storage, lines, catalog, settings)

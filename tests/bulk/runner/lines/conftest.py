@@ -8,15 +8,19 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import structlog
 from arq.connections import ArqRedis
 
 from api.services import Services
 from bulk.batches.batch import Asked, Batch, BatchState
+from bulk.files.files import Files
 from bulk.runner.job_ends import JobEnds
 from bulk.runner.lines.interface import Line, Rows, Stop
 from bulk.runner.lines.lines import JobLines
 from bulk.runner.lines.media import LineMedia
 from bulk.runner.lines.tools import Tools
+from bulk.runner.retries import Retries
+from bulk.storage.storage import Storage
 from jobs.ledger import views
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.wire import decode_payload
@@ -25,6 +29,8 @@ from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.ledger import JobQueue, ending
 from tests.waiting import until
+
+log = structlog.get_logger(__name__)
 
 MODELS = """
 [models.labels]
@@ -90,7 +96,9 @@ class Running:
         self.queue = queue
         self.client = client
         ends = JobEnds(services.ledger, services.subscriber)
-        tools = Tools(services.ledger, ends, services.settings, LineMedia(services.links))
+        files = Files(services.ledger.shards.first, Storage(services.settings))
+        media = LineMedia(services.links, files, services.catalog, services.settings, Retries(log))
+        tools = Tools(services.ledger, ends, services.settings, media)
         self.lines = JobLines(tools, services.dialects.line_calls, services.catalog)
 
     def begin(self, of: Batch, lines: Sequence[Line], stop: Stop | None = None) -> "asyncio.Task[Rows]":
