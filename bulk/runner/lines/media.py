@@ -1,7 +1,7 @@
 """Media of lines that are not in their bodies: links, and entries of the archive of the batch.
 
-Links are fetched if the operator allows it (`api/links.py`). The archive is a zip file of the owner, which the
-batch names as `media_file_id`; an input `archive:photos/cat.png` is its entry `photos/cat.png`.
+Links are fetched if the operator allows it (`api/links.py`). The archive is a zip file of the owner, which
+the batch names as `media_file_id`; an input `archive:photos/cat.png` is its entry `photos/cat.png`.
 """
 
 import asyncio
