@@ -73,9 +73,11 @@ class LineCall(Generic[C]):
 class _Head(msgspec.Struct, frozen=True):
     """What a body has of interest here; the rest is skipped, not checked."""
 
-    model: msgspec.Raw | None = None
-    stream: msgspec.Raw | None = None
+    model: msgspec.Raw = msgspec.Raw()
+    stream: msgspec.Raw = msgspec.Raw()
 
+
+ABSENT = (b"", b"null")
 
 _heads = msgspec.json.Decoder(_Head)
 _texts = msgspec.json.Decoder(str)
@@ -84,7 +86,7 @@ _texts = msgspec.json.Decoder(str)
 def _model(body: bytes, *, needs_model: bool) -> str | None:
     try:
         head = _heads.decode(body)
-        if head.model is not None and bytes(head.model) != b"null":
+        if bytes(head.model) not in ABSENT:
             return _texts.decode(head.model)
     except msgspec.ValidationError:
         what = "the body: give an object" if body[:1] != b"{" else "model: give a text"
@@ -101,9 +103,9 @@ def _check(body: bytes, *, needs_model: bool) -> None:
         head = _heads.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return  # `read` says what is wrong
-    if needs_model and (head.model is None or bytes(head.model) == b"null"):
+    if needs_model and bytes(head.model) in ABSENT:
         raise InvalidRequest(NO_MODEL, "/model")
-    if head.stream is not None and bytes(head.stream) == b"true":
+    if bytes(head.stream) == b"true":
         raise InvalidRequest(
             "stream: a line of a batch cannot be answered with a stream; leave it out", "/stream"
         )
