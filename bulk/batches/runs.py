@@ -103,7 +103,7 @@ class Runs:
 
     async def begin(self, taken: Taken, *, model: str, total: int, chunks: int, table: str) -> None:
         """validating -> in_progress."""
-        await self._run("begin", taken, model=model, total=total, chunks=chunks, table=table)
+        await self._run("begin", taken, model=model, total=total, number=chunks, table=table)
 
     async def fail(self, taken: Taken, faults: Sequence[Fault]) -> None:
         """validating -> failed; also a later state, if the batch's objects are gone from the storage."""

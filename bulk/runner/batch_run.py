@@ -19,10 +19,11 @@ from bulk.runner.lines.interface import Lines
 from bulk.runner.outputs import Outputs
 from bulk.runner.parts import Chunk, Parts
 from bulk.runner.retries import Retries
+from bulk.runner.stopping import uninterrupted
 from bulk.runner.validation import Validation
 from bulk.storage.storage import Storage
 from jobs.catalog import ModelCatalog
-from jobs.errors import FileNotFound, ObjectNotFound, UnknownModel
+from jobs.errors import FileNotFound, ObjectNotFound, QueueUnavailable, UnknownModel
 from jobs.process import failpoints
 from jobs.settings import Settings
 from jobs.store.connection import cancel
@@ -68,17 +69,21 @@ class BatchRun:
         try:
             await asyncio.wait({keep, work}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
+                keep.result()  # raises after a bug
                 self._log.warning("batch lost to another process")
                 return
             with suppress(LeaseLost):
                 await work
         except asyncio.CancelledError:
-            await cancel(keep, work)
-            with suppress(LeaseLost):
-                await self._runs.release(self._taken)
+            await uninterrupted(self._give_back(keep, work))
             raise
         finally:
             await cancel(keep, work)
+
+    async def _give_back(self, *tasks: asyncio.Task[None]) -> None:
+        await cancel(*tasks)
+        with suppress(LeaseLost, QueueUnavailable):  # else its lease ends by itself
+            await self._runs.release(self._taken)
 
     async def _work(self) -> None:
         status = self._batch.status

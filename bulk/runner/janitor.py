@@ -5,7 +5,8 @@ from typing import NoReturn
 
 import structlog
 
-from bulk.files.files import Cleaned, Files
+from bulk.files.cleaning import Cleaned
+from bulk.files.files import Files
 from jobs.errors import QueueUnavailable, StorageUnavailable
 from jobs.store.outage import Outage
 

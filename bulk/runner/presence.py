@@ -49,4 +49,5 @@ class Presence:
 
     async def _now(self) -> float:
         seconds, microseconds = await self._redis.time()
-        return float(seconds) + microseconds / 1e6
+        now: float = seconds + microseconds / 1e6
+        return now

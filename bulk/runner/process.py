@@ -3,7 +3,7 @@
 import asyncio
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from api.app import DIALECTS
 from api.links import Links
@@ -24,7 +24,6 @@ from jobs.catalog import load_catalog
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
 from jobs.monitoring.link_metrics import LinkMetrics
-from jobs.monitoring.metrics import ApiMetrics
 from jobs.monitoring.upkeep import Upkeep
 from jobs.settings import Settings
 from jobs.store.connection import cancel
@@ -40,7 +39,7 @@ async def serve(settings: Settings) -> None:
     store = open_store(settings)
     ledger = Ledger(Shards(store, settings, catalog.specs))
     first = ledger.shards.first
-    subscriber = Subscriber(store.events, ApiMetrics(CollectorRegistry()).waiters)
+    subscriber = Subscriber(store.events, Gauge("watched_jobs", "", registry=CollectorRegistry()))
     links = Links(settings, catalog, LinkMetrics(CollectorRegistry()))
     runs, files = Runs(first), Files(first, storage)
     media = LineMedia(links, files, catalog, settings, Retries(log))

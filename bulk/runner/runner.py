@@ -7,8 +7,8 @@ import structlog
 
 from bulk.batches.runs import Runs, Taken
 from bulk.runner.batch_run import BatchRun
+from bulk.runner.stopping import uninterrupted
 from jobs.errors import QueueUnavailable
-from jobs.store.connection import cancel
 from jobs.store.outage import Outage
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,13 @@ class Runner:
                 if not await self._take():
                     await self._pause()
         finally:
-            await cancel(*self._running)
+            await uninterrupted(self._give_back())
+
+    async def _give_back(self) -> None:
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
 
     async def _take(self) -> bool:
         if len(self._running) >= self._at_once:

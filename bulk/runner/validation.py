@@ -18,6 +18,9 @@ from jobs.models import ModelSpec
 CHUNK_BYTES = 1024 * 1024
 """Bytes of lines from which on a chunk takes no further one: a process holds several chunks in memory."""
 
+MAX_MESSAGE = 300
+"""Most characters of a message, which may have the client's own text in it."""
+
 TURN = 0.02
 """Seconds after which the event loop gets its turn."""
 
@@ -113,4 +116,5 @@ class Validation:
 
 
 def _body_fault(request: Line, code: str, error: Exception, param: str) -> LineFault:
-    return LineFault(Fault(code=code, message=str(error), line=request.number, param=param))
+    message = str(error)[:MAX_MESSAGE]
+    return LineFault(Fault(code=code, message=message, line=request.number, param=param))

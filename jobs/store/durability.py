@@ -109,11 +109,12 @@ async def _send(redis: Redis, level: Durable, *commands: Sequence[Any]) -> tuple
         answer, *between, reached = await pipe.execute(raise_on_error=False)
     config = between.pop() if level == "disk" else None
     # `check` has said at the start that a configuration which nobody may read cannot be checked
-    unknown = config is None or is_forbidden(config)
-    for each in (answer, *between, None if unknown else config):
+    if is_forbidden(config):
+        config = None
+    for each in (answer, *between, config):
         if isinstance(each, RedisError):
             raise each
-    if not unknown and config[-1:] != [b"always"]:
+    if config is not None and config[-1:] != [b"always"]:
         reached = ResponseError("appendfsync is no longer always")  # WAITAOF may then answer too early
     return answer, reached
 

@@ -10,6 +10,10 @@ _STRING: dict[str, Any] = {"type": "string"}
 _INTEGER: dict[str, Any] = {"type": "integer"}
 _TIME = {"type": ["integer", "null"], "description": "Unix seconds"}
 _ID = {"type": ["string", "null"]}
+_MEDIA = {
+    **_STRING,
+    "description": "A zip archive, uploaded as user_data, with media that lines name as `archive:NAME`.",
+}
 _METADATA = {
     "type": ["object", "null"],
     "additionalProperties": {**_STRING, "maxLength": 512},
@@ -38,6 +42,7 @@ BATCH = object_of(
     cancelled_at=_TIME,
     request_counts=object_of(total=_INTEGER, completed=_INTEGER, failed=_INTEGER),
     metadata=_METADATA,
+    media_file_id=_MEDIA,
 )
 
 CREATE: dict[str, Any] = {
@@ -58,6 +63,7 @@ CREATE: dict[str, Any] = {
                                 anchor={"const": "created_at"},
                                 seconds={**_INTEGER, "minimum": 3600, "maximum": 2_592_000},
                             ),
+                            media_file_id=_MEDIA,
                         ),
                         "required": ["input_file_id", "endpoint", "completion_window"],
                         "additionalProperties": False,

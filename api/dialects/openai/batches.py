@@ -22,6 +22,7 @@ from api.problems.problem import Refusal
 from api.services import Asking, Services, Shared
 from bulk.batches.batch import ENDPOINTS, Asked, Batch
 from bulk.batches.batches import LONGEST_WINDOW
+from bulk.files.file import Purpose
 from jobs.errors import FileNotFound, InvalidRequest
 
 router = APIRouter(tags=["openai"])
@@ -50,6 +51,8 @@ class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     completion_window: str
     metadata: dict[str, str] | None = None
     output_expires_after: ExpiresAfter | None = None
+    media_file_id: str | None = None
+    """Ours: a zip archive with media, which lines name as `archive:NAME`."""
 
 
 @router.post("/v1/batches", response_class=Response, **CREATE)
@@ -113,6 +116,7 @@ def presented(batch: Batch) -> dict[str, Any]:
         "cancelled_at": _seconds(batch.cancelled_at),
         "request_counts": counts._asdict(),
         "metadata": asked.metadata,
+        **({} if asked.media_file_id is None else {"media_file_id": asked.media_file_id}),
     }
 
 
@@ -124,27 +128,33 @@ async def _asked(request: BatchRequest, caller: Caller, shared: Services) -> Ask
         )
     window = _window(request.completion_window)
     _check_metadata(request.metadata or {})
-    file_id = request.input_file_id
-    try:
-        file = await shared.files.get(file_id, sees=caller.sees)
-    except FileNotFound:
-        raise InvalidRequest(f"input_file_id: there is no file {file_id[:60]!r}", "/input_file_id") from None
-    if file.purpose != "batch":
-        raise InvalidRequest(
-            f"input_file_id: the file has the purpose {file.purpose!r}; upload it with the purpose 'batch'",
-            "/input_file_id",
-        )
+    await _check_file("input_file_id", request.input_file_id, "batch", caller, shared)
+    if request.media_file_id is not None:
+        await _check_file("media_file_id", request.media_file_id, "user_data", caller, shared)
     expires = request.output_expires_after
     return Asked(
         endpoint=request.endpoint,
-        input_file_id=file_id,
+        input_file_id=request.input_file_id,
         completion_window=request.completion_window,
         window=window,
         sender=caller.sender,
         models=caller.models,
+        media_file_id=request.media_file_id,
         metadata=request.metadata,
         output_expires_after=None if expires is None else expires.seconds,
     )
+
+
+async def _check_file(field: str, file_id: str, purpose: Purpose, caller: Caller, shared: Services) -> None:
+    try:
+        file = await shared.files.get(file_id, sees=caller.sees)
+    except FileNotFound:
+        raise InvalidRequest(f"{field}: there is no file {file_id[:60]!r}", f"/{field}") from None
+    if file.purpose != purpose:
+        raise InvalidRequest(
+            f"{field}: the file has the purpose {file.purpose!r}; upload it with the purpose {purpose!r}",
+            f"/{field}",
+        )
 
 
 def _window(text: str) -> int:

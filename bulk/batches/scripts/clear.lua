@@ -2,6 +2,8 @@
 -- Forgets an ended batch's chunks and lease: nothing is left to do. Returns {'cleared'} | {'refused', status} | {'lost'}.
 --@include clock.lua
 --@include record.lua
+--@key open_batches
+--@arg member  of the batch among the open ones: <owner>:<id>
 --@include held.lua
 --@key chunks
 

@@ -4,6 +4,8 @@
 -- Refused when memory is full (no allow-oom flag).
 --@include clock.lua
 --@include record.lua
+--@key open_batches
+--@arg member  of the batch among the open ones: <owner>:<id>
 --@key open_of_owners
 --@key listed  the list of the owner's batches
 --@key listed_all

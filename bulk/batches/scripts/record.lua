@@ -1,7 +1,5 @@
 -- Included by the scripts that change a batch.
 --@key batch
---@key open_batches
---@arg member  of the batch among the open ones: <owner>:<id>
 
 local function move(status)                  -- to the status, with the time of the transition
   redis.call('HSET', KEYS.batch, 'status', status, status .. '_at', string.format('%d', now))
