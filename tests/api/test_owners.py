@@ -30,15 +30,17 @@ from jobs.owners import Sender
 from jobs.schema import Job, NewJob
 from jobs.settings import Settings
 from tests.api.api_process import mounted
-from tests.api.walk import ERRORS, FORM, OWN_NAME, WALK, WHOSE, Ask
+from tests.api.walk import ERRORS, FORM, OWN_NAME, UPLOADED, WALK, WHOSE, Ask
+from tests.bulk.batches.test_transitions import asked as asked_batch
 from tests.bulk.contents import once
 from tests.ledger import MODEL, SHARDS, JobQueue, ending, first_shard, heartbeat, with_files
 
 SECRET = "no-one-elses-business"  # noqa: S105 - in all that is Alice's
 
 FILE = "0-0.png"
-UPLOADED = f"file-{'a' * 32}"
-"""The id of Alice's uploaded file."""
+BATCH_DIGITS = "0" * 32
+BATCH = f"batch_{BATCH_DIGITS}"
+"""The id of Alice's batch."""
 MEDIUM = SECRET.encode() * 1_000
 
 ERROR: dict[str, Any] = {
@@ -141,6 +143,8 @@ async def alices(
             await services.files.create(
                 NewFile(owner="alice", purpose="batch", filename=SECRET), once(SECRET.encode())
             )
+            patched.setattr("bulk.batches.batches.new_id", lambda: BATCH_DIGITS)
+            await services.batches.create(asked_batch("alice", metadata={"note": SECRET}))
         await services.hooks.store.create(ENDPOINT)
         await services.hooks.deliveries.put([DELIVERY])
         yield Alices(client, services, queue, ids)
@@ -169,7 +173,16 @@ def test_the_walk_has_every_route_and_every_parameter(settings: Settings) -> Non
                 if given["in"] == "query":
                     assert any(f"{name}=" in ask.query for ask in asked) or name == "limit", (path, name)
                 elif given["in"] == "path":
-                    known = ("file_id", "job_id", "name", "place", "model", "webhook_id", "delivery_id")
+                    known = (
+                        "batch_id",
+                        "file_id",
+                        "job_id",
+                        "name",
+                        "place",
+                        "model",
+                        "webhook_id",
+                        "delivery_id",
+                    )
                     assert name in known, "the walk must know every parameter of a path"
 
 
@@ -179,7 +192,11 @@ async def answer(
     """The answer, and its text and headers without the id that the request had."""
     method, path = route
     address = path.replace("{job_id}", job_id).replace("{name:path}", MODEL)
-    address = address.replace("{webhook_id}", ENDPOINT.id).replace("{delivery_id}", DELIVERY.id)
+    address = (
+        address.replace("{batch_id}", BATCH)
+        .replace("{webhook_id}", ENDPOINT.id)
+        .replace("{delivery_id}", DELIVERY.id)
+    )
     address = address.replace("{file_id}", UPLOADED).replace("{name}", FILE).replace("{place:path}", "0")
     query = ask.query.replace("{id}", job_id).replace("{tail}", job_id[-7:])
     how = dict(ask.how)
@@ -252,7 +269,12 @@ async def test_the_owner_sees_its_own_jobs_only(alices: Alices) -> None:
             text = await read(alices, route)
             assert theirs not in text, route
             assert '"owner":' not in text.replace('"owner":{', "") or route in OWN_NAME, route
-            if "_id}" in route[1] or route in {("GET", "/v1/jobs"), ("GET", "/jobs"), ("GET", "/v1/files")}:
+            if "_id}" in route[1] or route in {
+                ("GET", "/v1/jobs"),
+                ("GET", "/jobs"),
+                ("GET", "/v1/files"),
+                ("GET", "/v1/batches"),
+            }:
                 assert SECRET in text, route
     listed = (await client.get("/v1/jobs?limit=100")).json()
     assert {job["id"] for job in listed["jobs"]} == set(alices.ids.values()) - {alices.ids["gone"]}

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from tests.ledger import MODEL
 
+UPLOADED = f"file-{'a' * 32}"
+"""The id of Alice's uploaded file."""
+
 FORM = {"text": "b\nc", "mode": "lines", "model": MODEL}
 
 
@@ -68,6 +71,21 @@ WALK: dict[tuple[str, str], list[Ask]] = {
     ("GET", "/v1/files/{file_id}"): asks(""),
     ("DELETE", "/v1/files/{file_id}"): asks(""),
     ("GET", "/v1/files/{file_id}/content"): [Ask(), Ask("", {"headers": {"range": "bytes=0-9"}})],
+    ("POST", "/v1/batches"): [
+        Ask(
+            "",
+            {
+                "json": {
+                    "input_file_id": UPLOADED,
+                    "endpoint": "/v1/embeddings",
+                    "completion_window": "24h",
+                }
+            },
+        )
+    ],
+    ("GET", "/v1/batches"): asks("", "?after={id}"),
+    ("GET", "/v1/batches/{batch_id}"): asks(""),
+    ("POST", "/v1/batches/{batch_id}/cancel"): asks(""),
     ("GET", "/v1/usage"): asks(
         "", "?owner=alice", "?by=hour", "?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
     ),

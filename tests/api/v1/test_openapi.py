@@ -82,7 +82,13 @@ async def test_every_problem_is_described_with_an_example(client: httpx.AsyncCli
                 assert example["value"]["status"] == STATUSES[kind] == int(status)
                 documented.add(kind)
     undocumented = {"method-not-allowed", "bad-request", "job-failed", "not-done-in-time", "wrong-task"}
-    of_other_dialects = {"unknown-file", "quota-exceeded", "storage-full", "storage-unavailable"}
+    of_other_dialects = {
+        "unknown-batch",
+        "unknown-file",
+        "quota-exceeded",
+        "storage-full",
+        "storage-unavailable",
+    }
     assert documented == set(STATUSES) - undocumented - of_other_dialects
 
 

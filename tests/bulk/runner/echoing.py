@@ -46,7 +46,9 @@ class Echoing:
         return self.at_once
 
     async def run(self, batch: Batch, chunk: int, lines: Sequence[Line], stop: Stop) -> Rows:
-        output, errors, left = [], [], []
+        output: list[bytes] = []
+        errors: list[bytes] = []
+        left: list[Line] = []
         self._running += 1
         self.most_at_once = max(self.most_at_once, self._running)
         try:
@@ -89,7 +91,7 @@ def row(batch: Batch, line: Line, text: str) -> bytes:
     )
 
 
-def request(custom_id: str, text: str = "hello", **changed: object) -> bytes:
+def request(custom_id: object, text: str = "hello", /, **changed: object) -> bytes:
     """A line of an input file."""
     body = {"model": "echo", "input": text}
     fields = {"custom_id": custom_id, "method": "POST", "url": "/v1/embeddings", "body": body, **changed}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bulk.batches import keys
 from bulk.batches.batch import Batch, BatchState
 from bulk.batches.batches import Batches
 from bulk.batches.runs import Runs, Taken
@@ -62,6 +63,10 @@ class Stand:
         file_id = await self.upload(content, owner)
         return (await self.batches.create(asked(owner, input_file_id=file_id, **changed))).id
 
+    async def set(self, batch_id: str, field: str, value: str) -> None:
+        """Changes a field of a batch's record."""
+        await self.shard.redis.hset(self.shard.key(keys.BATCH, batch_id), field, value)  # type: ignore[misc]
+
     async def batch(self, batch_id: str) -> Batch:
         return await self.batches.retrieve(batch_id, sees=None)
 
@@ -71,7 +76,7 @@ class Stand:
         async def there() -> bool:
             return (await self.batch(batch_id)).status in states
 
-        await until(there)
+        await until(there, 15)
         return await self.batch(batch_id)
 
     async def ended(self, batch_id: str) -> Batch:
@@ -81,7 +86,7 @@ class Stand:
         async def nothing_left() -> bool:
             return [page async for page in self.storage.list(f"batches/{batch_id}")] in ([], [[]])
 
-        await until(nothing_left)
+        await until(nothing_left, 15)
         return found
 
     async def rows(self, file_id: str | None) -> list[dict[str, Any]]:

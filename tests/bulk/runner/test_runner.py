@@ -47,7 +47,6 @@ async def test_a_batch(stand: Stand, lines: Echoing) -> None:
     assert [row["custom_id"] for row in output] == [str(each) for each in range(9) if each != 4], "in order"
     assert output[0]["id"] == f"batch_req_{batch.id.removeprefix('batch_')}_1"
     assert set(lines.began.values()) == {1}
-    assert lines.most_at_once == 2
     assert batch.output_file_id is not None
     file = await stand.files.get(batch.output_file_id, sees=None)
     assert (file.purpose, file.filename) == ("batch_output", f"{batch.id}_output.jsonl")
@@ -114,6 +113,7 @@ async def test_cancel_keeps_the_outcomes_so_far(stand: Stand, lines: Echoing) ->
     assert await stand.outcomes(batch) == {"0": "text 0", "1": "text 1", "2": "text 2"}
     assert batch.counts == (9, 3, 0)
     assert max(lines.began) == 5, "no further chunk began"
+    assert lines.most_at_once == 2
 
 
 async def test_cancel_before_a_runner_took_it(stand: Stand, lines: Echoing) -> None:
@@ -136,7 +136,7 @@ async def test_cancel_after_its_runner_was_stopped(stand: Stand, lines: Echoing)
 
 
 async def expire(stand: Stand, batch_id: str) -> None:
-    await stand.shard.redis.hset(stand.shard.key(keys.BATCH, batch_id), "expires_at", 1)
+    await stand.set(batch_id, "expires_at", "1")
 
 
 async def test_the_end_of_the_window(stand: Stand, lines: Echoing) -> None:
@@ -181,8 +181,7 @@ async def test_a_runner_that_lost_its_lease_changes_nothing(stand: Stand, lines:
     async with stand.runner():
         batch_id = await held(stand, lines)
         # another runner takes it while the first one still works
-        key = stand.shard.key(keys.BATCH, batch_id)
-        await stand.shard.redis.hset(key, "token", "another")
+        await stand.set(batch_id, "token", "another")
 
         async def given_up() -> bool:
             return lines._running == 0
@@ -255,11 +254,10 @@ async def test_a_storage_that_goes_away_and_comes_back(stand: Stand, lines: Echo
             batch_id = await held(stand, lines)
             state = BatchState.IN_PROGRESS
             if when == "at the end":
-                key = stand.shard.key(keys.CHUNKS, batch_id)
                 lines.gate.set()
 
                 async def last() -> bool:
-                    return await stand.shard.redis.hlen(key) >= 4
+                    return len(await stand.runs.parts(await stand.batch(batch_id))) >= 4
 
                 await until(last)
             storage.away = True
