@@ -11,7 +11,7 @@ from jobs.catalog import ModelCatalog, load_catalog
 from jobs.errors import ConfigurationError
 from jobs.settings import Settings
 
-API = ("fastapi", "httpx", "jinja2", "python_multipart", "uvicorn")
+API = ("fastapi", "httpx", "jinja2", "obstore", "python_multipart", "uvicorn")
 WORKER = ("threadpoolctl", "tokenizers", "uvloop")
 CHECKPOINTS = (
     "PIL",

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -146,3 +147,33 @@ async def test_kills_during_a_batch(
                 assert result["output"]["nonce"] == row["custom_id"], "its own answer"
             again = run.stack.executions().total() - lines
             figure(f"{kills} kills during a batch of {lines:,} lines: {again:,} lines ran again")
+
+
+MOST_RESIDENT = 150 * 1024**2
+"""Bytes."""
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+async def test_a_large_batch_in_little_memory(tmp_path: Path, figure: Callable[[str], None]) -> None:
+    """50,000 lines of 4 KB."""
+    lines = 50_000
+    model = {"max_batch_items": 256, "options": {"seconds": 0.0}}
+    with ExitStack() as exits:
+        async with scenario(tmp_path, model=model, data_dir=tmp_path, log_level="info") as run:
+            client = Batches(run.stack, exits)
+            client.start_bulk()
+            began = time.monotonic()
+            batch_id = await client.create([f"{nonce} {'x' * 4_000}" for nonce in nonces(lines)])
+
+            async def ended() -> bool:
+                return bool((await client.read(batch_id))["status"] == "completed")
+
+            await until(ended, 500)
+            seconds = time.monotonic() - began
+            batch = await client.read(batch_id)
+            assert batch["request_counts"] == {"total": lines, "completed": lines, "failed": 0}
+            status = Path(f"/proc/{client.bulk[0].pid}/status").read_text()
+            [peak] = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")]
+            figure(f"{lines:,} lines of 4 KB: {peak / 1024**2:.0f} MiB resident at most, {seconds:.0f} s")
+            assert peak < MOST_RESIDENT
