@@ -1,6 +1,7 @@
 """Answers: makes rows of the results of a job, one for each of its lines."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import structlog
@@ -18,6 +19,9 @@ from jobs.problem_kinds import TYPE
 from jobs.schema import Counts, Job, JobState
 
 log = structlog.get_logger(__name__)
+
+MOST_SHARED = 2
+"""Most tokens of the model's own that an input's texts share."""
 
 OF_THE_JOB = frozenset(TYPE + kind for kind in ("job-given-up", "attempts-exhausted", "result-too-large"))
 """Failures whose reason may be another input of the job, or that it had so many."""
@@ -70,24 +74,31 @@ class Answers:
 
 
 def divided(found: Found, parts: Sequence[Part]) -> list[tuple[Part, Sequence[Result | None], int | None]]:
-    """The parts of a job with their results and tokens.
-
-    The job's tokens are divided by the lengths of the inputs, which are their tokens if these were counted.
-    """
-    shared = found.lengths if found.lengths and len(found.lengths) == len(found.results) else None
-    whole = sum(shared) if shared else len(found.results)
-    tokens = found.job.counts.tokens
+    """The parts of a job with their results and tokens."""
+    tokens = _tokens(found, len(found.results)) if found.job.counts.tokens is not None else None
     divided = []
-    start = before = 0
+    start = 0
     for part in parts:
-        end = start + part.count
-        after = before + (sum(shared[start:end]) if shared else part.count)
-        own = None
-        if tokens is not None and whole:
-            own = tokens * after // whole - tokens * before // whole
+        end = start + part.inputs
+        own = None if tokens is None else tokens[end] - tokens[start]
         divided.append((part, found.results[start:end], own))
-        start, before = end, after
+        start = end
     return divided
+
+
+def _tokens(found: Found, count: int) -> list[int]:
+    """The tokens of the first n inputs, for each n: the job's tokens, divided by the lengths of the inputs.
+
+    The lengths are the tokens themselves if these were counted. They differ by a few for each input if it has
+    several texts, which share some of the model's own tokens. Else they are estimates.
+    """
+    tokens = found.job.counts.tokens or 0
+    lengths = found.lengths if found.lengths and len(found.lengths) == count else [1] * count
+    before = list(accumulate(lengths, initial=0))
+    whole = before[-1]
+    if abs(tokens - whole) <= MOST_SHARED * count:
+        return [length + (tokens - whole) * n // count for n, length in enumerate(before)]
+    return [tokens * length // whole for length in before]
 
 
 def is_of_the_job(result: Result | None) -> bool:

@@ -23,7 +23,7 @@ class Part(NamedTuple):
     line: Line
     context: Any
     """What the answer needs of the line's request, besides its outputs."""
-    count: int
+    inputs: int
     """Number of its inputs."""
 
 
@@ -49,7 +49,7 @@ class Group:
     """Number of its inputs."""
 
     def __post_init__(self) -> None:
-        self.count = sum(part.count for part in self.parts)
+        self.count = sum(part.inputs for part in self.parts)
 
     @property
     def name(self) -> str:
@@ -87,11 +87,11 @@ def groups(parsed: Iterable[Parsed], most_inputs: int, most_bytes: int) -> list[
     for one in parsed:
         key = _key(one.job)
         group = open_groups.get(key)
-        if group is None or group.count + one.part.count > most_inputs or group.size + one.size > most_bytes:
+        if group is None or group.count + one.part.inputs > most_inputs or group.size + one.size > most_bytes:
             group = open_groups[key] = _Open()
             found.append(group)
         group.lines.append(one)
-        group.count += one.part.count
+        group.count += one.part.inputs
         group.size += one.size
     return [
         Group([one.part for one in group.lines], None if group.has_media else merged(group.jobs))

@@ -14,7 +14,8 @@ from api.links import Links
 from bulk.batches.batch import Batch
 from bulk.files.file import File
 from bulk.files.files import Files
-from bulk.runner.lines.archive import Archive, BadArchive
+from bulk.runner.lines.archive import Archive
+from bulk.runner.lines.zip_directory import BadArchive
 from bulk.runner.retries import Retries
 from jobs.catalog import ModelCatalog
 from jobs.errors import FileNotFound, InvalidRequest, ObjectNotFound

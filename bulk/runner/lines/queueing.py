@@ -26,6 +26,7 @@ from jobs.errors import (
     QueueFull,
     QueueUnavailable,
 )
+from jobs.ledger import limiting
 from jobs.ledger.ledger import Ledger
 from jobs.process.backoff import Backoff
 from jobs.schema import Job, JobState, NewJob
@@ -33,7 +34,12 @@ from jobs.schema import Job, JobState, NewJob
 R = TypeVar("R")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
-"""Seconds between attempts while the queue is full, a limit is reached, or Redis cannot be reached."""
+"""Seconds between attempts while Redis cannot be reached. A limit by time says itself when it ends."""
+FULL_PAUSE = 0.5
+"""Seconds between attempts while the queue is full, or has as many jobs of the owner as its key allows. It
+has room as soon as a job ends, perhaps one of this batch."""
+OF_UNFINISHED = frozenset(policy.name for policy in limiting.POLICIES if not policy.window)
+"""The policies about unfinished jobs."""
 
 
 class _Known(msgspec.Struct):
@@ -114,10 +120,11 @@ class Queueing:
             except QueueUnavailable:  # it may have been accepted
                 backoff.failed()
                 await self._pause(backoff.pause, anyway=True)
-            except (QueueFull, LimitExceeded) as error:
-                backoff.failed()
-                asked = error.retry_after if isinstance(error, LimitExceeded) else 0.0
-                await self._pause(max(backoff.pause, min(asked, LONGEST_PAUSE)))
+            except QueueFull:
+                await self._pause(FULL_PAUSE)
+            except LimitExceeded as error:
+                ends_with_jobs = error.policy in OF_UNFINISHED
+                await self._pause(FULL_PAUSE if ends_with_jobs else min(error.retry_after, LONGEST_PAUSE))
 
     async def _submit(self, offer: Offer, key: str, job_id: str) -> Job:
         job, _ = await self._ledger.submit(

@@ -135,7 +135,7 @@ class Running:
         self.lines = JobLines(tools, services.dialects.line_calls, services.catalog)
 
     def begin(self, of: Batch, lines: Sequence[Line], stop: Stop | None = None) -> "asyncio.Task[Rows]":
-        return asyncio.create_task(self.lines.run(of, 0, lines, stop or Stop()))
+        return asyncio.create_task(self.lines.run(of, 0, lines, Stop() if stop is None else stop))
 
     async def ran(
         self, of: Batch, lines: Sequence[Line], model: str, work: Work

@@ -71,7 +71,7 @@ async def settings(
         yield settings
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def running(settings: Settings) -> AsyncIterator[Running]:
     async with checked_client(settings) as redis, mounted(settings) as (client, services):
         yield Running(services, JobQueue(redis, settings, models.MODELS), client)
@@ -79,7 +79,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
 def changing(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """The parts of an answer that are the same each time: without ids and times, numbers rounded."""
-    found = rounded({name: value for name, value in body.items() if name not in ("id", "created")})
+    found: dict[str, Any] = rounded(
+        {name: value for name, value in body.items() if name not in ("id", "created")}
+    )
     if url == "/v1/jobs":
         return {name: found.get(name) for name in ("model", "status", "counts", "results", "detail")}
     return found

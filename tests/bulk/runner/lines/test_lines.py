@@ -1,6 +1,7 @@
 """Lines become jobs and jobs become rows: merging, answers, errors, keys, and what is full or gone."""
 
 import base64
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,6 +21,10 @@ from tests.waiting import until
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\0\1\0\0\0\1").decode()
 
 GLAD = {"output": [{"label": "GLAD", "score": 0.75}]}
+
+
+def always(result: dict[str, Any], _: str) -> dict[str, Any]:
+    return result
 
 
 def vector(text: str) -> dict[str, Any]:
@@ -73,7 +78,7 @@ async def test_the_jobs_are_the_senders_at_low_priority_and_live_for_a_day(runni
         ("/v1/embeddings", {"model": "labels", "input": "a"}, 400, "this call needs feature-extraction"),
         ("/v1/embeddings", b'{"model": "vectors", "input": "a', 400, "not valid JSON"),
         ("/v1/embeddings", b'{"model": "vectors", "input": "\xff"}', 400, "not valid JSON"),
-        ("/v1/embeddings", b"[" * 100_000, 400, "JSON"),
+        ("/v1/embeddings", b"[" * 100_000, 400, "the body"),
         ("/v1/embeddings", [], 400, "the body: give an object"),
         (
             "/v1/chat/completions",
@@ -122,7 +127,8 @@ async def test_the_other_lines_of_a_bad_one_are_answered(running: Running) -> No
     found, jobs = await running.ran(batch("/v1/jobs"), lines, "labels", work)
     assert jobs == [["a", "b", "bad", "c", "bad", "bad"]]
     output, errors = rows(found.output), rows(found.errors)
-    assert (output.keys(), errors.keys()) == ({"line-1", "line-3"}, {"line-2", "line-4"})
+    assert output.keys() == {"line-1", "line-3"}
+    assert errors.keys() == {"line-2", "line-4"}
     body = output["line-3"]["response"]["body"]
     assert body["counts"] == {"total": 3, "succeeded": 2, "failed": 1, "tokens": None}
     assert [list(result) for result in body["results"]] == [["output"], ["error"], ["output"]]
@@ -159,7 +165,7 @@ async def test_of_a_job_that_fails_as_a_whole_only_the_guilty_line_fails(running
                 inputs = inputs_of(claimed)
                 sizes.append(len(inputs))
                 result = {"error": failure(kind, "given up")} if "poison" in inputs else GLAD
-                await running.work(claimed, "labels", lambda _, result=result: result)
+                await running.work(claimed, "labels", partial(always, result))
         return begun.done()
 
     await until(step)
@@ -248,7 +254,7 @@ async def test_files_of_outputs_are_in_the_rows(running: Running) -> None:
     [claimed] = await running.claim_some("masks")
     await running.queue.store([(claimed, "0-0.png", b"a mask")])
     url = f"/v1/jobs/{claimed.id}/files/0-0.png"
-    mask = {"label": "x", "mask": {"url": url, "content_type": "image/png", "bytes": 6}}
+    mask: dict[str, Any] = {"label": "x", "mask": {"url": url, "content_type": "image/png", "bytes": 6}}
     await running.queue.finish("masks", [with_files(ending(claimed, [{"output": [mask]}], "masks"))])
     found = await begun
     [result] = rows(found.output)["line-1"]["response"]["body"]["results"]
