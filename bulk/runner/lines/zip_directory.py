@@ -138,7 +138,7 @@ def data_start(local: bytes, entry: Entry) -> int:
     if len(local) < _LOCAL.size or local[:4] != b"PK\x03\x04":
         raise BadArchive("the header of the entry is damaged")
     *_, named, extra = _LOCAL.unpack_from(local)
-    return entry.start + _LOCAL.size + named + extra
+    return int(entry.start + _LOCAL.size + named + extra)
 
 
 def normalised(name: str) -> str | None:
