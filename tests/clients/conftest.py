@@ -44,11 +44,13 @@ async def url(server: valkey.Server, clients: ClientProcess, folder: Path) -> As
         "redis_url": empty_database(server),
         "models_file": models.write(folder),
         "port": free_port(),
+        "data_dir": folder,
     }
     address = f"http://127.0.0.1:{settings['port']}"
     with ExitStack() as stack:
         stack.enter_context(processes.running("worker", **settings))
         stack.enter_context(processes.running("api", **settings))
+        stack.enter_context(processes.running("bulk", **settings))
         async with httpx.AsyncClient(base_url=address, timeout=30) as client:
             await until(partial(ready, client), 90)
         yield address

@@ -1,5 +1,7 @@
 """A job's and an owner's counts of tokens cover only their own inputs, also in shared micro-batches."""
 
+from msgspec.structs import replace
+
 from tests.ledger import JobQueue
 from tests.worker.conftest import Serving
 from tests.worker.engine.pipelines.conftest import ModelFolder, model_folder
@@ -19,6 +21,10 @@ async def test_jobs_and_owners_that_share_a_batch_have_their_own_tokens(
         jobs = await ended(queue, short.id, long.id)
         alone = await ended(queue, await submit(queue, "the bridge"))
         together = worker.statistics.beat.tokens
+        divided, _ = await queue.submit(replace(job("", "the bridge", "the"), group="batch_1"))
+        await ended(queue, divided.id)
+    of_lines = await queue.collecting.ended(divided.id, sees=None)
+    of_one = await queue.collecting.ended(long.id, sees=None)
     assert [job.batch is not None and job.batch.size for job in jobs] == [3, 3], "they shared it"
     tokens = [job.counts.tokens or 0 for job in (*jobs, *alone)]
     assert tokens[0] == tokens[2] > 2
@@ -26,6 +32,9 @@ async def test_jobs_and_owners_that_share_a_batch_have_their_own_tokens(
     assert sum(tokens) == together, "those that were run"
     alice, bob, _ = (await used(queue)).values()
     assert [alice.tokens, bob.tokens] == tokens[:2]
+    assert of_lines is not None
+    assert of_one is not None
+    assert (of_lines.lengths, of_one.lengths) == ([tokens[0], tokens[0] - 1], None), "of several requests"
 
 
 async def test_without_counts_there_are_no_tokens(queue: JobQueue, serving: Serving) -> None:

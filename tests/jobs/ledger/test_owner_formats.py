@@ -80,9 +80,11 @@ async def test_every_name_of_an_owner_is_read(queue: JobQueue, owner: str) -> No
 def test_a_record_without_owner_has_not_grown() -> None:
     header = Header(model="m", state="s", n=1, attempts=1, created=2, started=3, worker="w")
     size, fields = len(encode_head(header)), len(Header.__struct_fields__)
-    assert encode_head(header)[2] == 0x90 + fields - 1
-    owned = encode_head(replace(header, owner="alice"))
-    assert len(owned) == size + 1 + len("alice")
-    for encoded, owner in ((encode_head(header), ""), (owned, "alice")):
-        record = decode_record(b"\xc1" + bytes(8) + encoded + b"[]")
-        assert (record.header, record.results) == (replace(header, owner=owner), b"[]")
+    assert encode_head(header)[2] == 0x90 + fields - 2, "neither owner nor lengths"
+    owned = replace(header, owner="alice")
+    assert len(encode_head(owned)) == size + 1 + len("alice")
+    divided = replace(header, lengths=[3, 200])
+    assert len(encode_head(divided)) == size + 1 + len(b"\x92\x03\xcc\xc8")
+    for given in (header, owned, divided, replace(owned, lengths=[1])):
+        record = decode_record(b"\xc1" + bytes(8) + encode_head(given) + b"[]")
+        assert (record.header, record.results) == (given, b"[]")

@@ -1,24 +1,11 @@
-"""Answers of lines are those of the synchronous calls with the same bodies, by a real worker."""
+"""Answers of the lines of batches are those of the synchronous calls with the same bodies."""
 
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-import pytest_asyncio
 
-from jobs.settings import Settings
-from tests import processes, valkey
-from tests.api.api_process import mounted
-from tests.bulk.runner.lines.conftest import Running, batch, line, rows
-from tests.clients import models
-from tests.conftest import checked_client, empty_database
-from tests.journey.conftest import ready
-from tests.ledger import JobQueue
 from tests.waiting import until
 
 CHAT = [{"role": "user", "content": "the bridge of the river"}]
@@ -56,27 +43,6 @@ BODIES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def settings(
-    server: valkey.Server, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Settings]:
-    """Of a queue with a ready worker for each model."""
-    folder: Path = tmp_path_factory.mktemp("lines")
-    settings = Settings(redis_url=empty_database(server), models_file=models.write(folder))
-    with ExitStack() as stack:
-        given = {"redis_url": settings.redis_url, "models_file": settings.models_file}
-        stack.enter_context(processes.running("worker", **given))
-        async with mounted(settings) as (client, _):
-            await until(partial(ready, client), 90)
-        yield settings
-
-
-@pytest.fixture
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    async with checked_client(settings) as redis, mounted(settings) as (client, services):
-        yield Running(services, JobQueue(redis, settings, models.MODELS), client)
-
-
 def changing(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """The parts of an answer that are the same each time: without ids and times, numbers rounded."""
     found: dict[str, Any] = rounded(
@@ -100,22 +66,47 @@ async def sent(client: httpx.AsyncClient, url: str, body: dict[str, Any]) -> tup
     return answer.status_code, changing(url, answer.json())
 
 
-@pytest.mark.parametrize("url", BODIES)
-async def test_lines_are_answered_as_synchronous_calls(running: Running, url: str) -> None:
-    bodies = BODIES[url]
-    expected = [await sent(running.client, url, body) for body in bodies]
-    lines = [line(number, body) for number, body in enumerate(bodies)]
-    lines += [line(number + len(bodies), body) for number, body in enumerate(bodies)]  # they share jobs
-    found = await running.begin(batch(url, name=url.rpartition("/")[2]), lines)
-    both = rows([*found.output, *found.errors])
-    assert len(both) == len(lines)
-    for number in range(len(lines)):
-        response = both[f"line-{number}"]["response"]
-        got = response["status_code"], changing(url, response["body"])
-        assert got == expected[number % len(bodies)], url
-    assert len(found.output) == 2 * sum(status == 200 for status, _ in expected)
-    assert len(found.jobs) < len(found.output), "lines shared jobs"
-    used = [body.get("usage", body.get("counts")) for status, body in expected if status == 200]
-    tokens = [one.get("prompt_tokens", one.get("tokens")) for one in used if one]
-    if url != "/v1/moderations":
-        assert all(tokens), msgspec.json.encode(expected)
+async def batch(client: httpx.AsyncClient, endpoint: str, bodies: list[dict[str, Any]]) -> dict[str, Any]:
+    """Runs the bodies as the lines of a batch, and returns it with the rows of its files."""
+    lines = [
+        {"custom_id": str(number), "method": "POST", "url": endpoint, "body": body}
+        for number, body in enumerate(bodies)
+    ]
+    content = b"\n".join(map(msgspec.json.encode, lines))
+    upload = await client.post("/v1/files", files={"file": ("a.jsonl", content)}, data={"purpose": "batch"})
+    asked = {"input_file_id": upload.json()["id"], "endpoint": endpoint, "completion_window": "24h"}
+    created = (await client.post("/v1/batches", json=asked)).json()
+
+    async def ended() -> bool:
+        created.update((await client.get(f"/v1/batches/{created['id']}")).json())
+        assert created["status"] != "failed", created["errors"]
+        return created["status"] == "completed"
+
+    await until(ended)
+    rows = {}
+    for file in (created["output_file_id"], created["error_file_id"]):
+        if file is not None:
+            for row in (await client.get(f"/v1/files/{file}/content")).content.splitlines():
+                found = msgspec.json.decode(row)
+                rows[found["custom_id"]] = found
+    return created | {"rows": rows}
+
+
+@pytest.mark.parametrize("endpoint", BODIES)
+async def test_lines_are_answered_as_synchronous_calls(url: str, endpoint: str) -> None:
+    bodies = BODIES[endpoint]
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        expected = [await sent(client, endpoint, body) for body in bodies]
+        found = await batch(client, endpoint, [*bodies, *bodies])  # equal parameters: they share jobs
+    for number in range(2 * len(bodies)):
+        response = found["rows"][str(number)]["response"]
+        got = response["status_code"], changing(endpoint, response["body"])
+        assert got == expected[number % len(bodies)], endpoint
+    jobs = {row["response"]["request_id"] for row in found["rows"].values() if row["error"] is None}
+    assert len(jobs) < len(found["rows"]), "lines shared jobs"
+    succeeded = [body for status, body in expected if status == 200]
+    counts = {"total": 2 * len(bodies), "completed": 2 * len(succeeded)}
+    assert found["request_counts"] == counts | {"failed": counts["total"] - counts["completed"]}
+    for body in succeeded:
+        used = body.get("usage") or body.get("counts") or {}
+        assert endpoint == "/v1/moderations" or used.get("prompt_tokens") or used.get("tokens"), body
