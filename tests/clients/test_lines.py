@@ -75,12 +75,12 @@ async def batch(client: httpx.AsyncClient, endpoint: str, bodies: list[dict[str,
     content = b"\n".join(map(msgspec.json.encode, lines))
     upload = await client.post("/v1/files", files={"file": ("a.jsonl", content)}, data={"purpose": "batch"})
     asked = {"input_file_id": upload.json()["id"], "endpoint": endpoint, "completion_window": "24h"}
-    created = (await client.post("/v1/batches", json=asked)).json()
+    created: dict[str, Any] = (await client.post("/v1/batches", json=asked)).json()
 
     async def ended() -> bool:
         created.update((await client.get(f"/v1/batches/{created['id']}")).json())
         assert created["status"] != "failed", created["errors"]
-        return created["status"] == "completed"
+        return bool(created["status"] == "completed")
 
     await until(ended)
     rows = {}
