@@ -12,6 +12,9 @@ from jobs.store.outage import Outage
 
 T = TypeVar("T")
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between attempts."""
+
 
 class Retries:
     """The retries of one batch. An outage is logged once when it begins and once when it is over."""
@@ -22,7 +25,7 @@ class Retries:
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         """Calls until Redis and the storage answer, with growing pauses. Raises other errors."""
-        backoff = Backoff(0.1, 5.0)
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 answer = await call()

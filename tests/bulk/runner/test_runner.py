@@ -1,16 +1,19 @@
 """Batches from their file to their files: outcomes, faults, cancellation, expiry, other runners, outages."""
 
-import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from bulk.batches import keys
 from bulk.batches.batch import BatchState
+from bulk.files.files import Files
+from bulk.runner import retries
 from bulk.runner import runner as runner_module
 from bulk.storage.storage import Storage
 from jobs.errors import FileNotFound, StorageUnavailable
+from jobs.settings import Settings
 from tests.bulk.runner.echoing import Echoing, request
 from tests.bulk.runner.stand import Stand
 from tests.waiting import until
@@ -23,6 +26,7 @@ HELD = b"".join(request(str(number), "wait" if number >= 3 else f"text {number}"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "POLL", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
 
 
 async def held(stand: Stand, lines: Echoing) -> str:
@@ -218,56 +222,54 @@ async def test_at_most_so_many_batches_at_once(stand: Stand, lines: Echoing) -> 
 
 
 class Unsteady(Storage):
-    """A storage that can be taken away."""
+    """A storage that is away the first times that something is done with certain paths."""
 
-    away = False
+    def __init__(self, settings: Settings, which: str) -> None:
+        super().__init__(settings)
+        self.which = which
+        self.left = 3
 
     async def put(self, path: str, parts: AsyncIterable[bytes]) -> int:
-        self._check()
+        self._check(f"put {path}")
         return await super().put(path, parts)
 
     async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        self._check()
+        self._check(f"read {path}")
         async for part in super().read(path, start, end):
             yield part
 
-    async def delete(self, paths: list[str]) -> None:  # type: ignore[override]
-        self._check()
+    async def delete(self, paths: Sequence[str]) -> None:
+        self._check("delete")
         await super().delete(paths)
 
-    def _check(self) -> None:
-        if self.away:
+    def _check(self, what: str) -> None:
+        if self.left and re.search(self.which, what):
+            self.left -= 1
             raise StorageUnavailable("away")
 
 
-@pytest.mark.parametrize("when", ["at the begin", "while it runs", "at the end"])
-async def test_a_storage_that_goes_away_and_comes_back(stand: Stand, lines: Echoing, when: str) -> None:
-    stand.storage = storage = Unsteady(stand.settings)
-    stand.files = type(stand.files)(stand.shard, storage)
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param("read contents/", id="while the input is read"),
+        pytest.param("put .*input", id="while the input is copied"),
+        pytest.param("put .*chunks", id="at the list of chunks"),
+        pytest.param("read .*input", id="while lines are read"),
+        pytest.param("put .*/[0-9]+-", id="while a part is stored"),
+        pytest.param("read .*/[0-9]+-", id="while parts are read"),
+        pytest.param("put contents/", id="while the output is written"),
+        pytest.param("delete", id="while parts are deleted"),
+    ],
+)
+async def test_a_storage_that_goes_away_and_comes_back(stand: Stand, which: str) -> None:
+    batch_id = await stand.create(LINES)
+    stand.storage = storage = Unsteady(stand.settings, which)
+    stand.files = Files(stand.shard, storage)
     async with stand.runner():
-        if when == "at the begin":
-            batch_id = await stand.create(HELD)
-            storage.away = True
-            lines.gate.set()
-            state = BatchState.VALIDATING
-        else:
-            batch_id = await held(stand, lines)
-            state = BatchState.IN_PROGRESS
-            if when == "at the end":
-                lines.gate.set()
-
-                async def last() -> bool:
-                    return len(await stand.runs.parts(await stand.batch(batch_id))) >= 4
-
-                await until(last)
-            storage.away = True
-            lines.gate.set()
-        await asyncio.sleep(0.3)
-        assert (await stand.batch(batch_id)).status in (state, BatchState.FINALIZING, BatchState.COMPLETED)
-        storage.away = False
         batch = await stand.ended(batch_id)
+    assert storage.left == 0
     assert batch.status is BatchState.COMPLETED
-    assert len(await stand.outcomes(batch)) == 9
+    assert await stand.outcomes(batch) == OUTCOMES
 
 
 async def test_lost_objects_fail_the_batch_clearly(stand: Stand, lines: Echoing, tmp_path: Path) -> None:
