@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from jobs.owners import Sender
+from jobs.webhook import BatchWebhook
 
 ENDPOINTS = (
     "/v1/embeddings",
@@ -84,6 +85,8 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """The models that the sender may use; empty for all."""
     media_file_id: str | None = None
     """The archive with media that the lines name, if any."""
+    webhook: BatchWebhook | None = None
+    """Whom to tell of its end, besides the owner's endpoints."""
     metadata: dict[str, str] | None = None
     output_expires_after: int | None = None
     """Seconds for which the output files are kept; None for the default."""

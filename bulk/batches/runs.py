@@ -107,7 +107,7 @@ class Runs:
 
     async def fail(self, taken: Taken, faults: Sequence[Fault]) -> None:
         """validating -> failed; also a later state, if the batch's objects are gone from the storage."""
-        await self._run("fail", taken, faults=msgspec.json.encode(faults), lifetime=self._lifetime)
+        await self._run("fail", taken, faults=msgspec.json.encode(faults), **self._closing(taken))
 
     async def chunk_done(self, taken: Taken, chunk: int, part: Part, tokens: int = 0, late: int = 0) -> None:
         """Records the part of a chunk. The first one of a chunk counts; later ones change nothing.
@@ -140,7 +140,7 @@ class Runs:
             taken,
             files=msgspec.msgpack.encode([file._asdict() for file in files]),
             file_lifetime=int(1000 * (lifetime or self._settings.file_ttl)),
-            lifetime=self._lifetime,
+            **self._closing(taken),
             **arguments,
         )
         return BatchState(status.decode())
@@ -149,9 +149,15 @@ class Runs:
         """Forgets an ended batch's chunks and lease, after its parts were deleted."""
         await self._run("clear", taken)
 
-    @property
-    def _lifetime(self) -> int:
-        return int(self._settings.batch_ttl * 1000)
+    def _closing(self, taken: Taken) -> dict[str, Any]:
+        """What close.lua needs."""
+        webhook = taken.batch.asked.webhook
+        told = {} if webhook is None else msgspec.to_builtins(webhook)
+        return {
+            "id": taken.batch.id,
+            "webhook": msgspec.json.encode({**told, "endpoints": True}),
+            "lifetime": int(self._settings.batch_ttl * 1000),
+        }
 
     async def _run(self, name: str, taken: Taken, **given: Any) -> list[Any]:
         batch = taken.batch

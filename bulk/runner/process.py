@@ -1,4 +1,4 @@
-"""What a bulk process does until it is stopped: batches, the files' upkeep, its own presence."""
+"""What a bulk process does until it is stopped: batches, webhooks, the files' upkeep, its own presence."""
 
 import asyncio
 
@@ -20,6 +20,7 @@ from bulk.runner.presence import Presence
 from bulk.runner.retries import Retries
 from bulk.runner.runner import Runner
 from bulk.storage.storage import Storage
+from hooks.sender import Sender
 from jobs.catalog import load_catalog
 from jobs.ledger.ledger import Ledger
 from jobs.ledger.shards import Shards
@@ -57,6 +58,7 @@ async def serve(settings: Settings) -> None:
             Upkeep(ledger.shards, log).run(),
             Presence(first).report(),
             clean_files(files),
+            Sender(ledger.shards).run(),
         )
     ]
     runner = asyncio.create_task(Runner(runs, settings.batches_at_once, start).run())

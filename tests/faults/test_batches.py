@@ -101,6 +101,13 @@ class Batches:
             self.start_bulk()
 
 
+def most_resident(pid: int) -> int:
+    """Bytes that the process had in memory at most."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [peak] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
+    return peak * 1024
+
+
 async def kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     await asyncio.to_thread(process.wait, 10)
@@ -173,7 +180,6 @@ async def test_a_large_batch_in_little_memory(tmp_path: Path, figure: Callable[[
             seconds = time.monotonic() - began
             batch = await client.read(batch_id)
             assert batch["request_counts"] == {"total": lines, "completed": lines, "failed": 0}
-            status = Path(f"/proc/{client.bulk[0].pid}/status").read_text()
-            [peak] = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")]
+            peak = most_resident(client.bulk[0].pid)
             figure(f"{lines:,} lines of 4 KB: {peak / 1024**2:.0f} MiB resident at most, {seconds:.0f} s")
             assert peak < MOST_RESIDENT

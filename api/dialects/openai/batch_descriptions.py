@@ -1,10 +1,11 @@
 """The OpenAPI description of /v1/batches. The fields are OpenAI's own; its reference explains them."""
 
-from typing import Any
+from typing import Any, get_args
 
 from api.dialects.openai.description import _answers as answers
 from api.dialects.openai.description import _object as object_of
 from bulk.batches.batch import ENDPOINTS, BatchState
+from jobs.webhook import BatchEvent
 
 _STRING: dict[str, Any] = {"type": "string"}
 _INTEGER: dict[str, Any] = {"type": "integer"}
@@ -64,6 +65,14 @@ CREATE: dict[str, Any] = {
                                 seconds={**_INTEGER, "minimum": 3600, "maximum": 2_592_000},
                             ),
                             media_file_id=_MEDIA,
+                            webhook={
+                                **object_of(
+                                    url=_STRING,
+                                    events={"type": "array", "items": {"enum": list(get_args(BatchEvent))}},
+                                ),
+                                "required": ["url"],
+                                "description": "An address that is told of the end.",
+                            },
                         ),
                         "required": ["input_file_id", "endpoint", "completion_window"],
                         "additionalProperties": False,

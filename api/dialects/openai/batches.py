@@ -24,6 +24,7 @@ from bulk.batches.batch import ENDPOINTS, Asked, Batch
 from bulk.batches.batches import LONGEST_WINDOW
 from bulk.files.file import Purpose
 from jobs.errors import FileNotFound, InvalidRequest
+from jobs.webhook import BatchWebhook
 
 router = APIRouter(tags=["openai"])
 
@@ -51,6 +52,8 @@ class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     completion_window: str
     metadata: dict[str, str] | None = None
     output_expires_after: ExpiresAfter | None = None
+    webhook: BatchWebhook | None = None
+    """Ours: an address that is told of the batch's end."""
     media_file_id: str | None = None
     """Ours: a zip archive with media, which lines name as `archive:NAME`."""
 
@@ -128,6 +131,8 @@ async def _asked(request: BatchRequest, caller: Caller, shared: Services) -> Ask
         )
     window = _window(request.completion_window)
     _check_metadata(request.metadata or {})
+    if request.webhook is not None:
+        shared.hooks.check(request.webhook)
     await _check_file("input_file_id", request.input_file_id, "batch", caller, shared)
     if request.media_file_id is not None:
         await _check_file("media_file_id", request.media_file_id, "user_data", caller, shared)
@@ -140,6 +145,7 @@ async def _asked(request: BatchRequest, caller: Caller, shared: Services) -> Ask
         sender=caller.sender,
         models=caller.models,
         media_file_id=request.media_file_id,
+        webhook=request.webhook,
         metadata=request.metadata,
         output_expires_after=None if expires is None else expires.seconds,
     )

@@ -1,12 +1,21 @@
 -- Included by the scripts that end a batch. It stays among the open ones until its parts are deleted.
 --@key open_of_owners
+--@key outbox
+--@arg id
 --@arg owner
+--@arg webhook  JSON: whom to tell, as in hooks/outbox.py
 --@arg lifetime  of the record of an ended batch, ms
 
+redis.call('XLEN', KEYS.outbox)              -- fails on another program's data, before anything is written
 local function close(state)
   move(state)
   redis.call('PEXPIRE', KEYS.batch, ARGV.lifetime)
   if redis.call('HINCRBY', KEYS.open_of_owners, ARGV.owner, -1) <= 0 then
     redis.call('HDEL', KEYS.open_of_owners, ARGV.owner)
   end
+  local total, completed, failed = unpack(redis.call('HMGET', KEYS.batch, 'total', 'completed', 'failed'))
+  local counts = {total = tonumber(total or 0), completed = tonumber(completed or 0), failed = tonumber(failed or 0)}
+  local data = {id = ARGV.id, object = 'batch', status = state, request_counts = counts}
+  redis.call('XADD', KEYS.outbox, '*', 'id', ARGV.id, 'event', 'batch.' .. state, 'owner', ARGV.owner, 'webhook', ARGV.webhook,
+    'data', cjson.encode(data))
 end

@@ -7,76 +7,13 @@ import pytest
 from arq.connections import ArqRedis
 
 from bulk.batches import keys
-from bulk.batches.batch import TRANSITIONS, Asked, Batch, BatchState, Fault
-from bulk.batches.batches import Batches
-from bulk.batches.runs import LeaseLost, NewOutput, Part, Refused, Runs, Taken
-from bulk.files.files import Files
-from bulk.storage.storage import Storage
-from jobs.errors import BatchNotFound, InvalidRequest, LimitExceeded
-from jobs.ledger.shard import Shard
-from jobs.owners import ANONYMOUS, Sender
-from jobs.settings import Settings
-from tests.ledger import first_shard
-
-PART = Part("0-abc", 2, 1, 20, 10)
-
-
-def asked(owner: str = "", **changed: Any) -> Asked:
-    fields: dict[str, Any] = {
-        "endpoint": "/v1/embeddings",
-        "input_file_id": "file-0123456789",
-        "completion_window": "24h",
-        "window": 86_400,
-        "sender": Sender(owner) if owner else ANONYMOUS,
-        **changed,
-    }
-    return Asked(**fields)
-
-
-class Table:
-    """Both sides of the batches of a shard."""
-
-    def __init__(self, shard: Shard) -> None:
-        self.shard = shard
-        self.batches = Batches(shard)
-        self.runs = Runs(shard)
-        self.arguments = Files(shard, Storage(shard.settings)).arguments()
-
-    async def taken(self, owner: str = "") -> Taken:
-        await self.batches.create(asked(owner))
-        taken = await self.runs.take()
-        assert taken is not None
-        return taken
-
-    async def begin(self, taken: Taken) -> None:
-        await self.runs.begin(taken, model="sentiment", total=3, chunks=1, table="t1")
-
-    async def finish(self, taken: Taken) -> None:
-        file = NewOutput("output_file_id", f"file-{taken.batch.id}-output", "out.jsonl", 20)
-        await self.runs.finish(taken, [file], self.arguments)
-
-    async def status(self, taken: Taken) -> BatchState:
-        return (await self.batches.retrieve(taken.batch.id, sees=None)).status
-
-    async def bring(self, taken: Taken, state: BatchState) -> None:
-        """Takes the batch from its begin to a state."""
-        chunk, late = self.runs.chunk_done, state is BatchState.EXPIRED
-        if state is BatchState.FAILED:
-            await self.runs.fail(taken, [Fault(code="empty_file", message="no lines")])
-        elif state in (BatchState.CANCELLING, BatchState.CANCELLED):
-            await self.batches.cancel(taken.batch.id, sees=None)
-        elif state is not BatchState.VALIDATING:
-            await self.begin(taken)
-            if state is not BatchState.IN_PROGRESS:
-                await chunk(taken, 0, PART, late=int(late))
-                await self.runs.finalize(taken)
-        if state in (BatchState.COMPLETED, BatchState.EXPIRED, BatchState.CANCELLED):
-            await self.finish(taken)
-
-
-@pytest.fixture
-def table(redis: ArqRedis, settings: Settings) -> Table:
-    return Table(first_shard(redis, settings))
+from bulk.batches.batch import TRANSITIONS, BatchState, Fault
+from bulk.batches.runs import LeaseLost, Refused, Taken
+from hooks import outbox
+from jobs.errors import InvalidRequest
+from jobs.ledger.keys import OUTBOX
+from jobs.webhook import BatchWebhook
+from tests.bulk.batches.table import PART, Table, asked
 
 
 def moves(table: Table) -> dict[str, tuple[Callable[[Taken], Awaitable[Any]], set[BatchState]]]:
@@ -244,57 +181,21 @@ async def test_a_batch_that_is_given_back_is_taken_at_once(table: Table) -> None
     assert (other.batch.id, other.taken_over) == (taken.batch.id, False)
 
 
-async def test_owners_take_turns(table: Table) -> None:
-    for owner in ("alice", "alice", "alice", "bob", ""):
-        await table.batches.create(asked(owner))
-    order = []
-    while (taken := await table.runs.take()) is not None:
-        order.append(taken.batch.owner)
-    assert order[0] == "alice"
-    assert set(order[1:3]) == {"bob", ""}
-    assert order[3:] == ["alice", "alice"]
-
-
-async def test_nobody_sees_what_is_anothers(table: Table) -> None:
-    batch = await table.batches.create(asked("alice"))
-    await table.batches.create(asked())
-    for sees in ("bob", ""):
-        with pytest.raises(BatchNotFound):
-            await table.batches.retrieve(batch.id, sees=sees)
-        with pytest.raises(BatchNotFound):
-            await table.batches.cancel(batch.id, sees=sees)
-    assert (await table.batches.retrieve(batch.id, sees="alice")).id == batch.id
-    assert [found.id for found in (await table.batches.page(9, sees="alice"))[0]] == [batch.id]
-    assert len((await table.batches.page(9, sees=None))[0]) == 2
-    assert (await table.batches.cancel(batch.id, sees="alice")).status is BatchState.CANCELLING
-
-
-async def test_pages(table: Table) -> None:
-    made = [(await table.batches.create(asked())).id for _ in range(5)]
-    page, more = await table.batches.page(2, sees="")
-    assert ([batch.id for batch in page], more) == ([made[4], made[3]], True)
-    page, more = await table.batches.page(2, page[-1].id, sees="")
-    assert ([batch.id for batch in page], more) == ([made[2], made[1]], True)
-    page, more = await table.batches.page(2, page[-1].id, sees="")
-    assert ([batch.id for batch in page], more) == ([made[0]], False)
-    with pytest.raises(InvalidRequest, match="after"):
-        await table.batches.page(2, "batch_nonsense", sees="")
-
-
-async def test_an_owner_has_so_many_unfinished_batches(redis: ArqRedis, settings: Settings) -> None:
-    table = Table(first_shard(redis, settings.model_copy(update={"max_open_batches": 2})))
-    taken = await table.taken("alice")
-    await table.batches.create(asked("alice"))
-    with pytest.raises(LimitExceeded, match="2 unfinished batches"):
-        await table.batches.create(asked("alice"))
-    await table.batches.create(asked("bob"))
-    await table.bring(taken, BatchState.FAILED)
-    await table.batches.create(asked("alice"))
-
-
-async def test_a_batch_keeps_what_was_asked(table: Table) -> None:
-    given = asked("alice", metadata={"a": "ü"}, output_expires_after=3600, models=frozenset({"sentiment"}))
-    batch = await table.batches.create(given)
-    found: Batch = await table.batches.retrieve(batch.id, sees="alice")
-    assert (found, found.asked) == (batch, given)
-    assert found.expires_at - found.created_at == 86_400_000
+@pytest.mark.parametrize("state", [state for state in BatchState if state.terminal])
+async def test_an_end_has_its_entry_in_the_outbox(table: Table, redis: ArqRedis, state: BatchState) -> None:
+    webhook = BatchWebhook(url="https://example.org/ended")
+    await table.batches.create(asked("alice", webhook=webhook))
+    taken = await table.runs.take()
+    assert taken is not None
+    await table.bring(taken, state)
+    [(entry_id, fields)] = await redis.xrange(table.shard.key(OUTBOX))
+    ended = outbox.read(entry_id, fields)
+    batch = await table.batches.retrieve(taken.batch.id, sees="alice")
+    assert (ended.subject, ended.event, ended.owner) == (batch.id, f"batch.{state}", "alice")
+    assert (ended.url, ended.wanted.endpoints) == (webhook.url, True)
+    assert ended.data == {
+        "id": batch.id,
+        "object": "batch",
+        "status": state,
+        "request_counts": batch.counts._asdict(),
+    }

@@ -21,7 +21,7 @@ from jobs.catalog import ModelCatalog
 from jobs.ledger.shard import Shard
 from jobs.settings import Settings
 from jobs.store.connection import cancel
-from tests.bulk.batches.test_transitions import asked
+from tests.bulk.batches.table import asked
 from tests.bulk.runner.echoing import OTHER, SPEC
 from tests.waiting import until
 

@@ -7,7 +7,7 @@ import pytest
 from bulk.batches.batch import MAX_FAULTS
 from bulk.runner.input_lines import split
 from bulk.runner.validation import CHUNK_BYTES, Validation
-from tests.bulk.batches.test_transitions import asked
+from tests.bulk.batches.table import asked
 from tests.bulk.runner.echoing import Echoing, request
 
 LONGEST = 4_000

@@ -114,6 +114,9 @@ async def test_what_a_runner_does_is_shown(edge: Edge) -> None:
         ({"output_expires_after": {"anchor": "created_at", "seconds": 10}}, "output_expires_after"),
         ({"output_expires_after": {"anchor": "now", "seconds": 3600}}, "output_expires_after"),
         ({"media_file_id": "file-none"}, "media_file_id"),
+        ({"webhook": {"url": "http://127.0.0.1/"}}, "webhook"),
+        ({"webhook": {"url": "https://example.org/", "events": ["job.failed"]}}, "webhook"),
+        ({"webhook": "https://example.org/"}, "webhook"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )

@@ -1,0 +1,66 @@
+"""Which owner's batch is next, who sees a batch, and pages of lists."""
+
+import pytest
+from arq.connections import ArqRedis
+
+from bulk.batches.batch import Batch, BatchState
+from jobs.errors import BatchNotFound, InvalidRequest, LimitExceeded
+from jobs.settings import Settings
+from tests.bulk.batches.table import Table, asked
+from tests.ledger import first_shard
+
+
+async def test_owners_take_turns(table: Table) -> None:
+    for owner in ("alice", "alice", "alice", "bob", ""):
+        await table.batches.create(asked(owner))
+    order = []
+    while (taken := await table.runs.take()) is not None:
+        order.append(taken.batch.owner)
+    assert order[0] == "alice"
+    assert set(order[1:3]) == {"bob", ""}
+    assert order[3:] == ["alice", "alice"]
+
+
+async def test_nobody_sees_what_is_anothers(table: Table) -> None:
+    batch = await table.batches.create(asked("alice"))
+    await table.batches.create(asked())
+    for sees in ("bob", ""):
+        with pytest.raises(BatchNotFound):
+            await table.batches.retrieve(batch.id, sees=sees)
+        with pytest.raises(BatchNotFound):
+            await table.batches.cancel(batch.id, sees=sees)
+    assert (await table.batches.retrieve(batch.id, sees="alice")).id == batch.id
+    assert [found.id for found in (await table.batches.page(9, sees="alice"))[0]] == [batch.id]
+    assert len((await table.batches.page(9, sees=None))[0]) == 2
+    assert (await table.batches.cancel(batch.id, sees="alice")).status is BatchState.CANCELLING
+
+
+async def test_pages(table: Table) -> None:
+    made = [(await table.batches.create(asked())).id for _ in range(5)]
+    page, more = await table.batches.page(2, sees="")
+    assert ([batch.id for batch in page], more) == ([made[4], made[3]], True)
+    page, more = await table.batches.page(2, page[-1].id, sees="")
+    assert ([batch.id for batch in page], more) == ([made[2], made[1]], True)
+    page, more = await table.batches.page(2, page[-1].id, sees="")
+    assert ([batch.id for batch in page], more) == ([made[0]], False)
+    with pytest.raises(InvalidRequest, match="after"):
+        await table.batches.page(2, "batch_nonsense", sees="")
+
+
+async def test_an_owner_has_so_many_unfinished_batches(redis: ArqRedis, settings: Settings) -> None:
+    table = Table(first_shard(redis, settings.model_copy(update={"max_open_batches": 2})))
+    taken = await table.taken("alice")
+    await table.batches.create(asked("alice"))
+    with pytest.raises(LimitExceeded, match="2 unfinished batches"):
+        await table.batches.create(asked("alice"))
+    await table.batches.create(asked("bob"))
+    await table.bring(taken, BatchState.FAILED)
+    await table.batches.create(asked("alice"))
+
+
+async def test_a_batch_keeps_what_was_asked(table: Table) -> None:
+    given = asked("alice", metadata={"a": "ü"}, output_expires_after=3600, models=frozenset({"sentiment"}))
+    batch = await table.batches.create(given)
+    found: Batch = await table.batches.retrieve(batch.id, sees="alice")
+    assert (found, found.asked) == (batch, given)
+    assert found.expires_at - found.created_at == 86_400_000
