@@ -4,8 +4,9 @@ import pytest
 from arq.connections import ArqRedis
 
 from bulk.batches.batch import Batch, BatchState
-from jobs.errors import BatchNotFound, InvalidRequest, LimitExceeded
+from jobs.errors import BatchNotFound, InvalidRequest, LimitExceeded, QueueUnavailable
 from jobs.settings import Settings
+from jobs.store import durability
 from tests.bulk.batches.table import Table, asked
 from tests.ledger import first_shard
 
@@ -64,3 +65,12 @@ async def test_a_batch_keeps_what_was_asked(table: Table) -> None:
     found: Batch = await table.batches.retrieve(batch.id, sees="alice")
     assert (found, found.asked) == (batch, given)
     assert found.expires_at - found.created_at == 86_400_000
+
+
+async def test_a_batch_is_answered_when_it_is_as_durable_as_is_required(
+    redis: ArqRedis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durability, "TIMEOUT", 0.2)
+    table = Table(first_shard(redis, settings.model_copy(update={"durable_submit": "replica"})))
+    with pytest.raises(QueueUnavailable, match="no replica has the change"):
+        await table.batches.create(asked())
