@@ -19,7 +19,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "serve": Command("standalone.__main__", "serve", "run Valkey, a worker and the API in this terminal"),
+    "serve": Command(
+        "standalone.__main__", "serve", "run Valkey, a worker, the API and a bulk process in this terminal"
+    ),
     "worker": Command("worker.__main__", "worker", "serve models from their queues in Redis"),
     "api": Command("api.__main__", "api", "serve the HTTP interface and the pages"),
     "bulk": Command("bulk.__main__", "api", "run the batches of uploaded files"),

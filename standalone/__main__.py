@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="batchline serve",
-        description="Run Valkey, a worker and the API in this terminal, until Ctrl-C.",
+        description="Run Valkey, a worker, the API and a bulk process in this terminal, until Ctrl-C.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
