@@ -125,14 +125,29 @@ async def read_known_results(
     after: Annotated[
         int, Query(alias="from", ge=0, le=MAX_INPUTS, description="Results that the client has read.")
     ] = 0,
+    form: Annotated[
+        known_results.Format | None,
+        Query(alias="format", description="`ndjson` is as `Accept: application/x-ndjson`."),
+    ] = None,
+    wait: Annotated[
+        float,
+        Query(
+            ge=0,
+            allow_inf_nan=False,
+            description="With `ndjson`: seconds for which results follow as they become known, at most until"
+            " the job's end. The server may have a lower limit.",
+        ),
+    ] = 0.0,
 ) -> Response:
     """Returns the known results of the job's inputs, also while it runs, in the order of their completion.
 
     After N results, request the rest with `from=N`. Each result names its input by `index`. A returned result
     is final, unless the job is cancelled or has more results than may be kept.
-    With `Accept: application/x-ndjson` each result is one line.
+    With `Accept: application/x-ndjson` each result is one line. All results were sent if the header
+    `X-Batchline-Status` has a state in which a job is done.
     """
-    return await known_results.response(shared, job_id, after, request)
+    asked = known_results.Asked(after, form, wait)
+    return await known_results.response(shared, job_id, asked, request)
 
 
 @router.delete("/v1/jobs/{job_id}", **CANCEL)

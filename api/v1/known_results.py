@@ -3,78 +3,73 @@
 `from=N` skips the first N results. The order does not change when the job ends or another worker takes it
 over, so a client that has read N results requests the rest. Each result names its input by `index`. A result
 that was returned is final.
+
+The answer is JSON, or NDJSON: one line for each result. Large results are sent in pieces.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.access.caller import caller_of
+from api.problems.problem import Refusal
 from api.services import Services
+from api.v1 import followed_results
 from api.v1.replies import refuse_without_results
+from api.v1.result_lines import as_lines, in_pieces, results
 from api.v1.schemas import KnownResults
-from api.waiting.large_results import PIECE, HeldResults
-from jobs.ledger.reading import Outcomes
 from jobs.schema import Job
 
 NDJSON = "application/x-ndjson"
+STATUS_HEADER = "x-batchline-status"
+"""The job's state before the answer's first line: if it had ended, the answer has all that there is."""
+
+Format = Literal["json", "ndjson"]
 
 
-async def response(shared: Services, job_id: str, after: int, request: Request) -> Response:
-    """The results after the first `after`: as many as fit if the job is running, all if it ended.
+class Asked(NamedTuple):
+    """The query parameters of a request."""
 
-    Raises Refusal if the job ended without results, JobNotFound, JobGone, OverBudget or QueueUnavailable.
+    after: int
+    format: Format | None
+    wait: float
+
+
+async def response(shared: Services, job_id: str, asked: Asked, request: Request) -> Response:
+    """The results after the first `after`: all of a job that ended; of a running one as many as fit if it is
+    JSON, or else all known ones, and those that become known within the wait.
+
+    Raises Refusal if the job ended without results, JobNotFound, JobGone, LimitExceeded, OverBudget or
+    QueueUnavailable.
     """
-    lines = NDJSON in request.headers.get("accept", "")
-    found = await shared.ledger.outcomes(job_id, after, sees=caller_of(request.scope).sees)
+    lines = asked.format == "ndjson" or (asked.format is None and NDJSON in request.headers.get("accept", ""))
+    if asked.wait and not lines:
+        raise Refusal("invalid-request", "query parameter 'wait': only with format=ndjson", parameter="wait")
+    found = await shared.ledger.outcomes(job_id, asked.after, sees=caller_of(request.scope).sees)
+    headers = {"cache-control": "no-store", STATUS_HEADER: found.job.status}
+    media_type = NDJSON if lines else "application/json"
     if found.known is not None:
-        return _whole(found.job, after, found.known, lines=lines)
+        if lines:
+            if asked.wait:
+                shared.wait_limit.check(caller_of(request.scope).sender)
+            wait = min(asked.wait, shared.settings.max_wait)
+            body = followed_results.lines(shared, found, asked.after, wait, request)
+            return StreamingResponse(body, headers=headers, media_type=media_type)
+        framed = _as_json(found.job, asked.after, len(found.known), found.known)
+        return Response(b"".join(framed), headers=headers, media_type=media_type)
     refuse_without_results(found.job)
+    count, known = await results(shared, found, asked.after)
+    parts = as_lines(known) if lines else _as_json(found.job, asked.after, count, known)
     if isinstance(found.job.results, msgspec.Raw):
-        results = bytes(found.job.results)
-        spans = _ordered(split(results), found.order)[after:]
-        known = [_indexed(index, results[start:end]) for index, start, end in spans]
-        return _whole(found.job, after, known, lines=lines)
-    return _streamed(found, after, await shared.large.of(found.job), lines=lines)
+        return Response(b"".join(parts), headers=headers, media_type=media_type)
+    return StreamingResponse(in_pieces(parts), headers=headers, media_type=media_type)
 
 
-def _whole(job: Job, after: int, known: Sequence[bytes], *, lines: bool) -> Response:
-    body = b"".join(_framed(job, after, len(known), known, lines=lines))
-    return Response(body, headers={"cache-control": "no-store"}, media_type=_type(lines))
-
-
-def _streamed(found: Outcomes, after: int, held: HeldResults, *, lines: bool) -> Response:
-    spans = _ordered(held.spans(split), found.order)[after:]
-
-    async def body() -> AsyncIterator[bytes]:
-        piece = bytearray()
-        known = (_indexed(index, held.part(start, end)) for index, start, end in spans)
-        for part in _framed(found.job, after, len(spans), known, lines=lines):
-            piece += part
-            if len(piece) >= PIECE:
-                yield bytes(piece)
-                piece.clear()
-                await asyncio.sleep(0)  # else everything would be sent to a fast client without a pause
-        yield bytes(piece)
-
-    return StreamingResponse(body(), headers={"cache-control": "no-store"}, media_type=_type(lines))
-
-
-def _type(lines: bool) -> str:
-    return NDJSON if lines else "application/json"
-
-
-def _framed(
-    job: Job, after: int, count: int, known: Sequence[bytes] | Iterator[bytes], *, lines: bool
-) -> Iterator[bytes]:
-    """The results as lines, or as the last member of a JSON object."""
-    if lines:
-        for result in known:
-            yield result + b"\n"
-        return
+def _as_json(job: Job, after: int, count: int, known: Iterable[bytes]) -> Iterator[bytes]:
+    """The results as the last member of an object."""
     page = KnownResults(job.status, job.counts, after + count, [])
     yield msgspec.json.encode(page).removesuffix(b"]}")
     between = b""
@@ -82,24 +77,3 @@ def _framed(
         yield between + result
         between = b","
     yield b"]}"
-
-
-def split(results: bytes | bytearray) -> list[tuple[int, int]]:
-    """The start and end of each result. The results were written as JSON without spaces between them."""
-    spans = []
-    at = 1
-    for result in msgspec.json.decode(results, type=list[msgspec.Raw]):
-        size = len(memoryview(result))
-        spans.append((at, at + size))
-        at += size + 1
-    return spans
-
-
-def _ordered(spans: Sequence[tuple[int, int]], order: Sequence[int] | None) -> list[tuple[int, int, int]]:
-    """The index, start and end of each result, in the order in which they became known."""
-    known = order if order and len(order) == len(spans) else range(len(spans))
-    return [(index, *spans[index]) for index in known]
-
-
-def _indexed(index: int, result: bytes) -> bytes:
-    return b'{"index":%d,' % index + result[1:]

@@ -191,7 +191,9 @@ KNOWN_RESULTS: dict[str, Any] = {
     "operation_id": "read_known_results",
     "responses": {
         200: {
-            "description": "The known results after the first `from`; as many as fit if the job is running.",
+            "description": "The known results after the first `from`; as JSON as many as fit, if the job is"
+            " running.",
+            "headers": {"X-Batchline-Status": header("The job's state before the first result was sent.")},
             "content": json_content("KnownResults")
             | {NDJSON: json_content("IndexedResult")["application/json"]},
         },

@@ -1,6 +1,8 @@
 """Results of a job that still runs, and of one that ended: JSON and lines, from the last one read."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,7 +12,7 @@ from msgspec.structs import replace
 from jobs.ledger.leasing import Claimed, Progress
 from jobs.schema import NewJob
 from jobs.settings import Settings
-from tests.api.api_process import mounted
+from tests.api.api_process import mounted, serving
 from tests.jobs.ledger.test_queue import new_job
 from tests.ledger import MODEL, JobQueue
 from worker.leases.leased_job import LeasedJob
@@ -114,6 +116,62 @@ async def test_a_running_jobs_answer_is_bounded(client: httpx.AsyncClient, queue
         read += [each["index"] for each in page["results"]]
         assert page["next"] == len(read)
     assert read == list(range(6))
+
+
+async def test_lines_of_a_running_job_have_everything_that_is_known(
+    client: httpx.AsyncClient, queue: JobQueue
+) -> None:
+    job = await running(client, queue, 8)
+    await note(queue, job, *((index, "x" * 400_000) for index in range(6)))
+    answer = await client.get(f"/v1/jobs/{job.id}/results", params={"from": 1, "format": "ndjson"})
+    assert [each["index"] for each in lines(answer)] == [1, 2, 3, 4, 5], "more than one slice"
+    assert answer.headers["x-batchline-status"] == "running"
+
+
+async def followed(client: httpx.AsyncClient, job: LeasedJob, after: int = 0) -> AsyncIterator[int]:
+    """The indices of the results, as their lines arrive."""
+    here, query = f"/v1/jobs/{job.id}/results", f"format=ndjson&wait=30&from={after}"
+    async with client.stream("GET", f"{here}?{query}") as answer:
+        assert answer.status_code == 200
+        async for line in answer.aiter_lines():
+            yield json.loads(line)["index"]
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_lines_follow_a_job_until_its_end(settings: Settings, queue: JobQueue, large: bool) -> None:
+    async with serving(settings) as (client, _):
+        job = await running(client, queue)
+        await note(queue, job, (2, "c"))
+        seen = followed(client, job)
+        assert await anext(seen) == 2
+        await note(queue, job, (0, "a" * (400_000 if large else 1)))
+        assert await anext(seen) == 0
+        job.settle(1, b'"b"')
+        job.settle(3, b'"d"')
+        await queue.finish(MODEL, [job.finished()])
+        assert [each async for each in seen] == [1, 3]
+        assert [each async for each in followed(client, job, after=3)] == [3]
+
+
+async def test_lines_end_with_the_wait_or_a_cancellation(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    job = await running(client, queue)
+    await note(queue, job, (2, "c"))
+    here = f"/v1/jobs/{job.id}/results"
+    answer = await client.get(here, params={"format": "ndjson", "wait": 0.05})
+    assert [each["index"] for each in lines(answer)] == [2]
+    waiting = asyncio.create_task(client.get(here, params={"format": "ndjson", "wait": 60, "from": 1}))
+    await client.delete(f"/v1/jobs/{job.id}")
+    answer = await waiting
+    if answer.status_code == 200:  # the cancellation may have come first
+        assert lines(answer) == []
+    else:
+        assert "job-cancelled" in answer.json()["type"]
+
+
+async def test_a_wait_is_for_lines(client: httpx.AsyncClient, queue: JobQueue) -> None:
+    job = await running(client, queue)
+    answer = await client.get(f"/v1/jobs/{job.id}/results", params={"wait": 1})
+    assert (answer.status_code, answer.json()["parameter"]) == (422, "wait")
 
 
 async def test_there_are_none_of_a_job_that_was_cancelled(client: httpx.AsyncClient, queue: JobQueue) -> None:
