@@ -26,6 +26,7 @@ COMMANDS = {
     "api": Command("api.__main__", "api", "serve the HTTP interface and the pages"),
     "bulk": Command("bulk.__main__", "api", "run the batches of uploaded files"),
     "top": Command("top.__main__", "top", "show a live table of a running server"),
+    "batch": Command("cli.batch.command", "batch", "run a file of inputs through a model, as a batch"),
     "keys": Command("cli.keys", "api", "create, list, revoke and rotate API keys"),
     "check-models": Command("cli.check_models", "serve", "check the models file and the files of its models"),
 }

@@ -1,0 +1,181 @@
+"""`batchline batch COMMAND ...`: runs files of inputs through a model on a server.
+
+What went wrong is one sentence on stderr.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from cli.batch import arguments, output, parquet, requests, state, tables
+from cli.batch.errors import CannotContinue, Unavailable
+from cli.batch.parts import Limits
+from cli.batch.requests import Source
+from cli.batch.run import Run, reasons
+from cli.batch.server import Batch, Server
+from cli.batch.state import State
+
+SOME_FAILED = 3
+"""Exit status if some rows have no output."""
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status, as `batchline batch run --help` lists them. Wrong arguments: 2."""
+    given = arguments.parser().parse_args(argv)
+    try:
+        with Server(given.url, given.api_key) as server:
+            return COMMANDS[given.command](server, given)
+    except CannotContinue as error:
+        _tell(plain(str(error)))
+        return 1
+
+
+def run(server: Server, given: argparse.Namespace) -> int:
+    """Runs INPUT and writes OUT, or continues an unfinished run."""
+    names = output.Names(given.output_column, given.error_column)
+    source = _source(given, names)
+    path = state.path_of(given.out)
+    key = state.key_of(given.input, server.url, source.endpoint, given.model, given.column, given.body)
+    saved = _saved(given, path, key)
+    _check_model(server, given.model)
+    state.save(path, saved)  # before anything is sent, whether it can be written
+    limits = Limits(given.batch_lines, given.batch_bytes)
+    with ExitStack() as exits:
+        running = Run(server, source, saved, path, limits, given.patience, exits)
+        try:
+            if given.cancel:
+                running.cancel()
+            ended = running.finish(given.input.stem + ".jsonl")
+        except KeyboardInterrupt:
+            _tell(
+                "stopped; the server goes on. The same command continues, with --cancel it cancels the rest"
+            )
+            return INTERRUPTED
+        except Unavailable as error:
+            raise CannotContinue(f"{error}; the same command continues") from None
+        except CannotContinue:
+            if not saved.parts:  # nothing was sent
+                path.unlink(missing_ok=True)
+            raise
+        written = output.write(given.out, source, ended, names)
+    path.unlink(missing_ok=True)
+    failed = f", {written.failed:,} of them failed (see column {names.error})" if written.failed else ""
+    _tell(f"wrote {written.rows:,} rows to {given.out}{failed}")
+    return SOME_FAILED if written.failed else 0
+
+
+def _source(given: argparse.Namespace, names: output.Names) -> Source:
+    """The requests of INPUT. Raises CannotContinue for what can be known to fail."""
+    if given.out.suffix not in tables.SUFFIXES:
+        raise CannotContinue(f"{given.out} must end in one of {', '.join(tables.SUFFIXES)}")
+    if given.out.suffix == ".parquet":
+        parquet.pyarrow()  # before an hour of work
+    table = tables.opened(given.input)
+    try:
+        more = msgspec.json.decode(given.body, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise CannotContinue(f"--body must be a JSON object: {error}") from None
+    source: Source
+    if isinstance(table, tables.JsonlTable) and requests.are_ready(table):
+        if given.model or given.column or given.endpoint or more:
+            raise CannotContinue(
+                f"{given.input} has requests of a batch, which are sent as they are: leave out --model,"
+                " --column, --endpoint and --body"
+            )
+        source = requests.ReadyRequests(table)
+    else:
+        if given.model is None:
+            raise CannotContinue("name the model with --model")
+        source = requests.RowRequests(table, given.endpoint or "/v1/jobs", given.model, given.column, more)
+    names.refuse(source.columns)
+    return source
+
+
+def _saved(given: argparse.Namespace, path: Any, key: str) -> State:
+    """The state to continue from, or a new one. Raises CannotContinue."""
+    if given.restart:
+        path.unlink(missing_ok=True)
+    saved = state.load(path)
+    if saved is not None and saved.key != key:
+        raise CannotContinue(
+            f"{path} is of an unfinished run with another INPUT or other arguments: repeat that command,"
+            " or forget it with --restart"
+        )
+    if saved is None:
+        if given.cancel:
+            raise CannotContinue(f"there is no unfinished run that writes {given.out}")
+        if given.out.exists() and not given.overwrite:
+            raise CannotContinue(f"{given.out} exists: give another name, or --overwrite")
+    return saved or State(key)
+
+
+def _check_model(server: Server, model: str | None) -> None:
+    """Asks the server for its models: whether it answers, accepts the key and has the model."""
+    served = server.models()
+    if model is not None and served and model not in served:
+        raise CannotContinue(f"no model named {model!r} is served; there are {', '.join(served)}")
+
+
+def status(server: Server, given: argparse.Namespace) -> int:
+    """Prints a batch."""
+    batch = server.batch(given.id)
+    _print(row(batch))
+    if batch.errors and batch.errors.data:
+        _print(reasons(batch, most=20))
+    for name, file in (("output", batch.output_file_id), ("errors", batch.error_file_id)):
+        if file:
+            _print(f"{name}: {server.url}/v1/files/{file}/content")
+    return 0
+
+
+def listing(server: Server, given: argparse.Namespace) -> int:
+    """Prints the newest batches."""
+    for batch in islice(server.batches(), given.limit):
+        _print(row(batch))
+    return 0
+
+
+def cancel(server: Server, given: argparse.Namespace) -> int:
+    """Cancels a batch and prints it."""
+    _print(row(server.cancel(given.id)))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Server, argparse.Namespace], int]] = {
+    "run": run,
+    "status": status,
+    "list": listing,
+    "cancel": cancel,
+}
+
+
+def row(batch: Batch) -> str:
+    """A batch in one line."""
+    counts, created = batch.counts, datetime.fromtimestamp(batch.created_at, UTC)
+    done = f"{counts.done:,} of {counts.total:,} done, {counts.failed:,} failed"
+    return plain(f"{batch.id}  {created:%Y-%m-%d %H:%M:%S} UTC  {batch.endpoint}  {batch.status}  {done}")
+
+
+def plain(text: str) -> str:
+    """The text without control characters: a server's texts may contain terminal commands."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _print(text: str) -> None:
+    with suppress(BrokenPipeError):
+        print(text)  # noqa: T201
+
+
+def _tell(text: str) -> None:
+    print(f"batchline batch: {text}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Writes OUT: the rows of INPUT in order, each with the model's output or the reason of its failure.
+
+A model's output is one column. If it is a label with its score, or a list of them, two more have the best.
+In CSV and Parquet a column's values have one type, so other outputs than texts and vectors are JSON.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from cli.batch import parquet
+from cli.batch.answers import Answers, Outcome
+from cli.batch.errors import CannotContinue
+from cli.batch.requests import Source
+from cli.batch.run import Ended
+from cli.batch.tables import Row
+
+Shape = Literal["text", "numbers", "labels", "json"]
+"""What outputs are: `labels` are a label with its score or a list of them, `json` anything else."""
+
+
+class Names(NamedTuple):
+    """The names of the columns that OUT has beside those of INPUT."""
+
+    output: str
+    error: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.output}_label"
+
+    @property
+    def score(self) -> str:
+        return f"{self.output}_score"
+
+    def refuse(self, columns: Sequence[str]) -> None:
+        """Raises CannotContinue if INPUT has one of them."""
+        for name, option in ((self.output, "--output-column"), (self.error, "--error-column")):
+            if name in columns:
+                raise CannotContinue(f"INPUT has a column {name!r} already: give another name with {option}")
+
+
+class Written(NamedTuple):
+    """Rows that were written, and how many of them have no output."""
+
+    rows: int
+    failed: int
+
+
+def write(path: Path, source: Source, ended: Sequence[Ended], names: Names) -> Written:
+    """Writes the file, which is there as a whole or not at all. Raises CannotContinue."""
+    answers = list(_answers(source, ended))
+    shape = shape_of(chain.from_iterable(answers))
+    failed = 0
+
+    def rows() -> Iterator[Row]:
+        nonlocal failed
+        for record, found in zip(source.records(), _outcomes(answers), strict=False):
+            failed += found.error is not None
+            yield {**record, **_columns(found, shape, names)}
+
+    types = _types(shape, names, source.endpoint)
+    new = path.with_name(path.name + ".new")
+    counted = _Counted(rows())
+    try:
+        WRITERS[path.suffix](new, counted, source, types)
+        new.replace(path)
+    except OSError as error:
+        raise CannotContinue(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        new.unlink(missing_ok=True)
+    return Written(counted.rows, failed)
+
+
+class _Counted(Iterator[Row]):
+    """Rows, and how many of them were read."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self.rows = 0
+
+    def __next__(self) -> Row:
+        row = next(self._rows)
+        self.rows += 1
+        return row
+
+
+def _answers(source: Source, ended: Sequence[Ended]) -> Iterator[Answers]:
+    ids = source.ids()
+    for each in ended:
+        yield Answers(ids, each.part.lines, each.files, each.batch.status)
+
+
+def _outcomes(answers: Sequence[Answers]) -> Iterator[Outcome]:
+    """The outcome of each row. Rows after those of the batches were not sent, because of a cancellation."""
+    return chain(
+        chain.from_iterable(answers), repeat(Outcome(None, "the run was cancelled before this row was sent"))
+    )
+
+
+def shape_of(outcomes: Iterable[Outcome]) -> Shape:
+    """What all outputs are."""
+    shapes = {_shape(found.output) for found in outcomes if found.error is None}
+    return shapes.pop() if len(shapes) == 1 else "json"
+
+
+def _shape(output: Any) -> Shape:
+    match output:
+        case str():
+            return "text"
+        case [float() | int(), *_] if not any(isinstance(each, list | str | dict) for each in output):
+            return "numbers"
+        case {"label": str(), "score": float() | int()} | [{"label": str(), "score": float() | int()}, *_]:
+            return "labels"
+    return "json"
+
+
+def _types(shape: Shape, names: Names, endpoint: str) -> dict[str, str]:
+    """Name -> type, as `parquet.write` knows it, of the columns beside those of INPUT."""
+    vector = "vector" if endpoint == "/v1/embeddings" else "numbers"
+    types = {names.output: vector if shape == "numbers" else "text"}
+    if shape == "labels":
+        types |= {names.label: "text", names.score: "number"}
+    return types | {names.error: "text"}
+
+
+def _columns(found: Outcome, shape: Shape, names: Names) -> Row:
+    columns = {names.output: found.output}
+    if shape == "labels":
+        labels = found.output if isinstance(found.output, list) else [found.output or {}]
+        best = max(labels, key=lambda each: each.get("score", 0.0))
+        columns |= {names.label: best.get("label"), names.score: best.get("score")}
+    return columns | {names.error: found.error}
+
+
+def _write_jsonl(path: Path, rows: Iterator[Row], source: Source, types: Mapping[str, str]) -> None:
+    encoder = msgspec.json.Encoder()
+    with path.open("wb") as file:
+        for row in rows:
+            file.write(encoder.encode(row) + b"\n")
+
+
+def _write_csv(path: Path, rows: Iterator[Row], source: Source, types: Mapping[str, str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        names = [*source.columns, *types]
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for row in rows:
+            writer.writerow([_plain(row.get(name)) for name in names])
+
+
+def _write_parquet(path: Path, rows: Iterator[Row], source: Source, types: Mapping[str, str]) -> None:
+    given = parquet.schema_of(source.records()) if source.schema is None else source.schema
+    texts = [name for name, kind in types.items() if kind == "text"]
+
+    def typed() -> Iterator[Row]:
+        for row in rows:
+            yield {**row, **{name: _plain(row[name]) for name in texts}}
+
+    parquet.write(path, typed(), given, types)
+
+
+def _plain(value: Any) -> Any:
+    """A value that is one cell: a list or an object as JSON."""
+    return msgspec.json.encode(value).decode() if isinstance(value, list | dict | bool) else value
+
+
+WRITERS = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}

@@ -1,0 +1,219 @@
+"""Run: sends the parts of INPUT, follows their batches, and downloads the answers.
+
+1. A part is uploaded and its batch created, a few at a time. The state file says so before and after.
+2. The batches are followed until all have ended. While the server does not answer, it is asked again.
+3. The answers are downloaded to files without names, which are gone when they are closed.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+from cli.batch import parts, state
+from cli.batch.errors import CannotContinue, Unavailable
+from cli.batch.progress import Bar
+from cli.batch.requests import Source
+from cli.batch.server import Batch, Server
+from cli.batch.state import Part, State
+
+T = TypeVar("T")
+
+OPEN = 2
+"""Batches that may be unfinished at a time: the next one waits while one runs."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between two looks at the batches, growing."""
+LONGEST_RETRY = 10.0
+RUN, PART = "batchline_run", "batchline_part"
+"""Names in the metadata of a batch."""
+
+
+class Ended(NamedTuple):
+    """A part whose batch has ended, and its answers: output and errors."""
+
+    part: Part
+    batch: Batch
+    files: Sequence[BinaryIO]
+
+
+class Run:
+    """One run of a source, from its state on."""
+
+    def __init__(
+        self,
+        server: Server,
+        source: Source,
+        saved: State,
+        path: Path,
+        limits: parts.Limits,
+        patience: float,
+        exits: ExitStack,
+    ) -> None:
+        """`path` is that of the state. `exits` closes the downloaded files."""
+        self._server = server
+        self._source = source
+        self._state = saved
+        self._path = path
+        self._limits = limits
+        self._patience = patience
+        self._batches: dict[int, Batch] = {}
+        self._exits = exits
+        self._bar = Bar()
+
+    def finish(self, name: str) -> list[Ended]:
+        """Does what is left, and returns the answers. `name` is for the uploaded files."""
+        with self._bar:
+            for number, part in enumerate(self._state.parts):
+                self._follow(number, part, tried=True)
+            if not self._state.complete:
+                self._send(name)
+            self._wait_until(lambda: all(batch.ended for batch in self._batches.values()))
+            self._refuse_failed()
+            return self._downloaded()
+
+    def cancel(self) -> None:
+        """Cancels what has been sent, and sends nothing more."""
+        self._state.complete = True
+        for number, part in enumerate(self._state.parts):
+            if part.batch is None and (
+                found := self._patiently(partial(found_by, self._server, self._metadata(number)))
+            ):
+                part.batch = found.id
+            if part.batch is not None:
+                self._patiently(partial(self._cancel, part.batch))
+        self._state.parts = [part for part in self._state.parts if part.batch is not None]
+        self._save()
+
+    def _cancel(self, batch_id: str) -> None:
+        """Cancels a batch, unless it has ended or ends meanwhile, which the server refuses."""
+        try:
+            if not self._server.batch(batch_id).ended:
+                self._server.cancel(batch_id)
+        except CannotContinue:
+            if not self._server.batch(batch_id).ended:
+                raise
+
+    def _send(self, name: str) -> None:
+        self._show("reading")
+        for found in parts.files(self._source, self._state.lines, self._limits):
+            self._wait_until(lambda: sum(not each.ended for each in self._batches.values()) < OPEN)
+            self._refuse_failed()
+            number = len(self._state.parts)
+            self._show(f"uploading part {number + 1}" if number else "uploading")
+            uploaded = self._patiently(partial(self._server.upload, found.file, name))
+            part = Part(found.lines, uploaded)
+            self._state.parts.append(part)
+            self._save()
+            self._follow(number, part, tried=False)
+        self._state.complete = True
+        self._save()
+
+    def _follow(self, number: int, part: Part, *, tried: bool) -> None:
+        """Learns the batch of a part, which is created if there is none. `tried`: there may be one."""
+        if part.batch is None:
+            part.batch = self._patiently(self._creation(number, part, tried)).id
+            self._save()
+        self._batches[number] = self._patiently(partial(self._server.batch, part.batch))
+
+    def _creation(self, number: int, part: Part, tried: bool) -> "_Creation":
+        return _Creation(self._server, tried, part.file, self._source.endpoint, self._metadata(number))
+
+    def _metadata(self, number: int) -> dict[str, str]:
+        return {RUN: self._state.run, PART: str(number)}
+
+    def _wait_until(self, done: Callable[[], bool]) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            self._show()
+            if done():
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+            for number, batch in self._batches.items():
+                if not batch.ended:
+                    self._batches[number] = self._patiently(partial(self._server.batch, batch.id))
+
+    def _refuse_failed(self) -> None:
+        for batch in self._batches.values():
+            if batch.status == "failed":
+                self._path.unlink(missing_ok=True)  # the same command would find the same
+                raise CannotContinue(f"the server refused the file of batch {batch.id}: {reasons(batch)}")
+
+    def _downloaded(self) -> list[Ended]:
+        found = []
+        for number, part in enumerate(self._state.parts):
+            if (batch := self._batches.get(number)) is None:
+                continue
+            self._show("downloading")
+            named = [each for each in (batch.output_file_id, batch.error_file_id) if each]
+            found.append(Ended(part, batch, [self._file(each) for each in named]))
+        return found
+
+    def _file(self, file_id: str) -> BinaryIO:
+        into: BinaryIO = self._exits.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is closed
+        self._patiently(partial(self._server.download, file_id, into))
+        return into
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Repeats a call while the server cannot answer. Raises Unavailable after `patience` seconds."""
+        deadline, pause = time.monotonic() + self._patience, FIRST_PAUSE
+        while True:
+            try:
+                return call()
+            except Unavailable as error:
+                wait = max(pause, error.retry_after or 0.0)
+                if time.monotonic() + wait > deadline:
+                    raise
+                self._show(f"waiting: {error}")
+                time.sleep(wait)
+                pause = min(pause * 2, LONGEST_RETRY)
+
+    def _show(self, what: str = "") -> None:
+        counts = [batch.counts for batch in self._batches.values()]
+        states = {batch.status for batch in self._batches.values() if not batch.ended}
+        usual = "done" if self._state.complete else "reading"
+        doing = what or next((each for each in STATES if each in states), usual)
+        done, failed = sum(each.done for each in counts), sum(each.failed for each in counts)
+        self._bar.show(doing.replace("_", " "), done, failed, self._state.lines if counts else None)
+
+    def _save(self) -> None:
+        state.save(self._path, self._state)
+
+
+class _Creation:
+    """Creates the batch of a part once, however often it is called."""
+
+    def __init__(
+        self, server: Server, tried: bool, file: str, endpoint: str, metadata: dict[str, str]
+    ) -> None:
+        self._server = server
+        self._tried = tried
+        self._file = file
+        self._endpoint = endpoint
+        self._metadata = metadata
+
+    def __call__(self) -> Batch:
+        if self._tried and (found := found_by(self._server, self._metadata)):
+            return found
+        self._tried = True  # the request may arrive although its answer does not
+        return self._server.create(self._file, self._endpoint, self._metadata)
+
+
+def found_by(server: Server, metadata: dict[str, str]) -> Batch | None:
+    """The batch with these metadata."""
+    return next((each for each in server.batches() if each.metadata == metadata), None)
+
+
+STATES = ("in_progress", "validating", "cancelling", "finalizing")
+"""States of batches that have not ended; that of the first one found is shown."""
+
+
+def reasons(batch: Batch, most: int = 3) -> str:
+    """Why a batch failed."""
+    faults = batch.errors.data if batch.errors else []
+    shown = [f"line {each.line}: {each.message}" if each.line else each.message for each in faults[:most]]
+    more = f"; and {len(faults) - most} more" if len(faults) > most else ""
+    return "; ".join(shown) + more if shown else "it does not say why"
