@@ -29,7 +29,8 @@ SECURE_PREFIX = "__Host-"
 """Prefix of cookies over HTTPS. A browser accepts such a cookie only from this host, and only over HTTPS."""
 
 _FORMS = re.compile(
-    r"/submit|/try|/sign-out|/jobs/[^/]+/cancel|/webhooks/[^/]+/test|/webhooks/deliveries/[^/]+/retry"
+    r"/submit|/try|/sign-out|/(?:jobs|batches)/[^/]+/cancel"
+    r"|/webhooks/[^/]+/test|/webhooks/deliveries/[^/]+/retry"
 )
 """Paths of the pages' forms. Their handlers check the form's token (`api/pages/forms.py`)."""
 

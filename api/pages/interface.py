@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api.dialect import Sample, SampleRequest
 from api.pages import (
+    batches_page,
     example_media,
     forms,
     fragments,
@@ -48,6 +49,7 @@ class Pages:
             model_page,
             jobs_page,
             job_page,
+            batches_page,
             try_page,
             example_media,
             model_status,

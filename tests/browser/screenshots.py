@@ -34,6 +34,7 @@ PAGES = {
     "overview": "/",
     "model": "/models/sentiment",
     "jobs": "/jobs",
+    "batches": "/batches",
     "webhooks": "/webhooks",
     "missing": "/jobs/nix",
     "api": "/docs",
