@@ -128,6 +128,7 @@ class Running:
         self.client = client
         ends = JobEnds(services.ledger, services.subscriber)
         self.files = HeldFiles()
+        self.ends = ends
         media = LineMedia(
             services.links, cast(Files, self.files), services.catalog, services.settings, Retries(log)
         )

@@ -6,15 +6,27 @@ import io
 import struct
 import warnings
 import zipfile
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
+from api.links import Links
+from bulk.files.files import Files
 from bulk.runner.lines import zip_directory
+from bulk.runner.lines.lines import JobLines
+from bulk.runner.lines.media import LineMedia
+from bulk.runner.lines.tools import Tools
+from bulk.runner.retries import Retries
 from jobs.errors import FileNotFound
+from jobs.monitoring.link_metrics import LinkMetrics
 from jobs.owners import Sender
 from tests.bulk.runner.lines.conftest import Running, batch, inputs_of, line, rows
 from tests.waiting import until
+
+log = structlog.get_logger(__name__)
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0" + bytes(300)
 CAT = {"output": [{"label": "cat", "score": 0.5}]}
@@ -148,6 +160,24 @@ def test_a_large_directory_is_read_as_zip64() -> None:
     large = zip_directory.entries(wide)["a.png"]
     assert large is not None
     assert (large.size, large.compressed) == (7_000_000_000, 6_000_000_000)
+
+
+async def test_links_are_fetched_and_one_that_fails_is_its_lines_error(running: Running) -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=PNG) if request.url.path == "/cat" else httpx.Response(404)
+
+    services = running.services
+    allowed = services.settings.model_copy(update={"fetch_links": "a.example"})
+    links = Links(allowed, services.catalog, LinkMetrics(CollectorRegistry()), httpx.MockTransport(serve))
+    media = LineMedia(links, cast(Files, running.files), services.catalog, allowed, Retries(log))
+    tools = Tools(services.ledger, running.ends, allowed, media)
+    running.lines = JobLines(tools, services.dialects.line_calls, services.catalog)
+    lines = pictures("http://a.example/cat", "http://a.example/gone", "http://b.example/cat")
+    found, jobs = await running.ran(batch("/v1/jobs"), lines, "pictures", lambda _: CAT)
+    assert jobs == [[PNG]]
+    errors = rows(found.errors)
+    assert "its host answers 404" in errors["line-1"]["response"]["body"]["detail"]
+    assert "does not fetch links to this host" in errors["line-2"]["response"]["body"]["detail"]
 
 
 async def test_media_of_one_line_that_fail_do_not_fail_the_others(running: Running) -> None:
