@@ -1,19 +1,19 @@
-"""Lines become jobs and jobs become rows: merging, answers, errors, keys, and what is full or gone."""
+"""Lines become jobs and jobs become rows: merging, answers, errors."""
 
 import base64
 from functools import partial
 from typing import Any
 
-import msgspec
 import pytest
 
-from bulk.runner.lines.interface import Stop
-from jobs.errors import JobGone, JobNotFound, UnknownModel
+from jobs.errors import (
+    JobGone,
+    JobNotFound,
+    UnknownModel,
+)
 from jobs.ledger import keys
-from jobs.ledger.leasing import Progress
-from jobs.owners import Limits, Sender
+from jobs.owners import Sender
 from jobs.problem_kinds import failure
-from jobs.settings import Settings
 from tests.bulk.runner.lines.conftest import Running, batch, envelope_of, inputs_of, line, rows
 from tests.ledger import ending, with_files
 from tests.waiting import until
@@ -174,70 +174,6 @@ async def test_of_a_job_that_fails_as_a_whole_only_the_guilty_line_fails(running
     assert rows(found.errors)["line-11"]["response"]["status_code"] == 500
     assert rows(found.output).keys() == {f"line-{number}" for number in range(16)} - {"line-11"}
     assert sorted(sizes) == [1, 1, 2, 2, 4, 4, 8, 8, 16]
-
-
-async def test_a_later_runner_finds_the_jobs_of_an_earlier_one(running: Running) -> None:
-    lines = [line(1, {"inputs": "a"}), line(2, {"inputs": "b"})]
-    first = running.begin(batch("/v1/jobs"), lines)
-    [claimed] = await running.claim_some("labels")
-    first.cancel()
-    second = running.begin(batch("/v1/jobs"), lines)
-    other = running.begin(batch("/v1/jobs", "2"), lines)  # of another batch: a job of its own
-    [second_batch] = await running.claim_some("labels")
-    for each in (claimed, second_batch):
-        await running.work(each, "labels", lambda _: GLAD)
-    assert list((await second).jobs) == [claimed.id]
-    assert list((await other).jobs) == [second_batch.id]
-    assert not await running.claimed("labels")
-
-
-async def test_a_job_whose_record_is_gone_runs_again(running: Running) -> None:
-    lines = [line(1, {"inputs": "a"})]
-    found, _ = await running.ran(batch("/v1/jobs"), lines, "labels", lambda _: GLAD)
-    await running.lines.release(found.jobs)
-    again, jobs = await running.ran(batch("/v1/jobs"), lines, "labels", lambda _: GLAD)
-    assert jobs == [["a"]]
-    assert set(again.jobs).isdisjoint(found.jobs)
-    assert again.output
-
-
-async def test_a_full_queue_is_waited_for(settings: Settings, running: Running) -> None:
-    owner = Sender("alice", key="k", limits=Limits(queued_jobs=1))
-    lines = [line(1, {"inputs": "a"}), line(2, {"inputs": "b", "parameters": {"top_k": 1}})]
-    found, jobs = await running.ran(batch("/v1/jobs", sender=owner), lines, "labels", lambda _: GLAD)
-    assert sorted(jobs) == [["a"], ["b"]]
-    assert not found.errors
-
-
-async def test_a_job_above_a_limit_of_the_sender_is_divided(running: Running) -> None:
-    owner = Sender("alice", key="k", limits=Limits(queued_inputs=2))
-    lines = [line(number, {"inputs": ["a"] * number}) for number in (1, 1, 1, 3)]
-    lines = [each._replace(number=at, custom_id=f"line-{at}") for at, each in enumerate(lines)]
-    found, jobs = await running.ran(batch("/v1/jobs", sender=owner), lines, "labels", lambda _: GLAD)
-    assert max(map(len, jobs)) <= 2
-    assert rows(found.output).keys() == {"line-0", "line-1", "line-2"}
-    assert rows(found.errors)["line-3"]["response"]["status_code"] == 413
-
-
-async def test_at_a_stop_known_outcomes_are_kept_and_jobs_are_cancelled(running: Running) -> None:
-    lines = [line(number, {"inputs": [f"{number}a", f"{number}b"]}) for number in (1, 2, 3)]
-    stop = Stop()
-    begun = running.begin(batch("/v1/jobs"), lines, stop)
-    [claimed] = await running.claim_some("labels")
-    known = [(0, GLAD), (1, GLAD), (4, GLAD)]
-    await running.queue.start([claimed], "labels")
-    outcomes = [b'{"index":%d,' % index + msgspec.json.encode(result)[1:] for index, result in known]
-    await running.queue.note([Progress(claimed.id, claimed.token, 0, 3, 0, outcomes, None)])
-    stop.set("cancelled")
-    found = await begun
-    assert rows(found.output).keys() == {"line-1"}
-    assert [each.number for each in found.left] == [2, 3]
-    assert (await running.queue.read(claimed.id)).status == "cancelled"
-    again = await running.begin(batch("/v1/jobs"), lines, stop)  # another runner, after the stop
-    assert [each.number for each in again.left] == [1, 2, 3]
-    never = await running.begin(batch("/v1/jobs", "2"), lines, stop)
-    assert len(never.left) == 3
-    assert not await running.claimed("labels")
 
 
 async def test_a_job_that_somebody_cancels_fails_its_lines(running: Running) -> None:
