@@ -23,4 +23,4 @@ def test_every_package_that_is_asked_for_is_in_the_extra_that_is_recommended() -
     assert set(preflight.API) == named("api")
     assert {*preflight.WORKER, *preflight.CHECKPOINTS} == named("worker")
     assert set(preflight.EMBEDDED) == named("standalone")
-    assert EXTRAS["serve"] == ["batchline[api,standalone,top,worker]"]
+    assert EXTRAS["serve"] == ["batchline[api,batch,standalone,top,worker]"]

@@ -48,9 +48,10 @@ async def test_many_waits_for_one_job_end_with_it(settings: Settings, queue: Job
 async def test_waiting_costs_no_polling(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a server of its own: while 20 requests wait, no command comes but the sweeps; when the job ends,
-    the event carries the record and nobody reads."""
+    """On a server of its own: while 20 requests wait, no command comes but the process's upkeep; when the job
+    ends, the event carries the record and nobody reads."""
     monkeypatch.setattr("jobs.monitoring.upkeep.SWEEP_EVERY", 3600.0)
+    monkeypatch.setattr("hooks.listeners.POLL_EVERY", 3600.0)
     with valkey.running(tmp_path) as server:
         alone = settings.model_copy(update={"redis_url": server.url()})
         redis = connect(alone)
