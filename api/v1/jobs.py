@@ -134,8 +134,8 @@ async def read_known_results(
         Query(
             ge=0,
             allow_inf_nan=False,
-            description="With `ndjson`: seconds for which results follow as they become known, at most until"
-            " the job's end. The server may have a lower limit.",
+            description="Seconds, at most until the job's end. With `ndjson` results follow as they become"
+            " known, without it all come then. The server may have a lower limit.",
         ),
     ] = 0.0,
 ) -> Response:

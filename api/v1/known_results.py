@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.access.caller import caller_of
-from api.problems.problem import Refusal
 from api.services import Services
 from api.v1 import followed_results
 from api.v1.replies import refuse_without_results
@@ -40,22 +39,23 @@ class Asked(NamedTuple):
 
 async def response(shared: Services, job_id: str, asked: Asked, request: Request) -> Response:
     """The results after the first `after`: all of a job that ended; of a running one as many as fit if it is
-    JSON, or else all known ones, and those that become known within the wait.
+    JSON, or else all known ones, and those that become known within the wait. JSON is sent when the job or
+    the wait ends.
 
     Raises Refusal if the job ended without results, JobNotFound, JobGone, LimitExceeded, OverBudget or
     QueueUnavailable.
     """
     lines = asked.format == "ndjson" or (asked.format is None and NDJSON in request.headers.get("accept", ""))
-    if asked.wait and not lines:
-        raise Refusal("invalid-request", "query parameter 'wait': only with format=ndjson", parameter="wait")
+    wait = min(asked.wait, shared.settings.max_wait)
+    if wait and not lines:
+        await shared.waiting.read(job_id, wait, request)
     found = await shared.ledger.outcomes(job_id, asked.after, sees=caller_of(request.scope).sees)
     headers = {"cache-control": "no-store", STATUS_HEADER: found.job.status}
     media_type = NDJSON if lines else "application/json"
     if found.known is not None:
         if lines:
-            if asked.wait:
+            if wait:
                 shared.wait_limit.check(caller_of(request.scope).sender)
-            wait = min(asked.wait, shared.settings.max_wait)
             body = followed_results.lines(shared, found, asked.after, wait, request)
             return StreamingResponse(body, headers=headers, media_type=media_type)
         framed = _as_json(found.job, asked.after, len(found.known), found.known)

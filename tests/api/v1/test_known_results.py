@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from jobs.ledger.leasing import Claimed, Progress
 from jobs.schema import NewJob
 from jobs.settings import Settings
-from tests.api.api_process import mounted, serving
+from tests.api.api_process import mounted, parked, serving
 from tests.jobs.ledger.test_queue import new_job
 from tests.ledger import MODEL, JobQueue
 from worker.leases.leased_job import LeasedJob
@@ -168,10 +168,19 @@ async def test_lines_end_with_the_wait_or_a_cancellation(client: httpx.AsyncClie
         assert "job-cancelled" in answer.json()["type"]
 
 
-async def test_a_wait_is_for_lines(client: httpx.AsyncClient, queue: JobQueue) -> None:
-    job = await running(client, queue)
-    answer = await client.get(f"/v1/jobs/{job.id}/results", params={"wait": 1})
-    assert (answer.status_code, answer.json()["parameter"]) == (422, "wait")
+async def test_json_comes_at_the_end_of_the_job_or_of_the_wait(settings: Settings, queue: JobQueue) -> None:
+    async with mounted(settings) as (client, services):
+        job = await running(client, queue)
+        await note(queue, job, (2, "c"))
+        here = f"/v1/jobs/{job.id}/results"
+        answer = await client.get(here, params={"wait": 0.05})
+        assert [each["index"] for each in answer.json()["results"]] == [2]
+        waiting = asyncio.create_task(client.get(here, params={"wait": 60}))
+        await parked(services)
+        for index in (0, 1, 3):
+            job.settle(index, b'"x"')
+        await queue.finish(MODEL, [job.finished()])
+        assert len((await waiting).json()["results"]) == 4
 
 
 async def test_there_are_none_of_a_job_that_was_cancelled(client: httpx.AsyncClient, queue: JobQueue) -> None:

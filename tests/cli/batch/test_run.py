@@ -187,14 +187,14 @@ async def test_the_same_command_continues(tmp_path: Path, monkeypatch: pytest.Mo
     with server.running(), started(server, *asked) as process:
         await until(in_progress)
         process.send_signal(how)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == (130 if how == signal.SIGINT else -how)
     if how == signal.SIGINT:
         assert "The same command continues" in err
     assert len(state.load(saved).parts) == 2  # type: ignore[union-attr]
     server.held = False
     with server.running(), started(server, *asked) as process:
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
     assert [row["output"] for row in lines("out.jsonl")] == [f"TEXT {i}" for i in range(10)]
     assert len(server.batches) == 3

@@ -63,8 +63,9 @@ OF_A_SUBMIT = {
 }
 OF_A_FINISH = {
     **{"evalsha": 1, "time": 1, "zcard": 2, "mget": 2, "set": 1, "strlen": 1, "hmget": 1, "zrem": 1},
-    **{"del": 1, "decrby": 2},
+    **{"del": 1, "decrby": 2, "xlen": 1},
 }
+"""`xlen` checks the outbox before anything is written, once for all jobs of the call."""
 
 
 async def test_limits_cost_the_anonymous_owner_no_command(warm: JobQueue, redis: ArqRedis) -> None:
