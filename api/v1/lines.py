@@ -19,8 +19,9 @@ from jobs.problem_kinds import OF_INPUTS, TYPE
 from jobs.schema import Counts, Job, JobState, NewJob
 from jobs.settings import Settings
 
-OF_JOBS = ("expires_in", "result_ttl", "keep_inputs")
-"""Fields about a job of the client's own. Lines share jobs, which are deleted once their rows are written."""
+OF_JOBS = ("expires_in", "result_ttl", "keep_inputs", "webhook")
+"""Fields about a job of the client's own. Lines share jobs, which are deleted once their rows are written.
+The batch itself may have a webhook."""
 
 
 class Answer(msgspec.Struct, frozen=True):

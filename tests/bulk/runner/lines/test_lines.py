@@ -97,6 +97,7 @@ async def test_the_jobs_are_the_senders_at_low_priority_and_live_for_a_day(runni
         ),
         ("/v1/jobs", {"inputs": []}, 422, "at least one input"),
         ("/v1/jobs", {"inputs": "a", "expires_in": 5}, 422, "expires_in: a line of a batch cannot have this"),
+        ("/v1/jobs", {"inputs": "a", "webhook": {"url": "https://a.b"}}, 422, "webhook: a line of a batch"),
         ("/v1/jobs", {"inputs": "a", "keep_inputs": True}, 422, "keep_inputs: a line of a batch cannot"),
         ("/v1/jobs", {"inputs": "a", "stream": True}, 422, "cannot be answered with a stream"),
         ("/v1/jobs", {"model": "pictures", "inputs": "no picture"}, 422, "not base64"),
