@@ -28,6 +28,8 @@ def line(request: Request, job: Job, given: JobInputs, kind: Input) -> str | Non
         return None
     if kind.has_media:
         return _of_media(request, job, given, kind)
+    if _count(given.inputs):  # the model had another task when the job was submitted; it would be refused
+        return None
     inputs = given.inputs[0] if given.single else given.inputs
     body = {"model": job.model, "inputs": inputs}
     if given.parameters:
