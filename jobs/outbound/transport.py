@@ -1,6 +1,6 @@
 """An httpx transport that connects only to addresses that it has checked.
 
-1. The name is looked up once, by threads of its own: a slow name server delays nothing else.
+1. The name is looked up, by threads of its own and by one at a time: a slow name server delays nothing else.
 2. Each address is checked. The request goes to the first allowed one that accepts a connection.
 3. `Host` and TLS keep the name, so certificates are verified against it.
 
@@ -48,6 +48,7 @@ class OutboundTransport(httpx.AsyncBaseTransport):
         self._addresses = addresses
         self._threads = ThreadPoolExecutor(MAX_LOOKUPS, "lookup")
         self._lookup = lookup or self._look_up
+        self._looking: dict[tuple[str, int], asyncio.Task[Sequence[str]]] = {}
         # no connections are kept: they belong to an address, and a name there would use another one's
         limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=0)
         verify = context or httpx.create_ssl_context()
@@ -80,15 +81,35 @@ class OutboundTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Closes all connections."""
+        for task in self._looking.values():
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._inner.aclose()
 
     async def _allowed(self, name: str, port: int) -> list[str]:
         try:
-            found = await self._lookup(name, port)
+            found = await self._shared(name, port)
         except (OSError, UnicodeError):
             return []
         return [address for address in found if self._addresses.allow(address)][:MAX_TRIES]
+
+    async def _shared(self, name: str, port: int) -> Sequence[str]:
+        """Looks a name up, once for all that ask meanwhile: one whose server hangs takes one thread."""
+        place = name, port
+        task = self._looking.get(place)
+        if task is None:
+
+            async def look_up() -> Sequence[str]:
+                try:
+                    return await self._lookup(name, port)
+                finally:
+                    del self._looking[place]
+
+            task = self._looking[place] = asyncio.create_task(look_up())
+            task.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # if nobody waits any more
+        return await asyncio.shield(task)
 
     async def _look_up(self, name: str, port: int) -> list[str]:
         look_up = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)

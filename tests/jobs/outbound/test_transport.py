@@ -1,5 +1,6 @@
 """The transport connects to the addresses that it checked, and to no others."""
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,31 @@ async def test_a_name_is_looked_up_once(web: Web) -> None:
     with pytest.raises(Unreachable):
         await get(f"http://rebinding.example:{web.port}/", lookup)
     assert len(web.requests) == 1
+
+
+async def test_a_name_whose_server_hangs_is_looked_up_once_for_all(web: Web) -> None:
+    """Each look-up takes a thread, of which there are few."""
+    asked: list[str] = []
+    answers = asyncio.Event()
+
+    async def lookup(name: str, port: int) -> Sequence[str]:
+        asked.append(name)
+        await answers.wait()
+        return ["127.0.0.1"]
+
+    transport = OutboundTransport(Addresses("127.0.0.1"), max_connections=4, lookup=lookup)
+    async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+        url = f"http://hangs.example:{web.port}/"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.get(url)
+        several = [asyncio.create_task(client.get(url)) for _ in range(3)]
+        await asyncio.sleep(0)
+        answers.set()
+        assert [each.status_code for each in await asyncio.gather(*several)] == [200] * 3
+        assert asked == ["hangs.example"]
+        assert (await client.get(url)).status_code == 200
+    assert len(asked) == 2, "the next request asks again"
 
 
 async def test_of_several_addresses_the_allowed_ones_are_tried(web: Web) -> None:
