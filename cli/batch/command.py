@@ -35,6 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotContinue as error:
         _tell(plain(str(error)))
         return 1
+    except OSError as error:  # of a temporary file, for example: the disk is full
+        _tell(plain(f"cannot continue: {error}; the same command tries again"))
+        return 1
+    except KeyboardInterrupt:
+        _tell("stopped")
+        return INTERRUPTED
 
 
 def run(server: Server, given: argparse.Namespace) -> int:
@@ -42,7 +48,11 @@ def run(server: Server, given: argparse.Namespace) -> int:
     names = output.Names(given.output_column, given.error_column)
     source = _source(given, names)
     path = state.path_of(given.out)
-    key = state.key_of(given.input, server.url, source.endpoint, given.model, given.column, given.body)
+
+    def key_now() -> str:
+        return state.key_of(given.input, server.url, source.endpoint, given.model, given.column, given.body)
+
+    key = key_now()
     saved = _saved(given, path, key)
     _check_model(server, given.model)
     state.save(path, saved)  # before anything is sent, whether it can be written
@@ -64,6 +74,7 @@ def run(server: Server, given: argparse.Namespace) -> int:
             if not saved.parts:  # nothing was sent
                 path.unlink(missing_ok=True)
             raise
+        _refuse_changed(given, key, key_now())  # its rows would get the outputs of others
         written = output.write(given.out, source, ended, names)
     path.unlink(missing_ok=True)
     failed = f", {written.failed:,} of them failed (see column {names.error})" if written.failed else ""
@@ -114,6 +125,14 @@ def _saved(given: argparse.Namespace, path: Any, key: str) -> State:
         if given.out.exists() and not given.overwrite:
             raise CannotContinue(f"{given.out} exists: give another name, or --overwrite")
     return saved or State(key)
+
+
+def _refuse_changed(given: argparse.Namespace, key: str, now: str) -> None:
+    if now != key:
+        raise CannotContinue(
+            f"{given.input} has changed since the run began: restore it and repeat the command, or begin anew"
+            " with --restart"
+        )
 
 
 def _check_model(server: Server, model: str | None) -> None:

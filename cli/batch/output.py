@@ -37,9 +37,17 @@ class Names(NamedTuple):
     def score(self) -> str:
         return f"{self.output}_score"
 
+    @property
+    def all(self) -> frozenset[str]:
+        return frozenset((self.output, self.label, self.score, self.error))
+
     def refuse(self, columns: Sequence[str]) -> None:
         """Raises CannotContinue if INPUT has one of them."""
-        for name, option in ((self.output, "--output-column"), (self.error, "--error-column")):
+        output = "--output-column"
+        options = {self.error: "--error-column"} | dict.fromkeys(
+            (self.output, self.label, self.score), output
+        )
+        for name, option in options.items():
             if name in columns:
                 raise CannotContinue(f"INPUT has a column {name!r} already: give another name with {option}")
 
@@ -60,6 +68,8 @@ def write(path: Path, source: Source, ended: Sequence[Ended], names: Names) -> W
     def rows() -> Iterator[Row]:
         nonlocal failed
         for record, found in zip(source.records(), _outcomes(answers), strict=False):
+            if not names.all.isdisjoint(record):  # of a JSONL file, only the first row's are known before
+                names.refuse(list(record))
             failed += found.error is not None
             yield {**record, **_columns(found, shape, names)}
 
@@ -145,8 +155,12 @@ def _write_jsonl(path: Path, rows: Iterator[Row], source: Source, types: Mapping
 
 
 def _write_csv(path: Path, rows: Iterator[Row], source: Source, types: Mapping[str, str]) -> None:
+    given = dict.fromkeys(source.columns)
+    if source.schema is None:  # each row of a JSONL file may have others
+        for record in source.records():
+            given |= dict.fromkeys(record)
     with path.open("w", encoding="utf-8", newline="") as file:
-        names = [*source.columns, *types]
+        names = [*given, *types]
         writer = csv.writer(file)
         writer.writerow(names)
         for row in rows:

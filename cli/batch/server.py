@@ -152,7 +152,7 @@ class Server:
         self._check(answer)
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise CannotContinue(f"{self.url} answers, but not as a server of batches would") from None
 
     def _unreachable(self, error: Exception) -> CannotContinue:

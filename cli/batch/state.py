@@ -56,7 +56,7 @@ def load(path: Path) -> State | None:
         return msgspec.json.decode(path.read_bytes(), type=State)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CannotContinue(f"{path} cannot be read: {error}; --restart starts anew") from None
 
 

@@ -31,6 +31,11 @@ REFUSALS = {
     "a bad body": (GOOD, ["--body", "[]"], "--body must be a JSON object: "),
     "a kind of file": (GOOD, ["-o", "out.txt"], "out.txt must end in one of .jsonl, .csv, .parquet"),
     "its own column": (GOOD, ["--output-column", "n"], "INPUT has a column 'n' already: give another name"),
+    "the column of a label": (
+        '{"text": "a", "output_label": 1}\n',
+        ["--column", "text"],
+        "INPUT has a column",
+    ),
     "nothing to cancel": (GOOD, ["--cancel"], "there is no unfinished run that writes out.jsonl"),
     "a large row": (GOOD, ["--batch-bytes", "9"], "request 1 has 95 bytes; a batch may have 9"),
     "no address": (GOOD, ["--url", "nonsense"], "nonsense is no address of a server: "),
