@@ -11,7 +11,7 @@ Each host has an order of its own, so that none waits for another. Methods raise
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -30,6 +30,10 @@ and entries of the outbox that could not be read."""
 
 MAX_UNDELIVERABLE = 10_000
 """Most undeliverable deliveries of one owner; the oldest beyond are deleted and counted."""
+
+
+LATER = 500
+"""Milliseconds for which deliveries of slow owners wait."""
 
 
 class Target(NamedTuple):
@@ -102,6 +106,7 @@ class Deliveries:
             "most_logged": settings.webhook_log,
             "most_undeliverable": MAX_UNDELIVERABLE,
             "lease": int(2000 * settings.webhook_timeout + 1000),
+            "later": LATER,
             "patience": int(1000 * sum(settings.retry_delays)),
         }
 
@@ -123,12 +128,17 @@ class Deliveries:
             each += [one.id, one.owner, target.host, msgspec.msgpack.encode(flat)]
         return int(await self._run("put_deliveries", each)) if each else 0
 
-    async def lease(self, most: int, of_host: int, known: Mapping[str, Room]) -> list[Leased]:
-        """Leases due deliveries: `of_host` of each host, but of `known` hosts as many as there is room."""
+    async def lease(
+        self, most: int, of_host: int, known: Mapping[str, Room], slow: Collection[str] = ()
+    ) -> list[Leased]:
+        """Leases due deliveries: `of_host` of each host, but of `known` hosts as many as there is room.
+
+        Those of `slow` owners are due a moment later.
+        """
         each: list[Any] = []
         for host, room in known.items():
             each += [host, room.most, int(room.fails), math.ceil(1000 * room.pause)]
-        leased = await self._run("lease_deliveries", each, most=most, of_host=of_host)
+        leased = await self._run("lease_deliveries", each, most=most, of_host=of_host, slow=_flags(slow))
         return [Leased(decoded(found[0], _pairs(found[2])), bool(found[1])) for found in leased]
 
     async def settle(
@@ -216,6 +226,10 @@ def now_ms() -> int:
 
 def _pairs(flat: list[bytes]) -> dict[str, bytes]:
     return {flat[i].decode(errors="replace"): flat[i + 1] for i in range(0, len(flat), 2)}
+
+
+def _flags(names: Collection[str]) -> bytes:
+    return msgspec.msgpack.encode(dict.fromkeys(names, True)) if names else b""
 
 
 def _missing(delivery_id: str) -> HookNotFound:

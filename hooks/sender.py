@@ -3,14 +3,17 @@
 1. The mover writes deliveries for what is in the outboxes.
 2. The sender leases due deliveries, as many as it has connections, of each host an eighth of them at most.
 3. Each is signed and sent. The answer decides: delivered, another try later, or undeliverable.
-4. A host that does not answer is left alone for a while (`breakers.py`), so that it delays no other.
+4. A host that does not answer is left alone for a while (`breakers.py`), so that it delays no other. An owner
+   with many such hosts gets half of the connections at most.
 
 Any number of processes can run one. One that is killed loses nothing: what it had leased is due again later.
 """
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
+from typing import NamedTuple
 
 import httpx
 import structlog
@@ -38,8 +41,20 @@ POLL_EVERY = 0.3
 """Seconds between two looks for due deliveries, unless some were moved or have ended."""
 SHARE = 8
 """A host gets this part of the connections at most."""
+SLOW_AFTER = 1.0
+"""Seconds after which a try is slow."""
+SLOW_SHARE = 2
+"""An owner's slow tries get this part of the connections at most, whatever number of hosts they are for."""
 GONE = 410
 """A status by which a receiver says that it wants no more events."""
+
+
+class _Flight(NamedTuple):
+    """A try in progress."""
+
+    host: str
+    owner: str
+    began: float
 
 
 class Sender:
@@ -58,8 +73,8 @@ class Sender:
         self._most = settings.webhook_connections
         self._of_host = max(1, self._most // SHARE)
         self._grace = settings.webhook_timeout + 1
-        self._flying: dict[asyncio.Task[None], str] = {}
-        """The tries in progress, each with its host."""
+        self._flying: dict[asyncio.Task[None], _Flight] = {}
+        """The tries in progress."""
         self._wake = asyncio.Event()
         self._stopping = False
         self._mover = Mover(shards, self.deliveries, self._known, self._urls, self._wake.set)
@@ -109,23 +124,32 @@ class Sender:
         room = self._most - len(self._flying)
         if room <= 0:
             return 0
-        leased = await self.deliveries.lease(room, self._of_host, self._rooms())
+        leased = await self.deliveries.lease(room, self._of_host, self._rooms(), self._slow())
         for each in leased:
             task = asyncio.create_task(self._send(each))
-            self._flying[task] = each.delivery.host
+            self._flying[task] = _Flight(each.delivery.host, each.delivery.owner, time.monotonic())
             task.add_done_callback(self._ended)
         return len(leased)
 
     def _rooms(self) -> dict[str, Room]:
         """How many more deliveries each host may get, if it is not the usual number."""
         flying: dict[str, int] = {}
-        for host in self._flying.values():
+        for host, *_ in self._flying.values():
             flying[host] = flying.get(host, 0) + 1
         rooms = {host: Room(max(0, self._of_host - number)) for host, number in flying.items()}
         for host, pause in self._breakers.tripped().items():
             most = 0 if pause or host in flying else 1
             rooms[host] = Room(most, fails=True, pause=pause)
         return rooms
+
+    def _slow(self) -> list[str]:
+        """The owners with so many slow tries that nothing else of theirs is sent now.
+
+        Anybody may have any number of hosts that hang, each with a name of its own.
+        """
+        since = time.monotonic() - SLOW_AFTER
+        slow = Counter(each.owner for each in self._flying.values() if each.began < since)
+        return [owner for owner, number in slow.items() if number >= max(1, self._most // SLOW_SHARE)]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._flying[task]
@@ -184,7 +208,7 @@ class Sender:
         if answer.status == GONE:
             tried = replace(tried, error=f"{answer.error}: it wants no more events")
             if delivery.endpoint:
-                await self._disable(delivery.endpoint)
+                await self._disable(delivery)
         wait = retries.wait(self._delays, delivery.round + 1, answer.retry_after)
         if wait is None or answer.status == GONE:
             await self.deliveries.settle(delivery, "undeliverable", tried)
@@ -195,18 +219,26 @@ class Sender:
     async def _signer(self, delivery: Delivery) -> tuple[Secret | None, str | None]:
         """Whose secret signs, or why the event is not sent."""
         if not delivery.endpoint:
-            return await self._known.secret(delivery.owner), None
+            try:
+                return await self._known.secret(delivery.owner), None
+            except HookNotFound as error:  # trying again for ever would not help
+                return None, str(error)
         endpoint = await self._known.endpoint(delivery.endpoint)
         if endpoint is None:
             return None, "the endpoint was deleted"
         return (endpoint, None) if endpoint.enabled else (None, "the endpoint is disabled")
 
-    async def _disable(self, endpoint_id: str) -> None:
+    async def _disable(self, delivery: Delivery) -> None:
+        """Disables the endpoint, unless its owner has given it another address meanwhile."""
+
         def disabled(endpoint: Endpoint, now: int) -> Endpoint:
+            if endpoint.url != delivery.url:
+                return endpoint
             return replace(endpoint, enabled=False, reason="its receiver answered 410 Gone")
 
         try:
-            await self._store.change(endpoint_id, disabled)
+            last = await self._store.change(delivery.endpoint, disabled)
         except HookNotFound:
             return
-        log.warning("endpoint disabled", endpoint=endpoint_id, reason="410 Gone")
+        if not last.enabled:
+            log.warning("endpoint disabled", endpoint=last.id, reason="410 Gone")

@@ -8,6 +8,8 @@
 --@arg lease  ms
 --@arg most
 --@arg of_host  most of one host
+--@arg slow  msgpack map: owners whose deliveries wait for a while; '' if there are none
+--@arg later  ms for which they do
 --@arg patience  ms after which a delivery to a host that fails is given up
 --@each host  of which the caller knows something
 --@each room  how many more deliveries it may have
@@ -19,6 +21,14 @@ for at = EACH.first, #ARGV, EACH.size do
   known[EACH.host] = {tonumber(EACH.room), EACH.fails == '1', tonumber(EACH.pause)}
 end
 local most = tonumber(ARGV.most)
+local slow = ARGV.slow ~= '' and cmsgpack.unpack(ARGV.slow)
+local hosts = most + #ARGV + (slow and 500 or 0)   -- enough that those of slow owners do not hide the others
+
+local function is_slow(fields)
+  for i = 1, #fields, 2 do
+    if fields[i] == 'owner' then return slow[fields[i + 1]] end
+  end
+end
 
 local function lease(host, before, some, overdue)
   local due = ARGV.due .. host
@@ -26,7 +36,9 @@ local function lease(host, before, some, overdue)
   if some <= 0 then return end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', before, 'LIMIT', 0, some)) do
     local fields = redis.pcall('HGETALL', ARGV.deliveries .. id)
-    if #fields > 0 then
+    if #fields > 0 and overdue == 0 and slow and is_slow(fields) then
+      redis.call('ZADD', due, now + ARGV.later, id)
+    elseif #fields > 0 then
       redis.call('ZADD', due, now + ARGV.lease, id)
       leased[#leased + 1] = {id, overdue, fields}
     else
@@ -35,7 +47,7 @@ local function lease(host, before, some, overdue)
   end
 end
 
-for _, host in ipairs(redis.call('ZRANGEBYSCORE', KEYS.hosts, '-inf', now, 'LIMIT', 0, most + #ARGV)) do
+for _, host in ipairs(redis.call('ZRANGEBYSCORE', KEYS.hosts, '-inf', now, 'LIMIT', 0, hosts)) do
   if #leased >= most then break end
   local room, fails, pause = unpack(known[host] or {tonumber(ARGV.of_host), false, 0})
   if fails then lease(host, now - ARGV.patience, most, 1) end

@@ -8,6 +8,7 @@
 --@arg host
 --@arg deliveries  prefix
 --@arg due  prefix
+--@arg logs  prefix
 --@arg undeliverable  prefix
 --@arg outcome  delivered, undeliverable, or failed: it is tried again
 --@arg tried  a line for its log
@@ -47,6 +48,9 @@ if not over and ARGV.outcome ~= 'failed' then
     end
   elseif state == 'undeliverable' then
     redis.pcall('ZREM', list, ARGV.id)
+  end
+  if ARGV.outcome == 'delivered' and not redis.pcall('ZSCORE', ARGV.logs .. ARGV.owner, ARGV.id) then
+    redis.call('DEL', key)                   -- the log has newer ones, so nobody can find it (put_deliveries.lua)
   end
 end
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')

@@ -3,14 +3,17 @@
 import pytest
 from arq.connections import ArqRedis
 
+from hooks import keys, sender
 from hooks.service import Hooks
+from jobs.ledger.shards import Shards
 from jobs.outbound.addresses import Addresses
 from jobs.outbound.transport import OutboundTransport
+from jobs.store.store import Server
 from jobs.webhook import Webhook
 from tests.hooks.conftest import Sending
 from tests.hooks.ends import GIVEN_UP, cancelled, endpoint, log_of, settled
 from tests.hooks.receiver import Receiver, hang, status
-from tests.ledger import JobQueue
+from tests.ledger import MODEL, JobQueue
 from tests.waiting import until
 
 
@@ -74,6 +77,30 @@ async def test_a_receiver_that_is_gone_ends_its_endpoint(
         await until(given_up, 10)
 
 
+async def test_an_endpoint_with_a_new_address_is_not_disabled_by_the_old_one(
+    queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending
+) -> None:
+    receiver.answers["/old"] = [status(410)]
+    made = await endpoint(hooks, receiver.url("/old"))
+    sent = await hooks.test(made.id, sees=None)
+    await hooks.update(made.id, sees=None, url=receiver.url("/new"))
+    async with sending():
+        await settled(hooks, 1)
+    assert (await hooks.deliveries.read(sent.id, sees=None)).state == "undeliverable"
+    assert (await hooks.endpoint(made.id, sees=None)).enabled
+
+
+async def test_a_secret_that_cannot_be_read_ends_deliveries(
+    queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending, redis: ArqRedis
+) -> None:
+    await redis.hset(queue.shards.first.key(keys.HOOKS), "secret:", "another program's data")  # type: ignore[misc]
+    await cancelled(queue, Webhook(receiver.url("/")))
+    async with sending():
+        [found] = await settled(hooks, 1)
+    assert (found.state, found.tries[-1].error) == ("undeliverable", "the secret cannot be read")
+    assert receiver.received == []
+
+
 async def test_a_host_that_hangs_delays_no_other(
     queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending
 ) -> None:
@@ -90,6 +117,31 @@ async def test_a_host_that_hangs_delays_no_other(
 
         await until(arrived, 10)
         assert len(receiver.at("/hangs")) <= 16, "an eighth of the connections at a time"
+
+
+async def test_an_owner_with_many_hosts_that_hang_delays_no_other(
+    queue: JobQueue, receiver: Receiver, sending: Sending, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a name of its own, so no breaker knows them."""
+
+    async def lookup(name: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(sender, "SLOW_AFTER", 0.05)
+    receiver.answers["/hangs"] = [hang]
+    few = Shards(Server(redis), queue.settings.model_copy(update={"webhook_connections": 8}), [MODEL])
+    for number in range(100):
+        await cancelled(queue, Webhook(receiver.url("/hangs", f"h{number}.example")), "mallory")
+    for _ in range(20):
+        await cancelled(queue, Webhook(receiver.url("/quick", "quick.example")), "alice")
+    transport = OutboundTransport(Addresses("127.0.0.1"), max_connections=8, lookup=lookup)
+    async with sending(few, transport=transport):
+
+        async def arrived() -> bool:
+            return len(receiver.at("/quick")) == 20
+
+        await until(arrived, 10)
+        assert len(receiver.at("/hangs")) < 50
 
 
 async def test_a_host_that_does_not_answer_is_left_alone_and_its_events_are_given_up_in_the_end(

@@ -158,6 +158,25 @@ async def test_the_log_of_an_owner_is_bounded_and_what_is_given_up_stays(
     assert all([await redis.pttl(name) > 0 for name in left])
 
 
+async def test_what_was_delivered_when_the_log_had_newer_ones_is_deleted(
+    queue: JobQueue, receiver: Receiver, sending: Sending, redis: ArqRedis
+) -> None:
+    """Otherwise an owner with many jobs would fill the memory with deliveries that nobody can find."""
+    small = Shards(Server(redis), queue.settings.model_copy(update={"webhook_log": 3}), [MODEL])
+    for _ in range(10):
+        await cancelled(queue, Webhook(receiver.url("/")))
+    async with sending(small):
+
+        async def arrived() -> bool:
+            return len(receiver.received) == 10 and all(
+                each.state == "delivered" for each in await log_of(Hooks(small))
+            )
+
+        await until(arrived, 10)
+    left = await redis.keys(keys.DELIVERY.of("*", queue.shards.first.tag))
+    assert len(left) == 3
+
+
 async def test_foreign_data_under_our_keys_stops_nobody_else(
     queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending, redis: ArqRedis
 ) -> None:
