@@ -32,6 +32,10 @@ from jobs.store.store import open_store
 
 log = structlog.get_logger(__name__)
 
+LAST_TRIES = 5.0
+"""Seconds for which tries of webhooks that are in progress may go on at a stop. One that is cancelled may
+have arrived, so its event would be sent twice."""
+
 
 async def serve(settings: Settings) -> None:
     """Runs until it is cancelled. Raises ConfigurationError."""
@@ -51,6 +55,8 @@ async def serve(settings: Settings) -> None:
     def start(taken: Taken) -> BatchRun:
         return BatchRun(taken, runs, files, storage, lines, catalog, settings)
 
+    sender = Sender(ledger.shards)
+    sending = asyncio.create_task(sender.run())
     background = [
         asyncio.create_task(work)
         for work in (
@@ -58,18 +64,19 @@ async def serve(settings: Settings) -> None:
             Upkeep(ledger.shards, log).run(),
             Presence(first).report(),
             clean_files(files),
-            Sender(ledger.shards).run(),
         )
     ]
     runner = asyncio.create_task(Runner(runs, settings.batches_at_once, start).run())
     log.info("running batches", at_once=settings.batches_at_once)
     try:
-        await asyncio.wait({runner, *background}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (runner, *background):
+        await asyncio.wait({runner, sending, *background}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (runner, sending, *background):
             if task.done():
                 task.result()  # a bug: none of them ends
     finally:
+        sender.stop()
         await cancel(runner)
-        await cancel(*background)
+        await asyncio.wait({sending}, timeout=LAST_TRIES)
+        await cancel(sending, *background)
         await links.aclose()
         await store.aclose()
