@@ -4,8 +4,10 @@ A batch may answer in any order. Its files stay on disk, and 16 bytes for each r
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
@@ -52,31 +54,37 @@ _ids = msgspec.json.Decoder(_Id)
 class Answers:
     """The answers to `count` rows, in the order of the rows."""
 
-    def __init__(self, ids: Iterator[str], count: int, files: Sequence[BinaryIO], status: str) -> None:
+    def __init__(self, ids: Iterator[str], count: int, files: Sequence[Path], status: str) -> None:
         """`ids` are those of the rows, of which the first `count` are taken. Raises CannotContinue."""
         self._count = count
         self._files = files
         self._missing = WITHOUT_ANSWER.get(status, "the server has no answer for this row")
         positions = {custom_id: row for row, custom_id in enumerate(islice(ids, count))}
         self._at = [array("q", [-1]) * count for _ in files]
-        for file, at in zip(files, self._at, strict=True):
-            file.seek(0)
-            start = 0
-            for line in file:
-                custom_id = self._decoded(_ids, line).custom_id
-                row = positions.get(custom_id)
-                if row is None or any(each[row] >= 0 for each in self._at):
-                    what = "that is not in this batch" if row is None else "twice"
-                    raise CannotContinue(f"the server answered row {custom_id!r} {what}")
-                at[row] = start
-                start += len(line)
+        for path, at in zip(files, self._at, strict=True):
+            with path.open("rb") as file:
+                self._locate(file, at, positions)
+
+    def _locate(self, file: BinaryIO, at: "array[int]", positions: Mapping[str, int]) -> None:
+        start = 0
+        for line in file:
+            custom_id = self._decoded(_ids, line).custom_id
+            row = positions.get(custom_id)
+            if row is None or any(each[row] >= 0 for each in self._at):
+                what = "that is not in this batch" if row is None else "twice"
+                raise CannotContinue(f"the server answered row {custom_id!r} {what}")
+            at[row] = start
+            start += len(line)
 
     def __iter__(self) -> Iterator[Outcome]:
         """The outcome of each row."""
-        return map(self._outcome, range(self._count))
+        with ExitStack() as exits:
+            files = [exits.enter_context(path.open("rb")) for path in self._files]
+            for row in range(self._count):
+                yield self._outcome(files, row)
 
-    def _outcome(self, row: int) -> Outcome:
-        for file, at in zip(self._files, self._at, strict=True):
+    def _outcome(self, files: Sequence[BinaryIO], row: int) -> Outcome:
+        for file, at in zip(files, self._at, strict=True):
             if at[row] >= 0:
                 file.seek(at[row])
                 return outcome(self._decoded(_lines, file.readline()))

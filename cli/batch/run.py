@@ -2,7 +2,7 @@
 
 1. A part is uploaded and its batch created, a few at a time. The state file says so before and after.
 2. The batches are followed until all have ended. While the server does not answer, it is asked again.
-3. The answers are downloaded to files without names, which are gone when they are closed.
+3. The answers are downloaded to a temporary folder: there may be more than one process can have open.
 """
 
 import tempfile
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from cli.batch import parts, state
 from cli.batch.errors import CannotContinue, Unavailable
@@ -36,7 +36,7 @@ class Ended(NamedTuple):
 
     part: Part
     batch: Batch
-    files: Sequence[BinaryIO]
+    files: Sequence[Path]
 
 
 class Run:
@@ -52,7 +52,7 @@ class Run:
         patience: float,
         exits: ExitStack,
     ) -> None:
-        """`path` is that of the state. `exits` closes the downloaded files."""
+        """`path` is that of the state. `exits` deletes the downloaded files."""
         self._server = server
         self._source = source
         self._state = saved
@@ -144,18 +144,20 @@ class Run:
 
     def _downloaded(self) -> list[Ended]:
         found = []
+        folder = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="batchline-")))
         for number, part in enumerate(self._state.parts):
             if (batch := self._batches.get(number)) is None:
                 continue
             self._show("downloading")
-            named = [each for each in (batch.output_file_id, batch.error_file_id) if each]
-            found.append(Ended(part, batch, [self._file(each) for each in named]))
+            named = {"output": batch.output_file_id, "errors": batch.error_file_id}
+            files = [self._file(folder / f"{number}-{name}", each) for name, each in named.items() if each]
+            found.append(Ended(part, batch, files))
         return found
 
-    def _file(self, file_id: str) -> BinaryIO:
-        into: BinaryIO = self._exits.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is closed
-        self._patiently(partial(self._server.download, file_id, into))
-        return into
+    def _file(self, path: Path, file_id: str) -> Path:
+        with path.open("w+b") as into:
+            self._patiently(partial(self._server.download, file_id, into))
+        return path
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Repeats a call while the server cannot answer. Raises Unavailable after `patience` seconds."""

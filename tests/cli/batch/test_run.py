@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli.batch import command, state
-from tests.cli.batch.stand_in import StandIn, upper
+from tests.cli.batch.conftest import Run, lines, table
+from tests.cli.batch.stand_in import StandIn
 from tests.processes import ROOT
 from tests.waiting import until
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def server() -> Iterator[StandIn]:
-    with StandIn().running() as served:
-        yield served
-
-
-@pytest.fixture
-def run(server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BATCHLINE_API_KEY", raising=False)
-    monkeypatch.setattr("cli.batch.run.FIRST_PAUSE", 0.005)
-
-    def main(*arguments: str) -> int:
-        return command.main(["run", *arguments, "--url", server.url])
-
-    return main
-
-
-def lines(path: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
-
-
-def table(rows: int, path: str = "in.csv") -> str:
-    Path(path).write_text("text,id\n" + "".join(f"text {i},{i}\n" for i in range(rows)))
-    return path
 
 
 def test_rows_have_their_outputs_in_order(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,51 +230,3 @@ def test_another_input_does_not_continue_a_run(run: Run, capsys: pytest.CaptureF
     assert run(*asked) == 1
     assert "--restart" in capsys.readouterr().err
     assert run(*asked, "--restart") == 0
-
-
-@pytest.mark.parametrize(
-    "change", [lambda text: text + "late,9\n", lambda text: text.replace("text 0", "other")]
-)
-def test_an_input_that_changes_meanwhile_gets_no_outputs_of_other_rows(
-    run: Run, server: StandIn, capsys: pytest.CaptureFixture[str], change: Callable[[str], str]
-) -> None:
-    asked = [table(2), "--model", "sentiment", "--column", "text", "-o", "out.jsonl"]
-    before, text = Path("in.csv").stat(), Path("in.csv").read_text()
-
-    def changed(line: dict[str, Any]) -> dict[str, Any]:
-        Path("in.csv").write_text(change(text))
-        return upper(line)
-
-    server.answer = changed
-    assert run(*asked) == 1
-    assert "in.csv has changed since the run began" in capsys.readouterr().err
-    assert not Path("out.jsonl").exists()
-    Path("in.csv").write_text(text)
-    os.utime("in.csv", ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert run(*asked) == 0, "it continues"
-    assert [row["output"] for row in lines("out.jsonl")] == ["TEXT 0", "TEXT 1"]
-    assert len(server.batches) == 1
-
-
-def test_a_column_that_only_later_rows_have_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("in.jsonl").write_text('{"text": "a"}\n{"text": "b", "id": 2}\n')
-    how = ["--model", "sentiment", "--column", "text"]
-    assert run("in.jsonl", *how, "-o", "out.csv") == 0
-    assert Path("out.csv").read_text() == "text,id,output,error\na,,A,\nb,2,B,\n"
-    Path("in.jsonl").write_text('{"text": "a"}\n{"text": "b", "output": 2}\n')
-    assert run("in.jsonl", *how, "-o", "out.jsonl") == 1, "it would be lost"
-    assert "INPUT has a column 'output' already" in capsys.readouterr().err
-    assert run("in.jsonl", *how, "-o", "out.jsonl", "--output-column", "other") == 0
-    assert lines("out.jsonl")[1] == {"text": "b", "output": 2, "other": "B", "error": None}
-
-
-def test_a_full_disk_is_one_sentence(
-    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def full() -> Any:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("cli.batch.run.tempfile.TemporaryFile", full)
-    asked = [table(2), "--model", "sentiment", "--column", "text", "-o", "out.jsonl"]
-    assert run(*asked) == 1
-    assert "No space left on device; the same command tries again" in capsys.readouterr().err
