@@ -65,10 +65,10 @@ def test_there_may_be_more_batches_than_files_that_a_process_may_have_open(
     monkeypatch.setattr("cli.batch.run.LONGEST_PAUSE", 0.005)
     resource = pytest.importorskip("resource")
     used, (soft, hard) = len(list(Path("/dev/fd").iterdir())), resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 12, hard))
     try:
         how = ["--model", "sentiment", "--column", "text", "--batch-lines", "1"]
-        assert run(table(30), *how, "-o", "out.jsonl") == 0
+        assert run(table(16), *how, "-o", "out.jsonl") == 0
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert [row["output"] for row in lines("out.jsonl")] == [f"TEXT {i}" for i in range(30)]
+    assert [row["output"] for row in lines("out.jsonl")] == [f"TEXT {i}" for i in range(16)]
