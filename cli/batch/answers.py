@@ -93,7 +93,7 @@ class Answers:
     def _decoded(self, decoder: Any, line: bytes) -> Any:
         try:
             return decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CannotContinue(f"the server sent a line that is no answer of a batch: {error}") from None
 
 

@@ -56,7 +56,7 @@ class JsonlTable:
         for number, line in self.lines():
             try:
                 yield msgspec.json.decode(line, type=Row)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise CannotContinue(f"{self.path}, line {number}, is no JSON object: {error}") from None
 
     def lines(self) -> Iterator[tuple[int, bytes]]:

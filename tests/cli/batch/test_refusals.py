@@ -23,6 +23,7 @@ REFUSALS = {
     "no such part": (GOOD, ["--column", "a=b"], "there is no column 'b'; there are text, n"),
     "several columns": ('{"a": 1, "b": 2}\n', [], "name the input's column with --column; there are a, b"),
     "no JSON": (GOOD + "{", [], "in.jsonl, line 2, is no JSON object: "),
+    "too deep": (GOOD + '{"a": ' + "[" * 2000, [], "in.jsonl, line 2, is no JSON object: "),
     "no object": ("[1]\n", [], "in.jsonl, line 1, is no JSON object: "),
     "not UTF-8": (b'{"text": "\xff"}\n', [], "in.jsonl, line 1, is no JSON object: "),
     "a row without it": (GOOD + '{"n": 2}\n', [], "row 2 has no column 'text'"),
