@@ -55,6 +55,8 @@ class Archive(NamedTuple):
                 )
                 if len(content) > entry.size or (unpack is not None and unpack.unconsumed_tail):
                     raise BadArchive("the entry is larger than the directory of the archive says")
+                if unpack is not None and unpack.eof:
+                    break  # zlib would keep all that follows
         except zlib.error:
             raise BadArchive("the entry is damaged") from None
         if len(content) != entry.size or zlib.crc32(content) != entry.checksum:

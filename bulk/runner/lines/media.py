@@ -40,7 +40,8 @@ class LineMedia:
         self._catalog = catalog
         self._most = settings.max_request_bytes
         self._retried = retried
-        self._open: OrderedDict[str, tuple[File, Archive]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str], tuple[File, Archive | BadArchive]] = OrderedDict()
+        """By the file and its owner. A bad one is kept too: each line of a batch asks for it."""
         self._opening = asyncio.Lock()
 
     async def included(self, job: NewJob, batch: Batch) -> NewJob:
@@ -79,17 +80,25 @@ class LineMedia:
 
     async def _archive(self, file_id: str, owner: str) -> tuple[File, Archive]:
         async with self._opening:
-            found = self._open.get(file_id)
+            found = self._open.get((file_id, owner))
             if found is None:
                 file = await self._retried(lambda: self._files.get(file_id, sees=owner))
-                archive = await self._retried(
-                    lambda: Archive.open(lambda start, end: self._read(file, start, end), file.bytes)
-                )
-                found = self._open[file_id] = file, archive
+                found = self._open[file_id, owner] = file, await self._opened(file)
                 if len(self._open) > MAX_ARCHIVES:
                     self._open.popitem(last=False)
-            self._open.move_to_end(file_id)
-            return found
+            self._open.move_to_end((file_id, owner))
+        file, archive = found
+        if isinstance(archive, BadArchive):
+            raise BadArchive(str(archive))
+        return file, archive
+
+    async def _opened(self, file: File) -> Archive | BadArchive:
+        try:
+            return await self._retried(
+                lambda: Archive.open(lambda start, end: self._read(file, start, end), file.bytes)
+            )
+        except BadArchive as error:
+            return BadArchive(str(error))
 
     def _read(self, file: File, start: int, end: int) -> AsyncIterator[bytes]:
         return self._files.content(file, start, end)

@@ -6,6 +6,8 @@ import io
 import struct
 import warnings
 import zipfile
+import zlib
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import httpx
@@ -16,9 +18,11 @@ from prometheus_client import CollectorRegistry
 from api.links import Links
 from bulk.files.files import Files
 from bulk.runner.lines import zip_directory
+from bulk.runner.lines.archive import DEFLATED, Archive
 from bulk.runner.lines.lines import JobLines
 from bulk.runner.lines.media import LineMedia
 from bulk.runner.lines.tools import Tools
+from bulk.runner.lines.zip_directory import Entry
 from bulk.runner.retries import Retries
 from jobs.errors import FileNotFound
 from jobs.monitoring.link_metrics import LinkMetrics
@@ -126,6 +130,32 @@ async def test_a_bomb_is_not_unpacked(running: Running) -> None:
     assert "200,000,000 bytes, more than the limit of 8,388,608" in reasons[0]
     [lie] = await refusals(running, sized(bomb, 1_000), "archive:bomb.png")
     assert "more" in lie or "larger" in lie
+
+
+async def test_what_follows_the_end_of_an_entry_is_not_kept() -> None:
+    """An entry may claim the rest of a large file as its compressed data."""
+    compressed = zlib.compress(PNG, wbits=-zlib.MAX_WBITS)
+    entry = Entry(0, 50_000_000, len(PNG), DEFLATED, zlib.crc32(PNG), encrypted=False)
+    archive = Archive(60_000_000, {"a.png": entry})
+    local = struct.pack("<4s5H3L2H", b"PK\3\4", *[0] * 10)
+    asked = 0
+
+    async def read(start: int, end: int) -> AsyncIterator[bytes]:
+        nonlocal asked
+        yield (local + compressed)[start : min(end, 1_000)]
+        for _ in range(1_000, end, 1_000_000):
+            asked += 1
+            yield bytes(1_000_000)
+
+    assert await archive.content("a.png", read, 10_000) == PNG
+    assert asked == 0
+
+
+async def test_a_bad_archive_is_read_once(running: Running) -> None:
+    given = zipped(**{"a.png": PNG}).replace(b"PK\5\6", b"PK\5\5")
+    reasons = await refusals(running, given, *["archive:a.png"] * 20)
+    assert set(reasons) == {"inputs: archive:a.png: the file is no zip archive, or it is not complete"}
+    assert len(running.files.ranges) == 1
 
 
 async def test_the_archive_is_the_owners(running: Running) -> None:
