@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom,no-writes
 -- Returns the newest batches of a list after a given one, at most `limit`, each as {id, record}; nil if that one is not in the
 -- list. Those whose lifetime is over are left out.
 --@key listed

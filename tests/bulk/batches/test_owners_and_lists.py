@@ -74,3 +74,13 @@ async def test_a_batch_is_answered_when_it_is_as_durable_as_is_required(
     table = Table(first_shard(redis, settings.model_copy(update={"durable_submit": "replica"})))
     with pytest.raises(QueueUnavailable, match="no replica has the change"):
         await table.batches.create(asked())
+
+
+async def test_batches_are_listed_while_redis_is_full(table: Table, redis: ArqRedis) -> None:
+    batch = await table.batches.create(asked("alice"))
+    await redis.config_set("maxmemory", 1)
+    try:
+        found, _ = await table.batches.page(9, sees="alice")
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert [each.id for each in found] == [batch.id]
