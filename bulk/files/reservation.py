@@ -58,8 +58,9 @@ class Reservation:
             )
         now = time.monotonic()
         if size > self._reserved:
-            step = STEP if self._reserved else FIRST_STEP
-            await self._reserve(size, min(most, announced or self._reserved + step))
+            step = self._reserved + (STEP if self._reserved else FIRST_STEP)
+            # a gzipped body is larger than announced
+            await self._reserve(size, min(most, announced if size <= announced else step))
         elif now - self._renewed > RENEW_EVERY:
             await self._reserve(self._reserved)
 
