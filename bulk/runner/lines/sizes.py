@@ -19,17 +19,21 @@ GENERATED = 8
 WINDOWS = 4
 """Times the window of a worker (BATCHLINE_WINDOW_ITEMS) that a batch has in flight: while the rows of one
 job are stored, the worker needs others."""
+BATCHES = 4
+"""Times a full batch of the worker that a batch has in flight if texts are generated. More would wait for
+longer than `head_start`, and then come before new requests of higher priority."""
 
 
 def inputs_per_job(spec: ModelSpec) -> int:
     """Most inputs of several lines in one job."""
-    task = spec.definition
-    usual = GENERATED if task.generates is not nothing else MEDIA if task.input.has_media else USUAL
+    usual = GENERATED if _generates(spec) else MEDIA if spec.definition.input.has_media else USUAL
     return min(usual, spec.max_inputs)
 
 
 def in_flight(spec: ModelSpec, settings: Settings) -> int:
     """Most inputs of a batch that are in the queue at once."""
+    if _generates(spec):
+        return min(WINDOWS * settings.window_items, BATCHES * spec.max_batch_items)
     inputs = WINDOWS * settings.window_items
     return inputs // 4 if spec.definition.input.has_media else inputs
 
@@ -37,3 +41,7 @@ def in_flight(spec: ModelSpec, settings: Settings) -> int:
 def chunks_at_once(spec: ModelSpec, settings: Settings) -> int:
     """Chunks of one input a line that are in flight at once."""
     return max(2, in_flight(spec, settings) // inputs_per_job(spec))
+
+
+def _generates(spec: ModelSpec) -> bool:
+    return spec.definition.generates is not nothing
