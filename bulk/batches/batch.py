@@ -41,10 +41,10 @@ class BatchState(StrEnum):
 
 TRANSITIONS: dict[BatchState, frozenset[BatchState]] = {
     BatchState.VALIDATING: frozenset({BatchState.FAILED, BatchState.IN_PROGRESS, BatchState.CANCELLING}),
-    # failed: objects of the batch are gone from the storage
+    # failed: objects of the batch are gone from the storage, or the code fails on it again and again
     BatchState.IN_PROGRESS: frozenset({BatchState.FINALIZING, BatchState.CANCELLING, BatchState.FAILED}),
     BatchState.FINALIZING: frozenset({BatchState.COMPLETED, BatchState.EXPIRED, BatchState.FAILED}),
-    BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
+    BatchState.CANCELLING: frozenset({BatchState.CANCELLED, BatchState.FAILED}),
     BatchState.FAILED: frozenset(),
     BatchState.COMPLETED: frozenset(),
     BatchState.EXPIRED: frozenset(),

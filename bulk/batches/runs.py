@@ -106,7 +106,7 @@ class Runs:
         await self._run("begin", taken, model=model, total=total, number=chunks, table=table)
 
     async def fail(self, taken: Taken, faults: Sequence[Fault]) -> None:
-        """validating -> failed; also a later state, if the batch's objects are gone from the storage."""
+        """validating -> failed; also a later state, of a batch that cannot be continued."""
         await self._run("fail", taken, faults=msgspec.json.encode(faults), **self._closing(taken))
 
     async def chunk_done(self, taken: Taken, chunk: int, part: Part, tokens: int = 0, late: int = 0) -> None:

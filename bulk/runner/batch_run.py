@@ -25,10 +25,18 @@ from bulk.storage.storage import Storage
 from jobs.catalog import ModelCatalog
 from jobs.errors import FileNotFound, ObjectNotFound, QueueUnavailable, UnknownModel
 from jobs.process import failpoints
+from jobs.process.backoff import Backoff
 from jobs.settings import Settings
 from jobs.store.connection import cancel
 
 log = structlog.get_logger(__name__)
+
+TRIES = 5
+"""Times that a step of a batch is tried on which the code fails unexpectedly."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+"""Seconds between tries."""
+
+BROKEN = Fault(code="internal_error", message="the server failed on this batch; its log has the reason")
 
 
 class BatchRun:
@@ -86,17 +94,23 @@ class BatchRun:
             await self._runs.release(self._taken)
 
     async def _work(self) -> None:
-        status = self._batch.status
+        status, backoff = self._batch.status, Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not status.terminal:
             try:
                 status = await self._step(status)
             except Refused as refused:  # it was cancelled meanwhile, or its lease was lost and taken again
                 status = refused.status
             except ObjectNotFound as error:
-                if status is BatchState.CANCELLING:
-                    raise
                 message = f"a part of the batch is gone from the storage of files: {error}"
                 status = await self._fail([Fault(code="data_lost", message=message)])
+            except LeaseLost:
+                raise
+            except Exception:  # after a bug, the batch must end all the same
+                self._log.exception("batch interrupted", status=status.value)
+                if backoff.failed() >= TRIES:
+                    status = await self._fail([BROKEN])
+                else:
+                    await asyncio.sleep(backoff.pause)
         failpoints.reach("after_finish_batch")
         await self._retried(self._parts.delete)
         await self._retried(lambda: self._runs.clear(self._taken))
@@ -174,7 +188,6 @@ class BatchRun:
             self._lines,
             self._lease.stop,
             self._retried,
-            self._settings.max_request_bytes,
         )
 
     def _at_once(self) -> int:
@@ -187,7 +200,7 @@ class BatchRun:
     async def _finish(self, status: BatchState) -> BatchState:
         found = await self._retried(lambda: self._runs.parts(self._batch))
         parts = [found[chunk] for chunk in sorted(found)]
-        outputs = Outputs(self._files, self._parts, self._batch, parts)
+        outputs = Outputs(self._files, self._parts, self._taken, parts)
         files = await self._retried(outputs.write)
         failpoints.reach("before_finish_batch")
         ended = await self._retried(lambda: self._runs.finish(self._taken, files, self._files.arguments()))

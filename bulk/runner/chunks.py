@@ -36,7 +36,6 @@ class Chunks:
         lines: Lines,
         stop: Stop,
         retries: Retries,
-        longest: int,
     ) -> None:
         self._taken = taken
         self._table = table
@@ -45,7 +44,6 @@ class Chunks:
         self._lines = lines
         self._stop = stop
         self._retried = retries
-        self._longest = longest
 
     @property
     def _batch(self) -> Batch:
@@ -78,9 +76,7 @@ class Chunks:
         chunk, batch = self._table[number], self._batch
         assert batch.table is not None
         table = batch.table
-        lines = await self._retried(
-            lambda: self._parts.lines(table, chunk, batch.asked.endpoint, self._longest)
-        )
+        lines = await self._retried(lambda: self._parts.lines(table, chunk, batch.asked.endpoint))
         known = await self._outcomes(number, lines)
         if self._stop.reason == "cancelled" and not known.output and not known.errors:
             return

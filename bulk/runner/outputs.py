@@ -3,19 +3,22 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
-from bulk.batches.batch import Batch
-from bulk.batches.runs import NewOutput, Part
+from bulk.batches.runs import NewOutput, Part, Taken
 from bulk.files.files import Files
 from bulk.runner.parts import Parts
 
 
 class Outputs:
-    """The files of one batch. Their ids are derived from its own, so that a repetition overwrites them."""
+    """The files of one batch.
 
-    def __init__(self, files: Files, stored: Parts, batch: Batch, parts: Sequence[Part]) -> None:
+    Their ids are derived from its own and from the lease. A repetition overwrites them, but no process that
+    was stopped for longer than its lease and goes on writing then.
+    """
+
+    def __init__(self, files: Files, stored: Parts, taken: Taken, parts: Sequence[Part]) -> None:
         self._files = files
         self._stored = stored
-        self._batch = batch
+        self._taken = taken
         self._parts = parts
 
     async def write(self) -> list[NewOutput]:
@@ -31,10 +34,10 @@ class Outputs:
         return found
 
     async def _write(self, kind: Literal["output", "error"], rows: AsyncIterator[bytes]) -> NewOutput:
-        digits = self._batch.id.removeprefix("batch_")
-        file_id = f"file-{digits}-{kind}"
+        batch_id = self._taken.batch.id
+        file_id = f"file-{batch_id.removeprefix('batch_')}-{kind}-{self._taken.token[:8]}"
         size = await self._files.write(file_id, rows)
         field: Literal["output_file_id", "error_file_id"] = (
             "output_file_id" if kind == "output" else "error_file_id"
         )
-        return NewOutput(field, file_id, f"{self._batch.id}_{kind}.jsonl", size)
+        return NewOutput(field, file_id, f"{batch_id}_{kind}.jsonl", size)

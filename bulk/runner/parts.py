@@ -56,8 +56,9 @@ class Parts:
         found = [part async for part in self._storage.read(f"{self._folder}/{name}.chunks")]
         return _table.decode(b"".join(found)).chunks
 
-    async def lines(self, name: str, chunk: Chunk, endpoint: str, longest: int) -> list[Line]:
+    async def lines(self, name: str, chunk: Chunk, endpoint: str) -> list[Line]:
         """Returns the lines of a chunk. Raises ObjectNotFound."""
+        longest = chunk.size  # they are valid, also if a setting was reduced since then
         path, end = f"{self._folder}/{name}.input", chunk.offset + chunk.size
         found: list[Line] = []
         async for line in split(self._storage.read(path, chunk.offset, end), longest):

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Ends a batch whose file is not valid (validating -> failed), or whose objects are gone. Returns {'moved'} | {'refused', status} | {'lost'}.
+-- Ends a batch whose file is not valid (validating -> failed), or that cannot be continued from any state. Returns {'moved'} | {'refused', status} | {'lost'}.
 --@include clock.lua
 --@include record.lua
 --@include held.lua
@@ -7,7 +7,7 @@
 --@arg faults  JSON
 
 if status == 'failed' then return {'moved'} end   -- sent again
-if status ~= 'validating' and status ~= 'in_progress' and status ~= 'finalizing' then return {'refused', status} end
+if redis.call('PTTL', KEYS.batch) ~= -1 then return {'refused', status} end   -- it has ended
 redis.call('HSET', KEYS.batch, 'faults', ARGV.faults)
 close('failed')
 return {'moved'}

@@ -23,7 +23,7 @@ def moves(table: Table) -> dict[str, tuple[Callable[[Taken], Awaitable[Any]], se
         "begin": (table.begin, {BatchState.VALIDATING, BatchState.IN_PROGRESS}),
         "fail": (
             lambda taken: runs.fail(taken, [Fault(code="empty_file", message="no lines")]),
-            {BatchState.VALIDATING, BatchState.IN_PROGRESS, BatchState.FINALIZING, BatchState.FAILED},
+            {state for state in BatchState if not state.terminal} | {BatchState.FAILED},
         ),
         "chunk": (
             lambda taken: runs.chunk_done(taken, 0, PART),
