@@ -229,27 +229,6 @@ async def test_an_owner_has_a_quota(limited: Callable[..., Files], redis: ArqRed
     assert await counted(redis) == 1_000
 
 
-async def test_a_file_that_is_larger_than_announced_reserves_in_steps(
-    limited: Callable[..., Files], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a gzipped body is. One script for each piece would make the upload slow."""
-    files, sizes = limited(), list[int]()
-    reserve = reservation.Reservation._reserve
-
-    async def noted(self: reservation.Reservation, size: int, wanted: int = 0) -> None:
-        sizes.append(size)
-        await reserve(self, size, wanted)
-
-    monkeypatch.setattr(reservation.Reservation, "_reserve", noted)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for _ in range(100):
-            yield bytes(1_000)
-
-    assert (await files.create(new(), pieces(), announced=500)).bytes == 100_000
-    assert sizes == [500, 1_000]
-
-
 async def test_uploads_at_once_share_the_quota(limited: Callable[..., Files], redis: ArqRedis) -> None:
     files = limited(max_stored_bytes=1_000)
     received = asyncio.Event()
