@@ -94,4 +94,4 @@ async def test_a_crash_restarts_the_texts_which_become_those_of_the_results(
     assert all(reader.dropped), "a text that has not begun needs no restart"
     for tokens in reader.tokens.values():
         assert tokens == sorted(set(tokens))
-        assert tokens[-1] == TOKENS
+        assert TOKENS - 1 <= tokens[-1] <= TOKENS  # the last token may have no text, and then no event

@@ -158,12 +158,16 @@ async def test_an_upload_that_breaks_leaves_nothing(files: Files, storage: Stora
 
 
 async def test_a_cancelled_upload_leaves_nothing(files: Files, storage: Storage, redis: ArqRedis) -> None:
+    reserved = asyncio.Event()  # a script that is under way when its sender is cancelled may run later
+
     async def endless() -> AsyncIterator[bytes]:
         yield bytes(3_000_000)
+        reserved.set()
         await asyncio.Event().wait()
 
     task = asyncio.create_task(files.create(new(), endless()))
-    await until(lambda: uploading(redis))
+    await reserved.wait()
+    assert await uploading(redis)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

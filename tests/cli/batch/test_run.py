@@ -140,6 +140,8 @@ def started(server: StandIn, *arguments: str) -> "subprocess.Popen[str]":
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        # a shell without job control lets what runs in its background ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
