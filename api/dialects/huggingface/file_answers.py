@@ -4,7 +4,7 @@ In an output a file is an address. In the answer it is base64, or the file's byt
 """
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from weakref import finalize
 
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access.caller import caller_of
+from api.dialects import output_files
 from api.edge.decoding import THREAD_BYTES, in_thread
 from api.edge.json_reply import JsonReply
 from api.problems.problem import Refusal
@@ -37,9 +38,9 @@ class FileAnswer(JsonReply):
     async def filled(self, request: Request) -> Response:
         """The response with the files. Raises Refusal, and what reading a file raises."""
         shared, sees = services(request), caller_of(request.scope).sees
-        start = files.link_start(self._job_id, 0).removesuffix("0-")
+        start = output_files.start_of(self._job_id)
         answer = self._answer if self._body is None else self._answer.get(self._body)
-        names = dict.fromkeys(_names(answer, start))
+        names = dict.fromkeys(output_files.names(answer, start))
         if self._body is not None and not names:
             raise Refusal("job-failed", "the output has no file", job_id=self._job_id)
         found = {name: await shared.ledger.attachments.file(self._job_id, name, sees=sees) for name in names}
@@ -69,34 +70,12 @@ class FileAnswer(JsonReply):
             [(name, content)] = contents.items()
             response: Response = Response(content, media_type=files.content_type(name))
         else:
-            response = JsonReply(msgspec.json.encode(_filled(answer, contents, start)), 200, {})
+
+            def in_base64(_: dict[str, Any], name: str) -> str:
+                return base64.b64encode(contents[name]).decode()
+
+            answer = output_files.filled(answer, start, in_base64)
+            response = JsonReply(msgspec.json.encode(answer), 200, {})
             kept = [header for header in kept if header[0] != b"cache-control"]
         response.raw_headers.extend(kept)
         return response
-
-
-def _name(value: Any, start: str) -> str | None:
-    """The name of the file that a value of an output is, or None."""
-    match value:
-        case {"url": str(url), "content_type": str(), "bytes": int()} if url.startswith(start):
-            return url.removeprefix(start)
-    return None
-
-
-def _names(value: Any, start: str) -> Iterator[str]:
-    if (name := _name(value, start)) is not None:
-        yield name
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _names(part, start)
-
-
-def _filled(value: Any, contents: Mapping[str, bytes], start: str) -> Any:
-    """The value with the base64 of each file in its place."""
-    if (name := _name(value, start)) is not None:
-        return base64.b64encode(contents[name]).decode()
-    if isinstance(value, dict):
-        return {key: _filled(part, contents, start) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_filled(part, contents, start) for part in value]
-    return value
