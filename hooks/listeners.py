@@ -13,7 +13,7 @@ import structlog
 
 from hooks.store import HookStore
 from jobs.errors import QueueUnavailable
-from jobs.store.outage import Outage
+from jobs.store.refreshing import keep_current
 
 log = structlog.get_logger(__name__)
 
@@ -51,13 +51,4 @@ class Listeners:
 
     async def run(self) -> NoReturn:
         """Keeps it current. Never returns."""
-        outage = Outage(log, "endpoints cannot be read, using known ones", "endpoints can be read again")
-        while True:
-            try:
-                await self.refresh()
-                outage.succeeded()
-            except QueueUnavailable as error:
-                outage.failed(error)
-            except Exception:  # after a bug, later changes must still be seen
-                log.exception("endpoints cannot be refreshed")
-            await asyncio.sleep(POLL_EVERY)
+        await keep_current(self.refresh, POLL_EVERY, "endpoints", log)

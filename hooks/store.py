@@ -1,7 +1,7 @@
 """HookStore: all endpoints and secrets, in one hash on the first shard's server.
 
 As with API keys, each change writes a new random version into the same hash, and whoever keeps a copy polls
-the version (`jobs/access/key_store.py`).
+the version (`jobs/ledger/versioned_hash.py`).
 """
 
 import secrets
@@ -16,11 +16,11 @@ from hooks import keys
 from hooks.endpoints import OVERLAP, Endpoint, Secret, new_secret
 from jobs.errors import HookChanged, HookNotFound
 from jobs.ledger.shard import Shard
+from jobs.ledger.versioned_hash import VersionedHash
 from jobs.store.lua import script
 
 log = structlog.get_logger(__name__)
 
-VERSION = "version"
 OF_OWNER = "secret:"
 """Begins the fields of the secrets of owners."""
 
@@ -56,23 +56,16 @@ class HookStore:
         self._shard = first
         self._redis = first.redis
         self._name = first.key(keys.HOOKS)
+        self._records = VersionedHash(first, self._name)
 
     async def version(self) -> tuple[str, int]:
         """Returns the version ("" if there never was a record), and the server's time in Unix ms."""
-        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.hget(self._name, VERSION)
-            pipe.time()
-            version, (seconds, microseconds) = await pipe.execute()
-        return (version or b"").decode(errors="replace"), seconds * 1000 + microseconds // 1000
+        return await self._records.version()
 
     async def snapshot(self) -> Snapshot:
         """Returns all records. Those that cannot be read are logged and left out."""
-        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.hgetall(self._name)
-            pipe.time()
-            stored, (seconds, microseconds) = await pipe.execute()
-        version = stored.pop(VERSION.encode(), b"").decode(errors="replace")
-        found = Snapshot(version, seconds * 1000 + microseconds // 1000, {}, {})
+        version, now, stored = await self._records.records()
+        found = Snapshot(version, now, {}, {})
         for field, data in stored.items():
             name = field.decode(errors="replace")
             if name.startswith(OF_OWNER):

@@ -5,7 +5,6 @@
 3. Keys that have been revoked, or whose time is over, are reported to `on_end`, so that their waits end.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from jobs.access.api_key import ApiKey
 from jobs.access.key_store import Snapshot
 from jobs.errors import QueueUnavailable
 from jobs.owners import Sender
-from jobs.store.outage import Outage
+from jobs.store.refreshing import keep_current
 
 log = structlog.get_logger(__name__)
 
@@ -127,16 +126,7 @@ class KeyRing:
 
     async def run(self) -> NoReturn:
         """Keeps the keys current. Never returns."""
-        outage = Outage(log, "keys cannot be read, using known ones", "keys can be read again")
-        while True:
-            try:
-                await self.refresh()
-                outage.succeeded()
-            except QueueUnavailable as error:
-                outage.failed(error)
-            except Exception:  # after a bug, later changes must still be seen
-                log.exception("keys cannot be refreshed")
-            await asyncio.sleep(POLL_EVERY)
+        await keep_current(self.refresh, POLL_EVERY, "keys", log)
 
     async def refresh(self) -> None:
         """Loads the keys if they have changed, and stores when keys were used. Raises QueueUnavailable."""

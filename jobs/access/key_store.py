@@ -1,8 +1,7 @@
 """KeyStore: all keys, in one hash on the first shard's server.
 
 Each change writes a new random version into the same hash. An API process polls the version and loads all
-keys when it differs. It is random, not a counter, because a failover may lose a change: a counter could then
-reach the same value with other keys.
+keys when it differs (`jobs/ledger/versioned_hash.py`). Ids of stored keys begin with ID_PREFIX.
 """
 
 import secrets
@@ -15,12 +14,10 @@ from jobs.access.api_key import ID_PREFIX, ApiKey, digest, new_id, new_secret
 from jobs.errors import KeyChanged, KeyNotFound
 from jobs.ledger import keys
 from jobs.ledger.shard import Shard
+from jobs.ledger.versioned_hash import VERSION, VersionedHash
 from jobs.store.lua import script
 
 log = structlog.get_logger(__name__)
-
-VERSION = "version"
-"""The field of the version. Ids of stored keys begin with ID_PREFIX."""
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Errors raised for data that is not the record of a key."""
@@ -46,27 +43,18 @@ class KeyStore:
         self._shard = first
         self._redis = first.redis
         self._name = first.key(keys.API_KEYS)
+        self._records = VersionedHash(first, self._name)
         self._uses = first.key(keys.API_KEY_USES)
 
     async def version(self) -> tuple[str, int]:
         """Returns the version of the keys ("" if there never was one), and the server's time."""
-        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.hget(self._name, VERSION)
-            pipe.time()
-            version, (seconds, microseconds) = await pipe.execute()
-        return (version or b"").decode(errors="replace"), seconds * 1000 + microseconds // 1000
+        return await self._records.version()
 
     async def snapshot(self) -> Snapshot:
         """Returns all keys, also revoked ones."""
-        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.hgetall(self._name)
-            pipe.time()
-            stored, (seconds, microseconds) = await pipe.execute()
-        version = stored.pop(VERSION.encode(), b"").decode(errors="replace")
+        version, now, stored = await self._records.records()
         found = (_decoded(name, data) for name, data in stored.items())
-        return Snapshot(
-            version, seconds * 1000 + microseconds // 1000, tuple(key for key in found if key is not None)
-        )
+        return Snapshot(version, now, tuple(key for key in found if key is not None))
 
     async def list(self) -> list[ApiKey]:
         """Returns all keys, also revoked ones, the oldest first."""

@@ -8,10 +8,11 @@ import pytest
 from arq.connections import ArqRedis
 
 from jobs.access.api_key import ApiKey, digest, new_id, new_secret
-from jobs.access.key_store import VERSION, KeyStore
+from jobs.access.key_store import KeyStore
 from jobs.errors import KeyNotFound, QueueDamaged
 from jobs.ledger import keys
 from jobs.ledger.shards import Shards
+from jobs.ledger.versioned_hash import VERSION
 from jobs.owners import Limits
 from jobs.process.redaction import SECRET
 from jobs.settings import Settings
