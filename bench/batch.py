@@ -1,8 +1,9 @@
 """`python -m bench.batch`: measures batches against the same inputs as lists through `/v1/jobs`.
 
 sentiment  LINES texts to the demo model, as `/v1/jobs` lines.
-embed      texts to all-MiniLM-L6-v2, as `/v1/embeddings` lines.
-lone       Total time of lone interactive requests, unloaded and beside a batch of the demo model.
+embed      LINES texts to all-MiniLM-L6-v2, as `/v1/embeddings` lines.
+lone       Total time of lone interactive requests, unloaded and beside a batch of the demo model; computing
+           time of the micro-batches of the same batch alone.
 memory     Peak memory of the bulk process with LINES lines of 4 KB, for a model that computes nothing.
 
 The time of a batch is from its creation to its end, so it includes the check of the file and the writing of
@@ -46,8 +47,6 @@ pipeline = "bench.echo:Echo"
 
 LIST, CLIENTS = 500, 4
 """Inputs of each list, and lists that are sent at a time."""
-EMBEDDED = 0.1
-"""Part of LINES that is embedded: the model is larger."""
 TOLERANCE = 1e-4
 """Largest difference of a score or a component: inputs meet others in their batches each time."""
 TEXT_BYTES = 3_850
@@ -90,9 +89,10 @@ KINDS = {
 class Served:
     """A running stack with a bulk process."""
 
-    def __init__(self, port: int, bulk: int) -> None:
+    def __init__(self, started: stack.Stack, bulk: int) -> None:
+        self.stack = started
         self.bulk = bulk
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{started.port}", timeout=120)
 
     def peak(self) -> float:
         """The peak memory of the bulk process in MiB."""
@@ -210,6 +210,10 @@ def measure_lone(served: Served, count: int, unloaded: int) -> None:
     kind = KINDS["sentiment"]
     quiet = served.lone(lambda done: done >= unloaded)
     file = served.upload(kind, make_texts(count))
+    before = served.stack.counters(kind.model)
+    served.batch(kind, file)
+    after = served.stack.settled(kind.model, before.items + count)
+    one = 1000 * (after.compute_seconds - before.compute_seconds) / (after.batches - before.batches)
     ended = threading.Event()
 
     def run() -> None:
@@ -222,10 +226,11 @@ def measure_lone(served: Served, count: int, unloaded: int) -> None:
         running = pool.submit(run)
         loaded = served.lone(lambda _: ended.is_set())
         running.result()
+    later = percentile(loaded, 95) - percentile(quiet, 95)
     print(
         f"lone       ms p50 {percentile(quiet, 50):.0f} and p95 {percentile(quiet, 95):.0f} unloaded"
         f" ({len(quiet)} requests); {percentile(loaded, 50):.0f} and {percentile(loaded, 95):.0f} beside a"
-        f" batch ({len(loaded)} requests)",
+        f" batch ({len(loaded)} requests): p95 is later by {later / one:.2f} micro-batches of {one:.0f} ms",
         flush=True,
     )
 
@@ -252,7 +257,7 @@ def running(folder: Path) -> Iterator[Served]:
         started = exits.enter_context(stack.running(text, data_dir=folder))
         settings = {"redis_url": started.redis_url, "models_file": file, "data_dir": folder}
         bulk = exits.enter_context(processes.running("bulk", log_level="warning", **settings))
-        yield Served(started.port, bulk.pid)
+        yield Served(started, bulk.pid)
 
 
 def main() -> int:
@@ -271,7 +276,7 @@ def main() -> int:
             if "sentiment" in given.only:
                 measure_rates(served, "sentiment", lines)
             if "embed" in given.only:
-                measure_rates(served, "embed", int(lines * EMBEDDED))
+                measure_rates(served, "embed", lines)
             if "lone" in given.only:
                 measure_lone(served, lines, 100 if given.quick else 400)
     except BenchError as error:

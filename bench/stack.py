@@ -45,6 +45,7 @@ class Counters(NamedTuple):
     batches: float
     tokens: float
     padded_tokens: float
+    compute_seconds: float
 
 
 class Stack:

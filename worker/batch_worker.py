@@ -170,7 +170,8 @@ class BatchWorker(Worker):
         self._feeder.cost_model = CostModel(loaded.cost)
         self._feeder.deadlines = Deadlines(self.spec, loaded)
         self._feeder.writes_files = loaded.writes_files
-        self._batcher.set_costs(loaded.cost.budget, self._feeder.cost_model.slack, packs=loaded.packs)
+        costs = self._feeder.cost_model
+        self._batcher.set_costs(loaded.cost.budget, costs.slack, costs.fill, packs=loaded.packs)
         self.load_attempted.set()
         self.statistics.loaded(loaded)
         with contextlib.suppress(QueueUnavailable):

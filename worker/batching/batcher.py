@@ -5,7 +5,7 @@ owner starves. Its companions have the same parameters and priority. If the mode
 are the next in line. Otherwise they are neighbours in length, as many as cost the least, see `partition.py`.
 If several owners wait, the companions are selected from what their turns would be. Remaining room goes to
 other priorities if that adds little padding: then many high-priority items do not wait until each is the
-anchor, and a lone one does not run alone.
+anchor, and a lone one does not run alone. Those of lower priority may only make such a batch a little longer.
 """
 
 import heapq
@@ -40,24 +40,33 @@ class Batcher(Generic[T]):
     """The window of claimed items: owners in turn, and a line of each owner, group and rank to form batches.
 
     `budget` is the cost of a full batch: the sum of lengths if the model `packs`, otherwise longest x count.
-    `slack` is the padding, in tokens, that costs as much as one more batch; infinite if unknown.
+    `slack` is the padding, in tokens, that costs as much as one more batch; infinite if unknown. `fill` is
+    the cost up to which items of lower priority than the anchor's join its batch.
     """
 
     def __init__(
-        self, max_items: int, budget: float = math.inf, slack: float = math.inf, *, packs: bool = False
+        self,
+        max_items: int,
+        budget: float = math.inf,
+        slack: float = math.inf,
+        fill: float = math.inf,
+        *,
+        packs: bool = False,
     ) -> None:
         self._flows: Flows[T] = Flows()
         self._lines: dict[Kind, dict[str, list[Item[T]]]] = {}
         """Items by kind and owner, each line sorted by `_order`."""
         self._ranks: set[int] = set()
         self._sequence = itertools.count()
-        self._size = 0
+        self._size = self._total = 0
+        """Items in the window, and the sum of their lengths."""
         self.limits = Limits(max_items, budget, slack)
-        self.set_costs(budget, slack, packs=packs)
+        self.set_costs(budget, slack, fill, packs=packs)
 
-    def set_costs(self, budget: float, slack: float, *, packs: bool) -> None:
+    def set_costs(self, budget: float, slack: float, fill: float, *, packs: bool) -> None:
         """Sets the costs of batches; to be called before the first item is added."""
         self.limits = self.limits._replace(budget=budget, slack=slack)
+        self._fill_budget = min(budget, fill)
         self._packs = packs
         self._order = _by_urgency if packs else _by_length
 
@@ -68,6 +77,11 @@ class Batcher(Generic[T]):
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def full(self) -> bool:
+        """Whether the window holds a full batch; padding and other parameters are left aside."""
+        return self._size >= self.limits.items or self._total >= self.limits.budget
 
     @property
     def shared(self) -> bool:
@@ -117,6 +131,7 @@ class Batcher(Generic[T]):
                 last = item
             line.append(item)
             self._size += 1
+            self._total += item.length
         for (kind, owner), added in lines.items():
             line = self._lines.setdefault(kind, {}).setdefault(owner, [])
             if len(added) < SORT_FROM:
@@ -143,10 +158,11 @@ class Batcher(Generic[T]):
             return []
         self._flows.begin(anchor.owner)
         kind = (anchor.group, anchor.rank)
-        batch = self._next_in_line([], kind, anchor) if self._packs else self._span(anchor)
+        budget = self.limits.budget
+        batch = self._next_in_line([], kind, budget, anchor) if self._packs else self._span(anchor)
         for rank in sorted(self._ranks - {anchor.rank}) if not cautious else ():
             fill = self._next_in_line if self._packs else self._fill
-            batch += fill(batch, (anchor.group, rank))
+            batch += fill(batch, (anchor.group, rank), budget if rank < anchor.rank else self._fill_budget)
         return sorted(batch, key=_by_length)
 
     def next_item(self, *, cautious: bool = False) -> Item[T] | None:
@@ -157,12 +173,14 @@ class Batcher(Generic[T]):
             self._take([anchor])
         return anchor
 
-    def _next_in_line(self, batch: list[Item[T]], kind: Kind, anchor: Item[T] | None = None) -> list[Item[T]]:
+    def _next_in_line(
+        self, batch: list[Item[T]], kind: Kind, budget: float, anchor: Item[T] | None = None
+    ) -> list[Item[T]]:
         """Takes the next items that fit into the batch, and skips those that do not.
 
         The first item is always taken, so a skipped item soon becomes the anchor.
         """
-        room, budget = self.limits.items - len(batch), self.limits.budget - sum(map(_length, batch))
+        room, budget = self.limits.items - len(batch), budget - sum(map(_length, batch))
         taken: list[Item[T]] = []
         for item in self._view(kind, self.limits.items, anchor)[: self.limits.items]:
             if len(taken) == room or budget <= 0:
@@ -183,10 +201,10 @@ class Batcher(Generic[T]):
         start, end = choose(lengths, at - first, self.limits)
         return self._take(view[first + start : first + end])
 
-    def _fill(self, batch: list[Item[T]], kind: Kind) -> list[Item[T]]:
+    def _fill(self, batch: list[Item[T]], kind: Kind, budget: float) -> list[Item[T]]:
         """Takes items that fit into the batch, are not longer than its longest, and add the least padding."""
         longest = max(map(_length, batch))
-        room = int(min(self.limits.items, self.limits.budget / longest)) - len(batch)
+        room = int(min(self.limits.items, budget / longest)) - len(batch)
         if room <= 0 or kind not in self._lines:
             return []
         view = self._view(kind, room, near=longest)
@@ -256,6 +274,7 @@ class Batcher(Generic[T]):
         for item in items:
             item.waiting = False
         self._size -= len(items)
+        self._total -= sum(map(_length, items))
 
     def _drop_span(self, items: Sequence[Item[T]]) -> bool:
         """Removes items that are neighbours in one line; returns whether they are."""

@@ -7,6 +7,13 @@ from worker.engine.protocol import Cost
 DECAY = 0.9
 """The weight of a batch relative to the one after it."""
 
+FILL = 4
+"""Times the fixed cost of a batch for which it may compute tokens of lower priority. More of them make the
+others of the batch wait and save at most a fifth of the time per token."""
+
+FILL_MS = 5.0
+"""Milliseconds for which it may compute them in any case."""
+
 
 class CostModel:
     """The cost measured at warm-up, corrected by a fading average of actual durations.
@@ -24,6 +31,11 @@ class CostModel:
     def slack(self) -> float:
         """Padding, in tokens, that costs as much as one more batch; infinite if unknown."""
         return self._slack
+
+    @property
+    def fill(self) -> float:
+        """Tokens up to which a batch is filled with items of lower priority; infinite if unknown."""
+        return max(FILL * self._slack, FILL_MS / self._token)
 
     def seconds(self, padded: int) -> float:
         """Expected seconds of a batch with `padded` tokens; infinite while nothing is known."""

@@ -31,7 +31,7 @@ CLAIM_PAUSE = 0.02
 """Longest pause in seconds between claims while the engine is busy; it ends when the next batch is needed."""
 
 LATEST_CLAIM = 0.5
-"""Longest pause in seconds after a batch was chosen, if the window is full."""
+"""Longest pause in seconds between claims if the window holds a full batch."""
 
 BUSY_CLAIM = 2
 """After a claim of at least this many jobs, the next claim does not wait for the doorbell."""
@@ -89,7 +89,7 @@ class Claimer:
                 wait = 0.0
                 held = len(self._batcher) or (room <= 0 and len(trials))  # otherwise no batch would be taken
                 if held and (left or room <= 0):
-                    await self._until_next_batch(full=room <= 0)
+                    await self._until_due()
                     continue
                 if claimed:  # one claim for all jobs that arrive while the engine is busy
                     await self._feeder.wait_until_needed(CLAIM_PAUSE)
@@ -109,11 +109,15 @@ class Claimer:
         """Returns the owners whose part of the window is full; none while there is one owner."""
         return self._batcher.satisfied(self._settings.window_items) if self._batcher.shared else {}
 
-    async def _until_next_batch(self, *, full: bool) -> None:
-        self._window.claim_due.clear()
-        await unless(self._closing, self._window.claim_due.wait())
-        if full and len(self._batcher) >= self._spec.max_batch_items:
-            # as late as possible, so that what has come meanwhile is in the next batch
+    async def _until_due(self) -> None:
+        """Waits until the next claim is due: after a batch is chosen, or before that if the window holds one.
+
+        Then it is as late as possible: what comes while a batch runs and is more urgent is in the next one.
+        """
+        if not (self._batcher.full and self._feeder.chooses_later):
+            self._window.claim_due.clear()
+            await unless(self._closing, self._window.claim_due.wait())
+        if self._batcher.full:
             await self._feeder.wait_until_needed(LATEST_CLAIM)
 
     async def _claim(self, inputs: int, before: Mapping[str, float], wait: float = 0.0) -> tuple[int, int]:

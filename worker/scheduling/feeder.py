@@ -46,6 +46,11 @@ class Feeder(FeederBase):
         """Whether it is time to choose the batch behind the running one."""
         self._wanted = False
 
+    @property
+    def chooses_later(self) -> bool:
+        """See FeederBase. Short batches follow each other at once."""
+        return bool(self._alarms) and super().chooses_later
+
     def dropped(self) -> None:
         """Handles cancelled or lost jobs: a batch of only such jobs is withdrawn, or its engine is ended.
 

@@ -50,6 +50,11 @@ class FeederBase(ABC):
         self._batch_needed = asyncio.Event()
         engine.on_event = self._wake.set
 
+    @property
+    def chooses_later(self) -> bool:
+        """Whether the next batch is chosen later, after `wait_until_needed` has ended in time for a claim."""
+        return not self._batch_needed.is_set()
+
     async def wait_until_needed(self, seconds: float) -> None:
         """Waits until a batch is chosen or soon will be, so that newly claimed jobs can join it."""
         await asyncio.sleep(0)  # admit the jobs of the last claim first

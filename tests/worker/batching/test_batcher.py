@@ -178,6 +178,18 @@ def test_companions_of_the_anchors_priority_come_before_nearer_ones_of_a_lower()
     assert batch_of(batcher) == ["low 0", "low 1", "low 2"], "of one length, the most urgent"
 
 
+def test_lower_priorities_only_make_a_batch_a_little_longer() -> None:
+    for packs in (True, False):
+        batcher = Batcher[str](10, 1000, fill=30, packs=packs)
+        batcher.add([ranked(f"low {i}", 10, i, 1) for i in range(20)])
+        batcher.add([ranked("urgent", 10, -1, 0)])
+        assert set(batch_of(batcher)) == {"urgent", "low 0", "low 1"}, "a cost of 30"
+        batcher = Batcher[str](10, 1000, fill=30, packs=packs)
+        batcher.add([ranked(f"waited long {i}", 10, i, 1) for i in range(4)])
+        batcher.add([ranked(f"high {i}", 10, 100 + i, 0) for i in range(4)])
+        assert len(batch_of(batcher)) == 8, "those of higher priority fill a batch"
+
+
 def test_a_cautious_batch_is_of_the_highest_priority_only() -> None:
     for packs in (True, False):
         batcher = Batcher[str](4, 1000, packs=packs)

@@ -100,19 +100,52 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
     assert gate.path.exists(), "such a claim was made"
 
 
-async def test_payloads_count_by_their_bytes_too(queue: JobQueue, serving: Serving, gate: Gate) -> None:
+async def test_payloads_count_by_their_bytes_too(
+    queue: JobQueue, serving: Serving, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs = [await submit(queue, gate.text), *[await submit(queue, "x" * 10_000) for _ in range(20)]]
     async with serving(max_batch_items=1, window_bytes=25_000) as worker:
+        steps: list[str] = []
 
         async def full() -> bool:
-            return worker._leases.bytes > 25_000 and not worker._window.claim_due.is_set()
+            return worker._leases.bytes > 25_000
 
-        await until(full)  # and it claims no more until a batch is taken
-        assert len(worker._leases) <= 1 + 3
+        await until(full)
+        monkeypatch.setattr(worker.rounds, "claim", _recording(worker.rounds.claim, steps))
+
+        async def claimed_twice() -> bool:
+            return len(steps) >= 2
+
+        await until(claimed_twice)
+        assert len(worker._leases) <= 1 + 3, "until a batch is taken, only what is more urgent is claimed"
         gate.open()
         await ended(queue, *jobs)
         await until(lambda: _none_held(worker))
         assert worker._leases.bytes == 0
+
+
+async def test_what_is_more_urgent_overtakes_a_full_window_however_long_a_batch_runs(
+    queue: JobQueue, serving: Serving, gate: Gate
+) -> None:
+    async with serving(max_batch_items=1, window_items=1) as worker:
+        await expecting(queue, worker, 3_600_000.0)
+        slow, *others = [await submit(queue, text) for text in (gate.text, "second", "third")]
+
+        async def full() -> bool:
+            return len(worker._batcher) == 1
+
+        await until(full)
+        first = await submit(queue, "urgent", priority="high")
+
+        async def claimed() -> bool:
+            anchor = worker._batcher.anchor()
+            return anchor is not None and anchor.job.id == first
+
+        await until(claimed)
+        gate.open()
+        done = await ended(queue, slow, first, *others)
+    finished = [job.finished_at for job in done if job.finished_at]
+    assert finished == sorted(finished)
 
 
 async def test_a_short_batch_that_comes_alone_is_sent_as_such(

@@ -44,7 +44,7 @@ async def expecting(queue: JobQueue, worker: BatchWorker, milliseconds: float) -
     await ended(queue, await submit(queue, "first"))
     worker._feeder.cost_model = CostModel(Cost(512, fixed_ms=milliseconds, token_ms=1e-6))
     # what a busy machine has measured of a model that takes no time may be any cost, and so split any batch
-    worker._batcher.set_costs(math.inf, math.inf, packs=False)
+    worker._batcher.set_costs(math.inf, math.inf, math.inf, packs=False)
 
 
 async def until_two(worker: BatchWorker) -> None:
