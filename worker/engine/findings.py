@@ -26,7 +26,7 @@ from worker.engine.protocol import Cost
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 6
+FORMAT = 7
 """Part of every key; to be increased when what is measured, or how, changes."""
 
 

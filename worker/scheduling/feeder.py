@@ -42,6 +42,7 @@ class Feeder(FeederBase):
         """Batches in the engine: the running one, and at most one behind it."""
         super().__init__(engine, window, log)
         self._alarms: list[asyncio.TimerHandle] = []
+        self._runs_long = False
         self._due = False
         """Whether it is time to choose the batch behind the running one."""
         self._wanted = False
@@ -49,7 +50,7 @@ class Feeder(FeederBase):
     @property
     def chooses_later(self) -> bool:
         """See FeederBase. Short batches follow each other at once."""
-        return bool(self._alarms) and super().chooses_later
+        return self._runs_long and super().chooses_later
 
     def dropped(self) -> None:
         """Handles cancelled or lost jobs: a batch of only such jobs is withdrawn, or its engine is ended.
@@ -135,6 +136,7 @@ class Feeder(FeederBase):
         sent.began = now
         expected = self.cost_model.seconds(sent.padded)
         self._due = TINY_BATCH < expected <= SHORT_BATCH
+        self._runs_long = expected > SHORT_BATCH
         self._batch_needed.clear()
         for alarm in self._alarms:
             alarm.cancel()

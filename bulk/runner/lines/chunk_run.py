@@ -102,11 +102,14 @@ class ChunkRun:
 
     async def _run(self, group: Group) -> None:
         again: Sequence[Part] = group.parts
-        async with self._room.take(group.count):
+        async with self._room.take(group.count) as since:
             gate = None if group.job is not None else self._tools.gate
             offer = Offered(self._batch, group, self._make, gate)
             try:
                 found = await self._queueing.run(offer, f"{self._batch.id}/{group.name}")
+                if found is not None and found.job.started_at is not None:
+                    waited = found.job.started_at - found.job.created_at
+                    self._room.waited(waited.total_seconds(), since)
                 again = await self._answer(group, found)
             except LinesFailed as failed:
                 bad = [part for part in group.parts if part.line.number in failed.errors]

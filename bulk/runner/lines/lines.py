@@ -58,7 +58,7 @@ class JobLines:
         if room is None:
             name = batch.model
             spec = catalog[name] if name is not None and name in catalog.specs else catalog.default
-            room = self._rooms[batch.id] = Room(sizes.in_flight(spec, self._tools.settings))
+            room = self._rooms[batch.id] = sizes.room(spec, self._tools.settings)
         return room
 
     def _catalog_of(self, allowed: frozenset[str]) -> ModelCatalog:

@@ -1,6 +1,11 @@
-"""Room: bounds how many inputs of a batch are in the queue at once."""
+"""Room: bounds how many inputs of a batch are in the queue at once, so that none waits there for long.
+
+A low job that has waited for longer than `head_start` comes before new normal requests. So a batch for a slow
+model has fewer inputs in the queue than one for a fast model.
+"""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,15 +14,21 @@ from contextlib import asynccontextmanager
 class Room:
     """A number of places. Those who wait get theirs in their order."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, least: int, most: int, patience: float) -> None:
+        """It has `least` places, and up to `most` while jobs wait for less than `patience` seconds."""
+        self._least = min(least, most)
+        self._limit = most
+        self._most = self._least
+        self._patience = patience
+        self._changed = 0.0
+        """When it had another number of places, by the monotonic clock."""
         self._used = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def take(self, count: int) -> AsyncIterator[None]:
-        """Waits for so many places, or if there are never so many, for all."""
-        count = min(count, self._most)
+    async def take(self, count: int) -> AsyncIterator[float]:
+        """Waits for so many places, or if there are never so many, for all; yields when they were taken."""
+        count = min(count, self._least)
         if self._waiting or self._used + count > self._most:
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((count, place))
@@ -30,9 +41,23 @@ class Room:
         else:
             self._used += count
         try:
-            yield
+            yield time.monotonic()
         finally:
             self._give(count)
+
+    def waited(self, seconds: float, since: float) -> None:
+        """Adapts the number of places to how long a job waited in the queue that took its own at `since`."""
+        if since < self._changed:
+            return  # it met jobs of the former number
+        if seconds > self._patience:
+            fitting = max(self._least, int(self._most * self._patience / seconds))
+        elif self._waiting and seconds < self._patience / 2:
+            fitting = min(self._limit, 2 * self._most)
+        else:
+            return
+        if fitting != self._most:
+            self._most, self._changed = fitting, time.monotonic()
+            self._give(0)
 
     def _give(self, count: int) -> None:
         self._used -= count

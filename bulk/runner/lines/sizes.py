@@ -5,6 +5,7 @@ worker looks for inputs of similar length in its window, so jobs of many inputs 
 take long to generate, so there a job of many lines would keep the rows of the finished ones for its slowest.
 """
 
+from bulk.runner.lines.room import Room
 from jobs.models import ModelSpec
 from jobs.settings import Settings
 from jobs.tasks.task import nothing
@@ -20,8 +21,13 @@ WINDOWS = 4
 """Times the window of a worker (BATCHLINE_WINDOW_ITEMS) that a batch has in flight: while the rows of one
 job are stored, the worker needs others."""
 BATCHES = 4
-"""Times a full batch of the worker that a batch has in flight if texts are generated. More would wait for
-longer than `head_start`, and then come before new requests of higher priority."""
+"""Times a full batch of the worker that a batch has in flight if texts are generated."""
+JOBS = 2
+"""Full jobs that a batch always has in flight: while one is computed, the worker claims the next."""
+WAIT = 0.5
+"""Part of `head_start` for which a job of a batch should wait in the queue."""
+MIN_WAIT = 1.0
+"""Seconds for which it may wait in any case."""
 
 
 def inputs_per_job(spec: ModelSpec) -> int:
@@ -36,6 +42,12 @@ def in_flight(spec: ModelSpec, settings: Settings) -> int:
         return min(WINDOWS * settings.window_items, BATCHES * spec.max_batch_items)
     inputs = WINDOWS * settings.window_items
     return inputs // 4 if spec.definition.input.has_media else inputs
+
+
+def room(spec: ModelSpec, settings: Settings) -> Room:
+    """Returns the room of a batch in the queue."""
+    patience = max(MIN_WAIT, WAIT * settings.head_start)
+    return Room(JOBS * inputs_per_job(spec), in_flight(spec, settings), patience)
 
 
 def chunks_at_once(spec: ModelSpec, settings: Settings) -> int:
