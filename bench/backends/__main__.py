@@ -2,7 +2,8 @@
 
 For MiniLM and the demo model, with one thread and with all: lone texts, and batches of texts of mixed
 lengths in the order in which they come. "traced" is torch without Python's part, by `torch.jit.trace` and
-`freeze`. It needs rectangles, so it runs lone texts only. With `--load`, only the costs of loading.
+`freeze`. It needs rectangles, so it runs lone texts only. With `--load`, only the costs of loading. With
+`--race`, only what the race of `backend = "auto"` finds, several times.
 """
 
 import argparse
@@ -28,7 +29,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.backends", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="passes of each kind")
     parser.add_argument("--load", action="store_true", help="only the costs of loading")
+    parser.add_argument("--race", action="store_true", help="only the races of `auto`, as many as rounds")
     given = parser.parse_args()
+    if given.race:
+        return exit_status(lambda: _races(given.rounds))
     return exit_status(lambda: _costs() if given.load else _passes(given.rounds))
 
 
@@ -55,6 +59,15 @@ def _passes(rounds: int) -> None:
                     f"{row.milliseconds[one]:.1f}" if one in row.milliseconds else "" for one in columns
                 ]
                 print("| " + " | ".join([name, str(count), row.shape, *figures]) + " |", flush=True)
+
+
+def _races(rounds: int) -> None:
+    from worker.engine import threads
+
+    for name, folder, task in _models():
+        question = Question(name, str(folder), task, threads.cores(), 0, races=rounds)
+        for verdict in in_child(MODULE, msgspec.json.encode(question), list[str], 600):
+            print(f"{name}: {verdict}", flush=True)
 
 
 def _costs() -> None:

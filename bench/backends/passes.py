@@ -33,6 +33,8 @@ class Question(msgspec.Struct):
     rounds: int
     way: str = ""
     """The only way to load, if the costs of loading are asked for."""
+    races: int = 0
+    """Races of `backend = "auto"`, if only these are asked for."""
 
 
 class Row(msgspec.Struct):
@@ -47,8 +49,8 @@ class Cost(msgspec.Struct):
     peak: float
 
 
-def measure(question: Question) -> list[Row] | Cost:
-    from worker.engine import pipelines, threads
+def measure(question: Question) -> list[Row] | Cost | list[str]:
+    from worker.engine import backends, pipelines, threads
 
     threads.set_torch_threads(threads.set_count(question.threads))
     source = Path(question.folder)
@@ -61,6 +63,13 @@ def measure(question: Question) -> list[Row] | Cost:
         began = time.perf_counter()
         load(question.way)
         return Cost(time.perf_counter() - began, *_memory())
+    if question.races:
+        spec = ModelSpec(
+            name="measured", task=question.task, source=str(source), device="cpu", dtype="float32"
+        )
+        comparison = backends.Comparison(spec, load("torch"))
+        other = load("onnxruntime")
+        return [str(comparison.speed(other)) for _ in range(question.races)]
     loaded = {way: load(way) for way in WAYS}
     return [
         Row(shape, _race(loaded, texts, question.rounds))

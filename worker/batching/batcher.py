@@ -12,12 +12,12 @@ import heapq
 import itertools
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from operator import attrgetter
 from typing import Generic, TypeVar
 
 from worker.batching.flows import Flows, Item
-from worker.batching.partition import Limits, cheapest, nearest
+from worker.batching.partition import Limits, cheapest, nearest, outwards
 
 T = TypeVar("T")
 
@@ -228,7 +228,7 @@ class Batcher(Generic[T]):
         near = near if anchor is None else anchor.length
         turns = []
         for owner, line in lines.items():
-            items = iter(line) if self._packs else _outwards(line, near)
+            items = iter(line) if self._packs else outwards(line, near)
             turns.append((self._flows[owner].time, owner, items))
         heapq.heapify(turns)
         latest = turns[0][0] + count * near if turns else 0.0
@@ -291,16 +291,3 @@ class Batcher(Generic[T]):
             if not lines:
                 del self._lines[kind]
         return True
-
-
-def _outwards(line: Sequence[Item[T]], length: int) -> Iterator[Item[T]]:
-    """Yields the items of a line sorted by length, the nearest in length first."""
-    after = bisect_left(line, length, key=_length)
-    before = after - 1
-    while before >= 0 or after < len(line):
-        if before < 0 or (after < len(line) and line[after].length - length <= length - line[before].length):
-            yield line[after]
-            after += 1
-        else:
-            yield line[before]
-            before -= 1

@@ -4,8 +4,16 @@ A micro-batch costs fixed + token x longest x count. In units of a token that is
 where slack = fixed / token is the padding that costs as much as one more batch.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
+
+from worker.batching.flows import Item
+
+T = TypeVar("T")
+
+_length = attrgetter("length")
 
 
 class Limits(NamedTuple):
@@ -59,3 +67,16 @@ def nearest(lengths: Sequence[int], anchor: int, limits: Limits) -> tuple[int, i
         else:
             end += 1
     return start, end
+
+
+def outwards(line: Sequence[Item[T]], length: int) -> Iterator[Item[T]]:
+    """Yields the items of a line sorted by length, the nearest in length first."""
+    after = bisect_left(line, length, key=_length)
+    before = after - 1
+    while before >= 0 or after < len(line):
+        if before < 0 or (after < len(line) and line[after].length - length <= length - line[before].length):
+            yield line[after]
+            after += 1
+        else:
+            yield line[before]
+            before -= 1
