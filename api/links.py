@@ -20,6 +20,7 @@ from api.downloads import Download, LinkFailed, refused
 from api.edge import bodies
 from api.edge.disconnects import while_connected
 from jobs.catalog import ModelCatalog
+from jobs.hosts import fits
 from jobs.inputs import admit_inputs
 from jobs.media.encoded import ENTRY
 from jobs.media.values import Link, Medium, changed, links
@@ -151,7 +152,7 @@ class Links:
             raise LinkFailed("refused", "the link's port is not between 1 and 65535", pointer)
         if url.userinfo:
             raise LinkFailed("refused", "a link must not contain a user name or a password", pointer)
-        if not any(_fits(host, allowed) for allowed in self._hosts):
+        if not fits(host, self._hosts):
             raise LinkFailed(
                 "refused", "this server does not fetch links to this host (BATCHLINE_FETCH_LINKS)", pointer
             )
@@ -255,10 +256,3 @@ class _Owner:
     async def run(self, work: Coroutine[Any, Any, R]) -> R:
         """The result of the work."""
         return await work
-
-
-def _fits(host: str, allowed: str) -> bool:
-    """Whether a host is one of the allowed: `*`, a name, or `*.example.org` for every name below one."""
-    if allowed == "*" or host.rstrip(".") == allowed:
-        return True
-    return allowed.startswith("*.") and host.rstrip(".").endswith(allowed[1:])

@@ -8,6 +8,7 @@ import re
 import httpx
 
 from jobs.errors import InvalidRequest
+from jobs.hosts import fits
 from jobs.outbound.addresses import Addresses
 from jobs.settings import Settings
 from jobs.webhook import MAX_URL
@@ -59,7 +60,7 @@ class Urls:
             return "the port is not between 1 and 65535", None
         if url.userinfo:
             return "the address must not contain a user name or a password", None
-        if not any(_fits(host, allowed) for allowed in self._hosts):
+        if not fits(host, self._hosts):
             return "this server sends no webhooks to this host (BATCHLINE_WEBHOOK_HOSTS)", None
         if not self._may_be_reached(host):
             return "this server sends no webhooks to addresses that are not public", None
@@ -78,8 +79,3 @@ def place(url: httpx.URL) -> str:
     """Returns the host and port of an address: what deliveries wait for, and what fails together."""
     port = url.port or (443 if url.scheme == "https" else 80)
     return f"{url.raw_host.decode('ascii').lower().rstrip('.')}:{port}"
-
-
-def _fits(host: str, allowed: str) -> bool:
-    """Whether a host is one of the allowed: `*`, a name, or `*.example.org` for every name below one."""
-    return allowed in ("*", host) or (allowed.startswith("*.") and host.endswith(allowed[1:]))

@@ -7,13 +7,15 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
+from jobs.hosts import HostList, named
+
 DAY = 86_400
 
 
 class HookSettings(BaseSettings):
     """Where webhooks may lead, how often they are tried, and what is kept of them."""
 
-    webhook_hosts: str = "*"
+    webhook_hosts: HostList = "*"
     """Hosts that webhooks may lead to, separated by commas; `*.example.org` is every name below one, `*`
     every public host, `off` none."""
     webhook_http: bool = False
@@ -31,17 +33,6 @@ class HookSettings(BaseSettings):
     webhook_keep: Annotated[float, Field(ge=60, le=90 * DAY)] = 7.0 * DAY
     """Seconds for which a delivery that has ended can be read and sent again."""
 
-    @field_validator("webhook_hosts")
-    @classmethod
-    def _webhook_hosts(cls, given: str) -> str:
-        for host in given.lower().split(","):
-            named = re.fullmatch(r"\s*((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+|\*)?\s*", host)
-            if not named or host.strip() in ("on", "true", "yes", "1"):
-                raise PydanticCustomError(
-                    "host", "give names of hosts such as hooks.example.org,*.example.net, * for all, or off"
-                )
-        return given
-
     @field_validator("webhook_retries")
     @classmethod
     def _webhook_retries(cls, given: str) -> str:
@@ -56,7 +47,7 @@ class HookSettings(BaseSettings):
     @property
     def hooked_hosts(self) -> frozenset[str]:
         """Hosts that webhooks may lead to; empty if there are none."""
-        return frozenset(host.strip().lower() for host in self.webhook_hosts.split(",")) - {"", "off"}
+        return named(self.webhook_hosts)
 
     @property
     def retry_delays(self) -> tuple[float, ...]:

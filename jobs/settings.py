@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from jobs.bulk_settings import BulkSettings
 from jobs.errors import ConfigurationError
 from jobs.hook_settings import HookSettings
+from jobs.hosts import HostList, named
 from jobs.process.redaction import SECRET
 
 MIB = 1024 * 1024
@@ -89,7 +90,7 @@ class Settings(BulkSettings, HookSettings):
     has one, each second). `disk`: the file is synced. `replica`: a replica has the job too."""
 
     # Links to media
-    fetch_links: str = "off"
+    fetch_links: HostList = "off"
     """Hosts whose links to media are fetched, separated by commas; `*.example.org` is every name below one,
     `*` every public host."""
     fetch_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
@@ -193,17 +194,6 @@ class Settings(BulkSettings, HookSettings):
                 ) from None
         return given
 
-    @field_validator("fetch_links")
-    @classmethod
-    def _hosts(cls, given: str) -> str:
-        for host in given.lower().split(","):
-            named = re.fullmatch(r"\s*((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+|\*)?\s*", host)
-            if not named or host.strip() in ("on", "true", "yes", "1"):
-                raise PydanticCustomError(
-                    "host", "give names of hosts such as cdn.example.org,*.example.net, * for all, or off"
-                )
-        return given
-
     @field_validator("owner_header")
     @classmethod
     def _header(cls, given: str | None) -> str | None:
@@ -255,7 +245,7 @@ class Settings(BulkSettings, HookSettings):
     @property
     def linked_hosts(self) -> frozenset[str]:
         """Hosts whose links are fetched; empty if none are."""
-        return frozenset(host.strip().lower() for host in self.fetch_links.split(",")) - {"", "off"}
+        return named(self.fetch_links)
 
     @property
     def longest_result_ttl(self) -> float:
