@@ -121,7 +121,7 @@ class Links:
         spec = self._catalog[job.model]
         download = Download(client.grow, spec.limits.max_input_bytes, self._most)
         try:
-            work = self._all(urls, first, download, self._slots_of(client))
+            work = self._all(urls, first, download, client.sender)
             return await client.run(work)
         finally:
             self._metrics.bytes.inc(download.received)
@@ -158,22 +158,19 @@ class Links:
             )
         return url
 
-    def _slots_of(self, client: "_Client") -> asyncio.Semaphore:
-        """The sender's part of all links that are fetched at once."""
-        return self._of_sender.setdefault(client.sender, asyncio.Semaphore(SENDER_AT_ONCE))
-
     async def _all(
         self,
         urls: dict[str, httpx.URL],
         pointers: dict[str, str],
         download: Download,
-        of_sender: asyncio.Semaphore,
+        sender: str,
     ) -> dict[str, bytes]:
         own = asyncio.Semaphore(AT_ONCE)
+        of_sender = self._of_sender.setdefault(sender, asyncio.Semaphore(SENDER_AT_ONCE))
 
         async def one(text: str) -> bytes:
             async with own, of_sender, self._slots:
-                return await self._one(urls[text], pointers[text], download)
+                return await self._one(urls[text], pointers[text], download, sender)
 
         tasks = {text: asyncio.create_task(one(text)) for text in urls}
         try:
@@ -192,10 +189,11 @@ class Links:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
         return {text: task.result() for text, task in tasks.items()}
 
-    async def _one(self, url: httpx.URL, pointer: str, download: Download) -> bytes:
+    async def _one(self, url: httpx.URL, pointer: str, download: Download, sender: str) -> bytes:
         assert self._transport is not None
         seconds = {"connect": CONNECT_SECONDS} | dict.fromkeys(("read", "write", "pool"), self._seconds)
-        asked = httpx.Request("GET", url, headers=HEADERS, extensions={"timeout": seconds})
+        extensions = {"timeout": seconds, "sender": sender}
+        asked = httpx.Request("GET", url, headers=HEADERS, extensions=extensions)
         try:
             response = await self._transport.handle_async_request(asked)
             try:

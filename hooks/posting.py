@@ -36,11 +36,12 @@ class Posting:
             Addresses(settings.outbound_networks), max_connections=settings.webhook_connections
         )
 
-    async def post(self, url: httpx.URL, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Sends an event."""
+    async def post(self, owner: str, url: httpx.URL, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Sends an event of the owner."""
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._seconds)
+        extensions = {"timeout": timeouts, "sender": owner}
         request = httpx.Request(
-            "POST", url, headers={**HEADERS, **headers}, content=body, extensions={"timeout": timeouts}
+            "POST", url, headers={**HEADERS, **headers}, content=body, extensions=extensions
         )
         try:
             async with asyncio.timeout(self._seconds):

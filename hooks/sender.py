@@ -189,7 +189,7 @@ class Sender:
         try:
             keys = signer.keys(self._known.now)
             headers = signing.headers(delivery.event, now, delivery.body, keys)
-            answer = await self._posting.post(url, headers, delivery.body)
+            answer = await self._posting.post(delivery.owner, url, headers, delivery.body)
         except Exception:
             log.exception("delivery failed", delivery=delivery.id)
             return Answer(None, "it could not be sent because of an error in the server")

@@ -1,6 +1,7 @@
 """An httpx transport that connects only to addresses that it has checked.
 
 1. The name is looked up, by threads of its own and by one at a time: a slow name server delays nothing else.
+   A sender gets a quarter of the threads at most, so that names that hang delay no other sender either.
 2. Each address is checked. The request goes to the first allowed one that accepts a connection.
 3. `Host` and TLS keep the name, so certificates are verified against it.
 
@@ -15,18 +16,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpx
 
 from jobs.outbound.addresses import Addresses
 from jobs.outbound.heads import BoundedBackend, answered
 
-MAX_LOOKUPS = 8
+MAX_LOOKUPS = 64
 """Names that are looked up at once. A thread cannot be interrupted, so more wait."""
+LOOKUPS_OF_SENDER = 16
+"""Those of one sender, the extension `sender` of a request."""
 MAX_TRIES = 3
 """Addresses of one name that are tried."""
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+Place = tuple[str, str, int]
+"""A sender, and a name and a port that are looked up for it."""
 
 
 class Unreachable(httpx.ConnectError):
@@ -48,7 +54,8 @@ class OutboundTransport(httpx.AsyncBaseTransport):
         self._addresses = addresses
         self._threads = ThreadPoolExecutor(MAX_LOOKUPS, "lookup")
         self._lookup = lookup or self._look_up
-        self._looking: dict[tuple[str, int], asyncio.Task[Sequence[str]]] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._looking: dict[Place, asyncio.Future[Sequence[str]]] = {}
         # no connections are kept: they belong to an address, and a name there would use another one's
         limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=0)
         verify = context or httpx.create_ssl_context()
@@ -57,13 +64,14 @@ class OutboundTransport(httpx.AsyncBaseTransport):
         pool._network_backend = BoundedBackend(pool._network_backend)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends the request. Raises httpx.TransportError; Unreachable."""
+        """Sends the request, for its extension `sender`. Raises httpx.TransportError; Unreachable."""
         url = request.url
         if url.scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol("only http and https", request=request)
         name = url.raw_host.decode("ascii")
         port = url.port or (443 if url.scheme == "https" else 80)
-        for address in await self._allowed(name, port) if port < 65_536 else ():
+        sender = request.extensions.get("sender", "")
+        for address in await self._allowed(sender, name, port) if port < 65_536 else ():
             pinned = httpx.Request(
                 request.method,
                 url.copy_with(host=address),
@@ -86,30 +94,36 @@ class OutboundTransport(httpx.AsyncBaseTransport):
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._inner.aclose()
 
-    async def _allowed(self, name: str, port: int) -> list[str]:
+    async def _allowed(self, sender: str, name: str, port: int) -> list[str]:
         try:
-            found = await self._shared(name, port)
+            found = await self._shared(sender, name, port)
         except (OSError, UnicodeError):
             return []
         return [address for address in found if self._addresses.allow(address)][:MAX_TRIES]
 
-    async def _shared(self, name: str, port: int) -> Sequence[str]:
+    async def _shared(self, sender: str, name: str, port: int) -> Sequence[str]:
         """Looks a name up, once for all that ask meanwhile: one whose server hangs takes one thread."""
-        place = name, port
-        task = self._looking.get(place)
-        if task is None:
-
-            async def look_up() -> Sequence[str]:
-                try:
-                    return await self._lookup(name, port)
-                finally:
-                    del self._looking[place]
-
-            task = self._looking[place] = asyncio.create_task(look_up())
-            task.add_done_callback(
-                lambda done: done.cancelled() or done.exception()
-            )  # if nobody waits any more
+        place = sender, name, port
+        turns = self._turns.setdefault(sender, asyncio.Semaphore(LOOKUPS_OF_SENDER))
+        while (task := self._looking.get(place)) is None:
+            await turns.acquire()  # a request that is given up meanwhile asks for nothing
+            if place in self._looking:
+                turns.release()
+            else:
+                self._begin(place, turns)
         return await asyncio.shield(task)
+
+    def _begin(self, place: Place, turns: asyncio.Semaphore) -> None:
+        """Begins a look-up, which keeps its turn until it ends, also if nobody waits for it any more."""
+        _, name, port = place
+
+        def ended(done: asyncio.Future[Sequence[str]]) -> None:
+            del self._looking[place]
+            turns.release()
+            _ = done.cancelled() or done.exception()  # Python warns of exceptions that nobody has seen
+
+        task = self._looking[place] = asyncio.ensure_future(self._lookup(name, port))
+        task.add_done_callback(ended)
 
     async def _look_up(self, name: str, port: int) -> list[str]:
         look_up = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)

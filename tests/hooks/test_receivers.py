@@ -1,5 +1,9 @@
 """Receivers that fail, hang, redirect, are gone, or lead elsewhere: what follows from each answer."""
 
+import socket
+import threading
+from typing import Any
+
 import pytest
 from arq.connections import ArqRedis
 
@@ -142,6 +146,36 @@ async def test_an_owner_with_many_hosts_that_hang_delays_no_other(
 
         await until(arrived, 10)
         assert len(receiver.at("/hangs")) < 50
+
+
+async def test_an_owner_with_names_whose_look_ups_hang_delays_no_other(
+    queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hanging(name: str, *given: Any, **options: Any) -> Any:
+        if name.endswith(".example"):
+            answers.wait(60)
+        return look_up(name, *given, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    for number in range(40):
+        await cancelled(queue, Webhook(receiver.url("/", f"h{number}.example")), "mallory")
+    try:
+        async with sending():
+
+            async def failed() -> bool:
+                return any(each.tries for each in await log_of(hooks, "mallory"))
+
+            await until(failed, 10)
+            await cancelled(queue, Webhook(receiver.url("/")), "alice")
+            await settled(hooks, 1, "alice")
+    finally:
+        answers.set()
+    assert [each.state for each in await log_of(hooks, "alice")] == ["delivered"]
+    errors = {attempt.error for each in await log_of(hooks, "mallory") for attempt in each.tries}
+    assert "no answer within 0.5 s" in errors
 
 
 async def test_a_host_that_does_not_answer_is_left_alone_and_its_events_are_given_up_in_the_end(

@@ -1,17 +1,21 @@
 """The transport connects to the addresses that it checked, and to no others."""
 
 import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from jobs.outbound.addresses import Addresses
-from jobs.outbound.transport import Lookup, OutboundTransport, Unreachable
+from jobs.outbound.transport import LOOKUPS_OF_SENDER, Lookup, OutboundTransport, Unreachable
 from tests import certificates
 from tests.certificates import needs_openssl
+from tests.waiting import until
 from tests.web import Web, serving
 
 
@@ -74,6 +78,47 @@ async def test_a_name_whose_server_hangs_is_looked_up_once_for_all(web: Web) -> 
         assert asked == ["hangs.example"]
         assert (await client.get(url)).status_code == 200
     assert len(asked) == 2, "the next request asks again"
+
+
+async def test_names_that_hang_delay_no_other_sender(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that looks a name up cannot be interrupted, and anybody may have any number of names."""
+    asked: list[str] = []
+    answers = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hanging(name: str, *given: Any, **options: Any) -> Any:
+        if name.endswith(".example"):
+            asked.append(name)
+            answers.wait(60)
+            name = "127.0.0.1"
+        return look_up(name, *given, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    transport = OutboundTransport(Addresses("127.0.0.1"), max_connections=4)
+    async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+
+        def get(host: str, sender: str) -> "asyncio.Task[httpx.Response]":
+            return asyncio.create_task(
+                client.get(f"http://{host}:{web.port}/", extensions={"sender": sender})
+            )
+
+        try:
+            hang = [get(f"h{number}.example", "mallory") for number in range(100)]
+
+            async def begun() -> bool:
+                return len(asked) >= 8
+
+            await until(begun, 10)
+            async with asyncio.timeout(10):
+                assert (await get("127.0.0.1", "alice")).status_code == 200
+            several, rest = hang[:LOOKUPS_OF_SENDER], hang[LOOKUPS_OF_SENDER:]
+            for each in rest:
+                each.cancel()
+            await asyncio.wait(rest)
+        finally:
+            answers.set()
+        assert [each.status_code for each in await asyncio.gather(*several)] == [200] * len(several)
+    assert len(asked) == LOOKUPS_OF_SENDER, "nothing is asked for requests that were given up"
 
 
 async def test_of_several_addresses_the_allowed_ones_are_tried(web: Web) -> None:
