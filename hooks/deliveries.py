@@ -11,7 +11,7 @@ Each host has an order of its own, so that none waits for another. Methods raise
 import hashlib
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -20,6 +20,8 @@ from hooks import keys
 from hooks.delivery import FIELDS, Delivery, Try, decoded
 from hooks.events import Event
 from jobs.errors import HookNotFound, InvalidRequest
+from jobs.ledger.integrity import Named
+from jobs.ledger.keys import Key
 from jobs.ledger.shard import Shard
 from jobs.store.lua import script
 
@@ -30,7 +32,6 @@ and entries of the outbox that could not be read."""
 
 MAX_UNDELIVERABLE = 10_000
 """Most undeliverable deliveries of one owner; the oldest beyond are deleted and counted."""
-
 
 LATER = 500
 """Milliseconds for which deliveries of slow owners wait."""
@@ -110,7 +111,7 @@ class Deliveries:
             "patience": int(1000 * sum(settings.retry_delays)),
         }
 
-    async def put(self, new: Iterable[NewDelivery]) -> int:
+    async def put(self, new: Sequence[NewDelivery]) -> int:
         """Writes deliveries that are not known yet; returns how many."""
         each: list[Any] = []
         for one in new:
@@ -126,7 +127,8 @@ class Deliveries:
             }
             flat = [part for pair in fields.items() for part in pair]
             each += [one.id, one.owner, target.host, msgspec.msgpack.encode(flat)]
-        return int(await self._run("put_deliveries", each)) if each else 0
+        also = self._also(*(one.target.host for one in new))
+        return int(await self._run("put_deliveries", each, also=also)) if each else 0
 
     async def lease(
         self, most: int, of_host: int, known: Mapping[str, Room], slow: Collection[str] = ()
@@ -138,7 +140,11 @@ class Deliveries:
         each: list[Any] = []
         for host, room in known.items():
             each += [host, room.most, int(room.fails), math.ceil(1000 * room.pause)]
-        leased = await self._run("lease_deliveries", each, most=most, of_host=of_host, slow=_flags(slow))
+        leased, damaged = await self._run(
+            "lease_deliveries", each, most=most, of_host=of_host, slow=_flags(slow)
+        )
+        for name in damaged:  # other hosts go on
+            self._shard.integrity.damaged(name.decode(), "holds another program's data")
         return [Leased(decoded(found[0], _pairs(found[2])), bool(found[1])) for found in leased]
 
     async def settle(
@@ -147,6 +153,7 @@ class Deliveries:
         """Notes how a try ended. `wait`: seconds until the next one."""
         await self._run(
             "settle_delivery",
+            also=self._also(delivery.host, delivery_id=delivery.id),
             id=delivery.id,
             owner=delivery.owner,
             host=delivery.host,
@@ -158,7 +165,8 @@ class Deliveries:
     async def resend(self, delivery: Delivery) -> Delivery:
         """Makes the delivery due now, with all its tries; returns it. Raises HookNotFound."""
         given = {"id": delivery.id, "owner": delivery.owner, "host": delivery.host}
-        if await self._run("resend_delivery", **given) == -1:
+        also = self._also(delivery.host, delivery_id=delivery.id)
+        if await self._run("resend_delivery", also=also, **given) == -1:
             raise _missing(delivery.id)
         return await self.read(delivery.id, sees=None)
 
@@ -176,8 +184,9 @@ class Deliveries:
 
         Raises InvalidRequest if `after` is not in the list, or no longer.
         """
-        name = self._shard.key(keys.UNDELIVERABLE if undeliverable else keys.LOG, owner)
-        async with self._shard.integrity.intact():
+        kind = keys.UNDELIVERABLE if undeliverable else keys.LOG
+        name = self._shard.key(kind, owner)
+        async with self._shard.integrity.intact({name: kind}):
             start = 0
             if after is not None:
                 rank = await self._redis.zrevrank(name, after[:100])
@@ -190,7 +199,8 @@ class Deliveries:
 
     async def waiting(self) -> Waiting:
         """Returns what the metrics show."""
-        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
+        also = self._also()
+        async with self._shard.integrity.intact(also), self._redis.pipeline(transaction=False) as pipe:
             pipe.zrange(self._fixed["hosts"], 0, 0, withscores=True)
             pipe.hgetall(self._fixed["counts"])
             pipe.time()
@@ -202,21 +212,34 @@ class Deliveries:
 
     async def count(self, what: str, number: int) -> None:
         """Adds to a counter."""
-        async with self._shard.integrity.intact():
+        async with self._shard.integrity.intact(self._also()):
             await self._redis.hincrby(self._fixed["counts"], what, number)  # type: ignore[misc]
 
     async def _read(self, ids: list[str]) -> list[Delivery | None]:
-        async with self._shard.integrity.intact(), self._redis.pipeline(transaction=False) as pipe:
-            for each in ids:
-                pipe.hmget(self._shard.key(keys.DELIVERY, each[:100]), list(FIELDS))
+        names = [self._shard.key(keys.DELIVERY, each[:100]) for each in ids]
+        also = dict.fromkeys(names, keys.DELIVERY)
+        async with self._shard.integrity.intact(also), self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hmget(name, list(FIELDS))
             stored = await pipe.execute()
         return [
             decoded(each, dict(zip(FIELDS, values, strict=True))) if values[0] is not None else None
             for each, values in zip(ids, stored, strict=True)
         ]
 
-    async def _run(self, name: str, each: list[Any] | None = None, /, **given: Any) -> Any:
-        return await self._shard.run(script(name, keys.ROOM), "", each or (), **{**self._fixed, **given})
+    def _also(self, *hosts: str, delivery_id: str = "") -> dict[str, Key]:
+        """The keys that a call uses."""
+        used = [(keys.HOSTS, ""), (keys.COUNTS, ""), *((keys.DUE, host) for host in hosts)]
+        if delivery_id:
+            used.append((keys.DELIVERY, delivery_id))
+        return {self._shard.key(kind, name): kind for kind, name in used}
+
+    async def _run(
+        self, name: str, each: Sequence[Any] = (), /, also: Named | None = None, **given: Any
+    ) -> Any:
+        given = {**self._fixed, **given}
+        which = script(name, keys.ROOM)
+        return await self._shard.run(which, "", each, also=also or self._also(), **given)
 
 
 def now_ms() -> int:

@@ -96,7 +96,7 @@ class Mover:
     async def _lock(self) -> bool:
         first = self._shards.first
         name = first.key(keys.MOVING)
-        async with first.integrity.intact():
+        async with first.integrity.intact({name: keys.MOVING}):
             if await first.redis.set(name, self._token, px=LOCK_MS, nx=True):
                 return True
             if await first.redis.get(name) != self._token:

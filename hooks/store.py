@@ -56,7 +56,8 @@ class HookStore:
         self._shard = first
         self._redis = first.redis
         self._name = first.key(keys.HOOKS)
-        self._records = VersionedHash(first, self._name)
+        self._also = {self._name: keys.HOOKS}
+        self._records = VersionedHash(first, keys.HOOKS)
 
     async def version(self) -> tuple[str, int]:
         """Returns the version ("" if there never was a record), and the server's time in Unix ms."""
@@ -105,7 +106,7 @@ class HookStore:
     ) -> R:
         for _ in range(TRIES):
             _, now = await self.version()
-            async with self._shard.integrity.intact():
+            async with self._shard.integrity.intact(self._also):
                 stored = await self._redis.hget(self._name, name)  # type: ignore[misc]
             known = None if stored is None else _decoded(name, stored, kind)
             if known is None:
@@ -124,6 +125,7 @@ class HookStore:
         """Stores or deletes the record if it still is the expected one, "" for none."""
         answer = await self._shard.run(
             script("put_hook", keys.ROOM),
+            also=self._also,
             hooks=self._name,
             id=name,
             expected=expected,

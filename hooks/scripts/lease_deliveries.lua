@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Leases due deliveries, of each host at most so many: until a lease has ended, no other sender gets the delivery.
--- Returns for each {id, overdue, fields of its hash}; overdue is 1 if it is given up, because its host fails.
+-- Returns for each {id, overdue, fields of its hash}; overdue is 1 if it is given up, because its host fails. Then the
+-- keys of hosts that hold another program's data.
 --@key hosts
 --@include clock.lua
 --@arg deliveries  prefix
@@ -9,14 +10,14 @@
 --@arg most
 --@arg of_host  most of one host
 --@arg slow  msgpack map: owners whose deliveries wait for a while; '' if there are none
---@arg later  ms for which they do
+--@arg later  ms for which they do, and hosts with another program's data
 --@arg patience  ms after which a delivery to a host that fails is given up
 --@each host  of which the caller knows something
 --@each room  how many more deliveries it may have
 --@each fails  1 if its circuit breaker has tripped
 --@each pause  ms for which nobody is to look at it; 0 for none
 
-local leased, known = {}, {}
+local leased, damaged, known = {}, {}, {}
 for at = EACH.first, #ARGV, EACH.size do
   known[EACH.host] = {tonumber(EACH.room), EACH.fails == '1', tonumber(EACH.pause)}
 end
@@ -47,8 +48,7 @@ local function lease(host, before, some, overdue)
   end
 end
 
-for _, host in ipairs(redis.call('ZRANGEBYSCORE', KEYS.hosts, '-inf', now, 'LIMIT', 0, hosts)) do
-  if #leased >= most then break end
+local function look_at(host)
   local room, fails, pause = unpack(known[host] or {tonumber(ARGV.of_host), false, 0})
   if fails then lease(host, now - ARGV.patience, most, 1) end
   lease(host, now, room, 0)
@@ -56,4 +56,14 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', KEYS.hosts, '-inf', now, 'LIMI
   if first then redis.call('ZADD', KEYS.hosts, pause > 0 and math.max(first, now + pause) or first, host)
   else redis.call('ZREM', KEYS.hosts, host) end
 end
-return leased
+
+for _, host in ipairs(redis.call('ZRANGEBYSCORE', KEYS.hosts, '-inf', now, 'LIMIT', 0, hosts)) do
+  if #leased >= most then break end
+  local kind = redis.call('TYPE', ARGV.due .. host).ok
+  if kind == 'zset' or kind == 'none' then look_at(host)
+  else                                       -- other hosts go on
+    damaged[#damaged + 1] = ARGV.due .. host
+    redis.call('ZADD', KEYS.hosts, now + ARGV.later, host)
+  end
+end
+return {leased, damaged}

@@ -43,7 +43,7 @@ class KeyStore:
         self._shard = first
         self._redis = first.redis
         self._name = first.key(keys.API_KEYS)
-        self._records = VersionedHash(first, self._name)
+        self._records = VersionedHash(first, keys.API_KEYS)
         self._uses = first.key(keys.API_KEY_USES)
 
     async def version(self) -> tuple[str, int]:

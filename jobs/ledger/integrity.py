@@ -5,8 +5,9 @@ Repairs nothing, because the data is not ours. Redis is queried only after an er
 
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import structlog
@@ -41,6 +42,10 @@ LOG_EVERY = 60.0
 MAX_LOGGED = 1_000
 """Most keys whose last log time is kept."""
 
+Named = Mapping[str, keys.Key]
+"""Keys by their names in Redis."""
+NONE: Named = MappingProxyType({})
+
 
 class Damage(NamedTuple):
     """A key and what is wrong with it."""
@@ -58,8 +63,12 @@ class Integrity:
         self._kinds |= {key.of("", tag): key for key in OF_ALL}
         self._logged: dict[str, float] = {}
 
-    async def run(self, call: Callable[[], Awaitable[Any]], *, many_jobs: bool = False) -> Any:
+    async def run(
+        self, call: Callable[[], Awaitable[Any]], *, many_jobs: bool = False, also: Named = NONE
+    ) -> Any:
         """Runs a script and returns its answer. Raises QueueUnavailable.
+
+        `also` are further keys that it uses, of jobs or of other rooms.
 
         With `many_jobs` (jobs that the caller can also send one by one) it raises redis-py's ResponseError if
         the damaged key belongs to one of the jobs.
@@ -68,7 +77,7 @@ class Integrity:
             async with availability():
                 return await call()
         except QueueDamaged as error:
-            named = await self.named(error)
+            named = await self.named(error, also)
             if named.key or not many_jobs:
                 raise named from None
         try:  # retry once: the key may have been deleted before it was found
@@ -78,17 +87,17 @@ class Integrity:
             raise error.__cause__ or error from None
 
     @asynccontextmanager
-    async def intact(self) -> AsyncIterator[None]:
-        """Like `availability`, with the damaged key in the error and in the log."""
+    async def intact(self, also: Named = NONE) -> AsyncIterator[None]:
+        """Like `availability`, with the damaged key in the error and in the log. `also` as in `run`."""
         try:
             async with availability():
                 yield
         except QueueDamaged as error:
-            raise await self.named(error) from None
+            raise await self.named(error, also) from None
 
-    async def named(self, error: QueueDamaged) -> QueueDamaged:
+    async def named(self, error: QueueDamaged, also: Named = NONE) -> QueueDamaged:
         """Returns the error with its key, unless that belongs to a single job; also logs it."""
-        damages = await self.find() or [Damage("", str(error))]
+        damages = await self.find(also) or [Damage("", str(error))]
         for damage in damages:
             self._say(damage)
         return QueueDamaged(f"{damages[0].key} {damages[0].fault}".strip(), key=damages[0].key)
@@ -98,16 +107,17 @@ class Integrity:
         self._say(Damage(key, fault))
         return QueueDamaged(f"{key} {fault}", key=key)
 
-    async def find(self) -> list[Damage]:
+    async def find(self, also: Named = NONE) -> list[Damage]:
         """Returns every key that holds unexpected data. Raises QueueUnavailable."""
+        kinds = {**self._kinds, **also}
         async with availability(), self._redis.pipeline(transaction=False) as pipe:
-            for name, key in self._kinds.items():
+            for name, key in kinds.items():
                 pipe.type(name)
                 if key in COUNTERS:
                     pipe.get(name)
             answers = iter(await pipe.execute(raise_on_error=False))
         found = []
-        for name, key in self._kinds.items():
+        for name, key in kinds.items():
             kind = next(answers).decode()
             value = next(answers) if key in COUNTERS else None
             if kind not in (key.type, "none"):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from jobs.errors import QueueDamaged, QueueUnavailable, WritesRefused
 from jobs.ledger import keys
-from jobs.ledger.integrity import Integrity
+from jobs.ledger.integrity import NONE, Integrity, Named
 from jobs.ledger.keys import Key
 from jobs.settings import Settings
 from jobs.store.lua import Script, script
@@ -189,16 +189,20 @@ class Shard:
         /,
         *,
         many_jobs: bool = False,
+        also: Named = NONE,
         **given: Any,
     ) -> Any:
-        """Runs a script of this shard and returns its answer; `many_jobs` as in `Integrity.run`."""
+        """Runs a script of this shard, returns its answer. `many_jobs` and `also` as in `Integrity.run`."""
         parameters = self.parameters(which, model, each, **given)
-        return await self.call(partial(which.run, self.redis, parameters), many_jobs=many_jobs)
+        call = partial(which.run, self.redis, parameters)
+        return await self.call(call, many_jobs=many_jobs, also=also)
 
-    async def call(self, call: Callable[[], Awaitable[Any]], *, many_jobs: bool = False) -> Any:
+    async def call(
+        self, call: Callable[[], Awaitable[Any]], *, many_jobs: bool = False, also: Named = NONE
+    ) -> Any:
         """Makes a call whose errors are named, and notes whether the shard is available."""
         try:
-            answer = await self.integrity.run(call, many_jobs=many_jobs)
+            answer = await self.integrity.run(call, many_jobs=many_jobs, also=also)
         except (QueueDamaged, WritesRefused):
             self.available = True
             raise

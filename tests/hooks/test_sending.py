@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from hooks import keys
 from hooks.deliveries import Deliveries
 from hooks.service import Hooks
-from jobs.errors import QueueDamaged
 from jobs.ledger import keys as ledger_keys
 from jobs.ledger.shards import Shards
 from jobs.store.store import Server
@@ -175,19 +174,6 @@ async def test_what_was_delivered_when_the_log_had_newer_ones_is_deleted(
         await until(arrived, 10)
     left = await redis.keys(keys.DELIVERY.of("*", queue.shards.first.tag))
     assert len(left) == 3
-
-
-async def test_foreign_data_under_our_keys_stops_nobody_else(
-    queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending, redis: ArqRedis
-) -> None:
-    await redis.set(queue.shards.first.key(keys.HOSTS), "another program's data")
-    await cancelled(queue, Webhook(receiver.url("/")))
-    async with sending():
-        with pytest.raises(QueueDamaged):
-            await hooks.figures()
-        await redis.delete(queue.shards.first.key(keys.HOSTS))
-        await settled(hooks, 1)
-    assert len(receiver.received) == 1
 
 
 async def test_two_senders_share_the_work(
