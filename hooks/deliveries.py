@@ -4,6 +4,7 @@
 2. `lease` gives a sender some that are due. If it dies, they are due again when the lease ends.
 3. `settle` notes a try: delivered, to be tried again, or undeliverable.
 4. One that has ended is kept for `webhook_keep`; `resend` makes it due again.
+5. `redirect` gives a pending one the address that its receiver has by now.
 
 Each host has an order of its own, so that none waits for another. Methods raise QueueUnavailable.
 """
@@ -162,13 +163,20 @@ class Deliveries:
             wait=int(1000 * (wait or 0)),
         )
 
-    async def resend(self, delivery: Delivery) -> Delivery:
-        """Makes the delivery due now, with all its tries; returns it. Raises HookNotFound."""
-        given = {"id": delivery.id, "owner": delivery.owner, "host": delivery.host}
-        also = self._also(delivery.host, delivery_id=delivery.id)
-        if await self._run("resend_delivery", also=also, **given) == -1:
+    async def resend(self, delivery: Delivery, target: Target) -> Delivery:
+        """Makes the delivery due now at the target, with all its tries; returns it. Raises HookNotFound."""
+        if await self._redirect(delivery, target, again=True) == -1:
             raise _missing(delivery.id)
         return await self.read(delivery.id, sees=None)
+
+    async def redirect(self, delivery: Delivery, target: Target) -> None:
+        """Makes a pending delivery due now at the target, with the tries that are left."""
+        await self._redirect(delivery, target, again=False)
+
+    async def _redirect(self, delivery: Delivery, target: Target, *, again: bool) -> int:
+        given = {"id": delivery.id, "owner": delivery.owner, "url": target.url, "host": target.host}
+        also = self._also(delivery.host, target.host, delivery_id=delivery.id)
+        return int(await self._run("redirect_delivery", also=also, **given, again=int(again)))
 
     async def read(self, delivery_id: str, *, sees: str | None) -> Delivery:
         """Returns a delivery. Raises HookNotFound, also if it is of an owner that the caller does not see."""

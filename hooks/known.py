@@ -39,10 +39,12 @@ class Known:
         self._ahead = now - self._asked * 1000
         return self._found
 
-    async def endpoint(self, endpoint_id: str) -> Endpoint | None:
-        """Returns an endpoint, also one that was created just now."""
+    async def endpoint(self, endpoint_id: str, url: str) -> Endpoint | None:
+        """Returns an endpoint as it is now, unless the copy has it enabled and with this address."""
         found = (await self.current()).endpoints.get(endpoint_id)
-        return found or (await self.refresh()).endpoints.get(endpoint_id)
+        if found is None or not found.enabled or found.url != url:
+            found = (await self.refresh()).endpoints.get(endpoint_id)
+        return found
 
     async def secret(self, owner: str) -> Secret:
         """Returns the secret of an owner, which is created if there is none. Raises HookChanged."""

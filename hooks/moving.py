@@ -19,7 +19,7 @@ from hooks.deliveries import Deliveries, NewDelivery, Target
 from hooks.known import Known
 from hooks.outbox import Ended
 from hooks.store import Snapshot
-from hooks.urls import Urls, place
+from hooks.urls import Urls
 from jobs.errors import QueueUnavailable
 from jobs.ledger import keys as ledger_keys
 from jobs.ledger.shard import Shard
@@ -132,13 +132,11 @@ class Mover:
 
     def _targets(self, ended: Ended, known: Snapshot) -> Iterator[Target]:
         if ended.url is not None:
-            url = self._urls.target(ended.url)
-            yield Target(ended.url, "" if url is None else place(url))
+            yield self._urls.receiver(ended.url)
         if ended.wanted.endpoints:
             for endpoint in known.of_owner(ended.owner):
                 if endpoint.wants(ended.event):
-                    url = self._urls.target(endpoint.url)
-                    yield Target(endpoint.url, "" if url is None else place(url), endpoint.id)
+                    yield self._urls.receiver(endpoint.url, endpoint.id)
 
     async def _with_record(self, shard: Shard, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """The fields of an entry that a worker of an older release wrote do not have the record."""

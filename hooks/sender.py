@@ -169,6 +169,11 @@ class Sender:
     async def _try(self, delivery: Delivery, is_overdue: bool) -> None:
         began, started = int(time.time() * 1000), time.monotonic()
         signer, fault = await self._signer(delivery)
+        address = signer.url if isinstance(signer, Endpoint) else delivery.url
+        target = self._urls.receiver(address, delivery.endpoint)
+        if signer is not None and (target.url, target.host) != (delivery.url, delivery.host):
+            await self.deliveries.redirect(delivery, target)  # its place may have a breaker that has tripped
+            return
         url = self._urls.target(delivery.url)
         if is_overdue:
             fault = "the host did not answer for too long"
@@ -205,12 +210,12 @@ class Sender:
             if logs.debugging():
                 log.debug("event delivered", delivery=delivery.id, subject=delivery.subject)
             return
-        if answer.status == GONE:
+        gone = answer.status == GONE
+        if gone:
             tried = replace(tried, error=f"{answer.error}: it wants no more events")
-            if delivery.endpoint:
-                await self._disable(delivery)
+            gone = not delivery.endpoint or await self._disable(delivery)
         wait = retries.wait(self._delays, delivery.round + 1, answer.retry_after)
-        if wait is None or answer.status == GONE:
+        if wait is None or gone:
             await self.deliveries.settle(delivery, "undeliverable", tried)
             log.warning("event undeliverable", delivery=delivery.id, host=delivery.host, error=tried.error)
         else:
@@ -223,13 +228,13 @@ class Sender:
                 return await self._known.secret(delivery.owner), None
             except HookNotFound as error:  # trying again for ever would not help
                 return None, str(error)
-        endpoint = await self._known.endpoint(delivery.endpoint)
+        endpoint = await self._known.endpoint(delivery.endpoint, delivery.url)
         if endpoint is None:
             return None, "the endpoint was deleted"
         return (endpoint, None) if endpoint.enabled else (None, "the endpoint is disabled")
 
-    async def _disable(self, delivery: Delivery) -> None:
-        """Disables the endpoint, unless its owner has given it another address meanwhile."""
+    async def _disable(self, delivery: Delivery) -> bool:
+        """Disables the endpoint. Returns False if its owner has given it another address meanwhile."""
 
         def disabled(endpoint: Endpoint, now: int) -> Endpoint:
             if endpoint.url != delivery.url:
@@ -239,6 +244,7 @@ class Sender:
         try:
             last = await self._store.change(delivery.endpoint, disabled)
         except HookNotFound:
-            return
+            return True
         if not last.enabled:
             log.warning("endpoint disabled", endpoint=last.id, reason="410 Gone")
+        return last.url == delivery.url

@@ -5,12 +5,12 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from hooks import events
-from hooks.deliveries import Deliveries, NewDelivery, Target, Waiting
+from hooks.deliveries import Deliveries, NewDelivery, Waiting
 from hooks.delivery import Delivery
 from hooks.endpoints import Endpoint, Secret, new_id, new_secret
 from hooks.listeners import Listeners
 from hooks.store import HookStore, Snapshot, rotated
-from hooks.urls import Urls, place
+from hooks.urls import Urls
 from jobs.errors import HookNotFound, InvalidRequest
 from jobs.ledger import keys as ledger_keys
 from jobs.ledger.shard import Shard
@@ -134,15 +134,21 @@ class Hooks:
         endpoint = _seen(found, endpoint_id, sees)
         if not endpoint.enabled:
             raise InvalidRequest("the endpoint is disabled; enable it first")
-        url = self.urls.check(endpoint.url, "/url")
-        target = Target(endpoint.url, place(url), endpoint.id)
+        self.urls.check(endpoint.url, "/url")
+        target = self.urls.receiver(endpoint.url, endpoint.id)
         new = NewDelivery(endpoint.owner, events.of_test(endpoint.id, found.now), target)
         await self.deliveries.put([new])
         return await self.deliveries.read(new.id, sees=None)
 
     async def resend(self, delivery_id: str, *, sees: str | None) -> Delivery:
-        """Makes a delivery due now, with all its tries. Raises HookNotFound."""
-        return await self.deliveries.resend(await self.deliveries.read(delivery_id, sees=sees))
+        """Makes a delivery due now, with all its tries, at its endpoint's present address.
+
+        Raises HookNotFound.
+        """
+        found = await self.deliveries.read(delivery_id, sees=sees)
+        endpoint = (await self.store.snapshot()).endpoints.get(found.endpoint)
+        url = found.url if endpoint is None else endpoint.url
+        return await self.deliveries.resend(found, self.urls.receiver(url, found.endpoint))
 
     async def figures(self) -> Figures:
         """Returns what waits to be delivered."""

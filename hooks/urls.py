@@ -7,6 +7,7 @@ import re
 
 import httpx
 
+from hooks.deliveries import Target
 from jobs.errors import InvalidRequest
 from jobs.hosts import fits
 from jobs.outbound.addresses import Addresses
@@ -39,6 +40,11 @@ class Urls:
     def target(self, text: str) -> httpx.URL | None:
         """Returns the address that an event may be sent to, or None if it is not accepted any more."""
         return self._fault(text)[1]
+
+    def receiver(self, text: str, endpoint: str = "") -> Target:
+        """Returns whoever has the address. Without a place if it is not accepted: the try will say so."""
+        url = self.target(text)
+        return Target(text, "" if url is None else place(url), endpoint)
 
     def _fault(self, text: str) -> tuple[str, httpx.URL | None]:
         if not self._hosts:

@@ -25,9 +25,9 @@ local most = tonumber(ARGV.most)
 local slow = ARGV.slow ~= '' and cmsgpack.unpack(ARGV.slow)
 local hosts = most + #ARGV + (slow and 500 or 0)   -- enough that those of slow owners do not hide the others
 
-local function is_slow(fields)
+local function value(fields, name)
   for i = 1, #fields, 2 do
-    if fields[i] == 'owner' then return slow[fields[i + 1]] end
+    if fields[i] == name then return fields[i + 1] end
   end
 end
 
@@ -37,13 +37,13 @@ local function lease(host, before, some, overdue)
   if some <= 0 then return end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', before, 'LIMIT', 0, some)) do
     local fields = redis.pcall('HGETALL', ARGV.deliveries .. id)
-    if #fields > 0 and overdue == 0 and slow and is_slow(fields) then
+    if (value(fields, 'host') or host) ~= host or #fields == 0 then
+      redis.call('ZREM', due, id)            -- redirected meanwhile, or another program deleted it or wrote something else
+    elseif overdue == 0 and slow and slow[value(fields, 'owner')] then
       redis.call('ZADD', due, now + ARGV.later, id)
-    elseif #fields > 0 then
+    else
       redis.call('ZADD', due, now + ARGV.lease, id)
       leased[#leased + 1] = {id, overdue, fields}
-    else
-      redis.call('ZREM', due, id)            -- another program deleted it, or wrote something else
     end
   end
 end

@@ -5,7 +5,7 @@
 --@key counts
 --@arg id
 --@arg owner
---@arg host
+--@arg host  of the try
 --@arg deliveries  prefix
 --@arg due  prefix
 --@arg logs  prefix
@@ -16,8 +16,10 @@
 --@arg kept  ms
 --@arg most_undeliverable  of one owner
 
-local key, due = ARGV.deliveries .. ARGV.id, ARGV.due .. ARGV.host
-local state = redis.call('HGET', key, 'state')
+local key = ARGV.deliveries .. ARGV.id
+local state, host = unpack(redis.call('HMGET', key, 'state', 'host'))
+host = host or ARGV.host                       -- it may have been redirected during the try
+local due = ARGV.due .. host
 local over = state ~= 'pending' and (ARGV.outcome ~= 'delivered' or state ~= 'undeliverable')
 if not over then
   local tried = redis.call('HGET', key, 'tried') or ''
@@ -54,5 +56,5 @@ if not over and ARGV.outcome ~= 'failed' then
   end
 end
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-if first[2] then redis.call('ZADD', KEYS.hosts, first[2], ARGV.host) else redis.call('ZREM', KEYS.hosts, ARGV.host) end
+if first[2] then redis.call('ZADD', KEYS.hosts, first[2], host) else redis.call('ZREM', KEYS.hosts, host) end
 return over and 0 or 1

@@ -30,6 +30,7 @@ USES: dict[str, tuple[Key, Callable[[Hooks, str], Awaitable[object]]]] = {
         lambda hooks, _: hooks.deliveries.page("", 10, undeliverable=True),
     ),
     "a delivery": (keys.DELIVERY, lambda hooks, sent: hooks.deliveries.read(sent, sees=None)),
+    "one that is sent again": (keys.DUE, lambda hooks, sent: hooks.resend(sent, sees=None)),
 }
 
 

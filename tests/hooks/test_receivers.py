@@ -81,19 +81,6 @@ async def test_a_receiver_that_is_gone_ends_its_endpoint(
         await until(given_up, 10)
 
 
-async def test_an_endpoint_with_a_new_address_is_not_disabled_by_the_old_one(
-    queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending
-) -> None:
-    receiver.answers["/old"] = [status(410)]
-    made = await endpoint(hooks, receiver.url("/old"))
-    sent = await hooks.test(made.id, sees=None)
-    await hooks.update(made.id, sees=None, url=receiver.url("/new"))
-    async with sending():
-        await settled(hooks, 1)
-    assert (await hooks.deliveries.read(sent.id, sees=None)).state == "undeliverable"
-    assert (await hooks.endpoint(made.id, sees=None)).enabled
-
-
 async def test_a_secret_that_cannot_be_read_ends_deliveries(
     queue: JobQueue, hooks: Hooks, receiver: Receiver, sending: Sending, redis: ArqRedis
 ) -> None:
