@@ -1,6 +1,7 @@
 """Webhooks: signed events about the ends of jobs and batches, delivered at least once.
 
 service      what the API uses: endpoints, secrets, deliveries
+allowance    how much of that an owner may ask for in a minute
 endpoints    the records of endpoints and secrets; `store` keeps them in Redis
 listeners    which owners have endpoints, so that the ends of their jobs are written to the outbox
 urls         which addresses are accepted

@@ -60,5 +60,12 @@ COUNTS = Key(
 MOVING = Key(
     "batchline:webhook-mover", "string", "sender", "2 s", "the sender that moves entries from the outbox"
 )
+ASKED = Key(
+    "batchline:webhook-asked:*",
+    "string",
+    "api",
+    "a minute after the first",
+    "tests and repeated deliveries that one owner asked for",
+)
 
-ALL = (HOOKS, DELIVERY, DUE, HOSTS, LOG, UNDELIVERABLE, COUNTS, MOVING)
+ALL = (HOOKS, DELIVERY, DUE, HOSTS, LOG, UNDELIVERABLE, COUNTS, MOVING, ASKED)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from hooks import events
+from hooks.allowance import Allowance
 from hooks.deliveries import Deliveries, NewDelivery, Waiting
 from hooks.delivery import Delivery
 from hooks.endpoints import Endpoint, Secret, new_id, new_secret
@@ -40,6 +41,7 @@ class Hooks:
         self._most = shards.settings.webhook_endpoints
         self.store = HookStore(shards.first)
         self.deliveries = Deliveries(shards.first)
+        self._allowance = Allowance(shards.first)
         self.listeners = Listeners(self.store)
         self.urls = Urls(shards.settings)
 
@@ -129,12 +131,16 @@ class Hooks:
         return await self.store.rotate(owner)
 
     async def test(self, endpoint_id: str, *, sees: str | None) -> Delivery:
-        """Puts a test event for an endpoint on its way. Raises HookNotFound; InvalidRequest."""
+        """Puts a test event for an endpoint on its way.
+
+        Raises HookNotFound; InvalidRequest; LimitExceeded.
+        """
         found = await self.store.snapshot()
         endpoint = _seen(found, endpoint_id, sees)
         if not endpoint.enabled:
             raise InvalidRequest("the endpoint is disabled; enable it first")
         self.urls.check(endpoint.url, "/url")
+        await self._allowance.take(endpoint.owner)
         target = self.urls.receiver(endpoint.url, endpoint.id)
         new = NewDelivery(endpoint.owner, events.of_test(endpoint.id, found.now), target)
         await self.deliveries.put([new])
@@ -143,9 +149,10 @@ class Hooks:
     async def resend(self, delivery_id: str, *, sees: str | None) -> Delivery:
         """Makes a delivery due now, with all its tries, at its endpoint's present address.
 
-        Raises HookNotFound.
+        Raises HookNotFound; LimitExceeded.
         """
         found = await self.deliveries.read(delivery_id, sees=sees)
+        await self._allowance.take(found.owner)
         endpoint = (await self.store.snapshot()).endpoints.get(found.endpoint)
         url = found.url if endpoint is None else endpoint.url
         return await self.deliveries.resend(found, self.urls.receiver(url, found.endpoint))

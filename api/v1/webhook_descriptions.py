@@ -22,6 +22,7 @@ def _call(
     return described
 
 
+_REPEATED = ("not-found", "cross-site", "too-many-requests")
 _BODY = ("payload-too-large", "unsupported-media-type", "cross-site", "request-timeout")
 
 CREATE = _call("create_webhook", "WebhookEndpoint", "The endpoint.", *_BODY, body="NewWebhook", status=201)
@@ -31,9 +32,7 @@ UPDATE = _call(
     "update_webhook", "WebhookEndpoint", "The endpoint.", "not-found", *_BODY, body="WebhookChange"
 )
 DELETE = _call("delete_webhook", "DeletedWebhook", "It is deleted.", "not-found", "cross-site")
-TEST = _call(
-    "test_webhook", "WebhookDelivery", "A test event is on its way.", "not-found", "cross-site", status=202
-)
+TEST = _call("test_webhook", "WebhookDelivery", "A test event is on its way.", *_REPEATED, status=202)
 ROTATE = _call(
     "rotate_webhook_secret", "WebhookEndpoint", "The endpoint with its new secret.", "not-found", "cross-site"
 )
@@ -41,6 +40,4 @@ SECRET = _call("read_own_webhook_secret", "WebhookSecret", "The secret.")
 ROTATE_SECRET = _call("rotate_own_webhook_secret", "WebhookSecret", "The new secret.", "cross-site")
 DELIVERIES = _call("list_deliveries", "DeliveryPage", "A page of deliveries.", "forbidden")
 DELIVERY = _call("read_delivery", "WebhookDelivery", "The delivery.", "not-found")
-RETRY = _call(
-    "retry_delivery", "WebhookDelivery", "It is on its way again.", "not-found", "cross-site", status=202
-)
+RETRY = _call("retry_delivery", "WebhookDelivery", "It is on its way again.", *_REPEATED, status=202)
