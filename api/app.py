@@ -152,6 +152,7 @@ def create_app(
             asyncio.create_task(services.subscriber.run()),
             asyncio.create_task(services.wait_limit.run()),
             await services.hooks.listeners.begin(),
+            asyncio.create_task(services.hooks.backlog.watch()),
             asyncio.create_task(Upkeep(services.ledger.shards, log).run()),
         ]
         try:

@@ -7,6 +7,7 @@ listeners    which owners have endpoints, so that the ends of their jobs are wri
 urls         which addresses are accepted
 outbox       entries of the outbox, which the script that ends a job or batch writes; `events`: made of them
 moving       moves entries from the outbox of each shard to deliveries in shard 0
+backlog      what no sender has taken from the outboxes yet
 deliveries   what is to be sent, and what was: leases, tries, the log
 sender       sends what is due: `posting` one try, `signing`, `retries`, `breakers`
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from hooks import events
 from hooks.allowance import Allowance
+from hooks.backlog import Backlog
 from hooks.deliveries import Deliveries, NewDelivery, Waiting
 from hooks.delivery import Delivery
 from hooks.endpoints import Endpoint, Secret, new_id, new_secret
@@ -13,8 +14,6 @@ from hooks.listeners import Listeners
 from hooks.store import HookStore, Snapshot, rotated
 from hooks.urls import Urls
 from jobs.errors import HookNotFound, InvalidRequest
-from jobs.ledger import keys as ledger_keys
-from jobs.ledger.shard import Shard
 from jobs.ledger.shards import Shards
 from jobs.webhook import BatchWebhook, Event, Webhook
 
@@ -37,12 +36,12 @@ class Hooks:
     """
 
     def __init__(self, shards: Shards) -> None:
-        self._shards = shards
         self._most = shards.settings.webhook_endpoints
         self.store = HookStore(shards.first)
         self.deliveries = Deliveries(shards.first)
         self._allowance = Allowance(shards.first)
         self.listeners = Listeners(self.store)
+        self.backlog = Backlog(shards)
         self.urls = Urls(shards.settings)
 
     def check(self, webhook: Webhook | BatchWebhook, pointer: str = "/webhook") -> None:
@@ -160,23 +159,8 @@ class Hooks:
     async def figures(self) -> Figures:
         """Returns what waits to be delivered."""
         waiting: Waiting = await self.deliveries.waiting()
-        outboxes = await self._shards.each(_outbox)
-        oldest = max([waiting.oldest_ms, *(age for _, age in outboxes.values())])
-        return Figures(sum(length for length, _ in outboxes.values()), oldest, waiting.counts)
-
-
-async def _outbox(shard: Shard) -> tuple[int, int]:
-    """The entries of a shard's outbox, and the milliseconds for which the oldest has waited."""
-    name = shard.key(ledger_keys.OUTBOX)
-    async with shard.integrity.intact(), shard.redis.pipeline(transaction=False) as pipe:
-        pipe.xlen(name)
-        pipe.xrange(name, count=1)
-        pipe.time()
-        length, first, (seconds, microseconds) = await pipe.execute()
-    if not first:
-        return 0, 0
-    at = int(first[0][0].partition(b"-")[0])
-    return length, max(0, seconds * 1000 + microseconds // 1000 - at)
+        entries, oldest_ms = await self.backlog.read()
+        return Figures(entries, max(waiting.oldest_ms, oldest_ms), waiting.counts)
 
 
 def _seen(found: Snapshot, endpoint_id: str, sees: str | None) -> Endpoint:
