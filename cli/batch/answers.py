@@ -4,16 +4,19 @@ A batch may answer in any order. Its files stay on disk, and 16 bytes for each r
 """
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
 from cli.batch.errors import CannotContinue
 
+T = TypeVar("T")
+
+WITHOUT_REASON = "failed without a reason"
 WITHOUT_ANSWER = {
     "cancelled": "the batch was cancelled before this row ran",
     "expired": "the batch expired before this row ran",
@@ -68,7 +71,7 @@ class Answers:
     def _locate(self, file: BinaryIO, at: "array[int]", positions: Mapping[str, int]) -> None:
         start = 0
         for line in file:
-            custom_id = self._decoded(_ids, line).custom_id
+            custom_id = self._decoded(_ids.decode, line).custom_id
             row = positions.get(custom_id)
             if row is None or any(each[row] >= 0 for each in self._at):
                 what = "that is not in this batch" if row is None else "twice"
@@ -87,25 +90,29 @@ class Answers:
         for file, at in zip(files, self._at, strict=True):
             if at[row] >= 0:
                 file.seek(at[row])
-                return outcome(self._decoded(_lines, file.readline()))
+                return self._decoded(outcome, file.readline())
         return Outcome(None, self._missing)
 
-    def _decoded(self, decoder: Any, line: bytes) -> Any:
+    def _decoded(self, decode: Callable[[bytes], T], line: bytes) -> T:
         try:
-            return decoder.decode(line)
+            return decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CannotContinue(f"the server sent a line that is no answer of a batch: {error}") from None
 
 
-def outcome(line: _Line) -> Outcome:
-    """The output in a line, without what the endpoint has around it."""
+def outcome(encoded: bytes) -> Outcome:
+    """The output in a line, without what the endpoint has around it. Raises what msgspec raises."""
+    line = _lines.decode(encoded)
     if line.response is None:
         error = line.error or _Error()
-        return Outcome(None, error.message or error.code or "failed without a reason")
+        return Outcome(None, error.message or error.code or WITHOUT_REASON)
     body = msgspec.json.decode(line.response.body)
     if line.response.status_code >= 400:
         return Outcome(None, _reason(body) or f"status {line.response.status_code}")
-    return _unwrapped(body)
+    try:
+        return _unwrapped(body)
+    except (AttributeError, KeyError, TypeError):  # a form that only begins like a known one is an output too
+        return Outcome(body, None)
 
 
 def _reason(body: Any) -> str | None:
@@ -131,7 +138,7 @@ def _unwrapped(body: Any) -> Outcome:
         case {"results": [{"output": _} | {"error": _}, *_]}:  # a job
             failed = [each["error"] for each in body["results"] if "error" in each]
             if failed:
-                return Outcome(None, failed[0].get("detail") or failed[0].get("title"))
+                return Outcome(None, failed[0].get("detail") or failed[0].get("title") or WITHOUT_REASON)
             outputs = [each["output"] for each in body["results"]]
             return Outcome(outputs[0] if len(outputs) == 1 else outputs, None)
         case {"results": [{"categories": _} as only]}:  # a moderation

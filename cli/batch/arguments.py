@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from cli.batch import requests, tables
@@ -14,8 +15,23 @@ BYTES = 200_000_000
 """Default limits of one batch: those of OpenAI, and of our servers unless they are set otherwise."""
 
 
+MIN_LIFETIME, MAX_LIFETIME = 3_600, 2_592_000
+"""Seconds that OpenAI, and our servers, take as the lifetime of a file."""
+
+
+def read(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments. A wrong one ends the program with status 2."""
+    top = parser()
+    for each in argv:
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            top.error(f"the argument {each!r} is not UTF-8")
+    return top.parse_args(argv)
+
+
 def parser() -> argparse.ArgumentParser:
-    """The parser. A wrong argument ends the program with status 2."""
+    """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="batchline batch",
         description="Run a file of inputs through a model on a server.",
@@ -77,8 +93,21 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         default="{}",
         help="""further members of each request, such as '{"parameters": {"top_k": 1}}'""",
     )
+    run.add_argument(
+        "--media",
+        type=Path,
+        metavar="ZIP",
+        help="an archive with media, which rows name as `archive:NAME`; it is uploaded once",
+    )
     run.add_argument("--output-column", metavar="NAME", default="output", help="default: %(default)s")
     run.add_argument("--error-column", metavar="NAME", default="error", help="default: %(default)s")
+    run.add_argument(
+        "--expires-after",
+        type=_lifetime,
+        metavar="S",
+        help="seconds after which the server deletes the uploaded files and those of the answers"
+        " (default: as the server is set)",
+    )
     run.add_argument("--overwrite", action="store_true", help="replace an OUT that exists")
     run.add_argument("--restart", action="store_true", help="forget an unfinished run with the same OUT")
     run.add_argument(
@@ -133,6 +162,13 @@ def _whole(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 10**12:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number above 0")
     return int(text)
+
+
+def _lifetime(text: str) -> int:
+    seconds = _whole(text)
+    if not MIN_LIFETIME <= seconds <= MAX_LIFETIME:
+        raise argparse.ArgumentTypeError(f"{text!r} must be from {MIN_LIFETIME:,} to {MAX_LIFETIME:,}")
+    return seconds
 
 
 def _seconds(text: str) -> float:

@@ -4,23 +4,27 @@ A model's output is one column. If it is a label with its score, or a list of th
 In CSV and Parquet a column's values have one type, so other outputs than texts and vectors are JSON.
 """
 
+import base64
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import msgspec
-
 from cli.batch import parquet
 from cli.batch.answers import Answers, Outcome
 from cli.batch.errors import CannotContinue
+from cli.batch.replacement import replaced
 from cli.batch.requests import Source
 from cli.batch.run import Ended
-from cli.batch.tables import Row
+from cli.batch.tables import Row, encoder
 
 Shape = Literal["text", "numbers", "labels", "json"]
 """What outputs are: `labels` are a label with its score or a list of them, `json` anything else."""
+
+
+NUMBERS = {float, int, type(None)}
+"""Types in a vector. A number that JSON does not have, such as infinity, is null."""
 
 
 class Names(NamedTuple):
@@ -42,7 +46,9 @@ class Names(NamedTuple):
         return frozenset((self.output, self.label, self.score, self.error))
 
     def refuse(self, columns: Sequence[str]) -> None:
-        """Raises CannotContinue if INPUT has one of them."""
+        """Raises CannotContinue if INPUT has one of them, or if two are the same."""
+        if len(self.all) < 4:
+            raise CannotContinue("--output-column and --error-column name the same column")
         output = "--output-column"
         options = {self.error: "--error-column"} | dict.fromkeys(
             (self.output, self.label, self.score), output
@@ -74,15 +80,12 @@ def write(path: Path, source: Source, ended: Sequence[Ended], names: Names) -> W
             yield {**record, **_columns(found, shape, names)}
 
     types = _types(shape, names, source.endpoint)
-    new = path.with_name(path.name + ".new")
     counted = _Counted(rows())
     try:
-        WRITERS[path.suffix](new, counted, source, types)
-        new.replace(path)
+        with replaced(path) as new:
+            WRITERS[path.suffix](new, counted, source, types)
     except OSError as error:
-        raise CannotContinue(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        new.unlink(missing_ok=True)
+        raise CannotContinue(f"{path} cannot be written: {error.strerror or error}") from None
     return Written(counted.rows, failed)
 
 
@@ -122,9 +125,13 @@ def _shape(output: Any) -> Shape:
     match output:
         case str():
             return "text"
-        case [float() | int(), *_] if not any(isinstance(each, list | str | dict) for each in output):
+        case [float() | int(), *_] if {type(each) for each in output} <= NUMBERS:
             return "numbers"
-        case {"label": str(), "score": float() | int()} | [{"label": str(), "score": float() | int()}, *_]:
+        case {"label": str(), "score": float() | int()}:
+            return "labels"
+        case [{"label": str()}, *_] if all(
+            isinstance(each, dict) and _shape(each) == "labels" for each in output
+        ):
             return "labels"
     return "json"
 
@@ -148,7 +155,6 @@ def _columns(found: Outcome, shape: Shape, names: Names) -> Row:
 
 
 def _write_jsonl(path: Path, rows: Iterator[Row], source: Source, types: Mapping[str, str]) -> None:
-    encoder = msgspec.json.Encoder()
     with path.open("wb") as file:
         for row in rows:
             file.write(encoder.encode(row) + b"\n")
@@ -173,14 +179,21 @@ def _write_parquet(path: Path, rows: Iterator[Row], source: Source, types: Mappi
 
     def typed() -> Iterator[Row]:
         for row in rows:
-            yield {**row, **{name: _plain(row[name]) for name in texts}}
+            yield {**row, **{name: _text(row[name]) for name in texts}}
 
     parquet.write(path, typed(), given, types)
 
 
 def _plain(value: Any) -> Any:
-    """A value that is one cell: a list or an object as JSON."""
-    return msgspec.json.encode(value).decode() if isinstance(value, list | dict | bool) else value
+    """A value that is one cell: a list or an object as JSON, bytes as base64."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return encoder.encode(value).decode() if isinstance(value, list | dict | bool) else value
+
+
+def _text(value: Any) -> str | None:
+    """A value of a column of texts: anything else is JSON."""
+    return value if value is None or isinstance(value, str) else encoder.encode(value).decode()
 
 
 WRITERS = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}

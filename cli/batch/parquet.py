@@ -1,5 +1,6 @@
 """Parquet through pyarrow, which only this module imports, and only if a file is Parquet."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -34,13 +35,20 @@ class ParquetTable:
         except (OSError, self._pa.ArrowException) as error:
             raise CannotContinue(f"{path} is no Parquet file: {error}") from None
         self.columns: Sequence[str] = self.schema.names
+        if len(set(self.columns)) < len(self.columns):
+            raise CannotContinue(f"{path} has two columns with the same name")
 
     def rows(self) -> Iterator[dict[str, Any]]:
         try:
             with self._pa.parquet.ParquetFile(self.path) as file:
                 for batch in file.iter_batches(ROWS):
                     yield from batch.to_pylist()
-        except (OSError, self._pa.ArrowException) as error:
+        except (
+            OSError,
+            self._pa.ArrowException,
+            ValueError,
+            OverflowError,
+        ) as error:  # dates outside Python's too
             raise CannotContinue(f"{self.path} cannot be read: {error}") from None
 
 
@@ -61,8 +69,10 @@ def write(path: Path, rows: Iterator[dict[str, Any]], given: Any, outputs: Mappi
         with pa.parquet.ParquetWriter(path, schema) as writer:
             while chunk := list(islice(rows, ROWS)):
                 writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
-    except pa.ArrowException as error:
-        raise CannotContinue(f"{path} cannot be written: {error}; give an OUT that ends in .jsonl") from None
+    except (pa.ArrowException, OverflowError) as error:
+        raise CannotContinue(
+            f"Parquet cannot have these rows: {error}; give an OUT that ends in .jsonl"
+        ) from None
 
 
 def schema_of(rows: Iterator[dict[str, Any]]) -> Any:
@@ -75,9 +85,10 @@ def schema_of(rows: Iterator[dict[str, Any]]) -> Any:
             columns = {name: [row.get(name) for row in chunk] for name in names}
             schema = pa.schema([(name, pa.array(values).type) for name, values in columns.items()])
             found = pa.unify_schemas([found, schema], promote_options="permissive")
-    except pa.ArrowException as error:
+        pa.parquet.ParquetWriter(io.BytesIO(), found).close()  # some types cannot be written
+    except (pa.ArrowException, OverflowError) as error:
         raise CannotContinue(
-            f"the input's rows have different types, which a Parquet file cannot have: {error};"
+            f"the input's rows have values that a Parquet file cannot have: {error};"
             " give an OUT that ends in .jsonl"
         ) from None
     return found

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from cli.batch.errors import CannotContinue
-from cli.batch.tables import JsonlTable, Row, Table
+from cli.batch.tables import JsonlTable, Row, Table, encoder
 
 
 class Line(NamedTuple):
@@ -69,7 +69,7 @@ class RowRequests:
         self._fixed = {"model": model, **more}
 
     def lines(self) -> Iterator[Line]:
-        as_body, encoder = ENDPOINTS[self.endpoint], msgspec.json.Encoder()
+        as_body = ENDPOINTS[self.endpoint]
         for number, row in enumerate(self._table.rows(), 1):
             body = {**self._fixed, **as_body(self._input(number, row))}
             custom_id = str(number)
@@ -141,7 +141,7 @@ class ReadyRequests:
     def _decoded(self, number: int, line: bytes) -> _Ready:
         try:
             return self._decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CannotContinue(
                 f"{self._table.path}, line {number}, is no request of a batch, as the first one is: {error}"
             ) from None

@@ -8,7 +8,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -31,6 +31,22 @@ RUN, PART = "batchline_run", "batchline_part"
 """Names in the metadata of a batch."""
 
 
+class Options(NamedTuple):
+    """How a run is sent."""
+
+    limits: parts.Limits
+    patience: float
+    """Seconds without an answer of the server after which to give up."""
+    media: Path | None = None
+    """An archive whose entries the rows name."""
+    lifetime: int | None = None
+    """Seconds after which the server deletes the run's files."""
+
+
+ARCHIVE_LIFETIME = 30 * 86_400
+"""Seconds, if none are given: an archive is kept until it is deleted, and a run may be abandoned."""
+
+
 class Ended(NamedTuple):
     """A part whose batch has ended, and its answers: output and errors."""
 
@@ -43,22 +59,14 @@ class Run:
     """One run of a source, from its state on."""
 
     def __init__(
-        self,
-        server: Server,
-        source: Source,
-        saved: State,
-        path: Path,
-        limits: parts.Limits,
-        patience: float,
-        exits: ExitStack,
+        self, server: Server, source: Source, saved: State, path: Path, options: Options, exits: ExitStack
     ) -> None:
         """`path` is that of the state. `exits` deletes the downloaded files."""
         self._server = server
         self._source = source
         self._state = saved
         self._path = path
-        self._limits = limits
-        self._patience = patience
+        self._options = options
         self._batches: dict[int, Batch] = {}
         self._exits = exits
         self._bar = Bar()
@@ -73,6 +81,13 @@ class Run:
             self._wait_until(lambda: all(batch.ended for batch in self._batches.values()))
             self._refuse_failed()
             return self._downloaded()
+
+    def forget(self) -> None:
+        """Deletes the state of a run that is over, and its archive, which counts in the owner's quota."""
+        self._path.unlink(missing_ok=True)
+        if self._state.media is not None:
+            with suppress(CannotContinue):  # the server deletes it later
+                self._server.delete(self._state.media)
 
     def cancel(self) -> None:
         """Cancels what has been sent, and sends nothing more."""
@@ -98,17 +113,29 @@ class Run:
 
     def _send(self, name: str) -> None:
         self._show("reading")
-        for found in parts.files(self._source, self._state.lines, self._limits):
+        for found in parts.files(self._source, self._state.lines, self._options.limits):
             self._wait_until(lambda: sum(not each.ended for each in self._batches.values()) < OPEN)
             self._refuse_failed()
+            self._send_media()
             number = len(self._state.parts)
             self._show(f"uploading part {number + 1}" if number else "uploading")
-            uploaded = self._patiently(partial(self._server.upload, found.file, name))
-            part = Part(found.lines, uploaded)
+            upload = partial(self._server.upload, found.file, name, "batch", self._options.lifetime)
+            part = Part(found.lines, self._patiently(upload))
             self._state.parts.append(part)
             self._save()
             self._follow(number, part, tried=False)
         self._state.complete = True
+        self._save()
+
+    def _send_media(self) -> None:
+        """Uploads the archive of media, once for all parts."""
+        if self._options.media is None or self._state.media is not None:
+            return
+        self._show("uploading the archive")
+        lifetime = self._options.lifetime or ARCHIVE_LIFETIME
+        with self._options.media.open("rb") as file:
+            upload = partial(self._server.upload, file, self._options.media.name, "user_data", lifetime)
+            self._state.media = self._patiently(upload)
         self._save()
 
     def _follow(self, number: int, part: Part, *, tried: bool) -> None:
@@ -119,7 +146,16 @@ class Run:
         self._batches[number] = self._patiently(partial(self._server.batch, part.batch))
 
     def _creation(self, number: int, part: Part, tried: bool) -> "_Creation":
-        return _Creation(self._server, tried, part.file, self._source.endpoint, self._metadata(number))
+        metadata, options = self._metadata(number), self._options
+        create = partial(
+            self._server.create,
+            part.file,
+            self._source.endpoint,
+            metadata,
+            media=self._state.media,
+            lifetime=options.lifetime,
+        )
+        return _Creation(create, partial(found_by, self._server, metadata), tried)
 
     def _metadata(self, number: int) -> dict[str, str]:
         return {RUN: self._state.run, PART: str(number)}
@@ -139,7 +175,7 @@ class Run:
     def _refuse_failed(self) -> None:
         for batch in self._batches.values():
             if batch.status == "failed":
-                self._path.unlink(missing_ok=True)  # the same command would find the same
+                self.forget()  # the same command would find the same
                 raise CannotContinue(f"the server refused the file of batch {batch.id}: {reasons(batch)}")
 
     def _downloaded(self) -> list[Ended]:
@@ -161,7 +197,7 @@ class Run:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Repeats a call while the server cannot answer. Raises Unavailable after `patience` seconds."""
-        deadline, pause = time.monotonic() + self._patience, FIRST_PAUSE
+        deadline, pause = time.monotonic() + self._options.patience, FIRST_PAUSE
         while True:
             try:
                 return call()
@@ -189,19 +225,17 @@ class _Creation:
     """Creates the batch of a part once, however often it is called."""
 
     def __init__(
-        self, server: Server, tried: bool, file: str, endpoint: str, metadata: dict[str, str]
+        self, create: Callable[[], Batch], existing: Callable[[], Batch | None], tried: bool
     ) -> None:
-        self._server = server
+        self._create = create
+        self._existing = existing
         self._tried = tried
-        self._file = file
-        self._endpoint = endpoint
-        self._metadata = metadata
 
     def __call__(self) -> Batch:
-        if self._tried and (found := found_by(self._server, self._metadata)):
+        if self._tried and (found := self._existing()):
             return found
         self._tried = True  # the request may arrive although its answer does not
-        return self._server.create(self._file, self._endpoint, self._metadata)
+        return self._create()
 
 
 def found_by(server: Server, metadata: dict[str, str]) -> Batch | None:

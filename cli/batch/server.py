@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, Literal, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from cli.batch.errors import CannotContinue, Unavailable
+from cli.batch.errors import CannotContinue, Refused, Unavailable
 
 T = TypeVar("T")
 
@@ -16,6 +17,8 @@ PIECE = 256 * 1024
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may succeed."""
 PAGE = 100
+LAST_TIME = 253_402_300_799
+"""The end of the year 9999, after which Python has no dates."""
 
 
 class Counts(msgspec.Struct):
@@ -46,7 +49,7 @@ class Batch(msgspec.Struct):
     id: str
     status: str
     endpoint: str = ""
-    created_at: int = 0
+    created_at: Annotated[int, msgspec.Meta(ge=0, le=LAST_TIME)] = 0
     request_counts: Counts | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
@@ -83,7 +86,10 @@ class Server:
         if key and not (key.isascii() and key.isprintable()):
             raise CannotContinue("the API key has characters that no key has")
         headers = {"authorization": f"Bearer {key}"} if key else None
-        self._client = httpx.Client(headers=headers, timeout=TIMEOUT)
+        try:
+            self._client = httpx.Client(headers=headers, timeout=TIMEOUT)
+        except (ValueError, ImportError, httpx.InvalidURL) as error:  # of HTTP_PROXY and its like
+            raise CannotContinue(f"the proxy that the environment names cannot be used: {error}") from None
 
     def __enter__(self) -> "Server":
         return self
@@ -94,26 +100,46 @@ class Server:
     def models(self) -> list[str]:
         return [each.id for each in self._call("GET", "/v1/models", _Models).data]
 
-    def upload(self, file: BinaryIO, name: str) -> str:
-        """Sends a file of a batch; returns its id."""
+    def upload(
+        self, file: BinaryIO, name: str, purpose: Literal["batch", "user_data"], lifetime: int | None
+    ) -> str:
+        """Sends a file, which the server keeps for `lifetime` seconds if that is given; returns its id."""
         file.seek(0)
-        parts = {"file": (name, file, "application/jsonl")}
-        return self._call("POST", "/v1/files", _Named, data={"purpose": "batch"}, files=parts).id
+        fields: dict[str, str] = {"purpose": purpose}
+        for field, value in _expiry(lifetime).items():
+            fields[f"expires_after[{field}]"] = str(value)
+        parts = {"file": (name, file)}
+        return self._call("POST", "/v1/files", _Named, data=fields, files=parts).id
 
-    def create(self, file: str, endpoint: str, metadata: Mapping[str, str]) -> Batch:
-        body = {
+    def delete(self, file: str) -> None:
+        self._call("DELETE", f"/v1/files/{quote(file, safe='')}", _Named)
+
+    def create(
+        self,
+        file: str,
+        endpoint: str,
+        metadata: Mapping[str, str],
+        media: str | None = None,
+        lifetime: int | None = None,
+    ) -> Batch:
+        """Creates a batch. `media` is the file of an archive, `lifetime` the seconds of its output files."""
+        body: dict[str, Any] = {
             "input_file_id": file,
             "endpoint": endpoint,
             "completion_window": "24h",
             "metadata": dict(metadata),
         }
+        if media is not None:
+            body["media_file_id"] = media
+        if lifetime is not None:
+            body["output_expires_after"] = _expiry(lifetime)
         return self._call("POST", "/v1/batches", Batch, json=body)
 
     def batch(self, batch_id: str) -> Batch:
-        return self._call("GET", f"/v1/batches/{batch_id}", Batch)
+        return self._call("GET", f"/v1/batches/{quote(batch_id, safe='')}", Batch)
 
     def cancel(self, batch_id: str) -> Batch:
-        return self._call("POST", f"/v1/batches/{batch_id}/cancel", Batch)
+        return self._call("POST", f"/v1/batches/{quote(batch_id, safe='')}/cancel", Batch)
 
     def batches(self) -> Iterator[Batch]:
         """All batches, the newest first, page by page."""
@@ -129,8 +155,9 @@ class Server:
         """Appends what is missing of a file's content to `into`, which an interrupted call has begun."""
         start = into.seek(0, 2)
         headers = {"range": f"bytes={start}-"} if start else {}
+        address = f"{self.url}/v1/files/{quote(file, safe='')}/content"
         try:
-            with self._client.stream("GET", f"{self.url}/v1/files/{file}/content", headers=headers) as answer:
+            with self._client.stream("GET", address, headers=headers) as answer:
                 if answer.status_code == 416:  # nothing was missing
                     return
                 if answer.status_code not in (200, 206):
@@ -152,15 +179,14 @@ class Server:
         self._check(answer)
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise CannotContinue(f"{self.url} answers, but not as a server of batches would") from None
 
     def _unreachable(self, error: Exception) -> CannotContinue:
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
             return CannotContinue(f"{self.url} is no address of a server: {error}")
         why = str(error) or ("it did not answer in time" if isinstance(error, httpx.TimeoutException) else "")
-        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        return Unavailable(f"{self.url} cannot be reached: {why or type(error).__name__}", sent=sent)
+        return Unavailable(f"{self.url} cannot be reached: {why or type(error).__name__}")
 
     def _check(self, answer: httpx.Response) -> None:
         if answer.is_success:
@@ -174,15 +200,20 @@ class Server:
         text = f"{self.url} answered {answer.status_code}: {said}"
         if answer.status_code in TEMPORARY:
             after = answer.headers.get("retry-after", "")
-            raise Unavailable(text, float(after) if after.isdigit() else None)
-        raise CannotContinue(text)
+            raise Unavailable(text, float(after) if after.isascii() and after.isdigit() else None)
+        raise Refused(text, answer.status_code)
+
+
+def _expiry(seconds: int | None) -> dict[str, Any]:
+    """`expires_after` of OpenAI's interface, {} for none."""
+    return {} if seconds is None else {"anchor": "created_at", "seconds": seconds}
 
 
 def message_of(body: bytes) -> str:
     """What an error says, in the form of OpenAI or of problem+json; "" if it is neither."""
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     if not isinstance(found, dict):
         return ""

@@ -5,7 +5,6 @@ its metadata, so it is found among the server's batches and not created twice.
 """
 
 import hashlib
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cli.batch.errors import CannotContinue
+from cli.batch.replacement import replaced
 
 
 class Part(msgspec.Struct):
@@ -32,6 +32,13 @@ class State(msgspec.Struct):
     parts: list[Part] = []
     complete: bool = False
     """Whether the parts are all of INPUT."""
+    media: str | None = None
+    """The id of the uploaded archive of media."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to continue from."""
+        return bool(self.parts) or self.media is not None
 
     @property
     def lines(self) -> int:
@@ -45,9 +52,14 @@ def path_of(out: Path) -> Path:
 
 def key_of(given: Path, *decisive: Any) -> str:
     """Changes with the input file, or with what is asked of the server."""
-    found = given.stat()
-    data = [str(given.resolve()), found.st_size, found.st_mtime_ns, *decisive]
+    data = [*identity(given), *decisive]
     return hashlib.sha256(msgspec.json.encode(data)).hexdigest()
+
+
+def identity(path: Path) -> list[Any]:
+    """What changes with a file: its path, size and time of change."""
+    found = path.stat()
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
 
 
 def load(path: Path) -> State | None:
@@ -62,12 +74,8 @@ def load(path: Path) -> State | None:
 
 def save(path: Path, state: State) -> None:
     """Writes the state; a crash leaves the one before, or this one. Raises CannotContinue."""
-    new = path.with_name(path.name + ".new")
     try:
-        with new.open("wb") as file:
-            file.write(msgspec.json.encode(state))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        with replaced(path) as new:
+            new.write_bytes(msgspec.json.encode(state))
     except OSError as error:
         raise CannotContinue(f"{path} cannot be written: {error.strerror}") from None

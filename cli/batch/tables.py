@@ -15,6 +15,9 @@ SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 Row = dict[str, Any]
 
+encoder = msgspec.json.Encoder(enc_hook=str)
+"""Of the values in rows. Parquet has types that JSON has not, such as intervals: they become texts."""
+
 
 class Table(Protocol):
     """A file of rows that can be read several times."""

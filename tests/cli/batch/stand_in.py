@@ -43,6 +43,10 @@ class StandIn:
         """What downloads asked for that were not begun anew."""
         self.refuses: dict[str, int] = {}
         """Calls of which the next one gets this status."""
+        self.retry_after = ""
+        """A header of these refusals."""
+        self.forms: dict[str, dict[str, str]] = {}
+        """The fields of each upload."""
         self.port = free_port()
         self._lock = threading.Lock()
 
@@ -70,10 +74,19 @@ class StandIn:
                 return {"object": "list", "data": [{"id": "sentiment"}]}
             case ["files"]:
                 message = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
-                content = next(each for each in message.get_payload() if each.get_filename())  # type: ignore[union-attr]
+                parts: Any = message.get_payload()
+                content = next(each for each in parts if each.get_filename())
                 name = f"file-{len(self.files)}"
-                self.files[name] = content.get_payload(decode=True)  # type: ignore[union-attr,assignment]
+                self.files[name] = content.get_payload(decode=True)
+                fields = [each for each in parts if each is not content]
+                self.forms[name] = {
+                    str(each.get_param("name", header="content-disposition")): each.get_payload()
+                    for each in fields
+                }
                 return {"id": name, "object": "file"}
+            case ["files", name] if call.startswith("DELETE"):
+                del self.files[name]
+                return {"id": name, "deleted": True}
             case ["files", name, "content"]:
                 return self.files[name]
             case ["batches"] if call.startswith("POST"):
@@ -133,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._do()
 
+    def do_DELETE(self) -> None:
+        self._do()
+
     def _do(self) -> None:
         server, parts = self.served, urlsplit(self.path)
         call = f"{self.command} {parts.path}"
@@ -172,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, size: int | None = None) -> None:
         self.send_response(status)
         self.send_header("content-length", str(len(body) if size is None else size))
+        if status >= 400 and self.served.retry_after:
+            self.send_header("retry-after", self.served.retry_after)
         self.end_headers()
         self.wfile.write(body)
 

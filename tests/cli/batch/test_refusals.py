@@ -1,5 +1,6 @@
 """What is wrong is one sentence on stderr, and nothing was sent."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -41,6 +42,28 @@ REFUSALS = {
     "a large row": (GOOD, ["--batch-bytes", "9"], "request 1 has 95 bytes; a batch may have 9"),
     "no address": (GOOD, ["--url", "nonsense"], "nonsense is no address of a server: "),
     "a key with a line break": (GOOD, ["--api-key", "a\nb"], "the API key has characters that no key has"),
+    "no folder for OUT": (
+        GOOD,
+        ["-o", "no/out.jsonl"],
+        "no/out.jsonl cannot be written: No such file or directory",
+    ),
+    "a file as its folder": (
+        GOOD,
+        ["-o", "in.jsonl/a.csv"],
+        "in.jsonl/a.csv cannot be written: Not a directory",
+    ),
+    "one name for two columns": (
+        GOOD,
+        ["--error-column", "output"],
+        "--output-column and --error-column name",
+    ),
+    "that of the label": (
+        GOOD,
+        ["--error-column", "output_label"],
+        "--output-column and --error-column name",
+    ),
+    "a deep body": (GOOD, ["--body", '{"a":' * 5000], "--body must be a JSON object: "),
+    "half an address": (GOOD, ["--url", "http://[::1"], "http://[::1 is no address of a server: "),
 }
 
 
@@ -190,3 +213,47 @@ def test_list_status_and_cancel(served: StandIn, capsys: pytest.CaptureFixture[s
         served.held = False
         served.batches.clear()
     assert batches[0]["status"] == "cancelled"
+
+
+def test_a_folder_is_neither_input_nor_output(
+    served: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text(GOOD)
+    Path("folder.csv").mkdir()
+    how = ["--model", "sentiment", "--url", served.url]
+    assert command.main(["run", "in.jsonl", "-o", "folder.csv", *how]) == 1
+    assert command.main(["run", "folder.csv", "-o", "out.csv", *how]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "batchline batch: folder.csv is a folder: give the name of a file",
+        "batchline batch: folder.csv cannot be read: Is a directory",
+    ]
+
+
+def test_an_argument_that_is_no_text_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["run", "in.csv", "--model", os.fsdecode(b"\xff"), "-o", "out.csv"])
+    assert ended.value.code == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("proxy", ["foo://a", "socks5://a:1"])
+def test_a_proxy_that_cannot_be_used_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    assert command.main(["list", "--url", "http://127.0.0.1:1"]) == 1
+    assert capsys.readouterr().err.startswith(
+        "batchline batch: the proxy that the environment names cannot be "
+    )
+
+
+def test_a_reader_that_leaves_is_no_error(served: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `batchline batch list | head -1`: Python would complain when it ends, too."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    served.batches = {str(i): {"id": f"batch_{i}", "status": "completed"} for i in range(3)}
+    with served.running(), os.fdopen(writing, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert command.main(["list", "--url", served.url]) == 0
+    served.batches.clear()
