@@ -25,9 +25,9 @@ def path_of(model: str) -> str:
 
 @router.get("/models/{name:path}")
 async def model_page(name: str, request: Request, shared: Shared, caller: Asking) -> Response:
-    """The page of a model; an alias leads to it. `?state=failed` filters the recent jobs."""
+    """The page of a model; an alias, or its name and a slash, leads there. `?state=failed` filters jobs."""
     state = filters(request.query_params, ()).state
-    spec = shared.catalog[name]
+    spec = shared.catalog[name.removesuffix("/")]
     path, given = path_of(spec.name), Filters(state, spec.name)
     if name != spec.name:
         return RedirectResponse(url(path, Filters(state)), 303)

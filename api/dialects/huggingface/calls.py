@@ -46,9 +46,9 @@ class Given(NamedTuple):
 
 
 def model_of(request: Request, shared: Services) -> ModelSpec:
-    """The model of the path. Raises UnknownModel."""
+    """The model of the path, which may end with a slash. Raises UnknownModel."""
     try:
-        return shared.catalog[request.path_params["name"]]
+        return shared.catalog[request.path_params["name"].removesuffix("/")]
     except UnknownModel as error:
         raise UnknownModel(str(error)) from None  # without its pointer, which points into a body
 

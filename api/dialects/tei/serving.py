@@ -31,7 +31,8 @@ def model_of(request: Request, *tasks: str) -> ModelSpec:
 
     Raises UnknownModel, or Refusal if the model has another task.
     """
-    return model_for(services(request).catalog, request.path_params.get("name"), *tasks)
+    name = request.path_params.get("name", "").removesuffix("/")  # clients end an address with a slash
+    return model_for(services(request).catalog, name, *tasks)
 
 
 def info(spec: ModelSpec, shared: Services, beat: Heartbeat | None) -> dict[str, Any]:

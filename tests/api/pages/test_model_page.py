@@ -152,7 +152,7 @@ pipeline = "somewhere:Shapes"
             assert (await client.get(page.one(id=part)["hx-get"])).status_code == 200
         for link in page.one("main").all("a"):
             assert (await client.get(link["href"])).status_code == 200
-        for alias in ("short", "other/name"):
+        for alias in ("short", "other/name", "org/name/", "short/"):
             answer = await client.get(f"/models/{alias}?state=failed")
             assert (answer.status_code, answer.headers["location"]) == (303, "/models/org/name?state=failed")
 

@@ -24,6 +24,7 @@ UNTYPED_JSON = {"content": b' {"inputs": "' + BASE64.encode() + b'"}'}
         ("sentiment", {"json": {"inputs": "a"}}, ["a"], {"top_k": None}),
         ("sentiment", {"content": b'{"inputs": "a"}'}, ["a"], {"top_k": None}),
         ("one", {"json": {"inputs": "a"}}, ["a"], {"top_k": 2}),
+        ("one/", {"json": {"inputs": "a"}}, ["a"], {"top_k": 2}),
         ("org/one", {"json": {"inputs": "a", "parameters": {"top_k": 5}}}, ["a"], {"top_k": 5}),
         ("org%2Fone", {"json": {"inputs": "a", "parameters": {"top_k": None}}}, ["a"], {"top_k": 2}),
         ("sentiment", {"json": {"inputs": ["a", "b"], "parameters": None}}, ["a", "b"], {"top_k": None}),

@@ -54,7 +54,7 @@ async def test_one_text_is_a_list_with_one_vector(calls: Calls) -> None:
     assert (job.inputs, job.parameters["normalize"]) == (["a"], False)
 
 
-@pytest.mark.parametrize("path", ["/rerank", "/tei/ranker/rerank", "/tei/ranker"])
+@pytest.mark.parametrize("path", ["/rerank", "/tei/ranker/rerank", "/tei/ranker", "/tei/ranker/"])
 async def test_texts_are_ranked(calls: Calls, path: str) -> None:
     answer, job = await calls.post(path, RANK, "ranker", SCORES)
     assert answer.json() == [{"index": 1, "score": 0.75}, {"index": 0, "score": 0.25}]
