@@ -16,6 +16,7 @@ from api.access.caller import caller_of
 from api.dialects import output_files
 from api.edge.decoding import THREAD_BYTES, in_thread
 from api.edge.json_reply import JsonReply
+from api.problems.exceptions import EXPECTED, problem_of
 from api.problems.problem import Refusal
 from api.services import services
 from api.waiting.large_results import MEMORY_SECONDS
@@ -23,6 +24,10 @@ from jobs.media import files
 
 MEMORY_PER_BYTE = 4
 """Bytes of memory per byte of a file: the file, its base64, and the answer."""
+
+
+OF_BODY = ("cache-control", "content-length", "content-type")
+"""Headers that are of this answer only. The others are of its job."""
 
 
 class FileAnswer(JsonReply):
@@ -36,7 +41,17 @@ class FileAnswer(JsonReply):
         self._body = body
 
     async def filled(self, request: Request) -> Response:
-        """The response with the files. Raises Refusal, and what reading a file raises."""
+        """The response with the files. Raises Refusal with the headers of the answer and the job's id."""
+        try:
+            return await self._filled(request)
+        except EXPECTED as error:
+            problem = problem_of(error)
+            of_job = {name: value for name, value in self.headers.items() if name not in OF_BODY}
+            extensions = {**problem.extensions, "job_id": self._job_id}
+            headers = {**problem.headers, **of_job}
+            raise Refusal(problem.kind, problem.detail, headers=headers, **extensions) from None
+
+    async def _filled(self, request: Request) -> Response:
         shared, sees = services(request), caller_of(request.scope).sees
         start = output_files.start_of(self._job_id)
         answer = self._answer if self._body is None else self._answer.get(self._body)

@@ -107,7 +107,7 @@ async def test_files_that_are_gone_are_an_error(client: httpx.AsyncClient, queue
         asking = client.post("/models/speak", json={"inputs": "a"})
         reply, _ = await answered(queue, "speak", asking, result)
         assert (reply.status_code, reply.json()["error_type"]) == (status, kind)
-        assert reply.json()["job_id"]
+        assert reply.json()["job_id"] == reply.headers["x-batchline-job"]
 
 
 async def test_large_files_are_encoded_beside_the_event_loop(
