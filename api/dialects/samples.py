@@ -44,10 +44,15 @@ def _text(value: str) -> str:
     return msgspec.json.encode(str(value)).decode()
 
 
-def curl(request: SampleRequest, path: str, body: Any) -> str:
-    """A command that sends the JSON to `path`."""
-    key = ' -H "Authorization: Bearer $KEY"' if request.has_keys else ""
+def curl(url: str, body: str, *, has_keys: bool, wait: int | None = None) -> str:
+    """A command that sends the JSON to `url`; with a wait it waits so many seconds for the job's end."""
+    prefer = "" if wait is None else f" -H 'Prefer: wait={wait}'"
     return (
-        f"curl -s {shlex.quote(request.url + path)}{key} -H 'Content-Type: application/json'"
-        f" -d {shlex.quote(msgspec.json.encode(body).decode())}"
+        f"curl -s {shlex.quote(url)}{key_in_curl(has_keys)}"
+        f" -H 'Content-Type: application/json'{prefer} -d {shlex.quote(body)}"
     )
+
+
+def key_in_curl(has_keys: bool) -> str:
+    """The option with the API key, which the shell has in its variable KEY; "" if no key is needed."""
+    return ' -H "Authorization: Bearer $KEY"' if has_keys else ""

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.requests import Request
 
+from api.dialects import samples
 from api.services import services
 
 MAX_BODY = 8 * 1024
@@ -32,11 +33,7 @@ def submit(request: Request, body: dict[str, Any], wait: int = 10) -> str | None
 
 def posted(request: Request, path: str, body: str, wait: int | None = 10) -> str:
     """A command that sends the JSON to `path`; with a wait it waits so many seconds for the job's end."""
-    prefer = "" if wait is None else f" -H 'Prefer: wait={wait}'"
-    return (
-        f"curl -s {shlex.quote(_url(request, path))}{key(request)}"
-        f" -H 'Content-Type: application/json'{prefer} -d {shlex.quote(body)}"
-    )
+    return samples.curl(_url(request, path), body, has_keys=_has_keys(request), wait=wait)
 
 
 class Part(NamedTuple):
@@ -88,8 +85,12 @@ def _quoted(text: str) -> str:
 
 
 def key(request: Request) -> str:
-    """The option with the API key, which the shell has in its variable KEY; "" if no key is needed."""
-    return ' -H "Authorization: Bearer $KEY"' if services(request).settings.auth == "keys" else ""
+    """The option with the API key; "" if no key is needed."""
+    return samples.key_in_curl(_has_keys(request))
+
+
+def _has_keys(request: Request) -> bool:
+    return services(request).settings.auth == "keys"
 
 
 def _url(request: Request, path: str) -> str:

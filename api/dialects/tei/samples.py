@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from api.dialect import Sample, SampleRequest
 from api.dialects import samples as code
 from api.dialects.tei.serving import CALLS, EMBED, PREDICT, RANK
@@ -14,7 +16,8 @@ def samples(request: SampleRequest) -> Sequence[Sample]:
     if body is None:
         return ()
     path = f"/tei/{request.spec.name}/{CALLS[request.spec.task][0]}"
-    return (Sample("TEI", code.curl(request, path, body)),)
+    sent = msgspec.json.encode(body).decode()
+    return (Sample("TEI", code.curl(request.url + path, sent, has_keys=request.has_keys)),)
 
 
 def _body(request: SampleRequest) -> dict[str, Any] | None:
