@@ -171,6 +171,8 @@ def _responses(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 def _type(declared: dict[str, Any], schemas: Schemas) -> str:
     """The type of a value in words. Other schemas are named."""
     schema, nullable = without_null(declared)
+    if not schema and (several := wanted(declared)):
+        return several
     other, item = _name(schema), _name(schema.get("items", {}))
     if item:
         words = f"a list of `{item}`"

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.dialect import Sample, SampleRequest
-from api.dialects.huggingface import calls, errors, samples
+from api.dialects.huggingface import calls, descriptions, errors, samples
 from api.problems.problem import Problem
 from jobs.catalog import ModelCatalog
 from jobs.models import ModelSpec
@@ -34,6 +34,7 @@ class HuggingFace:
 
     def describe(self, described: dict[str, Any], catalog: ModelCatalog) -> None:
         """The rest of it is on the routes."""
+        described["paths"]["/models/{name}/v1/chat/completions"] = {"post": descriptions.CHAT}
         described["info"]["description"] = (
             "The interface of Hugging Face's `InferenceClient`: a model's address is `/models/{name}`."
         )

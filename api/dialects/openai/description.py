@@ -4,12 +4,19 @@ from typing import Any
 
 from api.dialects.descriptions import REQUEST_HEADERS
 from api.dialects.headers import JOB_HEADER
+from jobs.tasks.inputs.text_or_chat import MAX_MESSAGES
 
 TAG = "openai"
 
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _STRING = {"type": "string"}
 _INTEGER = {"type": "integer"}
+
+
+def _texts(description: str, **more: Any) -> dict[str, Any]:
+    """A text or a list of texts. `more` is another option."""
+    options: list[dict[str, Any]] = [_STRING, {"type": "array", "items": _STRING, "minItems": 1}]
+    return {"anyOf": [*options, *more.values()], "description": description}
+
 
 _ERROR = {
     "type": "object",
@@ -67,13 +74,34 @@ def _call(
     }
 
 
+_PART = {**_object(type={"const": "text"}, text=_STRING), "required": ["type", "text"]}
+_MESSAGES = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": MAX_MESSAGES,
+    "items": {
+        **_object(
+            role={"enum": ["system", "developer", "user", "assistant"]},
+            content={"anyOf": [_STRING, {"type": "array", "items": _PART}]},
+        ),
+        "required": ["role", "content"],
+    },
+    "description": "The messages so far, the oldest first. Each has a `role` (`system`, `developer`, `user`,"
+    " `assistant`; `developer` means `system`) and its `content`: a text, or a list of parts"
+    " `{type: text, text}`. Images and calls of tools are refused. A chat that the model cannot read whole"
+    " loses its beginning.",
+}
+
 USAGE = _object(prompt_tokens=_INTEGER, total_tokens=_INTEGER)
 
 EMBEDDINGS = _call(
     "create_embeddings",
     ["input"],
     {
-        "input": _TEXTS,
+        "input": _texts(
+            "A text, or a list of texts, which are one job: at most as many as the model's `max_inputs`."
+            " Token ids are not taken. A text that is longer than the model reads is cut at its end."
+        ),
         "model": _STRING,
         "encoding_format": {"enum": ["float", "base64"]},
         "dimensions": {**_INTEGER, "minimum": 1},
@@ -121,7 +149,7 @@ CHAT = _call(
     "create_chat_completion",
     ["messages"],
     {
-        "messages": {"type": "array", "items": _object(role=_STRING, content={}), "minItems": 1},
+        "messages": _MESSAGES,
         "max_completion_tokens": {**_INTEGER, "minimum": 1},
         **_SETTINGS,
     },
@@ -134,7 +162,10 @@ CHAT = _call(
 COMPLETIONS = _call(
     "create_completion",
     ["prompt"],
-    {"prompt": _TEXTS, **_SETTINGS},
+    {
+        "prompt": _texts("A text, or a list of texts, each of which is continued. Token ids are not taken."),
+        **_SETTINGS,
+    },
     {"prompt": "Once upon a time", "max_tokens": 20},
     _answers("The continuations.", _completion({"text": _STRING}), **_STREAM),
 )
@@ -142,7 +173,14 @@ COMPLETIONS = _call(
 MODERATIONS = _call(
     "create_moderation",
     ["input"],
-    {"input": _TEXTS, "model": _STRING},
+    {
+        "input": _texts(
+            "A text, or a list of texts, each of which is classified; or parts `{type: text, text}` of one"
+            " text. Images are not taken.",
+            parts={"type": "array", "items": _PART, "minItems": 1},
+        ),
+        "model": _STRING,
+    },
     {"input": "A wonderful film."},
     _answers(
         "The categories of each text.",

@@ -8,6 +8,8 @@ from api.app import DIALECTS, App, create_app
 from jobs.settings import Settings
 from tests.api.api_process import mounted
 from tests.api.dialects.tasks.calls import Calls
+from tests.api.markup import Element, parsed
+from tests.api.pages.test_reference import members
 from tests.api.v1.test_openapi import references
 
 MODELS = {
@@ -76,3 +78,27 @@ async def test_the_page_of_each_dialect_shows_its_calls(calls: Calls) -> None:
     rerank = (await calls.client.get("/docs/rerank")).text
     assert "/v2/rerank" in rerank
     assert "&#34;model&#34;:&#34;ranker&#34;" in rerank, "the example names a model that ranks"
+
+
+def body_of(page: Element, call: str) -> dict[str, str]:
+    return members(page.one("section", id=call))
+
+
+async def test_the_page_of_openai_says_what_inputs_and_messages_are(calls: Calls) -> None:
+    page = parsed((await calls.client.get("/docs/openai")).text)
+    messages = body_of(page, "create_chat_completion")["messages"]
+    for word in ("role", "system", "developer", "assistant", "content", "required"):
+        assert word in messages
+    for call, name in (("embeddings", "input"), ("completion", "prompt"), ("moderation", "input")):
+        described = body_of(page, f"create_{call}")[name]
+        assert "list of texts" in described
+        assert described.endswith("entries, required") or described.endswith("texts, required")
+
+
+async def test_the_page_of_hugging_face_has_chats_and_streams(calls: Calls) -> None:
+    page = parsed((await calls.client.get("/docs/huggingface")).text)
+    assert "while it grows" in body_of(page, "run_model")["stream"]
+    assert "while it grows" in body_of(page, "run_chat")["stream"]
+    assert "role" in body_of(page, "run_chat")["messages"]
+    [curl] = page.one("section", id="run_chat").all("pre")
+    assert "/models/NAME/v1/chat/completions" in curl.text
