@@ -38,7 +38,6 @@ class Batches:
         owner = asked.sender.owner
         most = self._settings.max_open_batches
         given = self._scripts.given(batch_id, owner) | {
-            "id": batch_id,
             "listed": self._list(owner),
             "listed_all": self._list(None),
             "asked": msgspec.json.encode(asked),

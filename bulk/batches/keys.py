@@ -19,19 +19,19 @@ CHUNKS = Key(
     permanent=True,
 )
 OPEN = Key(
-    "batchline:open-batches",
+    "batchline:open-batches:*",
     "zset",
     "api, bulk",
     "permanent; members until nothing is left to do",
-    "<owner>:<id> of a batch -> the end of its runner's lease, or since when it waits; Unix ms",
+    "an owner's (`=alice`) open batches: id -> end of its runner's lease, or since when it waits; Unix ms",
     permanent=True,
 )
-OPEN_OF_OWNERS = Key(
-    "batchline:open-batches-of-owners",
-    "hash",
+OPEN_OWNERS = Key(
+    "batchline:batch-owners",
+    "zset",
     "api, bulk",
-    "permanent; fields until the owner has none",
-    "owner -> number of unfinished batches",
+    "permanent; members until the owner has no open batch",
+    "owner -> the earliest time in the owner's zset of open batches",
     permanent=True,
 )
 LIST = Key(
@@ -50,4 +50,4 @@ PROCESSES = Key(
     "<host> <process id> of a bulk process -> its newest report, Unix seconds",
 )
 
-ALL = (BATCH, CHUNKS, OPEN, OPEN_OF_OWNERS, LIST, PROCESSES)
+ALL = (BATCH, CHUNKS, OPEN, OPEN_OWNERS, LIST, PROCESSES)

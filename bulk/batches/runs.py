@@ -9,10 +9,8 @@ import msgspec
 from bulk.batches import keys, scripted
 from bulk.batches.batch import Batch, BatchState, Fault
 from bulk.batches.scripted import Scripts
+from jobs.ledger import ownership
 from jobs.ledger.shard import Shard
-
-LOOKED_AT = 1_000
-"""Most open batches that a runner looks at to find the next one."""
 
 
 class LeaseLost(Exception):
@@ -81,11 +79,11 @@ class Runs:
         token = secrets.token_hex(16)
         answer = await self._scripts.run(
             "take",
-            open_batches=self._shard.key(keys.OPEN),
+            open_owners=self._shard.key(keys.OPEN_OWNERS),
+            open_prefix=self._shard.key(keys.OPEN, ownership.argument("")),
             batches=self._shard.key(keys.BATCH),
             token=token,
             lease=self.lease_ms,
-            most=LOOKED_AT,
         )
         if not answer:
             return None
@@ -154,7 +152,6 @@ class Runs:
         webhook = taken.batch.asked.webhook
         told = {} if webhook is None else msgspec.to_builtins(webhook)
         return {
-            "id": taken.batch.id,
             "webhook": msgspec.json.encode({**told, "endpoints": True}),
             "lifetime": int(self._settings.batch_ttl * 1000),
         }

@@ -7,6 +7,7 @@ import msgspec
 
 from bulk.batches import keys
 from bulk.batches.batch import Asked, Batch, BatchState, Counts, Fault
+from jobs.ledger import ownership
 from jobs.ledger.shard import Shard
 from jobs.store import lua
 
@@ -36,15 +37,15 @@ class Scripts:
         self.shard = shard
 
     def given(self, batch_id: str, owner: str) -> dict[str, Any]:
-        """The keys of a batch, and its name among the open ones."""
+        """The keys of a batch, its id and its owner."""
         key = self.shard.key
         return {
             "batch": key(keys.BATCH, batch_id),
             "chunks": key(keys.CHUNKS, batch_id),
-            "open_batches": key(keys.OPEN),
-            "open_of_owners": key(keys.OPEN_OF_OWNERS),
+            "open_batches": key(keys.OPEN, ownership.argument(owner)),
+            "open_owners": key(keys.OPEN_OWNERS),
             "batches": key(keys.BATCH),
-            "member": f"{owner}:{batch_id}",
+            "id": batch_id,
             "owner": owner,
         }
 

@@ -1,5 +1,4 @@
 -- Included by the scripts that end a batch. It stays among the open ones until its parts are deleted.
---@key open_of_owners
 --@key outbox
 --@arg id
 --@arg owner
@@ -10,9 +9,6 @@ redis.call('XLEN', KEYS.outbox)              -- fails on another program's data,
 local function close(state)
   move(state)
   redis.call('PEXPIRE', KEYS.batch, ARGV.lifetime)
-  if redis.call('HINCRBY', KEYS.open_of_owners, ARGV.owner, -1) <= 0 then
-    redis.call('HDEL', KEYS.open_of_owners, ARGV.owner)
-  end
   local total, completed, failed = unpack(redis.call('HMGET', KEYS.batch, 'total', 'completed', 'failed'))
   local counts = {total = tonumber(total or 0), completed = tonumber(completed or 0), failed = tonumber(failed or 0)}
   local data = {id = ARGV.id, object = 'batch', status = state, request_counts = counts}

@@ -4,9 +4,8 @@
 -- Refused when memory is full (no allow-oom flag).
 --@include clock.lua
 --@include record.lua
---@key open_batches
---@arg member  of the batch among the open ones: <owner>:<id>
---@key open_of_owners
+--@include open.lua
+--@key open_batches  of its owner
 --@key listed  the list of the owner's batches
 --@key listed_all
 --@arg id
@@ -17,11 +16,10 @@
 --@arg list_lifetime  ms
 
 if redis.call('EXISTS', KEYS.batch) == 0 then   -- it exists if this script was sent again because its answer was lost
-  if tonumber(redis.call('HGET', KEYS.open_of_owners, ARGV.owner) or 0) >= tonumber(ARGV.most) then
+  if redis.call('ZCARD', KEYS.open_batches) >= tonumber(ARGV.most) then
     return {'full'}
   end
-  redis.call('HINCRBY', KEYS.open_of_owners, ARGV.owner, 1)
-  redis.call('ZADD', KEYS.open_batches, now, ARGV.member)
+  place(KEYS.open_batches, ARGV.owner, ARGV.id, now)
 end
 redis.call('HSETNX', KEYS.batch, 'status', 'validating')
 redis.call('HSETNX', KEYS.batch, 'created_at', string.format('%d', now))

@@ -2,10 +2,12 @@
 -- Gives a batch back, so that any runner may take it at once. Returns {'released'} | {'lost'}.
 --@include clock.lua
 --@include record.lua
---@key open_batches
---@arg member  of the batch among the open ones: <owner>:<id>
+--@include open.lua
+--@key open_batches  of its owner
+--@arg id
+--@arg owner
 --@include held.lua
 
 redis.call('HDEL', KEYS.batch, 'token')
-redis.call('ZADD', KEYS.open_batches, now, ARGV.member)
+place(KEYS.open_batches, ARGV.owner, ARGV.id, now)
 return {'released'}

@@ -2,10 +2,12 @@
 -- Renews a runner's lease. Returns {'held', status, ms until the batch's window ends} | {'lost'}.
 --@include clock.lua
 --@include record.lua
---@key open_batches
---@arg member  of the batch among the open ones: <owner>:<id>
+--@include open.lua
+--@key open_batches  of its owner
+--@arg id
+--@arg owner
 --@include held.lua
 --@arg lease  ms
 
-redis.call('ZADD', KEYS.open_batches, now + ARGV.lease, ARGV.member)
+place(KEYS.open_batches, ARGV.owner, ARGV.id, now + ARGV.lease)
 return {'held', status, redis.call('HGET', KEYS.batch, 'expires_at') - now}

@@ -2,34 +2,33 @@
 -- Leases an open batch that no runner holds to a runner: of the owner with the fewest leased ones, the one that has waited
 -- longest. Returns {id, record, 1 if another runner held it before}, or {} if there is none.
 --@include clock.lua
---@key open_batches
+--@include open.lua
+--@arg open_prefix  of the keys of owners' open batches
 --@arg batches  prefix of the keys of records
 --@arg token
 --@arg lease  ms
---@arg most  batches that are looked at
 
-local function owner_of(member) return string.match(member, '^(.*):') end
-
-local leased = {}
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS.open_batches, '(' .. now, '+inf', 'LIMIT', 0, ARGV.most)) do
-  local owner = owner_of(member)
-  leased[owner] = (leased[owner] or 0) + 1
-end
-local chosen, fewest
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS.open_batches, '-inf', now, 'LIMIT', 0, ARGV.most)) do
-  local count = leased[owner_of(member)] or 0
-  if not fewest or count < fewest then
-    if redis.call('EXISTS', ARGV.batches .. string.match(member, '[^:]*$')) == 1 then
-      chosen, fewest = member, count
-    else
-      redis.call('ZREM', KEYS.open_batches, member)   -- another program has deleted its record
-    end
+local STEP = 100
+local owner, fewest, first = nil, nil, 0
+repeat                                       -- few owners have leased batches, so one without is soon found
+  local owners = redis.call('ZRANGEBYSCORE', KEYS.open_owners, '-inf', now, 'LIMIT', first, STEP)
+  for _, each in ipairs(owners) do
+    local leased = redis.call('ZCOUNT', ARGV.open_prefix .. each, '(' .. now, '+inf')
+    if not fewest or leased < fewest then owner, fewest = each, leased end
   end
+  first = first + STEP
+until fewest == 0 or #owners < STEP
+if not owner then return {} end
+local open = ARGV.open_prefix .. owner
+while true do
+  local id = redis.call('ZRANGEBYSCORE', open, '-inf', now, 'LIMIT', 0, 1)[1]
+  if not id then return {} end
+  local batch = ARGV.batches .. id
+  if redis.call('EXISTS', batch) == 1 then
+    local held = redis.call('HEXISTS', batch, 'token')
+    redis.call('HSET', batch, 'token', ARGV.token)
+    place(open, owner, id, now + ARGV.lease)
+    return {id, redis.call('HGETALL', batch), held}
+  end
+  place(open, owner, id, nil)                -- another program has deleted its record, or its lifetime is over
 end
-if not chosen then return {} end
-local id = string.match(chosen, '[^:]*$')
-local batch = ARGV.batches .. id
-local held = redis.call('HEXISTS', batch, 'token')
-redis.call('HSET', batch, 'token', ARGV.token)
-redis.call('ZADD', KEYS.open_batches, now + ARGV.lease, chosen)
-return {id, redis.call('HGETALL', batch), held}

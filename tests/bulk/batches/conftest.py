@@ -10,4 +10,5 @@ from tests.ledger import first_shard
 
 @pytest.fixture
 def table(redis: ArqRedis, settings: Settings) -> Table:
-    return Table(first_shard(redis, settings))
+    patient = settings.model_copy(update={"lease": 600.0})  # `lapse` ends leases
+    return Table(first_shard(redis, patient))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bulk.batches import keys
 from bulk.batches.batch import Asked, BatchState, Fault
 from bulk.batches.batches import Batches
 from bulk.batches.runs import NewOutput, Part, Runs, Taken
@@ -23,6 +24,12 @@ def asked(owner: str = "", **changed: Any) -> Asked:
         **changed,
     }
     return Asked(**fields)
+
+
+async def lapse(shard: Shard, batch_id: str, owner: str = "") -> None:
+    """Ends the lease of a batch, as if it had not been renewed."""
+    await shard.redis.zadd(shard.key(keys.OPEN, f"={owner}"), {batch_id: 1}, xx=True)
+    await shard.redis.zadd(shard.key(keys.OPEN_OWNERS), {owner: 1}, xx=True)
 
 
 class Table:

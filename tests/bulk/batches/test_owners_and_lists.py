@@ -3,6 +3,7 @@
 import pytest
 from arq.connections import ArqRedis
 
+from bulk.batches import keys
 from bulk.batches.batch import Batch, BatchState
 from jobs.errors import BatchNotFound, InvalidRequest, LimitExceeded, QueueUnavailable
 from jobs.settings import Settings
@@ -56,6 +57,7 @@ async def test_an_owner_has_so_many_unfinished_batches(redis: ArqRedis, settings
         await table.batches.create(asked("alice"))
     await table.batches.create(asked("bob"))
     await table.bring(taken, BatchState.FAILED)
+    await table.runs.clear(taken)
     await table.batches.create(asked("alice"))
 
 
@@ -84,3 +86,39 @@ async def test_batches_are_listed_while_redis_is_full(table: Table, redis: ArqRe
     finally:
         await redis.config_set("maxmemory", 0)
     assert [each.id for each in found] == [batch.id]
+
+
+async def test_an_owner_of_many_batches_delays_no_other(table: Table) -> None:
+    """However many wait before: the script looks at owners, not at batches."""
+    first = await table.taken("alice")
+    shard = table.shard
+    others = {f"batch_{number}": number for number in range(1, 2_001)}
+    await shard.redis.zadd(shard.key(keys.OPEN, "=alice"), others)
+    await shard.redis.zadd(shard.key(keys.OPEN_OWNERS), {"alice": 1})
+    batch = await table.batches.create(asked("bob"))
+    taken = await table.runs.take()
+    assert taken is not None
+    assert (first.batch.owner, taken.batch.id) == ("alice", batch.id)
+
+
+async def test_owners_with_leased_batches_delay_no_other(table: Table) -> None:
+    """More of them than one step of the script looks at."""
+    for number in range(120):
+        await table.taken(f"owner-{number}")
+    for number in range(120):
+        await table.batches.create(asked(f"owner-{number}"))
+    batch = await table.batches.create(asked("zoe"))
+    taken = await table.runs.take()
+    assert taken is not None
+    assert taken.batch.id == batch.id
+
+
+async def test_a_record_that_another_program_deleted_counts_no_more(
+    redis: ArqRedis, settings: Settings
+) -> None:
+    table = Table(first_shard(redis, settings.model_copy(update={"max_open_batches": 2})))
+    gone = [(await table.batches.create(asked("alice"))).id for _ in range(2)]
+    await redis.delete(*(table.shard.key(keys.BATCH, batch_id) for batch_id in gone))
+    assert await table.runs.take() is None
+    for _ in range(2):
+        await table.batches.create(asked("alice"))

@@ -13,7 +13,7 @@ from hooks import outbox
 from jobs.errors import InvalidRequest
 from jobs.ledger.keys import OUTBOX
 from jobs.webhook import BatchWebhook
-from tests.bulk.batches.table import PART, Table, asked
+from tests.bulk.batches.table import PART, Table, asked, lapse
 
 
 def moves(table: Table) -> dict[str, tuple[Callable[[Taken], Awaitable[Any]], set[BatchState]]]:
@@ -136,15 +136,15 @@ async def test_what_an_end_leaves(table: Table, redis: ArqRedis) -> None:
     assert again.status is BatchState.COMPLETED
     await table.runs.clear(taken)
     assert await table.runs.take() is None
-    for key in (keys.OPEN, keys.OPEN_OF_OWNERS):
-        assert not await redis.exists(table.shard.key(key))
+    for key in (table.shard.key(keys.OPEN, "=alice"), table.shard.key(keys.OPEN_OWNERS)):
+        assert not await redis.exists(key)
     assert not await redis.exists(table.shard.key(keys.CHUNKS, found.id))
 
 
 async def test_an_ended_batch_whose_runner_died_is_cleared_by_another(table: Table, redis: ArqRedis) -> None:
     taken = await table.taken()
     await table.bring(taken, BatchState.COMPLETED)
-    await lapse(table, taken)
+    await lapse(table.shard, taken.batch.id)
     other = await table.runs.take()
     assert other is not None
     assert (other.batch.status, other.taken_over) == (BatchState.COMPLETED, True)
@@ -152,20 +152,14 @@ async def test_an_ended_batch_whose_runner_died_is_cleared_by_another(table: Tab
     assert await redis.pttl(table.shard.key(keys.BATCH, taken.batch.id)) > 0
 
 
-async def lapse(table: Table, taken: Taken) -> None:
-    """Ends the lease, as if it had not been renewed."""
-    member = f"{taken.batch.owner}:{taken.batch.id}"
-    await table.shard.redis.zadd(table.shard.key(keys.OPEN), {member: 1}, xx=True)
-
-
 async def test_a_lapsed_lease_is_taken_over(table: Table) -> None:
     taken = await table.taken()
     assert not taken.taken_over
     assert await table.runs.take() is None
-    await lapse(table, taken)
+    await lapse(table.shard, taken.batch.id)
     await table.runs.renew(taken)  # nobody has taken it meanwhile
     assert await table.runs.take() is None
-    await lapse(table, taken)
+    await lapse(table.shard, taken.batch.id)
     other = await table.runs.take()
     assert other is not None
     assert other.taken_over

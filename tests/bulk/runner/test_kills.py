@@ -3,9 +3,9 @@
 import asyncio
 import signal
 
-from bulk.batches import keys
 from bulk.batches.batch import BatchState
 from tests import processes
+from tests.bulk.batches.table import lapse
 from tests.bulk.runner.stand import Stand
 from tests.bulk.runner.test_runner import LINES, OUTCOMES
 
@@ -31,7 +31,7 @@ async def test_a_batch_whose_runner_is_killed_at_every_step(stand: Stand) -> Non
         assert (await stand.batch(batch_id)).status is state, place
         assert len(await stand.runs.parts(await stand.batch(batch_id))) == chunks, place
         # the lease ends
-        await stand.shard.redis.zadd(stand.shard.key(keys.OPEN), {f":{batch_id}": 1}, xx=True)
+        await lapse(stand.shard, batch_id)
     async with stand.runner():
         batch = await stand.ended(batch_id)
     assert batch.status is BatchState.COMPLETED

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bulk.batches import keys
 from bulk.batches.batch import BatchState
 from bulk.files.files import Files
 from bulk.runner import retries
@@ -14,6 +13,7 @@ from bulk.runner import runner as runner_module
 from bulk.storage.storage import Storage
 from jobs.errors import FileNotFound, StorageUnavailable
 from jobs.settings import Settings
+from tests.bulk.batches.table import lapse
 from tests.bulk.runner.echoing import Echoing, request
 from tests.bulk.runner.stand import Stand
 from tests.waiting import until
@@ -193,7 +193,7 @@ async def test_a_runner_that_lost_its_lease_changes_nothing(stand: Stand, lines:
         await until(given_up)
         lines.gate.set()
         assert (await stand.batch(batch_id)).counts.completed == 2
-        await stand.shard.redis.zadd(stand.shard.key(keys.OPEN), {f":{batch_id}": 1}, xx=True)
+        await lapse(stand.shard, batch_id)
         batch = await stand.ended(batch_id)
     assert len(await stand.outcomes(batch)) == 9
 
