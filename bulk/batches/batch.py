@@ -120,6 +120,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Number of its chunks, once validated."""
     table: str | None = None
     """Name of the object that lists its chunks, once validated (`bulk/runner/parts.py`)."""
+    lost: int = 0
+    """Runners that were lost in succession while they ran it, without progress of the batch in between."""
     outcome: BatchState | None = None
     """While it is finalizing: the state that follows."""
 

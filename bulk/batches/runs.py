@@ -9,6 +9,7 @@ import msgspec
 from bulk.batches import keys, scripted
 from bulk.batches.batch import Batch, BatchState, Fault
 from bulk.batches.scripted import Scripts
+from bulk.files.records import Records
 from jobs.ledger import ownership
 from jobs.ledger.shard import Shard
 
@@ -40,6 +41,8 @@ class Held(NamedTuple):
     status: BatchState
     left: float
     """Seconds until its window ends."""
+    lost: int
+    """As `Batch.lost`, now."""
 
 
 class Part(NamedTuple):
@@ -69,6 +72,7 @@ class Runs:
         self._scripts = Scripts(shard)
         self._shard = shard
         self._settings = shard.settings
+        self._file_arguments = Records(shard).arguments
 
     @property
     def lease_ms(self) -> int:
@@ -92,8 +96,8 @@ class Runs:
 
     async def renew(self, taken: Taken) -> Held:
         """Renews the lease."""
-        _, status, left = await self._run("renew", taken, lease=self.lease_ms)
-        return Held(BatchState(status.decode()), left / 1000)
+        _, status, left, lost = await self._run("renew", taken, lease=self.lease_ms)
+        return Held(BatchState(status.decode()), left / 1000, lost)
 
     async def release(self, taken: Taken) -> None:
         """Gives the batch back, so that another runner continues at once."""
@@ -103,9 +107,13 @@ class Runs:
         """validating -> in_progress."""
         await self._run("begin", taken, model=model, total=total, number=chunks, table=table)
 
-    async def fail(self, taken: Taken, faults: Sequence[Fault]) -> None:
-        """validating -> failed; also a later state, of a batch that cannot be continued."""
-        await self._run("fail", taken, faults=msgspec.json.encode(faults), **self._closing(taken))
+    async def fail(self, taken: Taken, faults: Sequence[Fault], files: Sequence[NewOutput] = ()) -> None:
+        """validating -> failed; also a later state, of a batch that cannot be continued.
+
+        Records the files with what is known of it, whose contents are stored.
+        """
+        closing = self._closing(taken, files)
+        await self._run("fail", taken, faults=msgspec.json.encode(faults), **closing)
 
     async def chunk_done(self, taken: Taken, chunk: int, part: Part, tokens: int = 0, late: int = 0) -> None:
         """Records the part of a chunk. The first one of a chunk counts; later ones change nothing.
@@ -125,35 +133,28 @@ class Runs:
         """in_progress -> finalizing, once every chunk has its part."""
         await self._run("finalize", taken)
 
-    async def finish(
-        self, taken: Taken, files: Sequence[NewOutput], arguments: Mapping[str, Any]
-    ) -> BatchState:
+    async def finish(self, taken: Taken, files: Sequence[NewOutput]) -> BatchState:
         """finalizing -> completed or expired; cancelling -> cancelled. Returns the new state.
 
-        Records the files too, whose contents are stored. `arguments`: `Files.arguments()`.
+        Records the files too, whose contents are stored.
         """
-        lifetime = taken.batch.asked.output_expires_after
-        _, status = await self._run(
-            "finish",
-            taken,
-            files=msgspec.msgpack.encode([file._asdict() for file in files]),
-            file_lifetime=int(1000 * (lifetime or self._settings.file_ttl)),
-            **self._closing(taken),
-            **arguments,
-        )
+        _, status = await self._run("finish", taken, **self._closing(taken, files))
         return BatchState(status.decode())
 
     async def clear(self, taken: Taken) -> None:
         """Forgets an ended batch's chunks and lease, after its parts were deleted."""
         await self._run("clear", taken)
 
-    def _closing(self, taken: Taken) -> dict[str, Any]:
-        """What close.lua needs."""
-        webhook = taken.batch.asked.webhook
+    def _closing(self, taken: Taken, files: Sequence[NewOutput]) -> dict[str, Any]:
+        """What close.lua and outputs.lua need."""
+        webhook, lifetime = taken.batch.asked.webhook, taken.batch.asked.output_expires_after
         told = {} if webhook is None else msgspec.to_builtins(webhook)
         return {
             "webhook": msgspec.json.encode({**told, "endpoints": True}),
             "lifetime": int(self._settings.batch_ttl * 1000),
+            "files": msgspec.msgpack.encode([file._asdict() for file in files]),
+            "file_lifetime": int(1000 * (lifetime or self._settings.file_ttl)),
+            **self._file_arguments,
         }
 
     async def _run(self, name: str, taken: Taken, **given: Any) -> list[Any]:

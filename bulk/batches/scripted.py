@@ -70,6 +70,7 @@ def batch(batch_id: str, record: Sequence[bytes]) -> Batch:
         error_file_id=_text(fields, "error_file_id"),
         chunks=_number(fields, "chunks"),
         table=_text(fields, "table"),
+        lost=_number(fields, "lost"),
         outcome=BatchState(fields["outcome"].decode()) if "outcome" in fields else None,
         **times,
     )

@@ -13,7 +13,6 @@ If a process dies before the last step, the reservation ends by itself, and `cle
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -129,16 +128,12 @@ class Files:
     async def write(self, file_id: str, parts: AsyncIterable[bytes]) -> int:
         """Stores the content of a file of answers, and returns its size. The caller's script records it.
 
-        It can be repeated. The script includes `clock.lua` and `bulk.files/keep.lua`, and gets `arguments`.
+        It can be repeated. The script includes `clock.lua` and `bulk.files/keep.lua`, and gets `Records.arguments`.
         The owner's quota counts these bytes but does not refuse them. The id must be derived from the batch,
         and must not look like that of an upload (`file.new_id`): then contents without a record are kept for
         31 days, so that a batch can record them whenever it is continued.
         """
         return await self._storage.put(path_of(file_id), parts)
-
-    def arguments(self) -> dict[str, Any]:
-        """Returns the keys and arguments that `bulk.files/keep.lua` declares."""
-        return self._records.arguments
 
     async def clean(self) -> Cleaned:
         """Deletes expired files, leftovers of uploads, and contents without a record. Called each minute.

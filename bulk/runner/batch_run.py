@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from bulk.batches.batch import Batch, BatchState, Counts, Fault
-from bulk.batches.runs import LeaseLost, Refused, Runs, Taken
+from bulk.batches.runs import LeaseLost, NewOutput, Refused, Runs, Taken
 from bulk.files.file import File
 from bulk.files.files import Files
 from bulk.runner.chunks import Chunks
@@ -35,6 +35,12 @@ TRIES = 5
 """Times that a step of a batch is tried on which the code fails unexpectedly."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds between tries."""
+
+MOST_LOST = 5
+"""Runners that may be lost in succession while they run a batch, without progress of it in between. With one
+more it fails: it would end the processes that run the other batches too."""
+SUSPECT = 2
+"""Such runners from which on a batch may be the reason, so that no others are begun beside it."""
 
 BROKEN = Fault(code="internal_error", message="the server failed on this batch; its log has the reason")
 
@@ -66,13 +72,20 @@ class BatchRun:
         """Whether this process has run chunks of the batch."""
 
     @property
+    def suspect(self) -> bool:
+        """Whether the batch may be the reason that runners were lost, until it makes progress."""
+        return self._lease.lost >= SUSPECT
+
+    @property
     def _batch(self) -> Batch:
         return self._taken.batch
 
     async def run(self) -> None:
         """Returns when the batch has ended or its lease is lost. If cancelled, it gives the batch back."""
         event = "batch taken over" if self._taken.taken_over else "batch started"
-        self._log.info(event, status=self._batch.status.value, owner=self._batch.owner or None)
+        self._log.info(
+            event, status=self._batch.status.value, owner=self._batch.owner or None, lost=self._batch.lost
+        )
         keep, work = asyncio.create_task(self._lease.keep()), asyncio.create_task(self._work())
         try:
             await asyncio.wait({keep, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,13 +115,13 @@ class BatchRun:
                 status = refused.status
             except ObjectNotFound as error:
                 message = f"a part of the batch is gone from the storage of files: {error}"
-                status = await self._fail([Fault(code="data_lost", message=message)])
+                status = await self._fail([Fault(code="data_lost", message=message)], await self._rest())
             except LeaseLost:
                 raise
             except Exception:  # after a bug, the batch must end all the same
                 self._log.exception("batch interrupted", status=status.value)
                 if backoff.failed() >= TRIES:
-                    status = await self._fail([BROKEN])
+                    status = await self._fail([BROKEN], await self._rest())
                 else:
                     await asyncio.sleep(backoff.pause)
         failpoints.reach("after_finish_batch")
@@ -117,6 +130,8 @@ class BatchRun:
 
     async def _step(self, status: BatchState) -> BatchState:
         """Takes the batch from one state to the next one, which it returns."""
+        if self._batch.lost > MOST_LOST:
+            return await self._give_up()
         if status is BatchState.VALIDATING:
             return await self._validate()
         if status is BatchState.IN_PROGRESS:
@@ -197,19 +212,51 @@ class BatchRun:
             return 1
         return self._lines.chunks_at_once(self._batch.asked.endpoint, spec)
 
-    async def _finish(self, status: BatchState) -> BatchState:
+    async def _outputs(self) -> Outputs:
         found = await self._retried(lambda: self._runs.parts(self._batch))
         parts = [found[chunk] for chunk in sorted(found)]
-        outputs = Outputs(self._files, self._parts, self._taken, parts)
+        return Outputs(self._files, self._parts, self._taken, parts)
+
+    async def _finish(self, status: BatchState) -> BatchState:
+        outputs = await self._outputs()
         files = await self._retried(outputs.write)
         failpoints.reach("before_finish_batch")
-        ended = await self._retried(lambda: self._runs.finish(self._taken, files, self._files.arguments()))
-        completed, failed = sum(part.completed for part in parts), sum(part.failed for part in parts)
+        ended = await self._retried(lambda: self._runs.finish(self._taken, files))
+        completed = sum(part.completed for part in outputs.parts)
+        failed = sum(part.failed for part in outputs.parts)
         self._log.info("batch ended", status=ended.value, completed=completed, failed=failed)
         return ended
 
-    async def _fail(self, faults: Sequence[Fault]) -> BatchState:
-        await self._retried(lambda: self._runs.fail(self._taken, faults))
+    async def _give_up(self) -> BatchState:
+        """Ends a batch with which runners are lost. Its recorded chunks are kept, unless that lost one."""
+        lost = self._batch.lost
+        message = (
+            f"{lost} processes in succession ended while they ran this batch, and none made progress with it;"
+            " their logs may have the reason"
+        )
+        files = await self._rest() if lost == MOST_LOST + 1 else []
+        return await self._fail([Fault(code="runner_lost", message=message)], files)
+
+    async def _rest(self) -> Sequence[NewOutput]:
+        """Cancels the jobs of a batch that fails. Returns the files of its chunks, if these can be read."""
+        self._lease.stop.set("failed")
+        if self._batch.table is None:
+            return ()
+        try:
+            await (await self._chunks()).run(self._at_once())
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._log.warning("jobs of a failed batch may remain in the queue", error=str(error))
+        outputs = await self._outputs()
+        try:
+            return await self._retried(outputs.write)
+        except Exception as error:
+            self._log.warning("a failed batch has no output files", error=str(error))
+            return ()
+
+    async def _fail(self, faults: Sequence[Fault], files: Sequence[NewOutput] = ()) -> BatchState:
+        await self._retried(lambda: self._runs.fail(self._taken, faults, files))
         first = faults[0]
         self._log.info("batch ended", status="failed", faults=len(faults), code=first.code, line=first.line)
         return BatchState.FAILED

@@ -7,12 +7,12 @@ from contextlib import suppress
 import structlog
 
 from bulk.batches.batch import Batch
-from bulk.batches.runs import Runs, Taken
+from bulk.batches.runs import LeaseLost, Runs, Taken
 from bulk.runner import rows
 from bulk.runner.lines.interface import Line, Lines, Rows, Stop
 from bulk.runner.parts import Chunk, Parts
 from bulk.runner.retries import Retries
-from jobs.errors import QueueUnavailable
+from jobs.errors import ObjectNotFound, QueueUnavailable
 from jobs.process import failpoints
 from jobs.process.backoff import Backoff
 
@@ -50,7 +50,7 @@ class Chunks:
         return self._taken.batch
 
     async def run(self, at_once: int) -> None:
-        """Returns when each chunk has a part; after a cancellation, when no chunk runs any more.
+        """Returns when each chunk has a part; after a cancellation or failure, when no chunk runs any more.
 
         Raises LeaseLost, Refused and ObjectNotFound.
         """
@@ -60,6 +60,14 @@ class Chunks:
         try:
             for task in asyncio.as_completed(tasks):
                 await task
+        except LeaseLost:
+            raise
+        except Exception as error:
+            if isinstance(error, ObjectNotFound):  # the batch fails: its other jobs would run for nothing
+                self._stop.set("failed")
+            if self._stop.immediate:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         finally:
             for each in tasks:
                 each.cancel()
@@ -68,7 +76,7 @@ class Chunks:
     async def _some(self, left: Iterator[int]) -> None:
         for number in left:
             await self._run(number)
-            if self._stop.reason == "cancelled":
+            if self._stop.immediate:
                 return
 
     async def _run(self, number: int) -> None:
@@ -78,6 +86,8 @@ class Chunks:
         table = batch.table
         lines = await self._retried(lambda: self._parts.lines(table, chunk, batch.asked.endpoint))
         known = await self._outcomes(number, lines)
+        if self._stop.reason == "failed":  # a part of a chunk must not count if the end is not recorded
+            return
         if self._stop.reason == "cancelled" and not known.output and not known.errors:
             return
         late, found = 0, known

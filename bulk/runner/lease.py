@@ -24,6 +24,8 @@ class Lease:
         self._taken = taken
         self._every = every
         self.stop = Stop()
+        self.lost = taken.batch.lost
+        """As `Batch.lost`, at the newest renewal."""
 
     async def keep(self) -> None:
         """Renews until the lease is lost, and returns then. Stops the batch's chunks when they must end.
@@ -39,6 +41,7 @@ class Lease:
             except QueueUnavailable:
                 pause = RETRY
             else:
+                self.lost = held.lost
                 if held.status is BatchState.CANCELLING:
                     self.stop.set("cancelled")
                 elif held.left <= 0:

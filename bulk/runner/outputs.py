@@ -19,7 +19,7 @@ class Outputs:
         self._files = files
         self._stored = stored
         self._taken = taken
-        self._parts = parts
+        self.parts = parts
 
     async def write(self) -> list[NewOutput]:
         """Stores the contents and returns the files; no file for no rows.
@@ -27,10 +27,10 @@ class Outputs:
         Raises StorageUnavailable, and ObjectNotFound if a part is gone.
         """
         found = []
-        if any(part.output_bytes for part in self._parts):
-            found.append(await self._write("output", self._stored.output(self._parts)))
-        if any(part.error_bytes for part in self._parts):
-            found.append(await self._write("error", self._stored.errors(self._parts)))
+        if any(part.output_bytes for part in self.parts):
+            found.append(await self._write("output", self._stored.output(self.parts)))
+        if any(part.error_bytes for part in self.parts):
+            found.append(await self._write("error", self._stored.errors(self.parts)))
         return found
 
     async def _write(self, kind: Literal["output", "error"], rows: AsyncIterator[bytes]) -> NewOutput:

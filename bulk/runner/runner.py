@@ -25,7 +25,7 @@ class Runner:
         self._runs = runs
         self._at_once = at_once
         self._start = start
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], BatchRun] = {}
         self._outage = Outage(log)
 
     async def run(self) -> None:
@@ -43,8 +43,13 @@ class Runner:
         if self._running:
             await asyncio.wait(self._running)
 
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more may begin. None does beside a suspect, or each of them would seem to be one."""
+        return len(self._running) < self._at_once and not any(run.suspect for run in self._running.values())
+
     async def _take(self) -> bool:
-        if len(self._running) >= self._at_once:
+        if not self._has_room:
             return False
         try:
             taken = await self._runs.take()
@@ -54,14 +59,15 @@ class Runner:
         self._outage.succeeded()
         if taken is None:
             return False
-        task = asyncio.create_task(self._run(taken))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        run = self._start(taken)
+        task = asyncio.create_task(self._run(taken, run))
+        self._running[task] = run
+        task.add_done_callback(self._running.pop)
         return True
 
-    async def _run(self, taken: Taken) -> None:
+    async def _run(self, taken: Taken, run: BatchRun) -> None:
         try:
-            await self._start(taken).run()
+            await run.run()
         except Exception:  # after a bug, other batches must continue; this one is taken again after its lease
             log.exception("batch interrupted", batch=taken.batch.id)
 

@@ -21,5 +21,6 @@ if redis.call('HSETNX', KEYS.chunks, ARGV.chunk, about) == 1 then
   redis.call('HINCRBY', KEYS.batch, 'failed', ARGV.failed)
   redis.call('HINCRBY', KEYS.batch, 'tokens', ARGV.tokens)
   redis.call('HINCRBY', KEYS.batch, 'late', ARGV.late)
+  progressed()
 end
 return {'noted'}

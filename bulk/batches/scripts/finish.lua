@@ -5,16 +5,11 @@
 --@include record.lua
 --@include held.lua
 --@include close.lua
---@include bulk.files/keep.lua
---@arg files  msgpack: a list of maps with field, id, name, bytes
---@arg file_lifetime  ms
+--@include outputs.lua
 
 local outcome = status == 'cancelling' and 'cancelled' or redis.call('HGET', KEYS.batch, 'outcome')
 if status == 'cancelled' or status == outcome then return {'moved', status} end   -- sent again
 if status ~= 'cancelling' and status ~= 'finalizing' then return {'refused', status} end
-for _, file in ipairs(cmsgpack.unpack(ARGV.files)) do
-  keep_file(file.id, ARGV.owner, 'batch_output', file.name, file.bytes, string.format('%d', now + ARGV.file_lifetime))
-  redis.call('HSET', KEYS.batch, file.field, file.id)
-end
+keep_outputs()
 close(outcome)
 return {'moved', outcome}

@@ -25,10 +25,14 @@ while true do
   if not id then return {} end
   local batch = ARGV.batches .. id
   if redis.call('EXISTS', batch) == 1 then
-    local held = redis.call('HEXISTS', batch, 'token')
+    local before = redis.call('HGET', batch, 'token')
+    if before then                           -- its runner is lost, unless it comes back: held.lua
+      redis.call('HINCRBY', batch, 'lost', 1)
+      redis.call('HSET', batch, 'lost_by', before)
+    end
     redis.call('HSET', batch, 'token', ARGV.token)
     place(open, owner, id, now + ARGV.lease)
-    return {id, redis.call('HGETALL', batch), held}
+    return {id, redis.call('HGETALL', batch), before and 1 or 0}
   end
   place(open, owner, id, nil)                -- another program has deleted its record, or its lifetime is over
 end

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 from bulk.batches.batch import Batch
 from jobs.models import ModelSpec
 
-Reason = Literal["cancelled", "expired"]
+Reason = Literal["cancelled", "expired", "failed"]
 
 
 class Stop:
@@ -23,6 +23,11 @@ class Stop:
 
     def __bool__(self) -> bool:
         return self.reason is not None
+
+    @property
+    def immediate(self) -> bool:
+        """Whether no further chunk begins. At the end of the window, each of them still gets its rows."""
+        return self.reason in ("cancelled", "failed")
 
 
 class Line(NamedTuple):

@@ -56,7 +56,7 @@ async def ended(services: Services, taken: Taken, failed: Sequence[dict[str, Any
     size = await services.files.write(file_id, content())
     await runs.finalize(taken)
     file = NewOutput("error_file_id", file_id, "errors.jsonl", size)
-    await runs.finish(taken, [file], services.files.arguments())
+    await runs.finish(taken, [file])
 
 
 def refused(custom_id: str, message: str) -> dict[str, Any]:

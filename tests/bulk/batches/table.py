@@ -6,8 +6,6 @@ from bulk.batches import keys
 from bulk.batches.batch import Asked, BatchState, Fault
 from bulk.batches.batches import Batches
 from bulk.batches.runs import NewOutput, Part, Runs, Taken
-from bulk.files.files import Files
-from bulk.storage.storage import Storage
 from jobs.ledger.shard import Shard
 from jobs.owners import ANONYMOUS, Sender
 
@@ -39,7 +37,6 @@ class Table:
         self.shard = shard
         self.batches = Batches(shard)
         self.runs = Runs(shard)
-        self.arguments = Files(shard, Storage(shard.settings)).arguments()
 
     async def taken(self, owner: str = "") -> Taken:
         await self.batches.create(asked(owner))
@@ -52,7 +49,7 @@ class Table:
 
     async def finish(self, taken: Taken) -> None:
         file = NewOutput("output_file_id", f"file-{taken.batch.id}-output", "out.jsonl", 20)
-        await self.runs.finish(taken, [file], self.arguments)
+        await self.runs.finish(taken, [file])
 
     async def status(self, taken: Taken) -> BatchState:
         return (await self.batches.retrieve(taken.batch.id, sees=None)).status

@@ -193,3 +193,39 @@ async def test_an_end_has_its_entry_in_the_outbox(table: Table, redis: ArqRedis,
         "status": state,
         "request_counts": batch.counts._asdict(),
     }
+
+
+async def overtaken(table: Table, taken: Taken) -> Taken:
+    """The batch with another runner, after the lease has ended."""
+    await lapse(table.shard, taken.batch.id)
+    other = await table.runs.take()
+    assert other is not None
+    return other
+
+
+async def test_runners_that_are_lost_in_succession_are_counted(table: Table) -> None:
+    taken = await table.taken()
+    for lost in (1, 2, 3):
+        taken = await overtaken(table, taken)
+        assert taken.batch.lost == (await table.runs.renew(taken)).lost == lost
+    await table.runs.release(taken)
+    again = await table.runs.take()
+    assert again is not None
+    assert again.batch.lost == 3, "an orderly stop changes nothing"
+    await table.begin(again)
+    assert (await table.runs.renew(again)).lost == 0, "it made progress"
+    again = await overtaken(table, again)
+    await table.runs.chunk_done(again, 0, PART)
+    assert (await table.runs.renew(again)).lost == 0
+    assert (await overtaken(table, again)).batch.lost == 1
+
+
+async def test_a_runner_that_lives_is_not_lost(table: Table) -> None:
+    """Redis was away for longer than the leases, or the process was stopped."""
+    first = await table.taken()
+    second = await overtaken(table, first)
+    third = await overtaken(table, second)
+    for late in (first, second, second):
+        with pytest.raises(LeaseLost):
+            await table.runs.renew(late)
+    assert (await table.runs.renew(third)).lost == 1, "the first one was followed by another"

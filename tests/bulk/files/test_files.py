@@ -269,7 +269,7 @@ async def test_an_upload_whose_process_died_counts_no_longer(
 
     await until(accepted)
     with pytest.raises(StorageUnavailable, match="in time"):
-        await dead.complete(new(), 900, None, **files.arguments())
+        await dead.complete(new(), 900, None, **files._records.arguments)
     assert await counted(redis) == 900
 
 
@@ -295,6 +295,6 @@ async def test_a_recorded_file_is_recorded_once(limited: Callable[..., Files], r
     files = limited()
     held = reservation.Reservation(files._shard, "file-twice000", "alice")
     await held.hold(7)
-    first = await held.complete(new(), 7, 60.0, **files.arguments())
-    assert await held.complete(new(), 7, 60.0, **files.arguments()) == first
+    first = await held.complete(new(), 7, 60.0, **files._records.arguments)
+    assert await held.complete(new(), 7, 60.0, **files._records.arguments) == first
     assert await counted(redis) == 7

@@ -1,12 +1,19 @@
 """A runner of batches in this process."""
 
 import pytest
+import structlog
 from arq.connections import ArqRedis
 
 from jobs.settings import Settings
 from tests.bulk.runner.echoing import Echoing
 from tests.bulk.runner.stand import Stand
 from tests.ledger import first_shard
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> None:
+    """structlog's default shows locals with each traceback, which may take longer than a lease."""
+    structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ class Echoing:
         """Line -> times that it began."""
         self.released: Counter[str] = Counter()
         """Jobs whose results are not needed any more."""
+        self.stopped: set[int] = set()
+        """Lines that have no outcome because of a stop: their jobs are cancelled."""
         self.most_at_once = 0
         self._running = 0
 
@@ -55,7 +57,7 @@ class Echoing:
             for line in lines:
                 text = msgspec.json.decode(line.body).get("input", "")
                 if stop:
-                    left.append(line)
+                    self._leave(line, left)
                     continue
                 self.began[line.number] += 1
                 if text == "wait":
@@ -66,7 +68,7 @@ class Echoing:
                         for each in waits:
                             each.cancel()
                     if stop:
-                        left.append(line)
+                        self._leave(line, left)
                         continue
                 if text == "bug":
                     raise RuntimeError("a bug")
@@ -74,6 +76,10 @@ class Echoing:
         finally:
             self._running -= 1
         return Rows(output, errors, left, tokens=len(output), jobs=[f"job {chunk}"])
+
+    def _leave(self, line: Line, left: list[Line]) -> None:
+        left.append(line)
+        self.stopped.add(line.number)
 
     async def release(self, jobs: Sequence[str]) -> None:
         self.released.update(jobs)

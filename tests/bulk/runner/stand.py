@@ -21,7 +21,7 @@ from jobs.catalog import ModelCatalog
 from jobs.ledger.shard import Shard
 from jobs.settings import Settings
 from jobs.store.connection import cancel
-from tests.bulk.batches.table import asked
+from tests.bulk.batches.table import asked, lapse
 from tests.bulk.runner.echoing import OTHER, SPEC
 from tests.waiting import until
 
@@ -66,6 +66,12 @@ class Stand:
     async def set(self, batch_id: str, field: str, value: str) -> None:
         """Changes a field of a batch's record."""
         await self.shard.redis.hset(self.shard.key(keys.BATCH, batch_id), field, value)  # type: ignore[misc]
+
+    async def lose(self, batch_id: str, before: int) -> None:
+        """The batch as if its runner had died; `before` others had, and none made progress."""
+        await self.set(batch_id, "lost", str(before))
+        await self.set(batch_id, "token", "dead")
+        await lapse(self.shard, batch_id)
 
     async def batch(self, batch_id: str) -> Batch:
         return await self.batches.retrieve(batch_id, sees=None)

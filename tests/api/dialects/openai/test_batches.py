@@ -83,7 +83,7 @@ async def test_what_a_runner_does_is_shown(edge: Edge) -> None:
     await runs.chunk_done(good, 0, Part("0-a", 2, 1, 20, 10))
     await runs.finalize(good)
     file = NewOutput("output_file_id", "file-12345678", "out.jsonl", 20)
-    await runs.finish(good, [file], services.files.arguments())
+    await runs.finish(good, [file])
     found = (await client.get(f"/v1/batches/{good.batch.id}")).json()
     assert (found["status"], found["model"]) == ("completed", "sentiment")
     assert found["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
