@@ -141,6 +141,14 @@ class Runs:
         _, status = await self._run("finish", taken, **self._closing(taken, files))
         return BatchState(status.decode())
 
+    async def missing(self, batch_ids: Sequence[str]) -> list[str]:
+        """Returns those of the batches that have no record."""
+        async with self._shard.integrity.intact(), self._shard.redis.pipeline(transaction=False) as pipe:
+            for batch_id in batch_ids:
+                pipe.exists(self._shard.key(keys.BATCH, batch_id))
+            found = await pipe.execute()
+        return [batch_id for batch_id, exists in zip(batch_ids, found, strict=True) if not exists]
+
     async def clear(self, taken: Taken) -> None:
         """Forgets an ended batch's chunks and lease, after its parts were deleted."""
         await self._run("clear", taken)

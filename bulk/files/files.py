@@ -135,6 +135,10 @@ class Files:
         """
         return await self._storage.put(path_of(file_id), parts)
 
+    async def turn(self, work: str, seconds: float) -> bool:
+        """Returns whether no process began this upkeep within that time, and notes that this one begins it."""
+        return await self._records.turn(work, seconds)
+
     async def clean(self) -> Cleaned:
         """Deletes expired files, leftovers of uploads, and contents without a record. Called each minute.
 

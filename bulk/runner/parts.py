@@ -16,6 +16,10 @@ from bulk.runner.lines.interface import Line, Rows
 from bulk.storage.storage import Storage
 
 
+FOLDER = "batches"
+"""Where the objects of all batches are stored."""
+
+
 class Chunk(NamedTuple):
     """A range of lines of the input."""
 
@@ -41,7 +45,7 @@ class Parts:
 
     def __init__(self, storage: Storage, batch_id: str) -> None:
         self._storage = storage
-        self._folder = f"batches/{batch_id}"
+        self._folder = f"{FOLDER}/{batch_id}"
 
     async def put_input(self, name: str, parts: AsyncIterable[bytes]) -> None:
         """Stores the copy of the input, so that its file may be deleted while the batch runs."""

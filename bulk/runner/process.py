@@ -11,7 +11,7 @@ from api.waiting.subscriber import Subscriber
 from bulk.batches.runs import Runs, Taken
 from bulk.files.files import Files
 from bulk.runner.batch_run import BatchRun
-from bulk.runner.janitor import clean_files
+from bulk.runner.janitor import clean_storage
 from bulk.runner.job_ends import JobEnds
 from bulk.runner.lines.lines import JobLines
 from bulk.runner.lines.media import LineMedia
@@ -63,7 +63,7 @@ async def serve(settings: Settings) -> None:
             subscriber.run(),
             Upkeep(ledger.shards, log).run(),
             Presence(first).report(),
-            clean_files(files),
+            clean_storage(files, runs, storage),
         )
     ]
     runner = asyncio.create_task(Runner(runs, settings.batches_at_once, start).run())
