@@ -19,6 +19,7 @@ BatchlineError
 ├── HookNotFound            no such endpoint or delivery, or not any more
 ├── HookChanged             the endpoint was changed by others meanwhile
 ├── ObjectNotFound          nothing is stored under that path
+│   └── ObjectTruncated     what is stored there is shorter than it was
 ├── StorageUnavailable      the storage of files cannot be reached or does not accept writes
 │   └── StorageFull         it has no space left
 ├── JobFailed               raised in a stock arq client for a job that failed or expired
@@ -121,6 +122,10 @@ class QuotaExceeded(BatchlineError):
 
 class ObjectNotFound(BatchlineError):
     """Nothing is stored under that path."""
+
+
+class ObjectTruncated(ObjectNotFound):
+    """What is stored under that path is shorter than it was: the rest is lost."""
 
 
 class StorageUnavailable(BatchlineError):

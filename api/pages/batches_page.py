@@ -21,7 +21,14 @@ from api.pages.rendering import page
 from api.problems.exceptions import problem_of
 from api.services import Asking, Services, Shared
 from bulk.batches.batch import Batch
-from jobs.errors import BatchNotFound, FileNotFound, InvalidRequest, QueueUnavailable, StorageUnavailable
+from jobs.errors import (
+    BatchNotFound,
+    FileNotFound,
+    InvalidRequest,
+    ObjectTruncated,
+    QueueUnavailable,
+    StorageUnavailable,
+)
 
 router = APIRouter(include_in_schema=False)
 
@@ -99,7 +106,7 @@ async def _failed(shared: Services, batch: Batch) -> tuple[list[FailedLine], str
         return list(await failed_lines(shared.files.content(file))), ""
     except FileNotFound:
         return [], "The error file was deleted."
-    except (QueueUnavailable, StorageUnavailable):
+    except (ObjectTruncated, QueueUnavailable, StorageUnavailable):
         return [], "The error file cannot be read now."
 
 

@@ -22,7 +22,7 @@ from bulk.files.file import ID, File, NewFile, new_id, path_of
 from bulk.files.records import Order, Page, Records, not_found
 from bulk.files.reservation import Reservation
 from bulk.storage.storage import Storage
-from jobs.errors import ObjectNotFound, QueueUnavailable, StorageUnavailable
+from jobs.errors import ObjectNotFound, ObjectTruncated, QueueUnavailable, StorageUnavailable
 from jobs.ledger.shard import Shard
 
 log = structlog.get_logger(__name__)
@@ -106,10 +106,12 @@ class Files:
         return await self._records.page(limit, after, order, purpose, sees=sees)
 
     async def content(self, file: File, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Yields the bytes of a file. Raises FileNotFound if it is deleted meanwhile."""
+        """Yields the bytes of a file. Raises FileNotFound if it is deleted meanwhile, and ObjectTruncated."""
         try:
             async for piece in self._storage.read(file.path, start, file.bytes if end is None else end):
                 yield piece
+        except ObjectTruncated:
+            raise
         except ObjectNotFound:
             raise not_found(file.id) from None
 
@@ -128,15 +130,15 @@ class Files:
     async def write(self, file_id: str, parts: AsyncIterable[bytes]) -> int:
         """Stores the content of a file of answers, and returns its size. The caller's script records it.
 
-        It can be repeated. The script includes `clock.lua` and `bulk.files/keep.lua`, and gets `Records.arguments`.
-        The owner's quota counts these bytes but does not refuse them. The id must be derived from the batch,
-        and must not look like that of an upload (`file.new_id`): then contents without a record are kept for
-        31 days, so that a batch can record them whenever it is continued.
+        It can be repeated. The script includes `clock.lua` and `bulk.files/keep.lua`, and gets
+        `Records.arguments`. The owner's quota counts these bytes but does not refuse them. The id must be
+        derived from the batch, and must not look like that of an upload (`file.new_id`): then contents
+        without a record are kept for 31 days, so that a batch can record them whenever it is continued.
         """
         return await self._storage.put(path_of(file_id), parts)
 
     async def turn(self, work: str, seconds: float) -> bool:
-        """Returns whether no process began this upkeep within that time, and notes that this one begins it."""
+        """Returns whether no process began this work within that time, and notes that this one begins it."""
         return await self._records.turn(work, seconds)
 
     async def clean(self) -> Cleaned:

@@ -14,7 +14,7 @@ from bulk.batches.runs import Part
 from bulk.runner.input_lines import decoded, split
 from bulk.runner.lines.interface import Line, Rows
 from bulk.storage.storage import Storage
-
+from jobs.errors import ObjectTruncated
 
 FOLDER = "batches"
 """Where the objects of all batches are stored."""
@@ -57,8 +57,12 @@ class Parts:
 
     async def table(self, name: str) -> list[Chunk]:
         """Returns the list of chunks. Raises ObjectNotFound."""
-        found = [part async for part in self._storage.read(f"{self._folder}/{name}.chunks")]
-        return _table.decode(b"".join(found)).chunks
+        path = f"{self._folder}/{name}.chunks"
+        found = [part async for part in self._storage.read(path)]
+        try:
+            return _table.decode(b"".join(found)).chunks
+        except msgspec.DecodeError:  # its size is recorded nowhere
+            raise ObjectTruncated(f"the object {path} is not complete") from None
 
     async def lines(self, name: str, chunk: Chunk, endpoint: str) -> list[Line]:
         """Returns the lines of a chunk. Raises ObjectNotFound."""

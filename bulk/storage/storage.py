@@ -12,8 +12,8 @@ import obstore
 from obstore.store import ObjectStore
 
 from bulk.storage import location
-from bulk.storage.outage import availability, unavailable
-from jobs.errors import ObjectNotFound
+from bulk.storage.outage import acceptance, availability, unavailable
+from jobs.errors import ObjectNotFound, ObjectTruncated, StorageUnavailable
 from jobs.settings import Settings
 
 MIB = 1024 * 1024
@@ -68,7 +68,7 @@ class Storage:
         It replaces an earlier one at once when the last part is stored. If `parts` raises, or the call is
         cancelled, nothing is left and the earlier object stays. Raises what `parts` raises.
         """
-        with availability():
+        with acceptance():
             writer = obstore.open_writer_async(
                 await self._opened(), path, buffer_size=self._buffer, max_concurrency=CONCURRENCY
             )
@@ -78,10 +78,10 @@ class Storage:
                 size += len(part)
                 collected += part
                 if len(collected) >= WRITTEN:
-                    with availability():
+                    with acceptance():
                         await writer.write(bytes(collected))
                     collected.clear()
-            with availability():
+            with acceptance():
                 await writer.write(bytes(collected))
                 await writer.close()
         except BaseException as error:
@@ -89,14 +89,15 @@ class Storage:
                 await asyncio.shield(writer.__aexit__(type(error), error, None))
             raise
         if self._folder:
-            with availability():
+            with acceptance():
                 await asyncio.to_thread(self._folder.sync, path)
         return size
 
     async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yields the object's bytes from `start` to `end` (exclusive; None for its end), in PIECEs.
 
-        Raises ObjectNotFound, before the first piece or, if it is deleted meanwhile, after some.
+        Raises ObjectNotFound, before the first piece or, if it is deleted meanwhile, after some; and
+        ObjectTruncated if it has no bytes up to `end`.
         """
         if end is None:
             found = await self.head(path)
@@ -112,8 +113,16 @@ class Storage:
                     )
             except FileNotFoundError:
                 raise ObjectNotFound(f"there is no object {path}") from None
+            except StorageUnavailable:  # also for a range beyond the end
+                await self._check_size(path, end)
+                raise
             start += len(piece)
             yield bytes(piece)
+
+    async def _check_size(self, path: str, least: int) -> None:
+        found = await self.head(path)
+        if found is not None and found.size < least:
+            raise ObjectTruncated(f"the object {path} has {found.size} bytes, not {least}")
 
     async def head(self, path: str) -> StoredObject | None:
         """Returns the object's size and time; None if there is none."""

@@ -18,7 +18,13 @@ from api.edge.memory_budget import CutOff
 from api.edge.middleware import is_head
 from api.services import Asking, Shared
 from bulk.files.file import PURPOSES, File
-from jobs.errors import FileNotFound, InvalidRequest, QueueUnavailable, StorageUnavailable
+from jobs.errors import (
+    FileNotFound,
+    InvalidRequest,
+    ObjectTruncated,
+    QueueUnavailable,
+    StorageUnavailable,
+)
 
 router = APIRouter(tags=["openai"])
 
@@ -112,7 +118,7 @@ async def read_file_content(file_id: str, request: Request, shared: Shared, call
         try:
             async for piece in pieces:
                 yield piece
-        except (FileNotFound, QueueUnavailable, StorageUnavailable):
+        except (FileNotFound, ObjectTruncated, QueueUnavailable, StorageUnavailable):
             raise CutOff from None
 
     return StreamingResponse(body(), status, headers, kind)

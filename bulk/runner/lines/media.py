@@ -76,7 +76,9 @@ class LineMedia:
         except BadArchive as error:
             raise InvalidRequest(f"inputs: {ENTRY}{name[:200]}: {error}", pointer) from None
         except (FileNotFound, ObjectNotFound):
-            raise InvalidRequest(f"inputs: the archive {file_id} was deleted", pointer) from None
+            raise InvalidRequest(
+                f"inputs: the archive {file_id} was deleted or is damaged", pointer
+            ) from None
 
     async def _archive(self, file_id: str, owner: str) -> tuple[File, Archive]:
         async with self._opening:

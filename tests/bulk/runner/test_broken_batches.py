@@ -1,5 +1,7 @@
 """Batches that cannot be continued end, and what a process does late changes nothing."""
 
+import re
+
 import pytest
 
 from bulk.batches.batch import BatchState
@@ -11,6 +13,7 @@ from bulk.runner.lines.interface import Line, Rows
 from bulk.runner.outputs import Outputs
 from bulk.runner.parts import Chunk, Parts
 from jobs.errors import ObjectNotFound
+from tests.bulk.contents import once, read, stored
 from tests.bulk.runner.echoing import Echoing, request
 from tests.bulk.runner.stand import Stand
 from tests.bulk.runner.test_runner import LINES, OUTCOMES, held
@@ -160,3 +163,33 @@ async def test_nothing_begins_beside_a_batch_that_may_end_its_runner(stand: Stan
         lines.gate.set()
         for batch_id in (suspect, innocent):
             assert (await stand.ended(batch_id)).status is BatchState.COMPLETED
+
+
+async def truncate(stand: Stand, pattern: str) -> None:
+    """Halves the one object whose path matches."""
+    [path] = [path for path in await stored(stand.storage, "") if re.search(pattern, path)]
+    content = await read(stand.storage, path)
+    await stand.storage.put(path, once(content[: len(content) // 2]))
+
+
+@pytest.mark.parametrize("pattern", [r"\.input$", r"\.chunks$", "/0-[0-9a-f]+$"])
+async def test_a_batch_whose_objects_are_truncated_fails_at_once(
+    stand: Stand, lines: Echoing, pattern: str
+) -> None:
+    async with stand.runner():
+        batch_id = await held(stand, lines)
+    await truncate(stand, pattern)
+    lines.gate.set()
+    async with stand.runner():
+        batch = await stand.ended(batch_id)
+    assert batch.status is BatchState.FAILED
+    assert [fault.code for fault in batch.faults] == ["data_lost"]
+
+
+async def test_a_batch_whose_file_is_truncated_fails_at_once(stand: Stand) -> None:
+    batch_id = await stand.create(LINES)
+    await truncate(stand, "contents/")
+    async with stand.runner():
+        batch = await stand.ended(batch_id)
+    assert [fault.code for fault in batch.faults] == ["data_lost"]
+    assert "bytes, not" in batch.faults[0].message

@@ -1,15 +1,17 @@
 """Objects in a folder and in a bucket: whole or not at all, read in parts, listed, deleted."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from bulk.storage import storage as module
 from bulk.storage.storage import Storage
-from jobs.errors import ConfigurationError, ObjectNotFound, StorageUnavailable
+from jobs.errors import ConfigurationError, ObjectNotFound, ObjectTruncated, StorageUnavailable
 from jobs.settings import Settings
+from tests.bulk import s3_server
 from tests.bulk.contents import files_in, once, parts, read, stored
 from tests.waiting import until
 
@@ -116,8 +118,10 @@ async def test_an_object_may_become_shorter_while_it_is_read(storage: Storage) -
     pieces = storage.read("files/one")
     await anext(pieces)
     await storage.put("files/one", once(b"short"))
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(ObjectTruncated, match="has 5 bytes, not 12582912"):
         await anext(pieces)
+    with pytest.raises(ObjectTruncated):
+        [piece async for piece in storage.read("files/one", 2, 6)]
 
 
 async def test_an_object_may_be_deleted_while_it_is_read(storage: Storage) -> None:
@@ -139,6 +143,36 @@ async def test_a_storage_that_is_away_is_said_so(away: Storage) -> None:
     ):
         with pytest.raises(StorageUnavailable):
             await call
+
+
+@pytest.mark.parametrize("body", [b"<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>", b""])
+async def test_a_bucket_that_does_not_exist_is_said_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """The S3 server of the other tests makes a bucket when it is first used."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if sized := re.search(rb"content-length: (\d+)", head.lower()):
+            await reader.readexactly(int(sized[1]))
+        writer.write(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
+        writer.write(b"" if head.startswith(b"HEAD") else body)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        for name, value in s3_server.environment(server.sockets[0].getsockname()[1]).items():
+            monkeypatch.setenv(name, value)
+        storage = Storage(settings.model_copy(update={"storage_url": "s3://none/prefix"}))
+        calls: list[Callable[[], Awaitable[object]]] = [lambda: storage.put("files/one", once(b"x"))]
+        if body:  # else a read cannot know which of both is missing
+            calls += [
+                lambda: storage.put("files/one", once(LARGE)),
+                lambda: anext(storage.read("files/one", 0, 1)),
+                lambda: stored(storage, "files"),
+            ]
+        for call in calls:
+            with pytest.raises(StorageUnavailable, match="BATCHLINE_STORAGE_URL does not exist"):
+                await call()
 
 
 @pytest.mark.parametrize("url", ["files", "s3://", "ftp://host/x", "file://host/x", "file:///", "http://a/b"])
