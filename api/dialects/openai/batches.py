@@ -22,7 +22,7 @@ from api.problems.problem import Refusal
 from api.services import Asking, Services, Shared
 from bulk.batches.batch import ENDPOINTS, Asked, Batch
 from bulk.batches.batches import LONGEST_WINDOW
-from bulk.files.file import Purpose
+from bulk.files.file import File, Purpose
 from jobs.errors import FileNotFound, InvalidRequest
 from jobs.webhook import BatchWebhook
 
@@ -133,9 +133,14 @@ async def _asked(request: BatchRequest, caller: Caller, shared: Services) -> Ask
     _check_metadata(request.metadata or {})
     if request.webhook is not None:
         shared.hooks.check(request.webhook)
-    await _check_file("input_file_id", request.input_file_id, "batch", caller, shared)
+    await _checked_file("input_file_id", request.input_file_id, "batch", caller, shared)
     if request.media_file_id is not None:
-        await _check_file("media_file_id", request.media_file_id, "user_data", caller, shared)
+        archive = await _checked_file("media_file_id", request.media_file_id, "user_data", caller, shared)
+        if archive.owner != caller.owner:  # whoever sees all files may name it, but the lines may not read it
+            raise InvalidRequest(
+                "media_file_id: the file belongs to another owner; upload it with the key of the batch",
+                "/media_file_id",
+            )
     expires = request.output_expires_after
     return Asked(
         endpoint=request.endpoint,
@@ -151,7 +156,7 @@ async def _asked(request: BatchRequest, caller: Caller, shared: Services) -> Ask
     )
 
 
-async def _check_file(field: str, file_id: str, purpose: Purpose, caller: Caller, shared: Services) -> None:
+async def _checked_file(field: str, file_id: str, purpose: Purpose, caller: Caller, shared: Services) -> File:
     try:
         file = await shared.files.get(file_id, sees=caller.sees)
     except FileNotFound:
@@ -161,6 +166,7 @@ async def _check_file(field: str, file_id: str, purpose: Purpose, caller: Caller
             f"{field}: the file has the purpose {file.purpose!r}; upload it with the purpose {purpose!r}",
             f"/{field}",
         )
+    return file
 
 
 def _window(text: str) -> int:

@@ -12,7 +12,7 @@ from bulk.batches.batch import ENDPOINTS, Fault
 from bulk.batches.runs import NewOutput, Part, Runs
 from bulk.files.file import NewFile, Purpose
 from jobs.settings import Settings
-from tests.api.access.keyed import Keyed, bearer
+from tests.api.access.keyed import ADMIN, Keyed, bearer
 from tests.api.api_process import mounted
 
 Edge = tuple[httpx.AsyncClient, Services]
@@ -226,3 +226,23 @@ async def test_owners(guarded: Keyed) -> None:
 def test_the_endpoints_are_those_of_the_dialects() -> None:
     known = {call.url for dialect in DIALECTS for call in dialect.line_calls}
     assert known >= set(ENDPOINTS)
+
+
+async def sent(client: httpx.AsyncClient, purpose: str, headers: dict[str, str]) -> str:
+    """The id of a file that was uploaded with a key."""
+    answer = await client.post("/v1/files", files={"file": b"x"}, data={"purpose": purpose}, headers=headers)
+    return str(answer.json()["id"])
+
+
+async def test_the_archive_is_of_the_batchs_owner(guarded: Keyed) -> None:
+    """An admin's key sees all files, but the lines of a batch read their archive as its owner."""
+    client, services = guarded.client, guarded.services
+    admin = bearer(ADMIN)
+    input_id = await sent(client, "batch", admin)
+    theirs = await uploaded(services, "alice", "user_data")
+    answer = await client.post("/v1/batches", json=body(input_id, media_file_id=theirs), headers=admin)
+    assert answer.status_code == 400
+    assert "media_file_id: the file belongs to another owner" in answer.json()["error"]["message"]
+    own = await sent(client, "user_data", admin)
+    answer = await client.post("/v1/batches", json=body(input_id, media_file_id=own), headers=admin)
+    assert answer.status_code == 200
