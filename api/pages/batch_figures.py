@@ -1,5 +1,6 @@
 """A batch as a page shows it: its progress, rate and time left, and the reasons of its failed lines."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ MAX_REASON = 300
 """Most characters of a reason."""
 
 UNKNOWN = "no reason was given"
+
+TOO_LONG = "the line is too long to be shown here; it is in the error file"
 
 PILLS = {
     BatchState.VALIDATING: "queued",
@@ -135,7 +138,20 @@ async def failed_lines(content: AsyncIterator[bytes]) -> Sequence[FailedLine]:
             if len(found) >= MAX_BYTES or found.count(b"\n") >= MAX_LINES:
                 break
     whole = found[: found.rfind(b"\n") + 1]
+    if found and not whole:
+        return [FailedLine(_custom_id(found), None, TOO_LONG)]
     return [_failed(line) for line in whole.splitlines()[:MAX_LINES]]
+
+
+_CUSTOM_ID = re.compile(rb'"custom_id":("(?:[^"\\]|\\.)*")')
+
+
+def _custom_id(beginning: bytearray) -> str:
+    """That of a line of which only the beginning was read: rows have it before their responses."""
+    try:
+        return msgspec.json.decode(shown[1], type=str) if (shown := _CUSTOM_ID.search(beginning)) else ""
+    except msgspec.DecodeError:
+        return ""
 
 
 def _failed(line: bytearray) -> FailedLine:

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from api.pages.batch_figures import MAX_LINES, figures
+from api.pages.batch_figures import MAX_BYTES, MAX_LINES, TOO_LONG, figures
 from api.pages.batches_page import PAGE
 from api.services import Services
 from bulk.batches.batch import Asked, Batch, BatchState, Counts, Fault
@@ -137,6 +137,17 @@ async def test_a_batch_ends_with_its_failed_lines_and_files(edge: Edge) -> None:
     assert len((await client.get(links["Errors"])).text.splitlines()) == MAX_LINES + 4
     await client.delete(f"/v1/files/{record['error_file_id']}")
     assert "The error file was deleted." in (await read(client, path)).text
+
+
+async def test_a_long_failed_line_is_named(edge: Edge) -> None:
+    client, services = edge
+    batch = await created(services)
+    taken = await begun(services, 2)
+    await ended(services, taken, [refused('a "long" one', "x" * MAX_BYTES), refused("short", "why")])
+    page = await read(client, f"/batches/{batch.id}")
+    [row] = page.one("tbody").all("tr")
+    assert row.text == f'a "long" one – {TOO_LONG}'  # noqa: RUF001 - the dash is intended
+    assert "The error file has all 2" in page.text
 
 
 async def test_why_a_file_was_refused(edge: Edge) -> None:
