@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from bulk.batches.figures import Figures as BulkFigures
+from bulk.batches.metrics import BulkCollector
 from hooks.deliveries import COUNTED
 from hooks.metrics import HookCollector
 from hooks.service import Figures
@@ -79,6 +81,7 @@ def test_every_metric_is_documented() -> None:
     registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [beat], Settings()))
     registry.register(OwnerCollector({}))
     registry.register(HookCollector(Figures(0, 0, dict.fromkeys(COUNTED, 0))))
+    registry.register(BulkCollector(BulkFigures({}, 0, {}, {}, 0, 0)))
     told = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     families = [
         family for family in registry.collect() if not family.name.startswith("batchline_api_process")

@@ -1,22 +1,26 @@
 """/health/live, /health/ready, /metrics: for probes and Prometheus. For people: `api/pages/overview.py`."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.responses import Response
 
 from api.health.reasons import Level, level_of
-from api.services import Asking, Services, Shared
+from api.services import Asking, Shared
 from api.v1.openapi import LIVE, READY
 from api.v1.replies import reply
+from bulk.batches.metrics import BulkCollector
 from hooks.metrics import HookCollector
-from hooks.service import Figures
 from jobs.errors import QueueUnavailable
 from jobs.monitoring.metrics import LedgerCollector
 from jobs.monitoring.owner_metrics import OwnerCollector
 
 router = APIRouter(tags=["health"])
+
+T = TypeVar("T")
 
 SCRAPE_TIMEOUT = 2.0
 """Seconds within which Redis must answer a scrape."""
@@ -62,22 +66,23 @@ async def metrics(shared: Shared, caller: Asking) -> Response:
             owners = await shared.owner_totals.read() if admin and shards.first.available else {}
         footprints = await shared.footprints.read()
         unavailable = len(shards.unavailable())
-        hooks = await _hooks(shared)
+        hooks, bulk = await _or_none(shared.hooks.figures()), await _or_none(shared.batches.figures())
         ledger = LedgerCollector(depths, workers, shared.settings, footprints, unavailable)
     except (QueueUnavailable, TimeoutError):
-        ledger, owners, hooks = LedgerCollector(None, None, shared.settings), {}, None
+        ledger, owners, hooks, bulk = LedgerCollector(None, None, shared.settings), {}, None, None
     scraped = CollectorRegistry()
     scraped.register(ledger)
     scraped.register(OwnerCollector(owners))
     scraped.register(HookCollector(hooks))
+    scraped.register(BulkCollector(bulk))
     body = shared.metrics.exposition() + generate_latest(scraped)
     return Response(body, headers={"cache-control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
 
 
-async def _hooks(shared: Services) -> Figures | None:
-    """What waits to be delivered; None if it cannot be read, because the rest can."""
+async def _or_none(figures: Coroutine[Any, Any, T]) -> T | None:
+    """Some figures; None if they cannot be read, because the rest can."""
     try:
         async with asyncio.timeout(SCRAPE_TIMEOUT):
-            return await shared.hooks.figures()
+            return await figures
     except (QueueUnavailable, TimeoutError):
         return None

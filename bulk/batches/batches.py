@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
-from bulk.batches import keys, scripted
+from bulk.batches import figures, keys, scripted
 from bulk.batches.batch import Asked, Batch
+from bulk.batches.figures import Figures
 from bulk.batches.scripted import ROOM, Scripts
 from jobs.errors import BatchNotFound, InvalidRequest, LimitExceeded
 from jobs.ledger import ownership
@@ -107,6 +108,10 @@ class Batches:
             case [record]:
                 return scripted.batch(batch_id, record)
         raise _missing(batch_id)
+
+    async def figures(self) -> Figures:
+        """Returns what the metrics show."""
+        return await figures.read(self._scripts)
 
     def _list(self, sees: str | None) -> str:
         return self._shard.key(keys.LIST, ownership.argument(sees))

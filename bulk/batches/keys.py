@@ -34,6 +34,22 @@ OPEN_OWNERS = Key(
     "owner -> the earliest time in the owner's zset of open batches",
     permanent=True,
 )
+STATES = Key(
+    "batchline:batch-states",
+    "zset",
+    "api, bulk",
+    "permanent; members until their end",
+    "id of an unfinished batch -> 10^13 x the number of its state (record.lua) + created, Unix ms",
+    permanent=True,
+)
+COUNTS = Key(
+    "batchline:batch-counts",
+    "hash",
+    "bulk",
+    "permanent",
+    "state -> batches that have ended so; `lines:completed`, `lines:failed` -> lines with such an outcome",
+    permanent=True,
+)
 LIST = Key(
     "batchline:batches:*",
     "zset",
@@ -50,4 +66,4 @@ PROCESSES = Key(
     "<host> <process id> of a bulk process -> its newest report, Unix seconds",
 )
 
-ALL = (BATCH, CHUNKS, OPEN, OPEN_OWNERS, LIST, PROCESSES)
+ALL = (BATCH, CHUNKS, OPEN, OPEN_OWNERS, STATES, COUNTS, LIST, PROCESSES)

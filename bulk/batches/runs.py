@@ -84,6 +84,7 @@ class Runs:
         answer = await self._scripts.run(
             "take",
             open_owners=self._shard.key(keys.OPEN_OWNERS),
+            batch_states=self._shard.key(keys.STATES),
             open_prefix=self._shard.key(keys.OPEN, ownership.argument("")),
             batches=self._shard.key(keys.BATCH),
             token=token,

@@ -44,6 +44,8 @@ class Scripts:
             "chunks": key(keys.CHUNKS, batch_id),
             "open_batches": key(keys.OPEN, ownership.argument(owner)),
             "open_owners": key(keys.OPEN_OWNERS),
+            "batch_states": key(keys.STATES),
+            "batch_counts": key(keys.COUNTS),
             "batches": key(keys.BATCH),
             "id": batch_id,
             "owner": owner,

@@ -6,15 +6,13 @@ import socket
 from typing import NoReturn
 
 from bulk.batches import keys
+from bulk.batches.figures import ALIVE
 from jobs.errors import QueueUnavailable
 from jobs.ledger.shard import Shard
 from jobs.store.connection import availability
 
 EVERY = 1.0
 """Seconds between reports."""
-
-ALIVE = 10.0
-"""Seconds after its newest report at which a process counts as lost."""
 
 
 class Presence:

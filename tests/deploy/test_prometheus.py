@@ -10,6 +10,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from api.health import failing
+from bulk.batches.figures import Figures as BulkFigures
+from bulk.batches.metrics import BulkCollector
 from hooks.deliveries import COUNTED
 from hooks.metrics import HookCollector
 from hooks.service import Figures
@@ -34,6 +36,7 @@ def exported() -> set[str]:
     ApiMetrics(registry)
     registry.register(LedgerCollector({"m": Depth(0, 0, 0, 0)}, [heartbeat()], Settings()))
     registry.register(HookCollector(Figures(0, 0, dict.fromkeys(COUNTED, 0))))
+    registry.register(BulkCollector(BulkFigures({}, 0, {}, {}, 0, 0)))
     return {family.name + suffix for family in registry.collect() for suffix in SUFFIXES[family.type]}
 
 
@@ -47,7 +50,7 @@ def test_every_queried_metric_exists(query: str) -> None:
 @pytest.mark.parametrize("query", manifests.queries().values(), ids=manifests.queries())
 def test_series_that_every_api_process_reports_count_once(query: str) -> None:
     """Every process reports queues and workers: their series need a maximum before any sum."""
-    shared = r"(?:batchline_worker|batchline_workers|batchline_queue)\w*"
+    shared = r"(?:batchline_worker|batchline_workers|batchline_queue|batchline_bulk)\w*"
     for before in re.findall(rf"(\w+)(?: by \([^)]*\))? \((?:(?:rate|increase)\()?{shared}", query):
         assert before == "max"
 

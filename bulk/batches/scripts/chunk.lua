@@ -5,6 +5,7 @@
 --@include record.lua
 --@include held.lua
 --@key chunks
+--@key batch_counts
 --@arg chunk
 --@arg part  name of the part
 --@arg completed
@@ -15,12 +16,15 @@
 --@arg late  lines that were not run because the window has ended
 
 if status ~= 'in_progress' and status ~= 'cancelling' then return {'refused', status} end
+redis.call('HLEN', KEYS.batch_counts)        -- fails on another program's data, before anything is written
 local about = table.concat({ARGV.part, ARGV.completed, ARGV.failed, ARGV.output_bytes, ARGV.error_bytes}, ' ')
 if redis.call('HSETNX', KEYS.chunks, ARGV.chunk, about) == 1 then
   redis.call('HINCRBY', KEYS.batch, 'completed', ARGV.completed)
   redis.call('HINCRBY', KEYS.batch, 'failed', ARGV.failed)
   redis.call('HINCRBY', KEYS.batch, 'tokens', ARGV.tokens)
   redis.call('HINCRBY', KEYS.batch, 'late', ARGV.late)
+  redis.call('HINCRBY', KEYS.batch_counts, 'lines:completed', ARGV.completed)
+  redis.call('HINCRBY', KEYS.batch_counts, 'lines:failed', ARGV.failed)
   progressed()
 end
 return {'noted'}

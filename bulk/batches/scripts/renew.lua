@@ -4,7 +4,6 @@
 --@include record.lua
 --@include open.lua
 --@key open_batches  of its owner
---@arg id
 --@arg owner
 --@include held.lua
 --@arg lease  ms

@@ -3,6 +3,7 @@
 -- longest. Returns {id, record, 1 if another runner held it before}, or {} if there is none.
 --@include clock.lua
 --@include open.lua
+--@key batch_states
 --@arg open_prefix  of the keys of owners' open batches
 --@arg batches  prefix of the keys of records
 --@arg token
@@ -35,4 +36,5 @@ while true do
     return {id, redis.call('HGETALL', batch), before and 1 or 0}
   end
   place(open, owner, id, nil)                -- another program has deleted its record, or its lifetime is over
+  redis.call('ZREM', KEYS.batch_states, id)
 end

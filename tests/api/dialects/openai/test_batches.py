@@ -246,3 +246,12 @@ async def test_the_archive_is_of_the_batchs_owner(guarded: Keyed) -> None:
     own = await sent(client, "user_data", admin)
     answer = await client.post("/v1/batches", json=body(input_id, media_file_id=own), headers=admin)
     assert answer.status_code == 200
+
+
+async def test_metrics(edge: Edge) -> None:
+    client, services = edge
+    await client.post("/v1/batches", json=body(await uploaded(services)))
+    shown = (await client.get("/metrics")).text
+    assert 'batchline_bulk_batches{state="validating"} 1.0' in shown
+    assert 'batchline_bulk_lines_total{outcome="completed"} 0.0' in shown
+    assert "batchline_bulk_stored_bytes 19.0" in shown
