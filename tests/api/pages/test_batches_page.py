@@ -158,7 +158,17 @@ async def test_why_a_file_was_refused(edge: Edge) -> None:
     await runs.fail(taken, [Fault("duplicate_custom_id", "the custom_id <b> was used before", 7)])
     page = await read(client, f"/batches/{batch.id}")
     assert page.one("h1").text == "Batch failed"
+    assert page.one(id="faults-heading").text == "Why the file was refused"
     assert page.one("tbody").text == "7 duplicate_custom_id the custom_id <b> was used before"
+
+
+async def test_why_a_batch_failed_after_its_file_was_accepted(edge: Edge) -> None:
+    client, services = edge
+    batch = await created(services)
+    taken = await begun(services, 2)
+    await Runs(services.ledger.shards.first).fail(taken, [Fault("data_lost", "it is gone")])
+    page = await read(client, f"/batches/{batch.id}")
+    assert page.one(id="faults-heading").text == "Why the batch failed"
 
 
 async def test_the_button_cancels(edge: Edge) -> None:
