@@ -114,11 +114,15 @@ class Claimer:
 
         Then it is as late as possible: what comes while a batch runs and is more urgent is in the next one.
         """
-        if not (self._batcher.full and self._feeder.chooses_later):
+        if not (self._holds_batch() and self._feeder.chooses_later):
             self._window.claim_due.clear()
             await unless(self._closing, self._window.claim_due.wait())
-        if self._batcher.full:
+        if self._holds_batch():
             await self._feeder.wait_until_needed(LATEST_CLAIM)
+
+    def _holds_batch(self) -> bool:
+        """Whether the window holds a full batch, or as much as it may."""
+        return self._batcher.full or (len(self._batcher) > 0 and self._room(waiting_for_doorbell=False) <= 0)
 
     async def _claim(self, inputs: int, before: Mapping[str, float], wait: float = 0.0) -> tuple[int, int]:
         """Claims jobs with about `inputs` inputs into the window; returns how many, and how many wait."""

@@ -112,10 +112,12 @@ class Feeder(FeederBase):
 
     async def _send(self, trial: Trial) -> None:
         batch, now, first = trial.batch, time.monotonic(), not self._sent
-        if first:
-            await self._charge(batch)
         padded = self._window.cost(batch)
         expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
+        if first:
+            self._runs_long = expected > SHORT_BATCH
+            self._batch_needed.clear()  # a claim from now on is for the next one
+            await self._charge(batch)
         rows = self.deadlines.rows(len(batch), padded)
         deadline = self.deadlines.seconds(rows, parameters, expected)
         answered = self.engine.send(

@@ -22,8 +22,6 @@ WINDOWS = 4
 job are stored, the worker needs others."""
 BATCHES = 4
 """Times a full batch of the worker that a batch has in flight if texts are generated."""
-JOBS = 2
-"""Full jobs that a batch always has in flight: while one is computed, the worker claims the next."""
 WAIT = 0.5
 """Part of `head_start` for which a job of a batch should wait in the queue."""
 MIN_WAIT = 1.0
@@ -45,9 +43,10 @@ def in_flight(spec: ModelSpec, settings: Settings) -> int:
 
 
 def room(spec: ModelSpec, settings: Settings) -> Room:
-    """Returns the room of a batch in the queue."""
+    """Returns the room of a batch in the queue: at least for what a worker runs at once and one more job."""
+    job = inputs_per_job(spec)
     patience = max(MIN_WAIT, WAIT * settings.head_start)
-    return Room(JOBS * inputs_per_job(spec), in_flight(spec, settings), patience)
+    return Room(spec.max_batch_items + job, in_flight(spec, settings), job, patience)
 
 
 def chunks_at_once(spec: ModelSpec, settings: Settings) -> int:

@@ -51,7 +51,7 @@ async def test_a_claim_that_waited_fills_the_window_as_it_is_then(
         await until(lambda: _blocked(redis))
         gate.open()
         await ended(queue, three)
-        burst = [job.id for job in await _at_once(queue, 4)]
+        burst = await _at_once(queue, 4)
         sizes = [job.batch.size for job in await ended(queue, *burst) if job.batch]
         assert sizes == [4] * 4
 
@@ -103,8 +103,9 @@ async def test_a_window_that_was_emptied_during_a_claim_is_filled_again(
 async def test_payloads_count_by_their_bytes_too(
     queue: JobQueue, serving: Serving, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = [await submit(queue, gate.text), *[await submit(queue, "x" * 10_000) for _ in range(20)]]
     async with serving(max_batch_items=1, window_bytes=25_000) as worker:
+        await expecting(queue, worker, 3_600_000.0)
+        jobs = [await submit(queue, gate.text), *[await submit(queue, "x" * 10_000) for _ in range(20)]]
         steps: list[str] = []
 
         async def full() -> bool:
@@ -124,17 +125,19 @@ async def test_payloads_count_by_their_bytes_too(
         assert worker._leases.bytes == 0
 
 
-async def test_what_is_more_urgent_overtakes_a_full_window_however_long_a_batch_runs(
-    queue: JobQueue, serving: Serving, gate: Gate
+@pytest.mark.parametrize("lists", [1, 4], ids=["full before the claim", "filled by the claim"])
+async def test_what_is_more_urgent_overtakes_the_window_however_long_a_batch_runs(
+    queue: JobQueue, serving: Serving, gate: Gate, lists: int
 ) -> None:
-    async with serving(max_batch_items=1, window_items=1) as worker:
+    async with serving(max_batch_items=1, window_items=lists) as worker:
         await expecting(queue, worker, 3_600_000.0)
-        slow, *others = [await submit(queue, text) for text in (gate.text, "second", "third")]
+        slow = await submit(queue, gate.text)
+        others = await _at_once(queue, 3, ["text"] * lists)
 
-        async def full() -> bool:
-            return len(worker._batcher) == 1
+        async def filled() -> bool:
+            return len(worker._batcher) >= lists
 
-        await until(full)
+        await until(filled)
         first = await submit(queue, "urgent", priority="high")
 
         async def claimed() -> bool:
@@ -175,10 +178,10 @@ async def test_a_key_that_is_no_doorbell_is_reported(queue: JobQueue, redis: Arq
     await redis.delete(keys.DOORBELL.of(MODEL))
 
 
-async def _at_once(queue: JobQueue, count: int) -> list[Any]:
+async def _at_once(queue: JobQueue, count: int, inputs: str | list[str] = "text") -> list[str]:
     """Submits that share a script, so that one claim finds them all."""
-    accepted = await asyncio.gather(*(queue.submit(new_job(f"text {i}")) for i in range(count)))
-    return [job for job, _ in accepted]
+    accepted = await asyncio.gather(*(queue.submit(new_job(inputs)) for _ in range(count)))
+    return [job.id for job, _ in accepted]
 
 
 async def _runs_and_waits(worker: BatchWorker, redis: ArqRedis) -> None:
