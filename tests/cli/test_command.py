@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import COMMANDS
+from tests.cli.conftest import Called
 from tests.processes import ROOT
 
 
@@ -34,8 +35,8 @@ def test_the_help_lists_every_command_with_what_it_does() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_describes_itself(name: str) -> None:
-    status, out, err = batchline(name, "--help")
+def test_every_command_describes_itself(called: Called, name: str) -> None:
+    status, out, err = called(name, "--help")
     assert (status, err) == (0, "")
     assert out.startswith(f"usage: batchline {name} ")
     described = out.split("\n\n")[1]
@@ -50,8 +51,8 @@ def test_without_a_command_the_help_is_the_error() -> None:
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, ""])
-def test_what_does_not_exist_is_refused(name: str) -> None:
-    status, out, err = batchline(*([name] if name else []), "--no-such-thing", "a", "b")
+def test_what_does_not_exist_is_refused(called: Called, name: str) -> None:
+    status, out, err = called(*([name] if name else []), "--no-such-thing", "a", "b")
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith(f"batchline {name}".strip() + ": error: ")
 
@@ -76,14 +77,14 @@ def test_the_help_imports_no_program() -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
-def test_a_port_is_a_number(port: str) -> None:
-    status, _, err = batchline("serve", f"--port={port}")
+def test_a_port_is_a_number(called: Called, port: str) -> None:
+    status, _, err = called("serve", f"--port={port}")
     assert status == 2
     assert f"argument --port: '{port}' is not a port" in err
 
 
-def test_what_describes_a_source_needs_one() -> None:
-    status, _, err = batchline("serve", "--task", "fill-mask", "--name", "x")
+def test_what_describes_a_source_needs_one(called: Called) -> None:
+    status, _, err = called("serve", "--task", "fill-mask", "--name", "x")
     assert status == 2
     assert "--task and --name: give a FOLDER_OR_HUB_ID" in err
 
@@ -107,8 +108,12 @@ def test_an_empty_folder_has_nothing_to_serve(tmp_path: Path) -> None:
         ({"BATCHLINE_HOST": "localhost", "BATCHLINE_PORT": "1"}, "http://localhost:1"),
     ],
 )
-def test_top_follows_the_settings(variables: dict[str, str], url: str) -> None:
-    _, out, _ = batchline("top", "--help", variables=variables)
+def test_top_follows_the_settings(
+    called: Called, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _, out, _ = called("top", "--help")
     assert f"(default: {url}," in " ".join(out.split())
 
 

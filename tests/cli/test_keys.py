@@ -15,6 +15,7 @@ from jobs.process.redaction import SECRET
 from jobs.schema import JobState
 from jobs.settings import Settings
 from jobs.store.store import Server
+from tests.cli.conftest import Called
 from tests.cli.test_command import batchline
 from tests.jobs.ledger.test_queue import new_job
 from tests.ledger import MODEL, JobQueue, run_one
@@ -182,8 +183,8 @@ async def test_revoke_leaves_jobs_alone_unless_they_are_to_be_cancelled(
         (["drop"], "invalid choice: 'drop'"),
     ],
 )
-def test_wrong_arguments_are_explained(run: Keys, arguments: list[str], message: str) -> None:
-    status, out, err = run(*arguments)
+def test_wrong_arguments_are_explained(called: Called, arguments: list[str], message: str) -> None:
+    status, out, err = called("keys", *arguments)
     assert (status, out) == (2, "")
     assert message in err.splitlines()[-1]
 
