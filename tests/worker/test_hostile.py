@@ -45,16 +45,21 @@ PAYLOADS = {
 }
 
 
-@pytest.mark.parametrize("name", PAYLOADS)
-async def test_an_invalid_payload_fails_and_stops_no_other_job(
-    redis: ArqRedis, queue: JobQueue, serving: Serving, name: str
+async def test_invalid_payloads_fail_and_stop_no_other_job(
+    redis: ArqRedis, queue: JobQueue, serving: Serving
 ) -> None:
-    strange = await enqueue_raw(redis, "strange", PAYLOADS[name])
-    assert (await queue.read(strange)).status == "queued"
-    async with serving():
-        jobs = await ended(queue, strange, await submit(queue, "good"))
-    assert jobs[0].status in ("failed", "succeeded")
-    assert jobs[1].status == "succeeded"
+    """One worker claims them all, and with each of them a good job."""
+    strange, good = {}, []
+    for name, raw in PAYLOADS.items():
+        strange[name] = await enqueue_raw(redis, f"strange {name}", raw)
+        assert (await queue.read(strange[name])).status == "queued", name
+        good.append(await submit(queue, "good"))
+    async with serving() as worker:
+        for name, job in zip(strange, await ended(queue, *strange.values()), strict=True):
+            assert job.status in ("failed", "succeeded"), name
+        jobs = await ended(queue, *good, await submit(queue, "good"))
+        assert worker.engine.restarts == 0
+    assert {job.status for job in jobs} == {"succeeded"}
     assert (await queue.depth())[MODEL].bytes == 0
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from arq.connections import ArqRedis
 
 from jobs.ledger import keys
@@ -12,35 +11,40 @@ from tests.ledger import JobQueue
 from tests.worker.conftest import MODEL, Serving
 from tests.worker.test_batch_worker import ended, results
 
+NEWER_JOBS = {
+    "fields": newer(NEWER),
+    "beside": newer(NEWER, shard=3),
+    "many fields": newer(NEWER | {f"field{i}": i for i in range(20)}),
+}
 
-@pytest.mark.parametrize(
-    "payload",
-    [newer(NEWER), newer(NEWER, shard=3), newer(NEWER | {f"field{i}": i for i in range(20)})],
-    ids=["fields", "beside", "many fields"],
-)
-async def test_a_newer_releases_job_runs(
-    redis: ArqRedis, queue: JobQueue, serving: Serving, payload: bytes
-) -> None:
-    job_id = await put(redis, payload)
-    await redis.incrby(keys.BYTES.of(MODEL), len(payload))
+
+async def test_a_newer_releases_jobs_run(redis: ArqRedis, queue: JobQueue, serving: Serving) -> None:
+    ids = {}
+    for name, payload in NEWER_JOBS.items():
+        ids[name] = await put(redis, payload)
+        await redis.incrby(keys.BYTES.of(MODEL), len(payload))
     async with serving():
-        [job] = await ended(queue, job_id)
-    assert (job.status, texts(results(job))) == ("succeeded", ["A", "B"])
+        jobs = await ended(queue, *ids.values())
+    for name, job in zip(ids, jobs, strict=True):
+        assert (job.status, texts(results(job))) == ("succeeded", ["A", "B"]), name
     assert (await queue.depth())[MODEL].bytes == 0
 
 
-@pytest.mark.parametrize("name", release_0_1.PAYLOADS)
-async def test_a_job_of_0_1_runs(redis: ArqRedis, queue: JobQueue, serving: Serving, name: str) -> None:
-    inputs, _ = ASKED[name]
-    # its parameters are those of another task
-    payload = release_0_1.PAYLOADS[name].replace(b"\x81\xa5top_k", b"\x81\xa6factor")
-    job_id = await put(redis, payload)
-    if b"expires_in" in payload:  # it was due long ago, and began in time
-        await redis.set(keys.ATTEMPTS.of(job_id), 1, ex=60)
+async def test_jobs_of_0_1_run(redis: ArqRedis, queue: JobQueue, serving: Serving) -> None:
+    ids = {}
+    for name, written in release_0_1.PAYLOADS.items():
+        # its parameters are those of another task
+        payload = written.replace(b"\x81\xa5top_k", b"\x81\xa6factor")
+        ids[name] = await put(redis, payload)
+        if b"expires_in" in payload:  # it was due long ago, and began in time
+            await redis.set(keys.ATTEMPTS.of(ids[name]), 1, ex=60)
     async with serving():
-        [job] = await ended(queue, job_id)
-    assert (job.status, texts(results(job))) == ("succeeded", [text.upper() for text in inputs])
-    assert job.created_at.year == 2026
+        jobs = await ended(queue, *ids.values())
+    for name, job in zip(ids, jobs, strict=True):
+        inputs, _ = ASKED[name]
+        expected = ("succeeded", [text.upper() for text in inputs])
+        assert (job.status, texts(results(job))) == expected, name
+        assert job.created_at.year == 2026, name
 
 
 def texts(results: list[Any]) -> list[str]:

@@ -1,6 +1,5 @@
 """A model is run once when it is loaded: what would fail in each job is why it cannot be loaded."""
 
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,12 @@ from jobs.errors import ConfigurationError
 from jobs.models import ModelSpec
 from tests.worker.engine.pipelines import tiny
 from worker.engine import loading
-from worker.supervisor.engine import Engine
 
 OWN = "tests.worker.engine.smoked:"
 
 
 def own(name: str, **fields: Any) -> ModelSpec:
     return ModelSpec.model_validate({"name": "mine", "pipeline": OWN + name} | fields)
-
-
-@pytest.fixture
-async def started() -> AsyncIterator[Callable[[ModelSpec], Any]]:
-    """Starts an engine in its own process, as a worker does."""
-    engines: list[Engine] = []
-
-    async def start(spec: ModelSpec) -> Engine:
-        engines.append(Engine(spec, None))
-        await engines[-1].start()
-        return engines[-1]
-
-    yield start
-    for engine in engines:
-        await engine.kill()
 
 
 @pytest.mark.parametrize(
@@ -54,22 +37,18 @@ async def started() -> AsyncIterator[Callable[[ModelSpec], Any]]:
         ),
     ],
 )
-async def test_what_a_class_raises_is_the_reason(
-    started: Callable[[ModelSpec], Any], spec: ModelSpec, reason: str
-) -> None:
+def test_what_a_class_raises_is_the_reason(tmp_path: Path, spec: ModelSpec, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^model 'mine': .*{reason}") as refused:
-        await started(spec)
+        loading.load(spec, None, tmp_path)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["Raises", "NotJson", "TooFew"])
-async def test_a_class_without_samples_and_example_is_not_run(
-    started: Callable[[ModelSpec], Any], name: str
-) -> None:
-    assert (await started(own(name))).state == "ready"
+def test_a_class_without_samples_and_example_is_not_run(tmp_path: Path, name: str) -> None:
+    loading.load(own(name), None, tmp_path)
 
 
-async def test_the_example_is_run_with_the_defaults(tmp_path: Path) -> None:
+def test_the_example_is_run_with_the_defaults(tmp_path: Path) -> None:
     record = tmp_path / "record"
     spec = own(
         "Recorded",

@@ -67,17 +67,6 @@ async def test_each_input_has_its_own_answer_or_none(queue: JobQueue, serving: S
 
 
 @linux
-async def test_a_child_that_is_blocked_never_answers_and_dies_with_its_engine() -> None:
-    async with started() as engine:
-        for i in range(3):
-            ran = await engine.send([f"blocked {i}"], {})
-            assert isinstance(ran, Ran)
-            assert ran.outputs == [json.dumps(f"blocked {i}").encode()]
-        left = children(engine)
-    await gone(left)
-
-
-@linux
 @pytest.mark.parametrize("deed", ["garbage", "replay"])
 async def test_an_answer_without_a_request_ends_the_engine(deed: str) -> None:
     async with started() as engine:
@@ -87,19 +76,19 @@ async def test_an_answer_without_a_request_ends_the_engine(deed: str) -> None:
 
 
 @linux
-@pytest.mark.parametrize("deed", ["return", "raise", "exit", "other"])
-async def test_a_forked_child_leaves_and_never_answers(deed: str) -> None:
+async def test_a_forked_child_leaves_and_never_answers() -> None:
     async with started() as engine:
-        await each_has_its_own_answer(engine, deed)
-        await gone(children(engine))
+        for deed in ("return", "raise", "exit", "other"):
+            await each_has_its_own_answer(engine, deed)
+            await gone(children(engine))
 
 
 @linux
-@pytest.mark.parametrize("deed", ["libc", "blocked"])
-async def test_a_child_that_native_code_forked_never_answers_and_dies_with_its_engine(deed: str) -> None:
+async def test_a_child_that_native_code_forked_never_answers_and_dies_with_its_engine() -> None:
     """It may wait for ever for the interpreter's lock, which a thread that it does not have was to take."""
     async with started() as engine:
-        await each_has_its_own_answer(engine, deed)
+        for deed in ("libc", "blocked"):
+            await each_has_its_own_answer(engine, deed)
         left = children(engine)
     await gone(left)
 
