@@ -1,13 +1,18 @@
 """Batchline as it is run: the API and a worker as separate processes, on the test's own database."""
 
-from collections.abc import AsyncIterator, Callable
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from jobs.settings import load_settings
+from standalone.__main__ import main
 from tests import processes
 from tests.ledger import SHARDS
 from tests.ports import free_port
@@ -50,3 +55,35 @@ def batchline(redis_url: str, shards: int) -> Running:
                 yield client
 
     return run
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Refused]:
+    """`refused("gone", port=1)`: the one line of a `batchline serve` that ends before it starts a process.
+
+    It is called in this process; `refusal` of `instance.py` starts a program.
+    """
+    for name in [name for name in os.environ if name.startswith("BATCHLINE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(processes.ROOT)
+    interrupt = signal.getsignal(signal.SIGINT)  # which `main` changes at once
+
+    def call(*arguments: str, **settings: object) -> str:
+        load_settings.cache_clear()
+        children = psutil.Process().children()
+        for name, value in {"port": free_port(), "data_dir": tmp_path / "data", **settings}.items():
+            monkeypatch.setenv(f"BATCHLINE_{name.upper()}", str(value))
+        assert main(arguments) == 1
+        printed = "".join(capsys.readouterr())
+        assert psutil.Process().children() == children, "it started none"
+        assert printed.count("\n") == 1, printed
+        return printed
+
+    yield call
+    signal.signal(signal.SIGINT, interrupt)
+    load_settings.cache_clear()

@@ -36,7 +36,8 @@ class Instance:
     ) -> None:
         self.port = free_port()
         self.output = folder / f"output-{self.port}"
-        given = {"port": self.port, "data_dir": folder / "data", **settings}
+        # a race of backends takes seconds at each first start: one test has it
+        given = {"port": self.port, "data_dir": folder / "data", "backend": "torch", **settings}
         kept = clean_environment() | {
             f"BATCHLINE_{name.upper()}": str(value) for name, value in given.items()
         }

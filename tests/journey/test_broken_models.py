@@ -12,7 +12,8 @@ from arq.connections import ArqRedis
 
 from jobs.monitoring.roster import Roster
 from tests import processes
-from tests.journey.instance import PATIENCE, Instance, ready, refusal
+from tests.journey.conftest import Refused
+from tests.journey.instance import PATIENCE, Instance, ready
 from tests.ledger import first_shard
 from tests.waiting import until
 
@@ -135,9 +136,9 @@ async def test_where_no_model_can_be_loaded_each_has_its_sentence(tmp_path: Path
     assert "gone does not exist" in printed[1]
 
 
-async def test_a_file_with_an_error_stays_fatal_for_all(tmp_path: Path) -> None:
+def test_a_file_with_an_error_stays_fatal_for_all(refused: Refused, tmp_path: Path) -> None:
     file = write(tmp_path / "models.toml", '[models.a]\npipeline = "a:B"\n\n[models.b]\ntask = "dreaming"\n')
-    assert "unknown task 'dreaming'" in await refusal(tmp_path, models_file=file)
+    assert "unknown task 'dreaming'" in refused(models_file=file)
 
 
 async def test_a_burst_serves_other_models_and_reports_the_broken_one(

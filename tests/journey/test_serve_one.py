@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests import hub
+from tests.journey.conftest import Refused
 from tests.journey.instance import Instance, ready, refusal
 from tests.ports import free_port
 from tests.processes import ROOT
@@ -98,20 +99,20 @@ async def test_a_hub_that_does_not_answer_is_one_sentence(tmp_path: Path) -> Non
         ([str(DEMO), "--revision", "main"], "is a folder; --revision is for a model from the hub"),
     ],
 )
-async def test_what_cannot_be_served_is_one_sentence(
-    tmp_path: Path, arguments: list[str], sentence: str
+def test_what_cannot_be_served_is_one_sentence(
+    refused: Refused, tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    assert sentence in await refusal(tmp_path, *arguments, command=SERVE)
+    assert sentence in refused(*arguments)
     assert not (tmp_path / "data").exists()
 
 
-async def test_a_task_that_is_not_known_must_be_named(tmp_path: Path, model: Path) -> None:
+def test_a_task_that_is_not_known_must_be_named(refused: Refused, model: Path) -> None:
     write_config(model, architectures=["T5ForConditionalGeneration"])
-    printed = await refusal(tmp_path, str(model), command=SERVE)
+    printed = refused(str(model))
     assert printed.startswith(f"batchline: {model}: it is a T5ForConditionalGeneration, ")
     assert TASKS in printed
     write_config(model)
-    assert TASKS in await refusal(tmp_path, str(model), command=SERVE)
+    assert TASKS in refused(str(model))
 
 
 async def test_a_named_task_is_taken_and_the_folder_gives_the_name(tmp_path: Path, model: Path) -> None:

@@ -12,13 +12,14 @@ import httpx
 import psutil
 import pytest
 
+from tests.journey.conftest import Refused
 from tests.journey.instance import PATIENCE, Instance, ready, refusal
 from tests.processes import is_alive, write_models
 from tests.waiting import until
 
 
 async def test_it_serves_the_demo_model_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    async with ready(tmp_path) as instance:
+    async with ready(tmp_path, backend="auto") as instance:
         assert instance.says("Loading model sentiment ...")
         assert instance.says(f"(docs: http://127.0.0.1:{instance.port}/docs)")
         job = await instance.answer("A wonderful film.")
@@ -98,7 +99,6 @@ async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
     ("settings", "sentence"),
     [
         ({"models_file": "/no/such/models.toml"}, "cannot read /no/such/models.toml"),
-        ({"redis_url": "redis://127.0.0.1:1/0"}, "Redis at 127.0.0.1:1/0 cannot be reached"),
         ({"redis_url": "localhost"}, "BATCHLINE_REDIS_URL"),
         ({"port": "eighty"}, "BATCHLINE_PORT"),
         ({"durable_submit": "replica"}, "the embedded server has no replica"),
@@ -106,23 +106,24 @@ async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
         ({"data_dir": "/proc/data"}, "BATCHLINE_DATA_DIR: cannot write to /proc/data"),
     ],
 )
-async def test_what_cannot_work_is_one_sentence(
-    tmp_path: Path, settings: dict[str, object], sentence: str
+def test_what_cannot_work_is_one_sentence(
+    refused: Refused, settings: dict[str, object], sentence: str
 ) -> None:
-    assert sentence in await refusal(tmp_path, **settings)
+    assert sentence in refused(**settings)
 
 
-@pytest.mark.parametrize(
-    ("model", "sentence"),
-    [
-        ({"source": "gone"}, "gone does not exist"),
-        ({"pipeline": "tests.worker.poison:Nothing"}, "has no class named Nothing"),  # found by the worker
-    ],
-)
-async def test_a_model_that_cannot_be_served_is_one_sentence(
-    tmp_path: Path, model: dict[str, object], sentence: str
-) -> None:
-    assert sentence in await refusal(tmp_path, models_file=write_models(tmp_path, **model))
+async def test_a_server_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
+    printed = await refusal(tmp_path, redis_url="redis://127.0.0.1:1/0")
+    assert "Redis at 127.0.0.1:1/0 cannot be reached" in printed
+
+
+def test_a_model_without_files_is_one_sentence(refused: Refused, tmp_path: Path) -> None:
+    assert "gone does not exist" in refused(models_file=write_models(tmp_path, source="gone"))
+
+
+async def test_a_model_that_the_worker_cannot_serve_is_one_sentence(tmp_path: Path) -> None:
+    models = write_models(tmp_path, pipeline="tests.worker.poison:Nothing")
+    assert "has no class named Nothing" in await refusal(tmp_path, models_file=models)
 
 
 async def test_a_data_folder_that_valkey_cannot_read_is_one_sentence(tmp_path: Path) -> None:

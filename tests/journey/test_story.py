@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -13,13 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
-from arq.connections import ArqRedis
 
 from jobs.settings import Settings
 from tests import processes, valkey
 from tests.conftest import checked_client, empty_database
 from tests.gate import Gate
-from tests.journey.conftest import Running, ready
+from tests.journey.conftest import ready
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -36,8 +36,8 @@ async def submit(client: httpx.AsyncClient, inputs: Any, wait: int = 60, **field
     return job
 
 
-async def test_a_sentence_goes_in_and_an_answer_comes_out(batchline: Running, redis: ArqRedis) -> None:
-    async with batchline(MODELS) as client:
+async def test_a_sentence_goes_in_and_an_answer_comes_out(demo: str) -> None:
+    async with httpx.AsyncClient(base_url=demo, timeout=90) as client:
         praise = await submit(client, "A wonderful film.")
         assert praise["status"] == "succeeded"
         assert praise["results"][0]["output"]["label"] == "POSITIVE"
@@ -55,13 +55,13 @@ async def test_a_sentence_goes_in_and_an_answer_comes_out(batchline: Running, re
         assert (await client.get(praise["urls"]["result"])).json() == {"results": praise["results"]}
         assert (await client.delete(praise["urls"]["self"])).json() == praise, "what is done stays as it is"
         listed = (await client.get("/v1/jobs")).json()["jobs"]
-        assert [job["id"] for job in listed] == [both["id"], scorn["id"], praise["id"]]
+        assert [job["id"] for job in listed[:3]] == [both["id"], scorn["id"], praise["id"]]
 
 
-@pytest.fixture(scope="module")
-def demo(server: valkey.Server) -> Iterator[str]:
-    """The URL of a server with the demo model, whose start takes long: for tests that only add jobs to it."""
-    own = {"redis_url": empty_database(server), "models_file": MODELS, "port": free_port()}
+@contextmanager
+def served(server: valkey.Server, models: Path) -> Iterator[str]:
+    """The URL of a server with a ready worker; it must leave no keys."""
+    own = {"redis_url": empty_database(server), "models_file": models, "port": free_port()}
     url = f"http://127.0.0.1:{own['port']}"
 
     async def serving() -> None:
@@ -76,6 +76,20 @@ def demo(server: valkey.Server) -> Iterator[str]:
         asyncio.run(serving())
         yield url
     asyncio.run(leaves_no_keys())
+
+
+@pytest.fixture(scope="module")
+def demo(server: valkey.Server) -> Iterator[str]:
+    """With the demo model, whose start takes long: for tests that only add jobs to it."""
+    with served(server, MODELS) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def poison(server: valkey.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """With the poison pipeline."""
+    with served(server, processes.write_models(tmp_path_factory.mktemp("poison"))) as url:
+        yield url
 
 
 @pytest.mark.timeout(240)
@@ -100,10 +114,8 @@ async def test_200_jobs_from_64_clients_are_answered_as_one_by_one(demo: str) ->
         assert result["output"]["score"] == pytest.approx(expected["score"], abs=1e-5)
 
 
-async def test_everything_else_is_answered_while_the_engine_is_busy(
-    batchline: Running, redis: ArqRedis, tmp_path: Path, gate: Gate
-) -> None:
-    async with batchline(processes.write_models(tmp_path)) as client:
+async def test_everything_else_is_answered_while_the_engine_is_busy(poison: str, gate: Gate) -> None:
+    async with httpx.AsyncClient(base_url=poison, timeout=90) as client:
         job = await submit(client, gate.text, wait=0)
 
         async def running() -> bool:
@@ -119,14 +131,12 @@ async def test_everything_else_is_answered_while_the_engine_is_busy(
         assert (await client.get(job["urls"]["self"], params={"wait": 30})).json()["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("poison", ["raise", "die"])
-async def test_one_bad_input_in_a_batch_of_16(
-    batchline: Running, redis: ArqRedis, tmp_path: Path, gate: Gate, poison: str
-) -> None:
-    async with batchline(processes.write_models(tmp_path)) as client:
+@pytest.mark.parametrize("bad", ["raise", "die"])
+async def test_one_bad_input_in_a_batch_of_16(poison: str, gate: Gate, bad: str) -> None:
+    async with httpx.AsyncClient(base_url=poison, timeout=90) as client:
         # the first batch occupies the engine while the sixteen jobs arrive
         first = await submit(client, gate.text, wait=0)
-        texts = [f"text {i}" for i in range(15)] + [poison]
+        texts = [f"text {i}" for i in range(15)] + [bad]
         waiting = [await submit(client, text, wait=0) for text in texts]
         gate.open()
         jobs = [(await client.get(job["urls"]["self"], params={"wait": 60})).json() for job in waiting]
