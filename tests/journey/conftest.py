@@ -13,7 +13,7 @@ import pytest
 
 from jobs.settings import load_settings
 from standalone.__main__ import main
-from tests import processes
+from tests import measured, processes
 from tests.ledger import SHARDS
 from tests.ports import free_port
 from tests.waiting import until
@@ -42,6 +42,7 @@ def batchline(redis_url: str, shards: int) -> Running:
 
     @asynccontextmanager
     async def run(models_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+        measured.note(models_file)
         settings = {
             "redis_url": redis_url,
             "shards": shards,

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from jobs.settings import Settings
-from tests import processes, valkey
+from tests import measured, processes, valkey
 from tests.conftest import checked_client, empty_database
 from tests.gate import Gate
 from tests.journey.conftest import ready
@@ -61,6 +61,7 @@ async def test_a_sentence_goes_in_and_an_answer_comes_out(demo: str) -> None:
 @contextmanager
 def served(server: valkey.Server, models: Path) -> Iterator[str]:
     """The URL of a server with a ready worker; it must leave no keys."""
+    measured.note(models)
     own = {"redis_url": empty_database(server), "models_file": models, "port": free_port()}
     url = f"http://127.0.0.1:{own['port']}"
 
