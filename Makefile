@@ -26,7 +26,7 @@ export TORCH_INDEX_URL
 unexport PYTHONDONTWRITEBYTECODE
 
 # Most tests wait most of the time, so they run in parallel; TEST_PROCESSES=0 runs them in one process
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 # tests/conftest.py puts the files that take long first, and this order is kept
 PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
@@ -67,7 +67,9 @@ run: $(STAMP) ## start Valkey, a worker and the API, until Ctrl-C
 top: $(STAMP) ## show a live table of a running server in the terminal; make top URL=http://host:8000
 	@exec $(BIN)/python -m top $(if $(URL),--url $(URL)) $(ARGS)
 
-ci: check test ## what CI runs: the checks, the tests, and the queue's with four shards, on a Redis if one is installed
+ci: ## what CI runs: the checks, the tests, and the queue's with four shards, on a Redis if one is installed
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check clients
+	@$(MAKE) --no-print-directory test
 	@command -v redis-server >/dev/null || \
 	  echo "NOT TESTED: there is no redis-server here; the queue was tested on the embedded Valkey only" >&2
 	@TEST_SHARDS=4 TEST_SERVER=$$(command -v redis-server) \

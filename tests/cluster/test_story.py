@@ -18,6 +18,7 @@ from tests.faults.clients import nonces
 from tests.gate import Gate
 from tests.journey.conftest import Running, batchline
 from tests.journey.test_story import (
+    MODELS,
     submit,
     test_a_sentence_goes_in_and_an_answer_comes_out,
     test_everything_else_is_answered_while_the_engine_is_busy,
@@ -38,6 +39,18 @@ SHARDS = 6
 @pytest.fixture
 def redis_url(cluster: nodes.Cluster) -> str:
     return cluster.url()
+
+
+@pytest.fixture
+async def demo(batchline: Running) -> AsyncIterator[str]:
+    async with batchline(MODELS) as client:
+        yield str(client.base_url)
+
+
+@pytest.fixture
+async def poison(batchline: Running, tmp_path: Path) -> AsyncIterator[str]:
+    async with batchline(processes.write_models(tmp_path)) as client:
+        yield str(client.base_url)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_each_exception_of_the_domain_that_a_request_may_meet_has_a_kind() -> No
     """Not those that end a command or the process at its start, or that only a stock arq client sees."""
     domain = {cls for cls in vars(errors).values() if isinstance(cls, type)}
     others = {errors.BatchlineError, errors.ConfigurationError, errors.JobFailed}
-    others |= {errors.KeyNotFound, errors.KeyChanged, errors.ObjectNotFound}
+    others |= {errors.KeyNotFound, errors.KeyChanged, errors.ObjectNotFound, errors.ObjectTruncated}
     assert {cls for cls in domain if issubclass(cls, tuple(KINDS))} == domain - others
 
 
