@@ -54,7 +54,7 @@ class Backlog:
 
     async def watch(self) -> NoReturn:
         """Warns again and again. Never returns."""
-        await keep_current(self.check, LOOK_EVERY, "outboxes", log)
+        await keep_current(self.check, LOOK_EVERY, "outboxes", log, meanwhile="retrying")
 
 
 async def _outbox(shard: Shard) -> tuple[int, int]:

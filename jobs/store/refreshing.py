@@ -11,10 +11,17 @@ from jobs.store.outage import Outage
 
 
 async def keep_current(
-    refresh: Callable[[], Awaitable[object]], seconds: float, what: str, log: FilteringBoundLogger
+    refresh: Callable[[], Awaitable[object]],
+    seconds: float,
+    what: str,
+    log: FilteringBoundLogger,
+    meanwhile: str = "using known ones",
 ) -> NoReturn:
-    """Calls `refresh` every so many seconds. Never returns. `what` names the copied records in the log."""
-    outage = Outage(log, f"{what} cannot be read, using known ones", f"{what} can be read again")
+    """Calls `refresh` every so many seconds. Never returns.
+
+    `what` names the records in the log, and `meanwhile` is what happens while they cannot be read.
+    """
+    outage = Outage(log, f"{what} cannot be read, {meanwhile}", f"{what} can be read again")
     while True:
         try:
             await refresh()

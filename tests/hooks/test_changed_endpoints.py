@@ -6,7 +6,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from hooks import keys, known
-from hooks.delivery import Try
+from hooks.delivery import Delivery, Try
 from hooks.service import Hooks
 from tests.hooks.conftest import Sending
 from tests.hooks.ends import endpoint, settled
@@ -37,10 +37,7 @@ async def test_one_that_is_sent_again_does_not_wait_for_the_host_before(
 ) -> None:
     """A pause of its circuit breaker takes up to five minutes."""
     first = queue.shards.first
-    made = await endpoint(hooks, receiver.url("/old"))
-    sent = await hooks.test(made.id, sees=None)
-    await hooks.update(made.id, sees=None, url=receiver.url("/new", "localhost"))
-    again = await hooks.resend(sent.id, sees=None)
+    sent, again = await sent_again_elsewhere(hooks, receiver)
     assert (again.url, again.host) == (receiver.url("/new", "localhost"), f"localhost:{receiver.port}")
     assert await redis.zcard(first.key(keys.DUE, sent.host)) == 0
     await redis.zadd(first.key(keys.HOSTS), {sent.host: 1e14})
@@ -54,10 +51,7 @@ async def test_one_that_another_release_left_at_the_host_before_is_sent_once(
 ) -> None:
     """An API process of 0.1 sends a delivery again at the host that it has read."""
     first = queue.shards.first
-    made = await endpoint(hooks, receiver.url("/old"))
-    sent = await hooks.test(made.id, sees=None)
-    await hooks.update(made.id, sees=None, url=receiver.url("/new", "localhost"))
-    await hooks.resend(sent.id, sees=None)
+    sent, _ = await sent_again_elsewhere(hooks, receiver)
     await redis.zadd(first.key(keys.DUE, sent.host), {sent.id: 1})
     await redis.zadd(first.key(keys.HOSTS), {sent.host: 1})
     async with sending():
@@ -147,3 +141,11 @@ async def test_one_that_was_enabled_just_now_gets_its_test(
         sent = await hooks.test(made.id, sees=None)
         await settled(hooks, 2)
     assert (await hooks.deliveries.read(sent.id, sees=None)).state == "delivered"
+
+
+async def sent_again_elsewhere(hooks: Hooks, receiver: Receiver) -> tuple[Delivery, Delivery]:
+    """A delivery whose endpoint has moved to another host, before and after it is sent again."""
+    made = await endpoint(hooks, receiver.url("/old"))
+    sent = await hooks.test(made.id, sees=None)
+    await hooks.update(made.id, sees=None, url=receiver.url("/new", "localhost"))
+    return sent, await hooks.resend(sent.id, sees=None)

@@ -43,6 +43,7 @@ class Feeder(FeederBase):
         super().__init__(engine, window, log)
         self._alarms: list[asyncio.TimerHandle] = []
         self._runs_long = False
+        """Whether the running batch leaves time for a claim before the next one is chosen."""
         self._due = False
         """Whether it is time to choose the batch behind the running one."""
         self._wanted = False
@@ -115,8 +116,7 @@ class Feeder(FeederBase):
         padded = self._window.cost(batch)
         expected, parameters = self.cost_model.seconds(padded), batch[0].job.parameters
         if first:
-            self._runs_long = expected > SHORT_BATCH
-            self._batch_needed.clear()  # a claim from now on is for the next one
+            self._chosen(expected)
             await self._charge(batch)
         rows = self.deadlines.rows(len(batch), padded)
         deadline = self.deadlines.seconds(rows, parameters, expected)
@@ -134,12 +134,16 @@ class Feeder(FeederBase):
         else:
             self._batch_needed.clear()
 
+    def _chosen(self, expected: float) -> None:
+        """Notes that the running batch is known: a claim from now on is for a later one."""
+        self._runs_long = expected > SHORT_BATCH
+        self._batch_needed.clear()
+
     def _began(self, sent: SentBatch, now: float) -> None:
         sent.began = now
         expected = self.cost_model.seconds(sent.padded)
         self._due = TINY_BATCH < expected <= SHORT_BATCH
-        self._runs_long = expected > SHORT_BATCH
-        self._batch_needed.clear()
+        self._chosen(expected)
         for alarm in self._alarms:
             alarm.cancel()
         self._alarms.clear()
