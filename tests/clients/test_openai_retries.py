@@ -34,13 +34,14 @@ async def test_a_full_queue_is_tried_again(
     queue: JobQueue, settings: Settings, clients: ClientProcess
 ) -> None:
     async with serving_api(settings) as (client, services):
-        beat = heartbeat(items_per_second=100.0)  # so that the client is told to wait for a second only
-        await Roster(queue.shards.first).write(beat)
         await client.post("/v1/jobs", json={"model": MODEL, "inputs": "first"})
         url = str(client.base_url)
         asking = asyncio.create_task(clients.call("openai_sdk:embed", url=url, **REQUEST))
 
         async def refused() -> bool:
+            # With a live worker's rate, the client is told to wait for a second only. A heartbeat would
+            # expire before a slow client has imported its library.
+            await Roster(queue.shards.first).write(heartbeat(items_per_second=100.0))
             return counted(services, "batchline_requests_refused_total", reason="queue-full") > 0
 
         await until(refused)
