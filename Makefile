@@ -14,6 +14,8 @@ CLIENTS_STAMP := $(CLIENTS)/.installed
 # Uses the first of these that is new enough and can make virtual environments; PYTHON=... selects another
 PYTHONS := python3.13 python3.12 python3.11 python3
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+CHECK_PYTHON = "$(PYTHON)" -c '$(USABLE)' 2>/dev/null || { echo "Batchline needs Python 3.11 or newer with venv" \
+  "(on Debian and Ubuntu: apt install python3-venv); make PYTHON=/path/to/python3 names one." >&2; exit 1; }
 PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
 
 # TORCH=cpu installs PyTorch's CPU build, a tenth of the size of the default one on Linux. TORCH_INDEX_URL is
@@ -68,12 +70,17 @@ top: $(STAMP) ## show a live table of a running server in the terminal; make top
 	@exec $(BIN)/python -m top $(if $(URL),--url $(URL)) $(ARGS)
 
 ci: ## what CI runs: the checks, the tests, and the queue's with four shards, on a Redis if one is installed
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync check clients
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync check clients collected
 	@$(MAKE) --no-print-directory test
 	@command -v redis-server >/dev/null || \
 	  echo "NOT TESTED: there is no redis-server here; the queue was tested on the embedded Valkey only" >&2
 	@TEST_SHARDS=4 TEST_SERVER=$$(command -v redis-server) \
 	  $(BIN)/python -m pytest $(PARALLEL) $(addprefix tests/jobs/,access ledger monitoring store)
+
+# Compiles the tests and what they import, which each process of a run would do for itself; the run shows the errors
+.PHONY: collected
+collected: $(DEV_STAMP)
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 
 test: $(DEV_STAMP) $(CLIENTS_STAMP) ## run the tests; make test ARGS='-k batcher' runs some, TEST_PROCESSES=0 in one process
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -132,14 +139,15 @@ clean: ## remove everything that make created, except the data
 
 # Repeated when a requirement or a pin changes. `touch` is last, so an interrupted installation is repeated.
 $(STAMP): pyproject.toml constraints.txt
-	@"$(PYTHON)" -c '$(USABLE)' 2>/dev/null || { echo "Batchline needs Python 3.11 or newer with venv" \
-	  "(on Debian and Ubuntu: apt install python3-venv); make PYTHON=/path/to/python3 names one." >&2; exit 1; }
+	@$(CHECK_PYTHON)
 	@"$(PYTHON)" install.py --venv $(VENV) --torch "$(TORCH)" serve
 	@touch $@
 
-$(DEV_STAMP): $(STAMP)
-	@"$(PYTHON)" install.py --venv $(VENV) $(DEV_EXTRAS)
-	@touch $@
+# Does not wait for the packages for running: one run of pip takes less time than two
+$(DEV_STAMP): pyproject.toml constraints.txt
+	@$(CHECK_PYTHON)
+	@"$(PYTHON)" install.py --venv $(VENV) --torch "$(TORCH)" $(DEV_EXTRAS)
+	@touch $(STAMP) $@
 
 # Without resolving: the file pins every package
 $(CLIENTS_STAMP): tests/clients/requirements.txt

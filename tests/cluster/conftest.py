@@ -1,6 +1,7 @@
 """One cluster for all tests of this folder: three primaries with a replica each."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -31,8 +32,8 @@ def cluster(shared_cluster: nodes.Cluster) -> Iterator[nodes.Cluster]:
 
 
 @pytest.fixture
-def settings(cluster: nodes.Cluster) -> Settings:
-    return Settings(redis_url=cluster.url())
+def settings(cluster: nodes.Cluster, tmp_path: Path) -> Settings:
+    return Settings(redis_url=cluster.url(), data_dir=tmp_path)
 
 
 @pytest.fixture
