@@ -28,14 +28,16 @@ KILLS = 10
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"webhook_retries": "0.2,0.2,0.2,0.2,0.2,0.2,0.2,0.2,0.2"})
+    """The receiver is in this process: where that is slow, no delivery may fail for it."""
+    retries = "0.2,0.2,0.2,0.2,0.2,0.2,0.2,0.2,0.2"
+    return settings.model_copy(update={"webhook_retries": retries, "webhook_timeout": 2.0})
 
 
 @contextmanager
 def sender(settings: Settings, crash_at: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """`python -m hooks`, killed with SIGKILL at the end of the block."""
-    given = {**QUICK, "redis_url": settings.redis_url, "webhook_retries": settings.webhook_retries}
-    given |= {"shards": settings.shards, "log_level": "warning"}
+    own = ("redis_url", "shards", "webhook_retries", "webhook_timeout")
+    given = {**QUICK, "log_level": "warning", **{name: getattr(settings, name) for name in own}}
     environment = {f"BATCHLINE_{name.upper()}": str(value) for name, value in given.items()}
     if crash_at:
         environment["BATCHLINE_CRASH_AT"] = crash_at
