@@ -15,7 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from arq.connections import ArqRedis
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from jobs.settings import Settings
 from tests import processes
@@ -31,6 +31,8 @@ addEventListener("securitypolicyviolation", (event) => console.error("CSP: " + e
 
 SOON = 30_000
 """Milliseconds within which an expected change must be visible; a slow machine needs some of them."""
+
+expect.set_options(timeout=SOON)
 
 ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
 
