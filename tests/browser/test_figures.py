@@ -11,7 +11,7 @@ from jobs.ledger import keys
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import History
 from jobs.monitoring.roster import Roster
-from tests.browser.conftest import SOON, Site, Watched, submitted
+from tests.browser.conftest import Site, Watched, submitted
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from tests.waiting import until
 
@@ -57,11 +57,11 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
     }
     await roster.write(heartbeat(threads=1_024, tokens=1, padded_tokens=large, **counts, **fields))
     await page.goto("/models/sentiment")
-    await expect(page.locator(".numbers")).to_contain_text("inputs/s", timeout=SOON)
-    await expect(page.locator(".spreads tbody")).to_contain_text("> 30 min", timeout=SOON)  # they are large
+    await expect(page.locator(".numbers")).to_contain_text("inputs/s")
+    await expect(page.locator(".spreads tbody")).to_contain_text("> 30 min")  # they are large
     assert await page.evaluate(CUT) == []
     await page.goto("/")
-    await expect(page.locator("#model-sentiment")).to_contain_text("> 30 min", timeout=SOON)
+    await expect(page.locator("#model-sentiment")).to_contain_text("> 30 min")
     assert await page.evaluate(CUT) == []
     await page.goto(f"/jobs/{job_id}")
     assert await page.evaluate(CUT) == []
@@ -141,9 +141,9 @@ async def test_an_entity_stays_on_one_line_with_its_label(site: Site, view: Watc
     await page.get_by_label("one input per line").check()
     await page.locator("#text").fill(text)
     await page.locator("#submit").click()
-    await expect(page.locator("#answers .pill")).to_have_text("queued", timeout=SOON)
+    await expect(page.locator("#answers .pill")).to_have_text("queued")
     await run_one(queue, [{"output": entities}])
-    await expect(page.locator("mark")).to_have_count(len(words), timeout=SOON)
+    await expect(page.locator("mark")).to_have_count(len(words))
     assert (
         await page.locator("mark").evaluate_all("(marks) => marks.filter((mark) => mark.offsetHeight > 30)")
         == []

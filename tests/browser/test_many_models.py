@@ -13,7 +13,7 @@ from playwright.async_api import expect
 
 from api.pages.fragments import SHOWN
 from jobs.monitoring.roster import Roster
-from tests.browser.conftest import SOON, Site, Watched, running, submitted
+from tests.browser.conftest import Site, Watched, running, submitted
 from tests.ledger import first_shard, heartbeat
 
 OTHERS = ["org/embedder", *(f"model-{i}" for i in range(9))]
@@ -43,7 +43,7 @@ async def test_the_overview_of_many_models_is_short(site: Site, view: Watched) -
     for _ in range(SHOWN):
         await submitted(site, "x")
     await page.goto("/")
-    await expect(page.locator(".health")).to_contain_text("All is well.", timeout=SOON)
+    await expect(page.locator(".health")).to_contain_text("All is well.")
     await expect(page.locator(".models tbody tr")).to_have_count(len(MODELS))
     await expect(page.locator(".workers tbody tr")).to_have_count(len(MODELS))
     await expect(page.locator("#recent tbody tr")).to_have_count(SHOWN)
@@ -68,8 +68,8 @@ async def test_a_row_leads_to_the_page_of_its_model(site: Site, view: Watched) -
             await page.get_by_role("link", name="Overview").click()
     await page.evaluate("window.mark = 1")
     await submitted(site, "x")
-    await expect(page.locator(".numbers div").first).to_have_text(re.compile("waiting *1 job"), timeout=SOON)
-    await expect(page.locator("#recent tbody tr")).to_have_count(1, timeout=SOON)
+    await expect(page.locator(".numbers div").first).to_have_text(re.compile("waiting *1 job"))
+    await expect(page.locator("#recent tbody tr")).to_have_count(1)
     await expect(page.locator("#chart-queue")).to_have_attribute("aria-label", re.compile("waiting 1 job,"))
     assert await page.evaluate("window.mark") == 1, "it was not loaded again"
     await page.get_by_role("link", name="Try it").last.click()

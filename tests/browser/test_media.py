@@ -16,7 +16,7 @@ from arq.connections import ArqRedis
 from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser import chromium
-from tests.browser.conftest import SOON, Site, Watched, running
+from tests.browser.conftest import Site, Watched, running
 from tests.ledger import JobQueue, run_one
 from tests.waiting import until
 
@@ -142,7 +142,7 @@ async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
     thumbnail = page.locator("[data-previews] img")
     await holds(page, "document.querySelector('[data-previews] img')?.naturalWidth === 320")
     await expect(page.locator(".example")).to_be_hidden()
-    await expect(page.locator("#curl-submit")).to_contain_text("--data-binary '@<img src=x", timeout=SOON)
+    await expect(page.locator("#curl-submit")).to_contain_text("--data-binary '@<img src=x")
     await page.evaluate(PASTE, list(png(8, 8)))
     await expect(thumbnail).to_have_count(2)
     await page.get_by_role("button", name="Remove pasted.png").click()
@@ -150,7 +150,7 @@ async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
 
     await page.get_by_role("button", name="Submit").click()
     await answered(queue, "photos", [{"label": HOSTILE, "score": 0.75}])
-    await expect(page.locator("#row-1 .label")).to_have_text(HOSTILE, timeout=SOON)
+    await expect(page.locator("#row-1 .label")).to_have_text(HOSTILE)
     await expect(page.locator("#row-1 td img")).to_have_attribute("alt", re.compile("PNG image"))
     await expect(thumbnail).to_have_count(1)
 
@@ -159,13 +159,13 @@ async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
     small = {"xmin": 160, "ymin": 60, "xmax": 300, "ymax": 120}
     boxes = [{"label": "cat", "score": 0.98, "box": found}, {"label": HOSTILE, "score": 0.6, "box": small}]
     await answered(queue, "photos", boxes)
-    await expect(page.locator(".tag")).to_have_text([HOSTILE, "cat"], timeout=SOON)
+    await expect(page.locator(".tag")).to_have_text([HOSTILE, "cat"])
     drawn = await page.locator("#row-1 .box").first.evaluate(PLACE)
     assert drawn == pytest.approx([20 / 320, 120 / 320, 30 / 240], abs=0.02)
 
     await page.get_by_role("button", name="Submit").click()
     await answered(queue, "photos", [{"label": f"cat {i}", "score": 0.9, "box": found} for i in range(3)])
-    await expect(page.locator(".tag")).to_have_text(["cat 2", "cat 1", "cat 0"], timeout=SOON)
+    await expect(page.locator(".tag")).to_have_text(["cat 2", "cat 1", "cat 0"])
     tops, height = await page.evaluate(TAGS)
     assert [round((top - tops[0]) / height) for top in tops] == [0, 1, 2], "below each other"
 
@@ -173,7 +173,7 @@ async def test_a_picture_is_dropped_and_what_was_found_drawn_over_it(
     await page.get_by_role("button", name="Submit").click()
     await answered(queue, "photos", [{"label": HOSTILE, "score": 0.9, "mask": MASK}])
     mask = page.locator("#row-1 rect.mask")
-    await expect(mask).to_be_visible(timeout=SOON)
+    await expect(mask).to_be_visible()
     await page.get_by_role("checkbox", name="onerror").uncheck()
     await expect(mask).to_be_hidden()
     await expect(page.get_by_role("link", name="Download the mask")).to_have_attribute("href", MASK["url"])
@@ -207,7 +207,7 @@ async def test_without_javascript_a_file_is_sent(site: Site, browser: Browser, q
     await expect(page.locator("h1")).to_contain_text("Job queued")
     await answered(queue, "photos", [{"label": "fine", "score": 0.75}])
     await page.reload()  # it would by itself, after two seconds
-    await expect(page.locator("#row-1 .label")).to_have_text("fine", timeout=SOON)
+    await expect(page.locator("#row-1 .label")).to_have_text("fine")
     assert await page.locator("#row-1 td img").evaluate("(image) => image.naturalWidth") == 320
     await chromium.within_twenty_seconds(context.close())
 
@@ -230,17 +230,17 @@ class TestSounds:
         await page.goto("/try?model=sounds")
         await page.get_by_role("button", name="Record").click()
         stop = page.get_by_role("button", name=re.compile(r"Stop \(([1-9]\d*\.\d) s\)"))
-        await stop.click(timeout=SOON)
+        await stop.click()
         await holds(page, "document.querySelector('[data-previews] audio')?.duration >= 1")
         await page.get_by_role("button", name="Submit").click()
-        await expect(page.locator("#row-1 .input")).to_have_text(re.compile("WAV audio, .+ kB"), timeout=SOON)
+        await expect(page.locator("#row-1 .input")).to_have_text(re.compile("WAV audio, .+ kB"))
         chunks = [
             {"timestamp": [0.5, 0.75], "text": " Hello"},
             {"timestamp": [0.75, None], "text": f" {HOSTILE}"},
         ]
         await answered(queue, "sounds", {"text": "Hello", "chunks": chunks})
         word = page.locator(".word").first
-        await expect(word).to_have_text("Hello", timeout=SOON)
+        await expect(word).to_have_text("Hello")
         length = await page.evaluate("document.querySelector('[data-previews] audio').duration")
         share = await word.evaluate("(word) => word.offsetLeft / word.parentElement.offsetWidth")
         assert share == pytest.approx(0.5 / length, abs=0.02)

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser import chromium
-from tests.browser.conftest import SOON, Site, Watched, submitted
+from tests.browser.conftest import Site, Watched, submitted
 from tests.waiting import until
 
 
@@ -25,7 +25,7 @@ async def test_submit_on_the_page_and_see_the_answer(site: Site, view: Watched) 
         await page.get_by_role("textbox", name="Input").fill("a <b>wonderful</b> film")
         await page.evaluate("window.mark = 1")
         await page.get_by_role("button", name="Submit").click()
-        await expect(page.locator("#row-1")).to_contain_text("A <B>WONDERFUL</B> FILM", timeout=SOON)
+        await expect(page.locator("#row-1")).to_contain_text("A <B>WONDERFUL</B> FILM")
         await expect(page.locator("#answers .pill")).to_have_text("succeeded")
         await expect(page.locator("#curl-submit")).to_contain_text("curl -s http://127.0.0.1")
         assert not await unloaded(page)
@@ -38,11 +38,11 @@ async def test_the_curl_line_follows_what_is_typed(site: Site, view: Watched) ->
     text = page.get_by_role("textbox", name="Input")
     await text.fill("it's\n<i>typed</i>")
     line = page.locator("#curl-submit")
-    await expect(line).to_contain_text('"<i>typed</i>"', timeout=SOON)
+    await expect(line).to_contain_text('"<i>typed</i>"')
     await text.fill("")
-    await expect(line).to_have_count(0, timeout=SOON)
+    await expect(line).to_have_count(0)
     await text.fill("another")
-    await expect(line).to_contain_text('"inputs":"another"', timeout=SOON)
+    await expect(line).to_contain_text('"inputs":"another"')
 
 
 async def test_the_chosen_code_stays_chosen_and_is_copied(site: Site, view: Watched) -> None:
@@ -55,7 +55,7 @@ async def test_the_chosen_code_stays_chosen_and_is_copied(site: Site, view: Watc
     await page.get_by_text("JavaScript", exact=True).first.click()
     await expect(script).to_be_visible()
     await page.get_by_role("textbox", name="Input").fill("another")
-    await expect(script).to_contain_text('"inputs": "another"', timeout=SOON)
+    await expect(script).to_contain_text('"inputs": "another"')
     await expect(curl).to_be_hidden()
     await page.get_by_role("button", name="Copy").click()
     await expect(page.get_by_role("button", name="Copied")).to_be_visible()
@@ -72,11 +72,11 @@ async def test_the_answers_of_ten_lines_appear_one_by_one(site: Site, view: Watc
         await page.evaluate("window.mark = 1")
         await page.get_by_role("button", name="Submit").click()
         for i in range(10):
-            await expect(page.locator("#done")).to_have_text(str(i), timeout=SOON)
+            await expect(page.locator("#done")).to_have_text(str(i))
             await expect(page.locator("#answers .scores, #answers td pre")).to_have_count(i)
             assert await page.locator("#progress").get_attribute("value") == str(i)
             site.open_gate(f"{i}")
-        await expect(page.locator("#answers .pill")).to_have_text("succeeded", timeout=SOON)
+        await expect(page.locator("#answers .pill")).to_have_text("succeeded")
         await expect(page.locator("#answers .scores, #answers td pre")).to_have_count(10)
         assert await page.locator("#answers[hx-get]").count() == 0, "it asks no more"
         await page.locator("#job-link").click()
@@ -91,12 +91,12 @@ async def test_an_error_is_shown_at_its_field(site: Site, view: Watched) -> None
     await page.locator("#text").fill("first\n" + "x" * 110_000)
     await page.locator("#submit").click()
     error = page.locator("#text-error")
-    await expect(error).to_contain_text("line 2: ", timeout=SOON)
+    await expect(error).to_contain_text("line 2: ")
     await expect(page.locator("#text")).to_be_focused()
     assert (await page.locator("#text").input_value()).startswith("first\n")
     await page.locator("#text").fill("first\nsecond")
     await page.locator("#submit").click()
-    await expect(page.locator("#row-2")).to_be_visible(timeout=SOON)
+    await expect(page.locator("#row-2")).to_be_visible()
     await expect(error).to_have_count(0)
     assert not await unloaded(page)
 
@@ -109,9 +109,9 @@ async def test_a_jobs_page_goes_from_queued_to_succeeded(site: Site, view: Watch
     heading = page.locator("h1")
     await expect(heading).to_have_text("Job queued")
     with site.worker():
-        await expect(heading).to_have_text("Job running", timeout=SOON)
+        await expect(heading).to_have_text("Job running")
         site.open_gate("go")
-        await expect(heading).to_have_text("Job succeeded", timeout=SOON)
+        await expect(heading).to_have_text("Job succeeded")
     await expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     await expect(page.locator(".batch")).to_contain_text("The input ran alone")
     assert not await unloaded(page)
@@ -124,7 +124,7 @@ async def test_the_cancel_button_cancels(site: Site, view: Watched) -> None:
     async with page.expect_request("**/fragments/jobs/**"):
         pass  # the page asks for news, and is kept waiting for them: the click must not be dropped for that
     await page.get_by_role("button", name="Cancel").click()
-    await expect(page.locator("h1")).to_have_text("Job cancelled", timeout=SOON)
+    await expect(page.locator("h1")).to_have_text("Job cancelled")
     assert not await unloaded(page)
 
 
@@ -134,13 +134,13 @@ async def test_a_keyboard_does_not_lose_its_place(site: Site, view: Watched) -> 
     await page.locator("#text").fill("x")
     await page.locator("#submit").focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("#row-1")).to_be_visible(timeout=SOON)
+    await expect(page.locator("#row-1")).to_be_visible()
     assert await page.evaluate("document.activeElement.id") == "submit"
     assert await page.locator("#answers [aria-live=polite] .pill").count() == 1, "the state is announced"
     await page.goto(f"/jobs/{await submitted(site, 'x')}")
     await page.locator("#cancel").focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("h1")).to_have_text("Job cancelled", timeout=SOON)
+    await expect(page.locator("h1")).to_have_text("Job cancelled")
     await page.wait_for_function("document.activeElement.id === 'job'")
 
 
@@ -155,9 +155,9 @@ async def test_pages_of_a_model_tell_of_its_worker_and_take_it_back(site: Site, 
         )
     with site.worker():
         for each in (page, other):
-            await expect(each.locator("p.health")).to_have_count(0, timeout=SOON)
+            await expect(each.locator("p.health")).to_have_count(0)
     for each in (page, other):
-        await expect(each.locator("p.health")).to_contain_text("has sent no heartbeat for", timeout=SOON)
+        await expect(each.locator("p.health")).to_contain_text("has sent no heartbeat for")
         assert not await unloaded(each)
 
 
@@ -168,12 +168,12 @@ async def test_the_health_line_tells_of_a_worker_that_died(site: Site, view: Wat
     await page.evaluate("window.mark = 1")
     await expect(health).to_contain_text("No live worker for sentiment.")
     with site.worker():
-        await expect(health).to_contain_text("All is well.", timeout=SOON)
+        await expect(health).to_contain_text("All is well.")
     # killed: first it is silent, then it is gone
-    await expect(health).to_contain_text("of sentiment has sent no heartbeat for", timeout=SOON)
-    await expect(health).to_contain_text("No live worker for sentiment.", timeout=SOON)
+    await expect(health).to_contain_text("of sentiment has sent no heartbeat for")
+    await expect(health).to_contain_text("No live worker for sentiment.")
     with site.worker():
-        await expect(health).to_contain_text("All is well.", timeout=SOON)
+        await expect(health).to_contain_text("All is well.")
     assert not await unloaded(page)
 
 
@@ -189,18 +189,18 @@ async def test_the_page_says_when_updates_stop(site: Site, view: Watched) -> Non
     assert site.api is not None
     with site.worker():
         await page.goto("/")
-        await expect(health).to_contain_text("All is well.", timeout=SOON)
+        await expect(health).to_contain_text("All is well.")
         green = await health.evaluate(BACKGROUND)
         site.api.send_signal(signal.SIGSTOP)
         try:
-            await expect(banner).to_be_visible(timeout=SOON)
+            await expect(banner).to_be_visible()
             await expect(banner).to_contain_text("No answer for")
             assert await health.evaluate(BACKGROUND) != green, "it may not be well any more"
             await page.set_viewport_size({"width": 360, "height": 640})
             assert await page.evaluate(FREE), "the bar covers nothing of the page's end"
         finally:
             site.api.send_signal(signal.SIGCONT)
-        await expect(banner).to_be_hidden(timeout=SOON)
+        await expect(banner).to_be_hidden()
     view.complaints.clear()  # requests that timed out
 
 
@@ -213,7 +213,7 @@ async def test_what_is_focused_or_open_stays_so_while_the_page_refreshes(site: S
     await page.locator("summary").click()
     await page.locator(f"#link-{job_id}").focus()
     newer = await submitted(site, "y")
-    await expect(page.locator(f"#link-{newer}")).to_be_visible(timeout=SOON)
+    await expect(page.locator(f"#link-{newer}")).to_be_visible()
     assert await page.evaluate("document.activeElement.id") == f"link-{job_id}"
     await expect(page.locator(".legend dl")).to_be_visible()
 
@@ -226,7 +226,7 @@ async def test_without_javascript_forms_and_links_do_the_same(browser: Browser, 
         await page.locator("#text").fill("first\nsecond")
         await page.locator("input[value=lines]").check()
         await page.locator("#submit").click()
-        await expect(page.locator("#row-2")).to_contain_text("SECOND", timeout=SOON)  # it reloads by itself
+        await expect(page.locator("#row-2")).to_contain_text("SECOND")  # it reloads by itself
         await page.goto("/")
         await page.locator(".filters").get_by_text("succeeded", exact=True).click()
         assert await page.locator("#recent tbody tr").count() == 1
@@ -250,7 +250,7 @@ async def test_nothing_is_clipped_or_moves(site: Site, view: Watched, width: int
     newest = ""
     for _ in range(5):
         newest = await submitted(site, "y")
-    await expect(page.locator(f"#job-{newest}")).to_be_visible(timeout=SOON)
+    await expect(page.locator(f"#job-{newest}")).to_be_visible()
     assert await page.evaluate("window.shift") < 0.05
 
 
@@ -261,8 +261,8 @@ async def test_a_thousand_jobs_in_flight_leave_the_page_responsive(site: Site, v
             await client.post("/v1/jobs", json={"inputs": site.gated("never")})
     with site.worker():
         await page.goto("/")
-        await expect(page.locator(".health")).to_contain_text("All is well.", timeout=SOON)
-        await expect(page.locator("#model-sentiment .pill")).to_have_text("busy", timeout=SOON)
+        await expect(page.locator(".health")).to_contain_text("All is well.")
+        await expect(page.locator("#model-sentiment .pill")).to_have_text("busy")
         await page.evaluate(
             "window.took = []; addEventListener('keydown', (event) => requestAnimationFrame(() => setTimeout("
             "() => window.took.push(performance.now() - event.timeStamp))), true)"

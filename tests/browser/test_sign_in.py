@@ -15,7 +15,7 @@ from jobs.access.key_store import KeyStore
 from jobs.ledger.shards import Shards
 from jobs.store.store import open_store
 from tests.browser import chromium
-from tests.browser.conftest import SOON, Site, Watched, running
+from tests.browser.conftest import Site, Watched, running
 from tests.waiting import until
 
 REFUSED = "Failed to load resource: the server responded with a status of 401"
@@ -84,13 +84,13 @@ async def test_sign_in_submit_cancel_and_sign_out(site: Site, keys: Keys, view: 
         await page.get_by_label("one input", exact=True).check()
         await page.get_by_role("textbox", name="Input").fill("a film")
         await page.get_by_role("button", name="Submit").click()
-        await expect(page.locator("#row-1")).to_contain_text("A FILM", timeout=SOON)
+        await expect(page.locator("#row-1")).to_contain_text("A FILM")
         await page.get_by_role("textbox", name="Input").fill(site.gated("gate"))
         await page.get_by_role("button", name="Submit").click()
-        await expect(page.locator("#answers .pill")).to_have_text("running", timeout=SOON)
+        await expect(page.locator("#answers .pill")).to_have_text("running")
         await page.locator("#job-link").click()
         await page.get_by_role("button", name="Cancel").click()
-        await expect(page.locator("#job h1 .pill")).to_have_text("cancelled", timeout=SOON)
+        await expect(page.locator("#job h1 .pill")).to_have_text("cancelled")
         site.open_gate("gate")
     await page.get_by_role("link", name="This job as JSON").click()
     await expect(page.locator("body")).to_contain_text('"status":"cancelled"')
@@ -110,7 +110,7 @@ async def test_a_revoked_key_leads_to_the_sign_in_page(site: Site, keys: Keys, v
     await sign_in(page, secret)
     await expect(page.get_by_role("heading", name="sentiment")).to_be_visible()
     await keys.store.revoke(key.id)
-    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=SOON)
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     await expect(page.get_by_role("status").first).to_have_text("Your session has ended. Sign in again.")
     await sign_in(page, secret)
     await expect(page.get_by_role("alert")).to_contain_text("not accepted")
@@ -142,7 +142,7 @@ async def test_a_page_stops_polling_what_its_key_may_not_read(
     other = await page.context.new_page()
     await other.goto("/try")
     await page.bring_to_front()
-    await expect(page.locator("main [hx-get]")).to_have_count(0, timeout=SOON)
+    await expect(page.locator("main [hx-get]")).to_have_count(0)
     await expect(page.get_by_text("lacks the scope 'read'").first).to_be_visible()
 
     asked: list[str] = []
