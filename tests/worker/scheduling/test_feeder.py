@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -131,8 +130,10 @@ async def test_it_expires_while_it_waits(queue: JobQueue, serving: Serving, gate
         late, _ = await queue.submit(new_job("late", expires_in=2.0))
         await until_two(worker)
 
-        async def too_late() -> bool:
-            return datetime.now(UTC) - late.created_at > timedelta(seconds=2)
+        async def too_late() -> (
+            bool
+        ):  # by the worker's clock, which on a busy machine is behind by a slow claim
+            return all(item.job.overdue for item in worker._feeder._sent[1].batch)
 
         await until(too_late)
         gate.open()
