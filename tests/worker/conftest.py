@@ -15,9 +15,11 @@ from jobs.process.exits import how_it_ended
 from jobs.settings import Settings
 from jobs.store.store import Server
 from tests.ledger import JobQueue
+from tests.waiting import until
 from worker.batch_worker import BatchWorker
 from worker.engine.protocol import Raised, Ran
-from worker.supervisor.engine import Engine, EngineDied
+from worker.leases.leased_job import LeasedJob
+from worker.supervisor.engine import Answered, Engine, EngineDied
 
 MODEL = "sentiment"
 
@@ -41,7 +43,7 @@ def poison_spec(**fields: Any) -> ModelSpec:
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    engine = Engine(poison_spec(batch_timeout=2.0, memory_limit=512), None)
+    engine = Engine(poison_spec(memory_limit=512), None)
     await engine.start()
     yield engine
     await engine.kill()
@@ -62,10 +64,36 @@ async def run(engine: Engine, inputs: list[Any], parameters: dict[str, Any]) -> 
     return reply
 
 
+def end_hangs_early(engine: Engine, seconds: float = 0.5) -> None:
+    """Gives only batches with the text `hang` so little time: on a busy machine others may look like one."""
+    send = engine.send
+
+    def hurried(inputs: list[Any], *args: Any, **others: Any) -> Answered:
+        return send(inputs, *args, **(others | ({"seconds": seconds} if "hang" in inputs else {})))
+
+    engine.send = hurried  # type: ignore[method-assign]
+
+
 async def exited(engine: Engine) -> str:
     """Waits until the engine's process ends by itself, and returns how it ended."""
     assert engine._process is not None
     return how_it_ended(await engine._process.wait())
+
+
+async def let_expire(worker: BatchWorker, job_id: str) -> None:
+    """Waits until the worker holds the job, and ends its time to start.
+
+    A real time might end before the worker claims it, or later by the worker's clock than by ours.
+    """
+    held: list[LeasedJob] = []
+
+    async def claimed() -> bool:
+        held[:] = [keeper._held[job_id] for keeper in worker._leases._keepers if job_id in keeper._held]
+        return bool(held)
+
+    await until(claimed)
+    assert held[0].start_by > 0, "it has a time to start"
+    held[0].start_by = 1
 
 
 async def stopped(running: asyncio.Task[None]) -> None:

@@ -1,10 +1,8 @@
 """A BatchWorker on a real queue: batches, faults, stops and outages."""
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +19,7 @@ from jobs.settings import Settings
 from tests.gate import Gate
 from tests.ledger import JobQueue, first_shard
 from tests.waiting import until
-from tests.worker.conftest import MODEL, Serving
+from tests.worker.conftest import MODEL, Serving, let_expire
 from worker.engine.protocol import Loaded
 from worker.leases import keeper
 from worker.supervisor.engine import Engine
@@ -212,15 +210,11 @@ async def test_a_job_that_is_late_expires_in_the_window(
     queue: JobQueue, serving: Serving, gate: Gate
 ) -> None:
     slow = await submit(queue, gate.text)
-    late, _ = await queue.submit(new_job("late", expires_in=1.0))
-
-    async def too_late() -> bool:
-        return datetime.now(UTC) - late.created_at > timedelta(seconds=1)
-
-    async with serving(max_batch_items=1):
-        await until(too_late)
+    late = await submit(queue, "late", expires_in=3_600.0)
+    async with serving(max_batch_items=1) as worker:
+        await let_expire(worker, late)
         gate.open()
-        first, second = await ended(queue, slow, late.id)
+        first, second = await ended(queue, slow, late)
     assert (first.status, second.status) == ("succeeded", "expired")
     assert (second.attempts, second.started_at, second.results) == (0, None, None)
 
@@ -259,7 +253,7 @@ async def test_a_job_that_was_claimed_too_often_fails(
 
 async def test_two_workers_share_a_burst_and_lose_nothing(queue: JobQueue, serving: Serving) -> None:
     ids = [await submit(queue, f"text {i}") for i in range(300)]
-    async with serving(), serving(), asyncio.timeout(60):
+    async with serving(), serving():
         jobs = await ended(queue, *ids)
     assert {job.status for job in jobs} == {"succeeded"}
     assert [results(job)[0]["output"]["text"] for job in jobs] == [f"TEXT {i}" for i in range(300)]  # type: ignore[index]

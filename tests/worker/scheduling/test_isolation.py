@@ -5,7 +5,6 @@ Bounds are counted in restarts of the engine, never in seconds.
 
 import os
 import signal
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,15 +13,15 @@ from jobs.schema import Job
 from tests.gate import Gate
 from tests.ledger import JobQueue
 from tests.waiting import until
-from tests.worker.conftest import Serving
+from tests.worker.conftest import Serving, end_hangs_early, let_expire
 from tests.worker.scheduling.test_feeder import expecting
-from tests.worker.test_batch_worker import ended, new_job, results, submit
+from tests.worker.test_batch_worker import ended, results, submit
 from worker.batch_worker import BatchWorker
 from worker.scheduling.isolation import MAX_KILLS, MAX_KILLS_PER_JOB
 from worker.supervisor.engine import EngineLost
 
 BOUND = 2
-"""Restarts that a lone urgent input may have to wait for."""
+"""Restarts that a lone urgent input may have to wait for, once it is in the queue."""
 
 A_FEW = 2 * MAX_KILLS + 2
 """Restarts that one job costs at most: its batch, and five kills by inputs that ran alone."""
@@ -63,8 +62,9 @@ async def between(worker: BatchWorker, queue: JobQueue, hostile: list[str]) -> J
     """Runs a hostile job, and checks that an urgent input waits for few restarts. Returns the hostile job."""
     submitted = await submit(queue, hostile)
     await restarted(worker)
+    waiting = await submit(queue, "urgent", priority="high")
     before = worker.engine.restarts
-    [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
+    [urgent] = await ended(queue, waiting)
     assert worker.engine.restarts - before <= BOUND
     [job] = await ended(queue, submitted)
     assert worker.engine.restarts <= A_FEW
@@ -83,8 +83,9 @@ async def test_another_job_runs_between_them_too(queue: JobQueue, serving: Servi
     async with serving() as worker:
         hostile = await submit(queue, ["die"] * 100, priority="high")
         await restarted(worker)
+        waiting = await submit(queue, "innocent", priority=priority)
         before = worker.engine.restarts
-        [innocent] = await ended(queue, await submit(queue, "innocent", priority=priority))
+        [innocent] = await ended(queue, waiting)
         assert worker.engine.restarts - before <= BOUND
         await queue.cancel(hostile)
     assert innocent.status == "succeeded"
@@ -97,8 +98,9 @@ async def test_a_job_is_given_up_when_each_batch_holds_one_of_its_inputs(
     async with serving(max_batch_items=1) as worker:
         hostile = await submit(queue, ["die"] * 40)
         await restarted(worker, MAX_KILLS_PER_JOB - 1)
+        waiting = await submit(queue, "innocent")
         before = worker.engine.restarts
-        [innocent] = await ended(queue, await submit(queue, "innocent"))
+        [innocent] = await ended(queue, waiting)
         assert worker.engine.restarts - before <= BOUND
         [job] = await ended(queue, hostile)
         await ended(queue, await submit(queue, "after"))
@@ -119,8 +121,9 @@ async def test_a_cancelled_job_is_tried_no_more(queue: JobQueue, serving: Servin
             return not len(worker._leases)
 
         await until(dropped)
+        waiting = await submit(queue, "after", priority="low")
         before = worker.engine.restarts
-        [after] = await ended(queue, await submit(queue, "after", priority="low"))
+        [after] = await ended(queue, waiting)
         assert worker.engine.restarts - before <= BOUND
     assert after.status == "succeeded"
 
@@ -169,8 +172,9 @@ async def test_many_hostile_jobs_of_one_input_each(queue: JobQueue, serving: Ser
         gate.open()  # one batch holds them all: one that comes later shares no batch with an unknown killer
         await restarted(worker)
         for text, priority in (("urgent", "high"), ("innocent", "normal"), ("urgent too", "high")):
+            waiting = await submit(queue, text, priority=priority)
             before = worker.engine.restarts
-            [between] = await ended(queue, await submit(queue, text, priority=priority))
+            [between] = await ended(queue, waiting)
             assert between.status == "succeeded"
             assert worker.engine.restarts - before <= BOUND
         for job_id in hostile:
@@ -208,8 +212,9 @@ async def test_suspects_that_fill_the_window_leave_room_for_what_is_urgent(
             return len(worker._feeder.isolation) >= 3
 
         await until(full)
+        waiting = await submit(queue, "urgent", priority="high")
         before = worker.engine.restarts
-        [urgent] = await ended(queue, await submit(queue, "urgent", priority="high"))
+        [urgent] = await ended(queue, waiting)
         assert worker.engine.restarts - before <= BOUND
         assert len(worker._leases) <= 4 + 4, "others can take the rest"
         for job_id in hostile:
@@ -224,22 +229,19 @@ async def test_a_suspect_is_tried_when_all_that_waited_has_expired(
         await expecting(queue, worker, 3_600_000.0)  # so that none is prepared behind it
         suspect = await submit(queue, gate.text)
         await busy(worker)
-        late, _ = await queue.submit(new_job("late", expires_in=1.0))
-
-        async def too_late() -> bool:
-            return len(worker._batcher) == 1 and datetime.now(UTC) - late.created_at > timedelta(seconds=1)
-
-        await until(too_late)
+        late = await submit(queue, "late", expires_in=3_600.0)
+        await let_expire(worker, late)
         assert worker.engine.pid is not None
         os.kill(worker.engine.pid, signal.SIGKILL)
         gate.open()
-        jobs = await ended(queue, suspect, late.id)
+        jobs = await ended(queue, suspect, late)
     assert [job.status for job in jobs] == ["succeeded", "expired"]
 
 
 @hostile_job(tried="300 inputs")
 async def test_inputs_that_hang(queue: JobQueue, serving: Serving) -> None:
-    async with serving(batch_timeout=0.5) as worker:
+    async with serving() as worker:
+        end_hangs_early(worker.engine)
         job = await between(worker, queue, ["hang"] * 300)
     assert set(problems(job)) == {"engine-timeout", "job-given-up"}
 

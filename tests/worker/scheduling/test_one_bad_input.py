@@ -3,7 +3,7 @@
 import pytest
 
 from tests.ledger import JobQueue
-from tests.worker.conftest import Serving
+from tests.worker.conftest import Serving, end_hangs_early
 from tests.worker.scheduling.test_isolation import problems
 from tests.worker.test_batch_worker import ended, results, submit
 from worker.scheduling.isolation import MAX_KILLS
@@ -25,8 +25,8 @@ async def test_one_bad_input_fails_alone(
 ) -> None:
     inputs = [f"text {i}" for i in range(16)]
     inputs[11] = poison
-    timeout = 2.0 if poison == "hang" else 60.0  # a busy machine must not look like a hang
-    async with serving(batch_timeout=timeout, memory_limit=512) as worker:
+    async with serving(memory_limit=512) as worker:
+        end_hangs_early(worker.engine)
         [job] = await ended(queue, await submit(queue, inputs))
         assert worker.engine.restarts == restarts
         assert worker.statistics.beat.items == 16, "each is counted once"
