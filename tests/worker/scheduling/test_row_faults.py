@@ -65,7 +65,7 @@ async def test_rows_that_had_not_joined_are_no_suspects(
 async def test_bad_inputs_fail_alone(
     queue: JobQueue, rolling: Rolling, gate: Gate, texts: list[str], kinds: list[str]
 ) -> None:
-    async with rolling(batch_timeout=1.0 if "hang" in texts else 60.0) as worker:
+    async with rolling(batch_timeout=5.0 if "hang" in texts else 60.0) as worker:
         held = await submit(queue, gate.text)
         await until_joined(worker, 1)
         bad = await submit(queue, texts)
@@ -91,7 +91,7 @@ async def test_rows_that_are_too_many_for_the_memory_run_in_smaller_numbers(
 
 async def test_a_row_that_takes_too_long_fails_alone(queue: JobQueue, rolling: Rolling, gate: Gate) -> None:
     """Its engine computes, and other rows end: it is the row's fault."""
-    async with rolling(batch_timeout=1.0) as worker:
+    async with rolling(batch_timeout=5.0) as worker:
         endless = await submit(queue, "until /never")
         [job] = await ended(queue, endless)
         assert worker.engine.restarts == 0
