@@ -41,7 +41,7 @@ async def test_a_stock_client_enqueues_and_reads_the_result(stock: ArqRedis, ser
     job = await enqueue(stock, ["a", "b"], parameters={"factor": 3.0})
     assert await job.status() == JobStatus.queued
     async with serving():
-        results = await job.result(timeout=20, poll_delay=0.02)
+        results = await job.result(timeout=60, poll_delay=0.02)
     assert [result["output"]["text"] for result in results] == ["A", "B"]
     assert results[0]["output"]["factor"] == 3.0
     assert await job.status() == JobStatus.complete
@@ -57,7 +57,7 @@ async def test_its_job_is_read_over_our_queue_too(
     job = await enqueue(stock, "a")
     assert (await queue.read(job.job_id)).status == "queued"
     async with serving():
-        await job.result(timeout=20, poll_delay=0.02)
+        await job.result(timeout=60, poll_delay=0.02)
     assert (await queue.read(job.job_id)).status == "succeeded"
     assert [listed.id for listed in (await queue.recent(10))[0]] == [job.job_id]
     assert (await queue.depth())[MODEL].bytes == 0
@@ -79,14 +79,14 @@ async def test_our_job_is_read_by_a_stock_client(
 
         await until(in_progress)
         gate.open()
-        assert (await job.result(timeout=20, poll_delay=0.02))[0]["output"]["text"] == gate.text.upper()
+        assert (await job.result(timeout=60, poll_delay=0.02))[0]["output"]["text"] == gate.text.upper()
 
 
 async def test_a_stock_client_sees_why_a_job_failed(stock: ArqRedis, serving: Serving) -> None:
     job = await enqueue(stock, "raise")
     async with serving():
         with pytest.raises(JobFailed, match="this text is bad"):
-            await job.result(timeout=20, poll_delay=0.02)
+            await job.result(timeout=60, poll_delay=0.02)
 
 
 async def test_a_stock_client_aborts_a_waiting_job(
@@ -100,7 +100,7 @@ async def test_a_stock_client_aborts_a_waiting_job(
             return (await queue.read(slow)).status == "running"
 
         await until(running)
-        assert await job.abort(timeout=20, poll_delay=0.02)
+        assert await job.abort(timeout=60, poll_delay=0.02)
 
         async def dropped() -> bool:
             return len(worker._leases) == 1
@@ -124,16 +124,19 @@ async def test_a_stock_client_aborts_a_running_job(
             return await job.status() == JobStatus.in_progress
 
         await until(in_progress)
-        assert await job.abort(timeout=20, poll_delay=0.02)
+        assert await job.abort(timeout=60, poll_delay=0.02)
         gate.open()
     assert (await queue.read(running)).status == "cancelled"
 
 
 async def test_a_deferred_job_is_not_run_early(stock: ArqRedis, queue: JobQueue, serving: Serving) -> None:
+    much_later = await enqueue(stock, "much later", _defer_by=3_600.0)
+    assert await much_later.status() == JobStatus.deferred
     job = await enqueue(stock, "later", _defer_by=1.0)
-    assert await job.status() == JobStatus.deferred
     async with serving():
-        await job.result(timeout=20, poll_delay=0.02)
+        await job.result(timeout=60, poll_delay=0.02)
+    assert await much_later.status() == JobStatus.deferred
+    await queue.cancel(much_later.job_id)
     late = await queue.read(job.job_id)
     assert late.started_at is not None
     assert (late.started_at - late.created_at).total_seconds() >= 1.0
@@ -156,7 +159,7 @@ async def test_what_cannot_be_run_fails_with_a_reason(
     job = await enqueue(stock, *args, **kwargs)  # type: ignore[arg-type]
     async with serving():
         with pytest.raises(JobFailed, match=message):
-            await job.result(timeout=20, poll_delay=0.02)
+            await job.result(timeout=60, poll_delay=0.02)
 
 
 async def test_a_pickled_job_is_refused_without_being_read(
@@ -190,7 +193,7 @@ async def test_a_payload_that_ran_out_leaves_a_result(
     await until(ran_out)
     async with serving():
         with pytest.raises(JobFailed, match="expired"):
-            await job.result(timeout=20, poll_delay=0.02)
+            await job.result(timeout=60, poll_delay=0.02)
     assert (await queue.depth())[MODEL].waiting == 0
 
 

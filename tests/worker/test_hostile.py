@@ -158,6 +158,11 @@ async def test_what_is_urgent_goes_before_one_large_job(
 
         await until(held)
         urgent = await submit(queue, "urgent", priority="high")
+
+        async def claimed() -> bool:
+            return len(worker._leases) == 2
+
+        await until(claimed)  # before the batch ends: those of the rest may take less time than a claim
         gate.open()
         first, last = await ended(queue, urgent, large)
     assert first.finished_at is not None
@@ -172,7 +177,7 @@ async def test_an_abort_that_comes_too_late_does_not_run_the_job_again(
         [job] = await ended(queue, await submit(queue, "a"))
         # what arq's Job.abort does when the job ends between its look and its deed
         await redis.zadd(QUEUE, {job.id: 1})
-        assert not await StockJob(job.id, redis, QUEUE, deserialize).abort(timeout=5, poll_delay=0.02)
+        assert not await StockJob(job.id, redis, QUEUE, deserialize).abort(timeout=60, poll_delay=0.02)
 
         async def forgotten() -> bool:
             return not await redis.zcard(QUEUE)

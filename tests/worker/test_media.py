@@ -67,8 +67,10 @@ async def test_media_are_fetched_and_files_are_kept(queue: JobQueue, serving: Se
     assert await files_of(queue, two) == {}
     assert (await queue.depth())[MODEL].bytes == 0
     assert await count(queue, keys.MEDIA) == 0
-    left = await queue.redis.pttl(await queue.key(keys.FILES, one))
-    assert abs(left - await queue.redis.pttl(await queue.key(keys.RESULT, one))) < 1_000
+    files, result = [await queue.key(kind, one) for kind in (keys.FILES, keys.RESULT)]
+    until_when = await queue.redis.pexpiretime(files)
+    assert until_when > 0
+    assert abs(until_when - await queue.redis.pexpiretime(result)) < 1_000
 
 
 @pytest.mark.parametrize("damaged", [False, True], ids=["gone", "damaged"])

@@ -105,10 +105,12 @@ async def test_progress_that_cannot_be_read_now_delays_no_other_job(
 
     monkeypatch.setattr(Claims, "noted", noted)
     monkeypatch.setattr(admission, "MAX_READ", 0.05)
-    async with serving(lease=1.0, renew_every=0.3):
+    async with serving(lease=600.0):
         await ended(queue, await submit(queue, "another"))
         assert (await queue.read(job_id)).status == "running"
         silent = False
+        monkeypatch.setattr(admission, "MAX_READ", 60.0)
+        await queue.lapse(job_id)
         [job] = await ended(queue, job_id)
     assert results(job)[1] == {"output": "seen"}
 

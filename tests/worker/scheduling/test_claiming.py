@@ -31,7 +31,7 @@ async def test_a_stop_during_a_batch_releases_the_jobs_of_its_last_claim(
             return [job.id for job in (await queue.claim(MODEL, 5))[0]] == [late]
 
         try:
-            await until(another_gets_it, 10)  # long before the batch is over, or the grace
+            await until(another_gets_it, 20)  # long before the batch is over, or the grace
         finally:
             gate.open()
 

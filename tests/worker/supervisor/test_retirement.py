@@ -83,6 +83,12 @@ async def test_a_model_that_breaks_after_it_was_loaded_keeps_its_jobs(
         assert beat.engine_retry > beat.started
         assert (beat.engine_restarts, beat.restart_reasons) == (1, {"crashed": 1})
         later = await submit(queue, "comes later")
+
+        async def given_back() -> bool:  # which follows the fault that the heartbeat reports
+            found = [await queue.read(job_id) for job_id in (running, waiting)]
+            return all(job.status == "queued" for job in found)
+
+        await until(given_back)
         jobs = [await queue.read(job_id) for job_id in (running, waiting, later)]
         assert [job.status for job in jobs] == ["queued"] * 3
         assert [job.attempts for job in jobs] == [1, 0, 0], "the first may be why the engine died"
@@ -145,7 +151,7 @@ async def test_an_engine_that_dies_again_and_again_while_idle_retires_its_model(
     redis: ArqRedis, queue: JobQueue, serving: Serving
 ) -> None:
     killed: set[int] = set()
-    async with serving() as worker, asyncio.timeout(60):
+    async with serving() as worker, asyncio.timeout(300):
         while not worker.statistics.beat.engine_fault:
             pid = worker.engine.pid
             if worker.engine.state == "ready" and pid is not None and pid not in killed:
