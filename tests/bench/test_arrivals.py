@@ -11,7 +11,7 @@ from tests.bench.test_http import Answer, close_connection, good, nothing, refus
 
 
 async def arrivals(answer: Answer, **changed: object) -> Arrived:
-    fields: dict[str, object] = {"path": "/", "rate": 2000.0, "count": 100, "bodies": ["a"], "patience": 5.0}
+    fields: dict[str, object] = {"path": "/", "rate": 2000.0, "count": 100, "bodies": ["a"], "patience": 60.0}
     fields |= {"contains": "hello", **changed}
     async with serving(answer) as (_, port):
         plan = Arrivals(port=port, **fields)  # type: ignore[arg-type]
@@ -43,11 +43,11 @@ async def test_a_stalled_server_delays_no_arrival_and_hides_no_waiting() -> None
 
 async def test_connections_are_used_again() -> None:
     async with serving(good) as (server, port):
-        plan = Arrivals(port=port, path="/", rate=200.0, count=50, bodies=["a", "b"])
+        plan = Arrivals(port=port, path="/", rate=400.0, count=400, bodies=["a", "b"])
         arrived = await generate(plan)
     assert arrived.errors == 0
-    assert server.connections < 50
-    assert server.bodies.count(b"a") == server.bodies.count(b"b") == 25
+    assert server.connections < 400
+    assert server.bodies.count(b"a") == server.bodies.count(b"b") == 200
 
 
 @pytest.mark.parametrize("answer", [refusal, close_connection, partial(nothing)])

@@ -189,7 +189,7 @@ async def test_the_command_outlives_a_restart_of_the_server(
         await until(polled)
     server.held = False
     with server.running(), process:
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert process.returncode == 0
     assert [row["output"] for row in lines("out.jsonl")] == ["TEXT 0", "TEXT 1", "TEXT 2"]
 

@@ -26,9 +26,9 @@ def test_one_measures_after_the_others_have_loaded(tmp_path: Path) -> None:
     other = threading.Thread(target=measure)
     with Neighbours(tmp_path).loading():
         other.start()
-        assert waits.wait(10)
+        assert waits.wait(60)
         order.append("loaded")
-    other.join(10)
+    other.join(60)
     assert order == ["loaded", "alone"]
 
 
