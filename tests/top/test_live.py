@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
-from tests.ledger import first_shard, heartbeat
+from tests.ledger import heartbeat
+from tests.top.beating import beating
 
 
 class Terminal:
@@ -25,7 +25,7 @@ class Terminal:
 
     async def shows(self, text: str) -> None:
         """Returns once it has been printed after what was waited for before."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while text not in self._seen:
                 self._seen += (await asyncio.to_thread(os.read, self._ours, 65_536)).decode(errors="replace")
         self._seen = self._seen.partition(text)[2]
@@ -45,10 +45,8 @@ def terminal() -> Iterator[Terminal]:
 async def test_the_live_table_outlives_its_server(
     settings: Settings, redis: ArqRedis, terminal: Terminal
 ) -> None:
-    roster = Roster(first_shard(redis))
-    await roster.write(heartbeat("first"))
-    await roster.write(heartbeat("other", "shapes"))
-    async with serving(settings) as (client, _):
+    beats = heartbeat("first"), heartbeat("other", "shapes")
+    async with beating(redis, *beats), serving(settings) as (client, _):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "top", "--every", "0.2", "--url", str(client.base_url)),
             stdin=terminal.theirs,
@@ -58,8 +56,8 @@ async def test_the_live_table_outlives_its_server(
         )
         try:
             await terminal.shows("first")
-            await roster.write(heartbeat("second"))
-            await terminal.shows("second")
+            async with beating(redis, heartbeat("second")):
+                await terminal.shows("second")
         except BaseException:
             process.kill()
             raise

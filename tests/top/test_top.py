@@ -18,6 +18,7 @@ from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from tests.ports import free_port
+from tests.top.beating import beating
 from top.readings import Fault, Server, faults
 from top.table import screen
 
@@ -84,10 +85,8 @@ async def test_the_table_shows_models_workers_and_failures(
 
 
 async def test_one_print_is_for_scripts(settings: Settings, redis: ArqRedis) -> None:
-    roster = Roster(first_shard(redis))
-    await roster.write(busy())
-    await roster.write(heartbeat("gpu-1:18:cd34", "shapes"))
-    async with serving(settings) as (client, _):
+    beats = busy(), heartbeat("gpu-1:18:cd34", "shapes")
+    async with beating(redis, *beats), serving(settings) as (client, _):
         status, out, err = await top("--once", "--every", "0.1", "--url", f"{client.base_url}/")
     assert (status, err) == (0, "")
     assert "gpu-1:18:cd34" in out
@@ -95,8 +94,7 @@ async def test_one_print_is_for_scripts(settings: Settings, redis: ArqRedis) -> 
 
 
 async def test_a_fault_is_shown_and_sets_the_exit_status(settings: Settings, redis: ArqRedis) -> None:
-    await Roster(first_shard(redis)).write(busy())
-    async with serving(settings) as (client, _):
+    async with beating(redis, busy()), serving(settings) as (client, _):
         status, out, _ = await top("--once", "--every", "0.1", "--url", str(client.base_url))
     assert status == 1
     assert "No live worker for shapes" in out.splitlines()[0]
