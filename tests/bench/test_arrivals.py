@@ -11,8 +11,8 @@ from tests.bench.test_http import Answer, close_connection, good, nothing, refus
 
 
 async def arrivals(answer: Answer, **changed: object) -> Arrived:
-    fields: dict[str, object] = {"path": "/", "rate": 2000.0, "count": 100, "bodies": ["a"], "patience": 60.0}
-    fields |= {"contains": "hello", **changed}
+    fields: dict[str, object] = {"path": "/", "rate": 2000.0, "count": 100, "bodies": ["a"]}
+    fields |= {"patience": 60.0, "contains": "hello", **changed}
     async with serving(answer) as (_, port):
         plan = Arrivals(port=port, **fields)  # type: ignore[arg-type]
         return await generate(plan)
