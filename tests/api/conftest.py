@@ -7,6 +7,10 @@ import httpx
 import pytest
 import structlog
 
+from api.health import observation, redis_timeout, roster_cache
+from jobs.ledger import keys
+from jobs.monitoring import roster
+from jobs.monitoring.roster import Heartbeat, Roster
 from jobs.settings import Settings
 from tests.api.access.browser import Browser
 from tests.api.access.keyed import Keyed, keyed
@@ -30,6 +34,28 @@ parameters = { depth = "integer", shape = "object" }
 def plain_logs() -> None:
     """structlog's default shows locals with each traceback, which takes seconds."""
     structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis may take its time: where the machine stalls, no page says that Redis is away."""
+    monkeypatch.setattr(redis_timeout, "REDIS_TIMEOUT", 60.0)
+    monkeypatch.setattr(observation, "PATIENCE", 60.0)
+    monkeypatch.setattr(roster_cache, "MAX_READ", 60.0)
+
+
+@pytest.fixture(autouse=True)
+def lasting_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test writes a heartbeat once, where a worker goes on: it does not grow old while the test runs."""
+    monkeypatch.setattr(roster, "HEARTBEAT_TTL", 600.0)
+    write = Roster.write
+
+    async def ahead(self: Roster, heartbeat: Heartbeat) -> None:
+        await write(self, heartbeat)
+        seconds, _ = await self._redis.time()
+        await self._redis.zadd(self._shard.key(keys.ROSTER), {heartbeat.id: (seconds + 600) * 1000})
+
+    monkeypatch.setattr(Roster, "write", ahead)
 
 
 @pytest.fixture
