@@ -112,8 +112,11 @@ async def test_a_file_is_read_and_lives_as_long_as_the_record(kept: Kept) -> Non
     other = await kept.get("/files/0-1.bin")
     assert other.headers["content-disposition"].startswith("attachment;")
     redis = kept.queue.redis
-    ttl = await redis.pttl(await kept.queue.key(keys.FILES, kept.id))
-    assert abs(ttl - await redis.pttl(await kept.queue.key(keys.RESULT, kept.id))) < 1_000
+    async with redis.pipeline(transaction=True) as pipe:  # both at one moment
+        for kind in (keys.FILES, keys.RESULT):
+            pipe.pttl(await kept.queue.key(kind, kept.id))
+        of_files, of_record = await pipe.execute()
+    assert abs(of_files - of_record) < 1_000
     await redis.delete(await kept.queue.key(keys.FILES, kept.id))
     assert (await kept.get("/files/0-0.wav")).status_code == 404
 

