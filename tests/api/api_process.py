@@ -53,7 +53,7 @@ async def serving(settings: Settings, **client_options: Any) -> AsyncIterator[Ed
             yield client, server.lifespan.state["services"]
     finally:
         server.should_exit = True
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await running
 
 
@@ -79,7 +79,7 @@ class Process:
         self._process.send_signal(signal.SIGTERM)
 
     async def ended(self) -> int:
-        return await asyncio.to_thread(self._process.wait, 20)
+        return await asyncio.to_thread(self._process.wait, 60)
 
     def kill(self) -> None:
         self._process.kill()
@@ -110,3 +110,23 @@ async def subscribed(redis: ArqRedis) -> None:
         return bool(dict(await redis.pubsub_numsub(keys.EVENTS))[keys.EVENTS.encode()])
 
     await until(exists)
+
+
+async def listening(services: Services) -> None:
+    """Returns once the process hears of the events of its jobs."""
+    channel = f"{keys.EVENTS}:{services.subscriber.process}"
+
+    async def hears() -> bool:
+        return bool(dict(await services.store.events.pubsub_numsub(channel))[channel.encode()])
+
+    await until(hears)
+
+
+async def on_disk(redis: ArqRedis) -> None:
+    """Returns once what was written before is on the server's disk, so that it outlives the server."""
+
+    async def synced() -> bool:
+        local, _ = await redis.execute_command("WAITAOF", 1, 0, 1_000)  # type: ignore[no-untyped-call]
+        return bool(local)
+
+    await until(synced)

@@ -5,8 +5,10 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
+from api.waiting import waiting
 from jobs.access.key_store import KeyStore
 from jobs.problem_kinds import TYPE
 from jobs.settings import Settings
@@ -15,6 +17,14 @@ from tests.api.api_process import parked
 from tests.ledger import MODEL, JobQueue, run_one
 
 SLOW = {"model": MODEL, "inputs": "x"}
+SOON = 30.0
+"""Seconds that the end of a key may take to end its waits, which are for 60."""
+
+
+@pytest.fixture(autouse=True)
+def no_rereading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait reads its job again after some seconds in any case, and would find that its key has ended."""
+    monkeypatch.setattr(waiting, "REREAD_SECONDS", 600.0)
 
 
 async def submitted(edge: Keyed, secret: str) -> str:
@@ -39,7 +49,7 @@ async def test_waits_of_a_revoked_key_end_with_401(settings: Settings, queue: Jo
         await parked(edge.services, 4)
         await edge.store.revoke(revoked.id)
         with capture_logs() as logs:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(SOON):
                 answers = await asyncio.gather(*ended)
         assert [answer.status_code for answer in answers] == [401] * 3
         assert {answer.json()["type"] for answer in answers} == {f"{TYPE}unauthorized"}
@@ -56,7 +66,7 @@ async def test_waits_of_a_key_that_expires_end_with_401(settings: Settings, queu
         wait = asyncio.create_task(edge.client.get(f"/v1/jobs/{job}?wait=60", headers=bearer(secret)))
         await parked(edge.services, 1)
         edge.ring._store.version = _in_an_hour(edge.store)  # type: ignore[method-assign]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             assert (await wait).status_code == 401
 
 
@@ -77,7 +87,7 @@ async def test_a_stream_of_a_revoked_key_ends_with_an_error_event(
         stream = asyncio.create_task(edge.client.get(f"/v1/jobs/{job}/events", headers=bearer(secret)))
         await parked(edge.services, 1)
         await edge.store.revoke(revoked.id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             text = (await stream).text
         *_, last = text.strip().split("\n\n")
         name, data = last.splitlines()
@@ -96,6 +106,6 @@ async def test_an_earlier_secret_ends_its_waits_after_the_grace(settings: Settin
         wait = asyncio.create_task(edge.client.get(f"/v1/jobs/{job}?wait=60", headers=bearer(old)))
         await parked(edge.services, 1)
         _, new = await edge.store.rotate(key.id, 0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             assert (await wait).status_code == 401
         assert (await edge.client.get(f"/v1/jobs/{job}", headers=bearer(new))).status_code == 200

@@ -13,6 +13,7 @@ from jobs.ledger.shard import Depth
 from jobs.monitoring.roster import Roster
 from jobs.monitoring.work import Work
 from jobs.settings import Settings
+from tests.api.api_process import mounted
 from tests.api.pages.test_overview import read, submitted
 from tests.ledger import JobQueue, first_shard, heartbeat
 
@@ -165,24 +166,34 @@ async def test_a_silent_worker_beside_another_counts_no_more(
 
 
 async def test_jobs_of_a_lost_worker_are_told_of_until_they_run_again(
-    client: httpx.AsyncClient, redis: ArqRedis, queue: JobQueue
+    settings: Settings, redis: ArqRedis
 ) -> None:
     """Also once the worker itself is off the roster: theirs are the leases that nobody renews."""
     for name, model in (("alive", "sentiment"), ("other", "shapes")):
         await Roster(first_shard(redis)).write(heartbeat(name, model))
-    lost, kept = await submitted(client), await submitted(client)
-    await queue.claim("sentiment", 2)
-    assert "All is well." in (await read(client, "/fragments/overview")).one("section", class_="good").text
-    assert (await read(client, f"/jobs/{lost}")).all("p", class_="health") == []
-    await redis.zincrby(
-        keys.QUEUE.of("sentiment"), -5_500, lost
-    )  # as if it had last been renewed so long ago
-    again = "when its lease ends (8 s after the last renewal)"
-    text = (await read(client, "/fragments/overview")).one("section", class_="warn").text
-    assert text == f"1 job of sentiment seems to have lost its worker: the job runs again {again}."
-    text = (await read(client, f"/jobs/{lost}")).one("p", class_="health").text
-    assert text == f"The worker of this job seems lost: the job runs again {again}."
-    assert (await read(client, f"/jobs/{kept}")).all("p", class_="health") == []
+    settings = settings.model_copy(update={"lease": 600.0})
+    queue = JobQueue(redis, settings, ["sentiment"])
+    async with mounted(settings) as (client, _):
+        lost, kept = await submitted(client), await submitted(client)
+        await queue.claim("sentiment", 2)
+
+        async def renewed(job_id: str, seconds: int) -> None:
+            """As if its last renewal had been so much later than it was."""
+            await redis.zincrby(keys.QUEUE.of("sentiment"), 1000 * seconds, job_id)
+
+        for job_id in (lost, kept):
+            await renewed(job_id, 300)  # so that it is not late, however long the pages take
+        page = await read(client, "/fragments/overview")
+        assert "All is well." in page.one("section", class_="good").text
+        assert (await read(client, f"/jobs/{lost}")).all("p", class_="health") == []
+        await renewed(lost, -600)
+        again = "when its lease ends (600 s after the last renewal)"
+        text = (await read(client, "/fragments/overview")).one("section", class_="warn").text
+        assert text == f"1 job of sentiment seems to have lost its worker: the job runs again {again}."
+        text = (await read(client, f"/jobs/{lost}")).one("p", class_="health").text
+        assert text == f"The worker of this job seems lost: the job runs again {again}."
+        assert (await read(client, f"/jobs/{kept}")).all("p", class_="health") == []
+    await queue.close()
 
 
 async def test_the_page_says_that_a_policy_loses_jobs(client: httpx.AsyncClient, redis: ArqRedis) -> None:

@@ -12,13 +12,14 @@ from api.waiting import events
 from jobs.ledger.following import Followed, Following
 from jobs.ledger.leasing import Progress
 from jobs.settings import Settings
-from tests.api.api_process import Edge, parked, serving
+from tests.api.api_process import Edge, listening, parked, serving
 from tests.ledger import MODEL, JobQueue, ending, run_one
 
 
 @pytest.fixture
 async def edge(settings: Settings) -> AsyncIterator[Edge]:
     async with serving(settings) as edge:
+        await listening(edge[1])
         yield edge
 
 

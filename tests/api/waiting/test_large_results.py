@@ -129,12 +129,16 @@ async def test_different_results_share_the_budget_in_turn(
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert (await client.get(f"/v1/jobs/{first}")).status_code == 200, "it counts once"
         assert services.budget.held == held.size
+        monkeypatch.setattr(large_results, "MEMORY_SECONDS", 60.0)
         del held
         assert (await client.get(f"/v1/jobs/{second}")).status_code == 200
         await nothing_held(edge)
 
 
-async def test_large_results_leave_room_for_request_bodies(settings: Settings, queue: JobQueue) -> None:
+async def test_large_results_leave_room_for_request_bodies(
+    settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_results, "MEMORY_SECONDS", 60.0)
     ids = [await ended(queue) for _ in range(3)]
     async with mounted(settings.model_copy(update={"memory_budget": 10 * MIB})) as (client, services):
         held = [await services.large.of(await services.ledger.read(job_id, sees=None)) for job_id in ids[:2]]

@@ -17,7 +17,7 @@ from jobs.settings import Settings
 from jobs.store.connection import connect
 from jobs.store.lua import script
 from tests import valkey
-from tests.api.api_process import Edge, parked, serving
+from tests.api.api_process import Edge, listening, on_disk, parked, serving
 from tests.api.waiting.streaming import (
     PARTS,
     Collecting,
@@ -34,12 +34,13 @@ from tests.ledger import MODEL, SHARDS, JobQueue, ending
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"shards": SHARDS})
+    return settings.model_copy(update={"shards": SHARDS, "lease": 600.0})
 
 
 @pytest.fixture
 async def edge(settings: Settings) -> AsyncIterator[Edge]:
     async with serving(settings) as edge:
+        await listening(edge[1])
         yield edge
 
 
@@ -138,7 +139,7 @@ async def test_redis_is_away_for_a_moment(settings: Settings, tmp_path: Path) ->
                 collecting = Collecting(source)
                 await collecting.has(1)
                 length = await queue.append(job, 0, *PARTS[:2])
-                await redis.execute_command("WAITAOF", 1, 0, 5_000)  # type: ignore[no-untyped-call]
+                await on_disk(redis)
                 server.kill()
                 server.start()
                 length = await queue.append(job, length, PARTS[2])

@@ -8,22 +8,30 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from api.waiting import subscriber
+from api.waiting import subscriber, waiting
 from jobs.ledger.ledger import Ledger
 from jobs.schema import Job
 from jobs.settings import Settings
 from jobs.store.connection import connect
 from tests import valkey
-from tests.api.api_process import mounted, parked, subscribed
+from tests.api.api_process import mounted, on_disk, parked, subscribed
 from tests.ledger import MODEL, JobQueue, ending, run_one
 from tests.waiting import until
 
 SLOW = {"model": MODEL, "inputs": "x"}
+SOON = 30.0
+"""Seconds that an event may take to end a wait, which is for 60."""
+
+
+@pytest.fixture(autouse=True)
+def no_rereading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait reads its job again after some seconds in any case, and would need no event."""
+    monkeypatch.setattr(waiting, "REREAD_SECONDS", 600.0)
 
 
 async def soon(wait: asyncio.Task[httpx.Response]) -> httpx.Response:
     """The answer, which must come by an event: at the end of its wait a job is read in any case."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(SOON):
         return await wait
 
 
@@ -104,23 +112,31 @@ async def test_cancelling_and_expiring_end_a_wait(settings: Settings, queue: Job
 
 
 async def test_a_wait_tells_how_far_the_job_is_when_its_time_is_over(
-    settings: Settings, queue: JobQueue
+    settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    over = asyncio.Event()  # when the wait is: not before the job is claimed, however long that takes
+
+    async def ends(watch: subscriber.Watch, seconds: float) -> None:
+        await over.wait()
+
     async with mounted(settings) as (client, services):
-        wait = asyncio.create_task(client.post("/v1/jobs?wait=3", json=SLOW))
+        monkeypatch.setattr(subscriber.Watch, "next", ends)
+        monkeypatch.setattr(waiting, "LAST_READ_SECONDS", 60.0)
+        wait = asyncio.create_task(client.post("/v1/jobs?wait=0.01", json=SLOW))
         await parked(services)
 
         async def claimed() -> bool:
             return bool((await queue.claim(MODEL, 1))[0])
 
         await until(claimed)
+        over.set()
         answer = await wait
         assert (answer.status_code, answer.json()["status"]) == (202, "running")
 
 
 async def test_a_long_wait_is_cut_to_the_longest(settings: Settings) -> None:
     async with mounted(settings.model_copy(update={"max_wait": 0.1})) as (client, _):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(SOON):
             for headers, query in (({}, "?wait=3600"), ({"prefer": "wait=3600"}, "")):
                 answer = await client.post(f"/v1/jobs{query}", json=SLOW, headers=headers)
                 assert answer.json()["status"] == "queued"
@@ -187,7 +203,7 @@ async def test_a_wait_outlives_redis(settings: Settings, tmp_path: Path) -> None
                 return (await queue.depth())[MODEL].waiting == 1
 
             await until(accepted)
-            await redis.execute_command("WAITAOF", 1, 0, 5_000)  # type: ignore[no-untyped-call]
+            await on_disk(redis)
             server.kill()
             lost = await client.get("/v1/jobs")
             assert (lost.status_code, lost.headers["retry-after"]) == (503, "1")
@@ -233,7 +249,7 @@ async def test_shutdown_lets_every_wait_go(settings: Settings) -> None:
 
         await until(accepted)
         services.subscriber.release_all()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SOON):
             answers = await asyncio.gather(*waits)
             late = await client.post("/v1/jobs?wait=60", json=SLOW)
         assert {answer.status_code for answer in [*answers, late]} == {202}

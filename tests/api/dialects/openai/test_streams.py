@@ -14,7 +14,7 @@ from api.services import Services
 from jobs.ledger.leasing import Claimed
 from jobs.ledger.partials import Output, Restarted
 from jobs.settings import Settings
-from tests.api.api_process import serving
+from tests.api.api_process import listening, serving
 from tests.ledger import JobQueue, ending
 from tests.waiting import until
 
@@ -82,6 +82,7 @@ async def streaming(
     settings: Settings, queue: JobQueue, path: str, body: dict[str, Any], **headers: str
 ) -> AsyncIterator[tuple[Stream, asyncio.Task[None]]]:
     async with serving(settings) as (client, services):
+        await listening(services)
         stream = Stream(client, services, queue)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         reading = asyncio.create_task(stream.read(path, body, named))
