@@ -23,7 +23,7 @@ from tests.api.api_process import parked, serving
 from tests.ledger import JobQueue, run_one
 from tests.waiting import until
 
-SOON = 10.0
+SOON = 30.0
 """Seconds that anything here may take which ought to come at once."""
 KIB = 1024
 
@@ -81,6 +81,7 @@ async def ended(http: httpx.AsyncClient, queue: JobQueue, size: int) -> str:
     return f"{path}/result"
 
 
+@pytest.mark.usefixtures("fair")
 @pytest.mark.parametrize(
     ("receive_buffer", "every", "rate"),
     [(4 * KIB, 0.2, 128 * KIB), (None, 0.2, 128 * KIB), (4 * KIB, 1.0, 520 * KIB)],
@@ -126,6 +127,7 @@ async def test_a_reader_that_stops_is_hung_up_on(
         client.vanish(politely=True)
 
 
+@pytest.mark.usefixtures("fair")
 async def test_the_time_between_requests_begins_when_the_answer_has_been_taken(
     settings: Settings, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,8 @@ def test_a_stalled_share_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert budget.held == 70
 
 
-def test_a_share_that_goes_on_does_not_give_way() -> None:
+def test_a_share_that_goes_on_does_not_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STALL_SECONDS", 3600.0)
     budget = Budget(100)
     budget.reserve(100, lambda: pytest.fail("revoked")).progress()
     with pytest.raises(OverBudget):
@@ -111,8 +112,9 @@ async def test_a_stalled_share_gives_way_to_whoever_waits(monkeypatch: pytest.Mo
         assert (revoked, budget.held) == ([True], 50)
 
 
-def test_a_share_of_which_nothing_has_come_gives_way_at_once() -> None:
+def test_a_share_of_which_nothing_has_come_gives_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """After those that stalled, the oldest first; one whose bytes come is safe."""
+    monkeypatch.setattr(module, "STALL_SECONDS", 3600.0)
     budget, revoked = Budget(100), list[str]()
     first, second, _ = (
         budget.reserve(30, lambda name=name: revoked.append(name))  # type: ignore[misc]

@@ -35,7 +35,7 @@ class Group:
 
     async def get(self, path: str) -> httpx.Response:
         """Over a connection of its own, which any of them may answer."""
-        async with httpx.AsyncClient(base_url=self.url) as client:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
             return await client.get(path)
 
     async def submitted(self) -> int:
@@ -71,7 +71,7 @@ async def answering(group: Group) -> set[int]:
 
 async def test_they_are_one_to_whoever_asks(group: Group) -> None:
     async def submit(number: int) -> int:
-        async with httpx.AsyncClient(base_url=group.url) as client:
+        async with httpx.AsyncClient(base_url=group.url, timeout=60) as client:
             return (await client.post("/v1/jobs", json={"inputs": f"text {number}"})).status_code
 
     answers = await asyncio.gather(*(submit(number) for number in range(40)))
@@ -80,7 +80,7 @@ async def test_they_are_one_to_whoever_asks(group: Group) -> None:
 
 
 async def test_one_that_dies_is_replaced_and_its_counts_stay(group: Group) -> None:
-    async with httpx.AsyncClient(base_url=group.url) as client:
+    async with httpx.AsyncClient(base_url=group.url, timeout=60) as client:
         await client.post("/v1/jobs", json={"inputs": "text"})
     before = group.members()
     for pid in before:
@@ -97,7 +97,7 @@ async def test_one_that_dies_is_replaced_and_its_counts_stay(group: Group) -> No
 async def test_a_signal_stops_all(group: Group) -> None:
     members = [psutil.Process(pid) for pid in group.members()]
     group.parent.terminate()
-    assert await asyncio.to_thread(group.parent.wait, 20) == 0
+    assert await asyncio.to_thread(group.parent.wait, 60) == 0
     assert not any(member.is_running() for member in members)
 
 

@@ -10,8 +10,10 @@ import httpx
 import pytest
 from arq.connections import ArqRedis
 
-from jobs.settings import MIB
+from api.edge import memory_budget
+from jobs.settings import MIB, Settings
 from tests.api import floods
+from tests.api.api_process import serving
 from tests.api.conftest import MODELS
 from tests.api.floods import LARGE, head, status_of
 from tests.waiting import until
@@ -50,19 +52,21 @@ async def test_urllib_reads_that_a_body_is_too_large(api: floods.Api) -> None:
     "urllib, or a client without end, sends a body that is too large",
     held="it reads the 413 or 503, or the connection is closed in time",
 )
-async def test_urllib_reads_that_the_server_is_busy(api: floods.Api) -> None:
-    _, writer = await api.connect()
-    writer.write(head(len(LARGE)) + LARGE[:MIB])
-    sending = asyncio.create_task(keep_sending(writer))
-    assert await asyncio.to_thread(posted, api.url, LARGE) == (503, "1")
-    sending.cancel()
-    writer.close()
+async def test_urllib_reads_that_the_server_is_busy(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, where another body keeps its memory even if this machine stalls."""
+    monkeypatch.setattr(memory_budget, "STALL_SECONDS", 3600.0)
+    async with serving(settings.model_copy(update={"memory_budget": 8 * MIB})) as (client, services):
+        _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(head(len(LARGE)) + LARGE[:MIB])
 
+        async def received() -> bool:
+            return bool(services.budget._started)
 
-async def keep_sending(writer: asyncio.StreamWriter) -> None:
-    for at in range(MIB, len(LARGE), 256 * 1024):
-        writer.write(LARGE[at : at + 256 * 1024])
-        await asyncio.sleep(0.5)
+        await until(received)
+        assert await asyncio.to_thread(posted, str(client.base_url).rstrip("/"), LARGE) == (503, "1")
+        writer.close()
 
 
 async def test_a_connection_goes_on_after_a_body_that_nobody_wanted(api: floods.Api) -> None:

@@ -180,6 +180,7 @@ async def test_a_steady_upload_may_take_long(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_an_upload_that_goes_on_keeps_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_budget, "STALL_SECONDS", 3600.0)
     slow = Slow(STEP, monkeypatch, budget=MIB)
     pieces = streamed_bodies.pieces(slow.request, MIB, 100 * MIB, "")
     await anext(pieces)
