@@ -17,7 +17,7 @@ from jobs.problem_kinds import TYPE
 CONFIGURATION = """
 hooks = "tests.api.fuzzing"
 cache.enabled = false
-request-timeout = 5
+request-timeout = 60
 # a stream of a job that waits has one event, and does not end
 max-stream-events = 1
 

@@ -19,7 +19,7 @@ from tests.conftest import passing
 from tests.ports import free_port
 from tests.waiting import until
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that any answer may take."""
 
 

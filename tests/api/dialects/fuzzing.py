@@ -8,7 +8,7 @@ from schemathesis import Case, CheckContext, Response
 CONFIGURATION = """
 hooks = "tests.api.dialects.fuzzing"
 cache.enabled = false
-request-timeout = 5
+request-timeout = 60
 
 # a description cannot say which model has which task, and which settings fit together
 [checks.positive_data_acceptance]

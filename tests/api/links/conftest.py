@@ -31,6 +31,7 @@ def settings(redis_url: str, tmp_path: Path) -> Settings:
         models_file=models,
         fetch_links="*",
         outbound_networks="127.0.0.1",
+        fetch_timeout=60,
     )
 
 

@@ -29,7 +29,7 @@ from tests.waiting import until
 
 EXAMPLES = int(os.environ.get("BATCHLINE_FUZZ_EXAMPLES", "12"))
 SEED = os.environ.get("BATCHLINE_FUZZ_SEED", "1")
-SECONDS = 90 + 6 * EXAMPLES
+SECONDS = 300 + 6 * EXAMPLES
 ADMIN = new_secret()
 
 
@@ -88,7 +88,7 @@ async def test_every_answer_is_as_described_with_keys(
         _, secret = await KeyStore(queue.shards.first).create(key)
     async with _served(settings, queue, capfd, auth="keys", admin_key=ADMIN) as url:
         described = tmp_path / "openapi.json"
-        async with httpx.AsyncClient(base_url=url, headers=bearer(ADMIN)) as client:
+        async with httpx.AsyncClient(base_url=url, headers=bearer(ADMIN), timeout=60) as client:
             described.write_bytes((await client.get("/openapi.json")).content)
         scopes = "none" if sent.scopes is None else ",".join(sent.scopes)
         variables = {SERVER: url, ADMIN_KEY: ADMIN, SCOPES: scopes}

@@ -186,7 +186,7 @@ async def test_a_job_has_its_webhook_and_the_mark_of_its_owner(
     async def known() -> bool:
         return bool(await marked(client, redis, queue))
 
-    await until(known, 5)
+    await until(known)
     assert await marked(client, redis, queue) == {"endpoints": True}
     assert await marked(client, redis, queue, webhook={"url": URL}) == {"url": URL, "endpoints": True}
     await client.post(f"/v1/webhooks/{made['id']}", json={"enabled": False})
@@ -194,7 +194,7 @@ async def test_a_job_has_its_webhook_and_the_mark_of_its_owner(
     async def forgotten() -> bool:
         return not await marked(client, redis, queue)
 
-    await until(forgotten, 5)
+    await until(forgotten)
 
 
 async def test_a_repeated_request_is_the_same_whether_or_not_there_are_endpoints_by_now(
@@ -207,7 +207,7 @@ async def test_a_repeated_request_is_the_same_whether_or_not_there_are_endpoints
     async def known() -> bool:
         return bool(await marked(client, redis, queue))
 
-    await until(known, 5)
+    await until(known)
     again = await client.post("/v1/jobs", json=body, headers=headers)
     assert (again.json()["id"], again.headers["idempotency-replayed"]) == (first, "true")
     other = await client.post("/v1/jobs", json={"inputs": "x"}, headers=headers)

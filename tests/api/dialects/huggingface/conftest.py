@@ -63,7 +63,7 @@ defaults = { top_k = 2 }
 def settings(redis_url: str, tmp_path: Path) -> Settings:
     models = tmp_path / "models.toml"
     models.write_text(MODELS)
-    return Settings(redis_url=redis_url, data_dir=tmp_path, models_file=models, max_wait=10)
+    return Settings(redis_url=redis_url, data_dir=tmp_path, models_file=models, max_wait=60)
 
 
 @pytest.fixture
