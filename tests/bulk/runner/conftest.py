@@ -23,5 +23,6 @@ def lines() -> Echoing:
 
 @pytest.fixture
 def stand(redis: ArqRedis, settings: Settings, lines: Echoing) -> Stand:
-    quick = settings.model_copy(update={"lease": 2.0, "renew_every": 0.05})
+    # A runner that stands still for seconds must not lose its batches; `lapse` ends leases
+    quick = settings.model_copy(update={"lease": 30.0, "renew_every": 0.05})
     return Stand(first_shard(redis, quick), quick, lines)

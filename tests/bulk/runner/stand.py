@@ -82,7 +82,7 @@ class Stand:
         async def there() -> bool:
             return (await self.batch(batch_id)).status in states
 
-        await until(there, 15)
+        await until(there)
         return await self.batch(batch_id)
 
     async def ended(self, batch_id: str) -> Batch:
@@ -92,7 +92,7 @@ class Stand:
         async def nothing_left() -> bool:
             return [page async for page in self.storage.list(f"batches/{batch_id}")] in ([], [[]])
 
-        await until(nothing_left, 15)
+        await until(nothing_left)
         return found
 
     async def rows(self, file_id: str | None) -> list[dict[str, Any]]:

@@ -34,9 +34,13 @@ async def test_a_stopped_process_gives_its_batches_back(
             return (await stand.batch(batch_id)).status == "in_progress"
 
         await until(runs)
-        assert await Presence(first_shard(redis)).hosts() == [socket.gethostname()]
+
+        async def reported() -> bool:  # once a second, beside its batches
+            return await Presence(first_shard(redis)).hosts() == [socket.gethostname()]
+
+        await until(reported)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert await asyncio.to_thread(process.wait, 60) == 0
     taken = await stand.runs.take()
     assert taken is not None
     assert (taken.batch.id, taken.taken_over) == (batch_id, False)
@@ -76,7 +80,7 @@ async def test_a_stop_lets_the_tries_of_webhooks_end(
 
             await until(stopping)
             answers.set()
-            assert await asyncio.to_thread(process.wait, 10) == 0
+            assert await asyncio.to_thread(process.wait, 60) == 0
     assert (await deliveries.read(new.id, sees=None)).state == "delivered"
 
 

@@ -1,6 +1,5 @@
 """Media of lines: links, and entries of an archive that is read by range and unpacked within limits."""
 
-import asyncio
 import base64
 import io
 import struct
@@ -225,7 +224,7 @@ async def test_media_of_one_line_that_fail_do_not_fail_the_others(running: Runni
         return begun.done()
 
     await until(step)
-    found = await asyncio.wait_for(begun, 1)
+    found = await begun
     assert rows(found.errors).keys() == {"line-3"}
     assert rows(found.output).keys() == {"line-0", "line-1", "line-2"}
     assert sum(seen) == 3
