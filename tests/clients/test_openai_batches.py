@@ -115,7 +115,8 @@ async def test_our_command_runs_a_table(url: str, tmp_path: Path, folder: Path) 
 
 async def test_batches_are_listed_and_cancelled(url: str, clients: ClientProcess) -> None:
     body = {"model": "writer", "messages": CHAT, "max_tokens": 200, "temperature": 0}
-    lines = requests("/v1/chat/completions", *(body for _ in range(200)))
+    # so many that none ends before it is cancelled
+    lines = requests("/v1/chat/completions", *(body for _ in range(1_000)))
     file = (await clients.call("openai_batches:upload", url=url, lines=lines))["id"]
     asked = {"url": url, "file": file, "endpoint": "/v1/chat/completions"}
     made = [(await clients.call("openai_batches:create", **asked))["id"] for _ in range(3)]

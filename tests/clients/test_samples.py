@@ -23,7 +23,7 @@ PYTHON = ("openai", "huggingface_hub", "cohere")
 async def test_code_runs(
     url: str, clients: ClientProcess, model: str, form: dict[str, str], clients_with_code: set[str]
 ) -> None:
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         page = await client.post("/try", data={"model": model, "shown": model, **form})
     found = {name: code for name, code in shown(parsed(page.text)).items() if name in PYTHON}
     assert set(found) == clients_with_code

@@ -42,7 +42,7 @@ async def test_similarity(url: str, clients: ClientProcess, folder: Path) -> Non
 async def test_predict(url: str, folder: Path) -> None:
     """By plain HTTP: InferenceClient's own form of the answer is that of /models/{name}."""
     pipeline = plain_pipeline(models.source(folder, "moods"), "text-classification")
-    async with httpx.AsyncClient(base_url=address(url, "moods")) as client:
+    async with httpx.AsyncClient(base_url=address(url, "moods"), timeout=60) as client:
         several = (await client.post("/predict", json={"inputs": [[text] for text in TEXTS]})).json()
         single = (await client.post("/predict", json={"inputs": TEXTS[0]})).json()
         raw = (await client.post("/predict", json={"inputs": TEXTS[0], "raw_scores": True})).json()
@@ -57,7 +57,7 @@ async def test_predict(url: str, folder: Path) -> None:
 
 
 async def test_rerank_is_that_of_the_other_interface(url: str) -> None:
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         body = {"query": TEXTS[0], "texts": TEXTS, "return_text": True}
         found = (await client.post("/tei/org/ranker/rerank", json=body)).json()
         root = (await client.post("/rerank", json=body)).json()

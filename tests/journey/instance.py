@@ -87,13 +87,13 @@ class Instance:
     def clean_up(self) -> None:
         for process in self.family():
             kill_tree(process.pid)
-        self.process.wait(10)
+        self.process.wait(60)
 
     async def answer(self, text: str, address: str = "") -> dict[str, Any]:
         """Submits a text and waits for the finished job; `address` is of the API if it is not the usual."""
         url = f"http://{address or f'127.0.0.1:{self.port}'}"
-        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-            reply = await client.post("/v1/jobs", json={"inputs": text}, headers={"Prefer": "wait=20"})
+        async with httpx.AsyncClient(base_url=url, timeout=90) as client:
+            reply = await client.post("/v1/jobs", json={"inputs": text}, headers={"Prefer": "wait=60"})
         job: dict[str, Any] = reply.json()
         assert (reply.status_code, job["status"]) == (200, "succeeded"), job
         return job

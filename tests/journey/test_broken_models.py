@@ -53,7 +53,7 @@ def write(path: Path, text: str) -> Path:
 
 
 async def submit(instance: Instance, model: str, wait: int) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{instance.port}", timeout=60) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{instance.port}", timeout=90) as client:
         headers = {"Prefer": f"wait={wait}"}
         return await client.post("/v1/jobs", json={"model": model, "inputs": "a text"}, headers=headers)
 
@@ -107,7 +107,7 @@ async def test_one_that_breaks_later_does_not_end_the_other(
     write(needed, "")
     async with ready(tmp_path, models_file=models) as instance:
         worker = instance.child("-m", "worker").pid
-        assert (await submit(instance, "fragile", 20)).json()["status"] == "succeeded"
+        assert (await submit(instance, "fragile", 60)).json()["status"] == "succeeded"
         needed.unlink()  # noqa: ASYNC240
         engine_of(instance, "fragile").kill()
         await instance.until_said("model retired")

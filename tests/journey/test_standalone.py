@@ -48,7 +48,7 @@ async def test_it_replaces_what_dies_and_keeps_the_data(tmp_path: Path) -> None:
         assert "another Batchline runs on the data" in await refusal(tmp_path, models_file=models)
         instance.process.kill()
         assert await instance.ended() == -signal.SIGKILL
-    async with ready(tmp_path, models_file=models) as instance, httpx.AsyncClient() as client:
+    async with ready(tmp_path, models_file=models) as instance, httpx.AsyncClient(timeout=60) as client:
         kept = await client.get(f"http://127.0.0.1:{instance.port}{first['urls']['self']}")
         assert kept.json()["results"] == first["results"]
         instance.process.terminate()
@@ -57,7 +57,7 @@ async def test_it_replaces_what_dies_and_keeps_the_data(tmp_path: Path) -> None:
 
 async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     models = write_models(tmp_path, batch_timeout=300.0)
-    async with ready(tmp_path, models_file=models) as instance, httpx.AsyncClient() as client:
+    async with ready(tmp_path, models_file=models) as instance, httpx.AsyncClient(timeout=60) as client:
         url = f"http://127.0.0.1:{instance.port}"
         job = (await client.post(f"{url}/v1/jobs", json={"inputs": "hang"})).json()
 
