@@ -34,6 +34,12 @@ SOON = 30_000
 
 expect.set_options(timeout=SOON)
 
+LABELS_STAY = """{
+  const later = window.setTimeout;
+  window.setTimeout = (...given) => (given[1] === 1500 ? 0 : later(...given));
+}"""
+"""What a button says after a copy stays; else a slow test may look too late."""
+
 ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -74,7 +80,7 @@ class Site:
 
 
 async def submitted(site: Site, text: str) -> str:
-    async with httpx.AsyncClient(base_url=site.url) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
         return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])
 
 

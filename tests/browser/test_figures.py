@@ -1,6 +1,9 @@
 """Figures and lines to copy, in a real browser: no unit is cut off, and a denied clipboard is no dead end."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,8 +13,9 @@ from playwright.async_api import expect
 from jobs.ledger import keys
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import History
-from jobs.monitoring.roster import Roster
-from tests.browser.conftest import Site, Watched, submitted
+from jobs.monitoring.roster import Heartbeat, Roster
+from jobs.store.connection import cancel
+from tests.browser.conftest import LABELS_STAY, Site, Watched, submitted
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from tests.waiting import until
 
@@ -19,6 +23,22 @@ CUT = """() => [...document.querySelectorAll("dd, td, .chart .line, .progress p"
   .filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth)
   .map((part) => `${part.textContent.trim()}: ${part.scrollWidth} > ${part.clientWidth}`)"""
 SLOW = [1_000_000 if i == len(LATENCIES) else 0 for i in range(len(LATENCIES) + 1)]
+
+
+@asynccontextmanager
+async def beating(roster: Roster, beat: Heartbeat) -> AsyncIterator[None]:
+    """Repeats a heartbeat for as long as the block: a slow page would find that it has expired."""
+
+    async def repeat() -> None:
+        while True:
+            await roster.write(beat)
+            await asyncio.sleep(0.5)
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        await cancel(task)
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -40,9 +60,9 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
         "engine_restarts": 1_234,
         "budget": 1_234_567,
     }
-    await roster.write(heartbeat(**fields))
 
     async def seen() -> bool:  # by whoever samples first, this test or the API
+        await roster.write(heartbeat(**fields))
         await redis.delete(keys.SAMPLING.of("sentiment"))
         await History(queue.shards).record()
         return "host-1" in (await History(queue.shards).read())["sentiment"].seen
@@ -55,16 +75,17 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
         "queued": SLOW,
         "compute": SLOW,
     }
-    await roster.write(heartbeat(threads=1_024, tokens=1, padded_tokens=large, **counts, **fields))
-    await page.goto("/models/sentiment")
-    await expect(page.locator(".numbers")).to_contain_text("inputs/s")
-    await expect(page.locator(".spreads tbody")).to_contain_text("> 30 min")  # they are large
-    assert await page.evaluate(CUT) == []
-    await page.goto("/")
-    await expect(page.locator("#model-sentiment")).to_contain_text("> 30 min")
-    assert await page.evaluate(CUT) == []
-    await page.goto(f"/jobs/{job_id}")
-    assert await page.evaluate(CUT) == []
+    beat = heartbeat(threads=1_024, tokens=1, padded_tokens=large, **counts, **fields)
+    async with beating(roster, beat):
+        await page.goto("/models/sentiment")
+        await expect(page.locator(".numbers")).to_contain_text("inputs/s")
+        await expect(page.locator(".spreads tbody")).to_contain_text("> 30 min")  # they are large
+        assert await page.evaluate(CUT) == []
+        await page.goto("/")
+        await expect(page.locator("#model-sentiment")).to_contain_text("> 30 min")
+        assert await page.evaluate(CUT) == []
+        await page.goto(f"/jobs/{job_id}")
+        assert await page.evaluate(CUT) == []
 
 
 async def test_a_chart_is_read_with_the_pointer_and_with_the_keyboard(
@@ -156,6 +177,7 @@ async def test_a_denied_clipboard_leaves_the_line_selected(site: Site, view: Wat
         "navigator.clipboard.writeText = () => Promise.reject(new Error('denied'));"
         "document.execCommand = () => false;"
     )
+    await page.add_init_script(LABELS_STAY)
     await page.goto(f"/jobs/{await submitted(site, 'x')}")
     line = await page.locator("#curl-fetch").inner_text()
     await page.locator("[data-copy=curl-fetch]").click()

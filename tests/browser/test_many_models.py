@@ -89,7 +89,7 @@ async def test_the_end_of_an_id_finds_the_job(site: Site, view: Watched) -> None
 
 async def test_older_jobs_are_on_the_next_page(site: Site, view: Watched) -> None:
     page = view.page
-    async with httpx.AsyncClient(base_url=site.url) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
         for _ in range(55):
             await client.post("/v1/jobs", json={"inputs": "x"})
     await page.goto("/")

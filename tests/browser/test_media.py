@@ -206,9 +206,9 @@ async def test_without_javascript_a_file_is_sent(site: Site, browser: Browser, q
     await page.locator("#submit").click()
     await expect(page.locator("h1")).to_contain_text("Job queued")
     await answered(queue, "photos", [{"label": "fine", "score": 0.75}])
-    await page.reload()  # it would by itself, after two seconds
+    # it reloads by itself, after two seconds
     await expect(page.locator("#row-1 .label")).to_have_text("fine")
-    assert await page.locator("#row-1 td img").evaluate("(image) => image.naturalWidth") == 320
+    await expect(page.locator("#row-1 td img")).to_have_js_property("naturalWidth", 320)
     await chromium.within_twenty_seconds(context.close())
 
 

@@ -41,7 +41,8 @@ class Keys(NamedTuple):
         made, secret = await self.store.create(ApiKey(id="", owner=owner, digest="", scopes=scopes))
 
         async def known() -> bool:
-            async with httpx.AsyncClient(headers={"authorization": f"Bearer {secret}"}) as client:
+            headers = {"authorization": f"Bearer {secret}"}
+            async with httpx.AsyncClient(headers=headers, timeout=60) as client:
                 return (await client.get(f"{self.url}/v1/models")).status_code != 401
 
         await until(known)

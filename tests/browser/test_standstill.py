@@ -1,5 +1,7 @@
 """A Redis that stands still, in a real browser: nothing old looks new, and a submit can be sent again."""
 
+import re
+
 from arq.connections import ArqRedis
 from playwright.async_api import expect
 
@@ -10,6 +12,8 @@ from tests.valkey import Server
 UNANSWERED = ("htmx:", "Failed to load resource")
 """What the console says of requests that timed out, or had 503 for an answer."""
 
+FOUR_OR_MORE = re.compile(r"^as of ([4-9]|[1-9]\d+) s ago$")
+
 
 async def test_charts_and_jobs_say_how_old_they_are(site: Site, view: Watched, server: Server) -> None:
     page, view.pardoned = view.page, UNANSWERED
@@ -18,7 +22,7 @@ async def test_charts_and_jobs_say_how_old_they_are(site: Site, view: Watched, s
     await expect(page.locator(f"#job-{job_id}")).to_be_visible()
     with server.standing_still():
         for part in ("charts", "recent"):
-            await expect(page.locator(f"#{part}-age")).to_have_text("as of 4 s ago")
+            await expect(page.locator(f"#{part}-age")).to_have_text(FOUR_OR_MORE)
             await expect(page.locator(f"#{part}.is-old")).to_be_visible()
         await expect(page.locator(".health")).to_contain_text("Redis cannot be reached")
         await expect(page.locator(f"#job-{job_id}")).to_be_visible()
