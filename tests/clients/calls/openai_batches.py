@@ -49,6 +49,11 @@ def create(url: str, file: str, endpoint: str, **options: Any) -> dict[str, Any]
     return found
 
 
+def retrieve(url: str, batch: str) -> dict[str, Any]:
+    found: dict[str, Any] = _client(url).batches.retrieve(batch).model_dump()
+    return found
+
+
 def ended(url: str, batch: str, seconds: float = 50.0) -> dict[str, Any]:
     """A batch, once it has ended."""
     client, deadline = _client(url), time.monotonic() + seconds
