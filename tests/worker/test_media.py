@@ -68,9 +68,9 @@ async def test_media_are_fetched_and_files_are_kept(queue: JobQueue, serving: Se
     assert (await queue.depth())[MODEL].bytes == 0
     assert await count(queue, keys.MEDIA) == 0
     files, result = [await queue.key(kind, one) for kind in (keys.FILES, keys.RESULT)]
-    until_when = await queue.redis.pexpiretime(files)
+    until_when = await queue.redis.pexpiretime(files)  # type: ignore[misc]
     assert until_when > 0
-    assert abs(until_when - await queue.redis.pexpiretime(result)) < 1_000
+    assert abs(until_when - await queue.redis.pexpiretime(result)) < 1_000  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("damaged", [False, True], ids=["gone", "damaged"])

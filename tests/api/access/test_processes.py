@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -39,7 +40,7 @@ async def processes(
         for _ in range(count):
             port = free_port()
             url = f"http://127.0.0.1:{port}"
-            settings_of_process = {
+            settings_of_process: dict[str, Any] = {
                 "redis_url": redis_url,
                 "models_file": settings.models_file,
                 "port": port,
