@@ -23,10 +23,13 @@ Sending = Callable[..., AbstractAsyncContextManager[Sender]]
 QUICK = {
     "webhook_http": True,
     "outbound_networks": "127.0.0.1",
-    "webhook_timeout": 0.5,
+    "webhook_timeout": 30.0,
     "webhook_retries": "0.02,0.02,0.02,0.02,0.02,0.02",
 }
-"""Settings for a receiver on loopback, and tries that follow each other at once."""
+"""Settings for a receiver on loopback, and tries that follow each other at once.
+
+A try that timed out because the machine stood still would be made twice.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +47,10 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update=QUICK)
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """A test of receivers that hang gives the seconds after which a try fails."""
+    timeout = getattr(request, "param", QUICK["webhook_timeout"])
+    return settings.model_copy(update={**QUICK, "webhook_timeout": timeout})
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ async def settled(hooks: Hooks, count: int, owner: str = "") -> list[Delivery]:
         found = await log_of(hooks, owner)
         return sum(each.state != "pending" for each in found) >= count
 
-    await until(ended, 20)
+    await until(ended)
     return found[::-1]
 
 

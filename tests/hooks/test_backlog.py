@@ -52,4 +52,4 @@ async def test_an_api_process_looks_at_it(settings: Settings, queue: JobQueue, r
             async def warned() -> bool:
                 return bool(warnings(logged))
 
-            await until(warned, 10)
+            await until(warned)

@@ -60,7 +60,7 @@ async def test_one_that_another_release_left_at_the_host_before_is_sent_once(
         async def nothing_is_left() -> bool:
             return not await redis.zcard(first.key(keys.HOSTS))
 
-        await until(nothing_is_left, 10)
+        await until(nothing_is_left)
     assert [each.path for each in receiver.received] == ["/new"]
     assert await redis.keys(first.key(keys.DUE) + "*") == []
 
@@ -136,7 +136,7 @@ async def test_one_that_was_enabled_just_now_gets_its_test(
         async def has_copy() -> bool:
             return bool(receiver.at("/other"))
 
-        await until(has_copy, 10)
+        await until(has_copy)
         await hooks.update(made.id, sees=None, enabled=True)
         sent = await hooks.test(made.id, sees=None)
         await settled(hooks, 2)

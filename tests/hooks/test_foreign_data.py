@@ -78,6 +78,6 @@ async def test_data_of_others_under_one_host_stops_no_other_host(
             async def arrived() -> bool:
                 return bool(receiver.at("/"))
 
-            await until(arrived, 10)
+            await until(arrived)
     assert name in {each.get("key") for each in logged}
     await redis.delete(name)

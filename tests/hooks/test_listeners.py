@@ -25,13 +25,13 @@ async def test_owners_are_learned_and_forgotten(
     async def hears() -> bool:
         return "alice" in known and "bob" not in known
 
-    await until(hears, 5)
+    await until(hears)
     await hooks.delete(made.id, sees=None)
 
     async def forgotten() -> bool:
         return "alice" not in known
 
-    await until(forgotten, 5)
+    await until(forgotten)
     await cancel(task)
 
 
@@ -58,12 +58,12 @@ async def test_a_server_starts_without_redis_and_keeps_what_it_knew(
     async def learned() -> bool:
         return "alice" not in known
 
-    await until(learned, 5)
+    await until(learned)
     is_away, before = True, calls
 
     async def asked_again() -> bool:
         return calls > before + 2
 
-    await until(asked_again, 5)
+    await until(asked_again)
     assert "alice" not in known
     await cancel(task)

@@ -126,7 +126,7 @@ async def test_an_entry_that_is_moved_twice_is_delivered_once(
         async def moved() -> bool:
             return calls > 2
 
-        await until(moved, 10)
+        await until(moved)
     assert len(receiver.received) == 1
 
 
@@ -147,7 +147,7 @@ async def test_the_log_of_an_owner_is_bounded_and_what_is_given_up_stays(
                     each.state != "pending" for each in await log_of(bounded)
                 )
 
-            await until(arrived, 10)
+            await until(arrived)
     listed, _ = await bounded.deliveries.page("", 100)
     assert [each.url for each in listed] == [receiver.url(f"/{number}") for number in (4, 3, 2)]
     [failed], _ = await bounded.deliveries.page("", 100, undeliverable=True)
@@ -171,7 +171,7 @@ async def test_what_was_delivered_when_the_log_had_newer_ones_is_deleted(
                 each.state == "delivered" for each in await log_of(Hooks(small))
             )
 
-        await until(arrived, 10)
+        await until(arrived)
     left = await redis.keys(keys.DELIVERY.of("*", queue.shards.first.tag))
     assert len(left) == 3
 
