@@ -101,7 +101,7 @@ async def test_a_slice_contains_whole_lines(queue: JobQueue, character: str) -> 
 
 
 async def test_nothing_is_left_of_a_job_in_the_end(queue: JobQueue, redis: ArqRedis) -> None:
-    await queue.submit(replace(new_job("x"), stream=True, result_ttl=0.2))
+    await queue.submit(replace(new_job("x"), stream=True, result_ttl=5.0))
     [job], _ = await queue.claim(MODEL, 1)
     await queue.append(job, 0, ONE)
     await queue.finish(MODEL, [ending(job)])
@@ -116,7 +116,7 @@ async def test_nothing_is_left_of_a_job_in_the_end(queue: JobQueue, redis: ArqRe
 @pytest.mark.parametrize("end", ["finish", "cancel", "finish soon"])
 async def test_they_vanish_soon_after_the_end(queue: JobQueue, redis: ArqRedis, end: str) -> None:
     if end == "finish soon":
-        await queue.submit(replace(new_job("x"), stream=True, result_ttl=5.0))
+        await queue.submit(replace(new_job("x"), stream=True, result_ttl=30.0))
         [job], _ = await queue.claim(MODEL, 1)
     else:
         job = await claimed(queue)
@@ -127,5 +127,5 @@ async def test_they_vanish_soon_after_the_end(queue: JobQueue, redis: ArqRedis, 
         await queue.cancel(job.id)
     else:
         await queue.finish(MODEL, [ending(job)])
-    assert 0 < await redis.pttl(key) <= (5_000 if end == "finish soon" else 60_000)
+    assert 0 < await redis.pttl(key) <= (30_000 if end == "finish soon" else 60_000)
     assert await queue.append(job, length, TWO) == REFUSED

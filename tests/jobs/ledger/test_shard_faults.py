@@ -66,7 +66,7 @@ async def kept_up(shards: Shards, redis: ArqRedis, model: str = MODEL) -> None:
         async def swept() -> bool:
             return bool(await redis.exists(keys.SWEPT.of(model)))
 
-        await until(swept, 10)
+        await until(swept)
     finally:
         await cancel(upkeep)
 
@@ -167,7 +167,7 @@ async def test_a_job_that_expires_and_is_aborted_is_counted_off_once(
         await queue.sweep(MODEL)
         return (await queue.read(job.id)).status.terminal
 
-    await until(ended, 10)
+    await until(ended)
     assert int(await redis.get(await queue.beside(keys.BYTES, job.id))) == 0
 
 
@@ -194,7 +194,7 @@ async def test_jobs_end_whatever_a_stock_client_asks_for_at_the_end(
         claimed.extend((await queue.claim(MODEL, 2))[0])
         return len(claimed) == 2
 
-    await until(both, 10)
+    await until(both)
     assert await queue.finish(MODEL, [ending(job) for job in claimed]) == set()
     assert (await queue.depth())[MODEL].unfinished == 0
     assert (await queue.read("ours")).status == (await queue.read("stock")).status == "succeeded"
@@ -229,7 +229,7 @@ async def test_a_standstill_delays_submits_to_many_shards_no_longer_than_to_one(
         async with admission.limits(MODEL, shard, Used(1, 1, 1)):
             pass
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(limits(shard) for shard in shards))
     assert counts == len(shards)
 

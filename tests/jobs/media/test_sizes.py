@@ -68,9 +68,9 @@ def test_sizes_of_what_is_no_medium() -> None:
 @pytest.mark.parametrize("data", ALL, ids=[*IMAGES, *SOUNDS])
 def test_truncated_and_damaged_media(data: bytes) -> None:
     for damaged in _damaged(data):
-        started = time.perf_counter()
+        started = time.thread_time()
         pixels, (seconds, rate) = sizes.pixels_of(damaged), sizes.sound_of(damaged)
-        assert time.perf_counter() - started < MOST_SECONDS
+        assert time.thread_time() - started < MOST_SECONDS
         assert pixels is None or pixels > 0
         assert seconds is None or seconds > 0
         assert rate is None or rate > 0
@@ -103,10 +103,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 def test_a_header_without_an_end(data: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert sizes.pixels_of(data) is None
     assert sizes.sound_of(data)[0] is None or data.startswith(b"ID3")
-    assert time.perf_counter() - started < MOST_SECONDS
+    assert time.thread_time() - started < MOST_SECONDS
 
 
 @pytest.mark.parametrize(("kind", "count"), [("image", 7), ("audio", 5), ("video", 4)])
