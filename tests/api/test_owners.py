@@ -180,7 +180,7 @@ def test_the_walk_has_every_route_and_every_parameter(settings: Settings) -> Non
 async def answer(
     client: httpx.AsyncClient, route: tuple[str, str], ask: Ask, job_id: str
 ) -> tuple[httpx.Response, str]:
-    """The answer, and its text and headers without the id that the request had, and without ages, which grow."""
+    """The answer, and its text and headers without the id of the request, and without ages, which grow."""
     method, path = route
     address = path.replace("{job_id}", job_id).replace("{name:path}", MODEL)
     address = (
