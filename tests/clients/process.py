@@ -73,7 +73,7 @@ class ClientProcess:
         line = json.dumps({"id": number, "function": function, "arguments": arguments})
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             found = await answer
         if "raised" in found:
             raise ClientRaised(found["raised"])

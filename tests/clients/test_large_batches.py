@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.clients import models
-from tests.clients.calls.openai_batches import ENDED
 from tests.clients.process import ClientProcess
 from tests.clients.test_openai import vectors
 from tests.clients.test_openai_batches import requests
@@ -19,6 +18,7 @@ from tests.worker.engine.pipelines.conftest import plain_pipeline
 pytestmark = pytest.mark.thorough
 
 LINES = 50_000
+OPEN = ("validating", "in_progress", "finalizing")
 TEXTS = [
     f"{first} {second} {third}"
     for first in ("good", "late", "closed", "the", "anna", "paris", "we", "met", "wrote", "parcel")
@@ -65,7 +65,7 @@ async def run(clients: ClientProcess, url: str, endpoint: str, bodies: list[dict
     retrieve = partial(clients.call, "openai_batches:retrieve", url=url, batch=batch["id"])
 
     async def ended() -> bool:
-        return (await retrieve())["status"] in ENDED
+        return (await retrieve())["status"] not in OPEN
 
     await until(ended, 600)
     batch = await retrieve()

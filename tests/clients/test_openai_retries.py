@@ -11,6 +11,7 @@ from jobs.monitoring.roster import Roster
 from jobs.settings import Settings
 from tests.api.api_process import parked
 from tests.api.api_process import serving as serving_api
+from tests.api.conftest import lasting_heartbeats  # noqa: F401
 from tests.clients.process import ClientProcess, ClientRaised
 from tests.ledger import MODEL, JobQueue, heartbeat, run_one
 from tests.waiting import until
@@ -34,14 +35,13 @@ async def test_a_full_queue_is_tried_again(
     queue: JobQueue, settings: Settings, clients: ClientProcess
 ) -> None:
     async with serving_api(settings) as (client, services):
+        # with a live worker's rate, the client is told to wait for a second only
+        await Roster(queue.shards.first).write(heartbeat(items_per_second=100.0))
         await client.post("/v1/jobs", json={"model": MODEL, "inputs": "first"})
         url = str(client.base_url)
         asking = asyncio.create_task(clients.call("openai_sdk:embed", url=url, **REQUEST))
 
         async def refused() -> bool:
-            # With a live worker's rate, the client is told to wait for a second only. A heartbeat would
-            # expire before a slow client has imported its library.
-            await Roster(queue.shards.first).write(heartbeat(items_per_second=100.0))
             return counted(services, "batchline_requests_refused_total", reason="queue-full") > 0
 
         await until(refused)
