@@ -20,9 +20,10 @@ from tests.faults.stack import MODEL, Stack, listens
 from tests.gate import Gate
 from tests.waiting import until
 
-GRACE = 10.0
-"""Seconds that a stop may take: the API's own limit; a worker's batch is far shorter here."""
-AT_ONCE = 3.0
+AT_ONCE = 30.0
+"""Seconds for what must not wait, on a machine that may stall; whoever waits here waits for far longer."""
+PATIENT = {"api.edge.server.GRACE_SECONDS": 600.0}
+"""An API that stops leaves its running requests more time than a test takes."""
 PAUSE = 0.05
 """Seconds between one customer's jobs, so that the load leaves time for the restarted processes."""
 STOPPED_BY_SECOND = 128 + signal.SIGTERM
@@ -86,7 +87,7 @@ async def stop(process: subprocess.Popen[bytes]) -> float:
     """Sends SIGTERM; returns the seconds until the process ended."""
     began = time.monotonic()
     process.terminate()
-    assert await asyncio.to_thread(process.wait, 30) == 0
+    assert await asyncio.to_thread(process.wait, 60) == 0
     return time.monotonic() - began
 
 
@@ -106,7 +107,7 @@ async def restart(stack: Stack, number: int) -> float:
 
 
 async def ready(url: str) -> bool:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         with contextlib.suppress(httpx.TransportError):
             return (await client.get(f"{url}/health/ready")).status_code == 200
     return False
@@ -127,7 +128,7 @@ async def test_one_retry_cures_a_rolling_restart(tmp_path: Path, restarts: int) 
             f" {len(jobs)} jobs, stops took up to {max(took):.2f} s"
         )
         assert customers.lost == []
-        assert max(took) < GRACE
+        assert max(took) < AT_ONCE, "a worker's batch and a customer's wait are far shorter"
         assert len(jobs) > 5 * restarts, "there was a load"
         assert {job["attempts"] for job in jobs.values()} == {1}
         executions = run.stack.executions()
@@ -135,9 +136,9 @@ async def test_one_retry_cures_a_rolling_restart(tmp_path: Path, restarts: int) 
 
 
 async def test_two_hundred_parked_waits_are_answered_at_once(tmp_path: Path) -> None:
-    async with scenario(tmp_path, workers=0, apis=2) as run:
+    async with scenario(tmp_path, workers=0) as run:
         stack = run.stack
-        url = next(iter(stack.apis))
+        url = await stack.api(deadlines=PATIENT)
         texts = nonces(200)
         limits = httpx.Limits(max_connections=300)
         async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
@@ -167,9 +168,7 @@ async def test_two_hundred_parked_waits_are_answered_at_once(tmp_path: Path) -> 
 
 async def test_a_workers_second_sigterm_ends_it_at_once(tmp_path: Path, gate: Gate) -> None:
     """In the middle of a batch that would not end: its jobs run again, once, on another worker."""
-    async with scenario(
-        tmp_path, model={"max_batch_items": 4}, lease=2.0, renew_every=0.25, shutdown_grace=60
-    ) as run:
+    async with scenario(tmp_path, model={"max_batch_items": 4}, shutdown_grace=600) as run:
         stack = run.stack
         [worker] = stack.workers
         held = f"{nonces(1)[0]} {gate.text}"
@@ -194,8 +193,10 @@ async def test_a_workers_second_sigterm_ends_it_at_once(tmp_path: Path, gate: Ga
 
 async def test_an_apis_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
     """In the middle of a request whose body does not arrive: jobs that it had accepted still run."""
-    async with scenario(tmp_path, workers=0, apis=2) as run:
-        url, api = next(iter(run.stack.apis.items()))
+    async with scenario(tmp_path, workers=0) as run:
+        url = await run.stack.api(deadlines=PATIENT)
+        api = run.stack.apis[url]
+        run.clients.urls.append(url)
         await run.clients.submit(*nonces(20))
         _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
@@ -216,8 +217,9 @@ async def test_an_apis_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
 
 async def test_two_signals_for_one_stop_end_nothing(tmp_path: Path, gate: Gate) -> None:
     """SIGINT from a terminal and SIGTERM from a wrapper that received it too: both finish their work."""
-    async with scenario(tmp_path, apis=2) as run:
-        url, api = next(iter(run.stack.apis.items()))
+    async with scenario(tmp_path, shutdown_grace=600) as run:
+        url = await run.stack.api(deadlines=PATIENT)
+        api = run.stack.apis[url]
         [worker] = run.stack.workers
         held = f"{nonces(1)[0]} {gate.text}"
         await run.clients.submit(held)
@@ -245,9 +247,8 @@ async def test_two_signals_for_one_stop_end_nothing(tmp_path: Path, gate: Gate) 
         assert (await reader.read()).startswith(b"HTTP/1.1 202 ")
         writer.close()
         for process in (api, worker):
-            assert await asyncio.to_thread(process.wait, 30) == 0
+            assert await asyncio.to_thread(process.wait, 60) == 0
         assert run.stack.executions()[held.partition(" ")[0]] == 1
-        run.clients.urls.remove(url)
         run.stack.start_worker()
         jobs = await run.check()
         assert jobs[held]["attempts"] == 1
@@ -268,5 +269,5 @@ async def ended_again(process: subprocess.Popen[bytes]) -> float:
 
 async def answered(url: str) -> bool:
     """Whether a later request was answered, so that earlier ones have been read."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         return (await client.get(f"{url}/health/live")).status_code == 200
