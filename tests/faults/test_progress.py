@@ -16,10 +16,12 @@ from tests.faults.clients import nonces
 from tests.faults.killing import What, kill
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.stack import Stack
+from tests.gate import Gate
 from tests.waiting import until
 
 QUICK = {"lease": 2.0, "renew_every": 0.5}
 """Shorter leases: these tests do not measure how soon a dead worker's jobs run again."""
+LONG_WAIT = 90.0
 BATCH = 2
 MODEL = {"max_batch_items": BATCH, "options": {"seconds": 0.15}}
 
@@ -59,7 +61,7 @@ class Reader:
         for each in self.seen:
             index = each.pop("index")
             assert each == job["results"][index], "what was shown is what came out"
-            assert each["output"]["nonce"] == self.inputs[index], "its own"
+            assert each["output"]["nonce"] == nonce_of(self.inputs[index]), "its own"
         assert job["counts"]["succeeded"] == len(self.inputs)
 
 
@@ -76,20 +78,28 @@ async def holder(stack: Stack) -> subprocess.Popen[bytes]:
     return found[0]
 
 
-def reader(run: Scenario, inputs: int) -> Reader:
-    return Reader(next(iter(run.stack.apis)), nonces(inputs))
+def nonce_of(text: str) -> str:
+    return text.partition(" ")[0]
+
+
+def reader(run: Scenario, inputs: int, gate: Gate | None = None) -> Reader:
+    """With a gate the job does not end before it is opened: its last input waits for it."""
+    texts = nonces(inputs)
+    if gate:
+        texts[-1] += f" {gate.text}"
+    return Reader(next(iter(run.stack.apis)), texts)
 
 
 @pytest.mark.parametrize(
     ("inputs", "kills"),
     [(60, 3), pytest.param(600, 12, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
 )
-async def test_kills_in_the_middle_of_a_job(tmp_path: Path, inputs: int, kills: int) -> None:
+async def test_kills_in_the_middle_of_a_job(tmp_path: Path, gate: Gate, inputs: int, kills: int) -> None:
     """Each input runs once, except those of batches in a killed process, or not yet noted."""
     chance = random.Random(kills)
     kinds: tuple[What, ...] = ("both", "worker", "engine")
     async with scenario(tmp_path, workers=2, model=MODEL, max_attempts=2 * kills, **QUICK) as run:
-        one, stack = reader(run, inputs), run.stack
+        one, stack = reader(run, inputs, gate), run.stack
         await one.submit()
         reading = asyncio.create_task(one.read_all())
         for number in range(kills):
@@ -101,7 +111,8 @@ async def test_kills_in_the_middle_of_a_job(tmp_path: Path, inputs: int, kills: 
             if what != "engine":
                 stack.workers.remove(victim)
                 stack.start_worker()
-        await asyncio.wait_for(reading, 120)
+        gate.open()
+        await asyncio.wait_for(reading, LONG_WAIT)
         await one.check()
         again = stack.executions().total() - inputs
         # some five batches in the 0.1 s between notes and in a note being sent; two in the engine
@@ -122,7 +133,7 @@ async def test_a_worker_dies_just_after_a_note(tmp_path: Path) -> None:
         assert 0 < before < 30
         noted = {one.inputs[each["index"]] for each in await known(run, one)}
         stack.start_worker()
-        await asyncio.wait_for(reading, 60)
+        await asyncio.wait_for(reading, LONG_WAIT)
         await one.check()
         executions = stack.executions()
         assert {executions[nonce] for nonce in noted} == {1}, "what was noted is not run again"
@@ -132,17 +143,24 @@ async def known(run: Scenario, one: Reader) -> list[dict[str, Any]]:
     return [json.loads(each) for each in (await run.stack.queue.outcomes(one.job_id, 0)).known or []]
 
 
-async def test_a_worker_that_was_thought_dead_shows_nothing_more(tmp_path: Path) -> None:
+async def test_a_worker_that_was_thought_dead_shows_nothing_more(tmp_path: Path, gate: Gate) -> None:
     """It is stopped until another has its job, and then continued: its notes are refused."""
     async with scenario(tmp_path, workers=2, model=MODEL, **QUICK) as run:
-        one, stack = reader(run, 60), run.stack
+        one, stack = reader(run, 60, gate), run.stack
         await one.submit()
         reading = asyncio.create_task(one.read_all())
         await until(partial(one.has, 4))
         victim = await holder(stack)
         victim.send_signal(signal.SIGSTOP)
-        stopped_at = len(one.seen)
-        await until(partial(one.has, stopped_at + 8))
+        before = (await stack.queue.read(one.job_id)).attempts
+
+        async def taken_over() -> bool:
+            return (await stack.queue.read(one.job_id)).attempts > before
+
+        await until(taken_over)
+        # as many as two batches, unless it had shown all but the one that waits
+        await until(partial(one.has, min(len(one.seen) + 2 * BATCH, len(one.inputs) - BATCH)))
         victim.send_signal(signal.SIGCONT)
-        await asyncio.wait_for(reading, 60)
+        gate.open()
+        await asyncio.wait_for(reading, LONG_WAIT)
         await one.check()
