@@ -81,16 +81,17 @@ async def test_sigterm_finishes_the_batch_and_exits_with_status_0(
         worker.terminate()
         await until(partial(says, "stopping"))
         gate.open()
-        assert await asyncio.to_thread(worker.wait, 20) == 0
+        assert await asyncio.to_thread(worker.wait, 60) == 0
     assert (await queue.read(running)).status == "succeeded"
     given_back = await queue.read(waiting)
     assert (given_back.status, given_back.attempts) == ("queued", 0)
     assert await Roster(first_shard(redis)).read() == []
 
 
-async def test_a_stop_does_not_wait_for_a_redis_that_hangs(tmp_path: Path, own: Own) -> None:
+async def test_a_stop_does_not_wait_for_a_redis_that_hangs(tmp_path: Path, own: Own, gate: Gate) -> None:
     server, queue = own
     models = processes.write_models(tmp_path, options={"seconds": 0.2}, max_batch_items=1)
+    await submit(queue, gate.text)  # so that it is busy until it is to stop
     for i in range(20):
         await submit(queue, f"text {i}")
 
@@ -102,8 +103,9 @@ async def test_a_stop_does_not_wait_for_a_redis_that_hangs(tmp_path: Path, own: 
         await until(busy, 60)
         started = [child.pid for child in psutil.Process(worker.pid).children()]
         server.signal(signal.SIGSTOP)
+        gate.open()
         worker.terminate()
-        await asyncio.to_thread(worker.wait, 20)
+        await asyncio.to_thread(worker.wait, 60)
         assert started
 
         async def nothing_left() -> bool:
