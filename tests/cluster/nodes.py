@@ -22,8 +22,9 @@ from tests.ports import free_port
 
 SLOTS = 16384
 
-NODE_TIMEOUT = 1000
-"""ms after which a node that does not answer counts as failed, and its replica takes over."""
+NODE_TIMEOUT = 5000
+"""ms after which a node that does not answer counts as failed, and its replica takes over; as in deploy/.
+With less, a stall of the machine is a failover that no test expects, or one comes before a test looks."""
 
 ANSWER = 20.0
 """Seconds to wait for a node's answer at most."""
@@ -221,6 +222,19 @@ class Cluster:
     def wait_for_failover(self, lost: Node) -> None:
         """Waits until every running node sees other primaries for all slots."""
         self.wait(lambda: self.healthy() and lost.port not in self._seen_by(self.running()[0]).values())
+
+    @contextmanager
+    def without_failover(self) -> Iterator[None]:
+        """No replica takes over during the block."""
+        self._count_as_failed_after(600_000)
+        try:
+            yield
+        finally:
+            self._count_as_failed_after(NODE_TIMEOUT)
+
+    def _count_as_failed_after(self, milliseconds: int) -> None:
+        for node in self.running():
+            self.admin(node).config_set("cluster-node-timeout", milliseconds)
 
     @contextmanager
     def standing_still(self, node: Node) -> Iterator[None]:
