@@ -98,7 +98,7 @@ async def running(
         **settings,
     }
     async with AsyncExitStack() as exits, Clients([], at_once) as clients:
-        http = await exits.enter_async_context(httpx.AsyncClient(timeout=30))
+        http = await exits.enter_async_context(httpx.AsyncClient(timeout=60))
         made = Deployment(cluster, folder, changed, clients, http, _exits=exits)
         for _ in range(workers):
             made.start_worker()

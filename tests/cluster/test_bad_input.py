@@ -126,7 +126,7 @@ async def test_another_programs_data_harms_the_model_of_its_shard_only(
         served = {number: 0 for number in range(SHARDS) if number != 3}
 
         async def all_others_serve() -> bool:
-            answer = await run.http.post("/v1/jobs?wait=10", json={"inputs": nonces(1)[0]})
+            answer = await run.http.post("/v1/jobs?wait=25", json={"inputs": nonces(1)[0]})
             if answer.status_code == 200 and answer.json()["status"] == "succeeded":
                 served[deployment.shard_of(answer.json())] += 1
             else:

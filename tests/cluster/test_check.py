@@ -168,7 +168,7 @@ async def test_a_user_with_the_documented_rights(guarded: nodes.Cluster) -> None
     await asyncio.gather(*(client.info() for client in (await store.primaries()).values()))
     async with store.events.pubsub() as pubsub:
         await pubsub.subscribe("batchline:events")
-        assert await pubsub.get_message(timeout=5)
+        assert await pubsub.get_message(timeout=30)
     await store.aclose()
 
 
