@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -17,8 +17,13 @@ from tests.faults.clients import nonces
 from tests.gate import Gate
 from tests.waiting import until
 
+Found = TypeVar("Found")
+
 SOON = 4.5
 """Seconds for what must not wait for the node, whose connections time out after five."""
+
+TRIES = 4
+"""The fastest of so many counts: any may meet a stall of the machine, but each would wait for the node."""
 
 TURNED = 45.0
 """Seconds after which nobody waits for the node any more."""
@@ -73,6 +78,18 @@ async def fill(run: Deployment, each: int) -> dict[int, list[str]]:
     return found
 
 
+async def soon(ask: Callable[[], Awaitable[Found]]) -> Found:
+    """An answer that did not wait for the node."""
+    took = []
+    for _ in range(TRIES):
+        began = time.monotonic()
+        answer = await ask()
+        took.append(time.monotonic() - began)
+        if took[-1] < SOON:
+            return answer
+    raise AssertionError(f"{ask} waits for the node: {took} s")
+
+
 async def state(run: Deployment, job_id: str) -> str:
     answer = await run.http.get(f"/v1/jobs/{job_id}")
     answer.raise_for_status()
@@ -113,11 +130,9 @@ async def test_the_jobs_of_other_shards_go_on(
                 f" whose jobs had ended after {time.monotonic() - began:.1f} s"
             )
             for number in reached:
-                async with asyncio.timeout(SOON):
-                    assert await state(run, done[number][0]) == "succeeded"
+                assert await soon(partial(state, run, done[number][0])) == "succeeded"
             for _ in range(10):
-                async with asyncio.timeout(SOON):
-                    job = await submit(run, nonces(1)[0], wait=SOON)
+                job = await soon(lambda: submit(run, nonces(1)[0], wait=30))
                 assert (job["status"], shard_of(job) in reached) == ("succeeded", True)
             answer = await run.http.get("/health/ready")
             told = answer.json()
@@ -125,9 +140,8 @@ async def test_the_jobs_of_other_shards_go_on(
             assert f"{', '.join(map(str, out))} cannot be reached" in told["checks"]["redis"]["reason"]
             refused = await asyncio.gather(*(run.http.get(f"/v1/jobs/{done[number][0]}") for number in out))
             assert {answer.status_code for answer in refused} == {503}
-            async with asyncio.timeout(SOON):
-                listed = (await run.http.get("/v1/jobs?limit=100")).json()["jobs"]
-                assert {shard_of(job) for job in listed} == set(reached)
+            listed = (await soon(partial(run.http.get, "/v1/jobs?limit=100"))).json()["jobs"]
+            assert {shard_of(job) for job in listed} == set(reached)
         await run.check()
         await until(run.ready)
 
