@@ -21,9 +21,9 @@ from tests.faults.scenario import scenario
 from tests.faults.stack import Stack
 from tests.waiting import until
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 """Seconds within which every other client must have its answer, also on a busy machine."""
-SOON = 1.0
+SOON = 3.0
 MIB = 1024 * 1024
 HURRIED = {
     "api.edge.client_deadlines.HEAD_SECONDS": SOON,
@@ -32,7 +32,7 @@ HURRIED = {
     "api.edge.client_deadlines.MAX_CREDIT": MIB,
     "api.edge.bodies.BODY_SECONDS": SOON,
 }
-"""Deadlines of one second instead of minutes."""
+"""Deadlines of seconds instead of minutes, but longer than a stall between two lines of a client."""
 
 
 class Line:
@@ -151,10 +151,10 @@ async def hurried(folder: Path, **how: int) -> AsyncIterator[tuple[Stack, Api]]:
         yield run.stack, Api(run.stack, await run.stack.api(deadlines=HURRIED))
 
 
-async def large(api: Api) -> str:
+async def large(url: str) -> str:
     """The path of a job with results of 4 MB."""
     inputs = [f"{nonce} many" for nonce in nonces(40)]
-    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         job = (await client.post("/v1/jobs?wait=60", json={"inputs": inputs})).json()
     assert job["status"] == "succeeded"
     return str(job["urls"]["self"])
@@ -169,8 +169,8 @@ async def test_readers_of_a_large_result_that_do_not_read(
 ) -> None:
     """20 clients read one byte of each (job, results, events): they delay no other client, and are closed."""
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(MIB))  # so that free memory is returned to the system
-    async with hurried(tmp_path) as (_, api):
-        path = await large(api)
+    async with hurried(tmp_path) as (stack, api):
+        path = await large(await stack.api())  # which does not hurry the test itself
         print_latencies("without slow readers", await api.served())
         before, grown = await api.quiet(), [api.memory]
         readers = list(itertools.product(("", "/result", "/events"), ("keep-alive", "close") * 10))
@@ -197,7 +197,7 @@ async def test_a_reader_on_a_thin_line_gets_all_of_it(tmp_path: Path) -> None:
     """A client that reads 40 kB/s, with the product's own deadlines."""
     async with scenario(tmp_path) as run:
         api = Api(run.stack, next(iter(run.stack.apis)))
-        line = await Line.get(api.url, await large(api), receive_buffer=65_536)
+        line = await Line.get(api.url, await large(api.url), receive_buffer=65_536)
         head = await line.reader.readuntil(b"\r\n\r\n")
         [size] = [int(field[16:]) for field in head.split(b"\r\n") if field.startswith(b"content-length: ")]
         received = 0
@@ -219,7 +219,7 @@ async def test_a_reader_on_a_thin_line_gets_all_of_it(tmp_path: Path) -> None:
 async def test_waiting_clients_that_vanish(tmp_path: Path, polls: int, streams: int, rounds: int) -> None:
     async with scenario(tmp_path, workers=0) as run:
         api = Api(run.stack, next(iter(run.stack.apis)))
-        async with httpx.AsyncClient(base_url=api.url) as client:
+        async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
             path = (await client.post("/v1/jobs", json={"inputs": "x"})).json()["urls"]["self"]
         grown = [api.memory]
         before = await api.quiet()
