@@ -24,6 +24,12 @@ from tests.waiting import until
 
 SERVICE = "queue"
 
+DOWN = f"sentinel down-after-milliseconds {SERVICE} 5000"
+"""Longer than a stall of the machine, during which a replica would take over before the test kills."""
+
+PARKED = 150
+"""Seconds that a client waits for its job: the test opens the gate long before."""
+
 
 class Deployment:
     """A primary, two replicas and three sentinels on this machine."""
@@ -42,7 +48,9 @@ class Deployment:
             )
             for i in range(2)
         ]
-        self.sentinels = [valkey.Sentinel(place(f"sentinel{i}"), self.primary, SERVICE) for i in range(3)]
+        self.sentinels = [
+            valkey.Sentinel(place(f"sentinel{i}"), self.primary, SERVICE, DOWN) for i in range(3)
+        ]
 
     @property
     def servers(self) -> list[valkey.Server]:
@@ -146,7 +154,7 @@ class Stack:
         return accepted[0]
 
     async def read(self, job_id: str, wait: float = 0) -> dict[str, Any]:
-        answer = await self.client.get(f"/v1/jobs/{job_id}", params={"wait": wait}, timeout=90)
+        answer = await self.client.get(f"/v1/jobs/{job_id}", params={"wait": wait}, timeout=wait + 30)
         assert answer.status_code == 200, answer.text
         job: dict[str, Any] = answer.json()
         return job
@@ -158,16 +166,25 @@ class Stack:
 @contextmanager
 def batchline(url: str, models: Path) -> Iterator[Stack]:
     port = free_port()
-    settings = {"redis_url": url, "models_file": models, "durable_submit": "replica", "port": port}
+    settings = {
+        "redis_url": url,
+        "models_file": models,
+        "durable_submit": "replica",
+        "port": port,
+        "max_wait": PARKED,
+    }
     with (
         processes.running("api", **settings) as api,
         processes.running("worker", **settings) as worker,
     ):
-        yield Stack(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10), api, worker)
+        yield Stack(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15), api, worker)
 
 
+@pytest.mark.timeout(300)
 async def test_a_primary_killed_in_the_middle(deployment: Deployment, tmp_path: Path, gate: Gate) -> None:
-    models = processes.write_models(tmp_path, options={"seconds": 0.02}, max_batch_items=1)
+    models = processes.write_models(
+        tmp_path, options={"seconds": 0.02}, max_batch_items=1, batch_timeout=300.0
+    )
     accepted: dict[str, str] = {}
 
     with batchline(deployment.url(), models) as stack:
@@ -189,7 +206,7 @@ async def test_a_primary_killed_in_the_middle(deployment: Deployment, tmp_path: 
 
         await until(gate_runs)
         parked = [accepted[gate.text], accepted["text 1 0"], accepted["text 1 19"]]
-        waits = [asyncio.create_task(stack.read(job_id, wait=60)) for job_id in parked]
+        waits = [asyncio.create_task(stack.read(job_id, wait=PARKED)) for job_id in parked]
         await until(lambda: stack.waiters(3))
         submits = [asyncio.create_task(client(name, 20)) for name in range(2, 10)]
 
@@ -208,7 +225,7 @@ async def test_a_primary_killed_in_the_middle(deployment: Deployment, tmp_path: 
         deployment.kill_primary()
         assert not any(task.done() for task in [*waits, *submits])
         await until(deployment.failed_over)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await asyncio.gather(*submits)
             await client(10, 1)
             gate.open()
