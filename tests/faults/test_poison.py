@@ -51,7 +51,8 @@ async def test_every_harm_in_one_load(tmp_path: Path, jobs: int) -> None:
     good = nonces(jobs - len(bad))
     load = [*bad, *good]
     random.Random(jobs).shuffle(load)
-    model = {"max_batch_items": BATCH, "batch_timeout": 2.0, "memory_limit": 512}
+    # longer than a stall, and than it takes to exhaust the memory
+    model = {"max_batch_items": BATCH, "batch_timeout": 6.0, "memory_limit": 512}
     async with scenario(tmp_path, workers=2, model=model) as run:
         await run.clients.submit(*load)
         ended = await run.check(failed=frozenset(bad))
@@ -81,7 +82,8 @@ async def keep_alive(stack: Stack, deaths: Counter[int]) -> None:
 @pytest.mark.parametrize("attempts", [3, pytest.param(10, marks=pytest.mark.thorough)])
 async def test_an_input_that_kills_the_worker(tmp_path: Path, attempts: int) -> None:
     """It fails after its maximum of attempts and never comes back; its neighbours lose one attempt."""
-    settings = {"lease": 1.0, "renew_every": 0.25, "max_attempts": attempts}
+    # a lease that outlives a stall: none but the killer's may cost its neighbours an attempt
+    settings = {"lease": 4.0, "renew_every": 0.5, "max_attempts": attempts}
     # the first time, it may kill before it is charged; from the second start on it is charged first
     model = {"max_batch_items": BATCH, "options": {"seconds": 0.0}}
     async with scenario(tmp_path, model=model, **settings) as run:
