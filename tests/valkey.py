@@ -59,7 +59,7 @@ class Server:
 
     def _send(self, command: list[str]) -> None:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         client = redis.Redis(port=self.port)
         while True:
             try:
@@ -97,7 +97,7 @@ class Server:
     def stop(self) -> None:
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 class Sentinel(Server):

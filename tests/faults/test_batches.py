@@ -122,7 +122,10 @@ async def kill(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "kills"),
-    [(600, 6), pytest.param(3_000, 20, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])],
+    [
+        pytest.param(600, 6, marks=pytest.mark.timeout(300)),
+        pytest.param(3_000, 20, marks=[pytest.mark.thorough, pytest.mark.timeout(600)]),
+    ],
 )
 async def test_kills_during_a_batch(
     tmp_path: Path, gate: Gate, lines: int, kills: int, figure: Callable[[str], None]

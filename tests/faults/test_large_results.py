@@ -24,8 +24,9 @@ from tests.waiting import until
 MIB = 1024 * 1024
 SIZE = 62 * MIB
 CLIENTS = 50
-SOON = 5.0
-"""Seconds for a submit on a shared machine; it took 15.6 s when each client read the result separately."""
+SOON = 10.0
+"""Seconds for a submit, also on a machine that stalls for some. It took 15.6 s when each client read the
+result separately."""
 
 
 async def fetched(url: str, clients: int) -> list[object]:
@@ -72,7 +73,7 @@ class Watched:
 
 
 async def ended(stack: Stack, output: str) -> str:
-    async with httpx.AsyncClient(base_url=next(iter(stack.apis))) as client:
+    async with httpx.AsyncClient(base_url=next(iter(stack.apis)), timeout=60) as client:
         job_id: str = (await client.post("/v1/jobs", json={"inputs": "x"})).json()["id"]
     await run_one(stack.queue, [{"output": output}], MODEL)
     return job_id

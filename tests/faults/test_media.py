@@ -58,7 +58,7 @@ async def test_the_api_dies_between_the_upload_and_the_submit(tmp_path: Path) ->
     async with scenario(tmp_path, model=IMAGES, **QUICK) as run:
         [url], redis = run.stack.apis, run.stack.redis
         dying = await run.stack.api(crash_at="after_upload")
-        async with httpx.AsyncClient(base_url=dying) as client:
+        async with httpx.AsyncClient(base_url=dying, timeout=60) as client:
             with pytest.raises(httpx.TransportError):
                 await client.post("/v1/jobs", json=BODY, headers=KEY)
         assert await asyncio.to_thread(run.stack.apis[dying].wait, 30) == -signal.SIGKILL

@@ -78,7 +78,7 @@ async def new_key(running: Scenario, owner: str) -> str:
 
 async def stopped(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert await asyncio.to_thread(process.wait, 60) == 0
 
 
 async def check(running: Scenario, ids: Iterable[str]) -> None:

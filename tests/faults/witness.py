@@ -63,7 +63,7 @@ async def watching(stack: Stack) -> AsyncIterator[Witness]:
     witness = Witness()
     tasks = [asyncio.create_task(witness._watch(stack)), asyncio.create_task(witness._register(stack))]
     try:
-        await asyncio.wait_for(witness._listening.wait(), 20)
+        await asyncio.wait_for(witness._listening.wait(), 60)
         yield witness
         assert not any(task.done() for task in tasks), "a witness who fell asleep"
     finally:
