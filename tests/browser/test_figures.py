@@ -1,9 +1,6 @@
 """Figures and lines to copy, in a real browser: no unit is cut off, and a denied clipboard is no dead end."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,8 +10,8 @@ from playwright.async_api import expect
 from jobs.ledger import keys
 from jobs.monitoring.histograms import LATENCIES
 from jobs.monitoring.history import History
-from jobs.monitoring.roster import Heartbeat, Roster
-from jobs.store.connection import cancel
+from jobs.monitoring.roster import Roster
+from tests.beating import beating
 from tests.browser.conftest import LABELS_STAY, Site, Watched, submitted
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from tests.waiting import until
@@ -23,22 +20,6 @@ CUT = """() => [...document.querySelectorAll("dd, td, .chart .line, .progress p"
   .filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth)
   .map((part) => `${part.textContent.trim()}: ${part.scrollWidth} > ${part.clientWidth}`)"""
 SLOW = [1_000_000 if i == len(LATENCIES) else 0 for i in range(len(LATENCIES) + 1)]
-
-
-@asynccontextmanager
-async def beating(roster: Roster, beat: Heartbeat) -> AsyncIterator[None]:
-    """Repeats a heartbeat for as long as the block: a slow page would find that it has expired."""
-
-    async def repeat() -> None:
-        while True:
-            await roster.write(beat)
-            await asyncio.sleep(0.5)
-
-    task = asyncio.create_task(repeat())
-    try:
-        yield
-    finally:
-        await cancel(task)
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -76,7 +57,7 @@ async def test_no_figure_is_cut_off(site: Site, view: Watched, redis: ArqRedis, 
         "compute": SLOW,
     }
     beat = heartbeat(threads=1_024, tokens=1, padded_tokens=large, **counts, **fields)
-    async with beating(roster, beat):
+    async with beating(redis, beat):
         await page.goto("/models/sentiment")
         await expect(page.locator(".numbers")).to_contain_text("inputs/s")
         await expect(page.locator(".spreads tbody")).to_contain_text("> 30 min")  # they are large

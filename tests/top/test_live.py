@@ -12,8 +12,8 @@ from arq.connections import ArqRedis
 from jobs.settings import Settings
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
+from tests.beating import beating
 from tests.ledger import heartbeat
-from tests.top.beating import beating
 
 
 class Terminal:

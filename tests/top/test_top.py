@@ -16,9 +16,9 @@ from jobs.settings import Settings
 from tests.api.access.keyed import ADMIN, with_keys
 from tests.api.api_process import serving
 from tests.api.conftest import settings as settings  # the models of the API's tests
+from tests.beating import beating
 from tests.ledger import JobQueue, first_shard, heartbeat, run_one
 from tests.ports import free_port
-from tests.top.beating import beating
 from top.readings import Fault, Server, faults
 from top.table import screen
 
@@ -46,9 +46,8 @@ async def test_the_table_shows_models_workers_and_failures(
     settings: Settings, redis: ArqRedis, queue: JobQueue
 ) -> None:
     roster, beat = Roster(first_shard(redis)), busy()
-    await roster.write(beat)
-    await roster.write(heartbeat("gpu-1:18:cd34", "shapes", engine="busy"))
-    async with serving(settings) as (client, _):
+    other = heartbeat("gpu-1:18:cd34", "shapes", engine="busy")
+    async with beating(redis, beat, other), serving(settings) as (client, _):
         for _ in range(3):
             await client.post("/v1/jobs", json={"inputs": "x"})
         error = {"title": "The pipeline failed", "detail": "no \x1b[31m[bold]colours[/bold]"}
