@@ -18,7 +18,7 @@ import pytest
 from jobs.store.connection import cancel
 from tests import processes
 from tests.faults.stack import MODEL, Stack, running
-from tests.ledger import run_one
+from tests.ledger import JobQueue, run_one
 from tests.waiting import until
 
 MIB = 1024 * 1024
@@ -27,6 +27,10 @@ CLIENTS = 50
 SOON = 10.0
 """Seconds for a submit, also on a machine that stalls for some. It took 15.6 s when each client read the
 result separately."""
+
+PATIENT = {"api.waiting.large_results.MEMORY_SECONDS": 100.0, "api.edge.memory_budget.STALL_SECONDS": 30.0}
+"""An API that waits for memory for as long as a slow machine needs to read the other answers, and takes none
+from a client because the machine stalls."""
 
 
 async def fetched(url: str, clients: int) -> list[object]:
@@ -75,7 +79,9 @@ class Watched:
 async def ended(stack: Stack, output: str) -> str:
     async with httpx.AsyncClient(base_url=next(iter(stack.apis)), timeout=60) as client:
         job_id: str = (await client.post("/v1/jobs", json={"inputs": "x"})).json()["id"]
-    await run_one(stack.queue, [{"output": output}], MODEL)
+    # a large result may take longer to encode and to send than the default lease, which the API would end
+    settings = stack.queue.settings.model_copy(update={"lease": 120.0})
+    assert await run_one(JobQueue(stack.redis, settings, [MODEL]), [{"output": output}], MODEL)
     return job_id
 
 
@@ -99,9 +105,10 @@ def most_memory(pid: int) -> int:
     "bounded",
     tried="50 clients",
 )
+@pytest.mark.timeout(300)
 async def test_many_clients_fetch_one_large_result(tmp_path: Path, figure: Callable[[str], None]) -> None:
     async with running(tmp_path, workers=0, apis=0) as stack:
-        url = await stack.api(redis_url=stack.server.url())
+        url = await stack.api(deadlines=PATIENT, redis_url=stack.server.url())
         output = "0123456789abcdef" * (SIZE // 16)
         job_id = await ended(stack, output)
         body = f'{{"results":[{{"output":"{output}"}}]}}'.encode()
@@ -130,13 +137,14 @@ async def test_many_clients_fetch_one_large_result(tmp_path: Path, figure: Calla
     "many clients fetch different large results at once",
     held="the memory of the API is bounded",
 )
+@pytest.mark.timeout(300)
 async def test_different_large_results_stay_within_the_budget(
     tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     """Requests without room in the budget wait until other answers have been read."""
     size, allowed = 30 * MIB, 96 * MIB
     async with running(tmp_path, workers=0, apis=0) as stack:
-        url = await stack.api(redis_url=stack.server.url(), memory_budget=allowed)
+        url = await stack.api(deadlines=PATIENT, redis_url=stack.server.url(), memory_budget=allowed)
         ids = [await ended(stack, "0123456789abcdef" * (size // 16)) for _ in range(8)]
         before = psutil.Process(stack.apis[url].pid).memory_info().rss
         got = await asyncio.gather(*(fetched(f"{url}/v1/jobs/{job_id}/result", 2) for job_id in ids))
