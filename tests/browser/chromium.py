@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import psutil
 from playwright.async_api import Browser, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -37,19 +38,30 @@ async def launched(flags: Sequence[str] = ()) -> AsyncIterator[Browser]:
     path = found()
     if path is None:
         raise RuntimeError(MISSING)
+    before = psutil.Process().children()
     async with async_playwright() as playwright:
+        drivers = [child for child in psutil.Process().children() if child not in before]
         browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:
             await within_twenty_seconds(browser.close())
+            _kill_browsers(drivers)
+
+
+def _kill_browsers(drivers: Sequence[psutil.Process]) -> None:
+    """Kills what is left: a driver would wait half a minute for a Chromium that does not answer."""
+    for driver in drivers:
+        with suppress(psutil.NoSuchProcess):
+            for process in driver.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 async def within_twenty_seconds(closing: Coroutine[Any, Any, None]) -> None:
     """Waits for a context or a browser to close; a Chromium that does not answer must not hang the tests.
 
-    Playwright's driver ends its browsers when it stops. A context and its browser may both have to wait,
-    within the time of one test.
+    A context and its browser may both have to wait, within the time of one test.
     """
     with suppress(TimeoutError):
         await asyncio.wait_for(closing, 20)

@@ -1,5 +1,6 @@
 """TLS to a plain server, through Sentinel and to a cluster: with a named authority, refused without it."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ async def test_a_primary_that_changes_places_is_followed(made: Certificates, tmp
             return cluster.owner(tag) is not former
 
         await appended()
-        replica = next(node for node in cluster.nodes if cluster.follows(node, former))
+        await asyncio.to_thread(cluster.wait, lambda: cluster.replicas(former))  # it may not know of it yet
+        [replica] = cluster.replicas(former)
         cluster.admin(replica).execute_command("CLUSTER", "FAILOVER")
         await until(appended)
         await appended()
