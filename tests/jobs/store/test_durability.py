@@ -77,9 +77,10 @@ async def own(tmp_path: Path) -> AsyncIterator[Own]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not safe is given up soon; for tests in which it never is."""
+def wait_longer(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """What is not safe is given up soon, until this is called: from then on it will be safe, if slowly."""
     monkeypatch.setattr(durability, "TIMEOUT", 0.2)
+    return lambda: monkeypatch.setattr(durability, "TIMEOUT", 4.0)
 
 
 @pytest.fixture
@@ -163,8 +164,7 @@ async def test_what_was_submitted_survives_the_servers_death(own: Own) -> None:
 
 
 @on_disk
-@pytest.mark.usefixtures("impatient")
-async def test_what_is_not_synced_is_not_accepted(own: Own) -> None:
+async def test_what_is_not_synced_is_not_accepted(own: Own, wait_longer: Callable[[], None]) -> None:
     job_id = await own.queue("disk").new_id(idempotency_key="once")
     own.stop_syncing()
     with pytest.raises(QueueUnavailable, match="has not synced"):
@@ -176,6 +176,7 @@ async def test_what_is_not_synced_is_not_accepted(own: Own) -> None:
         with pytest.raises(QueueUnavailable, match="has not synced"):
             await own.queue("disk").submit(new_job("text"), idempotency_key=again, job_id=job_id)
     own.sync_again()
+    wait_longer()
     job, replayed = await own.queue("disk").submit(new_job("text"), idempotency_key="once")
     assert (job.id, replayed) == (job_id, True)
     job, replayed = await own.queue("disk").submit(new_job("text"), job_id=job_id)
@@ -208,8 +209,9 @@ async def test_a_server_that_keeps_no_file_any_more_accepts_nothing(own: Own) ->
         await own.queue("disk").submit(new_job("text"))
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_without_a_replica_nothing_is_accepted(own: Own, attach: Callable[[], Redis]) -> None:
+async def test_without_a_replica_nothing_is_accepted(
+    own: Own, attach: Callable[[], Redis], wait_longer: Callable[[], None]
+) -> None:
     await check(own.settings("replica"))
     queue = own.queue("replica")
     job_id = await queue.new_id(idempotency_key="once")
@@ -218,6 +220,7 @@ async def test_without_a_replica_nothing_is_accepted(own: Own, attach: Callable[
             await queue.submit(new_job("text"), idempotency_key="once", job_id=job_id)
     attach()
     await in_step(own)
+    wait_longer()
     job, replayed = await queue.submit(new_job("text"), idempotency_key="once")
     assert (job.id, replayed) == (job_id, True)
 
@@ -231,7 +234,7 @@ async def test_what_was_accepted_is_on_the_replica(own: Own, attach: Callable[[]
         assert replica.exists(await queue.key(keys.JOB, job.id))
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("wait_longer")
 async def test_a_refusal_waits_for_no_replica(own: Own) -> None:
     await own.queue("memory").submit(new_job("text"), idempotency_key="once")
     queue = own.queue("replica", max_queued_jobs=1)
@@ -268,8 +271,9 @@ async def test_submits_that_wait_leave_connections_to_others(
     await cancel(*submits)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_client_is_told_to_try_again(own: Own, tmp_path: Path, attach: Callable[[], Redis]) -> None:
+async def test_a_client_is_told_to_try_again(
+    own: Own, tmp_path: Path, attach: Callable[[], Redis], wait_longer: Callable[[], None]
+) -> None:
     settings = own.settings("replica", models_file=write_models(tmp_path))
     async with mounted(settings) as (client, _):
 
@@ -282,5 +286,6 @@ async def test_a_client_is_told_to_try_again(own: Own, tmp_path: Path, attach: C
         assert int(answer.headers["retry-after"]) > 0
         attach()
         await in_step(own)
+        wait_longer()
         assert (await submit()).status_code == 202
         assert len((await client.get("/v1/jobs")).json()["jobs"]) == 1
