@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from arq.connections import ArqRedis
 
 from jobs.monitoring.roster import HEARTBEAT_EVERY, Heartbeat, Roster
+from jobs.store.connection import cancel
 from tests.ledger import first_shard
 
 
@@ -29,6 +30,4 @@ async def beating(redis: ArqRedis, *beats: Heartbeat) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await cancel(task)

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from api.health import observation, redis_timeout, roster_cache
+from api.waiting import waiting
 from jobs.ledger import keys
 from jobs.monitoring import roster
 from jobs.monitoring.roster import Heartbeat, Roster
@@ -56,6 +57,12 @@ def lasting_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
         await self._redis.zadd(self._shard.key(keys.ROSTER), {heartbeat.id: (seconds + 600) * 1000})
 
     monkeypatch.setattr(Roster, "write", ahead)
+
+
+@pytest.fixture
+def no_rereading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait ends by an event only: otherwise it reads its job again after some seconds, and needs none."""
+    monkeypatch.setattr(waiting, "REREAD_SECONDS", 600.0)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from api.waiting import waiting
 from jobs.access.key_store import KeyStore
 from jobs.problem_kinds import TYPE
 from jobs.settings import Settings
@@ -16,15 +15,11 @@ from tests.api.access.keyed import Keyed, bearer, keyed
 from tests.api.api_process import parked
 from tests.ledger import MODEL, JobQueue, run_one
 
+pytestmark = pytest.mark.usefixtures("no_rereading")
+
 SLOW = {"model": MODEL, "inputs": "x"}
 SOON = 30.0
 """Seconds that the end of a key may take to end its waits, which are for 60."""
-
-
-@pytest.fixture(autouse=True)
-def no_rereading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait reads its job again after some seconds in any case, and would find that its key has ended."""
-    monkeypatch.setattr(waiting, "REREAD_SECONDS", 600.0)
 
 
 async def submitted(edge: Keyed, secret: str) -> str:

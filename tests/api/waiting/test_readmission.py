@@ -8,13 +8,14 @@ from starlette.types import Scope
 
 from api.access.caller import Caller
 from api.problems.problem import Refusal
-from api.waiting import waiting
 from jobs.errors import QueueUnavailable
 from jobs.owners import Sender
 from jobs.settings import Settings
 from tests.api.api_process import mounted, parked
 from tests.ledger import JobQueue, run_one
 from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("no_rereading")
 
 
 class Revocable:
@@ -39,12 +40,6 @@ REVOKED = Refusal("cross-site", "the key was revoked")
 SOMEBODY_ELSE = Caller(Sender("bob"), frozenset({"submit", "read"}))
 
 WAITS = ["/v1/jobs/{}?wait=60", "/v1/jobs/{}/result?wait=60"]
-
-
-@pytest.fixture(autouse=True)
-def no_rereading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait reads its job again after some seconds in any case, and would need nobody to tell it."""
-    monkeypatch.setattr(waiting, "REREAD_SECONDS", 600.0)
 
 
 async def submitted(client: httpx.AsyncClient) -> str:

@@ -18,15 +18,11 @@ from tests.api.api_process import mounted, on_disk, parked, subscribed
 from tests.ledger import MODEL, JobQueue, ending, run_one
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("no_rereading")
+
 SLOW = {"model": MODEL, "inputs": "x"}
 SOON = 30.0
 """Seconds that an event may take to end a wait, which is for 60."""
-
-
-@pytest.fixture(autouse=True)
-def no_rereading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait reads its job again after some seconds in any case, and would need no event."""
-    monkeypatch.setattr(waiting, "REREAD_SECONDS", 600.0)
 
 
 async def soon(wait: asyncio.Task[httpx.Response]) -> httpx.Response:
