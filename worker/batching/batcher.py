@@ -5,13 +5,15 @@ owner starves. Its companions have the same parameters and priority. If the mode
 are the next in line. Otherwise they are neighbours in length, as many as cost the least, see `partition.py`.
 If several owners wait, the companions are selected from what their turns would be. Remaining room goes to
 other priorities if that adds little padding: then many high-priority items do not wait until each is the
-anchor, and a lone one does not run alone. Those of lower priority may only make such a batch a little longer.
+anchor, and a lone one does not run alone. Those of lower priority may only make such a batch a little longer,
+and while more urgent items come now and then, batches without one are half as large: the next waits for less.
 """
 
 import heapq
 import itertools
 import math
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
 from operator import attrgetter
 from typing import Generic, TypeVar
@@ -31,6 +33,9 @@ SORT_FROM = 64
 TURNS = 4
 """Batches' worth of turns from which a batch for several owners is formed: more give less padding, and let an
 owner wait longer for its share."""
+
+RECENT = 64
+"""Batches after one with a more urgent item that are smaller, because another such item may come."""
 
 Kind = tuple[Hashable, int]
 """The group and rank of items that may share a batch."""
@@ -57,6 +62,8 @@ class Batcher(Generic[T]):
         self._lines: dict[Kind, dict[str, list[Item[T]]]] = {}
         """Items by kind and owner, each line sorted by `_order`."""
         self._ranks: set[int] = set()
+        self._recent: deque[int] = deque(maxlen=RECENT)
+        """The highest priority of each of the latest batches."""
         self._sequence = itertools.count()
         self._size = self._total = 0
         """Items in the window, and the sum of their lengths."""
@@ -158,11 +165,14 @@ class Batcher(Generic[T]):
             return []
         self._flows.begin(anchor.owner)
         kind = (anchor.group, anchor.rank)
-        budget = self.limits.budget
-        batch = self._next_in_line([], kind, budget, anchor) if self._packs else self._span(anchor)
+        budget = own = self.limits.budget
+        if min(self._recent, default=anchor.rank) < anchor.rank:
+            own = max(self._fill_budget, budget / 2)
+        batch = self._next_in_line([], kind, own, anchor) if self._packs else self._span(anchor, own)
         for rank in sorted(self._ranks - {anchor.rank}) if not cautious else ():
             fill = self._next_in_line if self._packs else self._fill
             batch += fill(batch, (anchor.group, rank), budget if rank < anchor.rank else self._fill_budget)
+        self._recent.append(min(item.rank for item in batch))
         return sorted(batch, key=_by_length)
 
     def next_item(self, *, cautious: bool = False) -> Item[T] | None:
@@ -190,15 +200,16 @@ class Batcher(Generic[T]):
                 budget -= item.length
         return self._take(taken)
 
-    def _span(self, anchor: Item[T]) -> list[Item[T]]:
+    def _span(self, anchor: Item[T], budget: float) -> list[Item[T]]:
         """Takes the anchor and its companions of the same priority."""
-        view = self._view((anchor.group, anchor.rank), TURNS * self.limits.items, anchor)
+        limits = self.limits._replace(budget=budget)
+        view = self._view((anchor.group, anchor.rank), TURNS * limits.items, anchor)
         at = view.index(anchor, bisect_left(view, anchor.length, key=_length))
-        reach = 2 * int(min(self.limits.items, max(1, self.limits.budget / anchor.length)))
+        reach = 2 * int(min(limits.items, max(1, budget / anchor.length)))
         first = max(0, at - reach)  # twice a batch's reach, so that the edges of the view matter little
         lengths = [item.length for item in view[first : at + reach]]
-        choose = nearest if math.isinf(self.limits.slack) else cheapest
-        start, end = choose(lengths, at - first, self.limits)
+        choose = nearest if math.isinf(limits.slack) else cheapest
+        start, end = choose(lengths, at - first, limits)
         return self._take(view[first + start : first + end])
 
     def _fill(self, batch: list[Item[T]], kind: Kind, budget: float) -> list[Item[T]]:
@@ -251,12 +262,10 @@ class Batcher(Generic[T]):
         """Returns the most urgent item of the highest priority; a lower one may be more urgent by now."""
         highest = min((rank for _, rank in self._lines), default=None)
         lines = [lines for (_, rank), lines in self._lines.items() if rank == highest]
-        owner = min({owner for each in lines for owner in each}, key=self._time, default=None)
+        owners = {owner for each in lines for owner in each}
+        owner = min(owners, key=lambda name: self._flows[name].time, default=None)
         candidates = (item for each in lines for item in each.get(owner or "", ()))
         return min(candidates, key=_by_urgency, default=None)
-
-    def _time(self, owner: str) -> float:
-        return self._flows[owner].time
 
     def _take(self, items: list[Item[T]]) -> list[Item[T]]:
         """Removes items of one kind that are run; in the order of their line if they have one owner."""
@@ -266,9 +275,7 @@ class Batcher(Generic[T]):
 
     def _drop(self, items: Sequence[Item[T]]) -> None:
         """Removes items from their lines."""
-        if not items:
-            return
-        if not self._drop_span(items):
+        if items and not self._drop_span(items):
             for item in items:
                 self._drop_span([item])
         for item in items:

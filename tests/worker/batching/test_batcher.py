@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.batching.batcher import Batcher
+from worker.batching.batcher import RECENT, Batcher
 from worker.batching.flows import Item
 
 
@@ -188,6 +188,18 @@ def test_lower_priorities_only_make_a_batch_a_little_longer() -> None:
         batcher.add([ranked(f"waited long {i}", 10, i, 1) for i in range(4)])
         batcher.add([ranked(f"high {i}", 10, 100 + i, 0) for i in range(4)])
         assert len(batch_of(batcher)) == 8, "those of higher priority fill a batch"
+
+
+def test_batches_are_smaller_while_more_urgent_items_come() -> None:
+    for packs in (True, False):
+        for fill, smaller in ((30, 10), (150, 15)):
+            batcher = Batcher[str](1000, 200, fill=fill, packs=packs)
+            batcher.add([ranked(f"low {i}", 10, i, 1) for i in range(40 + (1 + RECENT) * smaller)])
+            assert len(batch_of(batcher)) == 20, "a full batch"
+            batcher.add([ranked("urgent", 10, -1, 0)])
+            assert "urgent" in batch_of(batcher)
+            assert {len(batch_of(batcher)) for _ in range(RECENT)} == {smaller}
+            assert len(batch_of(batcher)) == 20, "no urgent item for long"
 
 
 def test_a_cautious_batch_is_of_the_highest_priority_only() -> None:
