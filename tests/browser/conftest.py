@@ -79,6 +79,11 @@ class Site:
         (self.folder / name).touch()
 
 
+async def unloaded(page: Page) -> bool:
+    """Whether the page was loaded anew since `window.mark` became 1."""
+    return bool(await page.evaluate("window.mark !== 1"))
+
+
 async def submitted(site: Site, text: str) -> str:
     async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
         return str((await client.post("/v1/jobs", json={"inputs": text})).json()["id"])

@@ -1,28 +1,19 @@
 """What a person does on the pages, in a real browser: nothing is reloaded, nothing stale goes unsaid."""
 
-import re
 import signal
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from tests.browser import chromium
-from tests.browser.conftest import LABELS_STAY, Site, Watched, submitted
+from tests.browser.conftest import LABELS_STAY, Site, Watched, submitted, unloaded
 from tests.waiting import until
-
-DEAD = re.compile("has sent no heartbeat for|No live worker for sentiment")
-"""Of a worker that was killed; the first is said for three seconds, which a slow machine may miss."""
 
 QUICK = """() => {
   const last = window.took.slice(-15);
   return last.length === 15 && last.filter((each) => each < 100).length >= 5;
 }"""
-
-
-async def unloaded(page: Page) -> bool:
-    """Whether the page was loaded anew since it was marked."""
-    return bool(await page.evaluate("window.mark !== 1"))
 
 
 async def test_submit_on_the_page_and_see_the_answer(site: Site, view: Watched) -> None:
@@ -152,38 +143,6 @@ async def test_a_keyboard_does_not_lose_its_place(site: Site, view: Watched) -> 
     await page.keyboard.press("Enter")
     await expect(page.locator("h1")).to_have_text("Job cancelled")
     await page.wait_for_function("document.activeElement.id === 'job'")
-
-
-async def test_pages_of_a_model_tell_of_its_worker_and_take_it_back(site: Site, view: Watched) -> None:
-    page, other = view.page, await view.page.context.new_page()
-    await page.goto("/try")
-    await other.goto(f"/jobs/{await submitted(site, site.gated('go'))}")
-    for each in (page, other):
-        await each.evaluate("window.mark = 1")
-        await expect(each.locator("p.health")).to_contain_text(
-            "No live worker for sentiment. Jobs are accepted"
-        )
-    with site.worker():
-        for each in (page, other):
-            await expect(each.locator("p.health")).to_have_count(0)
-    for each in (page, other):
-        await expect(each.locator("p.health")).to_contain_text(DEAD)
-        assert not await unloaded(each)
-
-
-async def test_the_health_line_tells_of_a_worker_that_died(site: Site, view: Watched) -> None:
-    page = view.page
-    health = page.locator(".health")
-    await page.goto("/")
-    await page.evaluate("window.mark = 1")
-    await expect(health).to_contain_text("No live worker for sentiment.")
-    with site.worker():
-        await expect(health).to_contain_text("All is well.")
-    # killed: it is silent for three seconds, which a slow machine may miss, then it is gone
-    await expect(health).to_contain_text("No live worker for sentiment.")
-    with site.worker():
-        await expect(health).to_contain_text("All is well.")
-    assert not await unloaded(page)
 
 
 BACKGROUND = "(part) => getComputedStyle(part).backgroundColor"
