@@ -51,6 +51,8 @@ TOLERANCE = 1e-4
 """Largest difference of a score or a component: inputs meet others in their batches each time."""
 TEXT_BYTES = 3_850
 """Of a line of about 4 KB: 50,000 of these are less than the largest file, 200 MB."""
+POLL = 0.25
+"""Seconds between two looks at a batch. A look costs the API about a millisecond, and a client as much."""
 DEADLINE = 1800.0
 
 
@@ -135,7 +137,7 @@ class Served:
         while batch["status"] not in ("completed", "failed", "expired", "cancelled"):
             if time.monotonic() - began > DEADLINE:
                 raise BenchError(f"the batch did not end: {batch}")
-            time.sleep(0.05)
+            time.sleep(POLL)
             batch = _checked(self.client.get(f"/v1/batches/{batch['id']}"))
         if batch["status"] != "completed":
             raise BenchError(f"the batch is {batch['status']}: {batch['errors']}")
